@@ -1,0 +1,1 @@
+"""gossipd keeps the map of the network and owns every peer that only gossips."""

@@ -1,0 +1,631 @@
+"""The control messages: what the processes of the house say to each other, each declared once.
+
+A message is a msgpack array `[number, field, ...]` in one SEQPACKET datagram; a field of type `Fd` travels as
+SCM_RIGHTS in the same datagram, and its place in the array holds true, or nil where there is none. Ranges are CLN's:
+2xxx connectd, 3xxx gossipd, 4xxx the link between them, 5xxx hsmd, 6xxx whoever owns peers for somebody.
+A reply is its request's number + 100, a refusal + 200. The names are those of c-lightning's own split; `aliases` are
+those that the field has used for the same thing. docs/control-messages.md is generated from here.
+"""
+
+import dataclasses
+import functools
+import os
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NewType, Self, dataclass_transform
+
+import msgpack
+
+from wire.frames import PeerState
+from wire.timing import Timing
+
+Fd = NewType("Fd", int)
+"""A file descriptor that belongs to its message: whoever sends the message gives it away, whoever receives it owns it."""
+
+OWNERS = ("gossipd", "program", "connectiond")
+"""Who may own a connection besides connectd and the master, and so understands the 6xxx messages."""
+
+
+class ControlError(Exception):
+    """A datagram that is no message of ours, or that its sender may not say. Our own bug, or a foreign program's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerInfo:
+    """What was learnt of a peer when it connected. `address` and `remote_addr` are text, as `wire.address` reads it."""
+
+    node_id: bytes
+    conn_id: int
+    address: str
+    incoming: bool
+    remote_addr: str | None
+    features: bytes
+    networks: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class GossipState:
+    """What gossipd remembers of a peer across owners: its filter as it sent it, and how far in the store we are."""
+
+    filter: tuple[int, int] | None
+    store_uuid: bytes
+    store_offset: int
+    filter_sent: bool
+
+
+@dataclass_transform(field_specifiers=(field,))
+class ControlMessage:
+    """Base of all control messages. `number` and `senders` come from the class statement."""
+
+    number: ClassVar[int] = 0
+    senders: ClassVar[frozenset[str]] = frozenset()
+    aliases: ClassVar[tuple[str, ...]] = ()
+    registry: ClassVar[dict[int, type["ControlMessage"]]] = {}
+
+    def __init_subclass__(
+        cls, *, number: int = 0, sender: str | tuple[str, ...] = (), aliases: tuple[str, ...] = ()
+    ) -> None:
+        dataclass(cls)
+        if number:
+            if number in cls.registry:
+                raise TypeError(f"control message {number} is declared twice")
+            cls.number = number
+            cls.senders = frozenset((sender,) if isinstance(sender, str) else sender)
+            cls.aliases = aliases
+            cls.registry[number] = cls
+
+    @classmethod
+    def name(cls) -> str:
+        """`reach_peer` for ReachPeer: how the message is called in logs and documents."""
+        return "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__).lstrip("_")
+
+    def encode(self) -> tuple[bytes, list[int]]:
+        """The datagram and the fds that go with it."""
+        fds: list[int] = []
+        values = [pack(getattr(self, name), fds) for name, pack, _ in _fields(type(self))]
+        return msgpack.packb([self.number, *values]), fds
+
+    @staticmethod
+    def decode(datagram: bytes, fds: list[int], sender: str) -> "ControlMessage":
+        """The message in `datagram`, as said by `sender`; takes the fds that it declares out of `fds`.
+
+        Raises ControlError for anything that is not exactly a declared message that this sender may say; the caller
+        still owns whatever is left in `fds`, and closes it.
+        """
+        try:
+            number, *values = msgpack.unpackb(datagram, use_list=True)
+            cls = ControlMessage.registry[number]
+        except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+            raise ControlError(f"{sender} sent no control message: {datagram[:32].hex()}") from error
+        if sender not in cls.senders:
+            raise ControlError(f"{sender} may not say {cls.name()}")
+        declared = _fields(cls)
+        if len(values) != len(declared):
+            raise ControlError(f"{sender} sent {cls.name()} with {len(values)} fields instead of {len(declared)}")
+        left = list(fds)
+        try:
+            message = cls(
+                **{name: unpack(value, left) for (name, _, unpack), value in zip(declared, values, strict=True)}
+            )
+        except (TypeError, ValueError, IndexError) as error:
+            raise ControlError(f"{sender} sent {cls.name()} with a wrong field: {error}") from error
+        if left:
+            raise ControlError(f"{sender} sent {cls.name()} with {len(left)} fds too many")
+        fds.clear()
+        return message
+
+    def close_fds(self) -> None:
+        """Close every fd that the message holds: for a message that nobody will get."""
+        _, fds = self.encode()
+        for fd in fds:
+            os.close(fd)
+
+
+Pack = Callable[[Any, list[int]], Any]
+Unpack = Callable[[Any, list[int]], Any]
+
+
+@functools.cache
+def _fields(cls: type[Any]) -> tuple[tuple[str, Pack, Unpack], ...]:
+    """Name, packer and unpacker of each field of a dataclass, in the order in which they travel."""
+    hints = typing.get_type_hints(cls)
+    return tuple((f.name, *_codec(hints[f.name])) for f in dataclasses.fields(cls))
+
+
+def _codec(hint: Any) -> tuple[Pack, Unpack]:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Fd:
+        return _pack_fd, _unpack_fd
+    if dataclasses.is_dataclass(hint):
+        return _nested_codec(typing.cast(type[Any], hint))
+    if origin in (types.UnionType, typing.Union):
+        (inner,) = (argument for argument in arguments if argument is not type(None))
+        return _optional_codec(*_codec(inner))
+    if origin is list:
+        return _list_codec(*_codec(arguments[0]))
+    if origin is tuple:
+        return _tuple_codec([_codec(argument) for argument in arguments])
+    return _plain, functools.partial(_checked, (int, float) if hint is float else hint)
+
+
+def _plain(value: Any, fds: list[int]) -> Any:
+    return value
+
+
+def _checked(kind: Any, value: Any, fds: list[int]) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(f"{type(value).__name__} instead of {getattr(kind, '__name__', kind)}")
+    return value
+
+
+def _pack_fd(value: int, fds: list[int]) -> bool:
+    fds.append(value)
+    return True
+
+
+def _unpack_fd(value: Any, fds: list[int]) -> int:
+    if value is not True:
+        raise TypeError("no fd where one is declared")
+    return fds.pop(0)
+
+
+def _nested_codec(cls: type[Any]) -> tuple[Pack, Unpack]:
+    def pack(value: Any, fds: list[int]) -> Any:
+        return [pack_field(getattr(value, name), fds) for name, pack_field, _ in _fields(cls)]
+
+    def unpack(value: Any, fds: list[int]) -> Any:
+        fields = _fields(cls)
+        if not isinstance(value, list) or len(value) != len(fields):
+            raise TypeError(f"no {cls.__name__}")
+        return cls(*(unpack_field(part, fds) for (_, _, unpack_field), part in zip(fields, value, strict=True)))
+
+    return pack, unpack
+
+
+def _optional_codec(pack_inner: Pack, unpack_inner: Unpack) -> tuple[Pack, Unpack]:
+    return (
+        lambda value, fds: None if value is None else pack_inner(value, fds),
+        lambda value, fds: None if value is None else unpack_inner(value, fds),
+    )
+
+
+def _list_codec(pack_inner: Pack, unpack_inner: Unpack) -> tuple[Pack, Unpack]:
+    return (
+        lambda value, fds: [pack_inner(part, fds) for part in value],
+        lambda value, fds: [unpack_inner(part, fds) for part in _checked(list, value, fds)],
+    )
+
+
+def _tuple_codec(inner: list[tuple[Pack, Unpack]]) -> tuple[Pack, Unpack]:
+    return (
+        lambda value, fds: [pack(part, fds) for (pack, _), part in zip(inner, value, strict=True)],
+        lambda value, fds: tuple(
+            unpack(part, fds) for (_, unpack), part in zip(inner, _checked(list, value, fds), strict=True)
+        ),
+    )
+
+
+class Request(ControlMessage):
+    """A message that is answered: the channel numbers it, and the reply carries the number back."""
+
+    request_id: int = field(default=0, kw_only=True)
+
+
+class Reply(ControlMessage):
+    """The answer to the request of that number."""
+
+    request_id: int = field(default=0, kw_only=True)
+
+
+class Refusal(Reply):
+    """The answer to a request that could not be done, with one sentence that says why."""
+
+    error: str
+
+
+# 2xxx: connectd
+
+
+class ConnectdInit(Request, number=2000, sender="master", aliases=("connectctl_init",)):
+    """First message to connectd: who we are, what INIT says, where to listen. `conn_id` is the first one to use."""
+
+    chain_hash: bytes
+    node_id: bytes
+    features: bytes
+    bind: list[str]
+    announce: list[str]
+    conn_id: int
+    timing: Timing
+    dev_allow_localhost: bool
+
+
+class ConnectdInitReply(Reply, number=2100, sender="connectd", aliases=("connectctl_init_reply",)):
+    """All is bound: the addresses, with the ports that the kernel chose, and those worth announcing."""
+
+    bindings: list[str]
+    announceable: list[str]
+
+
+class ConnectdInitReplyfail(Refusal, number=2200, sender="connectd"):
+    """An address cannot be bound."""
+
+
+class Activate(Request, number=2025, sender="master", aliases=("connectctl_activate",)):
+    """Begin to accept. With `direct`, peers in no registration go straight to gossipd over the link."""
+
+    direct: bool
+
+
+class ActivateReply(Reply, number=2125, sender="connectd", aliases=("connectctl_activate_reply",)):
+    """connectd accepts."""
+
+
+class ReachPeer(Request, number=2001, sender="master", aliases=("gossipctl_reach_peer", "connectctl_connect_to_peer")):
+    """Connect to a node; given up only after INIT fails. The hints are tried first. A live peer is an answer at once."""
+
+    node_id: bytes
+    addrhints: list[str]
+
+
+class ReachPeerReply(Reply, number=2101, sender="connectd", aliases=("connectctl_connect_to_peer_result",)):
+    """The peer is connected: `peer_connected` or `peer_taken` has said so, or will."""
+
+    peer: PeerInfo
+
+
+class ReachPeerReplyfail(Refusal, number=2201, sender="connectd"):
+    """No address led to INIT. `code` is CLN's: 400 no address known, 401 all failed. `errors` has (address, reason)."""
+
+    code: int
+    errors: list[tuple[str, str]]
+
+
+class PeerAddrhint(ControlMessage, number=2014, sender="master", aliases=("gossipctl_peer_addrhint",)):
+    """An address that a user gave for a node; kept for the next `reach_peer`."""
+
+    node_id: bytes
+    address: str
+
+
+class SetNodeRegistrations(ControlMessage, number=2018, sender="master"):
+    """The node_ids that services want: never on the direct path. Replaces the earlier list."""
+
+    node_ids: list[bytes]
+
+
+class PeerConnected(
+    ControlMessage, number=2002, sender="connectd", aliases=("gossip_peer_connected", "connect_peer_connected")
+):
+    """INIT is done, here is the connection."""
+
+    peer: PeerInfo
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd
+
+
+class PeerReconnected(ControlMessage, number=2012, sender="connectd", aliases=("connect_reconnected",)):
+    """The same node has connected again and waits: this older connection must end first."""
+
+    node_id: bytes
+    conn_id: int
+
+
+class PeerDisconnected(
+    ControlMessage, number=2015, sender=("master", "connectd", *OWNERS), aliases=("connectctl_peer_disconnected",)
+):
+    """The connection is gone. Said by its owner to the master and by the master to connectd, once for each conn_id."""
+
+    node_id: bytes
+    conn_id: int
+    reason: str
+
+
+# 3xxx: gossipd
+
+
+class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_init",)):
+    """First message to gossipd. With `check_txout` each announcement waits for `get_txout`. `store` is a path."""
+
+    chain_hash: bytes
+    node_id: bytes
+    store: str
+    check_txout: bool
+    timing: Timing
+
+
+class GossipdInitReply(Reply, number=3100, sender="gossipd", aliases=("gossipctl_init_reply",)):
+    """The store is open, with so many channels and nodes; `note` says what had to be repaired, or is empty."""
+
+    channels: int
+    nodes: int
+    note: str
+
+
+class GossipdInitReplyfail(Refusal, number=3200, sender="gossipd"):
+    """The store cannot be opened or written."""
+
+
+class HandlePeer(
+    ControlMessage,
+    number=3013,
+    sender=("master", "connectd"),
+    aliases=("gossipctl_handle_peer", "gossipctl_hand_back_peer", "connectctl_hand_back_peer"),
+):
+    """The connection is yours. `send` goes to the peer first. The gossip fd is the one that its last owner had."""
+
+    peer: PeerInfo
+    state: PeerState
+    send: list[bytes]
+    gossip_state: GossipState | None
+    peer_fd: Fd
+    gossip_fd: Fd | None
+
+
+class PeerTaken(ControlMessage, number=3113, sender="gossipd"):
+    """gossipd owns the connection; said before anything else about this conn_id."""
+
+    peer: PeerInfo
+
+
+class PeerNongossip(
+    ControlMessage, number=3003, sender="gossipd", aliases=("gossip_peer_nongossip", "connect_peer_nongossip")
+):
+    """The peer said something that a route says to take: that message, and the connection."""
+
+    node_id: bytes
+    conn_id: int
+    message: bytes
+    message_type: int
+    channel_id: bytes | None
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd
+
+
+class ReleasePeer(
+    ControlMessage,
+    number=3004,
+    sender="master",
+    aliases=("gossipctl_release_peer", "connectctl_release_peer", "release_channel"),
+):
+    """Somebody wants this connection."""
+
+    node_id: bytes
+    conn_id: int
+
+
+class ReleasePeerReply(
+    ControlMessage,
+    number=3104,
+    sender="gossipd",
+    aliases=("gossipctl_release_peer_reply", "connectctl_release_peer_reply"),
+):
+    """Here it is."""
+
+    node_id: bytes
+    conn_id: int
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd
+
+
+class ReleasePeerReplyfail(
+    ControlMessage,
+    number=3204,
+    sender="gossipd",
+    aliases=("gossipctl_release_peer_replyfail", "connectctl_release_peer_replyfail"),
+):
+    """gossipd does not own it: it is gone, or crossed with `peer_nongossip`, which then decides."""
+
+    node_id: bytes
+    conn_id: int
+
+
+class GetTxout(Request, number=3018, sender="gossipd", aliases=("gossip_get_txout",)):
+    """What does this short_channel_id pay to?"""
+
+    short_channel_id: int
+
+
+class GetTxoutReply(Reply, number=3118, sender="master", aliases=("gossip_get_txout_reply",)):
+    """The output: its amount and script, both empty where it is spent or was never there."""
+
+    amount_sat: int
+    script: bytes
+
+
+class PeerFault(ControlMessage, number=3020, sender="gossipd"):
+    """A connection that somebody else owns has earned its end by its gossip."""
+
+    node_id: bytes
+    conn_id: int
+    reason: str
+
+
+class AddGossip(Request, number=3044, sender="master", aliases=("addgossip",)):
+    """A gossip message from a user."""
+
+    message: bytes
+
+
+class AddGossipReply(Reply, number=3144, sender="gossipd", aliases=("addgossip_reply",)):
+    """It was taken, or was known."""
+
+
+class AddGossipReplyfail(Refusal, number=3244, sender="gossipd"):
+    """It was refused."""
+
+
+class GossipStatus(Request, number=3030, sender="master"):
+    """How is the map?"""
+
+
+class GossipStatusReply(Reply, number=3130, sender="gossipd"):
+    """Counters by name."""
+
+    counters: list[tuple[str, int]]
+
+
+# 4xxx: the link between connectd and gossipd
+
+
+class GossipNewPeer(Request, number=4000, sender="connectd", aliases=("gossip_new_peer",)):
+    """A gossip fd is wanted for this connection, which gossipd will not own at first."""
+
+    peer: PeerInfo
+
+
+class GossipNewPeerReply(Reply, number=4100, sender="gossipd", aliases=("gossip_new_peer_reply",)):
+    """The owner's end of the gossip fd."""
+
+    gossip_fd: Fd
+
+
+class GossipGetAddrs(Request, number=4001, sender="connectd", aliases=("gossip_get_addrs",)):
+    """Which addresses has this node announced?"""
+
+    node_id: bytes
+
+
+class GossipGetAddrsReply(Reply, number=4101, sender="gossipd", aliases=("gossip_get_addrs_reply",)):
+    """Those of its node_announcement, in its order."""
+
+    addresses: list[str]
+
+
+# 5xxx: hsmd
+
+
+class HsmInit(Request, number=5000, sender="master", aliases=("hsmctl_init",)):
+    """First message to hsmd: the secret's file, which is made if it is not there. A given key replaces it (tests)."""
+
+    hsm_secret: str
+    dev_force_privkey: bytes | None
+
+
+class HsmInitReply(Reply, number=5100, sender="hsmd", aliases=("hsmctl_init_reply",)):
+    """The key is loaded; this is its public half."""
+
+    node_id: bytes
+
+
+class HsmInitReplyfail(Refusal, number=5200, sender="hsmd"):
+    """The file cannot be used."""
+
+
+class ClientHsmfd(ControlMessage, number=5009, sender="master", aliases=("hsm_client_hsmfd",)):
+    """A new client's socket; `client` names the row of the permission table."""
+
+    client: str
+    fd: Fd
+
+
+class Ecdh(Request, number=5001, sender="connectd", aliases=("hsm_ecdh_req",)):
+    """SHA256 of the compressed product of the node's key and this point. BOLT 8."""
+
+    point: bytes
+
+
+class EcdhReply(Reply, number=5101, sender="hsmd", aliases=("hsm_ecdh_resp",)):
+    """The shared secret, 32 bytes."""
+
+    shared_secret: bytes = field(repr=False)
+
+
+# 6xxx: to and from whoever owns a connection
+
+
+class SetMessageRoutes(ControlMessage, number=6000, sender="master"):
+    """What an owner does with each message type: (type, action of `wire.routes`); what is not named has its default."""
+
+    routes: list[tuple[int, str]]
+
+
+class TakePeer(ControlMessage, number=6001, sender="master"):
+    """The connection is yours, and this is the message for which you were called; nil if you may speak first."""
+
+    service: str
+    peer: PeerInfo
+    message: bytes | None
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd
+
+
+class SendMessage(Request, number=6002, sender="master", aliases=("sendcustommsg",)):
+    """Send this message to the peer."""
+
+    node_id: bytes
+    conn_id: int
+    message: bytes
+
+
+class SendMessageReply(Reply, number=6102, sender=OWNERS):
+    """It is in the connection's queue."""
+
+
+class SendMessageReplyfail(Refusal, number=6202, sender=OWNERS):
+    """No such connection here, or its queue is full."""
+
+
+class Ping(Request, number=6003, sender="master", aliases=("gossip_ping", "connectd_ping")):
+    """Ping the peer with so many ignored bytes, asking for so many back. BOLT 1."""
+
+    node_id: bytes
+    conn_id: int
+    num_pong_bytes: int
+    ignored_len: int
+
+
+class Pong(Reply, number=6103, sender=OWNERS, aliases=("gossip_ping_reply", "connectd_ping_done")):
+    """The pong came, so many bytes in all; 0 where none was asked for."""
+
+    totlen: int
+
+
+class PingReplyfail(Refusal, number=6203, sender=OWNERS):
+    """No such connection here, or it ended first."""
+
+
+class Disconnect(ControlMessage, number=6004, sender="master", aliases=("connectctl_peer_disconnect",)):
+    """End this connection, after `send` has gone out, then say `peer_disconnected`."""
+
+    node_id: bytes
+    conn_id: int
+    send: list[bytes]
+    reason: str
+
+
+class GiveBack(ControlMessage, number=6005, sender="master"):
+    """Give this connection back; `give_back_all` with no conn_id."""
+
+    conn_id: int | None
+
+
+class PeerGivenBack(ControlMessage, number=6105, sender=OWNERS):
+    """The connection is the master's again; `send` is to go to the peer first."""
+
+    node_id: bytes
+    conn_id: int
+    state: PeerState
+    send: list[bytes]
+    gossip_state: GossipState | None
+    peer_fd: Fd
+    gossip_fd: Fd | None
+
+
+class AllGivenBack(ControlMessage, number=6106, sender=OWNERS):
+    """Nothing is left here: the answer to a `give_back` of everything."""
+
+
+class PeerMessage(ControlMessage, number=6010, sender=OWNERS):
+    """A copy of what the peer said, for a service; the connection stays."""
+
+    node_id: bytes
+    conn_id: int
+    message: bytes
+    message_type: int
+    channel_id: bytes | None

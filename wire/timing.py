@@ -1,0 +1,25 @@
+"""Every interval of the house in one value, so that tests and `--dev-*` options replace numbers and nothing else."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds, all of them. An argument of every core; never read from a global."""
+
+    connection_timeout: float = 60.0
+    """One deadline over TCP, Noise and INIT of an inbound connection, and of each address that is dialled."""
+    release_timeout: float = 5.0
+    """A program that does not let go of a connection in this time is killed."""
+    control_timeout: float = 30.0
+    """A daemon that takes nothing from its control socket for so long is killed."""
+    backpressure_pause: float = 2.0
+    """Reading of a peer is held back at most for so long at a time, so that its pings get through."""
+    gossip_flush: float = 60.0
+    """How often news goes out to a peer that asked for it. BOLT 7, Rebroadcasting."""
+    gossip_prune: float = 1_209_600.0
+    """Two weeks: a channel whose older update is older than this may be forgotten. BOLT 7, Pruning."""
+
+
+FAST_GOSSIP = Timing(gossip_flush=1.0, gossip_prune=90.0)
+"""What CLN's --dev-fast-gossip and --dev-fast-gossip-prune are for: tests that cannot wait a minute."""
