@@ -1,0 +1,43 @@
+# Everything needs Python 3.11 or later with venv, and make; wheels do the rest.
+
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check bench bench-quick docs
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: $(INSTALLED) ## two nodes, a map, a peer handed from process to process; under a minute, leaves nothing running
+	@$(VENV)/bin/python -P -m lightningd_py.demo $(ARGS)
+
+run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS='--alias=me'
+	@$(VENV)/bin/lightningd-py --network=regtest $(ARGS)
+
+test: $(INSTALLED) ## all tests: units, real processes, and the peers that others wrote
+	@$(VENV)/bin/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## format, lint and types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+bench: $(INSTALLED) ## all benchmarks; figures, no assertions
+	@$(VENV)/bin/python tests/bench/run.py $(ARGS)
+
+bench-quick: $(INSTALLED) ## the same in about a minute
+	@$(VENV)/bin/python tests/bench/run.py --quick $(ARGS)
+
+docs: $(INSTALLED) ## write the generated pages of docs/ anew
+	@$(VENV)/bin/python docs/generate.py
+
+# Made anew when pyproject.toml has changed; touched last, so that a broken installation is tried again.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; say which with make PYTHON=...")'
+	@echo "installing into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --editable '.[dev]'
+	@touch $@
