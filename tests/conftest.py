@@ -1,0 +1,49 @@
+"""Hooks for all tests: whoever leaves a file descriptor or a child process behind fails."""
+
+import contextlib
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PASSED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if call.when == "call":
+        item.stash[PASSED] = report.passed
+    return report
+
+
+def open_fds() -> dict[int, str]:
+    """What each fd of this process is: a path, or kind and inode."""
+    fds = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            fds[int(entry.name)] = str(entry.readlink())
+    return fds
+
+
+def children() -> set[int]:
+    """The processes that this one has started and not reaped."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {int(pid) for task in tasks for pid in task.read_text().split()}
+
+
+def left_behind(fds: dict[int, str], processes: set[int]) -> list[str]:
+    """What is there now and was not there before."""
+    new_fds = [f"fd {fd}: {what}" for fd, what in open_fds().items() if fds.get(fd) != what]
+    return new_fds + [f"process {pid}" for pid in children() - processes]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Set up after the fixtures of wider scope, torn down after those of the test itself."""
+    fds, processes = open_fds(), children()
+    yield
+    if request.node.stash.get(PASSED, False) and left_behind(fds, processes):
+        gc.collect()
+        assert left_behind(fds, processes) == []

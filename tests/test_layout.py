@@ -1,0 +1,130 @@
+"""The house rules that a reader relies on, held by the source itself: imports, system access, sizes."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("wire", "connectd", "gossipd", "lightningd_py")
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+TOP_LEVEL = {
+    ".ci",
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "connectd",
+    "docs",
+    "gossipd",
+    "lightningd_py",
+    "pyproject.toml",
+    "tests",
+    "wire",
+}
+LONGEST_FILE = 400
+
+MAY_IMPORT = {
+    "wire": {"wire"},
+    "connectd": {"connectd", "wire"},
+    "gossipd": {"gossipd", "wire"},
+    "lightningd_py": {"lightningd_py", "wire"},
+}
+READ_ONLY_LIBRARY = ("gossipd.gossmap", "gossipd.store")
+"""What the master may use of gossipd: the index over the store, so that a listing never makes gossipd wait."""
+
+SYSTEM = {
+    "asyncio": {},
+    "socket": {},
+    "zmq": {},
+}
+"""Which modules touch the loop, sockets and the buses, and why; all others are plain functions of their arguments."""
+
+FORBIDDEN_CALLS = {"eval", "exec", "__import__", "compile"}
+
+
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(), filename=str(MODULES[module]))
+
+
+def imports_of(module: str) -> Iterator[str]:
+    """Dotted names of all that a module imports, wherever in it the import stands."""
+    for node in ast.walk(tree_of(module)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def importers(package: str) -> set[str]:
+    return {module for module in MODULES if any(name.split(".")[0] == package for name in imports_of(module))}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_daemons_import_wire_and_never_each_other(module: str) -> None:
+    package = module.split(".")[0]
+    for name in imports_of(module):
+        imported = name.split(".")[0]
+        if package == "lightningd_py" and name.startswith(READ_ONLY_LIBRARY):
+            continue
+        assert imported not in PACKAGES or imported in MAY_IMPORT[package], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("package", SYSTEM)
+def test_only_named_modules_touch_the_system(package: str) -> None:
+    assert importers(package) - SYSTEM[package].keys() == set(), f"these import {package} and are not in the list"
+    assert SYSTEM[package].keys() - importers(package) == set(), f"these are in the list and do not import {package}"
+
+
+def test_only_secp256k1_imports_coincurve() -> None:
+    assert importers("coincurve") <= {"wire.secp256k1"}
+
+
+def test_nothing_unpickles_or_evaluates_or_runs_a_shell() -> None:
+    assert importers("pickle") | importers("marshal") | importers("shelve") == set()
+    for module in MODULES:
+        for node in ast.walk(tree_of(module)):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            assert name not in FORBIDDEN_CALLS, f"{module}:{node.lineno} calls {name}"
+            assert not any(
+                keyword.arg == "shell"
+                and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is False)
+                for keyword in node.keywords
+            ), f"{module}:{node.lineno} runs a shell"
+
+
+def test_top_level_has_only_what_belongs_there() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    assert {line.split("/")[0] for line in listed.stdout.splitlines()} <= TOP_LEVEL
+
+
+def test_tests_are_no_packages() -> None:
+    assert list((ROOT / "tests").rglob("__init__.py")) == [], "tests/wire/__init__.py would shadow wire"
+
+
+def test_files_are_short() -> None:
+    sources = [*MODULES.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in sources}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_are_typed(package: str) -> None:
+    assert (ROOT / package / "py.typed").exists()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_say_what_they_are_for(module: str) -> None:
+    assert ast.get_docstring(tree_of(module)), f"{module} has no docstring"
