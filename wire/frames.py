@@ -1,0 +1,182 @@
+"""BOLT 8's message frames: a stream of bytes into messages and back, and the state in which a connection moves.
+
+A frame is an encrypted length (18 bytes) and the encrypted message (its length + 16). Bytes are read from the socket in
+large pieces, but decrypted one message at a time: whatever has not been decrypted goes along, as it came, when the
+connection is handed over. `rn` counts at message boundaries only, so a header that was decrypted ahead of its body
+still counts as not decrypted.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+from wire.hkdf import hkdf_pair
+
+MAX_MESSAGE = 65535
+MAX_PACKET = 65569
+READ_SIZE = 65536
+MAX_UNREAD = MAX_PACKET + READ_SIZE
+
+_MAC = 16
+_HEADER = 2 + _MAC
+_ROTATION = 1000
+_NONCES = tuple(struct.pack("<4xQ", number) for number in range(_ROTATION))
+_pack_length = struct.Struct(">H").pack
+
+
+class FrameError(Exception):
+    """A header or body whose MAC is wrong: the connection ends without another byte (B8-46)."""
+
+
+@dataclass(slots=True)
+class CryptoState:
+    """What BOLT 8 leaves both ends with: next nonces, keys and chaining keys for receiving (r) and sending (s)."""
+
+    rn: int
+    sn: int
+    rk: bytes = field(repr=False)
+    sk: bytes = field(repr=False)
+    r_ck: bytes = field(repr=False)
+    s_ck: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class PeerState:
+    """What moves with a peer's fd: `unread` came from the socket, not decrypted; `unsent` is encrypted, not taken."""
+
+    crypto: CryptoState
+    unread: bytes = field(repr=False)
+    unsent: bytes = field(repr=False)
+
+
+class Frames:
+    """Encrypts and decrypts one connection. Holds what was read and not yet asked for."""
+
+    __slots__ = (
+        "_buffer",
+        "_length",
+        "_position",
+        "_r_ck",
+        "_receiver",
+        "_rk",
+        "_rn",
+        "_s_ck",
+        "_sender",
+        "_sk",
+        "_sn",
+    )
+
+    def __init__(self, crypto: CryptoState, unread: bytes = b"") -> None:
+        """Raises ValueError for nonces that are no message boundary: not even, or past a rotation."""
+        if any(nonce % 2 or not 0 <= nonce <= _ROTATION for nonce in (crypto.rn, crypto.sn)):
+            raise ValueError(f"rn {crypto.rn} or sn {crypto.sn} is no message boundary")
+        self._rn, self._rk, self._r_ck = crypto.rn, crypto.rk, crypto.r_ck
+        self._sn, self._sk, self._s_ck = crypto.sn, crypto.sk, crypto.s_ck
+        self._receiver: ChaCha20Poly1305 | None = None
+        self._sender: ChaCha20Poly1305 | None = None
+        self._buffer = unread
+        self._position = 0  # where in the buffer the next header begins
+        self._length: int | None = None  # of the message there, if its header was decrypted
+
+    @property
+    def unread_size(self) -> int:
+        """How many bytes have been fed and not been decrypted."""
+        return len(self._buffer) - self._position
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Append `data` (at once), and yield the messages that are complete, each decrypted when it is asked for.
+
+        The consumer may stop, export, sleep or feed between any two messages; feed(b"") goes on with what is left.
+        Raises FrameError where a MAC is wrong, and ValueError if more than MAX_UNREAD bytes would wait: then the
+        caller has read on although it had stopped asking.
+        """
+        if data:
+            if self.unread_size + len(data) > MAX_UNREAD:
+                raise ValueError("fed more than may be left unread")
+            self._compact()
+            self._buffer = self._buffer + data if self._buffer else data
+        return self._messages()
+
+    def _compact(self) -> None:
+        if self._position:
+            self._buffer = self._buffer[self._position :]
+            self._position = 0
+
+    def _messages(self) -> Iterator[bytes]:
+        # Hot: locals where a loop would look an attribute up twice, and nothing kept in them across a yield.
+        while True:
+            buffer, start = self._buffer, self._position
+            body = start + _HEADER
+            receiver = self._receiver
+            if receiver is None or self._rn == _ROTATION:
+                if len(buffer) < body:
+                    break
+                receiver = self._ready_to_receive()
+            nonce = self._rn
+            try:
+                length = self._length
+                if length is None:
+                    if len(buffer) < body:
+                        break
+                    header = receiver.decrypt(_NONCES[nonce], buffer[start:body], None)
+                    self._length = length = header[0] << 8 | header[1]
+                end = body + length + _MAC
+                if len(buffer) < end:
+                    break
+                message = receiver.decrypt(_NONCES[nonce + 1], buffer[body:end], None)
+            except InvalidTag:
+                raise FrameError(f"bad MAC at rn {nonce} or the one after it") from None
+            self._rn = nonce + 2
+            self._length = None
+            self._position = end
+            yield message
+        self._compact()  # or a few bytes of an unfinished message would hold the whole read
+
+    def encrypt(self, message: bytes | bytearray | memoryview) -> bytes:
+        """Header and body of one message. Raises ValueError if it is longer than 65,535 bytes."""
+        out = bytearray()
+        self.encrypt_into(out, message)
+        return bytes(out)
+
+    def encrypt_into(self, out: bytearray, message: bytes | bytearray | memoryview) -> None:
+        """Append header and body of one message to a batch. Raises ValueError if it is longer than 65,535 bytes."""
+        size = len(message)
+        if size > MAX_MESSAGE:
+            raise ValueError(f"a message of {size} bytes is too long")
+        sender = self._sender
+        nonce = self._sn
+        if sender is None or nonce == _ROTATION:
+            sender = self._ready_to_send()
+            nonce = self._sn
+        out += sender.encrypt(_NONCES[nonce], _pack_length(size), None)
+        out += sender.encrypt(_NONCES[nonce + 1], message, None)
+        self._sn = nonce + 2
+
+    def _ready_to_receive(self) -> ChaCha20Poly1305:
+        """The cipher for receiving, after the rotation if that is due (B8-52)."""
+        if self._rn == _ROTATION:
+            self._r_ck, self._rk = hkdf_pair(self._r_ck, self._rk)
+            self._rn = 0
+        self._receiver = ChaCha20Poly1305(self._rk)
+        return self._receiver
+
+    def _ready_to_send(self) -> ChaCha20Poly1305:
+        """The cipher for sending, after the rotation if that is due (B8-52)."""
+        if self._sn == _ROTATION:
+            self._s_ck, self._sk = hkdf_pair(self._s_ck, self._sk)
+            self._sn = 0
+        self._sender = ChaCha20Poly1305(self._sk)
+        return self._sender
+
+    def export(self, unsent: bytes) -> PeerState:
+        """The state to hand over, with what the socket has not taken. These frames must not be used after it."""
+        crypto = CryptoState(self._rn, self._sn, self._rk, self._sk, self._r_ck, self._s_ck)
+        return PeerState(crypto, bytes(self._buffer[self._position :]), unsent)
+
+    def sleep(self) -> None:
+        """Drop the cipher objects, 2.3 kB each; they are made again when they are needed."""
+        self._compact()
+        self._receiver = self._sender = None

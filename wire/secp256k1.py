@@ -1,0 +1,127 @@
+"""secp256k1, and SHA-256 twice: the one place that knows coincurve.
+
+It calls libsecp256k1 through coincurve's private cffi layer, because the public classes take DER signatures and parse
+a key at every use. That layer may change with any release: pyproject.toml pins it, and a test touches every function
+used here. All calls release the GIL and share nothing that a thread writes to, but for the cache of parsed keys, where
+a race costs at most a second parsing.
+"""
+
+import os
+from hashlib import sha256
+from typing import Any
+
+from coincurve._libsecp256k1 import ffi, lib
+from coincurve.context import GLOBAL_CONTEXT
+
+_CONTEXT = GLOBAL_CONTEXT.ctx  # randomised at import, against side channels
+_PUBKEY = ffi.typeof("secp256k1_pubkey *")
+_SIGNATURE = ffi.typeof("secp256k1_ecdsa_signature *")
+_BYTES = ffi.typeof("unsigned char[]")
+_SIZE = ffi.typeof("size_t *")
+
+
+class _ParsedKeys:
+    """Parsed points by their encoding, in two generations, so that being bounded costs nothing at each use.
+
+    When the young generation is full it becomes the old one, and the old one is forgotten, but for the keys that were
+    asked for again in the meantime. So node keys stay while the bitcoin keys of announcements, used once, pass through.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.generation_limit = limit // 2
+        self._young: dict[bytes, Any] = {}
+        self._old: dict[bytes, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, point: bytes) -> Any:
+        """The parsed point, or None if it is no point."""
+        parsed = self._young.get(point)
+        if parsed is None:
+            parsed = self._old.pop(point, None) or _parse(point)
+            if parsed is not None:
+                self._keep(point, parsed)
+        return parsed
+
+    def _keep(self, point: bytes, parsed: Any) -> None:
+        if len(self._young) >= self.generation_limit:
+            self._young, self._old = {}, self._young
+        self._young[point] = parsed
+
+
+def _parse(point: bytes) -> Any:
+    if len(point) != 33:
+        return None
+    parsed = ffi.new(_PUBKEY)
+    return parsed if lib.secp256k1_ec_pubkey_parse(_CONTEXT, parsed, point, 33) else None
+
+
+_parsed_keys = _ParsedKeys(65_536)
+
+
+def new_secret() -> bytes:
+    """A fresh secret key: 32 bytes that are a valid scalar."""
+    while True:
+        secret = os.urandom(32)
+        if lib.secp256k1_ec_seckey_verify(_CONTEXT, secret):
+            return secret
+
+
+def public_key(secret: bytes) -> bytes:
+    """The compressed point of a secret key, 33 bytes. Raises ValueError if the secret is no valid scalar."""
+    parsed = ffi.new(_PUBKEY)
+    if len(secret) != 32 or not lib.secp256k1_ec_pubkey_create(_CONTEXT, parsed, secret):
+        raise ValueError("no secret key")
+    out, size = ffi.new(_BYTES, 33), ffi.new(_SIZE, 33)
+    lib.secp256k1_ec_pubkey_serialize(_CONTEXT, out, size, parsed, lib.SECP256K1_EC_COMPRESSED)
+    return bytes(ffi.buffer(out))
+
+
+def is_point(data: bytes) -> bool:
+    """Is this the 33-byte compressed encoding of a point on the curve?"""
+    return _parsed_keys.get(data) is not None
+
+
+def ecdh(secret: bytes, point: bytes) -> bytes:
+    """SHA-256 of the compressed product, 32 bytes (BOLT 8). Raises ValueError if the point or the secret is invalid."""
+    # Ephemeral keys come here, each once: not through the cache.
+    parsed = _parse(point)
+    if parsed is None:
+        raise ValueError("no point on the curve")
+    out = ffi.new(_BYTES, 32)
+    if len(secret) != 32 or not lib.secp256k1_ecdh(_CONTEXT, out, parsed, secret, ffi.NULL, ffi.NULL):
+        raise ValueError("no secret key")
+    return bytes(ffi.buffer(out))
+
+
+def sign(secret: bytes, digest: bytes) -> bytes:
+    """A compact ECDSA signature, 64 bytes, low-S, deterministic (RFC 6979). Raises ValueError for a wrong size."""
+    signature = ffi.new(_SIGNATURE)
+    if (
+        len(secret) != 32
+        or len(digest) != 32
+        or not lib.secp256k1_ecdsa_sign(_CONTEXT, signature, digest, secret, ffi.NULL, ffi.NULL)
+    ):
+        raise ValueError("no secret key, or no digest of 32 bytes")
+    out = ffi.new(_BYTES, 64)
+    lib.secp256k1_ecdsa_signature_serialize_compact(_CONTEXT, out, signature)
+    return bytes(ffi.buffer(out))
+
+
+def verify(digest: bytes, signature: bytes, point: bytes) -> bool:
+    """Does the compact signature hold? False for anything wrong: sizes, no point, r or s out of range, high S."""
+    if len(digest) != 32 or len(signature) != 64:
+        return False
+    parsed_key = _parsed_keys.get(point)
+    if parsed_key is None:
+        return False
+    parsed_signature = ffi.new(_SIGNATURE)
+    if not lib.secp256k1_ecdsa_signature_parse_compact(_CONTEXT, parsed_signature, signature):
+        return False
+    return bool(lib.secp256k1_ecdsa_verify(_CONTEXT, parsed_signature, digest, parsed_key))
+
+
+def double_sha256(data: bytes | bytearray | memoryview) -> bytes:
+    """SHA-256 of the SHA-256: what gossip signatures sign. BOLT 7."""
+    return sha256(sha256(data).digest()).digest()
