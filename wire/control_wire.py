@@ -14,7 +14,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NewType, Self, dataclass_transform
+from typing import Any, ClassVar, NewType, dataclass_transform
 
 import msgpack
 
@@ -22,7 +22,7 @@ from wire.frames import PeerState
 from wire.timing import Timing
 
 Fd = NewType("Fd", int)
-"""A file descriptor that belongs to its message: whoever sends the message gives it away, whoever receives it owns it."""
+"""A file descriptor that belongs to its message: its sender gives it away, its receiver owns it."""
 
 OWNERS = ("gossipd", "program", "connectiond")
 """Who may own a connection besides connectd and the master, and so understands the 6xxx messages."""
@@ -95,7 +95,7 @@ class ControlMessage:
         still owns whatever is left in `fds`, and closes it.
         """
         try:
-            number, *values = msgpack.unpackb(datagram, use_list=True)
+            number, *values = _checked(list, msgpack.unpackb(datagram, use_list=True), [])
             cls = ControlMessage.registry[number]
         except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
             raise ControlError(f"{sender} sent no control message: {datagram[:32].hex()}") from error
@@ -127,11 +127,15 @@ Pack = Callable[[Any, list[int]], Any]
 Unpack = Callable[[Any, list[int]], Any]
 
 
-@functools.cache
+_known_fields: dict[Any, tuple[tuple[str, Pack, Unpack], ...]] = {}
+
+
 def _fields(cls: type[Any]) -> tuple[tuple[str, Pack, Unpack], ...]:
     """Name, packer and unpacker of each field of a dataclass, in the order in which they travel."""
-    hints = typing.get_type_hints(cls)
-    return tuple((f.name, *_codec(hints[f.name])) for f in dataclasses.fields(cls))
+    if cls not in _known_fields:
+        hints = typing.get_type_hints(cls)
+        _known_fields[cls] = tuple((f.name, *_codec(hints[f.name])) for f in dataclasses.fields(cls))
+    return _known_fields[cls]
 
 
 def _codec(hint: Any) -> tuple[Pack, Unpack]:
@@ -263,7 +267,7 @@ class ActivateReply(Reply, number=2125, sender="connectd", aliases=("connectctl_
 
 
 class ReachPeer(Request, number=2001, sender="master", aliases=("gossipctl_reach_peer", "connectctl_connect_to_peer")):
-    """Connect to a node; given up only after INIT fails. The hints are tried first. A live peer is an answer at once."""
+    """Connect to a node; given up only after INIT fails. The hints come first. A live peer is an answer at once."""
 
     node_id: bytes
     addrhints: list[str]

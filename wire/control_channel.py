@@ -1,0 +1,426 @@
+"""The control channel: control messages and their fds over a SEQPACKET socket, blocking or on the asyncio loop.
+
+One datagram is one message with its fds (design: a message owns its fds). A message of more than MAX_INLINE bytes
+travels as a sealed memfd: the datagram is then the envelope `[0]` and the memfd comes before the message's own fds.
+Sending gives the fds away: our copies are closed as soon as `sendmsg` has succeeded, and not before.
+
+A ControlChannel never blocks and always reads. What the socket does not take waits in a list, so two processes that
+write to each other cannot lock each other up; how long the list may get is for those who produce, see `queued`.
+"""
+
+import array
+import asyncio
+import errno
+import fcntl
+import os
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wire.control_wire import ControlError, ControlMessage, Refusal, Reply, Request
+from wire.status import Status
+
+DATAGRAM_SIZE = 212_960
+"""The largest datagram that the default SO_SNDBUF lets through."""
+MAX_INLINE = 128 * 1024
+"""Messages of more bytes travel as a memfd."""
+MAX_MEMFD = 64 * 1024 * 1024
+"""No message may be larger than this."""
+MAX_FDS = 253
+"""SCM_MAX_FD of Linux: fds in one datagram."""
+READS_PER_TURN = 64
+"""Datagrams that are read at one wake-up, so that other events get their turn."""
+RETRY_DELAY = 0.02
+"""Seconds until the next try where the kernel tells nobody that there is room again."""
+
+_ENVELOPE = b"\x91\x00"
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_NO_RESOURCES = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_NO_READER = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
+
+status = Status("control")
+
+R = TypeVar("R", bound=Reply)
+
+
+class RequestFailed(Exception):
+    """The other end answered a request with a refusal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.error)
+        self.refusal = refusal
+
+
+class ChannelClosed(Exception):
+    """The channel is closed: the message was not sent, or its reply will not come."""
+
+
+def send_message(sock: socket.socket, message: ControlMessage) -> None:
+    """Send a message and close its fds. Blocks where the socket does. After an OSError the fds are still the caller's.
+
+    Raises ControlError for a message of more than MAX_MEMFD bytes.
+    """
+    datagram, fds = _encode(message)
+    _transmit(sock, datagram, fds, 0)
+
+
+def receive_message(sock: socket.socket, sender: str) -> ControlMessage | None:
+    """The next message from `sender`, the role of the other end; None when it has closed. Blocks where the socket does.
+
+    The message's fds are the caller's, close-on-exec. Raises ControlError for anything that is no message which that
+    role may send; its fds are closed then, and the socket is no longer worth reading.
+    """
+    return _receive(sock, sender, 0)
+
+
+def _encode(message: ControlMessage) -> tuple[bytes, list[int]]:
+    datagram, fds = message.encode()
+    if len(datagram) > MAX_MEMFD:
+        raise ControlError(f"a {message.name()} of {len(datagram)} bytes is too large")
+    return datagram, fds
+
+
+def _transmit(sock: socket.socket, datagram: bytes, fds: list[int], flags: int) -> None:
+    """One `sendmsg`; closes `fds` if it succeeds, leaves them alone if it raises OSError."""
+    if len(datagram) <= MAX_INLINE:
+        _sendmsg(sock, datagram, fds, flags)
+    else:
+        memfd = _sealed_memfd(datagram)
+        try:
+            _sendmsg(sock, _ENVELOPE, [memfd, *fds], flags)
+        finally:
+            os.close(memfd)
+    for fd in fds:
+        os.close(fd)
+
+
+def _sendmsg(sock: socket.socket, data: bytes, fds: list[int], flags: int) -> None:
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sock.sendmsg([data], rights, flags | socket.MSG_NOSIGNAL)
+
+
+def _sealed_memfd(data: bytes) -> int:
+    memfd = os.memfd_create("control", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(memfd, memoryview(data)[written:])
+        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(memfd)
+        raise
+    return memfd
+
+
+def _receive(sock: socket.socket, sender: str, flags: int) -> ControlMessage | None:
+    data, rights, got = _recvmsg(sock, flags | socket.MSG_CMSG_CLOEXEC)
+    fds = _received_fds(rights)
+    try:
+        if got & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise ControlError(f"a datagram from {sender} was cut short")
+        if not data and not fds:
+            return None
+        if data == _ENVELOPE:
+            data = _open_envelope(fds, sender)
+        return ControlMessage.decode(data, fds, sender)
+    finally:
+        for fd in fds:  # decode() has emptied the list if it succeeded
+            os.close(fd)
+
+
+def _recvmsg(sock: socket.socket, flags: int) -> tuple[bytes, list[tuple[int, int, bytes]], int]:
+    room = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
+    try:
+        data, rights, got, _ = sock.recvmsg(DATAGRAM_SIZE, room, flags)
+    except ConnectionResetError:
+        # It closed with something of ours unread. The kernel says so once, ahead of what still waits to be read here.
+        data, rights, got, _ = sock.recvmsg(DATAGRAM_SIZE, room, flags)
+    return data, rights, got
+
+
+def _received_fds(rights: list[tuple[int, int, bytes]]) -> list[int]:
+    fds = array.array("i")
+    for level, kind, data in rights:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+    return fds.tolist()
+
+
+def _open_envelope(fds: list[int], sender: str) -> bytes:
+    """The message in the memfd that is the first of `fds`; it is taken out of them and closed."""
+    if not fds:
+        raise ControlError(f"{sender} sent an envelope without its memfd")
+    memfd = fds.pop(0)
+    try:
+        if fcntl.fcntl(memfd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
+            raise ControlError(f"{sender} sent a memfd that is not sealed")
+        size = os.fstat(memfd).st_size
+        if size > MAX_MEMFD:
+            raise ControlError(f"{sender} sent a memfd of {size} bytes")
+        return os.pread(memfd, size, 0)
+    except OSError as error:
+        raise ControlError(f"{sender} sent an envelope that cannot be read: {error}") from error
+    finally:
+        os.close(memfd)
+
+
+@dataclass(slots=True, eq=False)
+class _Outgoing:
+    """A message that waits for room in the socket, encoded."""
+
+    message: ControlMessage
+    datagram: bytes
+    fds: list[int]
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A request and whoever waits for its reply."""
+
+    request: Request
+    future: asyncio.Future[Reply]
+
+
+class ControlChannel:
+    """One end of a control socket on the running asyncio loop.
+
+    `who` is the role of the other end, checked against each message's senders. `on_message` gets every message but the
+    replies to `request`. `on_closed` is called once, with the reason, when the other end has closed or has said
+    something that it may not; `close` then tells what was never sent. It is not called after our own `close`.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        who: str,
+        on_message: Callable[[ControlMessage], None],
+        on_closed: Callable[[str], None],
+        *,
+        window: int = 64,
+    ) -> None:
+        self.who = who
+        self.on_drained: Callable[[], None] | None = None
+        """Called when `queued` falls to 0: sources may go on."""
+        self.stuck_since: float | None = None
+        """Loop time since when nothing of what waits could be sent; None if nothing waits."""
+        self._sock = sock
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._window = window
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[_Outgoing] = deque()
+        self._waiting: deque[_Asked] = deque()
+        self._outstanding: dict[int, _Asked] = {}
+        self._last_request_id = 0
+        self._writer_added = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait for room in the socket, and requests that wait for a place in the window."""
+        return len(self._queue) + len(self._waiting)
+
+    @property
+    def closed(self) -> bool:
+        """True once either end has closed."""
+        return self._closed
+
+    def fileno(self) -> int:
+        """The socket's fd, -1 when closed."""
+        return self._sock.fileno()
+
+    def send(self, message: ControlMessage) -> None:
+        """Send a message, with its fds, or put it behind those that wait. Never blocks.
+
+        Raises ChannelClosed if the channel is closed, ControlError for more than MAX_MEMFD bytes; the fds are still the
+        caller's then.
+        """
+        if self._closed:
+            raise ChannelClosed(f"the channel to {self.who} is closed")
+        self._queue.append(_Outgoing(message, *_encode(message)))
+        if len(self._queue) == 1:
+            self._flush()
+
+    def reply(self, request: Request, reply: Reply) -> None:
+        """Answer a request. Nobody waits for an answer on a closed channel: there it is dropped, its fds are closed."""
+        reply.request_id = request.request_id
+        if self._closed:
+            reply.close_fds()
+        else:
+            self.send(reply)
+
+    async def request(self, message: Request, reply_type: type[R]) -> R:
+        """Send a request and wait for its reply, behind the others if the window is full.
+
+        Raises RequestFailed for a refusal, ChannelClosed if the channel closes first. A cancelled request that was sent
+        keeps its place in the window until its reply comes, which is then dropped.
+        """
+        if self._closed:
+            raise ChannelClosed(f"the channel to {self.who} is closed")
+        self._last_request_id += 1
+        message.request_id = self._last_request_id
+        asked = _Asked(message, self._loop.create_future())
+        self._waiting.append(asked)
+        self._fill_window()
+        try:
+            reply = await asked.future
+        except asyncio.CancelledError:
+            self._forget(asked)
+            raise
+        if isinstance(reply, Refusal):
+            raise RequestFailed(reply)
+        if not isinstance(reply, reply_type):
+            reply.close_fds()
+            raise TypeError(f"{message.name()} is answered by {reply.name()}, not by {reply_type.name()}")
+        return reply
+
+    def close(self) -> list[ControlMessage]:
+        """Close our end; requests that wait raise ChannelClosed. The messages that were never sent, fds still open."""
+        self._shut("we have closed it")
+        unsent = [outgoing.message for outgoing in self._queue]
+        self._queue.clear()
+        return unsent
+
+    # requests
+
+    def _fill_window(self) -> None:
+        while self._waiting and len(self._outstanding) < self._window:
+            asked = self._waiting.popleft()
+            self._outstanding[asked.request.request_id] = asked
+            self.send(asked.request)
+
+    def _forget(self, asked: _Asked) -> None:
+        """Whoever asked no longer waits."""
+        if asked in self._waiting:
+            self._waiting.remove(asked)
+            asked.request.close_fds()
+        elif not asked.future.cancelled() and asked.future.exception() is None:
+            asked.future.result().close_fds()  # the reply and the cancellation came in the same turn
+
+    def _take_reply(self, asked: _Asked, reply: Reply) -> None:
+        del self._outstanding[reply.request_id]
+        if reply.number - asked.request.number not in (100, 200):
+            self._outstanding[reply.request_id] = asked
+            reply.close_fds()
+            self._break(f"{self.who} answered {asked.request.name()} with {reply.name()}")
+        elif asked.future.done():
+            status.debug(f"{self.who}: {reply.name()} comes too late")
+            reply.close_fds()
+        else:
+            asked.future.set_result(reply)
+
+    # reading
+
+    def _readable(self) -> None:
+        for _ in range(READS_PER_TURN):
+            if self._closed:  # by the handler of the last message
+                break
+            try:
+                message = _receive(self._sock, self.who, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except (ControlError, OSError) as error:
+                self._break(str(error))
+                break
+            if message is None:
+                self._fail(f"{self.who} has closed its end")
+            else:
+                self._dispatch(message)
+
+    def _dispatch(self, message: ControlMessage) -> None:
+        asked = self._outstanding.get(message.request_id) if isinstance(message, Reply) else None
+        if asked is None or not isinstance(message, Reply):
+            self._on_message(message)
+            return
+        had_queued = self.queued
+        self._take_reply(asked, message)
+        if not self._closed:
+            self._fill_window()
+            self._tell_drained(had_queued)
+
+    # writing
+
+    def _flush(self) -> None:
+        """Send from the head of the list until it is empty or the socket takes no more."""
+        while self._queue:
+            head = self._queue[0]
+            try:
+                _transmit(self._sock, head.datagram, head.fds, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._wait_for_room()
+                return
+            except OSError as error:
+                self._wait_after(error)
+                return
+            self._queue.popleft()
+            self.stuck_since = None
+        self._stop_waiting()
+
+    def _wait_for_room(self) -> None:
+        self._note_stuck()
+        if not self._writer_added:
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+            self._writer_added = True
+
+    def _wait_after(self, error: OSError) -> None:
+        """The socket is writable and yet it does not take the message: a writer callback would spin."""
+        self._stop_waiting()
+        self._note_stuck()
+        if error.errno in _NO_RESOURCES:
+            self._retry = self._loop.call_later(RETRY_DELAY, self._writable)
+        elif error.errno not in _NO_READER:  # else the reader comes to the end too, after what is left to be read
+            self._loop.call_soon(self._break, f"{self._queue[0].message.name()} cannot be sent to {self.who}: {error}")
+
+    def _note_stuck(self) -> None:
+        if self.stuck_since is None:
+            self.stuck_since = self._loop.time()
+
+    def _writable(self) -> None:
+        self._retry = None
+        had_queued = self.queued
+        self._flush()
+        self._tell_drained(had_queued)
+
+    def _tell_drained(self, had_queued: int) -> None:
+        if had_queued and not self.queued and self.on_drained is not None:
+            self.on_drained()
+
+    def _stop_waiting(self) -> None:
+        if self._writer_added:
+            self._loop.remove_writer(self._sock.fileno())
+            self._writer_added = False
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    # the end
+
+    def _break(self, reason: str) -> None:
+        """One of the two ends is broken: nothing that it says can be trusted."""
+        if not self._closed:
+            status.broken(reason)
+            self._fail(reason)
+
+    def _fail(self, reason: str) -> None:
+        self._shut(reason)
+        self._on_closed(reason)
+
+    def _shut(self, reason: str) -> None:
+        """Leave the loop first, then close: a registration that outlives its fd spins."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stop_waiting()
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        for asked in self._waiting:
+            asked.request.close_fds()
+        for asked in (*self._outstanding.values(), *self._waiting):
+            if not asked.future.done():
+                asked.future.set_exception(ChannelClosed(reason))
+        self._waiting.clear()
+        self._outstanding.clear()
