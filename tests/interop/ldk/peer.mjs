@@ -1,0 +1,160 @@
+/**
+ * An LDK node without channels or chain, for tests: `node peer.mjs NODE_MODULES`.
+ *
+ * NODE_MODULES is the directory that holds `lightningdevkit`. One JSON object a line on stdin, one answer a line on
+ * stdout with the same "id": {"id": 1, "ok": {...}} or {"id": 1, "error": "..."}. LDK's log goes to stderr.
+ * End of stdin ends the program, so that it never outlives its test.
+ *
+ *   {"command": "listen", "port": 0}                    -> {"port", "node_id"}
+ *   {"command": "connect", "node_id", "host", "port"}   -> {}            TCP is up; wait for the peer with `wait`
+ *   {"command": "disconnect", "node_id"}                -> {}
+ *   {"command": "status"}                               -> {"node_id", "peers": [ids, after INIT], "channels", "nodes",
+ *                                                           "updates", "announced_nodes"}
+ *   {"command": "wait", "peers": 1, "channels": 1000}   -> status, once every count named is reached exactly
+ *   {"command": "list_channels"}                        -> {"channels": ["scid as decimal number"]}
+ *   {"command": "add_gossip", "messages": [hex]}        -> {"added", "refused": ["reason"]}
+ *   {"command": "quit"}                                 -> {}
+ */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+import { addMessage, counts, listChannels } from "./gossip.mjs";
+import { Sockets } from "./sockets.mjs";
+
+const PROCESS_EVENTS_MS = 100;
+const TIMER_TICK_MS = 10_000; // LDK's advice: pings go out and silent peers are dropped on each tick
+const LOG_FROM = Number(process.env.LDK_LOG_LEVEL ?? 2); // of LDK's Level: 0 gossip, 1 trace, 2 debug, 3 info, 4 warn
+
+console.log = console.error; // the bindings print panics with it, and stdout is for answers
+
+async function loadLdk(modules) {
+  const home = join(resolve(modules), "lightningdevkit");
+  const ldk = await import(pathToFileURL(join(home, "index.mjs")));
+  await ldk.initializeWasmFromBinary(readFileSync(join(home, "liblightningjs.wasm")));
+  return ldk;
+}
+
+/** The node: a PeerManager whose gossip goes into a graph and comes out of it; channel messages get an error. */
+class Peer {
+  constructor(ldk) {
+    const now = Date.now();
+    this.ldk = ldk;
+    const logger = ldk.Logger.new_impl({ log });
+    const keys = ldk.KeysManager.constructor_new(randomBytes(32), BigInt(Math.floor(now / 1000)), (now % 1000) * 1e6);
+    this.signer = keys.as_NodeSigner();
+    this.graph = ldk.NetworkGraph.constructor_new(ldk.Network.LDKNetwork_Regtest, logger);
+    const gossip = ldk.P2PGossipSync.constructor_new(this.graph, ldk.Option_UtxoLookupZ.constructor_none(), logger);
+    const ignoring = ldk.IgnoringMessageHandler.constructor_new();
+    this.manager = ldk.PeerManager.constructor_new(
+      ldk.ErroringMessageHandler.constructor_new().as_ChannelMessageHandler(),
+      gossip.as_RoutingMessageHandler(),
+      ignoring.as_OnionMessageHandler(),
+      ignoring.as_CustomMessageHandler(),
+      Math.floor(now / 1000),
+      randomBytes(32),
+      logger,
+      this.signer,
+    );
+    this.sockets = new Sockets(ldk, this.manager);
+    this.waiting = new Set();
+    setInterval(() => this.tick(), PROCESS_EVENTS_MS);
+    setInterval(() => this.manager.timer_tick_occurred(), TIMER_TICK_MS);
+  }
+
+  nodeId() {
+    return toHex(this.signer.get_node_id(this.ldk.Recipient.LDKRecipient_Node).res);
+  }
+
+  tick() {
+    this.manager.process_events();
+    if (this.waiting.size === 0) return;
+    const status = this.status();
+    for (const check of [...this.waiting]) check(status);
+  }
+
+  status() {
+    const peers = this.manager.list_peers().map((peer) => toHex(peer.get_counterparty_node_id()));
+    return { node_id: this.nodeId(), peers, ...counts(this.ldk, this.graph) };
+  }
+
+  /** Resolves with the status when all the counts wanted are there; the caller has the deadline. */
+  reached(wanted) {
+    return new Promise((done) => {
+      const check = (status) => {
+        const have = { ...status, peers: status.peers.length };
+        if (!Object.keys(wanted).every((name) => have[name] === wanted[name])) return;
+        this.waiting.delete(check);
+        done(status);
+      };
+      this.waiting.add(check);
+      check(this.status());
+    });
+  }
+
+  addGossip(messages) {
+    const refused = [];
+    for (const hex of messages) {
+      try {
+        addMessage(this.ldk, this.graph, hex);
+      } catch (error) {
+        refused.push(error.message);
+      }
+    }
+    return { added: messages.length - refused.length, refused };
+  }
+}
+
+const COMMANDS = {
+  listen: async (peer, { port }) => ({ port: await peer.sockets.listen(port ?? 0), node_id: peer.nodeId() }),
+  connect: async (peer, { node_id, host, port }) => {
+    await peer.sockets.connect(host, port, fromHex(node_id));
+    return {};
+  },
+  disconnect: (peer, { node_id }) => {
+    peer.manager.disconnect_by_node_id(fromHex(node_id));
+    return {};
+  },
+  status: (peer) => peer.status(),
+  wait: (peer, wanted) => peer.reached(wanted),
+  list_channels: (peer) => ({ channels: listChannels(peer.graph) }),
+  add_gossip: (peer, { messages }) => peer.addGossip(messages),
+  quit: (peer) => {
+    peer.sockets.close();
+    return {};
+  },
+};
+
+async function answer(peer, line) {
+  const { id, command, ...fields } = JSON.parse(line);
+  try {
+    if (!(command in COMMANDS)) throw new Error(`no command ${command}`);
+    say({ id, ok: await COMMANDS[command](peer, fields) });
+  } catch (error) {
+    say({ id, error: error.message });
+  }
+  if (command === "quit") process.exit(0);
+}
+
+function say(object) {
+  process.stdout.write(JSON.stringify(object) + "\n");
+}
+
+function log(record) {
+  if (record.get_level() < LOG_FROM) return;
+  process.stderr.write(`${record.get_module_path()}:${record.get_line()} ${record.get_args()}\n`);
+}
+
+function toHex(bytes) {
+  return Buffer.from(bytes).toString("hex");
+}
+
+function fromHex(text) {
+  return Uint8Array.from(Buffer.from(text, "hex"));
+}
+
+const peer = new Peer(await loadLdk(process.argv[2]));
+const lines = createInterface({ input: process.stdin });
+lines.on("line", (line) => answer(peer, line));
+lines.on("close", () => process.exit(0));
