@@ -1,0 +1,47 @@
+"""The generated pages are current, and the `bolt` markers name requirements that exist."""
+
+import pytest
+
+from docs import generate
+
+
+@pytest.mark.parametrize("page", generate.PAGES)
+def test_generated_page_is_current(page: str) -> None:
+    assert (generate.DOCS / page).read_text() == generate.PAGES[page](), "stale: run `make docs`"
+
+
+def test_every_marker_names_a_requirement() -> None:
+    known = {requirement.id for requirement in generate.requirements()}
+    assert [(id_, path, test) for id_, path, test in generate.marked_tests() if id_ not in known] == []
+
+
+def test_requirements_are_listed_once_with_known_words() -> None:
+    listed = generate.requirements()
+    assert len({requirement.id for requirement in listed}) == len(listed) == 108
+    assert {requirement.level for requirement in listed} <= {"must", "should", "may", "fact", "ours"}
+    assert {requirement.owner for requirement in listed} <= {"wire", "connectd", "gossipd", "lightningd_py"}
+
+
+def test_every_control_message_has_a_docstring() -> None:
+    registry = generate.ControlMessage.registry.values()
+    assert [cls.name() for cls in registry if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}(")] == []
+
+
+def test_markers_are_found_on_tests_classes_parameters_and_modules() -> None:
+    source = """
+pytestmark = [pytest.mark.bolt("B1-1")]
+@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.bolt("B1-2", "B1-3"))])
+async def test_one(x): ...
+@pytest.mark.bolt("B1-4")
+class TestMany:
+    def test_two(self): ...
+def helper(): ...
+"""
+    found = list(generate._marks_in(generate.ast.parse(source).body, "p", [], ""))
+    assert [(id_, test) for id_, _, test in found] == [
+        ("B1-1", "test_one"),
+        ("B1-2", "test_one"),
+        ("B1-3", "test_one"),
+        ("B1-1", "TestMany::test_two"),
+        ("B1-4", "TestMany::test_two"),
+    ]
