@@ -1,0 +1,166 @@
+"""hsmd: the only process that knows the node's secret. Run as `python -P -m lightningd_py.hsmd FD LOGLEVEL`.
+
+FD is the control socket to the master, who has the secret loaded (`hsm_init`) and introduces clients (`client_hsmfd`).
+Each client has its own socket and its own row of PERMITTED; whoever asks for anything else has a bug or is no longer
+itself, so its socket is closed and the rest lives on. hsmd ends when the master's socket does.
+
+One request is done after the other, with blocking sockets: an ECDH takes 40 µs, and clients always read.
+"""
+
+import ctypes
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from lightningd_py.hsm_secret import SecretError, derive_node_key, load_secret
+from wire import secp256k1
+from wire.control_channel import receive_message, send_message
+from wire.control_wire import (
+    ClientHsmfd,
+    ControlError,
+    ControlMessage,
+    Ecdh,
+    EcdhReply,
+    HsmInit,
+    HsmInitReply,
+    HsmInitReplyfail,
+)
+from wire.status import Status, set_up_logging
+
+PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
+    {
+        "master": frozenset({HsmInit, ClientHsmfd}),
+        "connectd": frozenset({Ecdh}),
+        "gossipd": frozenset(),
+    }
+)
+"""Who may ask for what."""
+
+_PR_SET_DUMPABLE = 4
+
+status = Status("hsmd")
+
+
+class Forbidden(Exception):
+    """A client asked for what it may not have, or cannot have meant."""
+
+
+class Hsmd:
+    """The loop over the clients' sockets."""
+
+    def __init__(self, master: socket.socket) -> None:
+        self._node_key: bytes | None = None
+        self._master = master
+        self._selector = selectors.DefaultSelector()
+        self._add_client("master", master)
+
+    def run(self) -> None:
+        """Answer until the master's socket ends."""
+        while self._master.fileno() >= 0:
+            for key, _ in self._selector.select():
+                assert isinstance(key.fileobj, socket.socket)
+                self._serve(key.data, key.fileobj)
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            self._drop(key.fileobj)
+        self._selector.close()
+
+    def _add_client(self, client: str, sock: socket.socket) -> None:
+        self._selector.register(sock, selectors.EVENT_READ, client)
+
+    def _drop(self, sock: socket.socket) -> None:
+        self._selector.unregister(sock)
+        sock.close()
+
+    def _serve(self, client: str, sock: socket.socket) -> None:
+        """One message of one client; on any fault that client is gone."""
+        try:
+            message = receive_message(sock, client)
+            if message is None:
+                self._drop(sock)
+                return
+            reply = self._answer(client, message)
+            if reply is not None:
+                send_message(sock, reply)
+        except (ControlError, Forbidden) as error:
+            status.broken(f"{client} is cut off: {error}")
+            self._drop(sock)
+        except OSError as error:
+            status.unusual(f"{client} went away: {error}")
+            self._drop(sock)
+
+    def _answer(self, client: str, message: ControlMessage) -> ControlMessage | None:
+        if type(message) not in PERMITTED[client]:
+            message.close_fds()
+            raise Forbidden(f"it may not ask for {message.name()}")
+        match message:
+            case Ecdh():
+                return self._ecdh(message)
+            case ClientHsmfd():
+                self._introduce(message)
+                return None
+            case HsmInit():
+                return self._init(message)
+            case _:
+                raise AssertionError(f"{message.name()} is permitted and not implemented")
+
+    def _ecdh(self, request: Ecdh) -> EcdhReply:
+        if self._node_key is None:
+            raise Forbidden("ecdh before hsm_init")
+        try:
+            shared_secret = secp256k1.ecdh(self._node_key, request.point)
+        except ValueError as error:  # the handshake checks points before it asks (B8-47)
+            raise Forbidden(f"ecdh with {request.point.hex()}: {error}") from error
+        return EcdhReply(shared_secret, request_id=request.request_id)
+
+    def _introduce(self, message: ClientHsmfd) -> None:
+        if message.client not in PERMITTED or message.client == "master":
+            message.close_fds()
+            raise Forbidden(f"there is no client {message.client!r}")
+        sock = socket.socket(fileno=message.fd)
+        sock.setblocking(True)
+        self._add_client(message.client, sock)
+
+    def _init(self, request: HsmInit) -> HsmInitReply | HsmInitReplyfail:
+        if self._node_key is not None:
+            raise Forbidden("a second hsm_init")
+        try:
+            key = request.dev_force_privkey or derive_node_key(load_secret(Path(request.hsm_secret)))
+            node_id = secp256k1.public_key(key)
+        except SecretError as error:
+            return HsmInitReplyfail(str(error), request_id=request.request_id)
+        except ValueError:
+            return HsmInitReplyfail("dev_force_privkey is no secret key", request_id=request.request_id)
+        self._node_key = key
+        return HsmInitReply(node_id, request_id=request.request_id)
+
+
+def keep_memory_private() -> None:
+    """No core dumps, and no looking into this process by others of the same user."""
+    if ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        status.unusual("this process can be dumped: prctl failed")
+
+
+def main() -> None:
+    """Serve the control socket whose fd is the first argument; the second one is the log level."""
+    # A terminal's or systemd's signal reaches the whole node at once: the master decides, and its end is ours.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    set_up_logging(sys.argv[2])
+    keep_memory_private()
+    hsmd = Hsmd(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        hsmd.run()
+    finally:
+        hsmd.close()
+
+
+if __name__ == "__main__":
+    main()
