@@ -1,0 +1,224 @@
+"""Addresses of nodes: as text that people write, and as the descriptors of `node_announcement`. BOLT 7, B7-70 to B7-74.
+
+The text of an address reads back as the same address, whoever announced it.
+"""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from wire.cursor import Cursor
+
+Kind = Literal["ipv4", "ipv6", "torv2", "torv3", "dns", "local"]
+
+DEFAULT_PORTS = {"bitcoin": 9735, "testnet": 19735, "testnet4": 49735, "signet": 39735, "regtest": 19846}
+"""Where nodes listen when nothing is said, by the network's name. BOLT 1, Overview; those of regtest are CLN's."""
+
+_TYPES: dict[int, Kind] = {1: "ipv4", 2: "ipv6", 3: "torv2", 4: "torv3", 5: "dns"}
+_NUMBERS = {kind: number for number, kind in _TYPES.items()}
+_HOST_SIZES = {"ipv4": 4, "ipv6": 16, "torv2": 10, "torv3": 35}
+_PUBLIC_KEY = re.compile(r"0[23][0-9a-f]{64}")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
+_NUMERIC = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class WireAddr:
+    """Where a node is. `host` is text in its one canonical form, the path for `local`; that kind has port 0."""
+
+    kind: Kind
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """`1.2.3.4:9735`, `[::1]:9735`, `x.onion:9735`, `/a/path`."""
+        if self.kind == "local":
+            return self.host
+        return f"[{self.host}]:{self.port}" if self.kind == "ipv6" else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str, default_port: int) -> WireAddr:
+    """What a person wrote: an IP address, an onion service, a host name, each with or without port, or a path.
+
+    IPv6 with a port stands in brackets. Raises ValueError with one sentence for the person.
+    """
+    if text.startswith("/"):
+        return WireAddr("local", text, 0)
+    if text.count(":") > 1 and not text.startswith("["):
+        return _with_host(text, default_port)
+    match = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*)(?::(.*))?", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no address: it looks like host:port or [ipv6]:port")
+    host, port = match.groups()
+    address = _with_host(host.removeprefix("[").removesuffix("]"), default_port if port is None else _port(port))
+    if host.startswith("[") and address.kind != "ipv6":
+        raise ValueError(f"{text!r} is no address: only IPv6 stands in brackets")
+    return address
+
+
+def parse_peer(text: str, default_port: int = DEFAULT_PORTS["bitcoin"]) -> tuple[bytes, WireAddr | None]:
+    """`id@host:port`, `id@host` or `id`: the node_id, and the address if there is one. Raises ValueError.
+
+    The node_id has the form of a compressed key; whether it is on the curve shows in the handshake.
+    """
+    node_id, at, address = text.partition("@")
+    if not _PUBLIC_KEY.fullmatch(node_id.lower()):
+        raise ValueError(f"{node_id!r} is no node id: that is 66 hex digits, beginning with 02 or 03")
+    return bytes.fromhex(node_id), parse_address(address, default_port) if at else None
+
+
+def read_descriptors(data: bytes) -> list[WireAddr]:
+    """The usable addresses of a `node_announcement`, in its order.
+
+    Left out: all from the first unknown type on (B7-71), port 0 where there must be one (B7-73), Tor v2, host names
+    that are none, and all after a second host name (B7-74). Raises WireError if the bytes end inside of a descriptor
+    of a known type (B7-72).
+    """
+    found: list[WireAddr] = []
+    for address in _descriptors(data):
+        if address.kind == "dns" and any(other.kind == "dns" for other in found):
+            break
+        if _usable(address):
+            found.append(address)
+    return found
+
+
+def may_forward(data: bytes) -> bool:
+    """Whether a `node_announcement` with these addresses may be passed on: not with two host names (B7-74)."""
+    return sum(address.kind == "dns" for address in _descriptors(data)) <= 1
+
+
+def read_descriptor(cursor: Cursor) -> WireAddr | None:
+    """One descriptor, whatever it says, or None for an unknown type, whose length nobody knows (all the rest is read).
+
+    Raises WireError if it is cut off. A host name is as it came, with bytes that are no ASCII escaped.
+    """
+    kind = _TYPES.get(cursor.u8())
+    if kind is None:
+        cursor.rest()
+        return None
+    host = cursor.take(cursor.u8() if kind == "dns" else _HOST_SIZES[kind])
+    return WireAddr(kind, _host_text(kind, host), cursor.u16())
+
+
+def write_descriptor(address: WireAddr) -> bytes:
+    """Type, address and port as in `node_announcement`. Raises ValueError for `local`, which nobody can be told."""
+    if address.kind == "local":
+        raise ValueError(f"{address} is a local socket and cannot be announced")
+    port = address.port.to_bytes(2, "big")
+    return bytes([_NUMBERS[address.kind]]) + _host_bytes(address) + port
+
+
+def to_json(address: WireAddr) -> dict[str, str | int]:
+    """As CLN's `listnodes` and `getinfo` show it."""
+    if address.kind == "local":
+        return {"type": "local socket", "socket": address.host}
+    return {"type": address.kind, "address": address.host, "port": address.port}
+
+
+def is_routable(address: WireAddr) -> bool:
+    """Whether a stranger elsewhere could reach the host: no private, local, multicast or reserved address (B1-26)."""
+    if address.kind in ("ipv4", "ipv6"):
+        ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.host)
+        if isinstance(ip, ipaddress.IPv6Address):
+            ip = ip.ipv4_mapped or ip
+        return ip.is_global and not ip.is_multicast
+    if address.kind == "dns":
+        return address.host.split(".")[-1] not in ("localhost", "local", "internal")
+    return address.kind == "torv3"
+
+
+def is_hostname(name: str) -> bool:
+    """Whether a resolver may be asked. A last label of digits would be read as an IPv4 address by some of them."""
+    labels = name.split(".")
+    well_formed = len(name) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+    return well_formed and not _NUMERIC.fullmatch(labels[-1]) and labels[-1] != "onion"
+
+
+def _descriptors(data: bytes) -> Iterator[WireAddr]:
+    cursor = Cursor(data)
+    while cursor.remaining:
+        address = read_descriptor(cursor)
+        if address is not None:
+            yield address
+
+
+def _usable(address: WireAddr) -> bool:
+    if address.kind == "torv2":
+        return False
+    if address.kind == "dns" and not is_hostname(address.host):
+        return False
+    return address.port != 0 or address.kind == "torv3"
+
+
+def _host_text(kind: Kind, host: bytes) -> str:
+    if kind == "ipv4":
+        return str(ipaddress.IPv4Address(host))
+    if kind == "ipv6":
+        return str(ipaddress.IPv6Address(host))
+    if kind == "dns":
+        return host.decode("ascii", "backslashreplace").lower()
+    return base64.b32encode(host).decode("ascii").lower() + ".onion"
+
+
+def _host_bytes(address: WireAddr) -> bytes:
+    if address.kind in ("ipv4", "ipv6"):
+        return ipaddress.ip_address(address.host).packed
+    if address.kind == "dns":
+        host = address.host.encode("ascii")
+        return bytes([len(host)]) + host
+    return base64.b32decode(address.host.removesuffix(".onion").upper())
+
+
+def _with_host(host: str, port: int) -> WireAddr:
+    if not host:
+        raise ValueError("an address needs a host before the port")
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return _named(host, port)
+    if "%" in host:
+        raise ValueError(f"{host!r} is no address that others know: it names a network interface")
+    return WireAddr("ipv6" if ip.version == 6 else "ipv4", str(ip), port)
+
+
+def _named(host: str, port: int) -> WireAddr:
+    name = _ascii(host).lower().removesuffix(".")
+    if name.endswith(".onion"):
+        return WireAddr("torv3", _onion(name), port)
+    if not is_hostname(name):
+        raise ValueError(f"{host!r} is neither an IP address nor a host name")
+    return WireAddr("dns", name, port)
+
+
+def _onion(name: str) -> str:
+    service = name.removesuffix(".onion")
+    if len(service) == 16:
+        raise ValueError(f"{name!r} is a Tor v2 address, and these no longer exist")
+    try:
+        data = base64.b32decode(service.upper())
+    except binascii.Error:
+        data = b""
+    if len(data) != _HOST_SIZES["torv3"]:
+        raise ValueError(f"{name!r} is no Tor address: 56 letters and digits stand before .onion")
+    return name
+
+
+def _ascii(host: str) -> str:
+    """Punycode for what is no ASCII (B7-70)."""
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"{host!r} is no host name") from error
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) < 1 << 16):
+        raise ValueError(f"{text!r} is no port: that is a number from 0 to 65535")
+    return int(text)

@@ -1,0 +1,54 @@
+"""The `encoded_` arrays of gossip queries: one byte that says how the rest is packed, then the items. BOLT 7, B7-90.
+
+Only type 0 is left, the items as they are. Type 1 was zlib and must not be used: like all others it raises WireError.
+"""
+
+import struct
+from collections.abc import Iterable
+
+from wire.cursor import Cursor, WireError, encode_bigsize
+from wire.types import Codec, pairs
+
+UNCOMPRESSED = 0
+
+
+def encode_short_ids(short_channel_ids: Iterable[int]) -> bytes:
+    """`encoded_short_ids` of these, in the order given: the spec wants it ascending."""
+    ids = tuple(short_channel_ids)
+    return bytes([UNCOMPRESSED]) + struct.pack(f">{len(ids)}Q", *ids)
+
+
+def decode_short_ids(encoded: bytes) -> list[int]:
+    """The ids in their order, ascending or not. Raises WireError if they are packed, or no whole number of ids."""
+    cursor = Cursor(encoded)
+    _read_encoding(cursor)
+    count, over = divmod(cursor.remaining, 8)
+    if over:
+        raise WireError(f"{cursor.remaining} bytes are no whole number of short_channel_ids")
+    return list(struct.unpack(f">{count}Q", cursor.rest()))
+
+
+def _read_encoding(cursor: Cursor) -> None:
+    encoding = cursor.u8()
+    if encoding != UNCOMPRESSED:
+        raise WireError(f"encoding type {encoding}, and only {UNCOMPRESSED} may be used")
+
+
+def _read_flags(cursor: Cursor) -> list[int]:
+    _read_encoding(cursor)
+    flags = []
+    while cursor.remaining:
+        flags.append(cursor.bigsize())
+    return flags
+
+
+def _read_timestamps(cursor: Cursor) -> list[tuple[int, int]]:
+    _read_encoding(cursor)
+    timestamps: list[tuple[int, int]] = _PAIRS.read(cursor)
+    return timestamps
+
+
+_PAIRS = pairs("I")
+FLAGS_CODEC = Codec(_read_flags, lambda flags: bytes([UNCOMPRESSED]) + b"".join(map(encode_bigsize, flags)))
+TIMESTAMPS_CODEC = Codec(_read_timestamps, lambda values: bytes([UNCOMPRESSED]) + _PAIRS.write(values))
+CHECKSUMS_CODEC = _PAIRS

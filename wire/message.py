@@ -1,0 +1,152 @@
+"""What a peer message is: a type, fields in the spec's order, an extension. Each is declared once, in `wire.peer_wire`.
+
+The hints of a class are turned into codecs once. What a message carries beyond its fields is kept in `extension`, so
+that a message that others have signed is written again byte for byte (B1-8, B7-57).
+"""
+
+import functools
+import typing
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Self, dataclass_transform
+
+from wire.cursor import Cursor, WireError
+from wire.tlv import read_tlvs, write_tlvs
+from wire.types import Codec, NotOurs, Tlv
+
+MAX_MESSAGE = 65535
+"""Bytes of a message with its type (B1-3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a class is read and written: its fields in order, and its TLV fields by record type."""
+
+    fields: tuple[tuple[str, Codec], ...]
+    records: dict[int, tuple[str, Codec]]
+
+
+@dataclass_transform(field_specifiers=(field,))
+class _Declared:
+    """Makes a dataclass of each subclass and registers it under its `number`."""
+
+    number: ClassVar[int] = 0
+    registry: ClassVar[dict[int, type["PeerMessage"]]] = {}
+
+    def __init_subclass__(cls, *, number: int = 0) -> None:
+        dataclass(cls)
+        if number:
+            if number in cls.registry:
+                raise TypeError(f"message {number} is declared twice")
+            cls.number = number
+            cls.registry[number] = typing.cast("type[PeerMessage]", cls)
+
+
+class PeerMessage(_Declared):
+    """Base of all messages between peers.
+
+    `extension` is what follows the fields: in a message without TLV fields any bytes, in one with them the records
+    that we do not know, as a TLV stream.
+    """
+
+    extension: bytes = field(default=b"", kw_only=True)
+
+    @classmethod
+    def name(cls) -> str:
+        """`gossip_timestamp_filter` for GossipTimestampFilter: the spec's name, for logs."""
+        words = cls.__name__.removesuffix("Message")
+        return "".join("_" + c.lower() if c.isupper() else c for c in words).lstrip("_")
+
+    def encode(self) -> bytes:
+        """The message with its 2-byte type. Raises ValueError if a field, or all of it, does not fit."""
+        plan = plan_of(type(self))
+        parts = [codec.write(getattr(self, name)) for name, codec in plan.fields]
+        raw = b"".join([self.number.to_bytes(2, "big"), *parts, self._tail(plan)])
+        if len(raw) > MAX_MESSAGE:
+            raise ValueError(f"{self.name()} of {len(raw)} bytes is too long")
+        return raw
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Self:
+        """The message in `raw`, type included. Raises WireError if it is another, too short, or its TLVs are wrong."""
+        plan = plan_of(cls)
+        cursor = Cursor(raw)
+        number = cursor.u16()
+        if number != cls.number:
+            raise WireError(f"message {number} where {cls.name()} was expected")
+        try:
+            values = {name: codec.read(cursor) for name, codec in plan.fields}
+            values["extension"] = _read_records(cursor, plan, values) if plan.records else cursor.rest()
+        except WireError as error:
+            raise WireError(f"{cls.name()}: {error}") from error
+        return cls(**values)
+
+    def _tail(self, plan: Plan) -> bytes:
+        if not plan.records:
+            return self.extension
+        records = read_tlvs(Cursor(self.extension), ())
+        for number, (name, codec) in plan.records.items():
+            value = getattr(self, name)
+            if value is not None:
+                records[number] = codec.write(value)
+        return write_tlvs(records)
+
+
+class UnknownMessage(PeerMessage):
+    """A message of a type that is not declared: `payload` is all that follows the type."""
+
+    number: int = field()  # type: ignore[misc]  # here each message has its own
+    payload: bytes
+
+    def encode(self) -> bytes:
+        """The message with its type."""
+        return self.number.to_bytes(2, "big") + self.payload
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Self:
+        """Any message at all. Raises WireError if it has no type."""
+        cursor = Cursor(raw)
+        return cls(cursor.u16(), cursor.rest())
+
+
+def decode(raw: bytes) -> PeerMessage:
+    """The message in `raw`, of the class that is declared for its type, or UnknownMessage. Raises WireError."""
+    number = Cursor(raw).u16()
+    return PeerMessage.registry.get(number, UnknownMessage).decode(raw)
+
+
+@functools.cache
+def plan_of(cls: type[Any]) -> Plan:
+    """The codecs of a class, from its hints."""
+    fields: list[tuple[str, Codec]] = []
+    records: dict[int, tuple[str, Codec]] = {}
+    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+        if typing.get_origin(hint) is not Annotated:
+            continue
+        for mark in hint.__metadata__:
+            if isinstance(mark, Codec):
+                fields.append((name, mark))
+            elif isinstance(mark, Tlv):
+                records[mark.number] = (name, mark.codec)
+    return Plan(tuple(fields), records)
+
+
+def _read_records(cursor: Cursor, plan: Plan, values: dict[str, Any]) -> bytes:
+    """Puts the known records into `values` and returns the stream of the others."""
+    others: dict[int, bytes] = {}
+    for number, value in read_tlvs(cursor, plan.records).items():
+        if number not in plan.records:
+            others[number] = value
+            continue
+        name, codec = plan.records[number]
+        try:
+            values[name] = _read_record(value, codec)
+        except NotOurs:
+            others[number] = value
+    return write_tlvs(others)
+
+
+def _read_record(value: bytes, codec: Codec) -> Any:
+    """The value of a record, which its codec must read to the last byte (B1-12)."""
+    cursor = Cursor(value)
+    with cursor.limit(len(value)):
+        return codec.read(cursor)
