@@ -1,0 +1,81 @@
+"""CLN's config file format: one option a line, as on the command line but without the two dashes.
+
+    # a comment
+    network=regtest
+    offline
+    include more.conf
+
+A key may be repeated where the option allows it; the path after `include` is relative to the file that it stands in.
+What the keys mean is in `options.py`. Source: CLN's lightningd-config(5).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from lightningd_py.errors import UsageError
+
+DEEPEST_INCLUDE = 100
+
+
+class Origin(Enum):
+    """Where a setting was found; some options are allowed in some places only."""
+
+    COMMAND_LINE = "the command line"
+    EXPLICIT_FILE = "a file given with --conf"
+    BASE_FILE = "<lightning-dir>/config"
+    NETWORK_FILE = "<lightning-dir>/<network>/config"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One option as somebody wrote it. `value` is None where there was no `=`; `where` begins every complaint."""
+
+    name: str
+    value: str | None
+    where: str
+    origin: Origin
+
+
+def read_config(path: Path, origin: Origin, *, must_exist: bool) -> list[Setting]:
+    """The settings of a config file and of those that it includes, in order.
+
+    A missing file is an empty one unless `must_exist`. Raises UsageError, with file and line, for a file that cannot
+    be read, for text that is not UTF-8 and for a loop of includes; what the keys mean is not looked at.
+    """
+    if not must_exist and not path.exists():
+        return []
+    return list(_settings(path, origin, depth=0))
+
+
+def _settings(path: Path, origin: Origin, depth: int) -> Iterator[Setting]:
+    for number, line in enumerate(_lines(path), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        where = f"{path}:{number}"
+        if line.startswith("include "):
+            if depth == DEEPEST_INCLUDE:
+                raise UsageError(f"{where}: include loop")
+            included = path.parent / line.removeprefix("include ").strip()
+            yield from _settings(included, origin, depth + 1)
+        else:
+            yield _setting(line, where, origin)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise UsageError(f"config file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"config file {path} is not UTF-8 text") from error
+    return [line.removesuffix("\r") for line in text.split("\n")]
+
+
+def _setting(line: str, where: str, origin: Origin) -> Setting:
+    """A key with no value may be followed by spaces; those after a value are the option's business."""
+    name, equals, value = line.partition("=")
+    if not equals:
+        name = name.rstrip()
+    return Setting(name, value if equals else None, f"{where}: {name}", origin)

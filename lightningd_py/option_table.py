@@ -1,0 +1,138 @@
+"""The table of the node's options: the command line, the config files and the documentation come from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lightningd_py import option_values as values
+from lightningd_py.config_file import Origin
+from wire.chains import NETWORKS
+
+SHORTCUTS = {"mainnet": "bitcoin", **{name: name for name in NETWORKS if name != "bitcoin"}}
+_ANYWHERE = frozenset(Origin)
+_COMMAND_LINE = frozenset({Origin.COMMAND_LINE})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table. `parse` is None for an option that takes no value."""
+
+    name: str
+    help: str
+    parse: Callable[..., Any] | None = None
+    metavar: str = ""
+    multiple: bool = False
+    """May be repeated; `parse` then gives a tuple, and the tuples are joined."""
+    by_network: bool = False
+    """`parse` wants the network's default port as its second argument."""
+    trailing_spaces: bool = False
+    """Spaces at the end of the value are part of it; they are cut off otherwise."""
+    allowed_in: frozenset[Origin] = _ANYWHERE
+    group: str = "node"
+
+    @property
+    def dev(self) -> bool:
+        """Needs --developer."""
+        return self.name.startswith("dev-")
+
+    @property
+    def field(self) -> str:
+        """The name in `Options`."""
+        return self.name.replace("-", "_")
+
+
+def _one(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any]]:
+    return lambda value: (parse(value),)
+
+
+def _rows(group: str, *rows: Option) -> tuple[Option, ...]:
+    return tuple(replace(row, group=group) for row in rows)
+
+
+OPTIONS: tuple[Option, ...] = (
+    *_rows(
+        "where the node lives",
+        Option(
+            "network",
+            f"which chain: {', '.join(NETWORKS)} (default bitcoin)",
+            values.one_of(*NETWORKS),
+            "NETWORK",
+            allowed_in=_ANYWHERE - {Origin.NETWORK_FILE},
+        ),
+        *(
+            Option(name, f"the same as --network={network}", allowed_in=_ANYWHERE - {Origin.NETWORK_FILE})
+            for name, network in SHORTCUTS.items()
+        ),
+        Option(
+            "lightning-dir",
+            "the node's directory (default ~/.lightning-py); the chain's own directory is in it",
+            values.path,
+            "DIR",
+            allowed_in=frozenset({Origin.COMMAND_LINE, Origin.EXPLICIT_FILE}),
+        ),
+        Option("conf", "read this config file and no other", values.path, "FILE", allowed_in=_COMMAND_LINE),
+        Option("rpc-file", "the JSON-RPC socket (default lightning-rpc)", values.path, "FILE"),
+        Option("rpc-file-mode", "its permissions (default 0600)", values.file_mode, "MODE"),
+        Option("pid-file", "the locked pid file (default lightningd-NETWORK.pid)", values.path, "FILE"),
+        Option("daemon", "run in the background; needs --log-file"),
+        Option("log-level", "io, trace, debug, info, unusual or broken (default info)", values.log_level, "LEVEL"),
+        Option("log-file", "where the log goes; - is stdout (the default)", _one(values.text), "FILE", multiple=True),
+    ),
+    *_rows(
+        "addresses",
+        Option(
+            "addr", "listen here, and announce it if it is public", values.addr, "ADDR", multiple=True, by_network=True
+        ),
+        Option("bind-addr", "listen here", values.bind_address, "ADDR|PATH", multiple=True, by_network=True),
+        Option("announce-addr", "announce this", values.announce_address, "ADDR", multiple=True, by_network=True),
+        Option("autolisten", "listen everywhere if no address is given (default true)", values.boolean, "BOOL"),
+        Option("offline", "do not listen and do not connect"),
+        Option("alias", "the node's name, up to 32 bytes", values.alias, "NAME", trailing_spaces=True),
+        Option("rgb", "the node's colour", values.rgb, "RRGGBB"),
+    ),
+    *_rows(
+        "chain",
+        Option("chain", "where outputs are looked up: none, bitcoind", values.one_of("none", "bitcoind"), "SOURCE"),
+        Option("bitcoin-rpcconnect", "bitcoind's host (default 127.0.0.1)", values.text, "HOST"),
+        Option("bitcoin-rpcport", "bitcoind's RPC port", values.number(1, 65535), "PORT"),
+        Option("bitcoin-rpcuser", "bitcoind's RPC user", values.text, "USER"),
+        Option("bitcoin-rpcpassword", "bitcoind's RPC password", values.text, "PASSWORD"),
+        Option("bitcoin-datadir", "bitcoind's directory, for its cookie", values.path, "DIR"),
+    ),
+    *_rows(
+        "services",
+        Option("service", "start COMMAND for peers that NAME takes", values.service, "NAME=COMMAND", multiple=True),
+        Option(
+            "take",
+            "NAME gets the connection: on these messages (name or number), or of these nodes",
+            values.wanted,
+            "NAME=WHAT,...",
+            multiple=True,
+        ),
+        Option(
+            "copy",
+            "NAME gets a copy of these messages, or of what these nodes say",
+            values.wanted,
+            "NAME=WHAT,...",
+            multiple=True,
+        ),
+    ),
+    *_rows(
+        "for developers and tests",
+        Option("developer", "allow the options that begin with dev-"),
+        Option("dev-force-privkey", "use this node key instead of hsm_secret", values.private_key, "HEX"),
+        Option("dev-fast-gossip", "flush gossip every second"),
+        Option("dev-fast-gossip-prune", "forget channels after 90 seconds"),
+        Option("dev-allow-localhost", "announce addresses that are not public"),
+        Option("dev-timeout-secs", "deadline of a connection attempt", values.number(1, 1 << 31), "SECONDS"),
+        Option("dev-bitcoind-poll", "taken for CLN's test tools; no effect", values.number(1, 1 << 31), "SECONDS"),
+        Option("dev-no-reconnect", "taken for CLN's test tools; no effect"),
+        Option("dev-no-ping-timer", "taken for CLN's test tools; no effect"),
+    ),
+    *_rows(
+        "print and exit",
+        Option("help", "print this", allowed_in=_COMMAND_LINE),
+        Option("version", "print the version", allowed_in=_COMMAND_LINE),
+        Option("list-features-only", "print the features that our init message offers", allowed_in=_COMMAND_LINE),
+    ),
+)

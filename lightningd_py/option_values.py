@@ -1,0 +1,222 @@
+"""How the value of an option is read from its text: each function raises ValueError with the reason, in few words."""
+
+import re
+import shlex
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from wire.address import Kind, WireAddr, parse_address
+from wire.peer_wire import message_name
+from wire.secp256k1 import is_point, public_key
+
+LONGEST_ALIAS = 32
+_NOT_YET = ("autotor:", "statictor:", "ws:", "wss:")
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A program that is started with a peer: `--service NAME=COMMAND`. `command` is argv; no shell is involved."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one service wants: `--take NAME=WHAT,...` or `--copy NAME=WHAT,...`. Message numbers, and node ids."""
+
+    service: str
+    messages: tuple[int, ...]
+    node_ids: tuple[bytes, ...]
+
+
+def text(value: str) -> str:
+    """Any text that is not empty."""
+    if not value:
+        raise ValueError("must not be empty")
+    return value
+
+
+def path(value: str) -> Path:
+    """A path, not made absolute yet."""
+    return Path(text(value))
+
+
+def one_of(*allowed: str) -> Callable[[str], str]:
+    """One of these words."""
+
+    def parse(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"'{value}' is not one of {', '.join(allowed)}")
+        return value
+
+    return parse
+
+
+def boolean(value: str) -> bool:
+    """CLN's way: true, yes, 1 or false, no, 0."""
+    if value.lower() in ("true", "yes", "1"):
+        return True
+    if value.lower() in ("false", "no", "0"):
+        return False
+    raise ValueError(f"'{value}' is not true or false")
+
+
+def number(lowest: int, highest: int) -> Callable[[str], int]:
+    """A whole number, both ends included."""
+
+    def parse(value: str) -> int:
+        if not re.fullmatch("[0-9]{1,18}", value) or not lowest <= int(value) <= highest:
+            raise ValueError(f"'{value}' is not a number from {lowest} to {highest}")
+        return int(value)
+
+    return parse
+
+
+def file_mode(value: str) -> int:
+    """Four octal digits."""
+    if not re.fullmatch("0[0-7]{3}", value):
+        raise ValueError(f"'{value}' is not a 4-digit octal number")
+    return int(value, 8)
+
+
+def log_level(value: str) -> str:
+    """A level by name. CLN's further parts, a subsystem and a file, have no meaning here."""
+    return one_of("io", "trace", "debug", "info", "unusual", "broken")(value)
+
+
+def alias(value: str) -> str:
+    """The node's name: at most 32 bytes of UTF-8. BOLT 7, node_announcement."""
+    if len(value.encode()) > LONGEST_ALIAS:
+        raise ValueError(f"'{value}' is over {LONGEST_ALIAS} bytes long")
+    return value
+
+
+def rgb(value: str) -> bytes:
+    """The node's colour: three bytes, red first. BOLT 7, node_announcement."""
+    if not re.fullmatch("[0-9a-fA-F]{6}", value):
+        raise ValueError(f"'{value}' is not six hex digits")
+    return bytes.fromhex(value)
+
+
+def private_key(value: str) -> bytes:
+    """32 bytes in hex that are a secret key. The text is not repeated in the complaint."""
+    if not re.fullmatch("[0-9a-fA-F]{64}", value):
+        raise ValueError("is not 64 hex digits")
+    key = bytes.fromhex(value)
+    try:
+        public_key(key)
+    except ValueError as error:
+        raise ValueError("is no valid secret key") from error
+    return key
+
+
+def bind_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
+    """Where to listen: IP[:PORT], HOSTNAME[:PORT] or /SOCKET/PATH; no IP means all interfaces, IPv6 and IPv4."""
+    _refuse_unsupported(value)
+    if not value or value.startswith(":"):
+        return (_parsed("[::]" + value, default_port), _parsed("0.0.0.0" + value, default_port))  # noqa: S104 - asked for
+    address = _parsed(value, default_port)
+    if address.kind == "torv3":
+        raise ValueError(f"'{value}' can only be announced: use --announce-addr")
+    return _resolved(address) if address.kind == "dns" else (address,)
+
+
+def addr(value: str, default_port: int) -> tuple[WireAddr, ...]:
+    """Where to listen, and what to announce if it is public: as `bind_address`, but no socket path."""
+    if value.startswith("/"):
+        raise ValueError(f"'{value}' cannot be announced: use --bind-addr")
+    return bind_address(value, default_port)
+
+
+def announce_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
+    """What to announce: IP[:PORT], ONION[:PORT] or dns:HOSTNAME[:PORT]."""
+    _refuse_unsupported(value)
+    address = _parsed(value.removeprefix("dns:"), default_port)
+    if address.kind == "local":
+        raise ValueError(f"'{value}' cannot be announced: use --bind-addr")
+    if address.kind == "dns" and not value.startswith("dns:"):
+        raise ValueError(f"'{value}' is a name: use dns:{value} to announce it")
+    if address.host in ("0.0.0.0", "::"):  # noqa: S104 - refused
+        raise ValueError(f"'{value}' is every address: announce one")
+    return (address,)
+
+
+def _refuse_unsupported(value: str) -> None:
+    for prefix in _NOT_YET:
+        if value.startswith(prefix):
+            raise ValueError(f"'{value}': {prefix} addresses are not supported")
+
+
+def _parsed(value: str, default_port: int) -> WireAddr:
+    try:
+        return parse_address(value, default_port)
+    except ValueError as error:
+        raise ValueError(f"unable to parse address '{value}': {error}") from error
+
+
+def _resolved(address: WireAddr) -> tuple[WireAddr, ...]:
+    """The IP addresses of a name that we are to listen on."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ValueError(f"cannot resolve '{address.host}': {error.strerror}") from error
+    kinds: dict[int, Kind] = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
+    return tuple(WireAddr(kinds[family], str(to[0]), address.port) for family, _, _, _, to in found if family in kinds)
+
+
+def service(value: str) -> tuple[Service, ...]:
+    """NAME=COMMAND, the command split into words as a shell would, without a shell."""
+    name, command = _named(value)
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise ValueError(f"'{command}': {str(error).lower()}") from error
+    if not words:
+        raise ValueError(f"'{value}' has no command")
+    return (Service(name, words),)
+
+
+def wanted(value: str) -> tuple[Wanted, ...]:
+    """NAME=WHAT[,WHAT...] where WHAT is a message by name or number, or a node id in hex."""
+    name, whats = _named(value)
+    messages, node_ids = [], []
+    for what in whats.split(","):
+        if re.fullmatch("0[23][0-9a-fA-F]{64}", what):
+            node_ids.append(_node_id(what))
+        else:
+            messages.append(_message_number(what))
+    return (Wanted(name, tuple(messages), tuple(node_ids)),)
+
+
+def _named(value: str) -> tuple[str, str]:
+    name, equals, rest = value.partition("=")
+    if not equals or not _NAME.fullmatch(name):
+        raise ValueError(f"'{value}' is not NAME=...")
+    return name, rest
+
+
+def _node_id(what: str) -> bytes:
+    node_id = bytes.fromhex(what)
+    if not is_point(node_id):
+        raise ValueError(f"'{what}' is no node id")
+    return node_id
+
+
+def _message_number(what: str) -> int:
+    if re.fullmatch("[0-9]{1,5}", what) and int(what) < 1 << 16:
+        return int(what)
+    if what not in _numbers_by_name():
+        raise ValueError(f"'{what}' is neither a message's name or number nor a node id")
+    return _numbers_by_name()[what]
+
+
+@cache
+def _numbers_by_name() -> dict[str, int]:
+    """All messages that have a name: the spec's are below 1024."""
+    names = {message_name(number): number for number in range(1024)}
+    return {name: number for name, number in names.items() if not name.startswith("unknown_")}

@@ -1,0 +1,273 @@
+"""The node's options: CLN's where CLN has one, from the command line and from CLN's config files.
+
+`option_table.OPTIONS` is the one table of them. What is found first in this order counts: command line,
+<lightning-dir>/<network>/config, <lightning-dir>/config; options that may be repeated add up. A file given with --conf
+replaces both files. `--dev-*` options only replace constants.
+"""
+
+import argparse
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightningd_py import option_values as values
+from lightningd_py.config_file import Origin, Setting, read_config
+from lightningd_py.errors import UsageError
+from lightningd_py.option_table import OPTIONS, SHORTCUTS
+from wire.address import DEFAULT_PORTS, WireAddr, is_routable
+from wire.features import default_init_features
+from wire.timing import FAST_GOSSIP, Timing
+
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """All options with their defaults. Paths are absolute; `None` means that nobody said anything."""
+
+    network: str = "bitcoin"
+    lightning_dir: Path
+    network_dir: Path
+    conf: Path | None = None
+    rpc_file: Path
+    rpc_file_mode: int = 0o600
+    pid_file: Path
+    daemon: bool = False
+    log_level: str = "info"
+    log_file: tuple[str, ...] = ("-",)
+    """Absolute paths, and "-" for stdout."""
+    addr: tuple[WireAddr, ...] = ()
+    bind_addr: tuple[WireAddr, ...] = ()
+    announce_addr: tuple[WireAddr, ...] = ()
+    autolisten: bool = True
+    offline: bool = False
+    alias: str | None = None
+    rgb: bytes | None = None
+    chain: str = "none"
+    bitcoin_rpcconnect: str = "127.0.0.1"
+    bitcoin_rpcport: int | None = None
+    bitcoin_rpcuser: str | None = None
+    bitcoin_rpcpassword: str | None = field(default=None, repr=False)
+    bitcoin_datadir: Path | None = None
+    service: tuple[values.Service, ...] = ()
+    take: tuple[values.Wanted, ...] = ()
+    copy: tuple[values.Wanted, ...] = ()
+    developer: bool = False
+    dev_force_privkey: bytes | None = field(default=None, repr=False)
+    dev_fast_gossip: bool = False
+    dev_fast_gossip_prune: bool = False
+    dev_allow_localhost: bool = False
+    dev_timeout_secs: int | None = None
+    dev_bitcoind_poll: int | None = None
+    dev_no_reconnect: bool = False
+    dev_no_ping_timer: bool = False
+
+    @property
+    def bind(self) -> tuple[WireAddr, ...]:
+        """Where to listen. With autolisten `::` and `0.0.0.0`, of which one may fail on a host without it."""
+        if self.offline:
+            return ()
+        if self.addr or self.bind_addr or self.announce_addr or not self.autolisten:
+            return self.addr + self.bind_addr
+        return values.bind_address("", DEFAULT_PORTS[self.network])
+
+    @property
+    def announce(self) -> tuple[WireAddr, ...]:
+        """What to announce: what was asked for, and those of --addr that the world can reach."""
+        public = tuple(address for address in self.addr if self.dev_allow_localhost or is_routable(address))
+        return self.announce_addr + public
+
+    @property
+    def timing(self) -> Timing:
+        """The intervals of the house, with those replaced that a dev option is for."""
+        timing = Timing()
+        if self.dev_fast_gossip:
+            timing = replace(timing, gossip_flush=FAST_GOSSIP.gossip_flush)
+        if self.dev_fast_gossip_prune:
+            timing = replace(timing, gossip_prune=FAST_GOSSIP.gossip_prune)
+        if self.dev_timeout_secs is not None:
+            timing = replace(timing, connection_timeout=float(self.dev_timeout_secs))
+        return timing
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Read the command line (without the program's name) and the config files.
+
+    Raises UsageError with one clear sentence. --help, --version and --list-features-only print and raise SystemExit(0),
+    before any file is read.
+    """
+    command_line = _command_line(argv)
+    _print_and_exit({setting.name for setting in command_line})
+    settings = _with_files(command_line)
+    for setting in settings:
+        _check_place(setting)
+    developer = any(setting.name == "developer" for setting in settings)
+    for setting in settings:
+        if _BY_NAME[setting.name].dev and not developer:
+            raise UsageError(f"{setting.where}: requires --developer")
+    return _options(settings)
+
+
+def rpc_path(argv: Sequence[str]) -> Path:
+    """Where a node with these options (of "where the node lives") has its RPC socket: for `lightning-cli-py`.
+
+    Other settings in the node's config files are passed over. Raises UsageError.
+    """
+    wanted = {"network", "lightning-dir", "rpc-file"}
+    settings = [setting for setting in _with_files(_command_line(argv)) if setting.name in wanted]
+    return _options(settings).rpc_file
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message.removeprefix("argument "))
+
+
+class _Collect(argparse.Action):
+    """Keeps the options in their order, as settings."""
+
+    def __call__(self, parser: Any, namespace: Any, value: Any, option_string: str | None = None) -> None:
+        setting = Setting(self.dest, None if self.nargs == 0 else value, f"--{self.dest}", Origin.COMMAND_LINE)
+        namespace.settings.append(setting)
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="lightningd-py",
+        usage="lightningd-py [OPTIONS]",
+        description="The peer-to-peer half of a Lightning node. What stands here as --KEY=VALUE can also stand as "
+        "KEY=VALUE in <lightning-dir>/config and <lightning-dir>/<network>/config.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    groups: dict[str, Any] = {}
+    for option in OPTIONS:
+        group = groups.setdefault(option.group, None) or parser.add_argument_group(option.group)
+        groups[option.group] = group
+        takes = {"metavar": option.metavar} if option.parse else {"nargs": 0}
+        group.add_argument(f"--{option.name}", dest=option.name, action=_Collect, help=option.help, **takes)
+    return parser
+
+
+def _command_line(argv: Sequence[str]) -> list[Setting]:
+    namespace = argparse.Namespace(settings=[])
+    _, unknown = _parser().parse_known_args(list(argv), namespace)
+    if unknown:
+        raise UsageError(f"{unknown[0]}: unknown option")
+    return [_spelled_out(setting) for setting in namespace.settings]
+
+
+def _spelled_out(setting: Setting) -> Setting:
+    """`--regtest` is `--network=regtest`."""
+    if setting.name in SHORTCUTS and setting.value is None:
+        return replace(setting, name="network", value=SHORTCUTS[setting.name])
+    return setting
+
+
+def _print_and_exit(names: set[str]) -> None:
+    if "help" in names:
+        _parser().print_help()
+    elif "version" in names:
+        print(version())
+    elif "list-features-only" in names:
+        print("\n".join(default_init_features().names()))
+    else:
+        return
+    raise SystemExit(0)
+
+
+def version() -> str:
+    """Of the installed package."""
+    return importlib.metadata.version("lightningd-py")
+
+
+def _with_files(command_line: list[Setting]) -> list[Setting]:
+    """All settings, those that count more after those that count less."""
+    conf = _last(command_line, "conf", None)
+    if conf is not None:
+        return _file(Path.cwd() / conf, Origin.EXPLICIT_FILE, must_exist=True) + command_line
+    base = _lightning_dir(command_line)
+    general = _file(base / "config", Origin.BASE_FILE)
+    network = _last(general + command_line, "network", "bitcoin")
+    return general + _file(base / network / "config", Origin.NETWORK_FILE) + command_line
+
+
+def _file(path: Path, origin: Origin, *, must_exist: bool = False) -> list[Setting]:
+    return [_spelled_out(setting) for setting in read_config(path, origin, must_exist=must_exist)]
+
+
+def _last(settings: Iterable[Setting], name: str, default: Any) -> Any:
+    """The value that counts of an option that is needed before all the others."""
+    found = [setting for setting in settings if setting.name == name]
+    for setting in found:
+        _check_place(setting)
+    return _value(found[-1], "") if found else default
+
+
+def _lightning_dir(settings: Iterable[Setting]) -> Path:
+    chosen: Path = _last(settings, "lightning-dir", Path.home() / ".lightning-py")
+    return Path.cwd() / chosen
+
+
+def _check_place(setting: Setting) -> None:
+    option = _BY_NAME.get(setting.name)
+    if option is None:
+        raise UsageError(f"{setting.where}: unknown option")
+    if setting.origin not in option.allowed_in:
+        raise UsageError(f"{setting.where}: not permitted in {setting.origin.value}")
+
+
+def _value(setting: Setting, network: str) -> Any:
+    """The value that a setting stands for; True for an option that takes none."""
+    option, value = _BY_NAME[setting.name], setting.value
+    if option.parse is None:
+        if value is not None:
+            raise UsageError(f"{setting.where}: takes no value")
+        return True
+    if value is None:
+        raise UsageError(f"{setting.where}: needs a value")
+    try:
+        value = value if option.trailing_spaces else value.rstrip()
+        return option.parse(value, DEFAULT_PORTS[network]) if option.by_network else option.parse(value)
+    except ValueError as error:
+        raise UsageError(f"{setting.where}: {error}") from error
+
+
+def _options(settings: list[Setting]) -> Options:
+    network = _last(settings, "network", "bitcoin")
+    found: dict[str, Any] = {}
+    for setting in settings:
+        option, value = _BY_NAME[setting.name], _value(setting, network)
+        found[option.field] = found.get(option.field, ()) + value if option.multiple else value
+    lightning_dir = _lightning_dir(settings)
+    found |= _paths(found, lightning_dir, lightning_dir / network)
+    options = Options(**found)
+    _check_together(options)
+    return options
+
+
+def _paths(found: dict[str, Any], lightning_dir: Path, network_dir: Path) -> dict[str, Any]:
+    """All paths made absolute. What is relative is so to the network's directory, in which CLN works, too."""
+    logs = found.get("log_file", ("-",))
+    return {
+        "lightning_dir": lightning_dir,
+        "network_dir": network_dir,
+        "rpc_file": network_dir / found.get("rpc_file", "lightning-rpc"),
+        "pid_file": network_dir / found.get("pid_file", lightning_dir / f"lightningd-{network_dir.name}.pid"),
+        "log_file": tuple(log if log == "-" else str(network_dir / log) for log in logs),
+    }
+
+
+def _check_together(options: Options) -> None:
+    """What no single option can know."""
+    if options.daemon and all(log == "-" for log in options.log_file):
+        raise UsageError("--daemon needs --log-file")
+    names = [service.name for service in options.service]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--service {name} is given twice")
+    for wanted in options.take + options.copy:
+        if wanted.service not in names:
+            raise UsageError(f"'{wanted.service}' is no service: there is no --service={wanted.service}=COMMAND")
