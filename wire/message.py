@@ -4,7 +4,7 @@ The hints of a class are turned into codecs once. What a message carries beyond 
 that a message that others have signed is written again byte for byte (B1-8, B7-57).
 """
 
-import functools
+import inspect
 import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform
@@ -30,10 +30,12 @@ class _Declared:
     """Makes a dataclass of each subclass and registers it under its `number`."""
 
     number: ClassVar[int] = 0
+    plan: ClassVar[Plan] = Plan((), {})
     registry: ClassVar[dict[int, type["PeerMessage"]]] = {}
 
     def __init_subclass__(cls, *, number: int = 0) -> None:
         dataclass(cls)
+        cls.plan = _plan(inspect.get_annotations(cls))
         if number:
             if number in cls.registry:
                 raise TypeError(f"message {number} is declared twice")
@@ -58,9 +60,8 @@ class PeerMessage(_Declared):
 
     def encode(self) -> bytes:
         """The message with its 2-byte type. Raises ValueError if a field, or all of it, does not fit."""
-        plan = plan_of(type(self))
-        parts = [codec.write(getattr(self, name)) for name, codec in plan.fields]
-        raw = b"".join([self.number.to_bytes(2, "big"), *parts, self._tail(plan)])
+        parts = [codec.write(getattr(self, name)) for name, codec in self.plan.fields]
+        raw = b"".join([self.number.to_bytes(2, "big"), *parts, self._tail()])
         if len(raw) > MAX_MESSAGE:
             raise ValueError(f"{self.name()} of {len(raw)} bytes is too long")
         return raw
@@ -68,23 +69,22 @@ class PeerMessage(_Declared):
     @classmethod
     def decode(cls, raw: bytes) -> Self:
         """The message in `raw`, type included. Raises WireError if it is another, too short, or its TLVs are wrong."""
-        plan = plan_of(cls)
         cursor = Cursor(raw)
         number = cursor.u16()
         if number != cls.number:
             raise WireError(f"message {number} where {cls.name()} was expected")
         try:
-            values = {name: codec.read(cursor) for name, codec in plan.fields}
-            values["extension"] = _read_records(cursor, plan, values) if plan.records else cursor.rest()
+            values = {name: codec.read(cursor) for name, codec in cls.plan.fields}
+            values["extension"] = _read_records(cursor, cls.plan, values) if cls.plan.records else cursor.rest()
         except WireError as error:
             raise WireError(f"{cls.name()}: {error}") from error
         return cls(**values)
 
-    def _tail(self, plan: Plan) -> bytes:
-        if not plan.records:
+    def _tail(self) -> bytes:
+        if not self.plan.records:
             return self.extension
         records = read_tlvs(Cursor(self.extension), ())
-        for number, (name, codec) in plan.records.items():
+        for number, (name, codec) in self.plan.records.items():
             value = getattr(self, name)
             if value is not None:
                 records[number] = codec.write(value)
@@ -114,12 +114,10 @@ def decode(raw: bytes) -> PeerMessage:
     return PeerMessage.registry.get(number, UnknownMessage).decode(raw)
 
 
-@functools.cache
-def plan_of(cls: type[Any]) -> Plan:
-    """The codecs of a class, from its hints."""
+def _plan(hints: dict[str, Any]) -> Plan:
     fields: list[tuple[str, Codec]] = []
     records: dict[int, tuple[str, Codec]] = {}
-    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+    for name, hint in hints.items():
         if typing.get_origin(hint) is not Annotated:
             continue
         for mark in hint.__metadata__:
