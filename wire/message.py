@@ -25,6 +25,21 @@ class Plan:
     records: dict[int, tuple[str, Codec]]
 
 
+def _plan(hints: dict[str, Any]) -> Plan:
+    """The codecs of a class, from the hints in its body."""
+    fields: list[tuple[str, Codec]] = []
+    records: dict[int, tuple[str, Codec]] = {}
+    for name, hint in hints.items():
+        if typing.get_origin(hint) is not Annotated:
+            continue
+        for mark in hint.__metadata__:
+            if isinstance(mark, Codec):
+                fields.append((name, mark))
+            elif isinstance(mark, Tlv):
+                records[mark.number] = (name, mark.codec)
+    return Plan(tuple(fields), records)
+
+
 @dataclass_transform(field_specifiers=(field,))
 class _Declared:
     """Makes a dataclass of each subclass and registers it under its `number`."""
@@ -112,20 +127,6 @@ def decode(raw: bytes) -> PeerMessage:
     """The message in `raw`, of the class that is declared for its type, or UnknownMessage. Raises WireError."""
     number = Cursor(raw).u16()
     return PeerMessage.registry.get(number, UnknownMessage).decode(raw)
-
-
-def _plan(hints: dict[str, Any]) -> Plan:
-    fields: list[tuple[str, Codec]] = []
-    records: dict[int, tuple[str, Codec]] = {}
-    for name, hint in hints.items():
-        if typing.get_origin(hint) is not Annotated:
-            continue
-        for mark in hint.__metadata__:
-            if isinstance(mark, Codec):
-                fields.append((name, mark))
-            elif isinstance(mark, Tlv):
-                records[mark.number] = (name, mark.codec)
-    return Plan(tuple(fields), records)
 
 
 def _read_records(cursor: Cursor, plan: Plan, values: dict[str, Any]) -> bytes:
