@@ -1,0 +1,91 @@
+"""The wheel in an empty environment, used from a directory whose folders have the names of our packages."""
+
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"wire", "connectd", "gossipd", "lightningd_py"}
+SCRIPTS = ("lightningd-py", "lightning-cli-py")
+HOSTILE = "raise SystemExit('a module of the working directory was taken')\n"
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of the tracked sources, so that no build/ of earlier days gets in."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
+        run("cp", "-r", ROOT / name, source, cwd=ROOT)
+    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
+    run(*pip, "--no-deps", "--no-build-isolation", "--wheel-dir", target, source, cwd=source)
+    return next(target.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty environment with the wheel; what it depends on is seen through a .pth, so no registry is needed."""
+    home = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home)
+    site = Path(
+        run(home / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip()
+    )
+    ours = sysconfig.get_path("purelib")
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        home / "bin/python",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+    )
+    run(*pip, "--disable-pip-version-check", wheel, cwd=home)
+    links = site / "dependencies"
+    links.mkdir()
+    for entry in Path(ours).iterdir():
+        if "lightningd_py" not in entry.name and entry.suffix != ".pth":
+            (links / entry.name).symlink_to(entry)
+    (site / "dependencies.pth").write_text(f"{links}\n")
+    return home
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A working directory that would be taken for us if the daemons looked into it."""
+    for package in PACKAGES:
+        (tmp_path / package).mkdir()
+        for module in ("__init__.py", "__main__.py"):
+            (tmp_path / package / module).write_text(HOSTILE)
+    return tmp_path
+
+
+def test_wheel_has_the_packages_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
+    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_script_answers_from_a_hostile_directory(environment: Path, hostile: Path, script: str, option: str) -> None:
+    output = run(environment / "bin" / script, option, cwd=hostile)
+    assert (script if option == "--help" else "0.1.0") in output
+
+
+def test_installed_packages_are_those_of_the_wheel(environment: Path, hostile: Path) -> None:
+    code = "import wire, lightningd_py; print(wire.__file__, lightningd_py.__file__)"
+    for path in run(environment / "bin/python", "-P", "-c", code, cwd=hostile).split():
+        assert Path(path).is_relative_to(environment)
