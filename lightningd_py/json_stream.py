@@ -1,0 +1,101 @@
+"""JSON objects back to back on a stream, split apart without knowing what they say.
+
+CLN's framing: requests follow each other with or without white space between, and inside of them. Splitting costs one
+look at each byte, however the stream is cut into pieces, and holds at most one object.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+_BRACKET = re.compile(rb'["{}\[\]]')
+_IN_STRING = re.compile(rb'["\\]')
+_SPACE = b" \t\r\n"
+
+
+class ParseError(Exception):
+    """The stream is not JSON, and where it goes on nobody can know."""
+
+
+class TooLarge(ParseError):
+    """An object is over the limit."""
+
+
+class JsonSplitter:
+    """Cuts a stream of JSON objects (or arrays) into pieces of one each. `limit` is in bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._at = 0
+        """The first byte that was not looked at; one past the end after a backslash that ends the buffer."""
+        self._depth = 0
+        self._in_string = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take more of the stream; yield the objects that are complete. Raises ParseError."""
+        self._buffer += data
+        while self._skip_space() and self._find_end():
+            piece = bytes(self._buffer[: self._at])
+            del self._buffer[: self._at]
+            self._at = 0
+            yield piece
+        if len(self._buffer) > self._limit:
+            raise TooLarge(f"over {self._limit} bytes")
+
+    def _skip_space(self) -> bool:
+        """Between objects; True if one begins, or is being read."""
+        if self._at == 0:
+            rest = len(self._buffer.lstrip(_SPACE))
+            del self._buffer[: len(self._buffer) - rest]
+            if self._buffer and self._buffer[0] not in b"{[":
+                raise ParseError("neither an object nor an array")
+        return bool(self._buffer)
+
+    def _find_end(self) -> bool:
+        """Go on to the end of the object, or of the buffer; True if the object is complete."""
+        while self._at < len(self._buffer):
+            match = (_IN_STRING if self._in_string else _BRACKET).search(self._buffer, self._at)
+            if match is None:
+                self._at = len(self._buffer)
+                return False
+            self._at = match.end()
+            self._step(match[0])
+            if self._depth == 0:
+                return True
+        return False
+
+    def _step(self, token: bytes) -> None:
+        if token == b"\\":
+            self._at += 1
+        elif token == b'"':
+            self._in_string = not self._in_string
+        else:
+            self._depth += 1 if token in b"{[" else -1
+
+
+def parse_json(piece: bytes) -> Any:
+    """The value of one piece. Raises ParseError, also for NaN, Infinity and what is nested too deeply."""
+    try:
+        return json.loads(piece, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ParseError(str(error)) from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def apply_filter(value: Any, wanted: Any) -> Any:
+    """What is left of a result by CLN's `filter`: `{"peers": [{"id": true}]}` keeps the id of each peer.
+
+    Raises ValueError for a filter that is none, or does not fit the result.
+    """
+    if wanted is True:
+        return value
+    if isinstance(wanted, dict) and isinstance(value, dict):
+        return {key: apply_filter(value[key], inner) for key, inner in wanted.items() if key in value}
+    if isinstance(wanted, list) and len(wanted) == 1 and isinstance(value, list):
+        return [apply_filter(item, wanted[0]) for item in value]
+    raise ValueError("the filter does not fit the result")

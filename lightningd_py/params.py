@@ -1,0 +1,155 @@
+"""Parameters of JSON-RPC commands: how each is read from its JSON value, with CLN's words for what is wrong.
+
+A parser gets the JSON value and gives what the handler wants, or raises ValueError with words that fit after the
+parameter's name: "should be a node id". Numbers and booleans may come as strings, as from a shell.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wire.address import WireAddr, parse_peer
+from wire.scid import scid_from_text
+from wire.secp256k1 import is_point
+
+Parser = Callable[[Any], Any]
+
+
+class RpcError(Exception):
+    """The answer to a request that could not be done. `code` is CLN's; `data` is any JSON value, or None."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+PARSE_ERROR, INVALID_REQUEST, UNKNOWN_COMMAND, INVALID_PARAMETERS = -32700, -32600, -32601, -32602
+INTERNAL_ERROR = -1
+"""CLN's code for what has no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a command. Without `required` a missing one, or null, is `default`, which is not parsed."""
+
+    name: str
+    parser: Parser
+    required: bool = True
+    default: Any = None
+
+
+def optional(name: str, parser: Parser, default: Any = None) -> Parameter:
+    """A parameter that may be left out."""
+    return Parameter(name, parser, required=False, default=default)
+
+
+def read_params(parameters: Sequence[Parameter], params: Any) -> dict[str, Any]:
+    """The values of all parameters by name, from a list or an object. Raises RpcError -32602."""
+    given = _by_name(parameters, params)
+    return {parameter.name: _read(parameter, given.get(parameter.name)) for parameter in parameters}
+
+
+def _by_name(parameters: Sequence[Parameter], params: Any) -> dict[str, Any]:
+    names = [parameter.name for parameter in parameters]
+    if isinstance(params, list):
+        if len(params) > len(names):
+            raise RpcError(INVALID_PARAMETERS, f"too many parameters: got {len(params)}, expected {len(names)}")
+        return dict(zip(names, params, strict=False))
+    if not isinstance(params, dict):
+        raise RpcError(INVALID_PARAMETERS, "Expected array or object for params")
+    for name in params:
+        if name not in names:
+            raise RpcError(INVALID_PARAMETERS, f"unknown parameter: {name}")
+    return params
+
+
+def _read(parameter: Parameter, value: Any) -> Any:
+    if value is None:
+        if parameter.required:
+            raise RpcError(INVALID_PARAMETERS, f"missing required parameter: {parameter.name}")
+        return parameter.default
+    try:
+        return parameter.parser(value)
+    except ValueError as error:
+        token = json.dumps(value)
+        token = token if len(token) <= 200 else token[:200] + "..."
+        raise RpcError(INVALID_PARAMETERS, f"{parameter.name}: {error}: invalid token '{token}'") from error
+
+
+def text(value: Any) -> str:
+    """A string; a number is taken as its digits."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError("should be a string")
+
+
+def anything(value: Any) -> Any:
+    """Any JSON value."""
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """true or false."""
+    if value is True or value == "true":
+        return True
+    if value is False or value == "false":
+        return False
+    raise ValueError("should be 'true' or 'false'")
+
+
+def _unsigned(bits: int) -> Parser:
+    def parse(value: Any) -> int:
+        if isinstance(value, str) and re.fullmatch("[0-9]{1,20}", value):
+            value = int(value)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << bits:
+            raise ValueError(f"should be an unsigned {bits} bit integer")
+        return value
+
+    return parse
+
+
+u16 = _unsigned(16)
+u32 = _unsigned(32)
+u64 = _unsigned(64)
+
+
+def hex_bytes(value: Any) -> bytes:
+    """Bytes in hex. Hex of nothing but digits may come as a number: `lightning-cli` makes it one."""
+    if not isinstance(value, str | int) or not re.fullmatch("([0-9a-fA-F]{2})*", str(value)):
+        raise ValueError("should be a hex value")
+    return bytes.fromhex(str(value))
+
+
+def node_id(value: Any) -> bytes:
+    """33 bytes, a point on the curve."""
+    if not isinstance(value, str) or not re.fullmatch("0[23][0-9a-fA-F]{64}", value):
+        raise ValueError("should be a node id")
+    point = bytes.fromhex(value)
+    if not is_point(point):
+        raise ValueError("should be a node id")
+    return point
+
+
+def peer(default_port: int) -> Parser:
+    """`id` or `id@host[:port]`: the node_id, and the address or None."""
+
+    def parse(value: Any) -> tuple[bytes, WireAddr | None]:
+        name, at, address = text(value).partition("@")
+        point = node_id(name)
+        return parse_peer(f"{point.hex()}@{address}", default_port) if at else (point, None)
+
+    return parse
+
+
+def short_channel_id(value: Any) -> int:
+    """BLOCKxTRANSACTIONxOUTPUT, as the number of the wire."""
+    try:
+        return scid_from_text(text(value))
+    except ValueError as error:
+        raise ValueError("should be a short_channel_id of form NxNxN") from error
