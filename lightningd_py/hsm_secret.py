@@ -78,7 +78,7 @@ def _secret_in(path: Path, content: bytes) -> bytes:
     if len(content) > SECRET_SIZE and not any(content[:SECRET_SIZE]):
         return _secret_of_mnemonic(path, content[SECRET_SIZE:])
     if len(content) > SECRET_SIZE:
-        raise SecretError(f"{path} has {len(content)} bytes: no 32 plain ones, and secrets with a passphrase cannot be read")
+        raise SecretError(f"{path} has {len(content)} bytes, not 32: secrets with a passphrase cannot be read")
     raise SecretError(f"{path} has {len(content)} bytes instead of 32")
 
 

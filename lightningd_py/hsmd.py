@@ -18,7 +18,7 @@ from types import MappingProxyType
 
 from lightningd_py.hsm_secret import SecretError, derive_node_key, load_secret
 from wire import secp256k1
-from wire.control_channel import receive_message, send_message
+from wire.control_socket import receive_message, send_message
 from wire.control_wire import (
     ClientHsmfd,
     ControlError,
@@ -132,7 +132,9 @@ class Hsmd:
         if self._node_key is not None:
             raise Forbidden("a second hsm_init")
         try:
-            key = request.dev_force_privkey or derive_node_key(load_secret(Path(request.hsm_secret)))
+            key = request.dev_force_privkey
+            if key is None:
+                key = derive_node_key(load_secret(Path(request.hsm_secret)))
             node_id = secp256k1.public_key(key)
         except SecretError as error:
             return HsmInitReplyfail(str(error), request_id=request.request_id)
@@ -148,19 +150,23 @@ def keep_memory_private() -> None:
         status.unusual("this process can be dumped: prctl failed")
 
 
-def main() -> None:
+def main() -> int:
     """Serve the control socket whose fd is the first argument; the second one is the log level."""
     # A terminal's or systemd's signal reaches the whole node at once: the master decides, and its end is ours.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     set_up_logging(sys.argv[2])
     keep_memory_private()
     hsmd = Hsmd(socket.socket(fileno=int(sys.argv[1])))
     try:
         hsmd.run()
+    except Exception:
+        status.broken("hsmd ends", exc_info=True)
+        return 1
     finally:
         hsmd.close()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
