@@ -38,7 +38,7 @@ def listen_on(to: SocketAddress) -> tuple[socket.socket, SocketAddress]:
     An IPv6 address takes no IPv4. A unix socket is for its owner only (0600), and replaces the file of one on which
     nobody answers.
     """
-    sock = _bound_unix(to.host_or_path) if to.family == "unix" else _bound_tcp(to)
+    sock = _bound_unix(to.host) if to.family == "unix" else _bound_tcp(to)
     try:
         sock.listen(BACKLOG)
         return sock, address_of(sock.getsockname())
@@ -48,9 +48,7 @@ def listen_on(to: SocketAddress) -> tuple[socket.socket, SocketAddress]:
 
 
 def _bound_tcp(to: SocketAddress) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(
-        to.host_or_path, to.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+    family, _, _, _, address = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
@@ -88,14 +86,14 @@ def _answers(path: str) -> bool:
 async def resolve(to: SocketAddress) -> list[tuple[int, Any]]:
     """(family, address for connect) of each address of `to`; only names are looked up, off the loop. Raises OSError."""
     if to.family == "unix":
-        return [(socket.AF_UNIX, to.host_or_path)]
+        return [(socket.AF_UNIX, to.host)]
     try:
-        found = socket.getaddrinfo(to.host_or_path, to.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        found = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(to.host_or_path, to.port, type=socket.SOCK_STREAM)
+        found = await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        raise OSError(errno.EINVAL, f"{to.host_or_path!r} is no host name") from error
+        raise OSError(errno.EINVAL, f"{to.host!r} is no host name") from error
     return [(family, address) for family, _, _, _, address in found]
 
 

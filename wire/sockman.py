@@ -115,7 +115,7 @@ class SockMan(SockManEvents):
         for listener in self._listeners:
             listener.sock.close()
             if listener.address.family == "unix":
-                Path(listener.address.host_or_path).unlink(missing_ok=True)
+                Path(listener.address.host).unlink(missing_ok=True)
         self._listeners.clear()
 
     def _acceptable(self, listener: _Listener) -> None:

@@ -11,7 +11,7 @@ class SocketAddress:
     """Where a socket is: ("tcp", host, port) or ("unix", path, 0). An unnamed unix socket has an empty path."""
 
     family: str
-    host_or_path: str
+    host: str
     port: int = 0
 
 
@@ -52,7 +52,7 @@ class SockManEvents:
         """The other end sends no more. It may still read: sending goes on until `close_connection`."""
 
     def event_got_permanent_read_error(self, id: int, error: OSError) -> None:
-        """The connection is lost, by a failed read or write; nothing more happens on it, but it is still to be closed."""
+        """The connection is lost, by a failed read or write; nothing more happens on it. It is still to be closed."""
 
     def event_ready_to_send(self, id: int) -> bool:
         """After `want_to_send`: the socket is writable and nothing is unsent. Called once for each wish.
