@@ -41,12 +41,39 @@ MAY_IMPORT = {
 READ_ONLY_LIBRARY = ("gossipd.gossmap", "gossipd.store")
 """What the master may use of gossipd: the index over the store, so that a listing never makes gossipd wait."""
 
-SYSTEM = {
-    "asyncio": {},
-    "socket": {},
+SYSTEM: dict[str, dict[str, str]] = {
+    "asyncio": {
+        "wire.control_channel": "requests are awaited, the socket is on the loop",
+        "wire.daemon": "runs each daemon's loop",
+        "wire.gossip_fd": "the owner's and gossipd's ends are on the loop",
+        "wire.sockets": "dialling waits on the loop",
+        "wire.sockman": "peers' sockets are on the loop",
+        "connectd.addresses": "names are resolved on the loop",
+        "connectd.arrivals": "one short task a handshake",
+        "connectd.connection": "the inbox that a handshake waits on",
+        "connectd.dial": "addresses are tried in turn, each with its deadline",
+        "connectd.live": "a newer connection waits for the end of an older one",
+        "gossipd.sigcheck": "batches go to worker processes",
+        "gossipd.txout": "outputs are asked of the master",
+        "lightningd_py.jsonrpc": "the RPC server",
+        "lightningd_py.scripted_peer": "a peer for scripts and tests",
+    },
+    "socket": {
+        "wire.control_channel": "SEQPACKET with fds",
+        "wire.control_socket": "SEQPACKET with fds, in blocking calls",
+        "wire.daemon": "sockets inherited by number",
+        "wire.gossip_fd": "SEQPACKET pairs",
+        "wire.sockets": "stream sockets are made here",
+        "wire.sockman": "all I/O with peers",
+        "connectd.addresses": "the families of resolved addresses",
+        "gossipd.sigcheck": "SEQPACKET to worker processes",
+        "lightningd_py.hsmd": "blocking: one request after the other",
+        "lightningd_py.jsonrpc": "the Unix socket lightning-rpc",
+        "lightningd_py.option_values": "names in --addr are resolved before anything starts",
+    },
     "zmq": {},
 }
-"""Which modules touch the loop, sockets and the buses, and why; all others are plain functions of their arguments."""
+"""Which modules touch the loop, sockets and the buses, and why; no other does I/O with them."""
 
 FORBIDDEN_CALLS = {"eval", "exec", "__import__", "compile"}
 
