@@ -80,13 +80,12 @@ def public_key(secret: bytes) -> bytes:
 
 def is_point(data: bytes) -> bool:
     """Is this the 33-byte compressed encoding of a point on the curve?"""
-    return _parsed_keys.get(data) is not None
+    return _parse(data) is not None  # strangers' ephemeral keys come here, each once: not through the cache
 
 
 def ecdh(secret: bytes, point: bytes) -> bytes:
     """SHA-256 of the compressed product, 32 bytes (BOLT 8). Raises ValueError if the point or the secret is invalid."""
-    # Ephemeral keys come here, each once: not through the cache.
-    parsed = _parse(point)
+    parsed = _parse(point)  # not through the cache, as above
     if parsed is None:
         raise ValueError("no point on the curve")
     out = ffi.new(_BYTES, 32)
