@@ -59,6 +59,7 @@ class SockMan(SockManEvents):
         self._options = SockManOptions()
         self._connections: dict[int, _Connection] = {}
         self._listeners: list[_Listener] = []
+        self._farewells: set[_Farewell] = set()
         self._last_id = 0
         self._started = False
         self._accept_timer: asyncio.TimerHandle | None = None
@@ -105,6 +106,8 @@ class SockMan(SockManEvents):
         self._close_listeners()
         for id in list(self._connections):
             self.close_connection(id)
+        for farewell in list(self._farewells):
+            farewell.end()
 
     def _close_listeners(self) -> None:
         self._started = False
@@ -216,6 +219,14 @@ class SockMan(SockManEvents):
             return False
         self._remove(id).sock.close()
         return True
+
+    def close_when_sent(self, id: int, timeout: float) -> None:
+        """Close a connection when the other end has had what is unsent, after `timeout` seconds in any case.
+
+        It is gone at once for everybody here: no event of it is called any more.
+        """
+        connection = self._remove(id)
+        _Farewell(connection.sock, connection.unsent, self._loop, timeout, self._farewells)
 
     def get_new_id(self) -> int:
         """An id that no connection has had. Overridable."""

@@ -1,0 +1,22 @@
+"""`python -P -m gossipd MASTER_FD LINK_FD LOGLEVEL`: started by the master, with its sockets inherited."""
+
+import os
+import sys
+
+from gossipd.control import Control
+from gossipd.sigcheck import start_worker
+from wire.daemon import inherited_socket, prepare, run
+
+
+def main() -> int:
+    """Fork the signature workers, then run the loop."""
+    master_fd, link_fd, log_level = sys.argv[1:]
+    prepare(log_level)
+    master, link = inherited_socket(master_fd), inherited_socket(link_fd)
+    # Before there is a loop, a store or a peer: a worker must not have a copy of any of their fds.
+    workers = [start_worker() for _ in range(max(1, min(os.cpu_count() or 1, 4)))]
+    return run("gossipd", lambda stop: Control(master, link, workers, stop).close)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

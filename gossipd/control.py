@@ -1,0 +1,164 @@
+"""The control messages that gossipd understands: from the master, and from connectd over the link."""
+
+import socket
+from collections.abc import Callable
+
+from gossipd.gossipd import Gossipd
+from gossipd.peer import NO_PONG
+from gossipd.store import StoreError
+from wire import control_wire, peer_wire
+from wire.address import read_descriptors
+from wire.control_channel import ControlChannel
+from wire.control_wire import ControlMessage, GossipdInit, HandlePeer
+from wire.cursor import WireError
+from wire.message import decode
+from wire.peer_wire import NodeAnnouncement
+from wire.status import Status
+
+MAX_OUTBOX = 1_000_000
+"""Plaintext bytes that may wait for a peer before the master is told that it does not take more."""
+
+status = Status("gossipd")
+
+
+class Control:
+    """Both control sockets of gossipd. Nothing is handled before `gossipd_init`; the link's messages wait for it."""
+
+    def __init__(
+        self,
+        master: socket.socket,
+        link: socket.socket,
+        workers: list[tuple[int, socket.socket]],
+        stop: Callable[[int], None],
+    ) -> None:
+        self._workers = workers
+        self._stop = stop
+        self._gossipd: Gossipd | None = None
+        self._early: list[ControlMessage] = []
+        self._master = ControlChannel(master, "master", self._from_master, lambda reason: stop(0), window=1_000)
+        self._link = ControlChannel(link, "connectd", self._from_link, self._link_closed)
+
+    def close(self) -> None:
+        """The end: everything is flushed and closed."""
+        if self._gossipd is not None:
+            self._gossipd.close()
+        for channel in (self._master, self._link):
+            for message in channel.close():
+                message.close_fds()
+
+    def _link_closed(self, reason: str) -> None:
+        """connectd is gone; the master knows what that means."""
+        status.debug(f"the link is closed: {reason}")
+
+    def _from_link(self, message: ControlMessage) -> None:
+        if self._gossipd is None:
+            self._early.append(message)
+        else:
+            self._handle(message, self._link, self._gossipd)
+
+    def _from_master(self, message: ControlMessage) -> None:
+        if isinstance(message, GossipdInit):
+            self._init(message)
+        elif self._gossipd is not None:
+            self._handle(message, self._master, self._gossipd)
+
+    def _init(self, message: GossipdInit) -> None:
+        try:
+            gossipd = self._gossipd = Gossipd(message, self._master, self._workers)
+        except (StoreError, OSError) as error:
+            self._master.reply(message, control_wire.GossipdInitReplyfail(str(error)))
+            return
+        counts = len(gossipd.index.channels), len(gossipd.index.nodes)
+        self._master.reply(message, control_wire.GossipdInitReply(*counts, gossipd.store.note))
+        for early in self._early:
+            self._handle(early, self._link, gossipd)
+        self._early.clear()
+
+    def _handle(self, message: ControlMessage, channel: ControlChannel, gossipd: Gossipd) -> None:
+        match message:
+            case HandlePeer():
+                gossipd.handle_peer(message)
+            case control_wire.GossipNewPeer(peer=info):
+                channel.reply(message, control_wire.GossipNewPeerReply(gossipd.new_remote_peer(info)))
+            case control_wire.GossipGetAddrs(node_id=node_id):
+                channel.reply(message, control_wire.GossipGetAddrsReply(_addresses(gossipd, node_id)))
+            case control_wire.ReleasePeer():
+                self._release(message, gossipd)
+            case control_wire.GiveBack(conn_id=None):
+                for owned in gossipd.owned.peers():
+                    gossipd.give_back(owned)
+                channel.send(control_wire.AllGivenBack())
+            case control_wire.GiveBack(conn_id=int(conn_id)):
+                if (peer := gossipd.peer(conn_id)) is not None:
+                    gossipd.give_back(peer)
+            case control_wire.Disconnect(conn_id=conn_id, send=send, reason=reason):
+                if (peer := gossipd.peer(conn_id)) is not None:
+                    gossipd.end(peer, send, reason)
+            case control_wire.SendMessage():
+                self._send_message(message, gossipd)
+            case control_wire.Ping():
+                self._ping(message, gossipd)
+            case control_wire.AddGossip():
+                self._add_gossip(message, gossipd)
+            case control_wire.SetMessageRoutes(routes=routes):
+                gossipd.routes.replace(routes)
+            case control_wire.GossipStatus():
+                channel.reply(message, control_wire.GossipStatusReply(gossipd.counters()))
+            case _:
+                raise RuntimeError(f"gossipd does not know {message.name()}")
+
+    def _release(self, message: control_wire.ReleasePeer, gossipd: Gossipd) -> None:
+        peer = gossipd.peer(message.conn_id)
+        if peer is None:  # it has ended, or crosses with our peer_nongossip
+            self._master.send(control_wire.ReleasePeerReplyfail(message.node_id, message.conn_id))
+            return
+        state, peer_fd, gossip_fd = gossipd.give_away(peer)
+        self._master.send(control_wire.ReleasePeerReply(message.node_id, message.conn_id, state, peer_fd, gossip_fd))
+
+    def _send_message(self, message: control_wire.SendMessage, gossipd: Gossipd) -> None:
+        peer = gossipd.peer(message.conn_id)
+        if peer is None or peer.outbox_bytes > MAX_OUTBOX:
+            reason = "the peer is not here" if peer is None else "the peer does not read: its queue is full"
+            self._master.reply(message, control_wire.SendMessageReplyfail(reason))
+            return
+        gossipd.say(peer, message.message)
+        self._master.reply(message, control_wire.SendMessageReply())
+
+    def _ping(self, message: control_wire.Ping, gossipd: Gossipd) -> None:
+        peer = gossipd.peer(message.conn_id)
+        if peer is None:
+            self._master.reply(message, control_wire.PingReplyfail("the peer is not here"))
+            return
+
+        def answered(total: int | None) -> None:
+            failed = control_wire.PingReplyfail("the connection left before the pong came")
+            self._master.reply(message, failed if total is None else control_wire.Pong(total))
+
+        if message.num_pong_bytes < NO_PONG:
+            peer.pings.append((message.num_pong_bytes, answered))
+        else:
+            answered(0)
+        gossipd.say(peer, peer_wire.Ping(message.num_pong_bytes, bytes(message.ignored_len)).encode())
+
+    def _add_gossip(self, message: control_wire.AddGossip, gossipd: Gossipd) -> None:
+        def settled(error: str | None) -> None:
+            refused = error is not None
+            self._master.reply(
+                message, control_wire.AddGossipReplyfail(error or "") if refused else control_wire.AddGossipReply()
+            )
+
+        gossipd.user_gossip.add(message.message, gossipd.ingest, settled)
+
+
+def _addresses(gossipd: Gossipd, node_id: bytes) -> list[str]:
+    """What the node has announced, in its order."""
+    row = gossipd.index.nodes.get(node_id)
+    if row is None or not gossipd.index.node_announce_off[row]:
+        return []
+    try:
+        announcement = decode(gossipd.store.read(gossipd.index.node_announce_off[row]))
+    except WireError:
+        return []
+    if not isinstance(announcement, NodeAnnouncement):
+        return []
+    return [str(address) for address in read_descriptors(announcement.addresses)]

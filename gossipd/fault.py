@@ -1,0 +1,42 @@
+"""Whose fault, and what follows: a stranger's offence carries its consequence; gossip that we do not want has none."""
+
+from enum import Enum, auto
+
+
+class Consequence(Enum):
+    """What a fault leads to."""
+
+    WARN = auto()
+    """The peer is told by a `warning`, the connection stays."""
+    DISCONNECT = auto()
+    """The peer is told by a `warning`, and the connection ends."""
+
+
+class PeerFault(Exception):
+    """A peer did what it must not; caught in one place, `Gossipd.fault`. The text goes to the peer and into the log."""
+
+    def __init__(self, text: str, consequence: Consequence) -> None:
+        super().__init__(text)
+        self.consequence = consequence
+
+
+class Verdict(Enum):
+    """What becomes of a gossip message when it arrives. Unwanted gossip is an answer, not an error."""
+
+    CHECKING = "checking"
+    """It may be new: it is on its way through the pipeline."""
+    REDUNDANT = "redundant"
+    """We have it, or something newer."""
+    WAITING = "waiting"
+    """It waits for an announcement."""
+    UNKNOWN_CHANNEL = "unknown channel"
+    """An update for a channel that nobody has announced to us (B7-77)."""
+    WRONG_CHAIN = "wrong chain"
+    DONT_FORWARD = "dont_forward"
+    """An update that is for us alone, of a channel that is not ours (B7-87)."""
+    FUTURE = "future"
+    """Its timestamp is more than a day ahead (B7-84)."""
+    STALE = "stale"
+    """An update so old that its channel would be pruned (B7-103)."""
+    FULL = "full"
+    """The place where it would wait is full."""

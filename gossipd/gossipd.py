@@ -1,0 +1,329 @@
+"""gossipd keeps the map of the network and owns every peer that nobody else wants, for as long as it only gossips.
+
+A tour. A connection comes in `handle_peer`, from the master or straight from connectd over the link, and leaves with
+`peer_nongossip`, when the peer says something that a route says to take, or with `release_peer_reply`, when the master
+asks for it. While it is away its gossip goes on through a gossip fd.
+
+    control.py  control messages, each to what it calls here
+    owned.py    sockets and frames of the connections that are here      remote.py   gossip fds of those that are not
+    peer.py     what one peer says and is to be told                     stream.py   its filter and place in the store
+    ingest.py   taking gossip in: checks, signatures (sigcheck.py), funding output (txout.py), map and store
+    queries.py  answers to queries                                       seeker.py   what we ask for
+    store.py    the gossip_store                                         map_index.py  the map: arrays over it
+
+Here the pieces are put together: who owns which peer, what follows from faults, the flush of news.
+"""
+
+import asyncio
+import socket
+import time
+
+from gossipd import gossmap
+from gossipd.fault import Consequence, PeerFault
+from gossipd.ingest import Ingest
+from gossipd.owned import Owned
+from gossipd.peer import Peer
+from gossipd.remote import Remote
+from gossipd.seeker import Seeker
+from gossipd.sigcheck import SignatureChecks
+from gossipd.txout import Txout
+from gossipd.user_gossip import UserGossip
+from wire import control_wire
+from wire.control_channel import ControlChannel
+from wire.control_wire import Fd, GossipdInit, HandlePeer, PeerInfo
+from wire.frames import PeerState
+from wire.gossip_fd import close_returned, gossip_pair
+from wire.peer_wire import WarningMessage, channel_id_of
+from wire.routes import Routes
+from wire.status import Status
+
+SLOTS = 60
+"""The flush interval in so many steps: peers are told their news in turn, not all in the same moment."""
+LONELY = 10.0
+"""Seconds that a proven announcement waits for its first update before it is written without one."""
+MASTER_MARK = 1_000
+"""Messages that the master has not taken yet, above which nothing more is read from peers."""
+MAX_LOGGED_FAULTS = 10
+"""A peer's offences that are logged; it may have thousands."""
+
+ALL_CHANNELS = bytes(32)
+
+status = Status("gossipd")
+
+
+class Gossipd:
+    """The daemon, from `gossipd_init` on. Implements `peer.Around`."""
+
+    def __init__(self, init: GossipdInit, master: ControlChannel, workers: list[tuple[int, socket.socket]]) -> None:
+        """Opens the store: raises StoreError or OSError."""
+        self.store, self.index = gossmap.load(init.store)
+        self.chain_hash = init.chain_hash
+        self.routes = Routes()
+        self._loop = asyncio.get_running_loop()
+        self._master = master
+        self._timing = init.timing
+        self._seeker = Seeker(init.chain_hash)
+        self._peers: dict[int, Peer] = {}
+        self._remote: dict[int, Remote] = {}
+        self._faults: dict[int, int] = {}
+        self._flush_scheduled = False
+        self._disk_failed = False
+        self._slot = 0
+        self.owned = Owned(self._may_read, self.lost)
+        self._signatures = SignatureChecks(workers, self._loop, self._resume)
+        self.user_gossip = UserGossip()
+        self.ingest = Ingest(
+            self.store,
+            self.index,
+            init.chain_hash,
+            self._signatures,
+            Txout(master, init.check_txout),
+            init.timing.gossip_prune,
+            time.time,
+            self._source_fault,
+            self._schedule_flush,
+            self.user_gossip.settled,
+        )
+        master.on_drained = self._resume
+        self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
+
+    def close(self) -> None:
+        """Flush the store and let go of everything."""
+        self._tick.cancel()
+        self.owned.close_sockets()
+        for remote in self._remote.values():
+            remote.close()
+        self._signatures.close()
+        self.store.close()
+
+    # a connection comes
+
+    def handle_peer(self, message: HandlePeer) -> None:
+        """Own a connection from here on."""
+        peer = self._peers.get(message.peer.conn_id) or self._new_peer(message.peer)
+        if message.gossip_state is not None:
+            peer.restore(message.gossip_state)
+        self._master.send(control_wire.PeerTaken(message.peer))
+        for waiting in message.send:
+            peer.say(waiting)
+        self._take_gossip_back(peer, message.gossip_fd)
+        try:
+            self.owned.take(peer, message.peer_fd, message.state)
+        except OSError as error:
+            self.lost(peer, f"no socket came: {error}")
+            return
+        self._ask_for_gossip(peer)
+        self._loop.call_soon(self.owned.go_on, message.peer.conn_id)
+
+    def _new_peer(self, info: PeerInfo) -> Peer:
+        peer = self._peers[info.conn_id] = Peer(info, self)
+        return peer
+
+    def _take_gossip_back(self, peer: Peer, returned: Fd | None) -> None:
+        """What its last owner wrote to us is taken in; what we wrote to it and it had not read is sent to the peer."""
+        remote = self._remote.pop(peer.info.conn_id, None)
+        unread = close_returned(returned) if returned is not None else []
+        if remote is not None:
+            to_us, not_written = remote.close()
+            for message in [*unread, *not_written]:
+                peer.say(message)
+            for message in to_us:
+                peer.hear_gossip(message)
+
+    def _ask_for_gossip(self, peer: Peer) -> None:
+        if not peer.filter_sent:
+            peer.filter_sent = True
+            peer.say(self._seeker.filter_for(peer.info.features, time.time()).encode())
+
+    def new_remote_peer(self, info: PeerInfo) -> Fd:
+        """The owner's end of a gossip fd, for a connection that we do not own."""
+        return self._open_gossip_fd(self._peers.get(info.conn_id) or self._new_peer(info))
+
+    def _open_gossip_fd(self, peer: Peer) -> Fd:
+        ours, theirs = gossip_pair()
+        remote = Remote(peer, ours, self._loop, self._remote_ended)
+        self._remote[peer.info.conn_id] = remote
+        self._ask_for_gossip(peer)
+        return Fd(theirs)
+
+    # a connection goes
+
+    def nongossip(self, peer: Peer, message: bytes) -> None:
+        """The peer has said something that somebody else may want."""
+        state, peer_fd, gossip_fd = self.give_away(peer)
+        self._master.send(
+            control_wire.PeerNongossip(
+                peer.info.node_id,
+                peer.info.conn_id,
+                message,
+                int.from_bytes(message[:2], "big"),
+                channel_id_of(message),
+                state,
+                peer_fd,
+                gossip_fd,
+            )
+        )
+
+    def give_away(self, peer: Peer) -> tuple[PeerState, Fd, Fd]:
+        """The connection, and a gossip fd through which its gossip goes on."""
+        fd, state = self.owned.give(peer)
+        peer.fail_pings()
+        return state, Fd(fd), self._open_gossip_fd(peer)
+
+    def give_back(self, peer: Peer) -> None:
+        """The connection to the master, with what another gossipd needs to go on. An answer under way is finished."""
+        send = peer.pull_outbox() + peer.finish_answers()
+        gossip_state = peer.gossip_state()
+        fd, state = self.owned.give(peer)
+        self._drop(peer)
+        info = peer.info
+        self._master.send(
+            control_wire.PeerGivenBack(info.node_id, info.conn_id, state, send, gossip_state, Fd(fd), None)
+        )
+
+    def lost(self, peer: Peer, reason: str) -> None:
+        """The connection has ended by itself."""
+        self.end(peer, [], reason)
+
+    def end(self, peer: Peer, last_words: list[bytes], reason: str) -> None:
+        """Close a connection that we own, after these messages, and say so."""
+        info = peer.info
+        if self.owned.owns(info.conn_id):
+            self.owned.end(peer, last_words)
+        self._drop(peer)
+        status.debug(f"disconnected: {reason}", info.node_id)
+        self._master.send(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+
+    def _drop(self, peer: Peer) -> None:
+        peer.fail_pings()
+        self._peers.pop(peer.info.conn_id, None)
+        self._faults.pop(peer.info.conn_id, None)
+
+    def _remote_ended(self, peer: Peer) -> None:
+        """Its owner has closed the gossip fd: the connection is gone, and the master has heard it from the owner."""
+        remote = self._remote.pop(peer.info.conn_id)
+        to_us, _ = remote.close()
+        for message in to_us:
+            peer.hear_gossip(message)
+        self._drop(peer)
+
+    def peer(self, conn_id: int) -> Peer | None:
+        """The peer of a connection that we own."""
+        return self._peers[conn_id] if self.owned.owns(conn_id) else None
+
+    def copy_up(self, peer: Peer, message: bytes) -> None:
+        """A copy of what a peer said, for whoever wants it."""
+        number = int.from_bytes(message[:2], "big")
+        self._master.send(
+            control_wire.PeerMessage(peer.info.node_id, peer.info.conn_id, message, number, channel_id_of(message))
+        )
+
+    # faults
+
+    def fault(self, peer: Peer, fault: PeerFault) -> bool:
+        """The one place where a peer's offence has its consequence. False if the connection is gone."""
+        self._log_fault(peer, fault)
+        warning = WarningMessage(ALL_CHANNELS, str(fault).encode()).encode()
+        owned = self.owned.owns(peer.info.conn_id)
+        if fault.consequence is Consequence.WARN:
+            peer.say(warning)
+            self._pump(peer)
+            return True
+        if owned:
+            self.end(peer, [warning], str(fault))
+        elif peer.info.conn_id in self._remote:
+            peer.say(warning)
+            self._pump(peer)
+            self._master.send(control_wire.PeerFault(peer.info.node_id, peer.info.conn_id, str(fault)))
+        return False
+
+    def _log_fault(self, peer: Peer, fault: PeerFault) -> None:
+        count = self._faults[peer.info.conn_id] = self._faults.get(peer.info.conn_id, 0) + 1
+        if count <= MAX_LOGGED_FAULTS:
+            status.unusual(str(fault), peer.info.node_id)
+        if count == MAX_LOGGED_FAULTS:
+            status.unusual("further offences of this peer are not logged", peer.info.node_id)
+
+    def _source_fault(self, conn_id: int, fault: PeerFault) -> None:
+        """An offence that was found after its message had gone down the pipeline; its sender may have left."""
+        peer = self._peers.get(conn_id)
+        if peer is not None:
+            self.fault(peer, fault)
+
+    def say(self, peer: Peer, message: bytes) -> None:
+        """Send a message to a peer that we own."""
+        peer.say(message)
+        self.owned.pump(peer.info.conn_id)
+
+    def _pump(self, peer: Peer) -> None:
+        """Send soon, wherever the connection is: not now, for its messages may be in the midst of being heard."""
+        conn_id = peer.info.conn_id
+        if self.owned.owns(conn_id):
+            self.owned.want_to_send(conn_id)
+        elif conn_id in self._remote:
+            self._loop.call_soon(self._pump_remote, conn_id)
+
+    def _pump_remote(self, conn_id: int) -> None:
+        if conn_id in self._remote:
+            self._remote[conn_id].pump()
+
+    # room, and the flush
+
+    def _may_read(self) -> bool:
+        return self.ingest.has_room and self._master.queued < MASTER_MARK and not self._disk_failed
+
+    def _resume(self) -> None:
+        """Something has drained."""
+        room = self._may_read()
+        self.owned.resume()
+        for remote in self._remote.values():
+            remote.hold(room)
+
+    def _schedule_flush(self) -> None:
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush_store)
+
+    def _flush_store(self) -> None:
+        self._flush_scheduled = False
+        try:
+            self.store.flush()
+        except OSError as error:
+            if not self._disk_failed:
+                status.unusual(f"{self.store.path} cannot be written ({error}): no gossip is taken until it can")
+            self._disk_failed = True  # tried again with the next tick
+            return
+        if self._disk_failed:
+            self._disk_failed = False
+            status.info(f"{self.store.path} can be written again")
+            self._resume()
+
+    def _on_tick(self) -> None:
+        """A step of the flush interval: news for the peers whose turn it is (B7-100)."""
+        self._tick = self._loop.call_later(self._timing.gossip_flush / SLOTS, self._on_tick)
+        self._slot = (self._slot + 1) % SLOTS
+        self.ingest.write_lonely(LONELY)
+        if self._disk_failed:
+            self._flush_store()
+        for conn_id, peer in list(self._peers.items()):
+            if conn_id % SLOTS == self._slot:
+                self._flush_peer(conn_id, peer)
+
+    def _flush_peer(self, conn_id: int, peer: Peer) -> None:
+        peer.flush()
+        if peer.has_something_to_say:
+            self._pump(peer)
+        elif self.owned.owns(conn_id):
+            self.owned.rest(conn_id)
+
+    def counters(self) -> list[tuple[str, int]]:
+        """How the map and the pipeline are, by name."""
+        sizes = [
+            ("channels", len(self.index.channels)),
+            ("nodes", len(self.index.nodes)),
+            ("peers", len(self.owned)),
+            ("remote_peers", len(self._remote)),
+            ("store_bytes", self.store.size),
+            ("unfinished", self.ingest.unfinished),
+        ]
+        return sizes + [(name.replace(" ", "_"), count) for name, count in self.ingest.counters.items()]

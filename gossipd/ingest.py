@@ -1,0 +1,362 @@
+"""Taking gossip in: cheap checks, signatures, funding output, then the map and the store. BOLT 7.
+
+    receive() -> cheap checks -> SignatureChecks -> Txout -> commit
+
+An announcement lives in `_pending` from its cheap checks until it is written, which is when its first update has come:
+without one it is not to be passed on (B7-98), and no reader of the store sees an update before its announcement.
+Updates that come meanwhile are checked with the pending announcement's keys and wait behind it; node_announcements of
+nodes that have no channel yet wait, unchecked, in `_waiting_nodes`. Nothing whose signature is being checked is
+checked a second time, and neither is what is known or older.
+
+This file parses with precompiled structs at fixed offsets, because each message of a first sync passes here; the
+declarations in `wire.peer_wire` are the oracle that its tests compare it with.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from struct import Struct
+
+from gossipd.fault import Consequence, PeerFault, Verdict
+from gossipd.map_index import MapIndex
+from gossipd.sigcheck import GOOD, SignatureChecks
+from gossipd.store import GossipStore
+from gossipd.txout import Txout, funding_script
+from wire.scid import scid_to_text
+from wire.status import Status
+
+CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE = 256, 257, 258
+
+USER = 0
+"""The source of what comes by `addgossip`; no conn_id is 0."""
+
+MAX_PENDING = 20_000
+"""Announcements between their cheap checks and the store."""
+MAX_WAITING_NODES = 10_000
+MAX_FUTURE = 86_400
+"""Seconds that an update may be ahead of our clock (B7-84; CLN's figure)."""
+PIPELINE_MARK = 4_096
+"""Messages in the signature stage above which reading of peers stops: about 0.1 s of two workers."""
+
+_UPDATE = Struct(">32sQIBB")  # chain_hash, short_channel_id, timestamp, message_flags, channel_flags, at byte 66
+_U16 = Struct(">H")
+_U32 = Struct(">I")
+_U64 = Struct(">Q")
+_CHANNEL_AMOUNT = 4101
+
+_WRONG_SIGNATURE = ("", "node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
+
+status = Status("gossipd")
+
+
+class _Stage(Enum):
+    SIGNATURES = auto()
+    TXOUT = auto()
+    UPDATE = auto()
+    """All is proven, and its first update is awaited."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    message: bytes
+    source: int
+    keys_at: int
+    """Where node_id_1 begins; the three other keys follow."""
+    since: float
+    stage: _Stage = _Stage.SIGNATURES
+    amount_sat: int = 0
+    updates: list[bytes | None] = field(default_factory=lambda: [None, None])
+
+    def key(self, number: int) -> bytes:
+        """node_id_1, node_id_2, bitcoin_key_1, bitcoin_key_2."""
+        at = self.keys_at + 33 * number
+        return self.message[at : at + 33]
+
+
+def _timestamp_of_update(message: bytes) -> int:
+    return int(_U32.unpack_from(message, 106)[0])
+
+
+class Ingest:
+    """The pipeline. `source` is the conn_id from which a message came, USER for a user's."""
+
+    def __init__(
+        self,
+        store: GossipStore,
+        index: MapIndex,
+        chain_hash: bytes,
+        signatures: SignatureChecks,
+        txout: Txout,
+        prune_after: float,
+        now: Callable[[], float],
+        fault: Callable[[int, PeerFault], None],
+        stored: Callable[[], None],
+        settled: Callable[[bytes, str | None], None],
+    ) -> None:
+        """`fault` hears of a source's offence, `stored` that something waits for the store's flush, and `settled`
+        what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it.
+        """
+        self._store = store
+        self._index = index
+        self._chain_hash = chain_hash
+        self._signatures = signatures
+        self._txout = txout
+        self._prune_after = prune_after
+        self._now = now
+        self._fault = fault
+        self._stored = stored
+        self._settled = settled
+        self._pending: dict[int, _Pending] = {}
+        self._waiting_nodes: dict[bytes, tuple[bytes, int]] = {}
+        self._in_check: set[bytes] = set()
+        self._said_full = False
+        self.counters = dict.fromkeys((verdict.value for verdict in Verdict), 0)
+        self.counters["accepted"] = self.counters["bad"] = 0
+        self._receivers = {
+            CHANNEL_ANNOUNCEMENT: self._receive_channel_announcement,
+            NODE_ANNOUNCEMENT: self._receive_node_announcement,
+            CHANNEL_UPDATE: self._receive_channel_update,
+        }
+
+    @property
+    def has_room(self) -> bool:
+        """False: whoever reads peers should stop for a moment."""
+        return self._signatures.waiting < PIPELINE_MARK
+
+    @property
+    def unfinished(self) -> int:
+        """Messages whose fate is open: in the signature or the txout stage."""
+        proving = sum(1 for pending in self._pending.values() if pending.stage is _Stage.TXOUT)
+        return self._signatures.waiting + proving
+
+    def receive(self, message: bytes, source: int) -> Verdict:
+        """Take one channel_announcement, channel_update or node_announcement in.
+
+        Raises PeerFault if it is malformed (B1-7).
+        """
+        verdict = self._receivers[int.from_bytes(message[:2], "big")](message, source)
+        self.counters[verdict.value] += 1
+        return verdict
+
+    # channel_announcement
+
+    def _receive_channel_announcement(self, message: bytes, source: int) -> Verdict:
+        if len(message) < 260 or len(message) < (at := 260 + _U16.unpack_from(message, 258)[0]) + 172:
+            raise PeerFault("channel_announcement is too short", Consequence.DISCONNECT)
+        scid = _U64.unpack_from(message, at + 32)[0]
+        if scid in self._index.channels or scid in self._pending:
+            return Verdict.REDUNDANT
+        if message[at : at + 32] != self._chain_hash:
+            return Verdict.WRONG_CHAIN  # B7-59
+        pending = _Pending(message, source, at + 40, self._now())
+        if pending.key(0) >= pending.key(1):  # B7-58
+            text = f"channel_announcement {scid_to_text(scid)}: node ids are not in ascending order"
+            raise PeerFault(text, Consequence.WARN)
+        if len(self._pending) >= MAX_PENDING and not self._make_room():
+            self._complain_full()
+            return Verdict.FULL
+        self._pending[scid] = pending
+        self._signatures.submit(message, b"", lambda result: self._announcement_checked(scid, pending, result))
+        return Verdict.CHECKING
+
+    def _announcement_checked(self, scid: int, pending: _Pending, result: int) -> None:
+        if result != GOOD:
+            del self._pending[scid]
+            text = f"channel_announcement {scid_to_text(scid)}: bad {_WRONG_SIGNATURE[result]}"
+            self._bad(pending.message, pending.source, PeerFault(text, Consequence.WARN))  # B7-62
+            return
+        self._good(pending.message, pending.source)
+        pending.stage = _Stage.TXOUT
+        self._txout.ask(
+            scid,
+            funding_script(pending.key(2), pending.key(3)),
+            lambda amount_sat: self._output_found(scid, pending, amount_sat),
+            lambda reason: self._output_wrong(scid, reason),
+        )
+
+    def _output_found(self, scid: int, pending: _Pending, amount_sat: int) -> None:
+        pending.amount_sat = amount_sat
+        pending.stage = _Stage.UPDATE
+        if any(pending.updates):
+            self._commit_channel(scid, pending)
+
+    def _output_wrong(self, scid: int, reason: str) -> None:
+        del self._pending[scid]
+        status.debug(f"channel {scid_to_text(scid)} is ignored: {reason}")
+
+    def _make_room(self) -> bool:
+        """Write the oldest proven announcement out without an update, if there is one."""
+        for scid, pending in self._pending.items():
+            if pending.stage is _Stage.UPDATE:
+                self._commit_channel(scid, pending)
+                return True
+        return False
+
+    def write_lonely(self, older_than: float) -> None:
+        """Write out, with timestamp 0, proven announcements that have waited so many seconds for an update."""
+        before = self._now() - older_than
+        lonely = [
+            (scid, pending)
+            for scid, pending in self._pending.items()
+            if pending.stage is _Stage.UPDATE and pending.since <= before
+        ]
+        for scid, pending in lonely:
+            self._commit_channel(scid, pending)
+
+    def _commit_channel(self, scid: int, pending: _Pending) -> None:
+        del self._pending[scid]
+        updates = [update for update in pending.updates if update]
+        timestamp = min(map(_timestamp_of_update, updates), default=0)
+        row = self._append_announcement(scid, pending.message, pending.key(0), pending.key(1), timestamp)
+        self._store.append(_CHANNEL_AMOUNT.to_bytes(2, "big") + pending.amount_sat.to_bytes(8, "big"), 0)
+        self._index.set_amount(row, pending.amount_sat)
+        for direction, update in enumerate(pending.updates):
+            if update:
+                self._commit_update(row, direction, update)
+        for node_id in (pending.key(0), pending.key(1)):
+            if waiting := self._waiting_nodes.pop(node_id, None):
+                self._receive_node_announcement(*waiting)
+        self._stored()
+
+    def _append_announcement(self, scid: int, message: bytes, node_1: bytes, node_2: bytes, timestamp: int) -> int:
+        self.counters["accepted"] += 1
+        return self._index.add_channel(scid, node_1, node_2, self._store.append(message, timestamp))
+
+    # channel_update
+
+    def _receive_channel_update(self, message: bytes, source: int) -> Verdict:
+        if len(message) < 138:
+            raise PeerFault("channel_update is too short", Consequence.DISCONNECT)
+        chain_hash, scid, timestamp, message_flags, channel_flags = _UPDATE.unpack_from(message, 66)
+        direction = channel_flags & 1
+        index = self._index
+        row = index.channels.get(scid)
+        if row is not None:
+            if timestamp <= index.update_ts[direction][row]:
+                return Verdict.REDUNDANT  # B7-82, B7-83
+            key = index.node_ids[(index.node2 if direction else index.node1)[row]]
+        else:
+            pending = self._pending.get(scid)
+            if pending is None:
+                return Verdict.UNKNOWN_CHANNEL if chain_hash == self._chain_hash else Verdict.WRONG_CHAIN
+            waiting = pending.updates[direction]
+            if waiting and timestamp <= _timestamp_of_update(waiting):
+                return Verdict.REDUNDANT
+            key = pending.key(direction)
+        if chain_hash != self._chain_hash:
+            return Verdict.WRONG_CHAIN  # B7-81
+        if message_flags & 2:
+            return Verdict.DONT_FORWARD
+        now = self._now()
+        if timestamp > now + MAX_FUTURE:
+            return Verdict.FUTURE
+        if timestamp < now - self._prune_after:
+            return Verdict.STALE
+        if message in self._in_check:
+            return Verdict.REDUNDANT
+        self._in_check.add(message)
+        self._signatures.submit(message, key, lambda result: self._update_checked(message, source, result))
+        return Verdict.CHECKING
+
+    def _update_checked(self, message: bytes, source: int, result: int) -> None:
+        self._in_check.discard(message)
+        _, scid, timestamp, _, channel_flags = _UPDATE.unpack_from(message, 66)
+        direction = channel_flags & 1
+        if result != GOOD:
+            text = f"channel_update {scid_to_text(scid)}/{direction}: bad signature"
+            self._bad(message, source, PeerFault(text, Consequence.DISCONNECT))  # B7-80
+            return
+        self._good(message, source)
+        row = self._index.channels.get(scid)
+        if row is not None:
+            if timestamp > self._index.update_ts[direction][row]:
+                if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
+                    self._bring_forward(row, timestamp)
+                self._commit_update(row, direction, message)
+                self._stored()
+            return
+        pending = self._pending.get(scid)
+        if pending is None:
+            return  # its announcement has failed meanwhile
+        waiting = pending.updates[direction]
+        if not waiting or timestamp > _timestamp_of_update(waiting):
+            pending.updates[direction] = message
+        if pending.stage is _Stage.UPDATE:
+            self._commit_channel(scid, pending)
+
+    def _commit_update(self, row: int, direction: int, message: bytes) -> None:
+        index, store = self._index, self._store
+        timestamp = _timestamp_of_update(message)
+        old = index.set_update(row, direction, store.append(message, timestamp), timestamp)
+        if old:
+            store.mark_deleted(old)
+        self.counters["accepted"] += 1
+
+    def _bring_forward(self, row: int, timestamp: int) -> None:
+        """A channel's first update has come after its announcement was written alone: readers that have passed that
+        record must meet it again before the update (B7-98).
+        """
+        offset = self._index.announce_off[row]
+        again = self._store.append(self._store.read(offset), timestamp)
+        self._store.append(_CHANNEL_AMOUNT.to_bytes(2, "big") + int(self._index.amount_sat[row]).to_bytes(8, "big"), 0)
+        self._store.mark_deleted(offset)
+        self._index.announce_off[row] = again
+
+    # node_announcement
+
+    def _receive_node_announcement(self, message: bytes, source: int) -> Verdict:
+        if len(message) < 68 or len(message) < (at := 68 + _U16.unpack_from(message, 66)[0]) + 74:
+            raise PeerFault("node_announcement is too short", Consequence.DISCONNECT)
+        (timestamp,) = _U32.unpack_from(message, at)
+        if len(message) < at + 74 + _U16.unpack_from(message, at + 72)[0]:
+            raise PeerFault("node_announcement is too short for its addresses", Consequence.DISCONNECT)
+        node_id = message[at + 4 : at + 37]
+        row = self._index.nodes.get(node_id)
+        if row is None:
+            return self._let_node_wait(node_id, message, source)
+        if timestamp <= self._index.node_ts[row] or message in self._in_check:
+            return Verdict.REDUNDANT
+        self._in_check.add(message)
+        self._signatures.submit(message, b"", lambda result: self._node_checked(message, node_id, source, result))
+        return Verdict.CHECKING
+
+    def _let_node_wait(self, node_id: bytes, message: bytes, source: int) -> Verdict:
+        """B7-69: without a channel it is not taken; but its channel may be on the way."""
+        self._waiting_nodes.pop(node_id, None)
+        if len(self._waiting_nodes) >= MAX_WAITING_NODES:
+            del self._waiting_nodes[next(iter(self._waiting_nodes))]
+        self._waiting_nodes[node_id] = (message, source)
+        return Verdict.WAITING
+
+    def _node_checked(self, message: bytes, node_id: bytes, source: int, result: int) -> None:
+        self._in_check.discard(message)
+        if result != GOOD:
+            fault = PeerFault(f"node_announcement {node_id.hex()}: bad signature", Consequence.WARN)
+            self._bad(message, source, fault)
+            return
+        self._good(message, source)
+        row = self._index.nodes.get(node_id)
+        timestamp = int(_U32.unpack_from(message, 68 + _U16.unpack_from(message, 66)[0])[0])
+        if row is None or timestamp <= self._index.node_ts[row]:
+            return
+        old = self._index.set_node_announcement(row, self._store.append(message, timestamp), timestamp)
+        if old:
+            self._store.mark_deleted(old)
+        self.counters["accepted"] += 1
+        self._stored()
+
+    def _good(self, message: bytes, source: int) -> None:
+        if source == USER:
+            self._settled(message, None)
+
+    def _bad(self, message: bytes, source: int, fault: PeerFault) -> None:
+        self.counters["bad"] += 1
+        if source == USER:
+            self._settled(message, str(fault))
+        else:
+            self._fault(source, fault)
+
+    def _complain_full(self) -> None:
+        if not self._said_full:
+            self._said_full = True
+            status.unusual(f"{MAX_PENDING} announcements wait for their output: more are not taken until it shrinks")

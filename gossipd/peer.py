@@ -1,0 +1,250 @@
+"""One peer of gossipd: what it says, and what it is to be told. Knows no sockets.
+
+While gossipd owns the connection everything comes here; while somebody else does, only gossip, through the gossip fd.
+What waits to be sent is kept as plaintext, cursors and a query under way, and is pulled when there is room.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from gossipd.fault import Consequence, PeerFault
+from gossipd.ingest import Ingest
+from gossipd.map_index import MapIndex
+from gossipd.queries import answer_range, answer_scids
+from gossipd.store import GossipStore
+from gossipd.stream import Stream
+from wire.control_wire import GossipState, PeerInfo
+from wire.cursor import WireError
+from wire.message import decode
+from wire.peer_wire import (
+    ErrorMessage,
+    GossipTimestampFilter,
+    Ping,
+    Pong,
+    QueryChannelRange,
+    QueryShortChannelIds,
+    WarningMessage,
+    message_name,
+)
+from wire.routes import Action, Routes
+from wire.status import Status, sane
+
+OUTBOX_MARK = 16_384
+"""Plaintext bytes in the outbox above which nothing more is taken from the peer: it must read its answers first."""
+PULL = 32_768
+"""Bytes that are encrypted at a time."""
+NO_PONG = 65_532
+"""A ping that asks for so many bytes or more gets no pong (B1-37)."""
+
+_INGESTED = (256, 257, 258)
+
+status = Status("gossipd")
+
+PongHandler = Callable[[int | None], None]
+"""Gets the pong's size in all, or None if the connection has left first."""
+
+
+class Around(Protocol):
+    """What a peer needs of its daemon."""
+
+    routes: Routes
+    ingest: Ingest
+    store: GossipStore
+    index: MapIndex
+    chain_hash: bytes
+
+    def fault(self, peer: "Peer", fault: PeerFault) -> bool:
+        """What follows from a fault; False if the connection is gone."""
+
+    def nongossip(self, peer: "Peer", message: bytes) -> None:
+        """Give the connection up, with this message."""
+
+    def copy_up(self, peer: "Peer", message: bytes) -> None:
+        """Tell the master what the peer said."""
+
+
+class Peer:
+    """State of one connection, whoever owns it. Made at its first hand-over, gone with the connection."""
+
+    __slots__ = ("_around", "_outbox", "filter", "filter_sent", "info", "outbox_bytes", "pings", "queries", "stream")
+
+    def __init__(self, info: PeerInfo, around: Around) -> None:
+        self.info = info
+        self.filter: tuple[int, int] | None = None
+        self.filter_sent = False
+        self.stream: Stream | None = None
+        self.outbox_bytes = 0
+        self.pings: deque[tuple[int, PongHandler]] = deque()
+        self.queries: dict[int, Iterator[bytes]] = {}
+        self._around = around
+        self._outbox: deque[bytes] = deque()
+
+    # hearing
+
+    def hear(self, message: bytes) -> bool:
+        """Deal with one message; False if the connection is no longer ours after it."""
+        number = int.from_bytes(message[:2], "big")
+        try:
+            if number in _INGESTED and self._around.routes.action(number) is Action.GOSSIP:
+                self._around.ingest.receive(message, self.info.conn_id)
+                return True
+            return self._hear_other(number, message)
+        except WireError as error:  # B1-7, B1-8
+            fault = PeerFault(f"{message_name(number)}: {error}", Consequence.DISCONNECT)
+            return self._around.fault(self, fault)
+        except PeerFault as fault:
+            return self._around.fault(self, fault)
+
+    def hear_gossip(self, message: bytes) -> bool:
+        """Deal with a message from the gossip fd; whatever is no gossip is the owner's mistake and ignored."""
+        number = int.from_bytes(message[:2], "big")
+        if self._around.routes.action(number) is not Action.GOSSIP:
+            status.unusual(f"{message_name(number)} came through the gossip fd: ignored", self.info.node_id)
+            return True
+        return self.hear(message)
+
+    def _hear_other(self, number: int, message: bytes) -> bool:
+        if len(message) < 2:
+            raise WireError("a message without a type")
+        match self._around.routes.action(number):
+            case Action.ANSWER:
+                self._answer(message)
+            case Action.GOSSIP:
+                self._hear_query(message)
+            case Action.TAKE:
+                self._around.nongossip(self, message)
+                return False
+            case Action.COPY:
+                self._around.copy_up(self, message)
+            case Action.IGNORE:
+                status.trace(f"ignored {message_name(number)}", self.info.node_id)
+            case Action.CLOSE:  # B1-6
+                raise PeerFault(f"unknown even message type {number}", Consequence.DISCONNECT)
+        return True
+
+    def _answer(self, message: bytes) -> None:
+        match decode(message):
+            case Ping(num_pong_bytes=wanted) if wanted < NO_PONG:  # B1-37; zeros never hold a secret (B1-38)
+                self.say(Pong(ignored=bytes(wanted)).encode())
+            case Pong(ignored=ignored):
+                self._hear_pong(len(message), len(ignored))
+            case ErrorMessage(data=data):
+                status.unusual(f"peer's error: {sane(data)}", self.info.node_id)
+                self._around.copy_up(self, message)
+            case WarningMessage(data=data):  # B1-34
+                status.unusual(f"peer's warning: {sane(data)}", self.info.node_id)
+                self._around.copy_up(self, message)
+
+    def _hear_pong(self, total: int, ignored: int) -> None:
+        if self.pings and self.pings[0][0] == ignored:
+            self.pings.popleft()[1](total)
+        else:
+            status.debug(f"a pong of {ignored} bytes that nobody asked for", self.info.node_id)
+
+    def _hear_query(self, message: bytes) -> None:
+        around = self._around
+        match decode(message):
+            case GossipTimestampFilter() as wanted:
+                if wanted.chain_hash == around.chain_hash:
+                    self.set_filter(wanted.first_timestamp, wanted.timestamp_range)
+            case QueryShortChannelIds() as query:
+                self._begin_answer(query.number, answer_scids(query, around.chain_hash, around.index, around.store))
+            case QueryChannelRange() as query:
+                self._begin_answer(query.number, answer_range(query, around.chain_hash, around.index, around.store))
+
+    def _begin_answer(self, number: int, answer: Iterator[bytes]) -> None:
+        if number in self.queries:  # B7-91, B7-92: one outstanding
+            raise PeerFault(f"{message_name(number)} before the last one was answered", Consequence.WARN)
+        self.queries[number] = answer
+
+    def set_filter(self, first: int, timestamp_range: int, offset: int | None = None) -> None:
+        """Put a filter in force; it replaces the last one, and what the store holds for it goes out at once (B7-96).
+
+        `offset` is where to go on in the store, if the filter was in force before.
+        """
+        store = self._around.store
+        self.filter = (first, timestamp_range)
+        nothing_past = first == 0xFFFFFFFF or timestamp_range == 0
+        begin = (store.end if nothing_past else 1) if offset is None else offset
+        self.stream = Stream(first, timestamp_range, begin, store.end)
+
+    # saying
+
+    def say(self, message: bytes) -> None:
+        """Put a message into the outbox, which goes before all gossip."""
+        self._outbox.append(message)
+        self.outbox_bytes += len(message)
+
+    @property
+    def choked(self) -> bool:
+        """The peer does not take our answers: nothing more is heard until it does."""
+        return self.outbox_bytes > OUTBOX_MARK
+
+    @property
+    def has_something_to_say(self) -> bool:
+        """Whether `pull` would, or might, give something."""
+        return bool(self._outbox or self.queries or (self.stream is not None and not self.stream.finished))
+
+    def pull_outbox(self) -> list[bytes]:
+        """All of the outbox."""
+        messages = list(self._outbox)
+        self._outbox.clear()
+        self.outbox_bytes = 0
+        return messages
+
+    def pull(self) -> list[bytes]:
+        """The next messages to send, about PULL bytes: answers to pings first, then to queries, then the stream."""
+        if self._outbox:
+            return self.pull_outbox()
+        return self.pull_gossip()
+
+    def pull_gossip(self) -> list[bytes]:
+        """The same without the outbox: what may go through a gossip fd."""
+        if self.queries:
+            return self._pull_answer()
+        if self.stream is not None and not self.stream.finished:
+            return self.stream.pull(self._around.store, self._around.index, PULL)
+        return []
+
+    def _pull_answer(self) -> list[bytes]:
+        number, answer = next(iter(self.queries.items()))
+        messages, size = [], 0
+        for message in answer:
+            messages.append(message)
+            size += len(message)
+            if size >= PULL:
+                return messages
+        del self.queries[number]
+        return messages
+
+    def finish_answers(self) -> list[bytes]:
+        """All that is left of the answers under way."""
+        messages = []
+        while self.queries:
+            messages += self._pull_answer()
+        return messages
+
+    def flush(self) -> None:
+        """The time has come to send what is news."""
+        if self.stream is not None:
+            self.stream.limit = self._around.store.end
+
+    # moving
+
+    def gossip_state(self) -> GossipState:
+        """What another gossipd needs to go on."""
+        offset = self.stream.offset if self.stream is not None else 0
+        return GossipState(self.filter, self._around.store.uuid, offset, self.filter_sent)
+
+    def restore(self, state: GossipState) -> None:
+        """Go on where another gossipd was. An offset of another file is of no use: then the filter begins anew."""
+        self.filter_sent = state.filter_sent
+        if state.filter is not None:
+            same_file = state.store_uuid == self._around.store.uuid
+            self.set_filter(*state.filter, state.store_offset if same_file else None)
+
+    def fail_pings(self) -> None:
+        """Nobody will hear the pongs here."""
+        while self.pings:
+            self.pings.popleft()[1](None)

@@ -1,0 +1,62 @@
+"""Peers whose connection somebody else owns: their gossip flows through a gossip fd, and nothing else does."""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from gossipd.peer import Peer
+from wire.gossip_fd import GossipFd
+
+
+class Remote:
+    """One such peer. Bounded: at most one pulled batch waits here, the rest stays a cursor in the Peer."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        ended: Callable[[Peer], None],
+    ) -> None:
+        self.peer = peer
+        self._loop = loop
+        self._ended = ended
+        self._waiting: deque[bytes] = deque()
+        self._fd = GossipFd(sock, loop, self._hear, self.pump, self._end)
+
+    def _hear(self, packet: bytes) -> None:
+        self.peer.hear_gossip(packet)
+        if self.peer.has_something_to_say:
+            self.pump()
+
+    def _end(self) -> None:
+        self._ended(self.peer)
+
+    def pump(self) -> None:
+        """Write what is for the peer, from the cursor, while there is room and the owner has begun to read."""
+        if not self._fd.started:
+            return
+        if not self._waiting:
+            self._waiting.extend(self.peer.pull())
+        while self._waiting:
+            if not self._fd.send(self._waiting[0]):
+                return
+            self._waiting.popleft()
+        if self.peer.has_something_to_say:
+            self._loop.call_soon(self._pump_on)
+
+    def _pump_on(self) -> None:
+        if not self._fd.closed:
+            self.pump()
+
+    def hold(self, reading: bool) -> None:
+        """Stop or go on reading the gossip fd."""
+        if reading:
+            self._fd.resume()
+        else:
+            self._fd.pause()
+
+    def close(self) -> tuple[list[bytes], list[bytes]]:
+        """Close our end: what the owner had written to us, and what we had not yet written to it."""
+        return self._fd.close(), list(self._waiting)

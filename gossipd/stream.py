@@ -1,0 +1,60 @@
+"""A peer's view of the store: its gossip_timestamp_filter and a cursor, pulled from when its socket takes more.
+
+Nothing is gathered in memory for a peer: what is news for it lies between its cursor and the end of the store. BOLT 7,
+The gossip_timestamp_filter Message.
+"""
+
+from struct import Struct
+
+from gossipd.map_index import MapIndex
+from gossipd.records import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, DYING, NODE_ANNOUNCEMENT
+from gossipd.store import GossipStore
+
+_U16 = Struct(">H")
+_U64 = Struct(">Q")
+
+
+class Stream:
+    """What one peer has asked to hear: timestamps from `first` on, `last` excluded; `offset` is how far we are."""
+
+    __slots__ = ("first", "last", "limit", "offset")
+
+    def __init__(self, first: int, timestamp_range: int, offset: int, limit: int) -> None:
+        """`limit`: records from that offset on wait for the next flush."""
+        self.first = first
+        self.last = min(first + timestamp_range, 1 << 32)
+        self.offset = offset
+        self.limit = limit
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to send before the next flush."""
+        return self.offset >= self.limit
+
+    def pull(self, store: GossipStore, index: MapIndex, budget: int) -> list[bytes]:
+        """What the peer wants of the next `budget` bytes of the store; may be empty before the limit is reached.
+
+        Deleted and dying records are passed over, so an update that was replaced before its flush never goes out.
+        """
+        first, last = self.first, self.last
+        records, self.offset = store.scan(self.offset, min(budget, self.limit - self.offset))
+        return [
+            message
+            for flags, timestamp, kind, message, _ in records
+            if not flags & DYING
+            and (
+                (first <= timestamp < last and kind in (CHANNEL_UPDATE, NODE_ANNOUNCEMENT))
+                or (kind == CHANNEL_ANNOUNCEMENT and self._wants_announcement(message, index))
+            )
+        ]
+
+    def _wants_announcement(self, message: bytes, index: MapIndex) -> bool:
+        """An announcement counts as being of the time of its updates, and does not go without one (B7-98)."""
+        scid = _U64.unpack_from(message, 292 + _U16.unpack_from(message, 258)[0])[0]
+        row = index.channels.get(scid)
+        if row is None:
+            return False
+        return any(
+            index.update_off[direction][row] and self.first <= index.update_ts[direction][row] < self.last
+            for direction in (0, 1)
+        )

@@ -1,0 +1,64 @@
+"""What every daemon's `__main__` does the same way: its inherited sockets, its log, its loop and its end.
+
+A daemon ends when the master closes its control socket (exit 0) and when it is broken (exit 1, with a BROKEN line).
+Signals are the master's business: a Ctrl-C in a terminal reaches every process of the group, and must not end a
+daemon before the master has decided what becomes of its peers.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from wire.status import Status, set_up_logging
+
+EXIT_OK, EXIT_BROKEN = 0, 1
+
+
+def inherited_socket(fd: str) -> socket.socket:
+    """The socket behind an fd number from the command line, no longer inheritable by our own children."""
+    sock = socket.socket(fileno=int(fd))
+    sock.set_inheritable(False)
+    return sock
+
+
+def prepare(log_level: str) -> None:
+    """Log to standard error; leave signals to the master."""
+    set_up_logging(log_level)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def run(name: str, start: Callable[[Callable[[int], None]], Callable[[], None]]) -> int:
+    """Run a daemon until it is over; returns the exit status.
+
+    `start(stop)` is called on the running loop and returns what is to be called at the end; the daemon calls
+    `stop(status)`. An exception that nobody catches in any callback or task is our own bug: BROKEN, and the end.
+    """
+    return asyncio.run(_run(Status(name), start))
+
+
+async def _run(status: Status, start: Callable[[Callable[[int], None]], Callable[[], None]]) -> int:
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[int] = loop.create_future()
+
+    def stop(exit_status: int) -> None:
+        if not ended.done():
+            ended.set_result(exit_status)
+
+    def broken(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        text = context["message"]
+        try:
+            raise error or RuntimeError(text)
+        except BaseException:
+            status.broken(text, exc_info=True)
+        stop(EXIT_BROKEN)
+
+    loop.set_exception_handler(broken)
+    close = start(stop)
+    try:
+        return await ended
+    finally:
+        close()

@@ -1,0 +1,129 @@
+"""The gossip fd: how the gossip of a peer that somebody else owns flows between its owner and gossipd.
+
+SEQPACKET, one raw BOLT message (its type first) a packet, both ways. gossipd writes nothing before the owner's first
+packet, GOSSIP_START, so that an owner that never reads fills no buffer.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+GOSSIP_START = b"\x00\x00"
+"""The owner's first packet: it reads its end. Type 0 is no BOLT message."""
+
+_PACKET = 65_536
+_READS_PER_TURN = 64
+
+
+def gossip_pair() -> tuple[socket.socket, int]:
+    """gossipd's end, non-blocking, and the fd of the owner's end."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs.detach()
+
+
+def drain(sock: socket.socket) -> list[bytes]:
+    """All packets that wait at this end; bounded by the socket's buffer if the other end has stopped writing."""
+    packets = []
+    try:
+        while packet := sock.recv(_PACKET, socket.MSG_DONTWAIT):
+            packets.append(packet)
+    except (BlockingIOError, ConnectionError):
+        pass
+    return packets
+
+
+class GossipFd:
+    """gossipd's end of one, on the loop. `on_packet` gets each message, `on_room` tells of room."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        on_packet: Callable[[bytes], None],
+        on_room: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self.started = False
+        self._sock = sock
+        self._loop = loop
+        self._on_packet = on_packet
+        self._on_room = on_room
+        self._on_end = on_end
+        self._waits_for_room = False
+        self._reading = False
+        self.resume()
+
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+        return self._sock.fileno() < 0
+
+    def resume(self) -> None:
+        """Read what the owner writes."""
+        if not self._reading and self._sock.fileno() >= 0:
+            self._reading = True
+            self._loop.add_reader(self._sock.fileno(), self._readable)
+
+    def pause(self) -> None:
+        """Leave it in the socket for now; the owner finds no room after a while and keeps count of what it dropped."""
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._sock.fileno())
+
+    def send(self, packet: bytes) -> bool:
+        """Write one message; False if it does not fit now, and then `on_room` will be called once."""
+        try:
+            self._sock.send(packet)
+        except BlockingIOError:
+            if not self._waits_for_room:
+                self._waits_for_room = True
+                self._loop.add_writer(self._sock.fileno(), self._writable)
+            return False
+        except (ConnectionError, OSError):
+            return True  # the owner has closed its end: the reader finds that out
+        return True
+
+    def close(self) -> list[bytes]:
+        """Leave the loop, close, and return what the owner had written and we had not read."""
+        if self._sock.fileno() < 0:
+            return []
+        self.pause()
+        if self._waits_for_room:
+            self._loop.remove_writer(self._sock.fileno())
+        left = [packet for packet in drain(self._sock) if packet != GOSSIP_START]
+        self._sock.close()
+        return left
+
+    def _readable(self) -> None:
+        for _ in range(_READS_PER_TURN):
+            if not self._reading:
+                return
+            try:
+                packet = self._sock.recv(_PACKET)
+            except BlockingIOError:
+                return
+            except ConnectionError:
+                packet = b""
+            if not packet:
+                self._on_end()
+                return
+            if packet == GOSSIP_START:
+                self.started = True
+                self._on_room()
+            else:
+                self._on_packet(packet)
+
+    def _writable(self) -> None:
+        self._waits_for_room = False
+        self._loop.remove_writer(self._sock.fileno())
+        self._on_room()
+
+
+def close_returned(fd: int) -> list[bytes]:
+    """The owner's end has come back: what gossipd had written and the owner had not read. Closes it."""
+    sock = socket.socket(fileno=fd)
+    try:
+        return drain(sock)
+    finally:
+        sock.close()
