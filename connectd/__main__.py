@@ -1,0 +1,23 @@
+"""`python -P -m connectd MASTER_FD HSM_FD LINK_FD LOGLEVEL`: how the master starts connectd, and nobody else."""
+
+import sys
+from collections.abc import Callable
+
+from connectd.connectd import Connectd
+from wire.daemon import inherited_socket, prepare, run
+
+
+def main() -> int:
+    """Run until the master closes its socket; the exit status."""
+    *fds, level = sys.argv[1:]
+    prepare(level)
+    master, hsm, link = map(inherited_socket, fds)
+
+    def start(stop: Callable[[int], None]) -> Callable[[], None]:
+        return Connectd(master, hsm, link, stop).close
+
+    return run("connectd", start)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

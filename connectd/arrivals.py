@@ -1,0 +1,124 @@
+"""The way of a connection through connectd: handshake under one deadline, then its turn, then its owner.
+
+Each connection has one task from its first byte until it is given away; whatever goes wrong on the way ends here, in
+one line of the log and the closing of the socket.
+"""
+
+import asyncio
+
+from connectd.addresses import to_socket
+from connectd.connection import Connection, ConnectionEnded
+from connectd.connections import Connections
+from connectd.hand_over import HandOver
+from connectd.handshake import Handshake
+from connectd.initmsg import TheirInit
+from connectd.live import Candidate, LivePeers
+from connectd.tasks import Tasks
+from wire.address import WireAddr
+from wire.control_wire import PeerInfo
+from wire.secp256k1 import is_point
+from wire.status import Status
+
+status = Status("connectd")
+
+
+class Arrivals:
+    """Brings inbound and outbound connections to their owners. `timeout` is the one deadline, in seconds."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        handshake: Handshake,
+        live: LivePeers,
+        hand_over: HandOver,
+        tasks: Tasks,
+        *,
+        node_id: bytes,
+        timeout: float,
+    ) -> None:
+        self._connections = connections
+        self._handshake = handshake
+        self._live = live
+        self._hand_over = hand_over
+        self._node_id = node_id
+        self._timeout = timeout
+        self._tasks = tasks
+
+    def accepted(self, connection: Connection) -> None:
+        """A stranger has connected."""
+        self._tasks.spawn(self._inbound(connection))
+
+    async def dial(self, node_id: bytes, address: WireAddr) -> None:
+        """Connect to a node, up to INIT; what follows goes on by itself. Raises ConnectionEnded."""
+        if node_id == self._node_id:
+            raise ConnectionEnded("that is our own id")
+        if not is_point(node_id):
+            raise ConnectionEnded("the id is no point on the curve")
+        connection: Connection | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                connection = await self._connect(address)
+                theirs = await self._handshake.initiate(connection, node_id)
+            candidate = self._candidate(connection, theirs)
+        except BaseException as error:
+            if connection is not None:
+                self._connections.drop(connection, "dialling has ended")
+            if isinstance(error, TimeoutError):
+                reason = f"{connection.stage}: timed out" if connection is not None else "Connection timed out"
+                raise ConnectionEnded(reason) from None
+            raise
+        self._tasks.spawn(self._finish(candidate))
+
+    async def _connect(self, address: WireAddr) -> Connection:
+        target = to_socket(address)
+        result = await self._connections.connect_and_make_node_id(target, is_important=False, proxy=None)
+        if result.id is None:
+            raise ConnectionEnded(result.error)
+        return self._connections.add(result.id, incoming=False, me=result.me or target, them=target)
+
+    async def _inbound(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                theirs = await self._handshake.respond(connection)
+            candidate = self._candidate(connection, theirs)
+        except TimeoutError:
+            self._drop(connection, f"{connection.stage}: timed out")
+        except ConnectionEnded as error:
+            self._drop(connection, str(error))
+        else:
+            await self._finish(candidate)
+
+    def _candidate(self, connection: Connection, theirs: TheirInit) -> Candidate:
+        """INIT is done: from here on nothing is read. Raises ConnectionEnded if it is ourselves."""
+        connection.pause()
+        if connection.node_id is None or connection.node_id == self._node_id:
+            raise ConnectionEnded("that is our own id")
+        peer = PeerInfo(
+            node_id=connection.node_id,
+            conn_id=connection.conn_id,
+            address=connection.label,
+            incoming=connection.incoming,
+            remote_addr=theirs.remote_addr,
+            features=theirs.features,
+            networks=theirs.networks,
+        )
+        candidate = Candidate(connection, peer)
+        self._live.enter(candidate)
+        return candidate
+
+    async def _finish(self, candidate: Candidate) -> None:
+        """Wait until no older connection of the node is left, then give this one away."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await candidate.turn
+            await self._hand_over.give_away(candidate)
+        except (TimeoutError, ConnectionEnded) as error:
+            reason = str(error) or "the older connection of the same node did not end"
+            self._live.lost(candidate, reason)
+            self._drop(candidate.connection, reason)
+        else:
+            self._live.given_away(candidate)
+
+    def _drop(self, connection: Connection, reason: str) -> None:
+        status.debug(f"{connection.label}: {reason}", connection.node_id)
+        self._connections.drop(connection, reason)

@@ -1,0 +1,200 @@
+"""connectd, the daemon that faces the internet. A tour:
+
+The master starts it with three control sockets: to itself, to hsmd, and the link to gossipd. `connectd_init` says who
+we are and where to listen (`listen.py`), `activate` opens the doors.
+
+Sockets are SockMan's. `connections.py` subclasses it: each connection has a `Connection` (`connection.py`), an inbox of
+bytes that SockMan's events fill and one coroutine empties. That coroutine is in `arrivals.py`, and is the way of every
+connection, in or out: the acts of Noise and INIT (`handshake.py`, `initmsg.py`) under one deadline; then its place in
+the table of live nodes (`live.py`), where the newest of two connections wins and waits for the older one's end; then
+away with it (`hand_over.py`), to gossipd over the link or to the master together with a gossip fd. From then on we know
+nothing of it but its node_id and conn_id, until the master says `peer_disconnected`.
+
+`reach_peer` is `dial.py`: all addresses of a node in turn, from the hints and successes in `addresses.py` and from
+gossipd's map. The node's key is never here: hsmd multiplies for us.
+
+This file connects the parts, and answers the master.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from socket import socket
+
+from connectd.addresses import AddressBook
+from connectd.arrivals import Arrivals
+from connectd.connection import Connection
+from connectd.connections import Connections
+from connectd.dial import Dialler, ReachFailed
+from connectd.hand_over import HandOver
+from connectd.handshake import Handshake
+from connectd.listen import BindFailed, bind_all
+from connectd.live import Candidate, LivePeers
+from connectd.tasks import Tasks
+from wire.address import DEFAULT_PORTS
+from wire.chains import NETWORKS
+from wire.control_channel import ControlChannel
+from wire.control_wire import (
+    Activate,
+    ActivateReply,
+    ConnectdInit,
+    ConnectdInitReply,
+    ConnectdInitReplyfail,
+    ControlMessage,
+    Ecdh,
+    EcdhReply,
+    GossipGetAddrs,
+    GossipGetAddrsReply,
+    PeerAddrhint,
+    PeerDisconnected,
+    PeerReconnected,
+    ReachPeer,
+    ReachPeerReply,
+    ReachPeerReplyfail,
+    SetNodeRegistrations,
+)
+from wire.daemon import EXIT_BROKEN, EXIT_OK
+from wire.sockman import SockManOptions
+from wire.status import Status
+
+ALONE_FOR = 1.0
+"""Seconds between the end of hsmd or gossipd and ours, if the master lives: it may only be the first to go."""
+
+status = Status("connectd")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What exists after `connectd_init`."""
+
+    connections: Connections
+    live: LivePeers
+    book: AddressBook
+    hand_over: HandOver
+    dialler: Dialler
+
+
+class Connectd:
+    """The process, on its running loop. `stop` ends it with an exit status."""
+
+    def __init__(self, master: socket, hsm: socket, link: socket, stop: Callable[[int], None]) -> None:
+        self._stop = stop
+        self._ending = False
+        self._tasks = Tasks()
+        self._parts: _Parts | None = None
+        self._master = ControlChannel(master, "master", self._from_master, lambda _: self._end(EXIT_OK))
+        self._hsm = ControlChannel(hsm, "hsmd", self._unexpected, self._alone)
+        self._link = ControlChannel(link, "gossipd", self._unexpected, self._alone)
+
+    def close(self) -> None:
+        """Close whatever is still open."""
+        self._ending = True
+        if self._parts is not None:
+            self._parts.connections.close_sockets()
+        for channel in (self._master, self._hsm, self._link):
+            for message in channel.close():
+                message.close_fds()
+
+    # The end
+
+    def _end(self, exit_status: int) -> None:
+        self._ending = True
+        self._stop(exit_status)
+
+    def _alone(self, reason: str) -> None:
+        """hsmd or gossipd has gone: if all of us are to go, it was only the first to hear of it."""
+        self._tasks.later(ALONE_FOR, lambda: self._give_up(reason))
+
+    def _give_up(self, reason: str) -> None:
+        if not self._ending:
+            status.broken(f"cannot go on: {reason}")
+            self._end(EXIT_BROKEN)
+
+    def _unexpected(self, message: ControlMessage) -> None:
+        status.broken(f"{message.name()} is nothing that connectd is told")
+        self._end(EXIT_BROKEN)
+
+    # From the master
+
+    def _from_master(self, message: ControlMessage) -> None:
+        if isinstance(message, ConnectdInit) and self._parts is None:
+            self._parts = self._build(message)
+            self._tasks.spawn(self._listen(message, self._parts.connections))
+        elif self._parts is not None:
+            self._ask(self._parts, message)
+        else:
+            self._unexpected(message)
+
+    def _ask(self, parts: _Parts, message: ControlMessage) -> None:
+        match message:
+            case Activate():
+                parts.hand_over.direct = message.direct
+                parts.connections.start(SockManOptions())
+                self._master.reply(message, ActivateReply())
+            case ReachPeer():
+                self._tasks.spawn(self._reach(parts.dialler, message))
+            case PeerAddrhint():
+                parts.book.hint(message.node_id, message.address)
+            case SetNodeRegistrations():
+                parts.hand_over.registered = frozenset(message.node_ids)
+            case PeerDisconnected():
+                self._disconnected(parts.live, message)
+            case _:
+                self._unexpected(message)
+
+    def _disconnected(self, live: LivePeers, message: PeerDisconnected) -> None:
+        if not live.disconnected(message.node_id, message.conn_id):
+            status.unusual(f"the end of connection {message.conn_id}, which we do not know", message.node_id)
+
+    async def _listen(self, message: ConnectdInit, connections: Connections) -> None:
+        try:
+            bindings = await bind_all(connections, message.bind, _default_port(message.chain_hash))
+        except BindFailed as error:
+            self._master.reply(message, ConnectdInitReplyfail(error=str(error)))
+        else:
+            self._master.reply(message, ConnectdInitReply(bindings=bindings, announceable=message.announce))
+
+    async def _reach(self, dialler: Dialler, message: ReachPeer) -> None:
+        try:
+            peer = await dialler.reach(message.node_id, message.addrhints)
+        except ReachFailed as failed:
+            reply = ReachPeerReplyfail(error=str(failed), code=failed.code, errors=failed.errors)
+            self._master.reply(message, reply)
+        else:
+            self._master.reply(message, ReachPeerReply(peer=peer))
+
+    # To the others
+
+    async def _ecdh(self, point: bytes) -> bytes:
+        return (await self._hsm.request(Ecdh(point=point), EcdhReply)).shared_secret
+
+    async def _announced(self, node_id: bytes) -> list[str]:
+        return (await self._link.request(GossipGetAddrs(node_id=node_id), GossipGetAddrsReply)).addresses
+
+    def _on_duplicate(self, node_id: bytes, conn_id: int) -> None:
+        self._master.send(PeerReconnected(node_id=node_id, conn_id=conn_id))
+
+    # Construction
+
+    def _build(self, init: ConnectdInit) -> _Parts:
+        def accepted(connection: Connection) -> None:
+            arrivals.accepted(connection)
+
+        def candidate_came(candidate: Candidate) -> None:
+            dialler.candidate_came(candidate)
+
+        connections = Connections(init.conn_id, accepted)
+        live = LivePeers(self._on_duplicate, candidate_came)
+        hand_over = HandOver(connections, live, self._master, self._link)
+        handshake = Handshake(node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh)
+        seconds = init.timing.connection_timeout
+        arrivals = Arrivals(connections, handshake, live, hand_over, self._tasks, node_id=init.node_id, timeout=seconds)
+        book = AddressBook()
+        port = _default_port(init.chain_hash)
+        dialler = Dialler(live, book, arrivals.dial, self._announced, port=port, timeout=seconds)
+        return _Parts(connections, live, book, hand_over, dialler)
+
+
+def _default_port(chain_hash: bytes) -> int:
+    """The port that an address has when it names none."""
+    names = [name for name, known in NETWORKS.items() if known == chain_hash]
+    return DEFAULT_PORTS[names[0] if names else "bitcoin"]

@@ -1,0 +1,149 @@
+"""One connection while connectd has it: bytes in through a bounded inbox, acts and messages out of it, and its end.
+
+`connections.py` feeds it from SockMan's events; the handshake's coroutine reads from it. A read of the socket returns
+what the network happened to deliver, half an act, or an act and the beginning of what follows: what is not asked for
+stays for the next step (B8-44), and what nobody asked for at all travels with the connection as `unread`.
+"""
+
+import asyncio
+
+from wire.address import WireAddr
+from wire.frames import MAX_PACKET, CryptoState, Frames, PeerState
+from wire.sockman import SockMan
+
+
+class ConnectionEnded(Exception):
+    """The connection cannot go on; the text says why, safe to print."""
+
+
+class Connection:
+    """A peer in the making. `address` is the remote end's; `label` its text form, as PeerInfo carries it."""
+
+    def __init__(self, sockman: SockMan, conn_id: int, *, incoming: bool, address: WireAddr) -> None:
+        self.conn_id = conn_id
+        self.incoming = incoming
+        self.address = address
+        self.node_id: bytes | None = None
+        self.stage = "handshake"
+        self._sockman = sockman
+        self._inbox = bytearray()
+        self._frames: Frames | None = None
+        self._paused = False
+        self._eof = False
+        self._lost: str | None = None
+        self._waiting: asyncio.Future[None] | None = None
+
+    @property
+    def label(self) -> str:
+        """The remote end's address as text, which `wire.address` can read."""
+        return str(self.address)
+
+    @property
+    def lost(self) -> str | None:
+        """Why the connection is over; None while it can be used. One whose peer has only hung up can be given away:
+        what it said before is for its owner."""
+        return self._lost
+
+    # What SockMan's events say
+
+    def wants_data(self) -> bool:
+        """Whether to read more: a whole packet is kept at most before a read, so READ_SIZE + MAX_PACKET after it."""
+        return not self._paused and len(self._inbox) + self._undecrypted() < MAX_PACKET
+
+    def got_data(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        self._inbox += data
+        self._wake()
+
+    def got_eof(self) -> None:
+        """Nothing more will come. What came before can still be read."""
+        self._eof = True
+        self._wake()
+
+    def lose(self, reason: str) -> None:
+        """The socket is broken or closed."""
+        if self._lost is None:
+            self._lost = reason
+        self._wake()
+
+    # What the handshake asks for
+
+    async def read(self, size: int) -> bytes:
+        """Exactly `size` bytes. Raises ConnectionEnded if the peer hangs up before."""
+        while len(self._inbox) < size:
+            await self._more()
+        data = bytes(self._inbox[:size])
+        del self._inbox[:size]
+        self._update_receiving()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Bytes to the peer; what the socket does not take stays with SockMan. A handshake writes a few hundred."""
+        if self._lost is None:
+            self._sockman.send_bytes(self.conn_id, data)
+
+    def encrypted_from_here(self, crypto: CryptoState) -> None:
+        """Act three is done: whatever follows in the inbox is frames."""
+        self._frames = Frames(crypto, bytes(self._inbox))
+        self._inbox.clear()
+
+    async def hear(self) -> bytes:
+        """The peer's next message. Raises FrameError, ConnectionEnded."""
+        frames = self._secured()
+        while True:
+            for message in self._feed(frames):
+                return message
+            await self._more()
+
+    def say(self, *messages: bytes) -> None:
+        """Send messages, encrypted, in one write."""
+        frames = self._secured()
+        self.write(b"".join(frames.encrypt(message) for message in messages))
+
+    def pause(self) -> None:
+        """Read no more: what the peer says now is for its next owner."""
+        self._paused = True
+        self._update_receiving()
+
+    def release(self) -> tuple[int, PeerState]:
+        """Give up the connection: the fd is the caller's, and the keys with all that is under way. Design 2."""
+        frames = self._secured()
+        frames.feed(bytes(self._inbox))
+        fd, unsent = self._sockman.release(self.conn_id)
+        self._frames = None
+        return fd, frames.export(unsent)
+
+    # Inside
+
+    def _secured(self) -> Frames:
+        if self._frames is None:
+            raise RuntimeError("no frames before act three, nor after release")
+        return self._frames
+
+    def _undecrypted(self) -> int:
+        return self._frames.unread_size if self._frames else 0
+
+    def _feed(self, frames: Frames) -> list[bytes]:
+        """At most one message of what has come: the rest must stay encrypted."""
+        data = bytes(self._inbox)
+        self._inbox.clear()
+        message = next(iter(frames.feed(data)), None)
+        self._update_receiving()
+        return [] if message is None else [message]
+
+    async def _more(self) -> None:
+        if self._lost is not None or self._eof:
+            raise ConnectionEnded(self._lost or "peer hung up")
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def _update_receiving(self) -> None:
+        if self._lost is None:
+            self._sockman.update_receiving(self.conn_id)
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

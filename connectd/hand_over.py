@@ -1,0 +1,69 @@
+"""Giving a connection away: to the master with a gossip fd, or on the direct path straight to gossipd. Design 2.3, 2.4.
+
+Out of the event loop, sent, our copy closed, the keys forgotten, in this order; the channel closes the fd when the
+message has been taken.
+"""
+
+import os
+
+from connectd.connection import ConnectionEnded
+from connectd.connections import Connections
+from connectd.live import Candidate, LivePeers
+from wire.control_channel import ControlChannel
+from wire.control_wire import Fd, GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected
+from wire.status import Status
+
+status = Status("connectd")
+
+
+class HandOver:
+    """Who gets a connection. `direct` and `registered` are what the master has said last."""
+
+    def __init__(self, connections: Connections, live: LivePeers, master: ControlChannel, link: ControlChannel) -> None:
+        self._connections = connections
+        self._live = live
+        self._master = master
+        self._link = link
+        self.direct = False
+        self.registered: frozenset[bytes] = frozenset()
+
+    async def give_away(self, candidate: Candidate) -> None:
+        """Returns when it is sent. Raises ConnectionEnded if the connection ends or is replaced before that."""
+        if self.direct and candidate.peer.node_id not in self.registered:
+            self._to_gossipd(candidate)
+        else:
+            await self._to_master(candidate)
+        self._connections.forget(candidate.connection)
+
+    def _to_gossipd(self, candidate: Candidate) -> None:
+        self._still_there(candidate)
+        fd, state = candidate.connection.release()
+        self._link.send(
+            HandlePeer(
+                peer=candidate.peer,
+                state=state,
+                send=[],
+                gossip_state=None,
+                peer_fd=Fd(fd),
+                gossip_fd=None,
+            )
+        )
+        status.debug("given to gossipd", candidate.peer.node_id)
+
+    async def _to_master(self, candidate: Candidate) -> None:
+        reply = await self._link.request(GossipNewPeer(peer=candidate.peer), GossipNewPeerReply)
+        try:
+            self._still_there(candidate)
+        except ConnectionEnded:
+            os.close(reply.gossip_fd)
+            raise
+        fd, state = candidate.connection.release()
+        self._master.send(PeerConnected(peer=candidate.peer, state=state, peer_fd=Fd(fd), gossip_fd=reply.gossip_fd))
+        status.debug("given to the master", candidate.peer.node_id)
+
+    def _still_there(self, candidate: Candidate) -> None:
+        """It may have been replaced, or have ended, while gossipd was asked."""
+        if not self._live.is_newest(candidate):
+            raise ConnectionEnded("a newer connection of the same node has come")
+        if candidate.connection.lost is not None:
+            raise ConnectionEnded(candidate.connection.lost)

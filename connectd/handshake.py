@@ -1,0 +1,87 @@
+"""From a connected socket to a peer that has said INIT: one coroutine for each role, without a clock of its own.
+
+The node's key stays in hsmd, which does the one multiplication that needs it. A wrong act ends the connection without
+another byte (B8-45..47); an INIT that we refuse is answered by a warning first.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from connectd.connection import Connection, ConnectionEnded
+from connectd.initmsg import InitRefused, TheirInit, our_init, read_init
+from wire import secp256k1
+from wire.frames import FrameError
+from wire.noise import (
+    ACT_ONE_SIZE,
+    ACT_THREE_SIZE,
+    ACT_TWO_SIZE,
+    HandshakeError,
+    Initiator,
+    Responder,
+)
+
+MAX_IGNORED = 10
+"""Unknown odd messages that a peer may say before its INIT."""
+
+Ecdh = Callable[[bytes], Awaitable[bytes]]
+"""SHA256 of the compressed product of our node key and a point. BOLT 8."""
+
+
+class Handshake:
+    """The handshakes of one node: who we are, and what our INIT says."""
+
+    def __init__(self, *, node_id: bytes, chain_hash: bytes, features: bytes, ecdh: Ecdh) -> None:
+        self._node_id = node_id
+        self._chain_hash = chain_hash
+        self._features = features
+        self._ecdh = ecdh
+
+    async def respond(self, connection: Connection) -> TheirInit:
+        """Be the responder; `connection.node_id` says afterwards who dialled. Raises ConnectionEnded."""
+        responder = Responder(self._node_id, ephemeral=secp256k1.new_secret())
+        try:
+            point = responder.receive_act_one(await _act(connection, "act one", ACT_ONE_SIZE))
+            connection.write(responder.act_two(await self._ecdh(point)))
+            act = await _act(connection, "act three", ACT_THREE_SIZE)
+            connection.node_id, crypto = responder.receive_act_three(act)
+        except HandshakeError as error:
+            raise ConnectionEnded(f"handshake: {error}") from None
+        connection.encrypted_from_here(crypto)
+        connection.say(our_init(self._chain_hash, self._features, connection.address))
+        return await self._their_init(connection)
+
+    async def initiate(self, connection: Connection, node_id: bytes) -> TheirInit:
+        """Be the initiator, to reach `node_id`. Raises ConnectionEnded, ValueError if `node_id` is no point."""
+        initiator = Initiator(self._node_id, node_id, ephemeral=secp256k1.new_secret())
+        connection.node_id = node_id
+        try:
+            connection.write(initiator.act_one())
+            point = initiator.receive_act_two(await _act(connection, "act two", ACT_TWO_SIZE))
+            act, crypto = initiator.act_three(await self._ecdh(point))
+        except HandshakeError as error:
+            raise ConnectionEnded(f"handshake: {error}") from None
+        connection.write(act)
+        connection.encrypted_from_here(crypto)
+        connection.say(our_init(self._chain_hash, self._features, None))
+        return await self._their_init(connection)
+
+    async def _their_init(self, connection: Connection) -> TheirInit:
+        """The peer's INIT, the rest of what it says left encrypted."""
+        connection.stage = "init"
+        try:
+            for _ in range(MAX_IGNORED + 1):
+                if theirs := read_init(await connection.hear(), self._chain_hash):
+                    return theirs
+        except (ConnectionEnded, FrameError) as error:
+            raise ConnectionEnded(f"init: {error}") from None
+        except InitRefused as refused:
+            if words := refused.last_words():
+                connection.say(words)
+            raise ConnectionEnded(f"init: {refused}") from None
+        raise ConnectionEnded(f"init: {MAX_IGNORED} other messages came before it")
+
+
+async def _act(connection: Connection, name: str, size: int) -> bytes:
+    try:
+        return await connection.read(size)
+    except ConnectionEnded as error:
+        raise ConnectionEnded(f"handshake: {name}: {error}") from None

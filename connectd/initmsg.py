@@ -1,0 +1,85 @@
+"""INIT: the first message each way. What ours says, and what theirs must not say. BOLT 1, The `init` Message."""
+
+from dataclasses import dataclass
+
+from wire.address import WireAddr, is_routable
+from wire.cursor import WireError
+from wire.features import Features
+from wire.message import UnknownMessage, decode
+from wire.peer_wire import ALL_CHANNELS, ErrorMessage, Init, WarningMessage, message_name
+
+_GLOBAL_BITS = (1 << 13) - 1
+
+
+class InitRefused(Exception):
+    """We do not talk to this peer. `warn` is False where an answer would be out of place."""
+
+    def __init__(self, reason: str, *, warn: bool = True) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.warn = warn
+
+    def last_words(self) -> bytes | None:
+        """The warning to send before the connection is closed, if there is one to send."""
+        return WarningMessage(channel_id=ALL_CHANNELS, data=self.reason.encode()).encode() if self.warn else None
+
+
+@dataclass(frozen=True, slots=True)
+class TheirInit:
+    """What is kept of a peer's INIT: both feature maps as one (B1-27), the rest as it came."""
+
+    features: bytes
+    networks: list[bytes]
+    remote_addr: str | None
+
+
+def our_init(chain_hash: bytes, features: bytes, remote: WireAddr | None) -> bytes:
+    """Our INIT. `remote` is the other end of an inbound connection: told if it is a public IP address (B1-26)."""
+    return Init(
+        globalfeatures=_low_bits(features),
+        features=Features(features).to_bytes(),
+        networks=[chain_hash],
+        remote_addr=remote if remote is not None and _is_public_ip(remote) else None,
+    ).encode()
+
+
+def _low_bits(features: bytes) -> bytes:
+    """The bits that old nodes look for in the first map; none above 13 may be there (B1-23), and CLN stops at 12."""
+    return Features((int.from_bytes(features, "big") & _GLOBAL_BITS).to_bytes(2, "big")).to_bytes()
+
+
+def _is_public_ip(address: WireAddr) -> bool:
+    return address.kind in ("ipv4", "ipv6") and is_routable(address)
+
+
+def read_init(raw: bytes, chain_hash: bytes) -> TheirInit | None:
+    """What the peer's first message says; None for one to be ignored, after which INIT must still come (B1-5, B1-21).
+
+    Raises InitRefused for any other message than INIT, for one that cannot be read, and for a peer that is not for us.
+    """
+    try:
+        message = decode(raw)
+    except WireError as error:
+        raise InitRefused(f"bad message: {error}") from error
+    match message:
+        case Init():
+            return _check(message, chain_hash)
+        case ErrorMessage() | WarningMessage():
+            raise InitRefused(f"peer said: {message.text()}", warn=False)
+        case UnknownMessage() if message.number % 2 and message_name(message.number).startswith("unknown"):
+            return None
+    raise InitRefused(f"peer sent {message_name(message.number)} before init")
+
+
+def _check(init: Init, chain_hash: bytes) -> TheirInit:
+    features = init.all_features()
+    if (bit := features.unknown_even()) is not None:
+        raise InitRefused(f"Unsupported feature {bit}")  # B1-28
+    if missing := features.missing_dependency():
+        raise InitRefused(f"Missing feature: {missing}")  # B1-30
+    networks = init.networks or []
+    if networks and chain_hash not in networks:
+        raise InitRefused("No common network")  # B1-29
+    # What we look like from there is kept only if it is something that the internet could know.
+    seen = init.remote_addr
+    return TheirInit(features.to_bytes(), networks, str(seen) if seen and _is_public_ip(seen) else None)

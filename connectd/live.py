@@ -1,0 +1,117 @@
+"""Which nodes are connected: one connection a node (B1-1), and of two the newest wins.
+
+A connection that has done INIT is a *candidate*. If its node has no other connection it goes to its owner at once.
+Otherwise it waits, unread, until the older one's end has been reported; the master is told once that the older one must
+end. A newer candidate replaces an older one, which is closed: it has no owner yet that would have to be asked.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connectd.connection import Connection, ConnectionEnded
+from wire.control_wire import PeerInfo
+
+
+class Candidate:
+    """A connection after INIT, not yet given away. `turn` is done when it may go; `settled` when its fate is known."""
+
+    def __init__(self, connection: Connection, peer: PeerInfo) -> None:
+        loop = asyncio.get_running_loop()
+        self.connection = connection
+        self.peer = peer
+        self.turn: asyncio.Future[None] = loop.create_future()
+        self.settled: asyncio.Future[str | None] = loop.create_future()
+        """None if it was given away, else why not."""
+
+    def may_go(self) -> None:
+        """Nothing stands in the way."""
+        if not self.turn.done():
+            self.turn.set_result(None)
+
+    def lose(self, reason: str) -> None:
+        """It will not be given away."""
+        if not self.turn.done():
+            self.turn.set_exception(ConnectionEnded(reason))
+            self.turn.exception()  # whoever waited may be gone
+        if not self.settled.done():
+            self.settled.set_result(reason)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is known of one node: the connection that is with its owner, and the one that is still here."""
+
+    owned: PeerInfo | None = None
+    candidate: Candidate | None = None
+    told: bool = False
+
+
+class LivePeers:
+    """The table of live nodes. `on_duplicate` gets the node_id and the conn_id of a connection that must end."""
+
+    def __init__(self, on_duplicate: Callable[[bytes, int], None], on_candidate: Callable[[Candidate], None]) -> None:
+        self._entries: dict[bytes, _Entry] = {}
+        self._on_duplicate = on_duplicate
+        self._on_candidate = on_candidate
+
+    def __len__(self) -> int:
+        """How many nodes are connected, or about to be."""
+        return len(self._entries)
+
+    def owned(self, node_id: bytes) -> PeerInfo | None:
+        """The connection of this node that has been given away, and whose end has not been reported."""
+        entry = self._entries.get(node_id)
+        return entry.owned if entry else None
+
+    def candidate(self, node_id: bytes) -> Candidate | None:
+        """The connection of this node that waits here."""
+        entry = self._entries.get(node_id)
+        return entry.candidate if entry else None
+
+    def enter(self, candidate: Candidate) -> None:
+        """A connection has done INIT."""
+        peer = candidate.peer
+        entry = self._entries.setdefault(peer.node_id, _Entry())
+        if entry.candidate is not None:
+            entry.candidate.lose("a newer connection of the same node has come")
+        entry.candidate = candidate
+        if entry.owned is None:
+            candidate.may_go()
+        elif not entry.told:
+            entry.told = True
+            self._on_duplicate(peer.node_id, entry.owned.conn_id)
+        self._on_candidate(candidate)
+
+    def is_newest(self, candidate: Candidate) -> bool:
+        """Whether no newer connection has replaced it."""
+        return self.candidate(candidate.peer.node_id) is candidate
+
+    def given_away(self, candidate: Candidate) -> None:
+        """The connection is with its owner now."""
+        self._entries[candidate.peer.node_id] = _Entry(owned=candidate.peer)
+        candidate.settled.set_result(None)
+
+    def lost(self, candidate: Candidate, reason: str) -> None:
+        """The connection has ended before it could be given away."""
+        node_id = candidate.peer.node_id
+        if self.is_newest(candidate):
+            self._entries[node_id].candidate = None
+            self._forget_if_empty(node_id)
+        candidate.lose(reason)
+
+    def disconnected(self, node_id: bytes, conn_id: int) -> bool:
+        """The end of a connection was reported; False for one that the table does not have."""
+        entry = self._entries.get(node_id)
+        if entry is None or entry.owned is None or entry.owned.conn_id != conn_id:
+            return False
+        entry.owned, entry.told = None, False
+        if entry.candidate is not None:
+            entry.candidate.may_go()
+        self._forget_if_empty(node_id)
+        return True
+
+    def _forget_if_empty(self, node_id: bytes) -> None:
+        entry = self._entries[node_id]
+        if entry.owned is None and entry.candidate is None:
+            del self._entries[node_id]
