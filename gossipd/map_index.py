@@ -70,7 +70,9 @@ class MapIndex:
 
     def add_channel(self, scid: int, node_id_1: bytes, node_id_2: bytes, offset: int) -> int:
         """A new channel, announced at `offset`; returns its row. The scid must not be known yet."""
-        node1, node2 = self._node_row(node_id_1), self._node_row(node_id_2)
+        nodes = self.nodes
+        node1 = nodes[node_id_1] if node_id_1 in nodes else self._add_node(node_id_1)
+        node2 = nodes[node_id_2] if node_id_2 in nodes else self._add_node(node_id_2)
         self.node_channels[node1] += 1
         self.node_channels[node2] += 1
         if not self._free_channels:
@@ -128,10 +130,7 @@ class MapIndex:
         self.amount_sat.extend([-1] * count)
         self._free_channels.extend(range(first + count - 1, first - 1, -1))
 
-    def _node_row(self, node_id: bytes) -> int:
-        row = self.nodes.get(node_id)
-        if row is not None:
-            return row
+    def _add_node(self, node_id: bytes) -> int:
         if self._free_nodes:
             row = self._free_nodes.pop()
             self.node_ids[row] = node_id
@@ -173,6 +172,7 @@ class MapIndex:
         unpack, unpack_update, crc_of = HEADER_AND_TYPE.unpack_from, _UPDATE.unpack_from, google_crc32c.extend
         completed, dead_flags, dead = self._completed, self._dead_flags, self.dead
         row_of, update_off, update_ts = self.channels.get, self.update_off, self.update_ts
+        amount_sat = self.amount_sat
         offset, last = start, end - HEADER_AND_TYPE.size
         self.ended = 0
         # The row of the announcement right before, to which an amount belongs; behind damage it may be lost.
@@ -199,7 +199,7 @@ class MapIndex:
                         dead.append(offset)
                 elif kind == 4101 and length == 10:
                     if announced >= 0:
-                        self.amount_sat[announced] = int.from_bytes(message[2:], "big")
+                        amount_sat[announced] = int.from_bytes(message[3:], "big")  # 7 bytes are above all bitcoin
                 elif kind == 256 and length >= 366:
                     announced = self._read_channel(message, offset)
                 elif kind == 4105:
@@ -250,7 +250,7 @@ class MapIndex:
         timestamp, node_id = _TIMESTAMP_AND_NODE.unpack_from(message, start)
         row = self.nodes.get(node_id)
         if row is None:
-            row = self._node_row(node_id)
+            row = self._add_node(node_id)
             self._early_nodes.append(row)
         old = self.set_node_announcement(row, offset, timestamp)
         self.dead += [old] if old else []
