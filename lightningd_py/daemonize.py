@@ -1,0 +1,38 @@
+"""`--daemon`: going to the background only when the node runs, so that a shell sees in the exit status if it did."""
+
+import os
+from collections.abc import Callable
+
+_STARTED = b"+"
+
+
+def daemonize() -> Callable[[], None]:
+    """Fork. The parent never returns: it exits with 0 when the child calls the function given back, else as the child.
+
+    To be called before there are threads, locks or an event loop. Until the child has started, its complaints go to
+    the terminal; then standard input and output are /dev/null. Standard error is the log's business.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writing)
+        os._exit(_outcome(child, reading))
+    os.close(reading)
+    os.setsid()
+    return lambda: _started(writing)
+
+
+def _outcome(child: int, reading: int) -> int:
+    if os.read(reading, 1) == _STARTED:
+        return 0
+    _, status = os.waitpid(child, 0)
+    return max(1, abs(os.waitstatus_to_exitcode(status)))
+
+
+def _started(writing: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    os.write(writing, _STARTED)
+    os.close(writing)

@@ -1,0 +1,109 @@
+"""What the node remembers across restarts, in SQLite: which connection numbers are used up, and where peers were.
+
+The file is lightningd-py.sqlite3 in the network's directory. It has not CLN's name, lightningd.sqlite3: in a directory
+that CLN has used that is a wallet. `user_version` says how many of `MIGRATIONS` the file has seen.
+"""
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightningd_py.errors import DatabaseError
+
+FILE_NAME = "lightningd-py.sqlite3"
+CONN_ID_STEP = 1_000_000
+MOST_ADDRESSES = 16
+"""Of one node; those with the oldest success go first."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO counters VALUES ('conn_id', 1);
+    CREATE TABLE addresses (
+        node_id BLOB NOT NULL,
+        address TEXT NOT NULL,
+        last_success REAL NOT NULL,
+        important INTEGER NOT NULL,
+        PRIMARY KEY (node_id, address)
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAddress:
+    """Where a node was reached. `address` is text as `wire.address` reads it, `last_success` unix seconds."""
+
+    address: str
+    last_success: float
+    important: bool
+
+
+class Database:
+    """The open file. Raises DatabaseError, one sentence, for a file that is none of ours, or newer than we are."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._sqlite = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+        except (OSError, sqlite3.Error) as error:
+            raise DatabaseError(f"cannot open database {path}: {error}") from error
+        try:
+            self._sqlite.execute("PRAGMA journal_mode = WAL")
+            self._sqlite.execute("PRAGMA synchronous = NORMAL")
+            self._migrate(path)
+        except sqlite3.Error as error:
+            self._sqlite.close()
+            raise DatabaseError(f"cannot use database {path}: {error}") from error
+        except DatabaseError:
+            self._sqlite.close()
+            raise
+
+    def _migrate(self, path: Path) -> None:
+        (version,) = self._sqlite.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise DatabaseError(
+                f"database {path} is of version {version}, from a newer lightningd-py: this one knows up to"
+                f" {len(MIGRATIONS)}"
+            )
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+            self._sqlite.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+
+    def next_conn_id_block(self) -> int:
+        """The first of CONN_ID_STEP connection numbers that nobody has had and nobody will get again.
+
+        On the disk before it is given out, so not even a power cut brings one back.
+        """
+        self._sqlite.execute("PRAGMA synchronous = FULL")
+        ((after,),) = self._sqlite.execute(
+            "UPDATE counters SET value = value + ? WHERE name = 'conn_id' RETURNING value", (CONN_ID_STEP,)
+        ).fetchall()
+        self._sqlite.execute("PRAGMA synchronous = NORMAL")
+        return int(after) - CONN_ID_STEP
+
+    def remember_address(self, node_id: bytes, address: str, now: float, *, important: bool = False) -> None:
+        """This node was reached at this address. Once important, always important."""
+        row = {"node_id": node_id, "address": address, "now": now, "important": important, "most": MOST_ADDRESSES}
+        self._sqlite.execute(
+            "INSERT INTO addresses VALUES (:node_id, :address, :now, :important) ON CONFLICT DO UPDATE"
+            " SET last_success = :now, important = max(important, :important)",
+            row,
+        )
+        self._sqlite.execute(
+            "DELETE FROM addresses WHERE node_id = :node_id AND address NOT IN"
+            " (SELECT address FROM addresses WHERE node_id = :node_id ORDER BY last_success DESC LIMIT :most)",
+            row,
+        )
+
+    def addresses_of(self, node_id: bytes) -> list[KnownAddress]:
+        """Where this node was reached, the latest success first."""
+        rows = self._sqlite.execute(
+            "SELECT address, last_success, important FROM addresses WHERE node_id = ? ORDER BY last_success DESC",
+            (node_id,),
+        )
+        return [KnownAddress(address, last_success, bool(important)) for address, last_success, important in rows]
+
+    def close(self) -> None:
+        """Write all to the one file."""
+        self._sqlite.close()

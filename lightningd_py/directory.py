@@ -1,0 +1,62 @@
+"""The node's directory, and the lock that makes it the node's own for its life.
+
+`<lightning-dir>/<network>/` is for its owner only. The pid file is locked in the way of CLN, under CLN's name: so
+neither two of our nodes nor one of ours and a CLN can run in one directory. The lock is the process's own: it ends
+with the process however that dies, and is not inherited by fork (so daemonize first).
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from lightningd_py.errors import DirectoryError
+
+
+def make_directory(network_dir: Path) -> None:
+    """Make the directory and those above it that are missing, all with permissions 0700. Raises DirectoryError."""
+    try:
+        for directory in [*reversed(network_dir.parents), network_dir]:
+            if not directory.is_dir():
+                directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise DirectoryError(f"cannot make {network_dir}: {error.strerror}") from error
+
+
+class PidLock:
+    """The pid file, locked from here on. Raises DirectoryError, which names the process that has it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._fd = _locked(path)
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
+        except OSError as error:
+            raise DirectoryError(f"cannot write pid file {path}: {error.strerror}") from error
+
+    def release(self) -> None:
+        """Remove the pid file and let go, in this order: whoever opens it later makes a new one."""
+        self._path.unlink(missing_ok=True)
+        os.close(self._fd)
+
+
+def _locked(path: Path) -> int:
+    """An fd of the file that has this name and that we hold the lock of."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
+            raise DirectoryError(f"a node is running here already: process {holder} holds {path}") from error
+        if _is_still(path, fd):
+            return fd
+        os.close(fd)  # its last holder removed it while we opened it
+
+
+def _is_still(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
