@@ -16,6 +16,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from wire.farewell import Farewell
 from wire.sockets import address_of, dial, listen_on, resolve, set_up
 from wire.sockman_events import RECV_SIZE, ConnectResult, SocketAddress, SockManEvents, SockManOptions
 
@@ -59,7 +60,7 @@ class SockMan(SockManEvents):
         self._options = SockManOptions()
         self._connections: dict[int, _Connection] = {}
         self._listeners: list[_Listener] = []
-        self._farewells: set[_Farewell] = set()
+        self._farewells: set[Farewell] = set()
         self._last_id = 0
         self._started = False
         self._accept_timer: asyncio.TimerHandle | None = None
@@ -226,7 +227,7 @@ class SockMan(SockManEvents):
         It is gone at once for everybody here: no event of it is called any more.
         """
         connection = self._remove(id)
-        _Farewell(connection.sock, connection.unsent, self._loop, timeout, self._farewells)
+        Farewell(connection.sock, connection.unsent, self._loop, timeout, self._farewells)
 
     def get_new_id(self) -> int:
         """An id that no connection has had. Overridable."""

@@ -1,0 +1,61 @@
+"""The last bytes of a connection that is closed: they arrive, or time is up."""
+
+import asyncio
+import socket
+
+_DISCARD = 65_536
+
+
+class Farewell:
+    """Sends what is unsent, then says that we send no more, and waits for the other end to close.
+
+    Closing a socket with something unread resets it, and the other end might never read our last words: so what it
+    says meanwhile is read and thrown away. Bounded by `timeout`, in seconds.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        unsent: bytearray,
+        loop: asyncio.AbstractEventLoop,
+        timeout: float,
+        all_of_them: "set[Farewell]",
+    ) -> None:
+        """Owns the socket from here on; is in `all_of_them` until it is closed."""
+        self._sock = sock
+        self._unsent = unsent
+        self._loop = loop
+        self._all_of_them = all_of_them
+        self._timer = loop.call_later(timeout, self.end)
+        all_of_them.add(self)
+        loop.add_reader(sock.fileno(), self._read)
+        loop.add_writer(sock.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            if self._unsent:
+                del self._unsent[: self._sock.send(self._unsent, socket.MSG_NOSIGNAL)]
+            if not self._unsent:
+                self._loop.remove_writer(self._sock.fileno())
+                self._sock.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.end()
+
+    def _read(self) -> None:
+        try:
+            if not self._sock.recv(_DISCARD):
+                self.end()
+        except BlockingIOError:
+            return
+        except OSError:
+            self.end()
+
+    def end(self) -> None:
+        """Close now."""
+        self._timer.cancel()
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        self._all_of_them.discard(self)
