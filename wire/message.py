@@ -75,8 +75,7 @@ class PeerMessage(_Declared):
 
     def encode(self) -> bytes:
         """The message with its 2-byte type. Raises ValueError if a field, or all of it, does not fit."""
-        parts = [codec.write(getattr(self, name)) for name, codec in self.plan.fields]
-        raw = b"".join([self.number.to_bytes(2, "big"), *parts, self._tail()])
+        raw = self.number.to_bytes(2, "big") + self._payload()
         if len(raw) > MAX_MESSAGE:
             raise ValueError(f"{self.name()} of {len(raw)} bytes is too long")
         return raw
@@ -95,10 +94,16 @@ class PeerMessage(_Declared):
             raise WireError(f"{cls.name()}: {error}") from error
         return cls(**values)
 
+    def _payload(self) -> bytes:
+        return b"".join(codec.write(getattr(self, name)) for name, codec in self.plan.fields) + self._tail()
+
     def _tail(self) -> bytes:
         if not self.plan.records:
             return self.extension
-        records = read_tlvs(Cursor(self.extension), ())
+        try:
+            records = read_tlvs(Cursor(self.extension), ())
+        except WireError as error:
+            raise ValueError(f"{self.name()} with an extension that is none: {error}") from error
         for number, (name, codec) in self.plan.records.items():
             value = getattr(self, name)
             if value is not None:
@@ -112,19 +117,21 @@ class UnknownMessage(PeerMessage):
     number: int = field()  # type: ignore[misc]  # here each message has its own
     payload: bytes
 
-    def encode(self) -> bytes:
-        """The message with its type."""
-        return self.number.to_bytes(2, "big") + self.payload
-
     @classmethod
     def decode(cls, raw: bytes) -> Self:
         """Any message at all. Raises WireError if it has no type."""
         cursor = Cursor(raw)
         return cls(cursor.u16(), cursor.rest())
 
+    def _payload(self) -> bytes:
+        return self.payload
+
 
 def decode(raw: bytes) -> PeerMessage:
-    """The message in `raw`, of the class that is declared for its type, or UnknownMessage. Raises WireError."""
+    """The message in `raw`, of the class that is declared for its type, or UnknownMessage. Raises WireError.
+
+    Import it from `wire.peer_wire`, which declares the classes.
+    """
     number = Cursor(raw).u16()
     return PeerMessage.registry.get(number, UnknownMessage).decode(raw)
 

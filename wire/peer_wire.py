@@ -33,6 +33,7 @@ from wire.types import (
 )
 
 __all__ = [
+    "ALL_CHANNELS",
     "AnnouncementSignatures",
     "ChannelAnnouncement",
     "ChannelUpdate",

@@ -88,7 +88,7 @@ def pairs(code: str) -> Codec:
         try:
             return b"".join(pair.pack(*value) for value in values)
         except struct.error as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(f"a number that does not fit {pair.size // 2} bytes") from error
 
     return Codec(read, write)
 
