@@ -10,14 +10,15 @@
  *   {"command": "disconnect", "node_id"}                -> {}
  *   {"command": "status"}                               -> {"node_id", "peers": [ids, after INIT], "channels", "nodes",
  *                                                           "updates", "announced_nodes"}
- *   {"command": "wait", "peers": 1, "channels": 1000}   -> status, once every count named is reached exactly
+ *   {"command": "wait", "peers": 1, "channels": 1000, "seconds": 60}
+ *                                                       -> status, once it has exactly the counts named; else an error
  *   {"command": "list_channels"}                        -> {"channels": ["scid as decimal number"]}
  *   {"command": "add_gossip", "messages": [hex]}        -> {"added", "refused": ["reason"]}
  *   {"command": "quit"}                                 -> {}
  */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import path from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { addMessage, counts, listChannels } from "./gossip.mjs";
@@ -30,9 +31,9 @@ const LOG_FROM = Number(process.env.LDK_LOG_LEVEL ?? 2); // of LDK's Level: 0 go
 console.log = console.error; // the bindings print panics with it, and stdout is for answers
 
 async function loadLdk(modules) {
-  const home = join(resolve(modules), "lightningdevkit");
-  const ldk = await import(pathToFileURL(join(home, "index.mjs")));
-  await ldk.initializeWasmFromBinary(readFileSync(join(home, "liblightningjs.wasm")));
+  const home = path.resolve(modules, "lightningdevkit");
+  const ldk = await import(pathToFileURL(path.join(home, "index.mjs")));
+  await ldk.initializeWasmFromBinary(readFileSync(path.join(home, "liblightningjs.wasm")));
   return ldk;
 }
 
@@ -79,14 +80,17 @@ class Peer {
     return { node_id: this.nodeId(), peers, ...counts(this.ldk, this.graph) };
   }
 
-  /** Resolves with the status when all the counts wanted are there; the caller has the deadline. */
-  reached(wanted) {
-    return new Promise((done) => {
+  /** The status once it has exactly the counts wanted; throws with what it has when the seconds are over. */
+  reached(wanted, seconds) {
+    return new Promise((resolve, reject) => {
+      const deadline = Date.now() + seconds * 1000;
       const check = (status) => {
         const have = { ...status, peers: status.peers.length };
-        if (!Object.keys(wanted).every((name) => have[name] === wanted[name])) return;
+        const missing = Object.keys(wanted).some((name) => have[name] !== wanted[name]);
+        if (missing && Date.now() < deadline) return;
         this.waiting.delete(check);
-        done(status);
+        if (missing) reject(new Error(`after ${seconds} s: ${JSON.stringify(status)}`));
+        else resolve(status);
       };
       this.waiting.add(check);
       check(this.status());
@@ -117,7 +121,7 @@ const COMMANDS = {
     return {};
   },
   status: (peer) => peer.status(),
-  wait: (peer, wanted) => peer.reached(wanted),
+  wait: (peer, { seconds = 60, ...wanted }) => peer.reached(wanted, seconds),
   list_channels: (peer) => ({ channels: listChannels(peer.graph) }),
   add_gossip: (peer, { messages }) => peer.addGossip(messages),
   quit: (peer) => {
