@@ -53,6 +53,7 @@ class Peer:
     def __init__(self) -> None:
         self.key = wire.PrivateKey(os.urandom(32))
         self.inbox: dict[int, queue.Queue[bytes]] = defaultdict(queue.Queue)
+        self.first_message = b""
         self.listener: wire.LightningServerSocket | None = None
 
     def node_id(self) -> str:
@@ -82,6 +83,7 @@ class Peer:
                 message = self.connection.read_message()
             except (ValueError, OSError):
                 return
+            self.first_message = self.first_message or message
             number, pong_bytes = struct.unpack("!HH", message[:4].ljust(4, b"\0"))
             if number == PING and pong_bytes < 65532:
                 self.connection.send_message(struct.pack("!HH", PONG, pong_bytes) + bytes(pong_bytes))
@@ -94,8 +96,8 @@ class Peer:
     def receive(self, number: int, count: int) -> list[str]:
         return [self.inbox[number].get(timeout=RECEIVE_TIMEOUT).hex() for _ in range(count)]
 
-    def nonces(self) -> list[int]:
-        return [self.connection.rn, self.connection.sn]
+    def first(self) -> str:
+        return self.first_message.hex()
 
     def close(self) -> None:
         self.connection.socket.shutdown(socket.SHUT_RDWR)
@@ -103,5 +105,5 @@ class Peer:
 
 if __name__ == "__main__":
     peer = Peer()
-    names = ("node_id", "listen", "accept", "connect", "send", "receive", "nonces", "close")
+    names = ("node_id", "listen", "accept", "connect", "send", "receive", "first", "close")
     serve({name: getattr(peer, name) for name in names})

@@ -1,0 +1,130 @@
+"""pyln-client against our JSON-RPC socket and our gossip_store, as its users have them with CLN."""
+
+import asyncio
+import functools
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.our_node import ROOT, Node
+
+CHANNELS, NODES = 50, 20
+UNKNOWN_COMMAND, INVALID_PARAMS = -32601, -32602
+CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED = 400, 401
+STRANGER = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+"""A point of the curve, and nobody's node."""
+
+
+class Client:
+    """The program pyln/client.py, speaking to one of our nodes."""
+
+    def __init__(self, program: Any) -> None:
+        self.ask = functools.partial(asyncio.to_thread, program.ask)
+
+    async def __call__(self, method: str, *args: object) -> Any:
+        """What LightningRpc's own method of this name returns."""
+        answer = await self.ask("call", method=method, args=args)
+        assert "code" not in answer, answer
+        return answer["result"]
+
+    async def code(self, method: str, *args: object) -> int:
+        """The code of the RpcError that it raises; its message is a sentence."""
+        answer = await self.ask("call", method=method, args=args)
+        assert answer["message"]
+        return int(answer["code"])
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[tuple[Node, Node]]:
+    for name in ("l1", "l2"):
+        (tmp_path / name).mkdir()
+    async with Node.running(tmp_path / "l1") as l1, Node.running(tmp_path / "l2") as l2:
+        yield l1, l2
+
+
+@pytest.fixture
+def client(nodes: tuple[Node, Node], pyln: Callable[..., Any]) -> Client:
+    return Client(pyln("client.py", nodes[0].directory / "lightning-rpc"))
+
+
+@pytest.fixture(scope="module")
+def synthetic_map(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Raw messages in hex."""
+    path = tmp_path_factory.mktemp("map") / "map.hex"
+    command = [sys.executable, "-m", "lightningd_py.synthetic_map", "--hex", str(path)]
+    size = [f"--channels={CHANNELS}", f"--nodes={NODES}", "--seed=1"]
+    subprocess.run([*command, *size], cwd=ROOT, check=True, timeout=60)
+    return path.read_text().split()
+
+
+async def test_getinfo(client: Client, nodes: tuple[Node, Node]) -> None:
+    info = await client("getinfo")
+    assert info["id"] == nodes[0].node_id
+    assert info["network"] == "regtest"
+    assert info["binding"] == [{"type": "ipv4", "address": "127.0.0.1", "port": nodes[0].port}]
+    assert info["num_peers"] == 0
+
+
+async def test_connect_listpeers_ping_disconnect(client: Client, nodes: tuple[Node, Node]) -> None:
+    _, l2 = nodes
+    address = {"type": "ipv4", "address": "127.0.0.1", "port": l2.port}
+    answer = await client("connect", l2.node_id, "127.0.0.1", l2.port)
+    assert (answer["id"], answer["direction"], answer["address"]) == (l2.node_id, "out", address)
+    (peer,) = (await client("listpeers"))["peers"]
+    assert (peer["id"], peer["connected"], peer["features"]) == (l2.node_id, True, answer["features"])
+    assert peer["netaddr"] == [f"127.0.0.1:{l2.port}"]
+    assert (await client("listpeers", STRANGER))["peers"] == []
+    assert (await client("ping", l2.node_id))["totlen"] == 128 + 4
+    assert "status" in await client("sendcustommsg", l2.node_id, "8001ff")
+    assert await client("disconnect", l2.node_id) == {}
+    assert (await client("getinfo"))["num_peers"] == 0
+
+
+async def test_connect_takes_one_string_too(client: Client, nodes: tuple[Node, Node]) -> None:
+    _, l2 = nodes
+    assert (await client("connect", f"{l2.node_id}@127.0.0.1:{l2.port}"))["id"] == l2.node_id
+
+
+async def test_error_codes(client: Client, nodes: tuple[Node, Node], unused_port: int) -> None:
+    assert await client.code("connect", STRANGER) == CONNECT_NO_KNOWN_ADDRESS
+    assert await client.code("connect", STRANGER, "127.0.0.1", unused_port) == CONNECT_ALL_ADDRESSES_FAILED
+    assert await client.code("connect", "02" + "ff" * 32) == INVALID_PARAMS
+    assert await client.code("listpeers", "nobody") == INVALID_PARAMS
+    assert await client.code("listchannels", "1x2") == INVALID_PARAMS
+    assert await client.code("disconnect", STRANGER) == -1
+    assert await client.code("nosuchcommand") == UNKNOWN_COMMAND
+
+
+@pytest.fixture
+async def unused_port() -> AsyncIterator[int]:
+    """A port on which a socket is bound and nobody listens: connections are refused."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock.getsockname()[1]
+
+
+async def test_lists_and_gossmap_agree(client: Client, nodes: tuple[Node, Node], synthetic_map: list[str]) -> None:
+    for message in synthetic_map:
+        assert await client("addgossip", message) == {}
+    channels = (await client("listchannels"))["channels"]
+    scids = {channel["short_channel_id"] for channel in channels}
+    assert (len(channels), len(scids)) == (2 * CHANNELS, CHANNELS)
+    announced = (await client("listnodes"))["nodes"]
+    assert len(announced) == NODES
+    assert all("alias" in node for node in announced)
+
+    one = channels[0]
+    assert len((await client("listchannels", one["short_channel_id"]))["channels"]) == 2
+    by_source = (await client("listchannels", None, one["source"]))["channels"]
+    assert {channel["source"] for channel in by_source} == {one["source"]}
+    assert [node["nodeid"] for node in (await client("listnodes", one["source"]))["nodes"]] == [one["source"]]
+
+    gossmap = await client.ask("gossmap", path=str(nodes[0].directory / "gossip_store"))
+    assert gossmap["channels"] == sorted(scids)
+    assert gossmap["updates"] == 2 * CHANNELS
+    assert gossmap["nodes"] == sorted(node["nodeid"] for node in announced)
