@@ -36,7 +36,7 @@ class Ldk:
 
     @classmethod
     async def start(cls, modules: Path, log: Path) -> "Ldk":
-        with log.open("wb") as stderr:
+        with log.open("ab") as stderr:
             process = await asyncio.create_subprocess_exec(
                 "node", PROGRAM, modules, stdin=-1, stdout=-1, stderr=stderr, limit=LONGEST_LINE
             )
@@ -96,9 +96,7 @@ class Node:
                 stdout=log,
                 stderr=log,
             )
-        node = cls(process, directory)
-        await until(node.answers, f"{directory}/log has why the node does not start")
-        return node
+        return cls(process, directory)
 
     async def answers(self) -> bool:
         assert self.process.returncode is None, "the node has ended"
@@ -135,7 +133,8 @@ class Node:
         return dict(peers["peers"][0])
 
     async def stop(self) -> None:
-        self.process.terminate()
+        if self.process.returncode is None:
+            self.process.terminate()
         async with asyncio.timeout(20):
             await self.process.wait()
 
@@ -199,6 +198,7 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
                 write_store(known, tmp_path / "regtest" / "gossip_store")
             node = await Node.start(tmp_path)
             running.push_async_callback(node.stop)
+            await until(node.answers, f"{tmp_path}/log has why the node does not start")
             return node
 
         yield start
