@@ -8,15 +8,11 @@ the server holds one request and one reply for it.
 import asyncio
 import contextlib
 import json
-import os
-import socket
-import stat
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightningd_py.errors import DirectoryError
 from lightningd_py.json_stream import JsonSplitter, ParseError, TooLarge, apply_filter, parse_json
 from lightningd_py.params import (
     INTERNAL_ERROR,
@@ -31,6 +27,7 @@ from lightningd_py.params import (
     read_params,
     text,
 )
+from lightningd_py.unix_socket import inode, listen
 from wire.status import Status
 
 MAX_REQUEST = 4 << 20
@@ -89,7 +86,7 @@ class RpcServer:
         Raises DirectoryError if a living process listens there, or the file cannot be made.
         """
         listener = listen(path, mode)
-        self._path = path, _inode(path)
+        self._path = path, inode(path)
         self._server = await asyncio.start_unix_server(self._client, sock=listener)
 
     async def close(self) -> None:
@@ -113,9 +110,9 @@ class RpcServer:
 
     def _remove_socket(self) -> None:
         if self._path is not None:
-            path, inode = self._path
+            path, made = self._path
             with contextlib.suppress(FileNotFoundError):
-                if _inode(path) == inode:
+                if inode(path) == made:
                     path.unlink()
 
     async def call(self, method: str, params: Any = ()) -> Any:
@@ -226,55 +223,3 @@ async def _write(writer: asyncio.StreamWriter, reply: bytes) -> None:
     """Done when the client has taken all but a small rest."""
     writer.write(reply)
     await writer.drain()
-
-
-def listen(path: Path, mode: int) -> socket.socket:
-    """A listening Unix socket at this path, of any length. Raises DirectoryError.
-
-    The file has its permissions from the first moment; a socket file on which nobody answers is replaced.
-    """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with _short(path) as address:
-            _remove_stale(path, address)
-            umask = os.umask(~mode & 0o777)
-            try:
-                listener.bind(address)
-            finally:
-                os.umask(umask)
-        listener.listen(MAX_CLIENTS)
-    except OSError as error:
-        listener.close()
-        raise DirectoryError(f"cannot listen on {path}: {error.strerror}") from error
-    except DirectoryError:
-        listener.close()
-        raise
-    return listener
-
-
-def _inode(path: Path) -> int:
-    return path.stat().st_ino
-
-
-def _remove_stale(path: Path, address: str) -> None:
-    if not path.exists():
-        return
-    if not stat.S_ISSOCK(path.stat().st_mode):
-        raise DirectoryError(f"{path} is in the way: it is no socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(address)
-        except ConnectionRefusedError:
-            path.unlink()
-        else:
-            raise DirectoryError(f"another process listens on {path}")
-
-
-@contextlib.contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """The same file by a path that fits a socket address, which holds 107 bytes."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
-    finally:
-        os.close(directory)

@@ -179,8 +179,11 @@ def _print_and_exit(names: set[str]) -> None:
 
 
 def version() -> str:
-    """Of the installed package."""
-    return importlib.metadata.version("lightningd-py")
+    """Of the installed package, or "uninstalled" where the source is run as it lies there."""
+    try:
+        return importlib.metadata.version("lightningd-py")
+    except importlib.metadata.PackageNotFoundError:
+        return "uninstalled"
 
 
 def _with_files(command_line: list[Setting]) -> list[Setting]:
