@@ -170,7 +170,7 @@ class MapIndex:
         to `dead`.
         """
         unpack, unpack_update, crc_of = HEADER_AND_TYPE.unpack_from, _UPDATE.unpack_from, google_crc32c.extend
-        completed, dead_flags, dead = self._completed, self._dead_flags, self.dead
+        completed, live_mask, dead = self._completed, self._completed | self._dead_flags, self.dead
         row_of, update_off, update_ts = self.channels.get, self.update_off, self.update_ts
         amount_sat = self.amount_sat
         offset, last = start, end - HEADER_AND_TYPE.size
@@ -180,9 +180,9 @@ class MapIndex:
         while offset <= last:
             flags, length, crc, timestamp, kind = unpack(data, offset)
             following = offset + 12 + length
-            if flags & completed != completed or following > end or length < 2:
+            if following > end:
                 break
-            if not flags & dead_flags:
+            if flags & live_mask == completed:
                 message = data[offset + 12 : following]
                 if crc_of(timestamp, message) != crc:
                     break
@@ -208,6 +208,8 @@ class MapIndex:
                 else:
                     announced = -1
                     self._read_other(kind, message, offset)
+            elif flags & completed != completed:
+                break
             offset = following
         self._announced, self._position = announced, offset
         return offset

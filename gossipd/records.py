@@ -126,16 +126,19 @@ class Walked:
     gaps: list[tuple[int, int]] = field(default_factory=list)
 
 
-def walk_over(data: Buffer, start: int, end: int, walker: Walker, completed: int = COMPLETED) -> Walked:
+def walk_over(
+    data: Buffer, start: int, end: int, walker: Walker, completed: int = COMPLETED, *, settled: bool = True
+) -> Walked:
     """Lead a walker over all good records, jumping over damage to the next record that can be trusted.
 
     What is not completed is where a writer stopped: nothing after it counts. Every other thing that the walker
-    refuses is damage, a gap if a good record can be found behind it, else the end.
+    refuses is damage, a gap if a good record can be found behind it, else the end. `settled`: nobody writes meanwhile,
+    so what is not completed and has a wrong CRC besides is damage too (a page of zeros after a power cut).
     """
     gaps: list[tuple[int, int]] = []
     while True:
         offset = walker(data, start, end)
-        if offset + SMALLEST_RECORD > end or _is_unfinished(data, offset, end, completed):
+        if offset + SMALLEST_RECORD > end or _is_unfinished(data, offset, end, completed, settled):
             return Walked(offset, gaps)
         start = _next_good_record(data, offset, end)
         if start == end:
@@ -143,13 +146,15 @@ def walk_over(data: Buffer, start: int, end: int, walker: Walker, completed: int
         gaps.append((offset, start))
 
 
-def _is_unfinished(data: Buffer, offset: int, end: int, completed: int) -> bool:
+def _is_unfinished(data: Buffer, offset: int, end: int, completed: int, settled: bool) -> bool:
     header: tuple[int, int, int, int] = HEADER.unpack_from(data, offset)
     flags, length, crc, timestamp = header
     following = offset + HEADER_SIZE + length
-    if flags & completed == completed or length < 2:
+    if flags & completed == completed:
         return False
-    return following > end or crc_of(data[offset + HEADER_SIZE : following], timestamp) == crc
+    if not settled:
+        return True
+    return length >= 2 and (following > end or crc_of(data[offset + HEADER_SIZE : following], timestamp) == crc)
 
 
 def _next_good_record(data: Buffer, bad: int, end: int) -> int:
