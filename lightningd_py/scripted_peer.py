@@ -29,6 +29,7 @@ From the shell: `python -m lightningd_py.scripted_peer id@host:port --say 8001` 
 import argparse
 import asyncio
 import contextlib
+import socket
 import sys
 from collections.abc import Callable, Iterable
 from typing import TypeVar, overload
@@ -37,7 +38,7 @@ from wire import secp256k1
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, parse_peer
 from wire.chains import NETWORKS
 from wire.features import Features, default_init_features
-from wire.frames import READ_SIZE, CryptoState, Frames
+from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
 from wire.message import PeerMessage, decode
 from wire.noise import ACT_ONE_SIZE, ACT_THREE_SIZE, ACT_TWO_SIZE, Initiator, Responder
 from wire.peer_wire import ErrorMessage, Init, Ping, Pong, WarningMessage
@@ -121,6 +122,15 @@ class ScriptedPeer:
         listener = ScriptedListener(privkey or secp256k1.new_secret())
         await listener.start(parse_address(address, 0))
         return listener
+
+    @classmethod
+    async def adopt(cls, fd: int, state: PeerState, *, their_id: bytes, privkey: bytes | None = None) -> "ScriptedPeer":
+        """Go on with a live connection that a daemon has handed over: its fd, which is ours then, and its state."""
+        reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=fd))
+        peer = cls(reader, writer, privkey=privkey, their_id=their_id)
+        peer._frames = Frames(state.crypto, state.unread)
+        await peer.send_raw(state.unsent)
+        return peer
 
     # Setting out
 
@@ -247,6 +257,10 @@ class ScriptedPeer:
         return self._frames
 
     # The end
+
+    def write_eof(self) -> None:
+        """Say no more, but go on listening."""
+        self._writer.write_eof()
 
     async def hangs_up(self, timeout: float = 10.0) -> list[PeerMessage]:
         """Wait until the other side closes; returns `heard`. Raises TimeoutError if it does not."""

@@ -1,0 +1,227 @@
+"""Peers come and go through the real connectd, in both directions and over every kind of socket."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lightningd_py.scripted_peer import ScriptedPeer
+from tests.connectd.conftest import Dial
+from tests.connectd.house import FIRST_ID, House, peer_init
+from wire.chains import NETWORKS
+from wire.control_channel import RequestFailed
+from wire.control_wire import (
+    Activate,
+    ActivateReply,
+    ConnectdInitReply,
+    HandlePeer,
+    PeerConnected,
+    SetNodeRegistrations,
+)
+from wire.features import Features, default_init_features
+from wire.peer_wire import GossipTimestampFilter
+from wire.secp256k1 import public_key
+
+PRIVKEY = bytes([2]) * 32
+PEER_ID = public_key(PRIVKEY)
+
+
+def addresses(tmp_path: Path) -> dict[str, str]:
+    return {"ipv4": "127.0.0.1:0", "ipv6": "[::1]:0", "unix": str(tmp_path / "sock")}
+
+
+@pytest.mark.parametrize("kind", ["ipv4", "ipv6", "unix"])
+async def test_a_peer_dials_us(new_house: Callable[[], House], tmp_path: Path, kind: str) -> None:
+    house = new_house()
+    await house.start(bind=[addresses(tmp_path)[kind]])
+    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY) as peer:
+        owner = await house.owner()
+        assert owner.info.node_id == PEER_ID
+        assert owner.info.conn_id == FIRST_ID
+        assert owner.info.incoming
+        assert owner.info.networks == [NETWORKS["regtest"]]
+        assert Features(owner.info.features) == default_init_features()
+        assert owner.info.address.startswith(house.bindings[0].rpartition(":")[0])
+        await asyncio.gather(peer.say(bytes.fromhex("8001")), owner.peer.hear(0x8001))
+        await asyncio.gather(owner.peer.say(bytes.fromhex("8003")), peer.hear(0x8003))
+        await owner.ends()
+
+
+@pytest.mark.parametrize("kind", ["ipv4", "ipv6", "unix"])
+async def test_we_dial_a_peer(house: House, tmp_path: Path, kind: str) -> None:
+    async with await ScriptedPeer.listen(addresses(tmp_path)[kind], privkey=PRIVKEY) as listener:
+        info, peer = await asyncio.gather(house.reach(PEER_ID, listener.address), listener.accept())
+        owner = await house.owner()
+        async with peer:
+            assert owner.info == info
+            assert (info.node_id, info.incoming, info.address) == (PEER_ID, False, listener.address)
+            assert peer.their_id == house.node_id
+            await asyncio.gather(peer.say(bytes.fromhex("8001")), owner.peer.hear(0x8001))
+            await owner.ends()
+
+
+@pytest.mark.bolt("B1-20", "B1-22", "B1-23", "B1-24", "B1-25", "B1-26")
+async def test_our_init(dial: Dial) -> None:
+    peer, _ = await dial()
+    assert peer.their_init is not None
+    assert peer.their_init.features == default_init_features().to_bytes()
+    assert list(Features(peer.their_init.globalfeatures).bits()) == [
+        bit for bit in default_init_features().bits() if bit < 13
+    ]
+    assert peer.their_init.networks == [NETWORKS["regtest"]]
+    assert peer.their_init.remote_addr is None, "a loopback address is private"
+
+
+async def test_all_bindings_are_told_with_their_ports(new_house: Callable[[], House], tmp_path: Path) -> None:
+    house = new_house()
+    path = str(tmp_path / "sock")
+    await house.start(bind=["127.0.0.1:0", "[::1]:0", path], announce=["1.2.3.4:9735"])
+    hosts = [binding.rpartition(":")[0] for binding in house.bindings]
+    assert hosts[:2] == ["127.0.0.1", "[::1]"]
+    assert house.bindings[2] == path
+    for number in range(3):
+        async with await ScriptedPeer.connect(house.target(number)):
+            await (await house.owner()).ends()
+
+
+async def test_nothing_is_accepted_before_activate(new_house: Callable[[], House]) -> None:
+    house = new_house()
+    reply = await house.master.request(house.init(announce=["1.2.3.4:9735"]), ConnectdInitReply)
+    assert reply.announceable == ["1.2.3.4:9735"]
+    house.bindings = reply.bindings
+    early = asyncio.create_task(ScriptedPeer.connect(house.target()))
+    await house.barrier()
+    assert house.said.empty()
+    assert not early.done()
+    await house.master.request(Activate(direct=False), ActivateReply)
+    async with await early:
+        await (await house.owner()).ends()
+
+
+async def test_port_in_use(house: House, new_house: Callable[[], House]) -> None:
+    second = new_house()
+    with pytest.raises(RequestFailed) as failed:
+        await second.start(bind=house.bindings)
+    assert str(failed.value) == f"Cannot bind {house.bindings[0]}: Address already in use"
+    assert second.ended() == 0
+    await house.lives()
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("not an address", "is neither an IP address nor a host name"),
+        ("192.0.2.1:1", "Cannot assign requested address"),
+        ("no-such-host.invalid:1", "Cannot bind no-such-host.invalid:1: "),
+        ("a" * 56 + ".onion:1", "is no socket address"),
+        ("/no/such/directory/sock", "No such file or directory"),
+    ],
+)
+async def test_addresses_that_cannot_be_bound(new_house: Callable[[], House], address: str, reason: str) -> None:
+    house = new_house()
+    with pytest.raises(RequestFailed) as failed:
+        await house.start(bind=[address])
+    assert str(failed.value).startswith("Cannot bind ")
+    assert reason in str(failed.value)
+
+
+async def test_direct_path(new_house: Callable[[], House]) -> None:
+    house = new_house()
+    await house.start(direct=True)
+    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY) as peer:
+        owner = await house.owner()
+        assert isinstance(owner.message, HandlePeer)
+        assert owner.message.send == []
+        assert owner.message.gossip_fd is None
+        assert owner.message.gossip_state is None
+        assert owner.info.node_id == PEER_ID
+        assert house.gossip_fds == {}
+        await asyncio.gather(peer.say(bytes.fromhex("8001")), owner.peer.hear(0x8001))
+        await owner.ends()
+
+
+async def test_a_registered_node_is_not_on_the_direct_path(new_house: Callable[[], House]) -> None:
+    house = new_house()
+    await house.start(direct=True)
+    house.master.send(SetNodeRegistrations(node_ids=[PEER_ID]))
+    await house.barrier()
+    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY):
+        owner = await house.owner()
+        assert isinstance(owner.message, PeerConnected)
+        await owner.ends()
+    house.master.send(SetNodeRegistrations(node_ids=[]))
+    await house.barrier()
+    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY):
+        owner = await house.owner()
+        assert isinstance(owner.message, HandlePeer)
+        await owner.ends()
+
+
+@pytest.mark.bolt("B8-44", "B8-54")
+async def test_a_hundred_messages_behind_init_travel_unread(house: House) -> None:
+    peer = await ScriptedPeer.dial(house.target(), privkey=PRIVKEY)
+    async with peer:
+        await peer.shake_hands()
+        init = peer_init()
+        messages = [bytes.fromhex("8001") + number.to_bytes(2, "big") for number in range(100)]
+        await peer.say(init, *messages)
+        owner = await house.owner()
+        for message in messages:
+            assert (await owner.peer.hear(0x8001)).encode() == message
+        await owner.ends()
+
+
+@pytest.mark.bolt("B8-44")
+async def test_everything_in_single_bytes(house: House) -> None:
+    async with await ScriptedPeer.dial(house.target(), privkey=PRIVKEY) as peer:
+        send_at_once = peer.send_raw
+
+        async def one_by_one(data: bytes) -> None:
+            for byte in data:
+                await send_at_once(bytes([byte]))
+
+        peer.send_raw = one_by_one  # type: ignore[method-assign]
+        await peer.shake_hands()
+        await peer.exchange_init()
+        owner = await house.owner()
+        assert owner.info.node_id == PEER_ID
+        await owner.ends()
+
+
+async def test_what_the_peer_said_before_it_hung_up_is_for_its_owner(house: House) -> None:
+    house.gossip_gate.clear()
+    peer = await ScriptedPeer.connect(house.target(), privkey=PRIVKEY)
+    await peer.say(GossipTimestampFilter(NETWORKS["regtest"], 0, 1))
+    await peer.close()
+    await house.barrier()
+    house.gossip_gate.set()
+    owner = await house.owner()
+    await owner.peer.hear(GossipTimestampFilter)
+    assert await owner.peer.hangs_up() == []
+    await owner.ends()
+
+
+async def test_our_own_id(house: House) -> None:
+    peer = await ScriptedPeer.dial(house.target(), privkey=house.privkey)
+    async with peer:
+        await peer.shake_hands()
+        await peer.say(peer_init())
+        await peer.hangs_up()
+    assert "that is our own id" in house.log()
+    await house.lives()
+
+
+async def test_no_fd_is_left(house: House) -> None:
+    await house.lives()
+    await house.barrier()
+    before = house.fds()
+    for _ in range(5):
+        await house.lives()
+        async with await ScriptedPeer.dial(house.target()) as peer:
+            await peer.send_raw(bytes(50))
+            await peer.hangs_up()
+        with pytest.raises(RequestFailed):
+            await house.reach(PEER_ID, "127.0.0.1:1")
+    await house.barrier()
+    assert house.fds() == before
