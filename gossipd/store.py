@@ -120,7 +120,7 @@ class GossipStore:
         """Write the batch and make it visible. If the disk is full: OSError, the file as before, the batch kept."""
         if self._buffer:
             try:
-                _write_all(self._fd, self._buffer, self._end)
+                _write_all(self._fd, bytes(self._buffer), self._end)
                 _write_all(self._fd, bytes([self._buffer[0] | COMPLETED >> 8]), self._end)
             except OSError:
                 with contextlib.suppress(OSError):  # the first error counts; what stays is an unfinished tail
@@ -314,7 +314,7 @@ def _map_file(fd: int, size: int) -> mmap.mmap:
     return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
 
 
-def _write_all(fd: int, data: bytes | bytearray, offset: int) -> int:
+def _write_all(fd: int, data: bytes, offset: int) -> int:
     """pwrite until all is written; returns how much that was. OSError when the disk is full."""
     done = 0
     with memoryview(data) as view:
