@@ -14,12 +14,12 @@ from lightningd_py.errors import DirectoryError
 
 def make_directory(network_dir: Path) -> None:
     """Make the directory and those above it that are missing, all with permissions 0700. Raises DirectoryError."""
-    try:
-        for directory in [*reversed(network_dir.parents), network_dir]:
+    for directory in [*reversed(network_dir.parents), network_dir]:
+        try:
             if not directory.is_dir():
-                directory.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise DirectoryError(f"cannot make {network_dir}: {error.strerror}") from error
+                directory.mkdir(mode=0o700)
+        except OSError as error:
+            raise DirectoryError(f"cannot make directory {directory}: {error.strerror}") from error
 
 
 class PidLock:

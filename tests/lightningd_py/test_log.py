@@ -1,0 +1,71 @@
+"""The node's log, written by real processes."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightningd_py.errors import LogError
+from lightningd_py.log import NodeLog
+
+NODE = """
+import os, subprocess, sys
+from lightningd_py.log import NodeLog
+log = NodeLog(sys.argv[1:])
+def say(text):
+    os.write(2, text)
+    subprocess.run([sys.executable, "-c", f"import os; os.write(2, b'child ' + {text!r})"], check=True)
+say(b"one\\n")
+for line in sys.stdin:
+    log.reopen()
+    print("reopening", flush=True)
+    say(b"more\\n")
+log.close()
+os.write(2, b"after\\n")
+"""
+
+
+def node(*files: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", NODE, *files], input=stdin, capture_output=True, text=True, check=True, timeout=30
+    )
+
+
+def test_to_standard_output() -> None:
+    done = node("-")
+    assert (done.stdout, done.stderr) == ("one\nchild one\n", "after\n")
+
+
+def test_to_a_file_which_is_appended_to(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    for _ in range(2):
+        done = node(str(log))
+    assert log.read_text() == "one\nchild one\n" * 2
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert (done.stdout, done.stderr) == ("", "after\n")
+
+
+def test_to_several_places(tmp_path: Path) -> None:
+    files = [tmp_path / "a", tmp_path / "b"]
+    done = node("-", *map(str, files))
+    assert [done.stdout, *(file.read_text() for file in files)] == ["one\nchild one\n"] * 3
+
+
+def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+    """The signal reaches the writer before it has read everything: what counts is that no line is lost."""
+    log, old = tmp_path / "log", tmp_path / "log.1"
+    command = [sys.executable, "-c", NODE, str(log)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        while not log.exists() or log.read_text() != "one\nchild one\n":
+            assert process.poll() is None
+        log.rename(old)
+        process.communicate("go\n", timeout=30)
+    assert log.exists()
+    assert old.read_text() + log.read_text() == "one\nchild one\nmore\nchild more\n"
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"cannot open log file .*nowhere/log: No such file or directory"):
+        NodeLog([str(tmp_path / "nowhere" / "log")])
