@@ -67,6 +67,7 @@ def set_up_logging(level: str = "info") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
+    logging.getLogger("asyncio").setLevel(logging.WARNING)  # its debug lines are about its own selector
 
 
 def sane(data: bytes) -> str:

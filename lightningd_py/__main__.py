@@ -1,0 +1,46 @@
+"""`lightningd-py`: the node's process. What keeps it from starting is one sentence on standard error, exit status 1."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+from lightningd_py.daemonize import daemonize
+from lightningd_py.directory import PidLock, make_directory
+from lightningd_py.errors import StartError
+from lightningd_py.log import NodeLog
+from lightningd_py.node import Node
+from lightningd_py.options import Options, parse
+from wire.status import set_up_logging
+
+
+def main() -> int:
+    """The console script."""
+    try:
+        options = parse(sys.argv[1:])
+        started = daemonize() if options.daemon else lambda: None
+        return _run(options, started)
+    except StartError as error:
+        print(f"lightningd-py: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(options: Options, started: Callable[[], None]) -> int:
+    make_directory(options.network_dir)
+    lock = PidLock(options.pid_file)
+    try:
+        log = NodeLog(options.log_file)
+        set_up_logging(options.log_level)
+        try:
+            return asyncio.run(_node(options, log, started))
+        finally:
+            log.close()
+    finally:
+        lock.release()
+
+
+async def _node(options: Options, log: NodeLog, started: Callable[[], None]) -> int:
+    return await Node(options, log).run(started)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

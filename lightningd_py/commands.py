@@ -1,0 +1,298 @@
+"""The JSON-RPC methods: CLN's names, parameters, result fields and error codes, with `owner` and `conn_id` added."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from lightningd_py import connect_control, options
+from lightningd_py.gossip_control import store_path
+from lightningd_py.jsonrpc import Command
+from lightningd_py.listings import Listings
+from lightningd_py.params import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETERS,
+    Parameter,
+    RpcError,
+    boolean,
+    hex_bytes,
+    node_id,
+    optional,
+    short_channel_id,
+    text,
+    u16,
+)
+from lightningd_py.params import peer as peer_parameter
+from lightningd_py.peers import Peer
+from wire import control_wire
+from wire.address import DEFAULT_PORTS, WireAddr, parse_address, to_json
+from wire.control_channel import ChannelClosed, RequestFailed
+from wire.features import Features
+from wire.peer_wire import message_name
+from wire.routes import Action, default_action
+
+if TYPE_CHECKING:
+    from lightningd_py.node import Node
+
+CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED, CONNECT_DISCONNECTED_DURING = 400, 401, 402
+MAX_PING = 65_535 - 4
+"""Ignored bytes in a ping: what a message has room for."""
+
+
+class Commands:
+    """The methods of one node."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._listings = Listings(store_path(node.options))
+        self._port = DEFAULT_PORTS[node.options.network]
+
+    def close(self) -> None:
+        """Let go of what was opened for listings."""
+        self._listings.close()
+
+    def all(self) -> list[Command]:
+        """Every method, for the RPC server and for docs/json-rpc.md."""
+        return [
+            Command("getinfo", self.getinfo, (), "Show this node: id, addresses, features, and what it knows."),
+            Command(
+                "connect",
+                self.connect,
+                (Parameter("id", peer_parameter(self._port)), optional("host", text), optional("port", u16)),
+                "Connect to a node, by id@host:port, by id, host and port, or by id alone if it is on the map.",
+            ),
+            Command(
+                "disconnect",
+                self.disconnect,
+                (Parameter("id", node_id), optional("force", boolean, False)),
+                "End the connection with a peer. One that a service owns needs force.",
+            ),
+            Command(
+                "listpeers",
+                self.listpeers,
+                (optional("id", node_id), optional("level", text)),
+                "Show connected peers, who owns each connection, and through which messages it came there.",
+            ),
+            Command("listnodes", self.listnodes, (optional("id", node_id),), "Show one node of the map, or all."),
+            Command(
+                "listchannels",
+                self.listchannels,
+                (
+                    optional("short_channel_id", short_channel_id),
+                    optional("source", node_id),
+                    optional("destination", node_id),
+                ),
+                "Show channels of the map, an entry a direction: one, those from or to a node, or all.",
+            ),
+            Command(
+                "ping",
+                self.ping,
+                (Parameter("id", node_id), optional("len", u16, 128), optional("pongbytes", u16, 128)),
+                "Ping a peer with len bytes, asking for pongbytes back.",
+            ),
+            Command(
+                "sendcustommsg",
+                self.sendcustommsg,
+                (Parameter("node_id", node_id), Parameter("msg", hex_bytes)),
+                "Send a peer a message of a type that is nobody's: msg is its type and content in hex.",
+            ),
+            Command(
+                "addgossip",
+                self.addgossip,
+                (Parameter("message", hex_bytes),),
+                "Put a signed gossip message on the map, as if a peer had sent it.",
+            ),
+            Command("gossipstatus", self.gossipstatus, (), "Show how the map is: sizes, and what became of gossip."),
+            Command(
+                "takepeer",
+                self.takepeer,
+                (Parameter("service", text), Parameter("id", node_id)),
+                "Hand a peer that only gossips over to a service now.",
+            ),
+            Command("stop", self.stop, (), "End the node."),
+        ]
+
+    async def getinfo(self) -> dict[str, Any]:
+        """CLN's fields; the channel counts are 0, for this is the peer-to-peer half."""
+        node = self._node
+        chosen = node.options
+        init = node.features.to_bytes().hex()
+        info = {
+            "id": node.node_id.hex(),
+            "alias": node.alias,
+            "color": node.color.hex(),
+            "num_peers": len(node.ownership.peers),
+            "num_pending_channels": 0,
+            "num_active_channels": 0,
+            "num_inactive_channels": 0,
+            "address": [_address_json(address, self._port) for address in node.announced],
+            "binding": [_address_json(address, self._port) for address in node.bindings],
+            "version": options.version(),
+            "blockheight": node.chain.blockheight,
+            "network": chosen.network,
+            "fees_collected_msat": 0,
+            "lightning-dir": str(chosen.network_dir),
+            "our_features": {"init": init, "node": init, "channel": "", "invoice": ""},
+        }
+        if node.chain.warning:
+            info["warning_bitcoind_sync"] = node.chain.warning
+        return info
+
+    async def connect(self, id: tuple[bytes, WireAddr | None], host: str | None, port: int | None) -> dict[str, Any]:
+        """Reach a node; the answer comes when the master knows who owns the connection."""
+        wanted, address = id
+        hints = [str(hint) for hint in [address, self._hint(host, port)] if hint is not None]
+        known = [known.address for known in self._node.database.addresses_of(wanted)]
+        try:
+            info = await connect_control.reach(self._node.connectd, wanted, [*hints, *known])
+        except RequestFailed as failed:
+            raise _reach_error(failed.refusal) from failed
+        except ChannelClosed:
+            raise RpcError(INTERNAL_ERROR, "the node is ending") from None
+        await self._node.ownership.peers.arrival(info.conn_id)
+        if not info.incoming:
+            self._node.remember_address(info)
+        return {
+            "id": info.node_id.hex(),
+            "features": info.features.hex(),
+            "direction": "in" if info.incoming else "out",
+            "address": _address_json(info.address, self._port),
+        }
+
+    def _hint(self, host: str | None, port: int | None) -> WireAddr | None:
+        if host is None:
+            if port is not None:
+                raise RpcError(INVALID_PARAMETERS, "port: a port needs a host")
+            return None
+        bracketed = f"[{host}]" if ":" in host and not host.startswith(("[", "/")) else host
+        try:
+            return parse_address(bracketed if port is None else f"{bracketed}:{port}", self._port)
+        except ValueError as error:
+            raise RpcError(INVALID_PARAMETERS, f"host: {error}") from error
+
+    async def disconnect(self, id: bytes, force: bool) -> dict[str, Any]:
+        """Done when the connection is gone."""
+        peer = self._connected(id)
+        if peer.owner in self._node.services.names and not force:
+            raise RpcError(INTERNAL_ERROR, f"Peer is owned by service {peer.owner}: use force")
+        self._node.ownership.disconnect(peer, "disconnect was asked for")
+        await peer.gone.wait()
+        return {}
+
+    def _connected(self, wanted: bytes) -> Peer:
+        peer = self._node.ownership.peers.of_node(wanted)
+        if peer is None:
+            raise RpcError(INTERNAL_ERROR, "Peer not connected")
+        return peer
+
+    async def listpeers(self, id: bytes | None, level: str | None) -> dict[str, Any]:
+        """All peers that are connected. `level` is CLN's parameter for its log and has no effect here."""
+        peers = [peer for peer in self._node.ownership.peers if id is None or peer.info.node_id == id]
+        return {"peers": [_peer_json(peer) for peer in peers]}
+
+    async def listnodes(self, id: bytes | None) -> dict[str, Any]:
+        """From the gossip_store, in a thread: a large map takes a while to write down."""
+        return {"nodes": await asyncio.to_thread(self._listings.nodes, id)}
+
+    async def listchannels(
+        self, short_channel_id: int | None, source: bytes | None, destination: bytes | None
+    ) -> dict[str, Any]:
+        """From the gossip_store, in a thread."""
+        if sum(wanted is not None for wanted in (short_channel_id, source, destination)) > 1:
+            raise RpcError(INVALID_PARAMETERS, "Can only specify one of short_channel_id, source or destination")
+        found = await asyncio.to_thread(self._listings.channels, short_channel_id, source, destination)
+        return {"channels": found}
+
+    async def ping(self, id: bytes, len: int, pongbytes: int) -> dict[str, Any]:
+        """Through the connection's owner; totlen is the pong's size, 0 where none may come."""
+        if len > MAX_PING:
+            raise RpcError(INVALID_PARAMETERS, f"len: {len} bytes do not fit into a ping, {MAX_PING} do")
+        peer = self._connected(id)
+        request = control_wire.Ping(id, peer.info.conn_id, pongbytes, len)
+        reply = await self._ask_owner(peer, request, control_wire.Pong)
+        return {"totlen": reply.totlen}
+
+    async def sendcustommsg(self, node_id: bytes, msg: bytes) -> dict[str, Any]:
+        """Only types that no daemon of ours and no channel service answers for."""
+        number = int.from_bytes(msg[:2], "big")
+        if len(msg) < 2:
+            raise RpcError(INVALID_PARAMETERS, "msg: a message begins with its type, two bytes")
+        if not message_name(number).startswith("unknown_"):
+            raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of type {number} ({message_name(number)})")
+        if default_action(number) is not Action.IGNORE:
+            raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of even type {number}")
+        peer = self._connected(node_id)
+        request = control_wire.SendMessage(node_id, peer.info.conn_id, msg)
+        await self._ask_owner(peer, request, control_wire.SendMessageReply)
+        return {"status": "Message sent to peer for delivery"}
+
+    async def _ask_owner(self, peer: Peer, request: control_wire.Request, reply_type: type[Any]) -> Any:
+        try:
+            return await self._node.ownership.channel_of(peer).request(request, reply_type)
+        except RequestFailed as failed:
+            raise RpcError(INTERNAL_ERROR, str(failed)) from failed
+        except ChannelClosed:
+            raise RpcError(INTERNAL_ERROR, "Peer not connected") from None
+
+    async def addgossip(self, message: bytes) -> dict[str, Any]:
+        """The answer comes after the signature check."""
+        try:
+            await self._node.gossipd.channel.request(control_wire.AddGossip(message), control_wire.AddGossipReply)
+        except RequestFailed as failed:
+            raise RpcError(INVALID_PARAMETERS, f"message: {failed}") from failed
+        return {}
+
+    async def gossipstatus(self) -> dict[str, Any]:
+        """Counters by name."""
+        request = control_wire.GossipStatus()
+        reply = await self._node.gossipd.channel.request(request, control_wire.GossipStatusReply)
+        return dict(reply.counters)
+
+    async def takepeer(self, service: str, id: bytes) -> dict[str, Any]:
+        """By `release_peer`; listpeers shows the new owner."""
+        chosen = self._node.services.named(service)
+        if chosen is None:
+            raise RpcError(INVALID_PARAMETERS, f"service: there is no service '{service}'")
+        peer = self._connected(id)
+        try:
+            self._node.ownership.release(peer, chosen)
+        except ValueError as error:
+            raise RpcError(INTERNAL_ERROR, str(error)) from error
+        return {}
+
+    async def stop(self) -> dict[str, Any]:
+        """The answer is written before the socket closes."""
+        self._node.stop(0)
+        return {"result": "Shutdown complete"}
+
+
+def _peer_json(peer: Peer) -> dict[str, Any]:
+    info = peer.info
+    fields: dict[str, Any] = {
+        "id": info.node_id.hex(),
+        "connected": True,
+        "num_channels": 0,
+        "netaddr": [info.address],
+        "features": info.features.hex(),
+        "owner": peer.owner,
+        "conn_id": info.conn_id,
+        "direction": "in" if info.incoming else "out",
+        "connected_since": int(peer.since),
+        "feature_names": Features(info.features).names(),
+        "moves": [{"at": round(move.at, 3), "owner": move.owner, "message": move.message} for move in peer.moves],
+    }
+    if info.remote_addr is not None:
+        fields["remote_addr"] = info.remote_addr
+    if peer.last_error is not None:
+        fields["last_error"] = peer.last_error
+    return fields
+
+
+def _address_json(address: str, default_port: int) -> dict[str, str | int]:
+    return to_json(parse_address(address, default_port))
+
+
+def _reach_error(refusal: control_wire.Refusal) -> RpcError:
+    """CLN's codes, and every address that was tried with what came of it."""
+    if not isinstance(refusal, control_wire.ReachPeerReplyfail):
+        return RpcError(INTERNAL_ERROR, refusal.error)
+    tried = [{"address": address, "error": reason} for address, reason in refusal.errors]
+    return RpcError(refusal.code, refusal.error, {"tried": tried} if tried else None)

@@ -1,0 +1,57 @@
+"""The master's half of connectd: what it is told at the start, and each of its messages to what it calls."""
+
+from lightningd_py.options import Options
+from lightningd_py.ownership import Ownership
+from lightningd_py.supervisor import Daemon
+from wire import control_wire
+from wire.chains import NETWORKS
+from wire.control_wire import ControlMessage, PeerInfo
+from wire.features import Features
+
+
+class ConnectControl:
+    """connectd, as the master sees it."""
+
+    def __init__(self, ownership: Ownership) -> None:
+        self._ownership = ownership
+
+    def received(self, message: ControlMessage) -> None:
+        """A message that is no reply."""
+        match message:
+            case control_wire.PeerConnected():
+                self._ownership.peer_connected(message)
+            case control_wire.PeerReconnected():
+                self._ownership.peer_reconnected(message)
+            case _:
+                raise RuntimeError(f"connectd said {message.name()}")
+
+
+async def init_connectd(
+    daemon: Daemon, options: Options, node_id: bytes, features: Features, conn_id: int
+) -> control_wire.ConnectdInitReply:
+    """Bind. Raises StartError."""
+    return await daemon.ask(
+        control_wire.ConnectdInit(
+            chain_hash=NETWORKS[options.network],
+            node_id=node_id,
+            features=features.to_bytes(),
+            bind=[str(address) for address in options.bind],
+            announce=[str(address) for address in options.announce],
+            conn_id=conn_id,
+            timing=options.timing,
+            dev_allow_localhost=options.dev_allow_localhost,
+        ),
+        control_wire.ConnectdInitReply,
+    )
+
+
+async def activate(daemon: Daemon, registered: list[bytes]) -> None:
+    """Accept from here on; nodes that services want do not take the direct path. Raises StartError."""
+    daemon.channel.send(control_wire.SetNodeRegistrations(registered))
+    await daemon.ask(control_wire.Activate(direct=True), control_wire.ActivateReply)
+
+
+async def reach(daemon: Daemon, node_id: bytes, hints: list[str]) -> PeerInfo:
+    """Connect, or find connected. Raises RequestFailed with a ReachPeerReplyfail, ChannelClosed."""
+    reply = await daemon.channel.request(control_wire.ReachPeer(node_id, hints), control_wire.ReachPeerReply)
+    return reply.peer

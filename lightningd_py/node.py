@@ -1,0 +1,161 @@
+"""The master: puts the daemons, the table of owners, the services and the RPC together, and ends them in order."""
+
+import asyncio
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from lightningd_py import connect_control, gossip_control
+from lightningd_py.chain import NoChain
+from lightningd_py.commands import Commands
+from lightningd_py.connect_control import ConnectControl
+from lightningd_py.database import FILE_NAME, Database
+from lightningd_py.errors import UsageError
+from lightningd_py.gossip_control import GossipControl
+from lightningd_py.jsonrpc import RpcServer
+from lightningd_py.log import NodeLog
+from lightningd_py.options import Options
+from lightningd_py.ownership import Ownership
+from lightningd_py.peers import Peer
+from lightningd_py.services import Services
+from lightningd_py.supervisor import Daemon, Supervisor
+from wire.control_wire import ControlMessage, HsmInit, HsmInitReply, PeerInfo
+from wire.cursor import WireError
+from wire.features import Features, default_init_features
+from wire.peer_wire import ErrorMessage, WarningMessage, decode
+from wire.status import Status
+
+status = Status("lightningd")
+
+
+class Node:
+    """One node, on the running loop. `run` returns the exit status of the process."""
+
+    def __init__(self, options: Options, log: NodeLog) -> None:
+        """Raises UsageError for services that contradict each other."""
+        self.options = options
+        self.chain = NoChain()
+        self.features: Features = default_init_features()
+        self.node_id = b""
+        self.bindings: list[str] = []
+        self.announced: list[str] = []
+        try:
+            self.services = Services(options.service, options.take, options.copy)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        self._log = log
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._supervisor = Supervisor(options.log_level, self._daemon_died)
+
+    @property
+    def alias(self) -> str:
+        """The name that the operator chose, or one made of the id."""
+        return self.options.alias or f"lightningd-py-{self.node_id.hex()[:8]}"
+
+    @property
+    def color(self) -> bytes:
+        """Red, green, blue: chosen, or the first bytes of the id, as CLN does."""
+        return self.options.rgb or self.node_id[:3]
+
+    async def run(self, started: Callable[[], None]) -> int:
+        """Start, work until `stop`, a signal or a death, and end. `started` is called in between.
+
+        Raises StartError if it cannot start.
+        """
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._broken)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, 0)
+        loop.add_signal_handler(signal.SIGHUP, self._log.reopen)
+        self.database = Database(self.options.network_dir / FILE_NAME)
+        try:
+            await self._start()
+            started()
+            return await self._ended
+        finally:
+            await self._end()
+
+    async def _start(self) -> None:
+        """The daemons first, then the RPC, and the door last: nobody comes in before there is an owner for him."""
+        options = self.options
+        hsmd, self.connectd, self.gossipd = self._supervisor.start(self._from_connectd, self._from_gossipd)
+        self.ownership = Ownership(
+            self.services,
+            self.connectd.channel,
+            self.gossipd.channel,
+            options.timing.release_timeout,
+            self._peer_error,
+        )
+        self._connect_control = ConnectControl(self.ownership)
+        self._gossip_control = GossipControl(self.ownership)
+        self.node_id = await self._node_id(hsmd)
+        bound = await connect_control.init_connectd(
+            self.connectd, options, self.node_id, self.features, self.database.next_conn_id_block()
+        )
+        self.bindings, self.announced = bound.bindings, bound.announceable
+        opened = await gossip_control.init_gossipd(
+            self.gossipd, options, self.node_id, self.chain.checks_outputs, self.services.routes()
+        )
+        if opened.note:
+            status.unusual(f"gossip_store: {opened.note}")
+        status.info(f"gossip_store has {opened.channels} channels and {opened.nodes} nodes")
+        self._commands = Commands(self)
+        self.rpc = RpcServer(self._commands.all())
+        await self.rpc.start(options.rpc_file, options.rpc_file_mode)
+        await connect_control.activate(self.connectd, self.services.node_ids)
+        where = ", ".join(self.bindings) or "nowhere"
+        status.info(f"{self.node_id.hex()} on {options.network} listens on {where}")
+
+    async def _node_id(self, hsmd: Daemon) -> bytes:
+        secret = str(self.options.network_dir / "hsm_secret")
+        reply = await hsmd.ask(HsmInit(secret, self.options.dev_force_privkey), HsmInitReply)
+        return reply.node_id
+
+    def stop(self, exit_status: int) -> None:
+        """End the node, with this exit status."""
+        if not self._ended.done():
+            self._ended.set_result(exit_status)
+
+    async def _end(self) -> None:
+        if hasattr(self, "rpc"):
+            await self.rpc.close()
+            self._commands.close()
+        if hasattr(self, "ownership"):
+            await self.ownership.close()
+        await self._supervisor.end()
+        self.database.close()
+
+    def remember_address(self, info: PeerInfo) -> None:
+        """A node was reached at this address."""
+        self.database.remember_address(info.node_id, info.address, time.time())
+
+    # what the daemons say
+
+    def _from_connectd(self, message: ControlMessage) -> None:
+        self._connect_control.received(message)
+
+    def _from_gossipd(self, message: ControlMessage) -> None:
+        self._gossip_control.received(message)
+
+    def _daemon_died(self, name: str, exit_status: int) -> None:
+        status.broken(f"{name} has died (exit status {exit_status}): the node ends")
+        self.stop(1)
+
+    def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Nobody has caught this: it is our own bug, and the state cannot be trusted."""
+        error = context.get("exception")
+        status.broken(f"{context['message']}: {error!r}")
+        if error is not None:
+            status.broken("".join(traceback.format_exception(error)))
+        self.stop(1)
+
+    def _peer_error(self, peer: Peer, message: bytes) -> None:
+        """A peer's `error` or `warning`, remembered for listpeers."""
+        try:
+            said = decode(message)
+        except WireError:
+            return
+        if isinstance(said, ErrorMessage | WarningMessage):
+            peer.last_error = said.text()

@@ -1,0 +1,117 @@
+"""The daemons: made with their sockets, told who they are, watched, and ended in order.
+
+    master -- hsmd          control, and one socket more for each client of hsmd
+    master -- connectd      control      connectd -- hsmd      ecdh
+    master -- gossipd       control      connectd -- gossipd   the link
+
+Every socketpair is made before the processes on its ends are started; each process has just its own ends.
+"""
+
+import socket
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from lightningd_py.errors import StartError
+from lightningd_py.process import Process
+from wire import control_wire
+from wire.control_channel import ChannelClosed, ControlChannel, RequestFailed
+from wire.control_wire import ControlMessage, Fd, Reply, Request
+from wire.status import Status
+
+PATIENCE = 5.0
+"""Seconds that a daemon has to end by itself."""
+
+R = TypeVar("R", bound=Reply)
+status = Status("lightningd")
+
+
+class Daemon:
+    """One daemon's process and the control channel to it."""
+
+    def __init__(self, name: str, process: Process, channel: ControlChannel) -> None:
+        self.name = name
+        self.process = process
+        self.channel = channel
+
+    async def ask(self, request: Request, reply_type: type[R]) -> R:
+        """A request of the start. Raises StartError, one sentence, for a refusal or a daemon that has died."""
+        try:
+            return await self.channel.request(request, reply_type)
+        except RequestFailed as refusal:
+            raise StartError(str(refusal)) from refusal
+        except ChannelClosed:
+            raise StartError(f"{self.name} ended at the start; its reason stands in the log") from None
+
+
+class Supervisor:
+    """Starts the three daemons, and says when one ends that was not told to."""
+
+    def __init__(self, log_level: str, on_death: Callable[[str, int], None]) -> None:
+        """`on_death` gets a daemon's name and exit status."""
+        self._log_level = log_level
+        self._on_death = on_death
+        self._ending = False
+        self._daemons: list[Daemon] = []
+
+    def start(
+        self,
+        from_connectd: Callable[[ControlMessage], None],
+        from_gossipd: Callable[[ControlMessage], None],
+    ) -> tuple[Daemon, Daemon, Daemon]:
+        """hsmd, connectd, gossipd: running, and not yet told anything but hsmd of its client."""
+        hsm_ours, hsm_theirs = _pair()
+        client, client_of_hsm = _pair()
+        link_of_connectd, link_of_gossipd = _pair()
+        connect_ours, connect_theirs = _pair()
+        gossip_ours, gossip_theirs = _pair()
+        hsmd = self._start("hsmd", "lightningd_py.hsmd", hsm_ours, [hsm_theirs], _no_message)
+        connectd = self._start(
+            "connectd", "connectd", connect_ours, [connect_theirs, client, link_of_connectd], from_connectd
+        )
+        gossipd = self._start("gossipd", "gossipd", gossip_ours, [gossip_theirs, link_of_gossipd], from_gossipd)
+        hsmd.channel.send(control_wire.ClientHsmfd("connectd", Fd(client_of_hsm.detach())))
+        return hsmd, connectd, gossipd
+
+    def _start(
+        self,
+        name: str,
+        module: str,
+        ours: socket.socket,
+        theirs: list[socket.socket],
+        on_message: Callable[[ControlMessage], None],
+    ) -> Daemon:
+        """`theirs` become fds 3, 4, ... of the daemon, in this order, and are named so on its command line."""
+        fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
+        argv = [sys.executable, "-P", "-m", module, *map(str, fds), self._log_level]
+        process = Process(argv, fds, lambda exit_status: self._died(name, exit_status), name)
+        for sock in theirs:
+            sock.close()
+        channel = ControlChannel(ours, name, on_message, lambda reason: None)
+        daemon = Daemon(name, process, channel)
+        self._daemons.append(daemon)
+        return daemon
+
+    def _died(self, name: str, exit_status: int) -> None:
+        if not self._ending:
+            self._on_death(name, exit_status)
+
+    async def end(self) -> None:
+        """Close the control sockets, which ends the daemons: whoever faces strangers first, the key last."""
+        self._ending = True
+        for name in ("connectd", "gossipd", "hsmd"):
+            for daemon in self._daemons:
+                if daemon.name == name:
+                    for unsent in daemon.channel.close():
+                        unsent.close_fds()
+                    if not await daemon.process.wait(PATIENCE):
+                        status.debug(f"{name} ended with {daemon.process.exit_status}")
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def _no_message(message: ControlMessage) -> None:
+    """hsmd only ever replies."""
+    raise RuntimeError(f"hsmd said {message.name()}")
