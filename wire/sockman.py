@@ -66,6 +66,9 @@ class SockMan(SockManEvents):
         self._accept_timer: asyncio.TimerHandle | None = None
         self._all_closed: asyncio.Future[None] | None = None
         self._turn_noted = False
+        self._wants_turns = (
+            type(self).event_io_loop_completed_for_all_peers is not SockMan.event_io_loop_completed_for_all_peers
+        )
 
     # listening
 
@@ -353,13 +356,10 @@ class SockMan(SockManEvents):
             if data:
                 self.event_got_data(connection.id, data)
             else:
-                self._got_eof(connection)
+                connection.at_eof = True
+                self._stop_receiving(connection)
+                self.event_got_eof(connection.id)
         self._completed(connection)
-
-    def _got_eof(self, connection: _Connection) -> None:
-        connection.at_eof = True
-        self._stop_receiving(connection)
-        self.event_got_eof(connection.id)
 
     def _read_failed(self, connection: _Connection, error: OSError) -> None:
         connection.broken = error
@@ -392,7 +392,7 @@ class SockMan(SockManEvents):
     def _completed(self, connection: _Connection) -> None:
         if connection.alive:
             self.event_io_loop_completed_for_node(connection.id)
-        if not self._turn_noted:
+        if self._wants_turns and not self._turn_noted:  # it costs another turn of the loop
             self._turn_noted = True
             self._loop.call_soon(self._turn_completed)  # runs behind all that this turn has found ready
 
