@@ -158,8 +158,9 @@ class Gossmap:
         end = read(self._map, self._end, size)
         if end == self._suspect and not self.index.ended:
             end = walk_over(self._map, end, size, read, self._completed, settled=False).end
-        changed = (end, self._suspect) != (self._end, end)
-        self._end = self._suspect = end
+        suspect = end if size - end >= SMALLEST_RECORD else 0
+        changed = (end, suspect) != (self._end, self._suspect)
+        self._end, self._suspect = end, suspect
         self.index.drop_lonely_nodes()
         self.index.dead.clear()
         return changed
