@@ -102,6 +102,8 @@ class Arrivals:
             features=theirs.features,
             networks=theirs.networks,
         )
+        if older := self._live.candidate(peer.node_id):
+            self._drop(older.connection, "a newer connection of the same node has come")
         candidate = Candidate(connection, peer)
         self._live.enter(candidate)
         return candidate
@@ -120,5 +122,6 @@ class Arrivals:
             self._live.given_away(candidate)
 
     def _drop(self, connection: Connection, reason: str) -> None:
-        status.debug(f"{connection.label}: {reason}", connection.node_id)
+        if connection.conn_id in self._connections.open:
+            status.debug(f"{connection.label}: {reason}", connection.node_id)
         self._connections.drop(connection, reason)

@@ -113,6 +113,7 @@ async def test_short_act_two(house: House) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
         reaching = house.reaching(PEER_ID, listener.address)
         async with await listener.accept_silent() as peer:
+            await peer.read_raw(50)
             await peer.send_raw(bytes(49))
         assert await house.refused(reaching) == (401, [(listener.address, "handshake: act two: peer hung up")])
 

@@ -1,0 +1,127 @@
+"""The parts of connectd that need no process: bounds, texts, what INIT says to whom."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from connectd import addresses, connections
+from connectd.addresses import AddressBook, from_socket, resolve, to_socket
+from connectd.connection import Connection
+from connectd.connections import Connections
+from connectd.initmsg import our_init, read_init
+from wire.address import WireAddr, parse_address
+from wire.chains import NETWORKS
+from wire.frames import MAX_PACKET
+from wire.peer_wire import Init
+from wire.sockman import SocketAddress, SockManOptions
+
+REGTEST = NETWORKS["regtest"]
+PUBLIC = WireAddr("ipv4", "8.8.8.8", 4711)
+
+
+@pytest.mark.parametrize("text", ["8.8.8.8:4711", "[2001:4860:4860::8888]:4711"])
+@pytest.mark.bolt("B1-26")
+def test_a_public_peer_is_told_how_we_see_it(text: str) -> None:
+    address = parse_address(text, 1)
+    assert Init.decode(our_init(REGTEST, b"", address)).remote_addr == address
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:1", "10.0.0.1:1", "[fe80::1]:1", "/a/path", "node.example:1"])
+@pytest.mark.bolt("B1-26")
+def test_others_are_not(text: str) -> None:
+    assert Init.decode(our_init(REGTEST, b"", parse_address(text, 1))).remote_addr is None
+
+
+def test_how_a_peer_sees_us_is_kept_if_the_internet_could_know_it() -> None:
+    seen = [
+        read_init(Init(b"", b"", None, remote_addr=address).encode(), REGTEST)
+        for address in (PUBLIC, WireAddr("ipv4", "192.168.1.1", 1), None)
+    ]
+    assert [theirs.remote_addr if theirs else "" for theirs in seen] == ["8.8.8.8:4711", None, None]
+
+
+@pytest.mark.bolt("B1-23")
+def test_the_old_map_holds_low_bits_only() -> None:
+    init = Init.decode(our_init(REGTEST, bytes.fromhex("ffffff"), None))
+    assert init.globalfeatures == bytes.fromhex("1fff")
+
+
+def test_socket_addresses_and_back() -> None:
+    me = SocketAddress("unix", "/a/path", 0)
+    for text in ("1.2.3.4:5", "[::1]:5", "/a/path"):
+        address = parse_address(text, 1)
+        assert from_socket(to_socket(address), me) == address
+    assert from_socket(SocketAddress("unix", "", 0), me) == parse_address("/a/path", 1)
+
+
+async def test_an_address_is_its_own_answer() -> None:
+    assert await resolve(PUBLIC) == [PUBLIC]
+
+
+def test_the_book_is_bounded_and_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "MAX_NODES", 2)
+    monkeypatch.setattr(addresses, "MAX_HINTS", 2)
+    book = AddressBook()
+    for number in range(3):
+        book.hint(b"a", f"hint {number}")
+    book.hint(b"a", "hint 1")
+    book.reached(b"a", "last")
+    assert book.known(b"a") == ["hint 1", "hint 2", "last"]
+    book.hint(b"b", "hint")
+    book.hint(b"c", "hint")
+    assert book.known(b"a") == ["last"]
+
+
+async def test_reading_pauses_while_the_inbox_holds_a_packet() -> None:
+    stranger, ours = socket.socketpair()
+    with stranger:
+        sockman = Connections(1, lambda _: None)
+        conn_id = sockman.adopt(ours.detach(), b"")
+        unix = SocketAddress("unix", "/a", 0)
+        connection = sockman.add(conn_id, incoming=True, me=unix, them=unix)
+        sockman.event_got_data(conn_id, bytes(MAX_PACKET - 1))
+        assert sockman.should_try_to_recv(conn_id)
+        sockman.event_got_data(conn_id, bytes(1))
+        assert not sockman.should_try_to_recv(conn_id)
+        assert await connection.read(50) == bytes(50)
+        assert sockman.should_try_to_recv(conn_id)
+        sockman.close_sockets()
+
+
+async def test_beyond_the_bound_strangers_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(connections, "MAX_HALF_OPEN", 2)
+    accepted: list[Connection] = []
+    arrived = asyncio.Event()
+
+    def on_accepted(connection: Connection) -> None:
+        accepted.append(connection)
+        arrived.set()
+
+    sockman = Connections(5, on_accepted)
+    path = str(tmp_path / "sock")
+    sockman.bind_and_start_listening(SocketAddress("unix", path, 0))
+    sockman.start(SockManOptions())
+    writers = []
+    for _ in range(2):
+        _, writer = await asyncio.open_unix_connection(path)
+        writers.append(writer)
+    for _ in range(2):
+        reader, writer = await asyncio.open_unix_connection(path)
+        assert await reader.read() == b""
+        writers.append(writer)
+    assert [connection.conn_id for connection in accepted] == [5, 6]
+    assert caplog.text.count("new ones are refused") == 1
+    sockman.drop(accepted[0], "enough")
+    arrived.clear()
+    _, writer = await asyncio.open_unix_connection(path)
+    writers.append(writer)
+    await arrived.wait()
+    assert accepted[-1].conn_id == 9
+    sockman.close_sockets()
+    for writer in writers:
+        writer.close()
+        await writer.wait_closed()
