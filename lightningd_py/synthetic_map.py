@@ -153,8 +153,8 @@ def read_topology(path: Path) -> list[Edge]:
     """
     with lzma.open(path, "rt") if path.suffix == ".xz" else path.open() as lines:
         rows = csv.reader(lines)
-        next(rows, None)
         try:
+            next(rows, None)
             numbers = (list(map(int, row)) for row in rows)
             return [Edge(row[0], row[1], row[2], (Policy(*row[3:9]), Policy(*row[9:]))) for row in numbers]
         except (TypeError, ValueError, IndexError, EOFError, lzma.LZMAError) as error:
@@ -259,8 +259,12 @@ def _spread(function: Callable[[J], R], jobs: Iterable[J], processes: int) -> It
     if processes == 1:
         yield from map(function, jobs)
         return
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    pool = multiprocessing.get_context("fork").Pool(processes)
+    try:
         yield from pool.imap(function, jobs, chunksize=64)
+    finally:
+        pool.terminate()
+        pool.join()
 
 
 def _parser() -> argparse.ArgumentParser:

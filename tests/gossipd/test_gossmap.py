@@ -127,7 +127,7 @@ def test_node_that_was_never_announced(path: Path, store: GossipStore) -> None:
         (b"a\0b", "a\\x00b"),
     ],
 )
-@pytest.mark.bolt("B1-35")
+@pytest.mark.bolt("B7-76")
 def test_alias_is_text_that_can_be_shown(alias: bytes, text: str) -> None:
     assert sane_alias(alias.ljust(32, b"\0")) == text
 
