@@ -173,10 +173,9 @@ class SockMan(SockManEvents):
         With a proxy the connection goes to it, and what is to be said to it is the caller's; `proxy_failed` tells that
         it was not reached. `is_important` is for subclasses. The caller must know the id before it waits for anything.
         """
-        target = to if proxy is None else proxy
         error: OSError | None = None
         try:
-            addresses = await resolve(target)
+            addresses = await resolve(proxy or to)
         except OSError as failure:
             addresses, error = [], failure
         for family, address in addresses:
@@ -196,8 +195,7 @@ class SockMan(SockManEvents):
         The fd is ours from here on, made non-blocking and close-on-exec. A failure to send is told by an event, later.
         Raises OSError if the fd is no socket, ValueError if the id is in use: the fd is still the caller's then.
         """
-        if id is None:
-            id = self.get_new_id()
+        id = self.get_new_id() if id is None else id
         if id in self._connections:
             raise ValueError(f"connection {id} is here already")
         sock = socket.socket(fileno=fd)
