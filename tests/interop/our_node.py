@@ -45,7 +45,7 @@ class Node:
             yield node
         finally:
             await node.stop()
-        assert "BROKEN" not in node.log.read_text()
+        assert [line for line in node.log.read_text().splitlines() if "BROKEN" in line] == []
 
     async def answers(self) -> bool:
         assert self.process.returncode is None, self.log.read_text()
