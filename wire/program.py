@@ -1,0 +1,240 @@
+"""A service's side of a connection: for programs that lightningd-py starts with a live peer on fd 3.
+
+    from wire.program import taken_peer
+
+    with taken_peer() as peer:              # reads take_peer from fd 3
+        print(peer.info.node_id.hex(), "says", peer.message)
+        peer.say(b"...")
+        while (message := peer.hear()) is not None:
+            ...                             # what is for a service; pings and gossip are dealt with meanwhile
+                                            # leaving the block gives the peer back to gossipd
+
+Blocking and simple on purpose: one connection, one process. An owner has duties, and `hear` does them: it answers
+pings, carries gossip between the peer and the gossip fd, and does what the master asks. docs/architecture.md,
+"Writing a service".
+"""
+
+import selectors
+import socket
+from types import TracebackType
+from typing import Self
+
+from wire import control_wire, peer_wire
+from wire.control_socket import receive_message, send_message
+from wire.control_wire import ControlMessage, Fd, TakePeer
+from wire.cursor import WireError
+from wire.frames import READ_SIZE, FrameError, Frames
+from wire.gossip_fd import GOSSIP_START
+from wire.peer_wire import channel_id_of, decode
+from wire.routes import Action, Routes
+
+CONTROL_FD = 3
+NO_PONG = 65_532
+_PACKET = 65_536
+
+
+class TakenPeer:
+    """The connection, owned by this process. `message` is what the peer said, nil if we may speak first."""
+
+    def __init__(self, control: socket.socket, taken: TakePeer, routes: Routes) -> None:
+        self.info = taken.peer
+        self.service = taken.service
+        self.message = taken.message
+        self._control = control
+        self._routes = routes
+        self._frames = Frames(taken.state.crypto, taken.state.unread)
+        self._peer = socket.socket(fileno=taken.peer_fd)
+        self._peer.setblocking(True)
+        self._gossip: socket.socket | None = socket.socket(fileno=taken.gossip_fd)
+        self._gossip.setblocking(True)
+        self._pings: list[control_wire.Ping] = []
+        self._here = True
+        self._peer.sendall(taken.state.unsent)
+        self._gossip.send(GOSSIP_START)
+        self._selector = selectors.DefaultSelector()
+        for sock in (self._peer, self._gossip, control):
+            self._selector.register(sock, selectors.EVENT_READ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the peer back, unless it is gone; after an exception close the connection."""
+        if self._here and error is None:
+            self.give_back()
+        elif self._here:
+            self._ended(f"the service has failed: {error!r}")
+
+    def say(self, message: bytes) -> None:
+        """Send a message (its type first). Blocks while the peer does not read."""
+        self._peer.sendall(self._frames.encrypt(message))
+
+    def hear(self) -> bytes | None:
+        """The next message that is for a service; None when the connection is no longer ours."""
+        data = b""
+        while self._here:
+            try:
+                for message in self._frames.feed(data):
+                    if self._is_for_service(message):
+                        return message
+            except (FrameError, WireError) as error:  # the peer's doing, in both cases
+                self._ended(str(error))
+                return None
+            data = self._wait()
+        return None
+
+    def give_back(self) -> None:
+        """The connection goes back to gossipd, with everything that has not been read from it."""
+        self._leave()
+        assert self._gossip is not None
+        send_message(
+            self._control,
+            control_wire.PeerGivenBack(
+                self.info.node_id,
+                self.info.conn_id,
+                self._frames.export(b""),
+                [],
+                None,
+                Fd(self._peer.detach()),
+                Fd(self._gossip.detach()),
+            ),
+        )
+
+    # an owner's duties
+
+    def _is_for_service(self, message: bytes) -> bool:
+        number = int.from_bytes(message[:2], "big")
+        action = self._routes.action(number)
+        if action is Action.GOSSIP:
+            self._to_gossipd(message)
+        elif action is Action.ANSWER:
+            self._answer(message)
+        elif action is Action.COPY:
+            self._copy_up(message)
+        elif action is Action.CLOSE:
+            self._ended(f"unknown even message type {number}")
+        return action is Action.TAKE
+
+    def _to_gossipd(self, message: bytes) -> None:
+        if self._gossip is not None:
+            try:
+                self._gossip.send(message)
+            except OSError:
+                self._forget_gossip()
+
+    def _answer(self, message: bytes) -> None:
+        match decode(message):
+            case peer_wire.Ping(num_pong_bytes=wanted) if wanted < NO_PONG:
+                self.say(peer_wire.Pong(bytes(wanted)).encode())
+            case peer_wire.Pong(ignored=ignored):
+                if self._pings and self._pings[0].num_pong_bytes == len(ignored):
+                    self._reply(self._pings.pop(0), control_wire.Pong(len(message)))
+            case peer_wire.ErrorMessage() | peer_wire.WarningMessage():
+                self._copy_up(message)
+
+    def _copy_up(self, message: bytes) -> None:
+        number = int.from_bytes(message[:2], "big")
+        info = self.info
+        send_message(
+            self._control,
+            control_wire.PeerMessage(info.node_id, info.conn_id, message, number, channel_id_of(message)),
+        )
+
+    def _wait(self) -> bytes:
+        """Wait for something on any of the three sockets; what the peer has sent is returned."""
+        for key, _ in self._selector.select():
+            if not self._here:
+                break
+            if key.fileobj is self._control:
+                self._obey(receive_message(self._control, "master"))
+            elif key.fileobj is self._gossip:
+                self._from_gossipd()
+            else:
+                return self._read()
+        return b""
+
+    def _read(self) -> bytes:
+        try:
+            data = self._peer.recv(READ_SIZE)
+        except OSError as error:
+            self._ended(error.strerror or str(error))
+            return b""
+        if not data:
+            self._ended("the peer has closed the connection")
+        return data
+
+    def _from_gossipd(self) -> None:
+        assert self._gossip is not None
+        try:
+            packet = self._gossip.recv(_PACKET)
+        except OSError:
+            packet = b""
+        if packet:
+            self.say(packet)
+        else:
+            self._forget_gossip()
+
+    def _forget_gossip(self) -> None:
+        """gossipd is gone: the connection lives on without gossip."""
+        if self._gossip is not None:
+            self._selector.unregister(self._gossip)
+            self._gossip.close()
+            self._gossip = None
+
+    def _obey(self, message: ControlMessage | None) -> None:
+        match message:
+            case None:
+                self._leave()
+                self._peer.close()
+            case control_wire.SetMessageRoutes(routes=routes):
+                self._routes.replace(routes)
+            case control_wire.SendMessage(message=raw):
+                self.say(raw)
+                self._reply(message, control_wire.SendMessageReply())
+            case control_wire.Ping(num_pong_bytes=wanted, ignored_len=ignored):
+                self.say(peer_wire.Ping(wanted, bytes(ignored)).encode())
+                if wanted < NO_PONG:
+                    self._pings.append(message)
+                else:
+                    self._reply(message, control_wire.Pong(0))
+            case control_wire.GiveBack():
+                self.give_back()
+            case control_wire.Disconnect(send=last_words, reason=reason):
+                for raw in last_words:
+                    self.say(raw)
+                self._ended(reason)
+
+    def _reply(self, request: control_wire.Request, reply: control_wire.Reply) -> None:
+        reply.request_id = request.request_id
+        send_message(self._control, reply)
+
+    def _leave(self) -> None:
+        self._here = False
+        self._selector.close()
+        for ping in self._pings:
+            self._reply(ping, control_wire.PingReplyfail("the connection left before the pong came"))
+
+    def _ended(self, reason: str) -> None:
+        """The connection is over: close it, and say so."""
+        self._leave()
+        self._peer.close()
+        if self._gossip is not None:
+            self._gossip.close()
+        send_message(self._control, control_wire.PeerDisconnected(self.info.node_id, self.info.conn_id, reason))
+
+
+def taken_peer(fd: int = CONTROL_FD) -> TakenPeer:
+    """The peer for which this program was started. Raises RuntimeError if lightningd-py did not start it."""
+    control = socket.socket(fileno=fd)
+    control.set_inheritable(False)
+    routes = Routes()
+    while True:
+        match receive_message(control, "master"):
+            case control_wire.SetMessageRoutes(routes=changes):
+                routes.replace(changes)
+            case TakePeer() as taken:
+                return TakenPeer(control, taken, routes)
+            case other:
+                raise RuntimeError(f"no take_peer on fd {fd} but {other}")
