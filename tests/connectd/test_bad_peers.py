@@ -17,7 +17,7 @@ from wire.timing import Timing
 
 PRIVKEY = bytes([2]) * 32
 PEER_ID = public_key(PRIVKEY)
-IMPATIENT = Timing(connection_timeout=0.3)
+IMPATIENT = Timing(connection_timeout=0.5)
 
 
 def version(act: bytes) -> bytes:
@@ -139,7 +139,7 @@ async def test_silence_for_the_whole_deadline(new_house: Callable[[], House], st
             await peer.shake_hands(in_act("act three", lambda _: b""))
         await peer.hangs_up()
     assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in house.log()
-    await house.lives()
+    await house.barrier()
 
 
 async def test_a_responder_that_is_silent(new_house: Callable[[], House]) -> None:

@@ -99,7 +99,7 @@ async def test_the_one_that_waits_for_its_gossip_fd_is_replaced_at_once(house: H
 
 async def test_nobody_waits_for_ever(new_house: Callable[[], House]) -> None:
     house = new_house()
-    await house.start(timing=Timing(connection_timeout=0.3))
+    await house.start(timing=Timing(connection_timeout=1.0))
     async with await again(house):
         old = await house.owner()
         async with await again(house) as second:

@@ -1,6 +1,8 @@
 """Two scripted peers against each other: what the tests of others stand on."""
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -137,3 +139,21 @@ async def test_raw_bytes_go_both_ways(listener: ScriptedListener) -> None:
 async def test_target_needs_an_address() -> None:
     with pytest.raises(ValueError, match="no address"):
         await ScriptedPeer.dial("02" + "11" * 32)
+
+
+async def test_from_the_shell(listener: ScriptedListener) -> None:
+    process = await asyncio.to_thread(
+        subprocess.Popen,
+        [sys.executable, "-m", "lightningd_py.scripted_peer", listener.target, "--say", "8001aa"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    async with await listener.accept() as peer:
+        assert await peer.hear() == UnknownMessage(0x8001, b"\xaa")
+        await peer.say(FILTER)
+        await peer.sync()
+    output, errors = await asyncio.to_thread(process.communicate)
+    assert output.splitlines()[1] == str(FILTER)
+    assert errors.strip() == "PeerClosed: the peer hung up"
+    assert process.returncode == 1
