@@ -198,7 +198,9 @@ class MapIndex:
                     else:
                         dead.append(offset)
                 elif kind == 4101 and length == 10:
-                    if announced >= 0:
+                    if announced < 0:
+                        dead.append(offset)
+                    else:
                         amount_sat[announced] = int.from_bytes(message[3:], "big")  # 7 bytes are above all bitcoin
                 elif kind == 256 and length >= 366:
                     announced = self._read_channel(message, offset)
