@@ -241,9 +241,18 @@ class MapIndex:
             return -1
         scid, node_id_1, node_id_2 = _SCID_AND_NODES.unpack_from(message, start)
         if scid in self.channels:
+            return self._read_channel_again(self.channels[scid], node_id_1, node_id_2, offset)
+        return self.add_channel(scid, node_id_1, node_id_2, offset)
+
+    def _read_channel_again(self, row: int, node_id_1: bytes, node_id_2: bytes, offset: int) -> int:
+        """The second announcement takes over only before the first update: gossipd brings one forward that way."""
+        known = (self.node_ids[self.node1[row]], self.node_ids[self.node2[row]]) == (node_id_1, node_id_2)
+        if not known or self.update_off[0][row] or self.update_off[1][row]:
             self.dead.append(offset)
             return -1
-        return self.add_channel(scid, node_id_1, node_id_2, offset)
+        self.dead.append(self.announce_off[row])
+        self.announce_off[row] = offset
+        return row
 
     def _read_node(self, message: bytes, offset: int) -> None:
         """The length of its features stands at 66, timestamp and node_id behind them."""

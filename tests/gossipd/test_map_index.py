@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gossipd.gossmap import Gossmap, load
 from gossipd.map_index import MapIndex
-from gossipd.records import DELETED, amount_message, dying_message
+from gossipd.records import COMPLETED, DELETED, amount_message, dying_message
 from gossipd.store import GossipStore
 from lightningd_py.synthetic_map import SignedChannel, SyntheticMap, random_edges
 from wire.peer_wire import ChannelAnnouncement, NodeAnnouncement
@@ -143,6 +143,23 @@ def test_replaced_records_that_a_crash_left_are_deleted_at_load(path: Path) -> N
         lonely,
     ]
     assert index.dead == []
+    store.close()
+
+
+def test_announcement_brought_forward_takes_over(store: GossipStore, path: Path) -> None:
+    first, amount = store.append(CHANNELS[0].announcement, 0), store.append(amount_message(5), 0)
+    store.append(NODES[0], NOW)
+    second = store.append(CHANNELS[0].announcement, CHANNELS[0].timestamps[0])
+    store.append(amount_message(5), 0)
+    store.append(CHANNELS[0].updates[0], CHANNELS[0].timestamps[0])
+    other = CHANNELS[1].announcement
+    impostor = store.append(CHANNELS[0].announcement[:300] + other[300:], 0)
+    store.close()
+    store, index = load(path)
+    row = index.channels[scid(0)]
+    assert (index.announce_off[row], index.amount_sat[row]) == (second, 5)
+    assert all(store.flags(offset) & DELETED for offset in (first, amount, impostor))
+    assert store.flags(second) == COMPLETED
     store.close()
 
 
