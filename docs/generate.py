@@ -216,8 +216,8 @@ PEER = "node id in hex, or id@host:port"
 RPC_NOTE = """# JSON-RPC
 
 JSON-RPC 2.0 on the Unix socket `lightning-rpc` in the network's directory, framed as CLN does: a reply ends with an
-empty line. Names, parameters, result fields and error codes are CLN's where CLN has the method, so pyln-client's LightningRpc
-works unchanged; parameters go by name or in order. `lightning-cli-py` is the command line.
+empty line. Names, parameters, result fields and error codes are CLN's where CLN has the method, so pyln-client's
+LightningRpc works unchanged; parameters go by name or in order. `lightning-cli-py` is the command line.
 
 Beside CLN's fields listpeers has `owner` (connectd, gossipd, master, or the service's name), `conn_id`, and `moves`:
 who owned the connection since when, and through which message.

@@ -85,6 +85,25 @@ def test_script_answers_from_a_hostile_directory(environment: Path, hostile: Pat
     assert (script if option == "--help" else "0.1.0") in output
 
 
+def test_node_starts_from_a_hostile_directory(environment: Path, hostile: Path) -> None:
+    """Its daemons are found by name, and not in the working directory."""
+    where = ("--network=regtest", f"--lightning-dir={hostile / 'node'}")
+    command = [environment / "bin/lightningd-py", *where, "--offline"]
+    node = subprocess.Popen(command, cwd=hostile, stdout=subprocess.PIPE, text=True)
+    assert node.stdout is not None
+    try:
+        log = ""
+        while "listens on" not in log:
+            line = node.stdout.readline()
+            assert line, log
+            log += line
+        assert run(environment / "bin/lightning-cli-py", *where, "--json", "stop", cwd=hostile)
+        assert node.wait(timeout=20) == 0
+    finally:
+        node.kill()
+        node.communicate()
+
+
 def test_installed_packages_are_those_of_the_wheel(environment: Path, hostile: Path) -> None:
     code = "import wire, lightningd_py; print(wire.__file__, lightningd_py.__file__)"
     for path in run(environment / "bin/python", "-P", "-c", code, cwd=hostile).split():
