@@ -40,7 +40,7 @@ export function addMessage(ldk, graph, hex) {
 export function counts(ldk, graph) {
   const view = graph.read_only();
   try {
-    const scids = view.list_channels();
+    const scids = [...view.list_channels()];
     const ids = view.list_nodes();
     const updates = scids.reduce((sum, scid) => sum + directions(view.channel(scid)), 0);
     const announced = ids.filter((id) => isAnnounced(ldk, view.node(id))).length;
@@ -54,7 +54,7 @@ export function counts(ldk, graph) {
 export function listChannels(graph) {
   const view = graph.read_only();
   try {
-    return view.list_channels().map(String);
+    return Array.from(view.list_channels(), String); // a BigUint64Array: its own map() makes no strings
   } finally {
     view.free();
   }
