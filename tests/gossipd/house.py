@@ -1,0 +1,355 @@
+"""The real gossipd as a process, among a master and a connectd that are the test itself, and peers without Noise."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from wire import secp256k1
+from wire.chains import NETWORKS
+from wire.control_channel import ControlChannel
+from wire.control_wire import (
+    ControlMessage,
+    Fd,
+    GossipdInit,
+    GossipdInitReply,
+    GossipState,
+    GossipStatus,
+    GossipStatusReply,
+    HandlePeer,
+    PeerInfo,
+    PeerTaken,
+)
+from wire.features import default_init_features
+from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
+from wire.message import PeerMessage, decode
+from wire.peer_wire import GossipTimestampFilter, Ping, Pong
+from wire.timing import Timing
+
+C = TypeVar("C", bound=ControlMessage)
+M = TypeVar("M", bound=PeerMessage)
+
+PATIENCE = 20.0
+"""Seconds that a test waits for what must come."""
+CHAIN = NETWORKS["regtest"]
+PEER_ID = secp256k1.public_key(bytes([7]) * 32)
+EVERYTHING = GossipTimestampFilter(CHAIN, 0, 0xFFFFFFFF).encode()
+
+
+def mirrored(rn: int = 0, sn: int = 0) -> tuple[CryptoState, CryptoState]:
+    """The crypto states of both ends of a connection; `rn` and `sn` are those of the first, gossipd's."""
+    near_key, far_key, near_chain, far_chain = (bytes([number]) * 32 for number in (1, 2, 3, 4))
+    return (
+        CryptoState(rn, sn, far_key, near_key, far_chain, near_chain),
+        CryptoState(sn, rn, near_key, far_key, near_chain, far_chain),
+    )
+
+
+def peer_info(conn_id: int, *, features: bytes | None = None, node_id: bytes = PEER_ID) -> PeerInfo:
+    """What connectd would have found out."""
+    if features is None:
+        features = default_init_features().to_bytes()
+    return PeerInfo(node_id, conn_id, "127.0.0.1:9735", True, None, features, [CHAIN])
+
+
+def is_gossip(raw: bytes) -> bool:
+    """Whether this is an announcement or an update."""
+    return 256 <= int.from_bytes(raw[:2], "big") <= 258
+
+
+class PeerGone(Exception):
+    """The other end has closed."""
+
+
+class FakePeer:
+    """The far end of a connection: reads only when it is asked to hear."""
+
+    def __init__(self, sock: socket.socket, crypto: CryptoState, conn_id: int) -> None:
+        self.sock = sock
+        self.conn_id = conn_id
+        self.heard: list[bytes] = []
+        """What came and was not returned by `hear`, in order."""
+        self._frames = Frames(crypto)
+        self._ready: list[bytes] = []
+        sock.setblocking(False)
+
+    async def say(self, *messages: bytes | PeerMessage) -> None:
+        """Send messages, all in one piece if the socket takes it."""
+        await self.say_raw(self.encrypt(*messages))
+
+    def encrypt(self, *messages: bytes | PeerMessage) -> bytes:
+        """The frames of these messages: they must be sent, all of them, before the next ones are made."""
+        batch = bytearray()
+        for message in messages:
+            self._frames.encrypt_into(batch, message.encode() if isinstance(message, PeerMessage) else message)
+        return bytes(batch)
+
+    async def say_raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.get_running_loop().sock_sendall(self.sock, data)
+
+    async def next(self) -> bytes:
+        """The next message, whatever it is. Raises PeerGone."""
+        while not self._ready:
+            async with asyncio.timeout(PATIENCE):
+                data = await asyncio.get_running_loop().sock_recv(self.sock, READ_SIZE)
+            if not data:
+                raise PeerGone
+            self._ready.extend(self._frames.feed(data))
+        return self._ready.pop(0)
+
+    async def hear(self, wanted: type[M]) -> M:
+        """The next message of this type; those before it are added to `heard`."""
+        while True:
+            raw = await self.next()
+            if int.from_bytes(raw[:2], "big") == wanted.number:
+                message = decode(raw)
+                assert isinstance(message, wanted)
+                return message
+            self.heard.append(raw)
+
+    async def sync(self, mark: int = 1) -> list[bytes]:
+        """Ping, and wait for the pong: all that was said has been heard. What has come since the last time."""
+        await self.say(Ping(mark, b""))
+        assert len((await self.hear(Pong)).ignored) == mark
+        return self.took()
+
+    async def gossip(self, count: int) -> list[bytes]:
+        """Wait until so many messages of types 256 to 258 have come since the last time; returns those."""
+        missing = count - sum(map(is_gossip, self.heard))
+        while missing > 0:
+            self.heard.append(await self.next())
+            missing -= is_gossip(self.heard[-1])
+        heard = self.took()
+        self.heard = [raw for raw in heard if not is_gossip(raw)]
+        return [raw for raw in heard if is_gossip(raw)]
+
+    def took(self) -> list[bytes]:
+        """What was heard and not returned; forgets it."""
+        heard, self.heard = self.heard, []
+        return heard
+
+    async def is_hung_up_on(self) -> list[bytes]:
+        """Wait until the other end closes, and close: what it said before."""
+        with contextlib.suppress(PeerGone, ConnectionResetError):
+            while True:
+                self.heard.append(await self.next())
+        self.close()
+        return self.took()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.sock.close()
+
+
+class House:
+    """Starts gossipd, speaks to it as master and as connectd, and ends it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.store = directory / "gossip_store"
+        self.log_file = directory / f"log-{time.monotonic_ns()}"
+        self.said: asyncio.Queue[ControlMessage] = asyncio.Queue()
+        """To the master, in order, without replies to requests."""
+        self.held: list[socket.socket] = []
+        """Sockets to be closed at the end of the test, whatever happens."""
+        self.base_fds = 0
+        self._last_conn_id = 0
+        ours, theirs = zip(*(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)), strict=True)
+        fds = [sock.fileno() for sock in theirs]
+        with self.log_file.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "gossipd", *map(str, fds), "debug"], pass_fds=fds, stderr=errors
+            )
+        for sock in theirs:
+            sock.close()
+        for sock in ours:
+            sock.setblocking(False)
+        self.master = ControlChannel(ours[0], "gossipd", self.said.put_nowait, lambda _: None)
+        self.link = ControlChannel(ours[1], "gossipd", self.said.put_nowait, lambda _: None)
+
+    async def start(self, **changes: Any) -> GossipdInitReply:
+        """gossipd_init as most tests want it. Raises RequestFailed."""
+        fields: dict[str, Any] = {
+            "chain_hash": CHAIN,
+            "node_id": secp256k1.public_key(bytes([1]) * 32),
+            "store": str(self.store),
+            "check_txout": False,
+            "timing": Timing(),
+        }
+        async with asyncio.timeout(PATIENCE):
+            reply = await self.master.request(GossipdInit(**(fields | changes)), GossipdInitReply)
+        self.base_fds = self.fds()
+        return reply
+
+    # A connection
+
+    def new_id(self) -> int:
+        """A conn_id that was not there before."""
+        self._last_conn_id += 1
+        return self._last_conn_id
+
+    def connection(
+        self, conn_id: int = 0, *, rn: int = 0, sn: int = 0, tcp: bool = False
+    ) -> tuple[FakePeer, Fd, PeerState]:
+        """A new connection: its far end, and its near end as it is handed over."""
+        ours, theirs = tcp_pair() if tcp else socket.socketpair()
+        near, far = mirrored(rn, sn)
+        self.held.append(theirs)
+        return FakePeer(theirs, far, conn_id or self.new_id()), Fd(ours.detach()), PeerState(near, b"", b"")
+
+    async def connect(
+        self,
+        *,
+        send: tuple[bytes, ...] = (),
+        features: bytes | None = None,
+        tcp: bool = False,
+        over_the_link: bool = False,
+    ) -> FakePeer:
+        """A peer that gossipd owns."""
+        peer, fd, state = self.connection(tcp=tcp)
+        info = peer_info(peer.conn_id, features=features)
+        await self.hand_over(info, fd, state, send=send, over_the_link=over_the_link)
+        return peer
+
+    async def hand_over(
+        self,
+        info: PeerInfo,
+        fd: Fd,
+        state: PeerState,
+        *,
+        send: tuple[bytes, ...] = (),
+        gossip_fd: Fd | None = None,
+        gossip_state: GossipState | None = None,
+        over_the_link: bool = False,
+    ) -> None:
+        """handle_peer, and its peer_taken."""
+        channel = self.link if over_the_link else self.master
+        channel.send(HandlePeer(info, state, list(send), gossip_state, fd, gossip_fd))
+        assert (await self.hear(PeerTaken)).peer == info
+
+    # The master's ears
+
+    async def hear(self, kind: type[C]) -> C:
+        """The next thing that gossipd says; it must be of this kind."""
+        async with asyncio.timeout(PATIENCE):
+            message = await self.said.get()
+        assert isinstance(message, kind), message
+        return message
+
+    async def status(self) -> dict[str, int]:
+        """gossip_status: also a barrier for what was said to gossipd before."""
+        async with asyncio.timeout(PATIENCE):
+            return dict((await self.master.request(GossipStatus(), GossipStatusReply)).counters)
+
+    async def settled(self) -> dict[str, int]:
+        """Ask until nothing is in the pipeline any more."""
+        async with asyncio.timeout(PATIENCE):
+            while (status := await self.status())["unfinished"]:
+                pass
+        return status
+
+    # What can be seen from outside
+
+    def fds(self) -> int:
+        """How many fds the process has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def workers(self) -> list[int]:
+        """The pids of its signature workers."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+    def rss(self) -> int:
+        """Resident bytes of the process."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def log(self) -> str:
+        """What it has logged."""
+        return self.log_file.read_text()
+
+    # The end
+
+    def hold(self, fd: int) -> socket.socket:
+        """A socket of ours for this fd, closed at the end of the test."""
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        self.held.append(sock)
+        return sock
+
+    async def leaves_nothing(self) -> None:
+        """Every peer hangs up, and gossipd has the fds that it had in the beginning."""
+        for sock in self.held:
+            sock.close()
+        async with asyncio.timeout(PATIENCE):
+            while self.fds() > self.base_fds:
+                await self.status()
+        assert self.fds() == self.base_fds
+
+    def ends_well(self) -> None:
+        """EOF of the master's socket: exit 0, no BROKEN in the log, no worker left."""
+        workers = self.workers()
+        self.master.close()
+        assert self.process.wait(PATIENCE) == 0, self.log()
+        assert "BROKEN" not in self.log(), self.log()
+        assert "Traceback" not in self.log(), self.log()
+        assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+    def clean_up(self) -> None:
+        """Leave nothing behind, whatever has happened."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        for channel in (self.master, self.link):
+            for message in channel.close():
+                message.close_fds()
+        while not self.said.empty():
+            self.said.get_nowait().close_fds()
+        for sock in self.held:
+            sock.close()
+
+
+class Houses:
+    """Makes gossipd processes; at the end each must have let go of everything and end well."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._houses: list[House] = []
+
+    def new(self) -> House:
+        """A gossipd that was told nothing. All of one test use the same store, one after the other."""
+        self._houses.append(House(self._directory))
+        return self._houses[-1]
+
+    async def end(self, house: House) -> None:
+        """End one before the end of the test."""
+        if house.base_fds:
+            await house.leaves_nothing()
+        house.ends_well()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            for house in self._houses:
+                if kind is None and not house.master.closed:
+                    await self.end(house)
+        finally:
+            for house in self._houses:
+                house.clean_up()
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Both ends of a TCP connection over loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+    return ours, theirs
