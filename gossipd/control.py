@@ -5,18 +5,18 @@ from collections.abc import Callable
 
 from gossipd.gossipd import Gossipd
 from gossipd.peer import NO_PONG
+from gossipd.sigcheck import stop_workers
 from gossipd.store import StoreError
 from wire import control_wire, peer_wire
 from wire.address import read_descriptors
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, GossipdInit, HandlePeer
 from wire.cursor import WireError
-from wire.message import decode
 from wire.peer_wire import NodeAnnouncement
 from wire.status import Status
 
-MAX_OUTBOX = 1_000_000
-"""Plaintext bytes that may wait for a peer before the master is told that it does not take more."""
+MAX_OUTBOX = 65_536
+"""Bytes that may wait for a peer before the master is told that it does not take more."""
 
 status = Status("gossipd")
 
@@ -42,6 +42,8 @@ class Control:
         """The end: everything is flushed and closed."""
         if self._gossipd is not None:
             self._gossipd.close()
+        else:
+            stop_workers(self._workers)
         for channel in (self._master, self._link):
             for message in channel.close():
                 message.close_fds()
@@ -65,8 +67,12 @@ class Control:
     def _init(self, message: GossipdInit) -> None:
         try:
             gossipd = self._gossipd = Gossipd(message, self._master, self._workers)
-        except (StoreError, OSError) as error:
+        except StoreError as error:
             self._master.reply(message, control_wire.GossipdInitReplyfail(str(error)))
+            return
+        except OSError as error:
+            reason = f"{message.store}: {error.strerror or error}"
+            self._master.reply(message, control_wire.GossipdInitReplyfail(reason))
             return
         counts = len(gossipd.index.channels), len(gossipd.index.nodes)
         self._master.reply(message, control_wire.GossipdInitReply(*counts, gossipd.store.note))
@@ -87,7 +93,7 @@ class Control:
             case control_wire.GiveBack(conn_id=None):
                 for owned in gossipd.owned.peers():
                     gossipd.give_back(owned)
-                channel.send(control_wire.AllGivenBack())
+                gossipd.tell(control_wire.AllGivenBack())
             case control_wire.GiveBack(conn_id=int(conn_id)):
                 if (peer := gossipd.peer(conn_id)) is not None:
                     gossipd.give_back(peer)
@@ -110,10 +116,10 @@ class Control:
     def _release(self, message: control_wire.ReleasePeer, gossipd: Gossipd) -> None:
         peer = gossipd.peer(message.conn_id)
         if peer is None:  # it has ended, or crosses with our peer_nongossip
-            self._master.send(control_wire.ReleasePeerReplyfail(message.node_id, message.conn_id))
+            gossipd.tell(control_wire.ReleasePeerReplyfail(message.node_id, message.conn_id))
             return
         state, peer_fd, gossip_fd = gossipd.give_away(peer)
-        self._master.send(control_wire.ReleasePeerReply(message.node_id, message.conn_id, state, peer_fd, gossip_fd))
+        gossipd.tell(control_wire.ReleasePeerReply(message.node_id, message.conn_id, state, peer_fd, gossip_fd))
 
     def _send_message(self, message: control_wire.SendMessage, gossipd: Gossipd) -> None:
         peer = gossipd.peer(message.conn_id)
@@ -156,9 +162,7 @@ def _addresses(gossipd: Gossipd, node_id: bytes) -> list[str]:
     if row is None or not gossipd.index.node_announce_off[row]:
         return []
     try:
-        announcement = decode(gossipd.store.read(gossipd.index.node_announce_off[row]))
+        announcement = NodeAnnouncement.decode(gossipd.store.read(gossipd.index.node_announce_off[row]))
+        return [str(address) for address in read_descriptors(announcement.addresses)]
     except WireError:
         return []
-    if not isinstance(announcement, NodeAnnouncement):
-        return []
-    return [str(address) for address in read_descriptors(announcement.addresses)]

@@ -15,6 +15,7 @@ Here the pieces are put together: who owns which peer, what follows from faults,
 """
 
 import asyncio
+import os
 import socket
 import time
 
@@ -30,7 +31,7 @@ from gossipd.txout import Txout
 from gossipd.user_gossip import UserGossip
 from wire import control_wire
 from wire.control_channel import ControlChannel
-from wire.control_wire import Fd, GossipdInit, HandlePeer, PeerInfo
+from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
 from wire.frames import PeerState
 from wire.gossip_fd import close_returned, gossip_pair
 from wire.peer_wire import WarningMessage, channel_id_of
@@ -96,24 +97,33 @@ class Gossipd:
         self._signatures.close()
         self.store.close()
 
+    def tell(self, message: ControlMessage) -> None:
+        """Say this to the master. If that has just gone, so are we in a moment, and nobody hears it."""
+        if self._master.closed:
+            message.close_fds()
+        else:
+            self._master.send(message)
+
     # a connection comes
 
     def handle_peer(self, message: HandlePeer) -> None:
         """Own a connection from here on."""
-        peer = self._peers.get(message.peer.conn_id) or self._new_peer(message.peer)
+        conn_id = message.peer.conn_id
+        peer = self._peers.get(conn_id) or self._new_peer(message.peer)
         if message.gossip_state is not None:
             peer.restore(message.gossip_state)
-        self._master.send(control_wire.PeerTaken(message.peer))
+        self.tell(control_wire.PeerTaken(message.peer))
         for waiting in message.send:
             peer.say(waiting)
-        self._take_gossip_back(peer, message.gossip_fd)
         try:
             self.owned.take(peer, message.peer_fd, message.state)
         except OSError as error:
-            self.lost(peer, f"no socket came: {error}")
-            return
-        self._ask_for_gossip(peer)
-        self._loop.call_soon(self.owned.go_on, message.peer.conn_id)
+            os.close(message.peer_fd)
+            self.lost(peer, f"no socket came: {error.strerror}")
+        self._take_gossip_back(peer, message.gossip_fd)
+        if self.owned.owns(conn_id):
+            self._ask_for_gossip(peer)
+            self._loop.call_soon(self.owned.go_on, conn_id)
 
     def _new_peer(self, info: PeerInfo) -> Peer:
         peer = self._peers[info.conn_id] = Peer(info, self)
@@ -128,7 +138,8 @@ class Gossipd:
             for message in [*unread, *not_written]:
                 peer.say(message)
             for message in to_us:
-                peer.hear_gossip(message)
+                if not peer.hear_gossip(message):
+                    return
 
     def _ask_for_gossip(self, peer: Peer) -> None:
         if not peer.filter_sent:
@@ -151,7 +162,7 @@ class Gossipd:
     def nongossip(self, peer: Peer, message: bytes) -> None:
         """The peer has said something that somebody else may want."""
         state, peer_fd, gossip_fd = self.give_away(peer)
-        self._master.send(
+        self.tell(
             control_wire.PeerNongossip(
                 peer.info.node_id,
                 peer.info.conn_id,
@@ -177,9 +188,7 @@ class Gossipd:
         fd, state = self.owned.give(peer)
         self._drop(peer)
         info = peer.info
-        self._master.send(
-            control_wire.PeerGivenBack(info.node_id, info.conn_id, state, send, gossip_state, Fd(fd), None)
-        )
+        self.tell(control_wire.PeerGivenBack(info.node_id, info.conn_id, state, send, gossip_state, Fd(fd), None))
 
     def lost(self, peer: Peer, reason: str) -> None:
         """The connection has ended by itself."""
@@ -192,7 +201,7 @@ class Gossipd:
             self.owned.end(peer, last_words)
         self._drop(peer)
         status.debug(f"disconnected: {reason}", info.node_id)
-        self._master.send(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+        self.tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
 
     def _drop(self, peer: Peer) -> None:
         peer.fail_pings()
@@ -214,7 +223,7 @@ class Gossipd:
     def copy_up(self, peer: Peer, message: bytes) -> None:
         """A copy of what a peer said, for whoever wants it."""
         number = int.from_bytes(message[:2], "big")
-        self._master.send(
+        self.tell(
             control_wire.PeerMessage(peer.info.node_id, peer.info.conn_id, message, number, channel_id_of(message))
         )
 
@@ -234,7 +243,7 @@ class Gossipd:
         elif peer.info.conn_id in self._remote:
             peer.say(warning)
             self._pump(peer)
-            self._master.send(control_wire.PeerFault(peer.info.node_id, peer.info.conn_id, str(fault)))
+            self.tell(control_wire.PeerFault(peer.info.node_id, peer.info.conn_id, str(fault)))
         return False
 
     def _log_fault(self, peer: Peer, fault: PeerFault) -> None:

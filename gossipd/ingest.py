@@ -19,6 +19,7 @@ from struct import Struct
 
 from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.map_index import MapIndex
+from gossipd.records import amount_message
 from gossipd.sigcheck import GOOD, SignatureChecks
 from gossipd.store import GossipStore
 from gossipd.txout import Txout, funding_script
@@ -42,7 +43,6 @@ _UPDATE = Struct(">32sQIBB")  # chain_hash, short_channel_id, timestamp, message
 _U16 = Struct(">H")
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
-_CHANNEL_AMOUNT = 4101
 
 _WRONG_SIGNATURE = ("", "node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
 
@@ -208,7 +208,7 @@ class Ingest:
         updates = [update for update in pending.updates if update]
         timestamp = min(map(_timestamp_of_update, updates), default=0)
         row = self._append_announcement(scid, pending.message, pending.key(0), pending.key(1), timestamp)
-        self._store.append(_CHANNEL_AMOUNT.to_bytes(2, "big") + pending.amount_sat.to_bytes(8, "big"), 0)
+        self._store.append(amount_message(pending.amount_sat), 0)
         self._index.set_amount(row, pending.amount_sat)
         for direction, update in enumerate(pending.updates):
             if update:
@@ -298,7 +298,8 @@ class Ingest:
         """
         offset = self._index.announce_off[row]
         again = self._store.append(self._store.read(offset), timestamp)
-        self._store.append(_CHANNEL_AMOUNT.to_bytes(2, "big") + int(self._index.amount_sat[row]).to_bytes(8, "big"), 0)
+        if (amount_sat := self._index.amount_sat[row]) >= 0:
+            self._store.append(amount_message(amount_sat), 0)
         self._store.mark_deleted(offset)
         self._index.announce_off[row] = again
 

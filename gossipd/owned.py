@@ -7,7 +7,7 @@ Peer. Decryption is lazy: after a message that gives the connection away nothing
 from collections.abc import Callable
 
 from gossipd.peer import PULL, Peer
-from wire.frames import FrameError, Frames, PeerState
+from wire.frames import MAX_PACKET, FrameError, Frames, PeerState
 from wire.sockman import SockMan
 
 FAREWELL = 5.0
@@ -37,10 +37,12 @@ class Owned(SockMan):
         return [peer for peer, _ in self._owned.values()]
 
     def take(self, peer: Peer, fd: int, state: PeerState) -> None:
-        """The connection is ours, with what was read and not decrypted and what was encrypted and not sent."""
-        conn_id = peer.info.conn_id
-        self._owned[conn_id] = (peer, Frames(state.crypto, state.unread))
-        self.adopt(fd, state.unsent, conn_id)
+        """The connection is ours, with what was read and not decrypted and what was encrypted and not sent.
+
+        Raises OSError if the fd is no socket: it is still the caller's then.
+        """
+        self.adopt(fd, state.unsent, peer.info.conn_id)
+        self._owned[peer.info.conn_id] = (peer, Frames(state.crypto, state.unread))
 
     def go_on(self, conn_id: int) -> None:
         """Deal with what was read before: after taking the connection, and when the peer has taken its answers."""
@@ -53,8 +55,7 @@ class Owned(SockMan):
     def give(self, peer: Peer) -> tuple[int, PeerState]:
         """The connection is no longer ours: its fd and all that moves with it.
 
-        The outbox goes as ciphertext, so that its new owner need not know of it: PeerState.unsent is at most one
-        batch and what `OUTBOX_MARK` lets through, MAX_UNSENT in all.
+        The outbox goes as ciphertext, so that its new owner need not know of it.
         """
         fd, unsent = self.release(peer.info.conn_id)
         _, frames = self._forget(peer)
@@ -91,7 +92,7 @@ class Owned(SockMan):
     def _send_batch(self, peer: Peer, frames: Frames) -> None:
         batch = bytearray()
         while len(batch) < PULL:
-            messages = peer.pull()
+            messages = peer.pull(PULL - len(batch))
             if not messages:
                 break
             for message in messages:
@@ -143,4 +144,8 @@ class Owned(SockMan):
         if not self._may_read():
             self._held.add(id)
             return False
-        return id not in self._owned or not self._owned[id][0].choked
+        if id not in self._owned:
+            return True
+        peer, frames = self._owned[id]
+        # More than a packet unread: we have stopped in the midst of it, and `go_on` comes first.
+        return not peer.choked and frames.unread_size <= MAX_PACKET

@@ -11,7 +11,7 @@ from typing import Protocol
 from gossipd.fault import Consequence, PeerFault
 from gossipd.ingest import Ingest
 from gossipd.map_index import MapIndex
-from gossipd.queries import answer_range, answer_scids
+from gossipd.queries import Answer, answer_range, answer_scids
 from gossipd.store import GossipStore
 from gossipd.stream import Stream
 from wire.control_wire import GossipState, PeerInfo
@@ -30,14 +30,19 @@ from wire.peer_wire import (
 from wire.routes import Action, Routes
 from wire.status import Status, sane
 
-OUTBOX_MARK = 16_384
-"""Plaintext bytes in the outbox above which nothing more is taken from the peer: it must read its answers first."""
+ANSWERS_MARK = 16_384
+"""Bytes of pongs and warnings in the outbox above which nothing more is taken from the peer: it must read them first.
+What others have put there does not count: two nodes that both wait for the other one to read would wait for ever."""
 PULL = 32_768
 """Bytes that are encrypted at a time."""
 NO_PONG = 65_532
 """A ping that asks for so many bytes or more gets no pong (B1-37)."""
 
+_FRAME = 34
+"""What a frame has besides its message."""
 _INGESTED = (256, 257, 258)
+_ANSWERS = (b"\x00\x01", b"\x00\x13")
+"""Warnings and pongs: the peer's own doing."""
 
 status = Status("gossipd")
 
@@ -67,7 +72,18 @@ class Around(Protocol):
 class Peer:
     """State of one connection, whoever owns it. Made at its first hand-over, gone with the connection."""
 
-    __slots__ = ("_around", "_outbox", "filter", "filter_sent", "info", "outbox_bytes", "pings", "queries", "stream")
+    __slots__ = (
+        "_answer_bytes",
+        "_around",
+        "_outbox",
+        "filter",
+        "filter_sent",
+        "info",
+        "outbox_bytes",
+        "pings",
+        "queries",
+        "stream",
+    )
 
     def __init__(self, info: PeerInfo, around: Around) -> None:
         self.info = info
@@ -76,7 +92,8 @@ class Peer:
         self.stream: Stream | None = None
         self.outbox_bytes = 0
         self.pings: deque[tuple[int, PongHandler]] = deque()
-        self.queries: dict[int, Iterator[bytes]] = {}
+        self.queries: dict[int, Answer] = {}
+        self._answer_bytes = 0
         self._around = around
         self._outbox: deque[bytes] = deque()
 
@@ -156,7 +173,7 @@ class Peer:
     def _begin_answer(self, number: int, answer: Iterator[bytes]) -> None:
         if number in self.queries:  # B7-91, B7-92: one outstanding
             raise PeerFault(f"{message_name(number)} before the last one was answered", Consequence.WARN)
-        self.queries[number] = answer
+        self.queries[number] = Answer(answer)
 
     def set_filter(self, first: int, timestamp_range: int, offset: int | None = None) -> None:
         """Put a filter in force; it replaces the last one, and what the store holds for it goes out at once (B7-96).
@@ -174,12 +191,18 @@ class Peer:
     def say(self, message: bytes) -> None:
         """Put a message into the outbox, which goes before all gossip."""
         self._outbox.append(message)
-        self.outbox_bytes += len(message)
+        self._count(message, 1)
+
+    def _count(self, message: bytes, sign: int) -> None:
+        size = sign * (len(message) + _FRAME)
+        self.outbox_bytes += size
+        if message[:2] in _ANSWERS:
+            self._answer_bytes += size
 
     @property
     def choked(self) -> bool:
         """The peer does not take our answers: nothing more is heard until it does."""
-        return self.outbox_bytes > OUTBOX_MARK
+        return self._answer_bytes > ANSWERS_MARK
 
     @property
     def has_something_to_say(self) -> bool:
@@ -190,39 +213,42 @@ class Peer:
         """All of the outbox."""
         messages = list(self._outbox)
         self._outbox.clear()
-        self.outbox_bytes = 0
+        self.outbox_bytes = self._answer_bytes = 0
         return messages
 
-    def pull(self) -> list[bytes]:
-        """The next messages to send, about PULL bytes: answers to pings first, then to queries, then the stream."""
+    def pull(self, budget: int) -> list[bytes]:
+        """The next messages to send, until they are `budget` bytes or more: the outbox, then answers to queries, then
+        the stream.
+        """
         if self._outbox:
-            return self.pull_outbox()
-        return self.pull_gossip()
-
-    def pull_gossip(self) -> list[bytes]:
-        """The same without the outbox: what may go through a gossip fd."""
+            return self._pull_outbox(budget)
         if self.queries:
-            return self._pull_answer()
+            return self._pull_answer(budget)
         if self.stream is not None and not self.stream.finished:
-            return self.stream.pull(self._around.store, self._around.index, PULL)
+            return self.stream.pull(self._around.store, self._around.index, budget)
         return []
 
-    def _pull_answer(self) -> list[bytes]:
-        number, answer = next(iter(self.queries.items()))
-        messages, size = [], 0
-        for message in answer:
+    def _pull_outbox(self, budget: int) -> list[bytes]:
+        messages = []
+        while self._outbox and budget > 0:
+            message = self._outbox.popleft()
             messages.append(message)
-            size += len(message)
-            if size >= PULL:
-                return messages
-        del self.queries[number]
+            self._count(message, -1)
+            budget -= len(message) + _FRAME
+        return messages
+
+    def _pull_answer(self, budget: int) -> list[bytes]:
+        number, answer = next(iter(self.queries.items()))
+        messages = answer.pull(budget)
+        if answer.finished:
+            del self.queries[number]
         return messages
 
     def finish_answers(self) -> list[bytes]:
         """All that is left of the answers under way."""
         messages = []
         while self.queries:
-            messages += self._pull_answer()
+            messages += self._pull_answer(PULL)
         return messages
 
     def flush(self) -> None:

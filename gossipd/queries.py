@@ -24,6 +24,32 @@ _TLV_OVERHEAD = 16
 _LAST_BLOCK = (1 << 24) - 1
 
 
+class Answer:
+    """An answer under way. It looks one message ahead, so that it is finished when its last one is taken: the peer may
+    ask again as soon as it has that (B7-91, B7-92).
+    """
+
+    __slots__ = ("_messages", "_next")
+
+    def __init__(self, messages: Iterator[bytes]) -> None:
+        self._messages = messages
+        self._next = next(messages, None)
+
+    @property
+    def finished(self) -> bool:
+        """All has been taken."""
+        return self._next is None
+
+    def pull(self, budget: int) -> list[bytes]:
+        """The next messages, until they are `budget` bytes or more."""
+        messages = []
+        while self._next is not None and budget > 0:
+            messages.append(self._next)
+            budget -= len(self._next)
+            self._next = next(self._messages, None)
+        return messages
+
+
 def answer_scids(
     query: QueryShortChannelIds, chain_hash: bytes, index: MapIndex, store: GossipStore
 ) -> Iterator[bytes]:

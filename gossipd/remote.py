@@ -5,7 +5,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from gossipd.peer import Peer
+from gossipd.peer import PULL, Peer
 from wire.gossip_fd import GossipFd
 
 
@@ -38,7 +38,7 @@ class Remote:
         if not self._fd.started:
             return
         if not self._waiting:
-            self._waiting.extend(self.peer.pull())
+            self._waiting.extend(self.peer.pull(PULL))
         while self._waiting:
             if not self._fd.send(self._waiting[0]):
                 return

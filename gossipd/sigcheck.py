@@ -88,6 +88,14 @@ def _become_worker(sock: socket.socket) -> NoReturn:
         os._exit(status)
 
 
+def stop_workers(workers: list[tuple[int, socket.socket]]) -> None:
+    """End workers by closing our ends, and reap them."""
+    for _, sock in workers:
+        sock.close()
+    for pid, _ in workers:
+        os.waitpid(pid, 0)
+
+
 class _Worker:
     def __init__(self, pid: int, sock: socket.socket) -> None:
         self.pid = pid
@@ -167,6 +175,4 @@ class SignatureChecks:
         """End the workers and reap them."""
         for worker in self._workers:
             self._loop.remove_reader(worker.sock.fileno())
-            worker.sock.close()
-        for worker in self._workers:
-            os.waitpid(worker.pid, 0)
+        stop_workers([(worker.pid, worker.sock) for worker in self._workers])

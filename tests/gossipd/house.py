@@ -293,9 +293,9 @@ class House:
                 await self.status()
         assert self.fds() == self.base_fds
 
-    def ends_well(self) -> None:
+    def ends_well(self, workers: list[int] | None = None) -> None:
         """EOF of the master's socket: exit 0, no BROKEN in the log, no worker left."""
-        workers = self.workers()
+        workers = workers or self.workers()
         self.master.close()
         assert self.process.wait(PATIENCE) == 0, self.log()
         assert "BROKEN" not in self.log(), self.log()

@@ -1,13 +1,14 @@
 """gossipd as a process: what it answers to peers, whatever they say, and that it begins and ends as it should."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
 
 from gossipd.store import GossipStore
 from lightningd_py.synthetic_map import SyntheticMap, random_edges
-from tests.gossipd.house import EVERYTHING, House, Houses, is_gossip
+from tests.gossipd.house import EVERYTHING, House, Houses, is_gossip, peer_info
 from tests.gossipd.messages import NOW, big_map
 from wire import control_wire
 from wire.control_channel import RequestFailed
@@ -44,7 +45,7 @@ async def test_too_large_a_pong_is_not_sent(gossipd: House) -> None:
 
 
 async def test_pings_are_answered_while_a_map_goes_out(gossipd: House) -> None:
-    teller, hearer = await gossipd.connect(), await gossipd.connect(tcp=True)
+    teller, hearer = await gossipd.connect(), await gossipd.connect()
     await teller.say(*big_map())
     await teller.sync()
     await gossipd.settled()
@@ -278,6 +279,22 @@ async def test_store_with_a_cut_tail(houses: Houses, tmp_path: Path) -> None:
     await peer.say(EVERYTHING)
     assert len(await peer.gossip(20 * 3 + 9)) == 20 * 3 + 9
     assert not any(map(is_gossip, await peer.sync()))
+
+
+async def test_peers_that_leave_with_the_master(houses: Houses) -> None:
+    """All in one turn of its loop: what there is to say has nobody to hear it."""
+    house = houses.new()
+    await house.start()
+    peers = [await house.connect() for _ in range(5)]
+    peer, fd, state = house.connection()
+    house.process.send_signal(signal.SIGSTOP)
+    workers = house.workers()
+    house.link.send(control_wire.HandlePeer(peer_info(peer.conn_id), state, [], None, fd, None))
+    house.master.close()
+    for peer in peers:
+        peer.close()
+    house.process.send_signal(signal.SIGCONT)
+    house.ends_well(workers)
 
 
 async def test_dies_quietly_with_everything_under_way(houses: Houses) -> None:
