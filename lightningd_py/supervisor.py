@@ -97,15 +97,19 @@ class Supervisor:
             self._on_death(name, exit_status)
 
     async def end(self) -> None:
-        """Close the control sockets, which ends the daemons: whoever faces strangers first, the key last."""
+        """Close the control sockets, which ends the daemons, the one with the key last.
+
+        connectd's and gossipd's are closed together: what one says while the other is gone could not be done.
+        """
         self._ending = True
-        for name in ("connectd", "gossipd", "hsmd"):
-            for daemon in self._daemons:
-                if daemon.name == name:
-                    for unsent in daemon.channel.close():
-                        unsent.close_fds()
-                    if not await daemon.process.wait(PATIENCE):
-                        status.debug(f"{name} ended with {daemon.process.exit_status}")
+        for names in ({"connectd", "gossipd"}, {"hsmd"}):
+            ending = [daemon for daemon in self._daemons if daemon.name in names]
+            for daemon in ending:
+                for unsent in daemon.channel.close():
+                    unsent.close_fds()
+            for daemon in ending:
+                if not await daemon.process.wait(PATIENCE):
+                    status.debug(f"{daemon.name} ended with {daemon.process.exit_status}")
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
