@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.harness import node
+from tests.harness.node import Nodes
+
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
 
@@ -19,6 +22,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if call.when == "call":
         item.stash[PASSED] = report.passed
+    if report.failed:
+        report.sections += node.logs()
     return report
 
 
@@ -51,3 +56,17 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.stash.get(PASSED, False) and left_behind(fds, processes):
         gc.collect()
         assert left_behind(fds, processes) == []
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    """Starts nodes: `nodes.start("--option=value")`. They end with the test, and must leave nothing behind."""
+    with Nodes(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shared_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+    """The same for nodes that all tests of a module use."""
+    with Nodes(tmp_path_factory.mktemp("shared")) as started:
+        yield started
