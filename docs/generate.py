@@ -17,7 +17,7 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
-from lightningd_py import params  # noqa: E402
+from lightningd_py import params, peers  # noqa: E402
 from lightningd_py.commands import Commands  # noqa: E402
 from lightningd_py.jsonrpc import Command, RpcServer  # noqa: E402
 from wire.control_wire import ControlMessage, Fd, Refusal, Reply, Request  # noqa: E402
@@ -219,7 +219,7 @@ JSON-RPC 2.0 on the Unix socket `lightning-rpc` in the network's directory, fram
 empty line. Names, parameters, result fields and error codes are CLN's where CLN has the method, so pyln-client's
 LightningRpc works unchanged; parameters go by name or in order. `lightning-cli-py` is the command line.
 
-Beside CLN's fields listpeers has `owner` (connectd, gossipd, master, or the service's name), `conn_id`, and `moves`:
+Beside CLN's fields listpeers has `owner` (gossipd, master, or the service's name), `conn_id`, and `moves`:
 who owned the connection since when, and through which message.
 
 | code | what it says |
@@ -256,10 +256,97 @@ def json_rpc() -> str:
     return NOTE + RPC_NOTE + "\n".join(_command_section(command) for command in _commands())
 
 
+# handover.md
+
+HANDOVER_NOTE = """# The way of a connection: states and messages
+
+What the master knows of each connection, and what each control message does to that. Drawn from the table `NEXT` in
+[lightningd_py/peers.py](../lightningd_py/peers.py), which is enforced: a message that has no row in the state in which
+it comes is our own bug, is logged BROKEN and ends the node. Strangers cannot cause one, since nothing of what they say
+reaches the master but as bytes beside a type and a channel_id. The picture with the reasons is in
+[architecture.md](architecture.md#the-way-of-a-peer); the fields are in [control-messages.md](control-messages.md).
+
+"""
+
+
+def handover() -> str:
+    """The state table of connections: a diagram, the states, and each (state, message)."""
+    steps = [*((None, event, state) for event, state in peers.BEGIN.items())]
+    steps += [(state, event, following) for (state, event), following in peers.NEXT.items()]
+    return NOTE + HANDOVER_NOTE + _diagram(steps) + _states() + _step_table() + HANDOVER_END
+
+
+def _diagram(steps: list[tuple[peers.State | None, peers.Event, peers.State]]) -> str:
+    lines = ["```mermaid", "stateDiagram-v2"]
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for state, event, following in steps:
+        end = "[*]" if following is peers.State.GONE else following.value
+        begin = "[*]" if state is None else state.value
+        if begin != end:
+            arrows.setdefault((begin, end), []).append(event.value)
+    lines += [f"    {begin} --> {end}: {', '.join(events)}" for (begin, end), events in arrows.items()]
+    return "\n".join([*lines, "```", "", ""])
+
+
+def _states() -> str:
+    notes = {
+        "master": "the master holds the fds, for the length of one step",
+        "given": "`handle_peer` is on its way to gossipd, which has not said `peer_taken`",
+        "gossipd": "gossipd owns it",
+        "releasing": "gossipd owns it and was asked for it",
+        "program": "a service's program owns it",
+        "ending": "its owner was told to disconnect it; what comes back all the same is closed by the master",
+        "gone": "closed; connectd has been told, once",
+    }
+    rows = [f"| {state.value} | {notes[state.value]} |" for state in peers.State]
+    return "\n".join(["## States\n", "| state | where the connection is |", "|---|---|", *rows, "", ""])
+
+
+def _step_table() -> str:
+    states = [state for state in peers.State if state is not peers.State.GONE]
+    head = "| message | " + " | ".join(state.value for state in states) + " |"
+    rows = []
+    for event in peers.Event:
+        cells = [peers.NEXT.get((state, event)) for state in states]
+        begin = peers.BEGIN.get(event)
+        first = f" (begins in {begin.value})" if begin else ""
+        if any(cells) or begin:
+            rows.append(f"| {event.value}{first} | " + " | ".join(cell.value if cell else "" for cell in cells) + " |")
+    return "\n".join(["## Each message in each state\n", head, "|---" * (len(states) + 1) + "|", *rows, "", ""])
+
+
+HANDOVER_END = """An empty cell cannot happen. `owner_died` is no message: the owner's process or its control socket has ended.
+
+## What moves
+
+| part | where it is kept | bound |
+|---|---|---|
+| the socket | the peer fd, in the message's own datagram | |
+| `crypto_state`: rn, sn, rk, sk, r_ck, s_ck | wire/frames.py | rn is even: a header without its whole body is not decrypted |
+| `unread`: read, not decrypted | Frames | 65,569 + 65,536 bytes |
+| `unsent`: encrypted, not taken by the socket | SockMan, and the outbox of gossipd's Peer | 3 x 65,569 bytes |
+| the gossip state: filter, place in the store, queries | stays in gossipd under conn_id | |
+
+Whoever gives a connection away removes it from its event loop, sends, closes its copy and forgets the keys, in this
+order. Ownership passes when `sendmsg` has succeeded. A word about a connection that has ended lately is recognised by
+its conn_id, which never repeats.
+
+## What can cross
+
+| on the way at the same time | what happens |
+|---|---|
+| `release_peer` and `peer_nongossip` | `peer_nongossip` decides; gossipd answers the release with `release_peer_replyfail` |
+| `disconnect` and `peer_nongossip`, `release_peer_reply` or `peer_given_back` | the master gets the connection and closes it |
+| `disconnect` and `peer_disconnected` | the owner has no such connection any more, and ignores it |
+| `peer_reconnected` and `peer_taken` (direct path) | the master remembers the conn_id and disconnects it when gossipd has it |
+| `handle_peer` and the death of gossipd | not acknowledged by `peer_taken`: lost |
+"""
+
 PAGES: dict[str, Callable[[], str]] = {
     "bolt-checklist.md": bolt_checklist,
     "control-messages.md": control_messages,
     "json-rpc.md": json_rpc,
+    "handover.md": handover,
 }
 
 

@@ -147,7 +147,7 @@ async def open_channel(node: DemoNode) -> None:
         for move in listed["moves"]:
             print(f"    {(move['at'] - first) * 1000:7.1f} ms   {move['message']:18} -> {move['owner']}")
         owners = [move["owner"] for move in listed["moves"]]
-        if owners != ["gossipd", "lightningd", "refuser", "lightningd", "gossipd"]:
+        if owners != ["gossipd", "master", "refuser", "master", "gossipd"]:
             raise NotSeen(f"the connection went another way: {owners}")
     finally:
         await peer.close()

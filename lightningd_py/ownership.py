@@ -20,7 +20,7 @@ from wire.frames import PeerState
 from wire.peer_wire import ErrorMessage, WarningMessage, is_channel_message, message_name
 from wire.status import Status
 
-MASTER = "lightningd"
+MASTER = "master"
 GOSSIPD = "gossipd"
 
 OPENINGS = (32, 64)
