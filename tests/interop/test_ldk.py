@@ -7,7 +7,6 @@ query_short_channel_ids. Its relay drops under bursts, so nothing here depends o
 import asyncio
 import contextlib
 import json
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -17,9 +16,9 @@ import pytest
 
 from gossipd.store import GossipStore
 from lightningd_py.synthetic_map import SyntheticMap, random_edges
+from tests.interop.our_node import Node, until
 from wire.scid import scid_to_text
 
-ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(__file__).parent / "ldk" / "peer.mjs"
 PACKAGES = Path(__file__).parent / "ldk" / "package.json"
 LONGEST_LINE = 1 << 24
@@ -79,78 +78,8 @@ class Ldk:
             await self.process.wait()
 
 
-class Node:
-    """One of our nodes on a port of the system's choice, spoken to by its JSON-RPC socket."""
-
-    def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
-        self.process = process
-        self.socket = directory / "regtest" / "lightning-rpc"
-
-    @classmethod
-    async def start(cls, directory: Path) -> "Node":
-        with (directory / "log").open("wb") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "lightningd_py", "--network=regtest", f"--lightning-dir={directory}"),
-                *("--bind-addr=127.0.0.1:0", "--developer", "--dev-fast-gossip", "--dev-allow-localhost"),
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-            )
-        return cls(process, directory)
-
-    async def answers(self) -> bool:
-        assert self.process.returncode is None, "the node has ended"
-        with contextlib.suppress(OSError):
-            await self.rpc("getinfo")
-            return True
-        return False
-
-    async def rpc(self, method: str, **params: object) -> dict[str, Any]:
-        """Raises RuntimeError with the node's error object."""
-        reader, writer = await asyncio.open_unix_connection(self.socket, limit=LONGEST_LINE)
-        try:
-            request = {"jsonrpc": "2.0", "id": method, "method": method, "params": params}
-            writer.write(json.dumps(request).encode())
-            answer = json.loads(await reader.readuntil(b"\n\n"))
-        finally:
-            writer.close()
-            await writer.wait_closed()
-        if "error" in answer:
-            raise RuntimeError(answer["error"])
-        return dict(answer["result"])
-
-    async def address(self) -> tuple[str, int]:
-        """Its node id and port."""
-        info = await self.rpc("getinfo")
-        return info["id"], info["binding"][0]["port"]
-
-    async def scids(self) -> set[str]:
-        channels = (await self.rpc("listchannels"))["channels"]
-        return {channel["short_channel_id"] for channel in channels}
-
-    async def peer(self, node_id: str) -> dict[str, Any]:
-        peers = await self.rpc("listpeers", id=node_id)
-        return dict(peers["peers"][0])
-
-    async def stop(self) -> None:
-        if self.process.returncode is None:
-            self.process.terminate()
-        async with asyncio.timeout(20):
-            await self.process.wait()
-
-
 StartLdk = Callable[[], Awaitable[Ldk]]
 StartNode = Callable[..., Awaitable[Node]]
-
-
-async def until(reached: Callable[[], Awaitable[bool]], complaint: str, within: float = 60) -> None:
-    """For what the other side tells nobody: asks again until it is so."""
-    try:
-        async with asyncio.timeout(within):
-            while not await reached():  # noqa: ASYNC110 - in another process: there is no event to wait for
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        pytest.fail(complaint)
 
 
 @pytest.fixture(scope="session")
@@ -196,10 +125,7 @@ async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
         async def start(known: SyntheticMap | None = None) -> Node:
             if known is not None:
                 write_store(known, tmp_path / "regtest" / "gossip_store")
-            node = await Node.start(tmp_path)
-            running.push_async_callback(node.stop)
-            await until(node.answers, f"{tmp_path}/log has why the node does not start")
-            return node
+            return await running.enter_async_context(Node.running(tmp_path))
 
         yield start
 
@@ -215,6 +141,10 @@ def write_store(known: SyntheticMap, path: Path) -> None:
     store = GossipStore.open(path)
     known.write_store(store)
     store.close()
+
+
+async def scids_of(node: Node) -> set[str]:
+    return {channel["short_channel_id"] for channel in (await node.rpc("listchannels"))["channels"]}
 
 
 async def lists_the_world(node: Node) -> bool:
@@ -234,10 +164,9 @@ async def test_two_ldks_sync(start_ldk: StartLdk, messages: list[str]) -> None:
 
 @pytest.mark.bolt("B1-20", "B1-25", "B8-42", "B8-49")
 async def test_ldk_dials_us(ldk: Ldk, node: Node) -> None:
-    node_id, port = await node.address()
-    await ldk.connect(node_id, port)
+    await ldk.connect(node.node_id, node.port)
     status = await ldk("wait", peers=1)
-    assert status["peers"] == [node_id]
+    assert status["peers"] == [node.node_id]
     assert (await node.rpc("ping", id=status["node_id"], len=100, pongbytes=200))["totlen"] == 204
     assert (await node.peer(status["node_id"]))["connected"] is True
 
@@ -249,25 +178,24 @@ async def test_we_dial_ldk(ldk: Ldk, node: Node) -> None:
     assert answer["id"] == ldk_id
     assert answer["direction"] == "out"
     assert (await node.rpc("ping", id=ldk_id, len=100, pongbytes=200))["totlen"] == 204
-    assert (await ldk("wait", peers=1))["peers"] == [(await node.address())[0]]
+    assert (await ldk("wait", peers=1))["peers"] == [node.node_id]
 
 
 async def test_ldk_hangs_up_and_dials_again(ldk: Ldk, node: Node) -> None:
-    node_id, port = await node.address()
     for _ in range(3):
-        await ldk.connect(node_id, port)
+        await ldk.connect(node.node_id, node.port)
         ldk_id = (await ldk("wait", peers=1))["node_id"]
         assert (await node.rpc("ping", id=ldk_id))["totlen"] > 0
-        await ldk("disconnect", node_id=node_id)
+        await ldk("disconnect", node_id=node.node_id)
         await ldk("wait", peers=0)
 
 
 @pytest.mark.bolt("B7-96", "B7-98")
 async def test_ldk_counts_the_map_that_we_serve(ldk: Ldk, start_node: StartNode, world: SyntheticMap) -> None:
     node = await start_node(world)
-    await ldk.connect(*await node.address())
+    await ldk.connect(node.node_id, node.port)
     await ldk("wait", peers=1, **WHOLE_MAP)
-    assert await ldk.scids() == await node.scids()
+    assert await ldk.scids() == await scids_of(node)
 
 
 @pytest.mark.bolt("B1-37", "B7-57", "B7-68", "B7-86")
@@ -277,9 +205,7 @@ async def test_we_list_the_map_that_ldk_serves(ldk: Ldk, node: Node, messages: l
     ldk_id, port = await ldk.listen()
     await node.rpc("connect", id=ldk_id, host="127.0.0.1", port=port)
     await until(lambda: lists_the_world(node), "LDK serves a map that we do not list whole")
-    assert {
-        channel["short_channel_id"] for channel in (await node.rpc("listchannels"))["channels"]
-    } == await ldk.scids()
+    assert await scids_of(node) == await ldk.scids()
     assert (await node.peer(ldk_id))["connected"] is True
 
 

@@ -3,15 +3,15 @@
 import asyncio
 import functools
 import socket
-import subprocess
-import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.interop.our_node import ROOT, Node
+from lightningd_py.synthetic_map import SyntheticMap, random_edges
+from tests.interop.our_node import Node
 
 CHANNELS, NODES = 50, 20
 UNKNOWN_COMMAND, INVALID_PARAMS = -32601, -32602
@@ -53,13 +53,10 @@ def client(nodes: tuple[Node, Node], pyln: Callable[..., Any]) -> Client:
 
 
 @pytest.fixture(scope="module")
-def synthetic_map(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def synthetic_map() -> list[str]:
     """Raw messages in hex."""
-    path = tmp_path_factory.mktemp("map") / "map.hex"
-    command = [sys.executable, "-m", "lightningd_py.synthetic_map", "--hex", str(path)]
-    size = [f"--channels={CHANNELS}", f"--nodes={NODES}", "--seed=1"]
-    subprocess.run([*command, *size], cwd=ROOT, check=True, timeout=60)
-    return path.read_text().split()
+    edges = random_edges(1, CHANNELS, NODES)
+    return [message.hex() for message in SyntheticMap(edges, seed=1, now=int(time.time())).messages()]
 
 
 async def test_getinfo(client: Client, nodes: tuple[Node, Node]) -> None:
