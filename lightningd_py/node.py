@@ -45,6 +45,8 @@ class Node:
             self.services = Services(options.service, options.take, options.copy)
         except ValueError as error:
             raise UsageError(str(error)) from error
+        if options.chain != self.chain.name:
+            raise UsageError(f"--chain={options.chain} is not built yet: only --chain={self.chain.name} is")
         self._log = log
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._supervisor = Supervisor(options.log_level, self._daemon_died)
