@@ -38,5 +38,7 @@ class Verdict(Enum):
     """Its timestamp is more than a day ahead (B7-84)."""
     STALE = "stale"
     """An update so old that its channel would be pruned (B7-103)."""
+    TWO_HOST_NAMES = "two host names"
+    """A node_announcement that must not be passed on (B7-74)."""
     FULL = "full"
     """The place where it would wait is full."""

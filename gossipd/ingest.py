@@ -23,6 +23,8 @@ from gossipd.records import amount_message
 from gossipd.sigcheck import GOOD, SignatureChecks
 from gossipd.store import GossipStore
 from gossipd.txout import Txout, funding_script
+from wire.address import may_forward
+from wire.cursor import WireError
 from wire.scid import scid_to_text
 from wire.status import Status
 
@@ -215,7 +217,7 @@ class Ingest:
                 self._commit_update(row, direction, update)
         for node_id in (pending.key(0), pending.key(1)):
             if waiting := self._waiting_nodes.pop(node_id, None):
-                self._receive_node_announcement(*waiting)
+                self._receive_waiting_node(*waiting)
         self._stored()
 
     def _append_announcement(self, scid: int, message: bytes, node_1: bytes, node_2: bytes, timestamp: int) -> int:
@@ -309,7 +311,8 @@ class Ingest:
         if len(message) < 68 or len(message) < (at := 68 + _U16.unpack_from(message, 66)[0]) + 74:
             raise PeerFault("node_announcement is too short", Consequence.DISCONNECT)
         (timestamp,) = _U32.unpack_from(message, at)
-        if len(message) < at + 74 + _U16.unpack_from(message, at + 72)[0]:
+        end = at + 74 + _U16.unpack_from(message, at + 72)[0]
+        if len(message) < end:
             raise PeerFault("node_announcement is too short for its addresses", Consequence.DISCONNECT)
         node_id = message[at + 4 : at + 37]
         row = self._index.nodes.get(node_id)
@@ -317,6 +320,11 @@ class Ingest:
             return self._let_node_wait(node_id, message, source)
         if timestamp <= self._index.node_ts[row] or message in self._in_check:
             return Verdict.REDUNDANT
+        try:
+            if not may_forward(message[at + 74 : end]):
+                return Verdict.TWO_HOST_NAMES
+        except WireError as error:  # B7-72
+            raise PeerFault(f"node_announcement {node_id.hex()}: addresses: {error}", Consequence.WARN) from error
         self._in_check.add(message)
         self._signatures.submit(message, b"", lambda result: self._node_checked(message, node_id, source, result))
         return Verdict.CHECKING
@@ -328,6 +336,12 @@ class Ingest:
             del self._waiting_nodes[next(iter(self._waiting_nodes))]
         self._waiting_nodes[node_id] = (message, source)
         return Verdict.WAITING
+
+    def _receive_waiting_node(self, message: bytes, source: int) -> None:
+        try:
+            self._receive_node_announcement(message, source)
+        except PeerFault as fault:
+            self._bad(message, source, fault)
 
     def _node_checked(self, message: bytes, node_id: bytes, source: int, result: int) -> None:
         self._in_check.discard(message)

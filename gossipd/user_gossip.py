@@ -16,6 +16,7 @@ _REFUSED = {
     Verdict.DONT_FORWARD: "it says that it is not to be passed on",
     Verdict.FUTURE: "its timestamp is more than a day ahead",
     Verdict.STALE: "its timestamp is too old: such a channel is pruned",
+    Verdict.TWO_HOST_NAMES: "it has more than one host name",
     Verdict.FULL: "too many announcements wait already",
 }
 

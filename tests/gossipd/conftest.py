@@ -1,10 +1,12 @@
-"""Fixtures: gossipd processes."""
+"""Fixtures: gossipd processes, and an Ingest without any."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from gossipd import gossmap
+from tests.gossipd.bench import Bench
 from tests.gossipd.house import House, Houses
 
 
@@ -21,3 +23,12 @@ async def gossipd(houses: Houses) -> House:
     house = houses.new()
     await house.start()
     return house
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """An Ingest over an empty map."""
+    path = tmp_path / "gossip_store"
+    bench = Bench(path, *gossmap.load(path))
+    yield bench
+    bench.store.close()

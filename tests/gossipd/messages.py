@@ -3,7 +3,6 @@
 import functools
 import time
 from dataclasses import replace
-from typing import Any
 
 from lightningd_py.synthetic_map import generate
 from wire.chains import NETWORKS
@@ -34,11 +33,19 @@ def scid(number: int) -> int:
     return make_scid(100 + number, 1, 0)
 
 
-def announcement(channel: int = 0, one: int = 0, two: int = 1, *, features: bytes = b"", **changes: Any) -> bytes:
-    """A channel_announcement of the nodes KEYS[one] and KEYS[two]. `changes` are fields of the signed part."""
+def announcement(
+    channel: int = 0,
+    one: int = 0,
+    two: int = 1,
+    *,
+    features: bytes = b"",
+    chain_hash: bytes = CHAIN,
+    extension: bytes = b"",
+) -> bytes:
+    """A channel_announcement of the nodes KEYS[one] and KEYS[two]."""
     keys = [KEYS[one], KEYS[two], *BITCOIN_KEYS]
     message = ChannelAnnouncement(
-        *[SIGNATURE] * 4, features, CHAIN, scid(channel), *(public for _, public in keys), **changes
+        *[SIGNATURE] * 4, features, chain_hash, scid(channel), *(public for _, public in keys), extension=extension
     )
     digest = double_sha256(message.encode()[258:])
     names = ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")

@@ -1,0 +1,141 @@
+"""An Ingest among neighbours without processes, for the tests of taking gossip in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gossipd import gossmap
+from gossipd.fault import Consequence, Verdict
+from gossipd.ingest import Ingest
+from gossipd.map_index import MapIndex
+from gossipd.records import CHANNEL_AMOUNT
+from gossipd.sigcheck import check
+from gossipd.store import GossipStore
+from tests.gossipd.messages import (
+    CHAIN,
+    NOW,
+    announcement,
+    update,
+)
+
+PRUNE = 1_209_600.0
+TELLER = 5
+
+
+class Signatures:
+    """The stage without processes: `run` checks what has come."""
+
+    def __init__(self) -> None:
+        self.checked: list[bytes] = []
+        self.waiting = 0
+        self._submitted: list[tuple[bytes, bytes, Callable[[int], None]]] = []
+
+    def submit(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> None:
+        """As SignatureChecks."""
+        self._submitted.append((message, key, verdict))
+        self.waiting += 1
+
+    def run(self) -> None:
+        """Check all that waits, and what that brings."""
+        while self._submitted:
+            message, key, verdict = self._submitted.pop(0)
+            self.waiting -= 1
+            self.checked.append(message)
+            verdict(check(message, key))
+
+
+class Outputs:
+    """The chain stage: outputs are found at once, or when the test says so."""
+
+    def __init__(self) -> None:
+        self.at_once = True
+        self.asked: list[tuple[int, bytes]] = []
+        self.answers: list[tuple[Callable[[int], None], Callable[[str], None]]] = []
+
+    def ask(self, scid: int, script: bytes, passed: Callable[[int], None], failed: Callable[[str], None]) -> None:
+        """As Txout."""
+        self.asked.append((scid, script))
+        if self.at_once:
+            passed(1_000)
+        else:
+            self.answers.append((passed, failed))
+
+
+@dataclass
+class Bench:
+    """An Ingest with its neighbours."""
+
+    path: Path
+    store: GossipStore
+    index: MapIndex
+    now: float = float(NOW)
+    signatures: Signatures = field(default_factory=Signatures)
+    outputs: Outputs = field(default_factory=Outputs)
+    faults: list[tuple[int, str, Consequence]] = field(default_factory=list)
+    settled: list[tuple[bytes, str | None]] = field(default_factory=list)
+    stored: int = 0
+
+    def __post_init__(self) -> None:
+        self.ingest = Ingest(
+            self.store,
+            self.index,
+            CHAIN,
+            self.signatures,  # type: ignore[arg-type]
+            self.outputs,  # type: ignore[arg-type]
+            PRUNE,
+            lambda: self.now,
+            lambda source, fault: self.faults.append((source, str(fault), fault.consequence)),
+            self._stored,
+            lambda message, error: self.settled.append((message, error)),
+        )
+
+    def _stored(self) -> None:
+        self.stored += 1
+
+    def tell(self, *messages: bytes) -> list[Verdict]:
+        """Tell it messages without checking signatures yet."""
+        return [self.ingest.receive(message, TELLER) for message in messages]
+
+    def take(self, *messages: bytes) -> list[Verdict]:
+        """Tell it messages one after the other, each wholly dealt with."""
+        verdicts = []
+        for message in messages:
+            verdicts += self.tell(message)
+            self.signatures.run()
+        return verdicts
+
+    def records(self) -> list[bytes]:
+        """The messages that the store holds, in order, without amounts."""
+        self.store.flush()
+        records, _ = self.store.scan(1, self.store.end)
+        return [message for _, _, kind, message, _ in records if kind < CHANNEL_AMOUNT]
+
+    def timestamps(self) -> list[int]:
+        """Those of the same records."""
+        records, _ = self.store.scan(1, self.store.end)
+        return [timestamp for _, timestamp, kind, _, _ in records if kind < CHANNEL_AMOUNT]
+
+    def is_as_reopened(self) -> bool:
+        """A new process that opens the file has the same map."""
+        self.store.close()
+        store, index = gossmap.load(self.path)
+        store.close()
+        return seen(index) == seen(self.index)
+
+
+def seen(index: MapIndex) -> object:
+    """What an index says, whatever its rows are."""
+    channels = {
+        scid: [
+            (index.announce_off[row], index.amount_sat[row]),
+            [(index.update_off[direction][row], index.update_ts[direction][row]) for direction in (0, 1)],
+            [index.node_ids[node] for node in (index.node1[row], index.node2[row])],
+        ]
+        for scid, row in index.channels.items()
+    }
+    nodes = {key: (index.node_announce_off[row], index.node_ts[row]) for key, row in index.nodes.items()}
+    return channels, nodes
+
+
+CHANNEL = [announcement(), update(direction=0), update(direction=1)]
+CHECKED = [Verdict.CHECKING]
