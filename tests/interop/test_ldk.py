@@ -16,7 +16,8 @@ import pytest
 
 from gossipd.store import GossipStore
 from lightningd_py.synthetic_map import SyntheticMap, random_edges
-from tests.interop.our_node import Node, until
+from tests.harness.node import Node, Nodes
+from tests.harness.waiting import until
 from wire.scid import scid_to_text
 
 PROGRAM = Path(__file__).parent / "ldk" / "peer.mjs"
@@ -79,7 +80,7 @@ class Ldk:
 
 
 StartLdk = Callable[[], Awaitable[Ldk]]
-StartNode = Callable[..., Awaitable[Node]]
+StartNode = Callable[..., Node]
 
 
 @pytest.fixture(scope="session")
@@ -119,25 +120,21 @@ async def ldk(start_ldk: StartLdk) -> Ldk:
 
 
 @pytest.fixture
-async def start_node(tmp_path: Path) -> AsyncIterator[StartNode]:
-    async with contextlib.AsyncExitStack() as running:
+def start_node(nodes: Nodes) -> StartNode:
+    def start(known: SyntheticMap) -> Node:
+        write_store(known, nodes.directory() / "regtest" / "gossip_store")
+        return nodes.start()
 
-        async def start(known: SyntheticMap | None = None) -> Node:
-            if known is not None:
-                write_store(known, tmp_path / "regtest" / "gossip_store")
-            return await running.enter_async_context(Node.running(tmp_path))
-
-        yield start
+    return start
 
 
 @pytest.fixture
-async def node(start_node: StartNode) -> Node:
+def node(nodes: Nodes) -> Node:
     """One that knows nobody."""
-    return await start_node()
+    return nodes.start()
 
 
 def write_store(known: SyntheticMap, path: Path) -> None:
-    path.parent.mkdir()
     store = GossipStore.open(path)
     known.write_store(store)
     store.close()
@@ -192,7 +189,7 @@ async def test_ldk_hangs_up_and_dials_again(ldk: Ldk, node: Node) -> None:
 
 @pytest.mark.bolt("B7-96", "B7-98")
 async def test_ldk_counts_the_map_that_we_serve(ldk: Ldk, start_node: StartNode, world: SyntheticMap) -> None:
-    node = await start_node(world)
+    node = start_node(world)
     await ldk.connect(node.node_id, node.port)
     await ldk("wait", peers=1, **WHOLE_MAP)
     assert await ldk.scids() == await scids_of(node)
@@ -215,7 +212,7 @@ async def test_each_gives_the_other_what_it_lacks(
     """We begin with the first 600 channels and LDK with the last 600; one connection completes both."""
     ours = SyntheticMap(world.edges[:600], world.seed, world.now)
     channels = messages[: 3 * CHANNELS]
-    node = await start_node(ours)
+    node = start_node(ours)
     await ldk("add_gossip", messages=channels[3 * (CHANNELS - 600) :] + messages[3 * CHANNELS :])
     ldk_id, port = await ldk.listen()
     await node.rpc("connect", id=ldk_id, host="127.0.0.1", port=port)

@@ -5,13 +5,12 @@ import functools
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lightningd_py.synthetic_map import SyntheticMap, random_edges
-from tests.interop.our_node import Node
+from tests.harness.node import Node, Nodes
 
 CHANNELS, NODES = 50, 20
 UNKNOWN_COMMAND, INVALID_PARAMS = -32601, -32602
@@ -40,16 +39,18 @@ class Client:
 
 
 @pytest.fixture
-async def nodes(tmp_path: Path) -> AsyncIterator[tuple[Node, Node]]:
-    for name in ("l1", "l2"):
-        (tmp_path / name).mkdir()
-    async with Node.running(tmp_path / "l1") as l1, Node.running(tmp_path / "l2") as l2:
-        yield l1, l2
+def l1(nodes: Nodes) -> Node:
+    return nodes.start()
 
 
 @pytest.fixture
-def client(nodes: tuple[Node, Node], pyln: Callable[..., Any]) -> Client:
-    return Client(pyln("client.py", nodes[0].directory / "lightning-rpc"))
+def l2(nodes: Nodes) -> Node:
+    return nodes.start()
+
+
+@pytest.fixture
+def client(l1: Node, pyln: Callable[..., Any]) -> Client:
+    return Client(pyln("client.py", l1.rpc_file))
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +60,15 @@ def synthetic_map() -> list[str]:
     return [message.hex() for message in SyntheticMap(edges, seed=1, now=int(time.time())).messages()]
 
 
-async def test_getinfo(client: Client, nodes: tuple[Node, Node]) -> None:
+async def test_getinfo(client: Client, l1: Node) -> None:
     info = await client("getinfo")
-    assert info["id"] == nodes[0].node_id
+    assert info["id"] == l1.node_id
     assert info["network"] == "regtest"
-    assert info["binding"] == [{"type": "ipv4", "address": "127.0.0.1", "port": nodes[0].port}]
+    assert info["binding"] == [{"type": "ipv4", "address": "127.0.0.1", "port": l1.port}]
     assert info["num_peers"] == 0
 
 
-async def test_connect_listpeers_ping_disconnect(client: Client, nodes: tuple[Node, Node]) -> None:
-    _, l2 = nodes
+async def test_connect_listpeers_ping_disconnect(client: Client, l2: Node) -> None:
     address = {"type": "ipv4", "address": "127.0.0.1", "port": l2.port}
     answer = await client("connect", l2.node_id, "127.0.0.1", l2.port)
     assert (answer["id"], answer["direction"], answer["address"]) == (l2.node_id, "out", address)
@@ -82,12 +82,11 @@ async def test_connect_listpeers_ping_disconnect(client: Client, nodes: tuple[No
     assert (await client("getinfo"))["num_peers"] == 0
 
 
-async def test_connect_takes_one_string_too(client: Client, nodes: tuple[Node, Node]) -> None:
-    _, l2 = nodes
+async def test_connect_takes_one_string_too(client: Client, l2: Node) -> None:
     assert (await client("connect", f"{l2.node_id}@127.0.0.1:{l2.port}"))["id"] == l2.node_id
 
 
-async def test_error_codes(client: Client, nodes: tuple[Node, Node], unused_port: int) -> None:
+async def test_error_codes(client: Client, unused_port: int) -> None:
     assert await client.code("connect", STRANGER) == CONNECT_NO_KNOWN_ADDRESS
     assert await client.code("connect", STRANGER, "127.0.0.1", unused_port) == CONNECT_ALL_ADDRESSES_FAILED
     assert await client.code("connect", "02" + "ff" * 32) == INVALID_PARAMS
@@ -105,7 +104,7 @@ async def unused_port() -> AsyncIterator[int]:
         yield sock.getsockname()[1]
 
 
-async def test_lists_and_gossmap_agree(client: Client, nodes: tuple[Node, Node], synthetic_map: list[str]) -> None:
+async def test_lists_and_gossmap_agree(client: Client, l1: Node, synthetic_map: list[str]) -> None:
     for message in synthetic_map:
         assert await client("addgossip", message) == {}
     channels = (await client("listchannels"))["channels"]
@@ -121,7 +120,7 @@ async def test_lists_and_gossmap_agree(client: Client, nodes: tuple[Node, Node],
     assert {channel["source"] for channel in by_source} == {one["source"]}
     assert [node["nodeid"] for node in (await client("listnodes", one["source"]))["nodes"]] == [one["source"]]
 
-    gossmap = await client.ask("gossmap", path=str(nodes[0].directory / "gossip_store"))
+    gossmap = await client.ask("gossmap", path=str(l1.directory / "gossip_store"))
     assert gossmap["channels"] == sorted(scids)
     assert gossmap["updates"] == 2 * CHANNELS
     assert gossmap["nodes"] == sorted(node["nodeid"] for node in announced)

@@ -2,13 +2,12 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.interop.our_node import Node
+from tests.harness.node import Node, Nodes
 
 INIT, PING, PONG = 16, 18, 19
 CUSTOM = 0x8001
@@ -51,9 +50,8 @@ class PylnPeer:
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    async with Node.running(tmp_path) as node:
-        yield node
+def node(nodes: Nodes) -> Node:
+    return nodes.start()
 
 
 @pytest.fixture(params=["it dials us", "we dial it"])
