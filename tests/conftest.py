@@ -2,13 +2,14 @@
 
 import contextlib
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.harness import node
+from tests.harness import node, processes
 from tests.harness.node import Nodes
 
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
@@ -36,26 +37,25 @@ def open_fds() -> dict[int, str]:
     return fds
 
 
-def children() -> set[int]:
-    """The processes that this one has started and not reaped."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for task in tasks for pid in task.read_text().split()}
+def running() -> set[int]:
+    """Our children."""
+    return set(processes.children(os.getpid()))
 
 
-def left_behind(fds: dict[int, str], processes: set[int]) -> list[str]:
+def left_behind(fds: dict[int, str], children: set[int]) -> list[str]:
     """What is there now and was not there before."""
     new_fds = [f"fd {fd}: {what}" for fd, what in open_fds().items() if fds.get(fd) != what]
-    return new_fds + [f"process {pid}" for pid in children() - processes]
+    return new_fds + [f"process {pid}" for pid in running() - children]
 
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Set up after the fixtures of wider scope, torn down after those of the test itself."""
-    fds, processes = open_fds(), children()
+    fds, children = open_fds(), running()
     yield
-    if request.node.stash.get(PASSED, False) and left_behind(fds, processes):
+    if request.node.stash.get(PASSED, False) and left_behind(fds, children):
         gc.collect()
-        assert left_behind(fds, processes) == []
+        assert left_behind(fds, children) == []
 
 
 @pytest.fixture

@@ -1,13 +1,24 @@
 """The generated pages are current, and the `bolt` markers name requirements that exist."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from docs import generate
+
+PAGES = sorted([*generate.ROOT.glob("*.md"), *generate.DOCS.glob("*.md")])
 
 
 @pytest.mark.parametrize("page", generate.PAGES)
 def test_generated_page_is_current(page: str) -> None:
     assert (generate.DOCS / page).read_text() == generate.PAGES[page](), "stale: run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())]
+    assert [link for link in links if link and "://" not in link and not (page.parent / link).exists()] == []
 
 
 def test_every_marker_names_a_requirement() -> None:
