@@ -79,9 +79,8 @@ def cached(name: str, pins: Sequence[str], install: Callable[[Path], None]) -> P
     return target
 
 
-@pytest.fixture(scope="session")
-def pyln_python() -> Path:
-    """The interpreter of a virtual environment with pyln-proto and pyln-client.
+def pyln_environment() -> Path:
+    """The interpreter of a virtual environment with pyln-proto and pyln-client; skips where it cannot be made.
 
     It is one of its own because pyln-proto brings a fork of coincurve that installs over coincurve.
     """
@@ -92,6 +91,12 @@ def pyln_python() -> Path:
         _run(*pip, "--quiet", "--only-binary", ":all:", *PYLN)
 
     return cached("pyln", [*PYLN, sys.version], install) / "bin/python"
+
+
+@pytest.fixture(scope="session")
+def pyln_python() -> Path:
+    """See pyln_environment."""
+    return pyln_environment()
 
 
 class Program:
