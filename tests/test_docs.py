@@ -12,7 +12,8 @@ PAGES = sorted([*generate.ROOT.glob("*.md"), *generate.DOCS.glob("*.md")])
 
 @pytest.mark.parametrize("page", generate.PAGES)
 def test_generated_page_is_current(page: str) -> None:
-    assert (generate.DOCS / page).read_text() == generate.PAGES[page](), "stale: run `make docs`"
+    is_current = (generate.DOCS / page).read_text() == generate.PAGES[page]()
+    assert is_current, "stale: run `make docs`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
