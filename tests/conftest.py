@@ -3,14 +3,17 @@
 import contextlib
 import gc
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from lightningd_py.synthetic_map import SyntheticMap
 from tests.harness import node, processes
 from tests.harness.node import Nodes
+from tests.harness.world import make_world, write_world
 
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")
@@ -70,3 +73,24 @@ def shared_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     """The same for nodes that all tests of a module use."""
     with Nodes(tmp_path_factory.mktemp("shared")) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def world() -> SyntheticMap:
+    """A small, validly signed map."""
+    return make_world()
+
+
+@pytest.fixture(scope="session")
+def world_store(world: SyntheticMap, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It as a gossip_store, to be copied into a node's directory."""
+    return write_world(world, tmp_path_factory.mktemp("world") / "gossip_store")
+
+
+@pytest.fixture
+def unused_ports() -> Iterator[list[int]]:
+    """Two ports on which sockets are bound and nobody listens: connections are refused."""
+    with socket.socket() as one, socket.socket() as other:
+        for sock in (one, other):
+            sock.bind(("127.0.0.1", 0))
+        yield [sock.getsockname()[1] for sock in (one, other)]

@@ -9,6 +9,7 @@ ended by `Nodes` must go quietly, with exit status 0, no BROKEN line, no process
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -201,6 +202,13 @@ class Node:
         while grown := self.sockets_grown():
             assert time.monotonic() < deadline, f"sockets (at the start, now): {grown}"
             await asyncio.sleep(0.02)  # an fd is closed in another process: there is no event to wait for
+
+    async def be_alone(self) -> None:
+        """End all its connections, and see that nothing is left of them: for the end of a test on shared nodes."""
+        for node_id in await self.peers():
+            with contextlib.suppress(RpcError):  # it may have ended by itself
+                await self.rpc("disconnect", id=node_id, force=True)
+        await self.has_no_more_sockets()
 
     # the end
 

@@ -1,0 +1,22 @@
+"""A small, validly signed map for tests of whole nodes."""
+
+import time
+from pathlib import Path
+
+from gossipd.store import GossipStore
+from lightningd_py.synthetic_map import SyntheticMap, random_edges
+
+CHANNELS, NODES = 60, 25
+
+
+def make_world() -> SyntheticMap:
+    """Of that size, always the same but for its timestamps, which are of today."""
+    return SyntheticMap(random_edges(1, CHANNELS, NODES), seed=1, now=int(time.time()))
+
+
+def write_world(world: SyntheticMap, path: Path) -> Path:
+    """The map as a gossip_store."""
+    store = GossipStore.open(path)
+    world.write_store(store)
+    store.close()
+    return path
