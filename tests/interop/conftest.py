@@ -44,7 +44,7 @@ def pytest_make_collect_report() -> Iterator[None]:
 
 
 class InstallFailed(Exception):
-    """A package client said no; its last line."""
+    """A package client said no; its first line about that."""
 
 
 def _run(*command: str | Path) -> None:
@@ -53,8 +53,8 @@ def _run(*command: str | Path) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InstallFailed(str(error)) from error
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise InstallFailed(f"{Path(command[0]).name}: {lines[-1]}")
+        errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+        raise InstallFailed(next(iter(errors), f"exit status {done.returncode}"))
 
 
 def cached(name: str, pins: Sequence[str], install: Callable[[Path], None]) -> Path:
@@ -74,7 +74,7 @@ def cached(name: str, pins: Sequence[str], install: Callable[[Path], None]) -> P
             try:
                 install(target)
             except InstallFailed as error:
-                pytest.skip(f"cannot install {', '.join(pins)}: {error}")
+                pytest.skip(f"cannot install the packages of {name}: {error}")
             (target / "installed").touch()
     return target
 
