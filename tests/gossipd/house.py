@@ -19,6 +19,8 @@ from wire.control_wire import (
     Fd,
     GossipdInit,
     GossipdInitReply,
+    GossipNewPeer,
+    GossipNewPeerReply,
     GossipState,
     GossipStatus,
     GossipStatusReply,
@@ -234,6 +236,13 @@ class House:
         channel.send(HandlePeer(info, state, list(send), gossip_state, fd, gossip_fd))
         assert (await self.hear(PeerTaken)).peer == info
 
+    async def connect_elsewhere(self, conn_id: int = 0) -> socket.socket:
+        """A connection that somebody else owns from the start: the owner's end of its gossip fd."""
+        info = peer_info(conn_id or self.new_id())
+        async with asyncio.timeout(PATIENCE):
+            reply = await self.link.request(GossipNewPeer(info), GossipNewPeerReply)
+        return self.hold(reply.gossip_fd)
+
     # The master's ears
 
     async def hear(self, kind: type[C]) -> C:
@@ -254,6 +263,18 @@ class House:
             while (status := await self.status())["unfinished"]:
                 pass
         return status
+
+    async def settled_at(self, counter: str, value: int) -> None:
+        """Ask until nothing is in the pipeline and a counter is at this value."""
+        async with asyncio.timeout(PATIENCE):
+            while (await self.settled())[counter] != value:
+                pass
+
+    async def sync_all(self) -> None:
+        """All that any peer has said so far has been read: a new one comes and is answered in a later turn."""
+        peer = await self.connect()
+        for _ in range(3):
+            await peer.sync()
 
     # What can be seen from outside
 

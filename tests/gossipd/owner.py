@@ -1,0 +1,68 @@
+"""Somebody else who owns a connection for a while: the test, in the place of a service's program."""
+
+import asyncio
+import os
+
+from tests.gossipd.house import PATIENCE, House, peer_info
+from wire.control_wire import Fd, PeerNongossip, ReleasePeer, ReleasePeerReply
+from wire.frames import READ_SIZE, Frames, PeerState
+
+
+class Owner:
+    """The test as owner of a connection: reads it from where gossipd has left it, and gives it back in the same way."""
+
+    def __init__(self, house: House, message: PeerNongossip | ReleasePeerReply) -> None:
+        self.house = house
+        self.conn_id = message.conn_id
+        self.state = message.state
+        self.fd = message.peer_fd
+        self.gossip = house.hold(message.gossip_fd)
+        self._frames = Frames(message.state.crypto, message.state.unread)
+        self._sock = house.hold(os.dup(message.peer_fd))
+
+    async def next(self) -> bytes:
+        """The peer's next message."""
+        message = next(self._frames.feed(b""), None)
+        while message is None:
+            async with asyncio.timeout(PATIENCE):
+                data = await asyncio.get_running_loop().sock_recv(self._sock, READ_SIZE)
+            assert data
+            message = next(self._frames.feed(data), None)
+        return message
+
+    async def say(self, *messages: bytes) -> None:
+        """Send `unsent` first, then these."""
+        batch = bytearray(self.state.unsent)
+        self.state.unsent = b""
+        for message in messages:
+            self._frames.encrypt_into(batch, message)
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.get_running_loop().sock_sendall(self._sock, batch)
+
+    async def gives_back(self, *send: bytes) -> None:
+        """handle_peer with all that has come."""
+        state = self.exported()
+        gossip_fd = Fd(self.gossip.detach())
+        await self.house.hand_over(peer_info(self.conn_id), self.fd, state, send=send, gossip_fd=gossip_fd)
+
+    def exported(self) -> PeerState:
+        """The state to give back; the connection is not ours any more."""
+        self._sock.close()
+        return self._frames.export(self.state.unsent)
+
+    def hangs_up(self) -> None:
+        """The connection ends, as the master is told by the owner."""
+        self._sock.close()
+        os.close(self.fd)
+        self.gossip.close()
+
+
+async def released(house: House, conn_id: int) -> Owner:
+    """release_peer, and what comes."""
+    house.master.send(ReleasePeer(b"", conn_id))
+    return Owner(house, await house.hear(ReleasePeerReply))
+
+
+async def taken(house: House) -> Owner:
+    """The connection that gossipd gives up next."""
+    return Owner(house, await house.hear(PeerNongossip))

@@ -1,0 +1,223 @@
+"""While somebody else owns a peer its gossip flows through the gossip fd, and nothing of it is lost when it moves."""
+
+import asyncio
+import os
+import signal
+import socket
+
+import pytest
+
+from tests.gossipd.house import EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip, peer_info
+from tests.gossipd.messages import announcement, big_map, spoilt, update
+from tests.gossipd.owner import Owner, released, taken
+from wire.control_wire import Fd, HandlePeer, PeerDisconnected, PeerFault, PeerTaken
+from wire.gossip_fd import GOSSIP_START, drain
+from wire.message import decode
+from wire.peer_wire import Ping, QueryChannelRange, ReplyChannelRange, WarningMessage
+from wire.timing import Timing
+
+CHANNEL = [announcement(), update(direction=0), update(direction=1)]
+WRONG = spoilt(update(direction=0), 3)
+
+
+async def heard(gossip: socket.socket, count: int) -> list[bytes]:
+    """The next packets of a gossip fd."""
+    async with asyncio.timeout(PATIENCE):
+        return [await asyncio.get_running_loop().sock_recv(gossip, 65_536) for _ in range(count)]
+
+
+def say(gossip: socket.socket, *packets: bytes) -> None:
+    """Write packets into a gossip fd."""
+    for packet in packets:
+        gossip.send(packet)
+
+
+async def with_map(gossipd: House) -> list[bytes]:
+    """Tell it a map."""
+    teller = await gossipd.connect()
+    await teller.say(*big_map())
+    await teller.sync()
+    await gossipd.settled()
+    return sorted(big_map())
+
+
+async def test_gossip_of_a_peer_that_connectd_still_holds(gossipd: House) -> None:
+    gossip = await gossipd.connect_elsewhere()
+    say(gossip, *CHANNEL)
+    await gossipd.settled_at("accepted", 3)
+    assert (await gossipd.status())["remote_peers"] == 1
+
+
+async def test_nothing_is_written_before_the_owner_begins(gossipd: House) -> None:
+    await with_map(gossipd)
+    gossip = await gossipd.connect_elsewhere()
+    say(gossip, EVERYTHING)
+    await gossipd.sync_all()
+    assert drain(gossip) == []
+    say(gossip, GOSSIP_START)
+    first = await heard(gossip, 1 + len(big_map()))
+    assert first[0] == EVERYTHING, "our own filter"
+    assert sorted(first[1:]) == sorted(big_map())
+
+
+@pytest.mark.bolt("B7-100")
+async def test_both_ways_while_an_owner_has_the_peer(houses: Houses) -> None:
+    gossipd = houses.new()
+    await gossipd.start(timing=Timing(gossip_flush=0.2))
+    other, peer = await gossipd.connect(), await gossipd.connect()
+    await other.say(EVERYTHING)
+    await other.sync()
+    owner = await released(gossipd, peer.conn_id)
+    say(owner.gossip, GOSSIP_START, EVERYTHING, *CHANNEL)
+    assert await other.gossip(3) == CHANNEL
+    more = [announcement(1), update(1)]
+    await other.say(*more)
+    assert (await heard(owner.gossip, 5))[3:] == more
+    owner.hangs_up()
+
+
+async def test_queries_through_the_gossip_fd(gossipd: House) -> None:
+    gossip = await gossipd.connect_elsewhere()
+    query = QueryChannelRange(peer_info(1).networks[0], 0, 1000)
+    say(gossip, GOSSIP_START, query.encode())
+    assert isinstance(decode((await heard(gossip, 2))[1]), ReplyChannelRange)
+
+
+async def test_what_is_no_gossip_is_ignored(gossipd: House) -> None:
+    gossip = await gossipd.connect_elsewhere()
+    say(gossip, GOSSIP_START, Ping(5, b"").encode(), bytes(34), b"\x80\x00", b"\x00")
+    await gossipd.sync_all()
+    assert await heard(gossip, 1) == [EVERYTHING]
+    assert drain(gossip) == []
+    assert "ping came through the gossip fd: ignored" in gossipd.log()
+
+
+@pytest.mark.bolt("B7-80")
+async def test_fault_of_a_peer_that_somebody_else_owns(gossipd: House) -> None:
+    """The warning goes through the gossip fd, the disconnection is the master's to order."""
+    peer = await gossipd.connect()
+    owner = await released(gossipd, peer.conn_id)
+    say(owner.gossip, GOSSIP_START, CHANNEL[0], WRONG, CHANNEL[2])
+    fault = await gossipd.hear(PeerFault)
+    assert (fault.conn_id, fault.reason) == (peer.conn_id, "channel_update 100x1x0/0: bad signature")
+    (warning,) = await heard(owner.gossip, 1)
+    assert WarningMessage.decode(warning).data == fault.reason.encode()
+    await gossipd.settled_at("accepted", 2)
+    owner.hangs_up()
+
+
+@pytest.mark.bolt("B7-80")
+async def test_verdict_that_comes_after_the_peer_has_moved(gossipd: House) -> None:
+    """Its own gossip was still in check when it was given away: the fault follows it, nothing of it is forgotten."""
+    peer = await gossipd.connect()
+    gossipd.process.send_signal(signal.SIGSTOP)
+    await peer.say(CHANNEL[0], WRONG, CHANNEL[2], (32).to_bytes(2, "big") + bytes(64))
+    gossipd.process.send_signal(signal.SIGCONT)
+    owner = await taken(gossipd)
+    assert (await gossipd.hear(PeerFault)).conn_id == peer.conn_id
+    await gossipd.settled_at("accepted", 2)
+    owner.hangs_up()
+
+
+async def test_owner_that_dies(gossipd: House) -> None:
+    """What it wrote before counts; the master has heard of the end from elsewhere, so nothing is said here."""
+    peer = await gossipd.connect()
+    owner = await released(gossipd, peer.conn_id)
+    say(owner.gossip, *CHANNEL)
+    owner.hangs_up()
+    await gossipd.settled_at("accepted", 3)
+    await gossipd.settled_at("remote_peers", 0)
+    assert gossipd.said.empty()
+
+
+async def test_owner_that_dies_with_gossip_unread(gossipd: House) -> None:
+    await with_map(gossipd)
+    gossip = await gossipd.connect_elsewhere()
+    say(gossip, GOSSIP_START, EVERYTHING, announcement(90), update(90))
+    await heard(gossip, 1)
+    gossip.close()
+    await gossipd.settled_at("accepted", len(big_map()) + 2)
+    await gossipd.settled_at("remote_peers", 0)
+
+
+# moving
+
+
+async def relayed(owner: Owner, peer: FakePeer, count: int) -> list[bytes]:
+    """As an owner does: what gossipd writes goes on to the peer, until that has heard so many gossip messages."""
+
+    async def relay() -> None:
+        await owner.say()
+        say(owner.gossip, GOSSIP_START)
+        while True:
+            await owner.say(await asyncio.get_running_loop().sock_recv(owner.gossip, 65_536))
+
+    task = asyncio.create_task(relay())
+    try:
+        return await peer.gossip(count)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_map_goes_on_through_the_gossip_fd(gossipd: House) -> None:
+    """A peer asks for everything and moves while it is told: all of it comes, once."""
+    expected = await with_map(gossipd)
+    peer = await gossipd.connect()
+    await peer.say(EVERYTHING)
+    first = await peer.gossip(100)
+    owner = await released(gossipd, peer.conn_id)
+    rest = await relayed(owner, peer, len(expected) - 100)
+    assert sorted(first + rest) == expected
+    owner.hangs_up()
+
+
+async def test_what_neither_end_has_read_is_not_lost(gossipd: House) -> None:
+    """At give-back both directions hold packets: those to us are taken in, those to the peer are sent to it."""
+    expected = await with_map(gossipd)
+    peer = await gossipd.connect()
+    owner = await released(gossipd, peer.conn_id)
+    say(owner.gossip, GOSSIP_START, EVERYTHING)
+    await gossipd.sync_all()
+    gossipd.process.send_signal(signal.SIGSTOP)
+    said = [message for number in range(1_000, 1_040) for message in (announcement(number), update(number))]
+    say(owner.gossip, *said)
+    gossip_fd = Fd(os.dup(owner.gossip.fileno()))
+    state = owner.exported()
+    handle = HandlePeer(peer_info(peer.conn_id), state, [b"\x80\x01first"], None, owner.fd, gossip_fd)
+    gossipd.master.send(handle)
+    owner.gossip.close()
+    gossipd.process.send_signal(signal.SIGCONT)
+    await gossipd.hear(PeerTaken)
+    assert sorted(await peer.gossip(len(expected))) == expected
+    assert peer.took() == [EVERYTHING, b"\x80\x01first"]
+    await gossipd.settled_at("accepted", len(expected) + len(said))
+    await gossipd.settled_at("remote_peers", 0)
+    assert not any(map(is_gossip, await peer.sync())), "the rest is news, and waits for the flush"
+
+
+async def test_filter_that_came_through_the_gossip_fd_holds_afterwards(gossipd: House) -> None:
+    expected = await with_map(gossipd)
+    peer = await gossipd.connect()
+    owner = await released(gossipd, peer.conn_id)
+    say(owner.gossip, EVERYTHING)
+    await owner.gives_back()
+    assert sorted(await peer.gossip(len(expected))) == expected
+
+
+async def test_peer_fault_at_give_back(gossipd: House) -> None:
+    """The offence lies unread in the gossip fd when the connection comes back: it ends then."""
+    peer = await gossipd.connect()
+    owner = await released(gossipd, peer.conn_id)
+    gossipd.process.send_signal(signal.SIGSTOP)
+    say(owner.gossip, b"\x01\x02too short")
+    handle = HandlePeer(
+        peer_info(peer.conn_id), owner.exported(), [], None, owner.fd, Fd(os.dup(owner.gossip.fileno()))
+    )
+    gossipd.master.send(handle)
+    owner.gossip.close()
+    gossipd.process.send_signal(signal.SIGCONT)
+    said = [type(await asyncio.wait_for(gossipd.said.get(), PATIENCE)) for _ in range(2)]
+    assert said in ([PeerTaken, PeerDisconnected], [PeerFault, PeerTaken])
+    if PeerDisconnected in said:
+        await peer.is_hung_up_on()
