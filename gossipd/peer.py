@@ -264,10 +264,13 @@ class Peer:
         return GossipState(self.filter, self._around.store.uuid, offset, self.filter_sent)
 
     def restore(self, state: GossipState) -> None:
-        """Go on where another gossipd was. An offset of another file is of no use: then the filter begins anew."""
+        """Go on where another gossipd was. An offset of another file, or behind a tail that was cut off meanwhile, is of
+        no use: then the filter begins anew.
+        """
         self.filter_sent = state.filter_sent
         if state.filter is not None:
-            same_file = state.store_uuid == self._around.store.uuid
+            store = self._around.store
+            same_file = state.store_uuid == store.uuid and state.store_offset <= store.end
             self.set_filter(*state.filter, state.store_offset if same_file else None)
 
     def fail_pings(self) -> None:

@@ -323,6 +323,11 @@ class House:
         assert "Traceback" not in self.log(), self.log()
         assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
+    async def ends_without_its_peers(self) -> None:
+        """End it while the far ends of its connections live on, in the hands of its successor."""
+        assert self.fds() <= self.base_fds
+        self.ends_well()
+
     def clean_up(self) -> None:
         """Leave nothing behind, whatever has happened."""
         if self.process.poll() is None:
@@ -346,8 +351,11 @@ class Houses:
 
     def new(self) -> House:
         """A gossipd that was told nothing. All of one test use the same store, one after the other."""
-        self._houses.append(House(self._directory))
-        return self._houses[-1]
+        house = House(self._directory)
+        if self._houses:  # its successor: what is open towards the old one is its business
+            house.held, house.new_id = self._houses[-1].held, self._houses[-1].new_id
+        self._houses.append(house)
+        return house
 
     async def end(self, house: House) -> None:
         """End one before the end of the test."""
