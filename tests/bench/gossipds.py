@@ -18,14 +18,18 @@ STALLED = 10.0
 """Seconds without progress after which it is not waited for any more."""
 
 
+def _furnished(directory: Path, store: Path | None) -> House:
+    directory.mkdir()
+    if store is not None:
+        shutil.copy(store, directory / "gossip_store")
+    return House(directory)
+
+
 @contextlib.asynccontextmanager
 async def gossipd(directory: Path, store: Path | None = None, **init: Any) -> AsyncIterator[House]:
     """A gossipd without a chain, its store a copy of `store` or empty."""
-    directory.mkdir()
-    house = House(directory)
+    house = _furnished(directory, store)
     try:
-        if store is not None:
-            shutil.copy(store, house.store)
         await house.start(**init)
         yield house
         house.ends_well()

@@ -1,4 +1,4 @@
-"""What the benchmarks share: rows and their table, CPU time of other processes, children that do the other side's work."""
+"""What the benchmarks share: rows and their table, CPU time of processes, children that are the other side."""
 
 import contextlib
 import multiprocessing
@@ -21,7 +21,7 @@ _FORK = multiprocessing.get_context("fork")
 
 
 class Row(NamedTuple):
-    """One line of the table. `reference` is in the same unit and was measured in the same run; None if there is none."""
+    """One line of the table. `reference` is in the same unit, of the same run; None if there is none."""
 
     name: str
     figure: float
@@ -74,7 +74,7 @@ def print_row(row: Row) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process with all its threads, user and system, to the nanosecond: the kernel's clock of that pid."""
+    """CPU time of a process, all threads, user and system, to the nanosecond: the kernel's clock of that pid."""
     return time.clock_gettime(~pid << 3 | 2)
 
 

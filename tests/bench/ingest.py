@@ -1,4 +1,4 @@
-"""A map taken in by a fresh gossipd over two connections, and the same once more: how dear is gossip, how dear if known?"""
+"""A map taken in by a fresh gossipd over two connections, and the same once more: how dear is it, how dear if known?"""
 
 import asyncio
 from collections.abc import Iterator

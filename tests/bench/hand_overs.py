@@ -1,0 +1,40 @@
+"""A connection released by gossipd and given back to it, again and again: what a hand-over costs each side."""
+
+import os
+import time
+from collections.abc import Iterator
+
+from tests.bench.floor import pass_bare
+from tests.bench.gossipds import Meter, gossipd
+from tests.bench.harness import Bench, Row, cpu_seconds
+from tests.gossipd.house import peer_info
+from wire.control_wire import HandlePeer, PeerTaken, ReleasePeer, ReleasePeerReply
+
+
+async def measure(bench: Bench) -> Iterator[Row]:
+    """One at a time: release_peer, its reply, handle_peer, peer_taken; two hand-overs of peer fd and gossip fd."""
+    count = 1_000 if bench.quick else 5_000
+    async with gossipd(bench.directory / "hand-overs") as house:
+        peer = await house.connect(tcp=True)
+        await peer.sync()
+        info = peer_info(peer.conn_id)
+        meter = await Meter.settled(house)
+        begin = cpu_seconds(os.getpid())
+        wall = time.monotonic()
+        for _ in range(count):
+            house.master.send(ReleasePeer(info.node_id, info.conn_id))
+            released = await house.hear(ReleasePeerReply)
+            house.master.send(HandlePeer(info, released.state, [], None, released.peer_fd, released.gossip_fd))
+            await house.hear(PeerTaken)
+        wall = time.monotonic() - wall
+        theirs, ours = meter.read().main, cpu_seconds(os.getpid()) - begin
+        await peer.sync()
+    bare = pass_bare() * 1e6
+    each = 1e6 / (2 * count)
+    return iter(
+        [
+            Row("hand-overs, there and back", 2 * count / wall, "/s"),
+            Row("hand-over: gossipd", theirs * each, "µs CPU", bare, "an fd passed bare"),
+            Row("hand-over: both sides", (theirs + ours) * each, "µs CPU", bare, "an fd passed bare"),
+        ]
+    )
