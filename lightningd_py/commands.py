@@ -1,7 +1,7 @@
 """The JSON-RPC methods: CLN's names, parameters, result fields and error codes, with `owner` and `conn_id` added."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightningd_py import connect_control, options
 from lightningd_py.gossip_control import store_path
@@ -33,8 +33,12 @@ if TYPE_CHECKING:
     from lightningd_py.node import Node
 
 CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED, CONNECT_DISCONNECTED_DURING = 400, 401, 402
-MAX_PING = 65_535 - 4
-"""Ignored bytes in a ping: what a message has room for."""
+MAX_MESSAGE = 65_535
+MAX_PING = MAX_MESSAGE - 6
+"""Ignored bytes in a ping: what a message has room for besides its type and two lengths."""
+
+ENDING = "the node is ending"
+R = TypeVar("R", bound=control_wire.Reply)
 
 
 class Commands:
@@ -146,8 +150,9 @@ class Commands:
         except RequestFailed as failed:
             raise _reach_error(failed.refusal) from failed
         except ChannelClosed:
-            raise RpcError(INTERNAL_ERROR, "the node is ending") from None
-        await self._node.ownership.peers.arrival(info.conn_id)
+            raise RpcError(INTERNAL_ERROR, ENDING) from None
+        if await self._node.ownership.arrival(info.conn_id) is None:
+            raise RpcError(CONNECT_DISCONNECTED_DURING, "Peer disconnected as soon as it was connected")
         if not info.incoming:
             self._node.remember_address(info)
         return {
@@ -213,8 +218,8 @@ class Commands:
     async def sendcustommsg(self, node_id: bytes, msg: bytes) -> dict[str, Any]:
         """Only types that no daemon of ours and no channel service answers for."""
         number = int.from_bytes(msg[:2], "big")
-        if len(msg) < 2:
-            raise RpcError(INVALID_PARAMETERS, "msg: a message begins with its type, two bytes")
+        if not 2 <= len(msg) <= MAX_MESSAGE:
+            raise RpcError(INVALID_PARAMETERS, f"msg: a message has 2 to {MAX_MESSAGE} bytes, its type comes first")
         if not message_name(number).startswith("unknown_"):
             raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of type {number} ({message_name(number)})")
         if default_action(number) is not Action.IGNORE:
@@ -224,7 +229,7 @@ class Commands:
         await self._ask_owner(peer, request, control_wire.SendMessageReply)
         return {"status": "Message sent to peer for delivery"}
 
-    async def _ask_owner(self, peer: Peer, request: control_wire.Request, reply_type: type[Any]) -> Any:
+    async def _ask_owner(self, peer: Peer, request: control_wire.Request, reply_type: type[R]) -> R:
         try:
             return await self._node.ownership.channel_of(peer).request(request, reply_type)
         except RequestFailed as failed:
@@ -235,16 +240,21 @@ class Commands:
     async def addgossip(self, message: bytes) -> dict[str, Any]:
         """The answer comes after the signature check."""
         try:
-            await self._node.gossipd.channel.request(control_wire.AddGossip(message), control_wire.AddGossipReply)
+            await self._ask_gossipd(control_wire.AddGossip(message), control_wire.AddGossipReply)
         except RequestFailed as failed:
             raise RpcError(INVALID_PARAMETERS, f"message: {failed}") from failed
         return {}
 
     async def gossipstatus(self) -> dict[str, Any]:
         """Counters by name."""
-        request = control_wire.GossipStatus()
-        reply = await self._node.gossipd.channel.request(request, control_wire.GossipStatusReply)
+        reply = await self._ask_gossipd(control_wire.GossipStatus(), control_wire.GossipStatusReply)
         return dict(reply.counters)
+
+    async def _ask_gossipd(self, request: control_wire.Request, reply_type: type[R]) -> R:
+        try:
+            return await self._node.gossipd.channel.request(request, reply_type)
+        except ChannelClosed:
+            raise RpcError(INTERNAL_ERROR, ENDING) from None
 
     async def takepeer(self, service: str, id: bytes) -> dict[str, Any]:
         """By `release_peer`; listpeers shows the new owner."""

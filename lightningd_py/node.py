@@ -143,6 +143,8 @@ class Node:
 
     def _daemon_died(self, name: str, exit_status: int) -> None:
         status.broken(f"{name} has died (exit status {exit_status}): the node ends")
+        if hasattr(self, "ownership"):
+            self.ownership.peers.abandon()
         self.stop(1)
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

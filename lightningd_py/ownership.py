@@ -61,6 +61,14 @@ def answer_without_service(number: int, channel_id: bytes | None) -> list[bytes]
     return [WarningMessage(channel_id, f"nobody here handles {message_name(number)}".encode()).encode()]
 
 
+def _tell(channel: ControlChannel, message: ControlMessage) -> None:
+    """Say it to a daemon. If that is gone the node ends, and its connections with it."""
+    if channel.closed:
+        message.close_fds()
+    else:
+        channel.send(message)
+
+
 class Ownership:
     """The table of connections, and everything that moves one."""
 
@@ -183,9 +191,10 @@ class Ownership:
             self._end(peer, Event.PEER_DISCONNECTED, peer.end_wanted)
         elif service is None or not self._to_program(peer, held, service, message):
             peer.step(Event.HANDLE_PEER, GOSSIPD)
-            self._gossipd.send(
-                control_wire.HandlePeer(peer.info, held.state, answer, held.gossip_state, held.peer_fd, held.gossip_fd)
+            order = control_wire.HandlePeer(
+                peer.info, held.state, answer, held.gossip_state, held.peer_fd, held.gossip_fd
             )
+            _tell(self._gossipd, order)
 
     def _to_program(self, peer: Peer, held: Held, service: Service, message: bytes | None) -> bool:
         """Start the service's program with the connection. False if it cannot be started."""
@@ -223,7 +232,7 @@ class Ownership:
             loop = asyncio.get_running_loop()
             loop.call_later(self._release_timeout, self._lose_patience, program)
         else:
-            self._gossipd.send(order)
+            _tell(self._gossipd, order)
         peer.step(Event.DISCONNECT, peer.owner)
 
     def release(self, peer: Peer, service: Service) -> None:
@@ -232,7 +241,7 @@ class Ownership:
             raise ValueError(f"the connection is {peer.owner}'s")
         peer.step(Event.RELEASE_PEER, peer.owner)
         self._wanted_by[peer.info.conn_id] = service
-        self._gossipd.send(control_wire.ReleasePeer(peer.info.node_id, peer.info.conn_id))
+        _tell(self._gossipd, control_wire.ReleasePeer(peer.info.node_id, peer.info.conn_id))
 
     def _end(self, peer: Peer, event: Event, reason: str) -> None:
         """A connection is gone: everybody who must know is told, once."""
@@ -244,7 +253,11 @@ class Ownership:
         if len(self._gone_order) > MOST_REMEMBERED:
             self._gone.discard(self._gone_order.popleft())
         status.info(f"disconnected: {reason}", info.node_id)
-        self._connectd.send(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+        _tell(self._connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+
+    async def arrival(self, conn_id: int) -> Peer | None:
+        """The connection of that number, as soon as the master has heard of it; None if it has ended already."""
+        return None if conn_id in self._gone else await self.peers.arrival(conn_id)
 
     def channel_of(self, peer: Peer) -> ControlChannel:
         """Where the owner of a connection hears us."""

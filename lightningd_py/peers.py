@@ -136,7 +136,7 @@ class Peers:
 
     def __init__(self) -> None:
         self._by_conn_id: dict[int, Peer] = {}
-        self._arrivals: dict[int, list[asyncio.Future[Peer]]] = {}
+        self._arrivals: dict[int, list[asyncio.Future[Peer | None]]] = {}
 
     def __iter__(self) -> Iterator[Peer]:
         return iter(list(self._by_conn_id.values()))
@@ -170,14 +170,21 @@ class Peers:
         """All connections that this one has."""
         return [peer for peer in self._by_conn_id.values() if peer.owner == owner]
 
-    async def arrival(self, conn_id: int) -> Peer:
-        """The connection of that number, as soon as the master has heard of it."""
+    async def arrival(self, conn_id: int) -> Peer | None:
+        """The connection of that number, as soon as the master has heard of it; None if it never will."""
         peer = self._by_conn_id.get(conn_id)
         if peer is not None:
             return peer
-        waiter: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[Peer | None] = asyncio.get_running_loop().create_future()
         self._arrivals.setdefault(conn_id, []).append(waiter)
         return await waiter
+
+    def abandon(self) -> None:
+        """No word about any connection will come any more: whoever waits for one is let go."""
+        for waiter in [waiter for waiters in self._arrivals.values() for waiter in waiters if not waiter.done()]:
+            waiter.set_result(None)
+        for peer in self:
+            peer.gone.set()
 
     def forget(self, peer: Peer) -> None:
         """It is gone."""
