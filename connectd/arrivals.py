@@ -102,6 +102,8 @@ class Arrivals:
             features=theirs.features,
             networks=theirs.networks,
         )
+        if self._live.gives_way(peer, connection.begun):
+            raise ConnectionEnded("it has crossed with a connection of the same node, which stays")
         if older := self._live.candidate(peer.node_id):
             self._drop(older.connection, "a newer connection of the same node has come")
         candidate = Candidate(connection, peer)

@@ -183,7 +183,7 @@ class Connectd:
             dialler.candidate_came(candidate)
 
         connections = Connections(init.conn_id, accepted)
-        live = LivePeers(self._on_duplicate, candidate_came)
+        live = LivePeers(init.node_id, self._on_duplicate, candidate_came)
         hand_over = HandOver(connections, live, self._master, self._link)
         handshake = Handshake(node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh)
         seconds = init.timing.connection_timeout

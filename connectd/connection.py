@@ -25,6 +25,9 @@ class Connection:
         self.address = address
         self.node_id: bytes | None = None
         self.stage = "handshake"
+        self.begun = asyncio.get_running_loop().time()
+        self.parting = False
+        """The peer has been told why it is refused, and should have the time to read it."""
         self._sockman = sockman
         self._inbox = bytearray()
         self._frames: Frames | None = None
@@ -99,6 +102,11 @@ class Connection:
         """Send messages, encrypted, in one write."""
         frames = self._secured()
         self.write(b"".join(frames.encrypt(message) for message in messages))
+
+    def say_at_parting(self, message: bytes) -> None:
+        """The last message: the connection is to be closed, but not before the peer has had it."""
+        self.say(message)
+        self.parting = True
 
     def pause(self) -> None:
         """Read no more: what the peer says now is for its next owner."""

@@ -9,6 +9,10 @@ from wire.status import Status
 
 MAX_HALF_OPEN = 1_000
 """Inbound connections that have not been given away yet; further ones are closed when they are accepted."""
+FAREWELL = 5.0
+"""Seconds that a refused peer has to read why."""
+MAX_FAREWELLS = 100
+"""Refused peers that may take their time over it; further ones are closed at once."""
 
 
 class Connections(SockMan):
@@ -41,10 +45,14 @@ class Connections(SockMan):
             self._inbound -= connection.incoming
 
     def drop(self, connection: Connection, reason: str) -> None:
-        """Close the connection, if that has not been done already."""
+        """Close the connection, if that has not been done already; a peer that was told why may read it first."""
+        reads = connection.parting and connection.lost is None and len(self._farewells) < MAX_FAREWELLS
         self.forget(connection)
         connection.lose(reason)
-        self.close_connection(connection.conn_id)
+        if reads:
+            self.close_when_sent(connection.conn_id, FAREWELL)
+        else:
+            self.close_connection(connection.conn_id)
 
     # SockMan's events
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from connectd.addresses import AddressBook, resolve
 from connectd.connection import ConnectionEnded
-from connectd.live import Candidate, LivePeers
+from connectd.live import CROSSING, Candidate, LivePeers
 from wire.address import WireAddr, parse_address
 from wire.control_wire import PeerInfo
 from wire.status import Status
@@ -147,8 +147,12 @@ class Dialler:
         entered = asyncio.create_task(attempt.entered.wait())
         await asyncio.wait({dialling, entered}, return_when=asyncio.FIRST_COMPLETED)
         entered.cancel()
-        if not dialling.done():
-            dialling.cancel()
+        if not dialling.done() and self._live.our_dial_stays(attempt.node_id):
+            # The other node may have seen it done before its own: then this is the one that it keeps.
+            dialling.add_done_callback(_nobody_waits)
+            asyncio.get_running_loop().call_later(CROSSING, dialling.cancel)
+            return
+        dialling.cancel()
         try:
             await dialling
             self._book.reached(attempt.node_id, str(address))
@@ -156,3 +160,9 @@ class Dialler:
             status.debug(f"{address}: no longer needed, the node has connected", attempt.node_id)
         except ConnectionEnded as error:
             attempt.failed(str(address), str(error))
+
+
+def _nobody_waits(dialling: asyncio.Task[None]) -> None:
+    """Why a dial has failed that was overtaken."""
+    if not dialling.cancelled() and (error := dialling.exception()) and not isinstance(error, ConnectionEnded):
+        raise error

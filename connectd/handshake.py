@@ -75,7 +75,7 @@ class Handshake:
             raise ConnectionEnded(f"init: {error}") from None
         except InitRefused as refused:
             if words := refused.last_words():
-                connection.say(words)
+                connection.say_at_parting(words)
             raise ConnectionEnded(f"init: {refused}") from None
         raise ConnectionEnded(f"init: {MAX_IGNORED} other messages came before it")
 

@@ -1,8 +1,13 @@
-"""Which nodes are connected: one connection a node (B1-1), and of two the newest wins.
+"""Which nodes are connected: one connection a node (B1-1), and of two the newest wins, but for dials that cross.
 
 A connection that has done INIT is a *candidate*. If its node has no other connection it goes to its owner at once.
 Otherwise it waits, unread, until the older one's end has been reported; the master is told once that the older one must
 end. A newer candidate replaces an older one, which is closed: it has no owner yet that would have to be asked.
+
+Two nodes that dial each other at the same moment would both close what the other one keeps, if for both the newest won
+and each saw another order. So of two connections of opposite directions, of which the newer one was begun before the
+older one had done INIT or within CROSSING seconds after it, both nodes keep the one that was dialled by the node with
+the smaller node_id, as lnd does.
 """
 
 import asyncio
@@ -11,6 +16,20 @@ from dataclasses import dataclass
 
 from connectd.connection import Connection, ConnectionEnded
 from wire.control_wire import PeerInfo
+
+CROSSING = 10.0
+"""Seconds: more than the two ends of a handshake can be apart in seeing it done. A node that has really lost its
+connection so soon is let in by its next try."""
+
+
+def crosses(older: PeerInfo, done: float, newer: PeerInfo, begun: float, our_id: bytes) -> bool:
+    """Whether the newer connection is to give way to the older one: they have crossed, and the older one was dialled by
+    the node with the smaller id. `done`: when the older one had done INIT, `begun`: when the newer one was dialled or
+    accepted, both of one clock.
+    """
+    if older.incoming == newer.incoming or begun > done + CROSSING:
+        return False
+    return older.incoming == (older.node_id < our_id)
 
 
 class Candidate:
@@ -23,6 +42,7 @@ class Candidate:
         self.turn: asyncio.Future[None] = loop.create_future()
         self.settled: asyncio.Future[str | None] = loop.create_future()
         """None if it was given away, else why not."""
+        self.done = loop.time()
 
     def may_go(self) -> None:
         """Nothing stands in the way."""
@@ -43,6 +63,8 @@ class _Entry:
     """What is known of one node: the connection that is with its owner, and the one that is still here."""
 
     owned: PeerInfo | None = None
+    done: float = 0.0
+    """When the owned connection had done INIT."""
     candidate: Candidate | None = None
     told: bool = False
 
@@ -50,7 +72,11 @@ class _Entry:
 class LivePeers:
     """The table of live nodes. `on_duplicate` gets the node_id and the conn_id of a connection that must end."""
 
-    def __init__(self, on_duplicate: Callable[[bytes, int], None], on_candidate: Callable[[Candidate], None]) -> None:
+    def __init__(
+        self, node_id: bytes, on_duplicate: Callable[[bytes, int], None], on_candidate: Callable[[Candidate], None]
+    ) -> None:
+        """`node_id` is ours; `on_candidate` hears of each connection that has done INIT."""
+        self._node_id = node_id
         self._entries: dict[bytes, _Entry] = {}
         self._on_duplicate = on_duplicate
         self._on_candidate = on_candidate
@@ -68,6 +94,21 @@ class LivePeers:
         """The connection of this node that waits here."""
         entry = self._entries.get(node_id)
         return entry.candidate if entry else None
+
+    def gives_way(self, newer: PeerInfo, begun: float) -> bool:
+        """Whether a connection that has just done INIT has crossed with one that stays."""
+        entry = self._entries.get(newer.node_id, _Entry())
+        if entry.candidate is not None:
+            older, done = entry.candidate.peer, entry.candidate.done
+        elif entry.owned is not None and not entry.told:
+            older, done = entry.owned, entry.done
+        else:
+            return False
+        return crosses(older, done, newer, begun, self._node_id)
+
+    def our_dial_stays(self, node_id: bytes) -> bool:
+        """Whether of two dials that cross ours is the one that both nodes keep."""
+        return self._node_id < node_id
 
     def enter(self, candidate: Candidate) -> None:
         """A connection has done INIT."""
@@ -89,7 +130,7 @@ class LivePeers:
 
     def given_away(self, candidate: Candidate) -> None:
         """The connection is with its owner now."""
-        self._entries[candidate.peer.node_id] = _Entry(owned=candidate.peer)
+        self._entries[candidate.peer.node_id] = _Entry(candidate.peer, candidate.done)
         candidate.settled.set_result(None)
 
     def lost(self, candidate: Candidate, reason: str) -> None:

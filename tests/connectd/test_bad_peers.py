@@ -250,6 +250,15 @@ async def test_a_stranger_who_resets(house: House) -> None:
     await house.lives()
 
 
+async def test_a_refused_peer_that_has_said_more_reads_why(house: House) -> None:
+    """What it has said and nobody reads must not reset the connection before the warning has arrived."""
+    async with await ScriptedPeer.dial(house.target(), privkey=PRIVKEY) as peer:
+        await peer.shake_hands()
+        await peer.say(init(networks=[NETWORKS["bitcoin"]]), *[Ping(1, bytes(60_000)).encode()] * 10)
+        heard = await peer.hangs_up()
+    assert [message.text() for message in heard if isinstance(message, WarningMessage)] == ["No common network"]
+
+
 async def test_refused_peers_are_no_news(house: House) -> None:
     """The log has no line above debug for what strangers do."""
     await first_message(house, init(networks=[NETWORKS["bitcoin"]]))

@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from connectd.live import crosses
 from lightningd_py.scripted_peer import ScriptedPeer
 from tests.connectd.conftest import Dial
-from tests.connectd.house import House, Owner
-from wire.control_wire import PeerDisconnected, PeerReconnected
+from tests.connectd.house import House, Owner, peer_init
+from wire.control_wire import PeerDisconnected, PeerInfo, PeerReconnected
 from wire.secp256k1 import public_key
 from wire.timing import Timing
 
@@ -123,3 +124,58 @@ async def test_no_fd_is_left(house: House, dial: Dial) -> None:
             await (await house.owner()).ends()
     await house.barrier()
     assert house.fds() == before
+
+
+SMALL, LARGE = sorted([PRIVKEY, bytes([3]) * 32, bytes([4]) * 32], key=public_key)[::2]
+"""Keys whose ids are on either side of the third one's."""
+OURS = next(key for key in (PRIVKEY, bytes([3]) * 32, bytes([4]) * 32) if key not in (SMALL, LARGE))
+
+
+@pytest.mark.parametrize(("key", "stays"), [(SMALL, "theirs"), (LARGE, "ours")], ids=["theirs stays", "ours stays"])
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+async def test_of_two_dials_that_cross_both_nodes_keep_the_same(
+    new_house: Callable[[], House], key: bytes, stays: str, first: str
+) -> None:
+    house = new_house()
+    house.privkey, house.node_id = OURS, public_key(OURS)
+    await house.start()
+    async with await ScriptedPeer.listen(privkey=key) as listener:
+        reaching = house.reaching(listener.node_id, listener.address)
+        async with (
+            await listener.accept_silent() as ours,
+            await ScriptedPeer.dial(house.target(), privkey=key) as theirs,
+        ):
+            dials = {"theirs": theirs, "ours": ours}
+            await said_init(dials.pop(first))
+            owner = await house.owner()
+            (second,) = dials.values()
+            if first == stays == "theirs":
+                await second.hangs_up()  # the dial was given up
+            elif first == stays:
+                await said_init(second)
+                await second.hangs_up()
+            else:
+                await said_init(second)
+                await duplicate_of(house, owner)
+                await owner.ends()
+                owner = await house.owner()
+            assert owner.info.incoming == (stays == "theirs")
+            assert (await reaching).node_id == listener.node_id
+            await owner.ends()
+
+
+async def said_init(peer: ScriptedPeer) -> None:
+    """Whichever side it is on."""
+    await peer.shake_hands()
+    await peer.say(peer_init())
+
+
+@pytest.mark.parametrize(
+    ("incoming", "begun", "gives_way"),
+    [(True, 100.0, True), (True, 110.0, True), (True, 110.1, False), (False, 100.0, False)],
+)
+def test_only_what_crosses_gives_way(incoming: bool, begun: float, gives_way: bool) -> None:
+    def info(incoming: bool) -> PeerInfo:
+        return PeerInfo(b"\3" * 33, 1, "", incoming, None, b"", [])
+
+    assert crosses(info(False), 100.0, info(incoming), begun, b"\2" * 33) == gives_way
