@@ -6,13 +6,13 @@ one line of the log and the closing of the socket.
 
 import asyncio
 
-from connectd.addresses import to_socket
 from connectd.connection import Connection, ConnectionEnded
 from connectd.connections import Connections
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
 from connectd.initmsg import TheirInit
 from connectd.live import Candidate, LivePeers
+from connectd.outward import Outward
 from connectd.tasks import Tasks
 from wire.address import WireAddr
 from wire.control_wire import PeerInfo
@@ -23,7 +23,8 @@ status = Status("connectd")
 
 
 class Arrivals:
-    """Brings inbound and outbound connections to their owners. `timeout` is the one deadline, in seconds."""
+    """Brings inbound and outbound connections to their owners. `timeout` is the one deadline of those that come in, in
+    seconds; `outward` says how long a dial may take."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Arrivals:
         handshake: Handshake,
         live: LivePeers,
         hand_over: HandOver,
+        outward: Outward,
         tasks: Tasks,
         *,
         node_id: bytes,
@@ -40,6 +42,7 @@ class Arrivals:
         self._handshake = handshake
         self._live = live
         self._hand_over = hand_over
+        self._outward = outward
         self._node_id = node_id
         self._timeout = timeout
         self._tasks = tasks
@@ -56,8 +59,9 @@ class Arrivals:
             raise ConnectionEnded("the id is no point on the curve")
         connection: Connection | None = None
         try:
-            async with asyncio.timeout(self._timeout):
-                connection = await self._connect(address)
+            async with asyncio.timeout(self._outward.timeout(address)):
+                connection = await self._outward.connect(address)
+                await self._outward.introduce(connection, address)
                 theirs = await self._handshake.initiate(connection, node_id)
             candidate = self._candidate(connection, theirs)
         except BaseException as error:
@@ -68,13 +72,6 @@ class Arrivals:
                 raise ConnectionEnded(reason) from None
             raise
         self._tasks.spawn(self._finish(candidate))
-
-    async def _connect(self, address: WireAddr) -> Connection:
-        target = to_socket(address)
-        result = await self._connections.connect_and_make_node_id(target, is_important=False, proxy=None)
-        if result.id is None:
-            raise ConnectionEnded(result.error)
-        return self._connections.add(result.id, incoming=False, me=result.me or target, them=target)
 
     async def _inbound(self, connection: Connection) -> None:
         try:

@@ -11,7 +11,9 @@ away with it (`hand_over.py`), to gossipd over the link or to the master togethe
 nothing of it but its node_id and conn_id, until the master says `peer_disconnected`.
 
 `reach_peer` is `dial.py`: all addresses of a node in turn, from the hints and successes in `addresses.py` and from
-gossipd's map. The node's key is never here: hsmd multiplies for us.
+gossipd's map; `outward.py` reaches each one directly or through a proxy (`socks.py`).
+
+The node's key is never here: hsmd multiplies for us.
 
 This file connects the parts, and answers the master.
 """
@@ -29,6 +31,7 @@ from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
 from connectd.listen import BindFailed, bind_all
 from connectd.live import Candidate, LivePeers
+from connectd.outward import Outward
 from connectd.tasks import Tasks
 from wire.address import DEFAULT_PORTS
 from wire.chains import NETWORKS
@@ -187,10 +190,13 @@ class Connectd:
         hand_over = HandOver(connections, live, self._master, self._link)
         handshake = Handshake(node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh)
         seconds = init.timing.connection_timeout
-        arrivals = Arrivals(connections, handshake, live, hand_over, self._tasks, node_id=init.node_id, timeout=seconds)
+        outward = Outward(connections, init.ways, seconds)
+        arrivals = Arrivals(
+            connections, handshake, live, hand_over, outward, self._tasks, node_id=init.node_id, timeout=seconds
+        )
         book = AddressBook()
         port = _default_port(init.chain_hash)
-        dialler = Dialler(live, book, arrivals.dial, self._announced, port=port, timeout=seconds)
+        dialler = Dialler(live, book, outward, arrivals.dial, self._announced, port=port)
         return _Parts(connections, live, book, hand_over, dialler)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from connectd.addresses import from_socket
 from connectd.connection import Connection
+from wire.address import WireAddr
 from wire.sockman import SocketAddress, SockMan
 from wire.status import Status
 
@@ -32,9 +33,9 @@ class Connections(SockMan):
         conn_id, self._next_id = self._next_id, self._next_id + 1
         return conn_id
 
-    def add(self, conn_id: int, *, incoming: bool, me: SocketAddress, them: SocketAddress) -> Connection:
-        """Begin to look after a connection of SockMan's."""
-        connection = Connection(self, conn_id, incoming=incoming, address=from_socket(them, me))
+    def add(self, conn_id: int, *, incoming: bool, address: WireAddr) -> Connection:
+        """Begin to look after a connection of SockMan's, whose other end is at `address`."""
+        connection = Connection(self, conn_id, incoming=incoming, address=address)
         self.open[conn_id] = connection
         self._inbound += incoming
         return connection
@@ -62,7 +63,7 @@ class Connections(SockMan):
             self._complain_once()
             return False
         self._full = False
-        self._on_accepted(self.add(id, incoming=True, me=me, them=them))
+        self._on_accepted(self.add(id, incoming=True, address=from_socket(them, me)))
         return True
 
     def _complain_once(self) -> None:

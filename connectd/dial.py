@@ -13,12 +13,16 @@ from typing import Any
 from connectd.addresses import AddressBook, resolve
 from connectd.connection import ConnectionEnded
 from connectd.live import CROSSING, Candidate, LivePeers
+from connectd.outward import Outward
 from wire.address import WireAddr, parse_address
 from wire.control_wire import PeerInfo
 from wire.status import Status
 
 MAX_DIALS = 10
 """Outbound connections under way at a time; CLN's number. Further ones wait in order."""
+
+PREFERENCE = {"ipv6": 0, "dns": 0, "ipv4": 1, "local": 1, "torv2": 2, "torv3": 2}
+"""In which order the addresses that a node has announced are tried."""
 
 NO_ADDRESS, ALL_FAILED = 400, 401
 """CLN's error codes of `connect`."""
@@ -59,17 +63,17 @@ class _Attempt:
 
 
 class Dialler:
-    """All attempts. `timeout` is for each address in seconds: resolving it, or TCP with Noise and INIT."""
+    """All attempts. Each address has its own time limit, once for resolving it and once for TCP, Noise and INIT."""
 
     def __init__(
-        self, live: LivePeers, book: AddressBook, dial: Dial, announced: AskGossipd, *, port: int, timeout: float
+        self, live: LivePeers, book: AddressBook, outward: Outward, dial: Dial, announced: AskGossipd, *, port: int
     ) -> None:
         self._live = live
         self._book = book
+        self._outward = outward
         self._dial = dial
-        self._announced = announced
+        self._ask_gossipd = announced
         self._port = port
-        self._timeout = timeout
         self._slots = asyncio.Semaphore(MAX_DIALS)
         self._attempts: dict[bytes, tuple[_Attempt, asyncio.Task[PeerInfo]]] = {}
 
@@ -107,6 +111,16 @@ class Dialler:
     async def _remembered(self, node_id: bytes) -> list[str]:
         return self._book.known(node_id)
 
+    async def _announced(self, node_id: bytes) -> list[str]:
+        return sorted(await self._ask_gossipd(node_id), key=self._preference)
+
+    def _preference(self, text: str) -> int:
+        """IPv6 and IPv4 before Tor, which is slow."""
+        try:
+            return PREFERENCE[parse_address(text, self._port).kind]
+        except ValueError:
+            return 0
+
     async def _connected(self, attempt: _Attempt) -> PeerInfo | None:
         """The node's connection, once it is clear which one it is."""
         attempt.entered.clear()
@@ -131,11 +145,13 @@ class Dialler:
                     await self._try_one(attempt, address)
 
     async def _resolved(self, attempt: _Attempt, named: WireAddr) -> list[WireAddr]:
-        if named.kind in ("torv2", "torv3"):
-            attempt.failed(str(named), "needs a proxy")
+        if reason := self._outward.refuses(named):
+            attempt.failed(str(named), reason)
             return []
+        if self._outward.needs_proxy(named):
+            return [named]  # which looks the name up, too
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._outward.timeout(named)):
                 return await resolve(named)
         except (OSError, TimeoutError) as error:
             attempt.failed(str(named), f"cannot be resolved: {getattr(error, 'strerror', None) or 'timed out'}")

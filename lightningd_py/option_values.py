@@ -13,6 +13,8 @@ from wire.peer_wire import message_name
 from wire.secp256k1 import is_point, public_key
 
 LONGEST_ALIAS = 32
+TOR_PORT = 9050
+"""Where Tor's SOCKS5 proxy listens."""
 _NOT_YET = ("autotor:", "statictor:", "ws:", "wss:")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -144,6 +146,14 @@ def announce_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
     if address.host in ("0.0.0.0", "::"):  # noqa: S104 - refused
         raise ValueError(f"'{value}' is every address: announce one")
     return (address,)
+
+
+def proxy(value: str) -> WireAddr:
+    """Where a SOCKS5 proxy is: HOST[:PORT] or a socket's path; Tor's port is the default."""
+    address = _parsed(value, TOR_PORT)
+    if address.kind == "torv3":
+        raise ValueError(f"'{value}' cannot be reached without a proxy")
+    return address
 
 
 def _refuse_unsupported(value: str) -> None:

@@ -42,6 +42,9 @@ class Options:
     bind_addr: tuple[WireAddr, ...] = ()
     announce_addr: tuple[WireAddr, ...] = ()
     autolisten: bool = True
+    proxy: WireAddr | None = None
+    always_use_proxy: bool = False
+    disable_dns: bool = False
     offline: bool = False
     alias: str | None = None
     rgb: bytes | None = None
@@ -84,7 +87,7 @@ class Options:
         """The intervals of the house, with those replaced that a dev option is for."""
         timing = Timing()
         if self.dev_fast_gossip:
-            timing = replace(timing, gossip_flush=FAST_GOSSIP.gossip_flush)
+            timing = replace(FAST_GOSSIP, gossip_prune=timing.gossip_prune)
         if self.dev_fast_gossip_prune:
             timing = replace(timing, gossip_prune=FAST_GOSSIP.gossip_prune)
         if self.dev_timeout_secs is not None:
@@ -267,6 +270,8 @@ def _check_together(options: Options) -> None:
     """What no single option can know."""
     if options.daemon and all(log == "-" for log in options.log_file):
         raise UsageError("--daemon needs --log-file")
+    if options.always_use_proxy and options.proxy is None:
+        raise UsageError("--always-use-proxy needs --proxy")
     names = [service.name for service in options.service]
     for name in names:
         if names.count(name) > 1:

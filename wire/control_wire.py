@@ -55,6 +55,15 @@ class GossipState:
     filter_sent: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How connectd may reach others. `proxy`: host:port of a SOCKS5 proxy; no `use_dns`: it looks up no names."""
+
+    proxy: str | None
+    always_use_proxy: bool
+    use_dns: bool
+
+
 @dataclass_transform(field_specifiers=(field,))
 class ControlMessage:
     """Base of all control messages. `number` and `senders` come from the class statement."""
@@ -233,13 +242,24 @@ class Refusal(Reply):
 
 
 class ConnectdInit(Request, number=2000, sender="master", aliases=("connectctl_init",)):
-    """First message to connectd: who we are, what INIT says, where to listen. `conn_id` is the first one to use."""
+    """First message to connectd: who we are, what INIT says, where to listen. `conn_id` is the first one to use.
+
+    `addr`, `bind`, `announce`: the options of these names, as `wire.binding` reads them; what of `addr` is public is
+    announced. `websocket_fd` is there if a WebSocket is among them.
+    """
 
     chain_hash: bytes
     node_id: bytes
     features: bytes
+    addr: list[str]
     bind: list[str]
     announce: list[str]
+    ways: Ways
+    tor_password: str | None = field(repr=False)
+    tor_keys: str
+    """The directory in which the keys of onion services are kept."""
+    websocket_fd: Fd | None
+    """Connectd's end of the socket to websocketd."""
     conn_id: int
     timing: Timing
     dev_allow_localhost: bool

@@ -34,6 +34,7 @@ from wire.control_wire import (
     ReachPeer,
     ReachPeerReply,
     ReachPeerReplyfail,
+    Ways,
 )
 from wire.features import default_init_features
 from wire.peer_wire import Init
@@ -117,8 +118,13 @@ class House:
             "chain_hash": NETWORKS["regtest"],
             "node_id": self.node_id,
             "features": default_init_features().to_bytes(),
+            "addr": [],
             "bind": ["127.0.0.1:0"],
             "announce": [],
+            "ways": Ways(proxy=None, always_use_proxy=False, use_dns=True),
+            "tor_password": None,
+            "tor_keys": str(self.log_file.parent),
+            "websocket_fd": None,
             "conn_id": FIRST_ID,
             "timing": Timing(),
             "dev_allow_localhost": True,

@@ -79,8 +79,7 @@ async def test_reading_pauses_while_the_inbox_holds_a_packet() -> None:
     with stranger:
         sockman = Connections(1, lambda _: None)
         conn_id = sockman.adopt(ours.detach(), b"")
-        unix = SocketAddress("unix", "/a", 0)
-        connection = sockman.add(conn_id, incoming=True, me=unix, them=unix)
+        connection = sockman.add(conn_id, incoming=True, address=PUBLIC)
         sockman.event_got_data(conn_id, bytes(MAX_PACKET - 1))
         assert sockman.should_try_to_recv(conn_id)
         sockman.event_got_data(conn_id, bytes(1))

@@ -117,6 +117,12 @@ def test_a_name_to_listen_on_is_resolved() -> None:
     assert "127.0.0.1:7" in [str(address) for address in parse(["--bind-addr=localhost:7"]).bind]
 
 
+def test_ways_out() -> None:
+    options = parse(["--proxy=127.0.0.1", "--always-use-proxy=true", "--disable-dns"])
+    assert (str(options.proxy), options.always_use_proxy, options.disable_dns) == ("127.0.0.1:9050", True, True)
+    assert str(parse(["--proxy=/run/tor/socks"]).proxy) == "/run/tor/socks"
+
+
 def test_services_and_what_they_want() -> None:
     options = parse(
         ["--service=lsp=python3 'my peer.py' $x", f"--take=lsp=open_channel,33,{NODE_ID}", "--copy=lsp=513"]
@@ -169,6 +175,9 @@ def test_what_clns_test_tools_say() -> None:
         (["--announce-addr=0.0.0.0"], "is every address"),
         (["--autolisten=perhaps"], "'perhaps' is not true or false"),
         (["--bitcoin-rpcport=0"], "'0' is not a number from 1 to 65535"),
+        (["--always-use-proxy=1"], "--always-use-proxy needs --proxy"),
+        (["--proxy=" + "a" * 55 + "d.onion"], "cannot be reached without a proxy"),
+        (["--proxy=127.0.0.1:x"], "--proxy: unable to parse address '127.0.0.1:x': 'x' is no port"),
         (["--daemon"], "--daemon needs --log-file"),
         (["--daemon", "--log-file=-"], "--daemon needs --log-file"),
         (["--service=lsp"], "'lsp' is not NAME=..."),
