@@ -302,4 +302,4 @@ class Nodes:
 
 def logs() -> list[tuple[str, str]]:
     """(title, text) of the nodes that run now, for the report of a failed test."""
-    return [(f"log of {node.lightning_dir.name}", "\n".join(node.lines[-300:])) for node in _LISTENING]
+    return [(f"log of {node.lightning_dir.name}", "\n".join(node.lines[-60:])) for node in _LISTENING]
