@@ -16,6 +16,7 @@ from gossipd.store import GossipStore
 from gossipd.stream import Stream
 from wire.control_wire import GossipState, PeerInfo
 from wire.cursor import WireError
+from wire.encoded import UnknownEncoding
 from wire.message import decode
 from wire.peer_wire import (
     ErrorMessage,
@@ -107,6 +108,8 @@ class Peer:
                 self._around.ingest.receive(message, self.info.conn_id)
                 return True
             return self._hear_other(number, message)
+        except UnknownEncoding as error:  # B7-90: the question can be asked again in another form
+            return self._around.fault(self, PeerFault(f"{message_name(number)}: {error}", Consequence.WARN))
         except WireError as error:  # B1-7, B1-8
             fault = PeerFault(f"{message_name(number)}: {error}", Consequence.DISCONNECT)
             return self._around.fault(self, fault)

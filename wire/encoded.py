@@ -1,6 +1,7 @@
 """The `encoded_` arrays of gossip queries: one byte that says how the rest is packed, then the items. BOLT 7, B7-90.
 
-Only type 0 is left, the items as they are. Type 1 was zlib and must not be used: like all others it raises WireError.
+Only type 0 is left, the items as they are. Type 1 was zlib and must not be used: like all others it raises
+UnknownEncoding.
 """
 
 import struct
@@ -12,6 +13,10 @@ from wire.types import Codec, pairs
 UNCOMPRESSED = 0
 
 
+class UnknownEncoding(WireError):
+    """The items are packed in a way that nobody may use any more, or that is yet to be invented."""
+
+
 def encode_short_ids(short_channel_ids: Iterable[int]) -> bytes:
     """`encoded_short_ids` of these, in the order given: the spec wants it ascending."""
     ids = tuple(short_channel_ids)
@@ -19,7 +24,7 @@ def encode_short_ids(short_channel_ids: Iterable[int]) -> bytes:
 
 
 def decode_short_ids(encoded: bytes) -> list[int]:
-    """The ids in their order, ascending or not. Raises WireError if they are packed, or no whole number of ids."""
+    """The ids in their order, ascending or not. Raises UnknownEncoding, or WireError if they are no whole number."""
     cursor = Cursor(encoded)
     _read_encoding(cursor)
     count, over = divmod(cursor.remaining, 8)
@@ -31,7 +36,7 @@ def decode_short_ids(encoded: bytes) -> list[int]:
 def _read_encoding(cursor: Cursor) -> None:
     encoding = cursor.u8()
     if encoding != UNCOMPRESSED:
-        raise WireError(f"encoding type {encoding}, and only {UNCOMPRESSED} may be used")
+        raise UnknownEncoding(f"encoding type {encoding}, and only {UNCOMPRESSED} may be used")
 
 
 def _read_flags(cursor: Cursor) -> list[int]:

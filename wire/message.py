@@ -91,7 +91,7 @@ class PeerMessage(_Declared):
             values = {name: codec.read(cursor) for name, codec in cls.plan.fields}
             values["extension"] = _read_records(cursor, cls.plan, values) if cls.plan.records else cursor.rest()
         except WireError as error:
-            raise WireError(f"{cls.name()}: {error}") from error
+            raise type(error)(f"{cls.name()}: {error}") from error
         return cls(**values)
 
     def _payload(self) -> bytes:

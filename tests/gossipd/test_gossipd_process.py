@@ -8,13 +8,22 @@ import pytest
 
 from gossipd.store import GossipStore
 from lightningd_py.synthetic_map import SyntheticMap, random_edges
-from tests.gossipd.house import EVERYTHING, House, Houses, is_gossip, peer_info
+from tests.gossipd.house import CHAIN, EVERYTHING, House, Houses, is_gossip, peer_info
 from tests.gossipd.messages import NOW, big_map
 from wire import control_wire
 from wire.control_channel import RequestFailed
 from wire.control_wire import PeerDisconnected, PeerMessage
+from wire.encoded import encode_short_ids
 from wire.message import decode
-from wire.peer_wire import ErrorMessage, GossipTimestampFilter, Ping, Pong, WarningMessage
+from wire.peer_wire import (
+    ErrorMessage,
+    GossipTimestampFilter,
+    Ping,
+    Pong,
+    QueryShortChannelIds,
+    ReplyShortChannelIdsEnd,
+    WarningMessage,
+)
 
 OPEN_CHANNEL = (32).to_bytes(2, "big")
 
@@ -136,6 +145,18 @@ async def test_too_short_message_ends_the_connection(gossipd: House, text: str) 
     await peer.say(bytes.fromhex(text))
     assert len(warnings(await peer.is_hung_up_on())) == 1
     assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
+
+
+@pytest.mark.bolt("B7-90")
+@pytest.mark.parametrize("packed", ["0003 01 789c", "0001 00 01 03 01 789c"], ids=["short_channel_ids", "query_flags"])
+async def test_query_packed_with_zlib_is_not_answered(gossipd: House, packed: str) -> None:
+    """A warning, as BOLT 7 allows, and the connection stays: old peers pack all their queries so."""
+    peer = await gossipd.connect()
+    await peer.say(bytes.fromhex("0105") + CHAIN + bytes.fromhex(packed))
+    heard = await peer.sync()
+    assert ["encoding type 1" in text for text in warnings(heard)] == [True]
+    await peer.say(QueryShortChannelIds(CHAIN, encode_short_ids([])))
+    assert (await peer.hear(ReplyShortChannelIdsEnd)).full_information == 1
 
 
 @pytest.mark.bolt("B1-32", "B1-34", "B1-35")
