@@ -91,6 +91,7 @@ class Control:
             case control_wire.ReleasePeer():
                 self._release(message, gossipd)
             case control_wire.GiveBack(conn_id=None):
+                gossipd.seeker.retire()
                 for owned in gossipd.owned.peers():
                     gossipd.give_back(owned)
                 gossipd.tell(control_wire.AllGivenBack())

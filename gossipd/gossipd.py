@@ -16,10 +16,12 @@ Here the pieces are put together: who owns which peer, what follows from faults,
 
 import asyncio
 import os
+import random
 import socket
 import time
 
 from gossipd import gossmap
+from gossipd.compare import KnownByMap
 from gossipd.fault import Consequence, PeerFault
 from gossipd.ingest import Ingest
 from gossipd.owned import Owned
@@ -63,7 +65,6 @@ class Gossipd:
         self._loop = asyncio.get_running_loop()
         self._master = master
         self._timing = init.timing
-        self._seeker = Seeker(init.chain_hash)
         self._peers: dict[int, Peer] = {}
         self._remote: dict[int, Remote] = {}
         self._faults: dict[int, int] = {}
@@ -84,7 +85,11 @@ class Gossipd:
             self._source_fault,
             self._schedule_flush,
             self.user_gossip.settled,
+            lambda scid, flags: self.seeker.owe(scid, flags),
         )
+        known = KnownByMap(self.index, self.store)
+        chance = random.Random()  # noqa: S311 - which peer is asked is no secret
+        self.seeker = Seeker(init.chain_hash, known, self._seek, self.ingest.novel, init.timing, chance, time.time())
         master.on_drained = self._resume
         self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
 
@@ -142,9 +147,15 @@ class Gossipd:
                     return
 
     def _ask_for_gossip(self, peer: Peer) -> None:
-        if not peer.filter_sent:
-            peer.filter_sent = True
-            peer.say(self._seeker.filter_for(peer.info.features, time.time()).encode())
+        info = peer.info
+        self.seeker.peer_came(info.conn_id, info.features, time.time(), has_filter=peer.filter_sent)
+        peer.filter_sent = True
+
+    def _seek(self, conn_id: int, message: bytes) -> None:
+        """A message of the seeker's, to a peer wherever its connection is."""
+        peer = self._peers[conn_id]
+        peer.say(message)
+        self._pump(peer)
 
     def new_remote_peer(self, info: PeerInfo) -> Fd:
         """The owner's end of a gossip fd, for a connection that we do not own."""
@@ -205,7 +216,8 @@ class Gossipd:
 
     def _drop(self, peer: Peer) -> None:
         peer.fail_pings()
-        self._peers.pop(peer.info.conn_id, None)
+        if self._peers.pop(peer.info.conn_id, None) is not None:
+            self.seeker.peer_left(peer.info.conn_id, time.time())
         self._faults.pop(peer.info.conn_id, None)
 
     def _remote_ended(self, peer: Peer) -> None:
@@ -312,6 +324,7 @@ class Gossipd:
         self._tick = self._loop.call_later(self._timing.gossip_flush / SLOTS, self._on_tick)
         self._slot = (self._slot + 1) % SLOTS
         self.ingest.write_lonely(LONELY)
+        self.seeker.tick(time.time(), self.ingest.unfinished)
         if self._disk_failed:
             self._flush_store()
         for conn_id, peer in list(self._peers.items()):
@@ -335,4 +348,5 @@ class Gossipd:
             ("store_bytes", self.store.size),
             ("unfinished", self.ingest.unfinished),
         ]
+        sizes += [("wanted", len(self.seeker.wanted)), ("asked", self.seeker.asked), ("got", self.seeker.got)]
         return sizes + [(name.replace(" ", "_"), count) for name, count in self.ingest.counters.items()]

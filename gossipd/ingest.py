@@ -23,6 +23,7 @@ from gossipd.records import amount_message
 from gossipd.sigcheck import GOOD, SignatureChecks
 from gossipd.store import GossipStore
 from gossipd.txout import Txout, funding_script
+from gossipd.wanted import ALL
 from wire.address import may_forward
 from wire.cursor import WireError
 from wire.scid import scid_to_text
@@ -94,9 +95,11 @@ class Ingest:
         fault: Callable[[int, PeerFault], None],
         stored: Callable[[], None],
         settled: Callable[[bytes, str | None], None],
+        owe: Callable[[int, int], None],
     ) -> None:
         """`fault` hears of a source's offence, `stored` that something waits for the store's flush, and `settled`
-        what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it.
+        what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe` gets scid and
+        query_flags of what is to be asked for again.
         """
         self._store = store
         self._index = index
@@ -108,6 +111,9 @@ class Ingest:
         self._fault = fault
         self._stored = stored
         self._settled = settled
+        self._owe = owe
+        self.novel: dict[int, int] = {}
+        """How many messages that were new, and rightly signed, each source has brought."""
         self._pending: dict[int, _Pending] = {}
         self._waiting_nodes: dict[bytes, tuple[bytes, int]] = {}
         self._in_check: set[bytes] = set()
@@ -156,6 +162,7 @@ class Ingest:
             raise PeerFault(text, Consequence.WARN)
         if len(self._pending) >= MAX_PENDING and not self._make_room():
             self._complain_full()
+            self._owe(scid, ALL)
             return Verdict.FULL
         self._pending[scid] = pending
         self._signatures.submit(message, b"", lambda result: self._announcement_checked(scid, pending, result))
@@ -240,7 +247,10 @@ class Ingest:
         else:
             pending = self._pending.get(scid)
             if pending is None:
-                return Verdict.UNKNOWN_CHANNEL if chain_hash == self._chain_hash else Verdict.WRONG_CHAIN
+                if chain_hash != self._chain_hash:
+                    return Verdict.WRONG_CHAIN
+                self._owe(scid, ALL)
+                return Verdict.UNKNOWN_CHANNEL
             waiting = pending.updates[direction]
             if waiting and timestamp <= _timestamp_of_update(waiting):
                 return Verdict.REDUNDANT
@@ -361,6 +371,7 @@ class Ingest:
         self._stored()
 
     def _good(self, message: bytes, source: int) -> None:
+        self.novel[source] = self.novel.get(source, 0) + 1
         if source == USER:
             self._settled(message, None)
 

@@ -4,6 +4,7 @@ While gossipd owns the connection everything comes here; while somebody else doe
 What waits to be sent is kept as plaintext, cursors and a query under way, and is pulled when there is room.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -12,6 +13,7 @@ from gossipd.fault import Consequence, PeerFault
 from gossipd.ingest import Ingest
 from gossipd.map_index import MapIndex
 from gossipd.queries import Answer, answer_range, answer_scids
+from gossipd.seeker import Seeker
 from gossipd.store import GossipStore
 from gossipd.stream import Stream
 from wire.control_wire import GossipState, PeerInfo
@@ -25,6 +27,8 @@ from wire.peer_wire import (
     Pong,
     QueryChannelRange,
     QueryShortChannelIds,
+    ReplyChannelRange,
+    ReplyShortChannelIdsEnd,
     WarningMessage,
     message_name,
 )
@@ -59,6 +63,7 @@ class Around(Protocol):
     store: GossipStore
     index: MapIndex
     chain_hash: bytes
+    seeker: Seeker
 
     def fault(self, peer: "Peer", fault: PeerFault) -> bool:
         """What follows from a fault; False if the connection is gone."""
@@ -168,6 +173,10 @@ class Peer:
             case GossipTimestampFilter() as wanted:
                 if wanted.chain_hash == around.chain_hash:
                     self.set_filter(wanted.first_timestamp, wanted.timestamp_range)
+            case ReplyChannelRange() as reply:
+                around.seeker.reply_range(self.info.conn_id, reply, time.time())
+            case ReplyShortChannelIdsEnd() as end:
+                around.seeker.reply_end(self.info.conn_id, end, time.time())
             case QueryShortChannelIds() as query:
                 self._begin_answer(query.number, answer_scids(query, around.chain_hash, around.index, around.store))
             case QueryChannelRange() as query:

@@ -153,10 +153,10 @@ def _timestamps(scids: list[int], index: MapIndex) -> list[tuple[int, int]]:
 
 def _checksums(scids: list[int], index: MapIndex, store: GossipStore) -> list[tuple[int, int]]:
     rows = [index.channels[scid] for scid in scids]
-    return [(_checksum(index.update_off[0][row], store), _checksum(index.update_off[1][row], store)) for row in rows]
+    return [(checksum(index.update_off[0][row], store), checksum(index.update_off[1][row], store)) for row in rows]
 
 
-def _checksum(offset: int, store: GossipStore) -> int:
+def checksum(offset: int, store: GossipStore) -> int:
     """CRC-32C of a channel_update without its signature and timestamp, 0 where there is none."""
     if not offset:
         return 0

@@ -17,9 +17,24 @@ class Timing:
     """Reading of a peer is held back at most for so long at a time, so that its pings get through."""
     gossip_flush: float = 60.0
     """How often news goes out to a peer that asked for it. BOLT 7, Rebroadcasting."""
+    stream_quiet: float = 10.0
+    """A peer that streams everything and says nothing new for so long has said it all."""
+    query_timeout: float = 30.0
+    """A query that is not answered in this time is asked of somebody else."""
+    probe_interval: float = 3_600.0
+    """How often all that we know is compared with what a random peer knows."""
+    gossiper_rotation: float = 1_800.0
+    """How often the streaming peer that tells us least makes room for another one."""
     gossip_prune: float = 1_209_600.0
     """Two weeks: a channel whose older update is older than this may be forgotten. BOLT 7, Pruning."""
 
 
-FAST_GOSSIP = Timing(gossip_flush=1.0, gossip_prune=90.0)
+FAST_GOSSIP = Timing(
+    gossip_flush=1.0,
+    stream_quiet=1.0,
+    query_timeout=2.0,
+    probe_interval=10.0,
+    gossiper_rotation=10.0,
+    gossip_prune=90.0,
+)
 """What CLN's --dev-fast-gossip and --dev-fast-gossip-prune are for: tests that cannot wait a minute."""

@@ -73,6 +73,7 @@ class Bench:
     outputs: Outputs = field(default_factory=Outputs)
     faults: list[tuple[int, str, Consequence]] = field(default_factory=list)
     settled: list[tuple[bytes, str | None]] = field(default_factory=list)
+    owed: list[tuple[int, int]] = field(default_factory=list)
     stored: int = 0
 
     def __post_init__(self) -> None:
@@ -87,6 +88,7 @@ class Bench:
             lambda source, fault: self.faults.append((source, str(fault), fault.consequence)),
             self._stored,
             lambda message, error: self.settled.append((message, error)),
+            lambda scid, flags: self.owed.append((scid, flags)),
         )
 
     def _stored(self) -> None:

@@ -1,0 +1,51 @@
+"""What we lack and want to ask for: channels, and which parts of each, in the bits of query_flags (B7-91)."""
+
+ANNOUNCEMENT, UPDATE_1, UPDATE_2, NODE_1, NODE_2 = 1, 2, 4, 8, 16
+ALL = ANNOUNCEMENT | UPDATE_1 | UPDATE_2 | NODE_1 | NODE_2
+
+MOST = 100_000
+"""Channels that are remembered at a time: twice the public network. What is more is found by the next comparison."""
+TRIES = 3
+"""So often something is asked for, each time of a random peer."""
+
+
+class Wanted:
+    """A bounded set of channels with flags. `overflowed` counts what did not fit."""
+
+    def __init__(self) -> None:
+        self.overflowed = 0
+        self._flags: dict[int, int] = {}
+        self._tries: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._flags)
+
+    def add(self, scid: int, flags: int) -> None:
+        """Want these parts too."""
+        if scid in self._flags:
+            self._flags[scid] |= flags
+        elif len(self._flags) < MOST:
+            self._flags[scid] = flags
+        else:
+            self.overflowed += 1
+
+    def take(self, most: int) -> list[tuple[int, int]]:
+        """The oldest wishes, which are asked for now."""
+        scids = [scid for scid, _ in zip(self._flags, range(most), strict=False)]
+        return [(scid, self._flags.pop(scid)) for scid in scids]
+
+    def retry(self, scid: int, flags: int) -> None:
+        """It did not come: want it again, unless that has been so several times."""
+        tries = self._tries.pop(scid, 0) + 1
+        if tries < TRIES:
+            self._tries[scid] = tries
+            self.add(scid, flags)
+
+    def done(self, scid: int) -> None:
+        """It came."""
+        self._tries.pop(scid, None)
+
+    def clear(self) -> None:
+        """Want nothing."""
+        self._flags.clear()
+        self._tries.clear()
