@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from lightningd_py.daemonize import daemonize
+from lightningd_py.daemonize import daemonize, open_standard_files
 from lightningd_py.directory import PidLock, make_directory
 from lightningd_py.errors import StartError
 from lightningd_py.log import NodeLog
@@ -15,6 +15,7 @@ from wire.status import set_up_logging
 
 def main() -> int:
     """The console script."""
+    open_standard_files()
     try:
         options = parse(sys.argv[1:])
         started = daemonize() if options.daemon else lambda: None

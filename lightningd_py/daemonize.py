@@ -1,9 +1,25 @@
-"""`--daemon`: going to the background only when the node runs, so that a shell sees in the exit status if it did."""
+"""`--daemon`: going to the background only when the node runs, so that a shell sees in the exit status if it did.
+
+And the standard files, which a parent may have closed.
+"""
 
 import os
+import sys
 from collections.abc import Callable
 
 _STARTED = b"+"
+
+
+def open_standard_files() -> None:
+    """See that 0, 1 and 2 are open, if only on /dev/null: else the first fds of our own would get these numbers.
+
+    To be called before anything is opened.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def daemonize() -> Callable[[], None]:
