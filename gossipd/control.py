@@ -1,6 +1,7 @@
 """The control messages that gossipd understands: from the master, and from connectd over the link."""
 
 import socket
+import time
 from collections.abc import Callable
 
 from gossipd.gossipd import Gossipd
@@ -110,7 +111,10 @@ class Control:
             case control_wire.SetMessageRoutes(routes=routes):
                 gossipd.routes.replace(routes)
             case control_wire.GossipStatus():
-                channel.reply(message, control_wire.GossipStatusReply(gossipd.counters()))
+                channel.reply(message, control_wire.GossipStatusReply(gossipd.seeker.state.value, gossipd.counters()))
+            case control_wire.Resync():
+                gossipd.seeker.resync(time.time())
+                channel.reply(message, control_wire.ResyncReply())
             case _:
                 raise RuntimeError(f"gossipd does not know {message.name()}")
 

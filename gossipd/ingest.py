@@ -98,8 +98,8 @@ class Ingest:
         owe: Callable[[int, int], None],
     ) -> None:
         """`fault` hears of a source's offence, `stored` that something waits for the store's flush, and `settled`
-        what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe` gets scid and
-        query_flags of what is to be asked for again.
+        what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe` gets scid
+        and query_flags of what is to be asked for again.
         """
         self._store = store
         self._index = index

@@ -276,7 +276,7 @@ class Peer:
         return GossipState(self.filter, self._around.store.uuid, offset, self.filter_sent)
 
     def restore(self, state: GossipState) -> None:
-        """Go on where another gossipd was. An offset of another file, or behind a tail that was cut off meanwhile, is of
+        """Go on where another gossipd was. An offset of another file, or behind a tail that was cut off since, is of
         no use: then the filter begins anew.
         """
         self.filter_sent = state.filter_sent

@@ -104,6 +104,7 @@ class Commands:
                 (Parameter("message", hex_bytes),),
                 "Put a signed gossip message on the map, as if a peer had sent it.",
             ),
+            Command("resync", self.resync, (), "Ask a peer for all it has, and compare, as at the first start."),
             Command("gossipstatus", self.gossipstatus, (), "Show how the map is: sizes, and what became of gossip."),
             Command(
                 "takepeer",
@@ -128,7 +129,7 @@ class Commands:
             "num_active_channels": 0,
             "num_inactive_channels": 0,
             "address": [_address_json(address, self._port) for address in node.announced],
-            "binding": [_address_json(address, self._port) for address in node.bindings],
+            "binding": [_binding_json(address, self._port) for address in node.bindings],
             "version": options.version(),
             "blockheight": node.chain.blockheight,
             "network": chosen.network,
@@ -246,9 +247,17 @@ class Commands:
         return {}
 
     async def gossipstatus(self) -> dict[str, Any]:
-        """Counters by name."""
+        """`state` of the seeker, `percent` of what it has asked for that has come, and counters by name."""
         reply = await self._ask_gossipd(control_wire.GossipStatus(), control_wire.GossipStatusReply)
-        return dict(reply.counters)
+        counters = dict(reply.counters)
+        missing = counters["asked"] + counters["wanted"]
+        percent = 100 if not missing else 100 * counters["got"] // missing
+        return {"state": reply.state, "percent": percent, **counters}
+
+    async def resync(self) -> dict[str, Any]:
+        """gossipstatus shows how it goes."""
+        await self._ask_gossipd(control_wire.Resync(), control_wire.ResyncReply)
+        return {}
 
     async def _ask_gossipd(self, request: control_wire.Request, reply_type: type[R]) -> R:
         try:
@@ -298,6 +307,12 @@ def _peer_json(peer: Peer) -> dict[str, Any]:
 
 def _address_json(address: str, default_port: int) -> dict[str, str | int]:
     return to_json(parse_address(address, default_port))
+
+
+def _binding_json(text: str, default_port: int) -> dict[str, str | int]:
+    """As CLN shows it, a WebSocket's kind of address as its subtype."""
+    shown = _address_json(text.removeprefix("ws:"), default_port)
+    return shown | {"type": "websocket", "subtype": shown["type"]} if text.startswith("ws:") else shown
 
 
 def _reach_error(refusal: control_wire.Refusal) -> RpcError:

@@ -347,6 +347,14 @@ class PeerDisconnected(
     reason: str
 
 
+class UnwrapWebsocket(ControlMessage, number=2040, sender="connectd"):
+    """To websocketd: a stranger's TCP connection, and the end of a stream to which its payloads go."""
+
+    address: str
+    tcp_fd: Fd
+    stream_fd: Fd
+
+
 # 3xxx: gossipd
 
 
@@ -488,9 +496,18 @@ class GossipStatus(Request, number=3030, sender="master"):
 
 
 class GossipStatusReply(Reply, number=3130, sender="gossipd"):
-    """Counters by name."""
+    """What the seeker is about, in words, and counters by name."""
 
+    state: str
     counters: list[tuple[str, int]]
+
+
+class Resync(Request, number=3032, sender="master"):
+    """Begin the synchronisation anew: stream everything of one peer, then compare."""
+
+
+class ResyncReply(Reply, number=3132, sender="gossipd"):
+    """It has begun."""
 
 
 # 4xxx: the link between connectd and gossipd
