@@ -88,8 +88,17 @@ def read_descriptors(data: bytes) -> list[WireAddr]:
 
 
 def may_forward(data: bytes) -> bool:
-    """Whether a `node_announcement` with these addresses may be passed on: not with two host names (B7-74)."""
-    return sum(address.kind == "dns" for address in _descriptors(data)) <= 1
+    """Whether a `node_announcement` with these addresses may be passed on: not with two host names (B7-74).
+
+    Raises WireError if one is cut off. Each of a first sync is asked, so no address is made of them.
+    """
+    cursor, names = Cursor(data), 0
+    while cursor.remaining:
+        host = _take_host(cursor)
+        if host is not None:
+            cursor.u16()
+            names += host[0] == "dns"
+    return names <= 1
 
 
 def read_descriptor(cursor: Cursor) -> WireAddr | None:
@@ -97,12 +106,16 @@ def read_descriptor(cursor: Cursor) -> WireAddr | None:
 
     Raises WireError if it is cut off. A host name is as it came, with bytes that are no ASCII escaped.
     """
+    host = _take_host(cursor)
+    return None if host is None else WireAddr(host[0], _host_text(*host), cursor.u16())
+
+
+def _take_host(cursor: Cursor) -> tuple[Kind, bytes] | None:
     kind = _TYPES.get(cursor.u8())
     if kind is None:
         cursor.rest()
         return None
-    host = cursor.take(cursor.u8() if kind == "dns" else _HOST_SIZES[kind])
-    return WireAddr(kind, _host_text(kind, host), cursor.u16())
+    return kind, cursor.take(cursor.u8() if kind == "dns" else _HOST_SIZES[kind])
 
 
 def write_descriptor(address: WireAddr) -> bytes:
