@@ -25,12 +25,16 @@ def gossip_pair() -> tuple[socket.socket, int]:
 def drain(sock: socket.socket) -> list[bytes]:
     """All packets that wait at this end; bounded by the socket's buffer if the other end has stopped writing."""
     packets = []
-    try:
-        while packet := sock.recv(_PACKET, socket.MSG_DONTWAIT):
-            packets.append(packet)
-    except (BlockingIOError, ConnectionError):
-        pass
-    return packets
+    while True:
+        try:
+            packet = sock.recv(_PACKET, socket.MSG_DONTWAIT)
+        except ConnectionResetError:
+            continue  # it closed with something of ours unread; said once, ahead of what it had written
+        except BlockingIOError:
+            return packets
+        if not packet:
+            return packets
+        packets.append(packet)
 
 
 class GossipFd:
