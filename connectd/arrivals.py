@@ -11,7 +11,7 @@ from connectd.connections import Connections
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
 from connectd.initmsg import TheirInit
-from connectd.live import Candidate, LivePeers
+from connectd.live import RESERVE, Candidate, LivePeers
 from connectd.outward import Outward
 from connectd.tasks import Tasks
 from wire.address import WireAddr
@@ -99,22 +99,23 @@ class Arrivals:
             features=theirs.features,
             networks=theirs.networks,
         )
-        if self._live.gives_way(peer, connection.begun):
-            raise ConnectionEnded("it has crossed with a connection of the same node, which stays")
-        if older := self._live.candidate(peer.node_id):
-            self._drop(older.connection, "a newer connection of the same node has come")
         candidate = Candidate(connection, peer)
-        self._live.enter(candidate)
+        replaced = self._live.enter(candidate)
+        if replaced is candidate:
+            raise ConnectionEnded("it has crossed with a connection of the same node, which stays")
+        if replaced is not None:
+            self._drop(replaced.connection, "a newer connection of the same node has come")
         return candidate
 
     async def _finish(self, candidate: Candidate) -> None:
         """Wait until no older connection of the node is left, then give this one away."""
+        patience = RESERVE if self._live.in_reserve(candidate) else self._timeout
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(patience):
                 await candidate.turn
             await self._hand_over.give_away(candidate)
         except (TimeoutError, ConnectionEnded) as error:
-            reason = str(error) or "the older connection of the same node did not end"
+            reason = str(error) or "the older connection of the same node stays"
             self._live.lost(candidate, reason)
             self._drop(candidate.connection, reason)
         else:

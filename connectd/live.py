@@ -7,7 +7,8 @@ end. A newer candidate replaces an older one, which is closed: it has no owner y
 Two nodes that dial each other at the same moment would both close what the other one keeps, if for both the newest won
 and each saw another order. So of two connections of opposite directions, of which the newer one was begun before the
 older one had done INIT or within CROSSING seconds after it, both nodes keep the one that was dialled by the node with
-the smaller node_id, as lnd does.
+the smaller node_id, as lnd does. Whoever has dialled the other one closes it; whoever has accepted it keeps it for a
+moment in reserve, for the end of the older one may be known to the other node only.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ from wire.control_wire import PeerInfo
 CROSSING = 10.0
 """Seconds: more than the two ends of a handshake can be apart in seeing it done. A node that has really lost its
 connection so soon is let in by its next try."""
+
+RESERVE = 2.0
+"""Seconds for which an accepted connection that gives way is kept."""
 
 
 def crosses(older: PeerInfo, done: float, newer: PeerInfo, begun: float, our_id: bytes) -> bool:
@@ -67,6 +71,9 @@ class _Entry:
     """When the owned connection had done INIT."""
     candidate: Candidate | None = None
     told: bool = False
+    """The master knows that the owned connection must end."""
+    reserve: Candidate | None = None
+    """Crossed with one of these, and gives way to it, unless that turns out to have ended."""
 
 
 class LivePeers:
@@ -95,50 +102,68 @@ class LivePeers:
         entry = self._entries.get(node_id)
         return entry.candidate if entry else None
 
-    def gives_way(self, newer: PeerInfo, begun: float) -> bool:
-        """Whether a connection that has just done INIT has crossed with one that stays."""
-        entry = self._entries.get(newer.node_id, _Entry())
+    def our_dial_stays(self, node_id: bytes) -> bool:
+        """Whether of two dials that cross ours is the one that both nodes keep."""
+        return self._node_id < node_id
+
+    def enter(self, candidate: Candidate) -> Candidate | None:
+        """A connection has done INIT. Returns the one that is to be closed now: an older one, or this."""
+        entry = self._entries.setdefault(candidate.peer.node_id, _Entry())
+        if self._gives_way(entry, candidate):
+            if not candidate.peer.incoming:
+                return candidate
+            replaced, entry.reserve = entry.reserve, candidate
+        else:
+            replaced, entry.candidate = entry.candidate, candidate
+            self._its_turn(entry)
+        if replaced is not None:
+            replaced.lose("a newer connection of the same node has come")
+        self._on_candidate(candidate)
+        return replaced
+
+    def _gives_way(self, entry: _Entry, newer: Candidate) -> bool:
         if entry.candidate is not None:
             older, done = entry.candidate.peer, entry.candidate.done
         elif entry.owned is not None and not entry.told:
             older, done = entry.owned, entry.done
         else:
             return False
-        return crosses(older, done, newer, begun, self._node_id)
+        return crosses(older, done, newer.peer, newer.connection.begun, self._node_id)
 
-    def our_dial_stays(self, node_id: bytes) -> bool:
-        """Whether of two dials that cross ours is the one that both nodes keep."""
-        return self._node_id < node_id
-
-    def enter(self, candidate: Candidate) -> None:
-        """A connection has done INIT."""
-        peer = candidate.peer
-        entry = self._entries.setdefault(peer.node_id, _Entry())
-        if entry.candidate is not None:
-            entry.candidate.lose("a newer connection of the same node has come")
-        entry.candidate = candidate
+    def _its_turn(self, entry: _Entry) -> None:
+        """The candidate goes, or an older connection is to make way for it."""
+        if entry.candidate is None:
+            return
         if entry.owned is None:
-            candidate.may_go()
+            entry.candidate.may_go()
         elif not entry.told:
             entry.told = True
-            self._on_duplicate(peer.node_id, entry.owned.conn_id)
-        self._on_candidate(candidate)
+            self._on_duplicate(entry.owned.node_id, entry.owned.conn_id)
 
     def is_newest(self, candidate: Candidate) -> bool:
         """Whether no newer connection has replaced it."""
         return self.candidate(candidate.peer.node_id) is candidate
 
+    def in_reserve(self, candidate: Candidate) -> bool:
+        """Whether it gives way to another one."""
+        entry = self._entries.get(candidate.peer.node_id)
+        return entry is not None and entry.reserve is candidate
+
     def given_away(self, candidate: Candidate) -> None:
         """The connection is with its owner now."""
-        self._entries[candidate.peer.node_id] = _Entry(candidate.peer, candidate.done)
+        reserve = self._entries[candidate.peer.node_id].reserve
+        self._entries[candidate.peer.node_id] = _Entry(candidate.peer, candidate.done, reserve=reserve)
         candidate.settled.set_result(None)
 
     def lost(self, candidate: Candidate, reason: str) -> None:
         """The connection has ended before it could be given away."""
-        node_id = candidate.peer.node_id
-        if self.is_newest(candidate):
-            self._entries[node_id].candidate = None
-            self._forget_if_empty(node_id)
+        entry = self._entries.get(candidate.peer.node_id, _Entry())
+        if entry.reserve is candidate:
+            entry.reserve = None
+        elif entry.candidate is candidate:
+            entry.candidate, entry.reserve = entry.reserve, None
+            self._its_turn(entry)
+        self._forget_if_empty(candidate.peer.node_id)
         candidate.lose(reason)
 
     def disconnected(self, node_id: bytes, conn_id: int) -> bool:
@@ -147,12 +172,13 @@ class LivePeers:
         if entry is None or entry.owned is None or entry.owned.conn_id != conn_id:
             return False
         entry.owned, entry.told = None, False
-        if entry.candidate is not None:
-            entry.candidate.may_go()
+        if entry.candidate is None:
+            entry.candidate, entry.reserve = entry.reserve, None
+        self._its_turn(entry)
         self._forget_if_empty(node_id)
         return True
 
     def _forget_if_empty(self, node_id: bytes) -> None:
-        entry = self._entries[node_id]
-        if entry.owned is None and entry.candidate is None:
+        entry = self._entries.get(node_id)
+        if entry is not None and entry.owned is None and entry.candidate is None:
             del self._entries[node_id]

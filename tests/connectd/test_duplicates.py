@@ -164,6 +164,28 @@ async def test_of_two_dials_that_cross_both_nodes_keep_the_same(
             await owner.ends()
 
 
+async def test_the_one_that_gives_way_goes_on_if_the_other_has_ended(new_house: Callable[[], House]) -> None:
+    house = new_house()
+    house.privkey, house.node_id = OURS, public_key(OURS)
+    await house.start()
+    async with (
+        await ScriptedPeer.listen(privkey=LARGE) as listener,
+        await ScriptedPeer.dial(house.target(), privkey=LARGE) as theirs,
+    ):
+        reaching = house.reaching(listener.node_id, listener.address)
+        async with await listener.accept_silent() as ours:
+            await said_init(ours)
+            owner = await house.owner()
+            await said_init(theirs)
+            await theirs.say(bytes.fromhex("8001"))
+            assert (await reaching) == owner.info
+            await owner.ends()
+            owner = await house.owner()
+            assert owner.info.incoming
+            await owner.peer.hear(0x8001)
+            await owner.ends()
+
+
 async def said_init(peer: ScriptedPeer) -> None:
     """Whichever side it is on."""
     await peer.shake_hands()
