@@ -1,6 +1,6 @@
 """Whose fault, and what follows: a stranger's offence carries its consequence; gossip that we do not want has none."""
 
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 
 
 class Consequence(Enum):
@@ -20,7 +20,7 @@ class PeerFault(Exception):
         self.consequence = consequence
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     """What becomes of a gossip message when it arrives. Unwanted gossip is an answer, not an error."""
 
     CHECKING = "checking"
