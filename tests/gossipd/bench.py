@@ -75,6 +75,7 @@ class Bench:
     settled: list[tuple[bytes, str | None]] = field(default_factory=list)
     owed: list[tuple[int, int]] = field(default_factory=list)
     stored: int = 0
+    on_settled: Callable[[bytes, str | None], None] | None = None
 
     def __post_init__(self) -> None:
         self.ingest = Ingest(
@@ -87,9 +88,14 @@ class Bench:
             lambda: self.now,
             lambda source, fault: self.faults.append((source, str(fault), fault.consequence)),
             self._stored,
-            lambda message, error: self.settled.append((message, error)),
+            self._settle,
             lambda scid, flags: self.owed.append((scid, flags)),
         )
+
+    def _settle(self, message: bytes, error: str | None) -> None:
+        self.settled.append((message, error))
+        if self.on_settled is not None:
+            self.on_settled(message, error)
 
     def _stored(self) -> None:
         self.stored += 1

@@ -31,7 +31,7 @@ class Parting:
     async def over(self) -> None:
         """It has closed."""
         async with asyncio.timeout(10):
-            while self.all:
+            while self.all:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0)
         assert self.sock.fileno() == -1
 
