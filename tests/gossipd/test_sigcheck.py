@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from gossipd.sigcheck import BATCH_MESSAGES, GOOD, SignatureChecks, check, start_worker, stop_workers
@@ -150,6 +151,10 @@ def test_worker_that_dies_is_our_own_bug(caplog: pytest.LogCaptureFixture) -> No
 def test_workers_hold_nothing_of_each_other() -> None:
     """Or one would live on when its own socket is closed."""
     workers = [start_worker() for _ in range(3)]
+    for _, sock in workers:
+        sock.setblocking(True)
+        sock.send(msgpack.packb([UPDATE, KEY]))
+        assert sock.recv(10) == bytes([GOOD]), "it has begun"
     sockets = [{str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()} for pid, _ in workers]
     shared = sockets[0] & sockets[1] & sockets[2]
     assert [len([name for name in each - shared if name.startswith("socket:")]) for each in sockets] == [1, 1, 1]
