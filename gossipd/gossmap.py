@@ -34,6 +34,7 @@ def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
     index = MapIndex()
     store = GossipStore.open(path, index.read_records)
     index.drop_lonely_nodes()
+    store.dead_bytes = index.passed_over
     for offset in index.dead:
         store.mark_deleted(offset)
     index.dead.clear()

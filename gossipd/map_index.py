@@ -18,6 +18,7 @@ from gossipd.records import (
     DELETE_CHANNEL,
     DELETED,
     HEADER_AND_TYPE,
+    HEADER_SIZE,
     NODE_ANNOUNCEMENT,
     Buffer,
 )
@@ -60,6 +61,8 @@ class MapIndex:
         """Offsets of records that read_records found to be of no use any more, though not marked deleted."""
         self.ended: int = 0
         """Offset of the record that says that the file was replaced by another one."""
+        self.passed_over: int = 0
+        """Bytes of the records that read_records found marked deleted, or that are notes to followers."""
         self._completed = completed
         self._dead_flags = dead_flags
         self._free_channels: list[int] = []
@@ -160,6 +163,10 @@ class MapIndex:
                 self.dead.append(self._remove_node(row))
         self._early_nodes.clear()
 
+    def offset_columns(self) -> tuple["array[int]", ...]:
+        """All arrays of offsets, for who moves the records. There are offsets in `dying` besides."""
+        return self.announce_off, *self.update_off, self.node_announce_off
+
     def read_records(self, data: Buffer, start: int, end: int) -> int:
         """Take in the records from start to end; call `drop_lonely_nodes` when the last part of a file is read.
 
@@ -212,6 +219,9 @@ class MapIndex:
                     self._read_other(kind, message, offset)
             elif flags & completed != completed:
                 break
+            else:
+                self.passed_over += following - offset
+                announced = -1
             offset = following
         self._announced, self._position = announced, offset
         return offset
@@ -221,6 +231,7 @@ class MapIndex:
         if kind == NODE_ANNOUNCEMENT and len(message) >= SHORTEST_NODE:
             self._read_node(message, offset)
         elif kind == DELETE_CHANNEL and len(message) == _SCID.size:
+            self.passed_over += HEADER_SIZE + len(message)
             row = self.channels.get(_SCID.unpack(message)[1])
             self.dead += [] if row is None else self.remove_channel(row)
         elif kind == CHANNEL_DYING and len(message) == _DYING.size:

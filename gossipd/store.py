@@ -10,46 +10,55 @@ One process writes; followers (gossmap.py, CLN's tools) read the same file throu
 """
 
 import contextlib
-import fcntl
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from gossipd import upgrade
 from gossipd.records import (
     BEGINNING_SIZE,
     CHANNEL_AMOUNT,
     CHANNEL_ANNOUNCEMENT,
     COMPLETED,
+    DELETE_CHANNEL,
     DELETED,
     DYING,
     FIRST_RECORD,
     HEADER,
     HEADER_AND_TYPE,
     HEADER_SIZE,
-    OLDEST_VERSION,
-    VERSION,
     Walker,
-    beginning,
     check_records,
     crc_of,
     ended_message,
-    fillers,
     pack_record,
     uuid_of,
-    walk_over,
+)
+from gossipd.store_file import (
+    NEWEST_READ,
+    StoreError,
+    map_file,
+    open_current,
+    repair,
+    successor_of,
+    write_all,
 )
 
-NEWEST_READ = 31
-"""Minor versions after 16 only add to the format, by CLN's promise; major ones (the upper 3 bits) do not."""
+__all__ = ["NEWEST_READ", "GossipStore", "ScannedRecord", "StoreError"]
+
+Watcher = Callable[[int], None]
+"""Gets the offset of a record whose header was changed in the file."""
 
 ScannedRecord = tuple[int, int, int, bytes, int]
 """flags, timestamp, type, message, offset of the following record."""
 
+AMOUNT_SIZE = HEADER_SIZE + 10
+_DELETE_CHANNEL = DELETE_CHANNEL.to_bytes(2, "big")
 
-class StoreError(Exception):
-    """The store cannot be opened; one sentence for the user."""
+
+def _nobody(offset: int) -> None:
+    """Hears of changed headers when nobody else does."""
 
 
 class GossipStore:
@@ -65,9 +74,13 @@ class GossipStore:
         self.note = note
         self._fd = fd
         self._end = end
+        self.dead_bytes = 0
+        """Size of the records that are marked deleted or are of use to followers only: what compaction would save.
+        Counted from the opening on; `gossmap.load` adds what was there before."""
         self._buffer = bytearray()
-        self._flag_changes: list[tuple[int, int]] = []
-        self._map = _map_file(fd, end)
+        self._flag_changes: dict[int, int] = {}
+        self._watcher: Watcher = _nobody
+        self._map = map_file(fd, end)
 
     @classmethod
     def open(cls, path: Path | str, walker: Walker = check_records) -> Self:
@@ -77,9 +90,11 @@ class GossipStore:
         read is moved aside to NAME.corrupt and begun anew; StoreError if another process has it, OSError from the disk.
         """
         path = Path(path)
-        fd, note = _open_current(path)
+        fd, note = open_current(path)
         try:
-            end, damage = _repair(fd, walker)
+            with contextlib.suppress(OSError):  # a compaction that was cut short has left it
+                successor_of(path).unlink(missing_ok=True)
+            end, damage = repair(fd, walker)
             uuid = uuid_of(os.pread(fd, BEGINNING_SIZE, 0))
             return cls(path, fd, end, uuid, "; ".join(filter(None, (note, damage))))
         except BaseException:
@@ -114,23 +129,25 @@ class GossipStore:
         """
         offset = self.size
         self._buffer += pack_record(raw, timestamp, COMPLETED if self._buffer else 0)
+        if raw[:2] == _DELETE_CHANNEL:
+            self.dead_bytes += self.size - offset
         return offset
 
     def flush(self) -> None:
         """Write the batch and make it visible. If the disk is full: OSError, the file as before, the batch kept."""
         if self._buffer:
             try:
-                _write_all(self._fd, bytes(self._buffer), self._end)
-                _write_all(self._fd, bytes([self._buffer[0] | COMPLETED >> 8]), self._end)
+                write_all(self._fd, bytes(self._buffer), self._end)
+                write_all(self._fd, bytes([self._buffer[0] | COMPLETED >> 8]), self._end)
             except OSError:
                 with contextlib.suppress(OSError):  # the first error counts; what stays is an unfinished tail
                     os.ftruncate(self._fd, self._end)
                 raise
             self._end += len(self._buffer)
             self._buffer.clear()
-        while self._flag_changes:
-            self._set_flag_in_file(*self._flag_changes[-1])
-            self._flag_changes.pop()
+        for offset in list(self._flag_changes):
+            self._set_flag_in_file(offset, self._flag_changes[offset])
+            del self._flag_changes[offset]
 
     def sync(self) -> None:
         """Flush and wait until the disk has it."""
@@ -143,10 +160,12 @@ class GossipStore:
         In the file it is done at once if nothing is buffered, else right after the batch (see the module's docstring).
         """
         length, kind = self._length_and_type(offset)
-        self._set_flag(offset, DELETED)
         following = offset + HEADER_SIZE + length
         if kind == CHANNEL_ANNOUNCEMENT and self._is_amount(following):
-            self._set_flag(following, DELETED)
+            self._set_flag(following, DELETED)  # first: alone it would seem to belong to the channel before
+            self.dead_bytes += AMOUNT_SIZE
+        self._set_flag(offset, DELETED)
+        self.dead_bytes += following - offset
 
     def set_dying(self, offset: int) -> None:
         """Set DYING on a channel's record: its output is spent, so it is not sent to peers any more."""
@@ -160,14 +179,17 @@ class GossipStore:
         if offset >= self._end:
             self._buffer[offset - self._end : offset - self._end + HEADER_SIZE] = header
         else:
-            _write_all(self._fd, header[4:], offset + 4)
+            write_all(self._fd, header[4:], offset + 4)
+            self._watcher(offset)
 
     def flags(self, offset: int) -> int:
         """The record's flags as they will be when all that is buffered is written."""
-        flags = int(HEADER.unpack(self._bytes_at(offset, HEADER_SIZE))[0]) | COMPLETED
-        for changed, flag in self._flag_changes:
-            flags |= flag if changed == offset else 0
-        return flags
+        flags = int(HEADER.unpack(self._bytes_at(offset, HEADER_SIZE))[0])
+        return flags | COMPLETED | self._flag_changes.get(offset, 0)
+
+    def timestamp(self, offset: int) -> int:
+        """The timestamp in the record's header."""
+        return int(HEADER.unpack(self._bytes_at(offset, HEADER_SIZE))[3])
 
     def read(self, offset: int) -> bytes:
         """The raw message at that record, written or buffered. Raises ValueError if no record can be there."""
@@ -180,9 +202,7 @@ class GossipStore:
         The hot path of serving. At least one record is passed over unless `offset` is `end`; each carries the offset
         behind it, so a reader can stop anywhere. Dying records and the store's own types are among them.
         """
-        if len(self._map) < self._end:
-            self._remap()
-        data, unpack = self._map, HEADER_AND_TYPE.unpack_from
+        data, unpack = self.content(), HEADER_AND_TYPE.unpack_from
         stop = min(self._end, offset + limit)
         records: list[ScannedRecord] = []
         keep = records.append
@@ -194,9 +214,42 @@ class GossipStore:
                 keep((flags, timestamp, kind, data[message:offset], offset))
         return records, offset
 
+    def content(self) -> mmap.mmap:
+        """The file, mapped, to `end` at least. Not to be kept: the map is closed when the file has grown."""
+        if len(self._map) < self._end:
+            self._remap()
+        return self._map
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """From now on tell `watcher`, and nobody else, whenever the header of a record in the file is changed."""
+        self._watcher = watcher or _nobody
+
+    def move_to(self, fd: int, uuid: bytes, end: int) -> int:
+        """Go on in the file that `begin_successor` made, which holds what is alive here; nothing may be buffered.
+
+        It takes this one's name, and the `ended` record sends followers there. What can fail is done before that:
+        OSError leaves all as it was. `fd` is owned from then on; returns the old one, whose closing takes time
+        because a large file goes with it.
+        """
+        new_map = map_file(fd, end)
+        ended = pack_record(ended_message(end, uuid), 0, 0)
+        try:
+            write_all(self._fd, ended, self._end)
+            successor_of(self.path).replace(self.path)
+        except OSError:
+            new_map.close()
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._end)
+            raise
+        with contextlib.suppress(OSError):  # it stands there already; only its flag is set
+            write_all(self._fd, bytes([COMPLETED >> 8]), self._end)
+        self._map.close()
+        old, self._fd, self._map, self._end, self.uuid = self._fd, fd, new_map, end, uuid
+        return old
+
     def _remap(self) -> None:
         self._map.close()
-        self._map = _map_file(self._fd, self._end)
+        self._map = map_file(self._fd, self._end)
 
     def _bytes_at(self, offset: int, length: int) -> bytes:
         """Bytes of the file or, from its end on, of the buffer."""
@@ -221,103 +274,10 @@ class GossipStore:
         if offset >= self._end:
             self._buffer[offset - self._end] |= flag >> 8
         elif self._buffer:
-            self._flag_changes.append((offset, flag))
+            self._flag_changes[offset] = self._flag_changes.get(offset, 0) | flag
         else:
             self._set_flag_in_file(offset, flag)
 
     def _set_flag_in_file(self, offset: int, flag: int) -> None:
-        _write_all(self._fd, bytes([self._bytes_at(offset, 1)[0] | flag >> 8]), offset)
-
-
-def _open_locked(path: Path) -> int:
-    """A descriptor of the file that is at `path`, with its lock held."""
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(fd), path.stat()):
-                return fd
-            os.close(fd)  # replaced between open and lock
-        except FileNotFoundError:
-            os.close(fd)
-        except BlockingIOError:
-            os.close(fd)
-            raise StoreError(f"{path} is in use by another process.") from None
-
-
-def _open_current(path: Path) -> tuple[int, str]:
-    """A locked descriptor of a file of version 16 with a uuid at `path`, and what had to be done for it."""
-    fd = _open_locked(path)
-    try:
-        data = os.pread(fd, BEGINNING_SIZE, 0)
-        if data[:1] == bytes([VERSION]) and uuid_of(data):
-            return fd, ""
-        if data[:1] in (b"", bytes([VERSION])) and len(data) < BEGINNING_SIZE:
-            os.ftruncate(fd, 0)
-            _write_all(fd, beginning(os.urandom(32)), 0)
-            return fd, ""
-        replacement = _rewrite(path, fd) if OLDEST_VERSION <= data[0] <= NEWEST_READ else None
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    if replacement is not None:
-        return replacement, f"rewritten from version {data[0]} as version {VERSION}"
-    aside = path.with_name(path.name + ".corrupt")
-    path.replace(aside)
-    fd, _ = _open_current(path)
-    return fd, f"no gossip_store that can be read (version byte {data[0]}): moved to {aside.name} and begun anew"
-
-
-def _rewrite(path: Path, old: int) -> int | None:
-    """Put what is good in the old file into a new one at `path`; its descriptor, locked, or None if nothing is good."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.unlink(missing_ok=True)
-    fd = _open_locked(temporary)
-    uuid = os.urandom(32)
-    try:
-        size = written = _write_all(fd, beginning(uuid), 0)
-        with _map_file(old, os.fstat(old).st_size) as data:
-            for record in upgrade.convert(data):
-                size += _write_all(fd, record, size)
-        if size == written:
-            temporary.unlink()
-            os.close(fd)
-            return None
-        os.fsync(fd)
-        temporary.replace(path)
-        _write_all(old, pack_record(ended_message(size, uuid), 0), os.fstat(old).st_size)  # followers move on by it
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _repair(fd: int, walker: Walker) -> tuple[int, str]:
-    """Lead the walker over the file, cut off its bad tail and bridge bad stretches. Returns the good end and a note."""
-    size = os.fstat(fd).st_size
-    with _map_file(fd, size) as data:
-        walked = walk_over(data, FIRST_RECORD, size, walker)
-    notes = []
-    for start, stop in walked.gaps:
-        for offset, header in fillers(start, stop):
-            _write_all(fd, header, offset)
-        notes.append(f"{stop - start} bad bytes skipped at offset {start}")
-    if walked.end < size:
-        os.ftruncate(fd, walked.end)
-        notes.append(f"an unfinished tail of {size - walked.end} bytes cut off at offset {walked.end}")
-    return walked.end, "; ".join(notes)
-
-
-def _map_file(fd: int, size: int) -> mmap.mmap:
-    """The first `size` bytes (at least one), shared with the file, to be read only."""
-    return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
-
-
-def _write_all(fd: int, data: bytes, offset: int) -> int:
-    """pwrite until all is written; returns how much that was. OSError when the disk is full."""
-    done = 0
-    with memoryview(data) as view:
-        while done < len(view):
-            done += os.pwrite(fd, view[done:], offset + done)
-    return done
+        write_all(self._fd, bytes([self._bytes_at(offset, 1)[0] | flag >> 8]), offset)
+        self._watcher(offset)

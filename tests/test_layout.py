@@ -55,6 +55,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.dial": "addresses are tried in turn, each with its deadline",
         "connectd.live": "a newer connection waits for the end of an older one",
         "connectd.tasks": "holds every task of the daemon",
+        "gossipd.compactor": "copies in slices on the loop",
         "gossipd.gossipd": "timers, and the control channels",
         "gossipd.remote": "gossip fds are on the loop",
         "gossipd.sigcheck": "batches go to worker processes",

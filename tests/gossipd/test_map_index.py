@@ -222,3 +222,17 @@ def test_announcements_that_say_nonsense_are_dead(path: Path, store: GossipStore
     assert (index.channels, index.nodes) == ({}, {})
     assert all(store.flags(offset) & DELETED for offset in offsets)
     store.close()
+
+
+def test_amount_whose_announcement_is_deleted_goes_to_no_other_channel(path: Path, store: GossipStore) -> None:
+    """A crash between the two flags could leave that."""
+    store.append(CHANNELS[0].announcement, 0)
+    store.append(amount_message(1000), 0)
+    deleted = store.append(CHANNELS[1].announcement, 0)
+    store.flush()
+    store.mark_deleted(deleted)
+    store.append(amount_message(2000), 0)
+    store.close()
+    again, index = load(path)
+    assert [index.amount_sat[row] for row in index.channels.values()] == [1000]
+    again.close()

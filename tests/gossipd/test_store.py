@@ -5,7 +5,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,13 @@ from hypothesis import strategies as st
 from gossipd import records
 from gossipd.records import BEGINNING_SIZE, COMPLETED, DELETED, DYING, HEADER, amount_message, pack_record
 from gossipd.store import GossipStore, StoreError
+from tests.gossipd.faults import Crash, failing_pwrite
 
 RAW = st.binary(min_size=2, max_size=300)
 TIMESTAMP = st.integers(0, 0xFFFFFFFF)
 IN_A_DIRECTORY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 Entry = tuple[bytes, int]
-
-
-class Crash(BaseException):
-    """The process is gone."""
 
 
 @pytest.fixture
@@ -218,23 +215,6 @@ def live(store: GossipStore) -> None:
         store.append(raw, timestamp)
     store.mark_deleted(offsets[1])
     store.flush()
-
-
-def failing_pwrite(at: int, share: float, error: BaseException) -> Callable[[int, bytes, int], int]:
-    """os.pwrite whose call number `at` writes only a share of its bytes and raises."""
-    real = os.pwrite
-    calls = 0
-
-    def pwrite(fd: int, data: bytes, offset: int) -> int:
-        nonlocal calls
-        calls += 1
-        if calls - 1 < at:
-            return real(fd, data, offset)
-        if calls - 1 == at:
-            real(fd, bytes(data)[: int(len(data) * share)], offset)
-        raise error
-
-    return pwrite
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99, 1.0])

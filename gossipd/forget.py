@@ -1,0 +1,181 @@
+"""Channels that go: from the index and the store in one step, so that nobody meets half of one. BOLT 7, Pruning.
+
+A spent channel is dying for 72 blocks: it stays on the map but is not sent any more. Then, or when it was pruned, it
+is forgotten: its records are marked deleted, `delete_chan` tells followers, and nodes without channels go with it. What
+was spent does not come back; what was pruned comes back only with a fresh update.
+
+A node_announcement always stands behind the announcement of one of its node's channels that is not dying (B7-98): when
+that is no longer so it is appended again, and while there is none it is marked dying itself.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from gossipd.map_index import MapIndex
+from gossipd.records import DYING, delete_channel_message, dying_message
+from gossipd.store import GossipStore
+
+DYING_BLOCKS = 72
+"""How long a spent channel stays, for it may be a splice. BOLT 7, Pruning."""
+MAX_REMEMBERED = 20_000
+"""Channels of each kind of which is known that they were here: spent ones of more than a month, 2 MB."""
+
+
+class Remembered:
+    """A set of channels that forgets the oldest when it is full."""
+
+    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
+        self._limit = limit
+        self._scids: dict[int, None] = {}
+
+    def __contains__(self, scid: int) -> bool:
+        return scid in self._scids
+
+    def __len__(self) -> int:
+        return len(self._scids)
+
+    def add(self, scid: int) -> None:
+        """The newest one, also if it was known before."""
+        self._scids.pop(scid, None)
+        if len(self._scids) >= self._limit:
+            del self._scids[next(iter(self._scids))]
+        self._scids[scid] = None
+
+
+class Forgetting:
+    """Takes channels out of the map. What it appends waits for the store's flush, as all that is appended."""
+
+    def __init__(self, store: GossipStore, index: MapIndex, *, remembered: int = MAX_REMEMBERED) -> None:
+        """`remembered`: how many of the channels that are gone are known for being so."""
+        self._store = store
+        self._index = index
+        self.closed = Remembered(remembered)
+        """Forgotten because they were spent: their announcements are not to be taken again."""
+        self.pruned = Remembered(remembered)
+        """Forgotten because they were stale: not to be written again without an update."""
+        self._dying_of = Counter(node_id for scid in index.dying for node_id in self._ends(index.channels[scid]))
+        """node_id -> how many of its channels are dying."""
+        self._finish_what_was_begun()
+
+    def _finish_what_was_begun(self) -> None:
+        """A crash may have left a chan_dying without the flags that follow it."""
+        index, rows = self._index, [self._index.channels[scid] for scid in self._index.dying]
+        for row in rows:
+            self._mark_dying(row)
+        self._put_in_order({node for row in rows for node in (index.node1[row], index.node2[row])})
+
+    def _mark_dying(self, row: int) -> None:
+        index, store = self._index, self._store
+        for offset in (index.announce_off[row], index.update_off[0][row], index.update_off[1][row]):
+            if offset and not store.flags(offset) & DYING:
+                store.set_dying(offset)
+
+    # going
+
+    def prune(self, scids: Iterable[int]) -> int:
+        """Forget stale channels. Returns how many there were."""
+        gone = self._forget(scids)
+        for scid in gone:
+            self.pruned.add(scid)
+        return len(gone)
+
+    def spend(self, scids: Iterable[int], blockheight: int) -> int:
+        """The funding outputs of these channels were spent in the block at that height: they are dying from now on, or
+        were so before. Those that are not on the map are remembered at once. Returns how many have begun to die."""
+        index, store = self._index, self._store
+        nodes: set[int] = set()
+        begun = 0
+        for scid in scids:
+            row = index.channels.get(scid)
+            if row is None:
+                self.closed.add(scid)
+            elif scid not in index.dying:
+                begun += 1
+                deadline = blockheight + DYING_BLOCKS
+                index.dying[scid] = (deadline, store.append(dying_message(scid, deadline), 0))
+                self._mark_dying(row)
+                self._dying_of.update(self._ends(row))
+                nodes |= {index.node1[row], index.node2[row]}
+        self._put_in_order(nodes)
+        return begun
+
+    def block(self, blockheight: int) -> int:
+        """The chain has this height now: forget channels that have been dying long enough. Returns how many."""
+        due = [scid for scid, (deadline, _) in self._index.dying.items() if deadline <= blockheight]
+        for scid in due:
+            self.closed.add(scid)
+        return len(self._forget(due))
+
+    def _forget(self, scids: Iterable[int]) -> list[int]:
+        """Those of the channels that were there, and are not any more."""
+        index, store = self._index, self._store
+        nodes: set[int] = set()
+        gone = []
+        for scid in scids:
+            row = index.channels.get(scid)
+            if row is None:
+                continue
+            gone.append(scid)
+            if scid in index.dying:
+                self._dying_of -= Counter(self._ends(row))
+            nodes |= {index.node1[row], index.node2[row]}
+            store.append(delete_channel_message(scid), 0)  # first, so that the flags follow it into the file
+            for offset in index.remove_channel(row):
+                store.mark_deleted(offset)
+        self._put_in_order(nodes)
+        return gone
+
+    def _ends(self, row: int) -> tuple[bytes, bytes]:
+        index = self._index
+        return index.node_ids[index.node1[row]], index.node_ids[index.node2[row]]
+
+    # what is added while channels are dying
+
+    def update_written(self, row: int, offset: int) -> None:
+        """A channel_update was appended at `offset`."""
+        if self._index.dying and self._index.scid[row] in self._index.dying:
+            self._store.set_dying(offset)
+
+    def channel_written(self, row: int) -> None:
+        """A channel was announced: its nodes are not dying any more."""
+        for node_id in self._ends(row):
+            node = self._index.nodes[node_id]
+            if node_id in self._dying_of and self._dying_of[node_id] == self._index.node_channels[node] - 1:
+                self._announce_again(node)
+
+    def node_written(self, node: int, offset: int) -> None:
+        """A node_announcement was appended at `offset`."""
+        if self._dying_of.get(self._index.node_ids[node], 0) == self._index.node_channels[node]:
+            self._store.set_dying(offset)
+
+    # node_announcements
+
+    def _put_in_order(self, nodes: Iterable[int]) -> None:
+        """See to the node_announcements of these rows. Looks at every channel once, if there is anything to be seen."""
+        index = self._index
+        announced = {node for node in nodes if index.node_ids[node] and index.node_announce_off[node]}
+        if not announced:
+            return
+        first_channel = dict.fromkeys(announced, 0)
+        for one, two, scid, offset in zip(index.node1, index.node2, index.scid, index.announce_off, strict=True):
+            if offset and (one in announced or two in announced) and scid not in index.dying:
+                for node in {one, two} & announced:
+                    first_channel[node] = min(offset, first_channel[node] or offset)
+        for node, offset in first_channel.items():
+            self._put_behind(node, offset)
+
+    def _put_behind(self, node: int, channel: int) -> None:
+        """`channel`: offset of the first announcement that is sent, 0 if there is none."""
+        offset = self._index.node_announce_off[node]
+        is_dying = bool(self._store.flags(offset) & DYING)
+        if not channel and not is_dying:
+            self._store.set_dying(offset)
+        elif channel and (is_dying or offset < channel):
+            self._announce_again(node)
+
+    def _announce_again(self, node: int) -> None:
+        index, store = self._index, self._store
+        offset, timestamp = index.node_announce_off[node], index.node_ts[node]
+        if offset:
+            index.set_node_announcement(node, store.append(store.read(offset), timestamp), timestamp)
+            store.mark_deleted(offset)
