@@ -108,11 +108,14 @@ def sign(secret: bytes, digest: bytes) -> bytes:
     return bytes(ffi.buffer(out))
 
 
-def verify(digest: bytes, signature: bytes, point: bytes) -> bool:
-    """Does the compact signature hold? False for anything wrong: sizes, no point, r or s out of range, high S."""
+def verify(digest: bytes, signature: bytes, point: bytes, *, again: bool = True) -> bool:
+    """Does the compact signature hold? False for anything wrong: sizes, no point, r or s out of range, high S.
+
+    `again`: whether that point is likely to come again, so that it is kept parsed.
+    """
     if len(digest) != 32 or len(signature) != 64:
         return False
-    parsed_key = _parsed_keys.get(point)
+    parsed_key = _parsed_keys.get(point) if again else _parse(point)
     if parsed_key is None:
         return False
     parsed_signature = ffi.new(_SIGNATURE)
