@@ -296,6 +296,12 @@ class House:
         """What it has logged."""
         return self.log_file.read_text()
 
+    async def logs(self, text: str) -> None:
+        """Wait until it has logged this."""
+        async with asyncio.timeout(PATIENCE):
+            while text not in self.log():
+                await self.status()
+
     # The end
 
     def hold(self, fd: int) -> socket.socket:
