@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lightningd_py.option_values import Service
 from lightningd_py.peers import Event, Peer, Peers, State
-from lightningd_py.services import Program, Services, start_program
+from lightningd_py.services import Program, Services, flaw, start_program
 from wire import control_wire
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, Fd, GossipState
@@ -61,12 +61,25 @@ def answer_without_service(number: int, channel_id: bytes | None) -> list[bytes]
     return [WarningMessage(channel_id, f"nobody here handles {message_name(number)}".encode()).encode()]
 
 
+def is_unknown_even(number: int) -> bool:
+    """It is of no BOLT, and not to be ignored: the connection ends, if no service knows better (B1-6)."""
+    return number % 2 == 0 and message_name(number).startswith("unknown_")
+
+
 def _tell(channel: ControlChannel, message: ControlMessage) -> None:
     """Say it to a daemon. If that is gone the node ends, and its connections with it."""
     if channel.closed:
         message.close_fds()
     else:
         channel.send(message)
+
+
+def _objection(program: Program, message: ControlMessage) -> str | None:
+    """Why a program may not say this. None if it may."""
+    conn_id = getattr(message, "conn_id", None)
+    if program.finished or conn_id != program.conn_id:
+        return f"connection {conn_id} is not its own"
+    return flaw(message) if isinstance(message, control_wire.PeerGivenBack) else None
 
 
 class Ownership:
@@ -132,8 +145,11 @@ class Ownership:
         peer.step(Event.PEER_NONGOSSIP, MASTER)
         held = Held(message.state, message.peer_fd, message.gossip_fd)
         status.debug(f"{message_name(message.message_type)}", message.node_id)
+        service = self.services.for_message(message.message_type)
+        if service is None and is_unknown_even(message.message_type):
+            peer.end_wanted = f"unknown even message type {message.message_type}"
         answer = answer_without_service(message.message_type, message.channel_id)
-        self._place(peer, held, self.services.for_message(message.message_type), message.message, answer)
+        self._place(peer, held, service, message.message, answer)
 
     def release_peer_reply(self, message: control_wire.ReleasePeerReply) -> None:
         """A connection that was asked for."""
@@ -268,9 +284,9 @@ class Ownership:
 
     def _from_program(self, program: Program, message: ControlMessage) -> None:
         """What a program says; it may speak of its own connection only, and only while it has it."""
-        conn_id = getattr(message, "conn_id", None)
-        if program.finished or conn_id != program.conn_id:
-            status.unusual(f"service {program.service.name} said {message.name()} of connection {conn_id}: killed")
+        reason = _objection(program, message)
+        if reason is not None:
+            status.unusual(f"service {program.service.name} said {message.name()}: {reason}: killed")
             message.close_fds()
             program.process.kill()
             return
@@ -295,8 +311,9 @@ class Ownership:
             asyncio.get_running_loop().call_later(self._release_timeout, self._lose_patience, program)
 
     def _program_closed(self, program: Program) -> None:
-        """Its control socket is closed: what it has not given back is lost."""
+        """Its control socket is closed: what it has not given back is lost, and it must not go on with that."""
         if self._programs.get(program.conn_id) is program:
+            program.process.kill()
             reason = f"service {program.service.name} has left it"
             self._end(self._known(program.conn_id), Event.OWNER_DIED, reason)
             self._part_with_program(program.conn_id)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from lightningd_py.option_values import Service, Wanted
 from lightningd_py.process import Process
 from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage
+from wire.control_wire import ControlMessage, PeerGivenBack
+from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames
 from wire.routes import Action
 from wire.status import Status
 
 CONTROL_FD = 3
+KEY_SIZE = 32
 
 status = Status("lightningd")
 
@@ -103,4 +105,20 @@ def start_program(
         raise
     finally:
         theirs.close()
-    return Program(service, conn_id, ControlChannel(ours, "program", on_message, on_closed), process)
+    return Program(service, conn_id, ControlChannel(ours, "program", on_message, on_closed, foreign=True), process)
+
+
+def flaw(returned: PeerGivenBack) -> str | None:
+    """What is wrong with a connection that a program gives back: programs may be anybody's. None if nothing is."""
+    crypto = returned.state.crypto
+    try:
+        Frames(crypto)
+    except ValueError as error:
+        return str(error)
+    if any(len(key) != KEY_SIZE for key in (crypto.rk, crypto.sk, crypto.r_ck, crypto.s_ck)):
+        return "a key is not 32 bytes long"
+    if len(returned.state.unread) > MAX_UNREAD:
+        return f"{len(returned.state.unread)} bytes are unread, more than may be"
+    if any(not 2 <= len(message) <= MAX_MESSAGE for message in returned.send):
+        return "a message to send has no type, or is too long"
+    return None

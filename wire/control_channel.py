@@ -77,7 +77,9 @@ class ControlChannel:
         on_closed: Callable[[str], None],
         *,
         window: int = 64,
+        foreign: bool = False,
     ) -> None:
+        """`foreign`: the other end is not ours, so that what it says wrongly is its bug and not our being broken."""
         self.who = who
         self.on_drained: Callable[[], None] | None = None
         """Called when `queued` falls to 0: sources may go on."""
@@ -87,6 +89,7 @@ class ControlChannel:
         self._on_message = on_message
         self._on_closed = on_closed
         self._window = window
+        self._complain = status.unusual if foreign else status.broken
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Outgoing] = deque()
@@ -280,7 +283,7 @@ class ControlChannel:
     def _break(self, reason: str) -> None:
         """One of the two ends is broken: nothing that it says can be trusted."""
         if not self._closed:
-            status.broken(reason)
+            self._complain(reason)
             self._fail(reason)
 
     def _fail(self, reason: str) -> None:

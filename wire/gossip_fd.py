@@ -5,6 +5,7 @@ packet, GOSSIP_START, so that an owner that never reads fills no buffer.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 
@@ -125,9 +126,14 @@ class GossipFd:
 
 
 def close_returned(fd: int) -> list[bytes]:
-    """The owner's end has come back: what gossipd had written and the owner had not read. Closes it."""
-    sock = socket.socket(fileno=fd)
+    """The owner's end has come back: what gossipd had written and the owner had not read. Closes it.
+
+    An owner may be anybody's program, and what it returns no socket at all: then there is nothing.
+    """
     try:
+        sock = socket.socket(fileno=fd)
+    except OSError:
+        os.close(fd)
+        return []
+    with sock:
         return drain(sock)
-    finally:
-        sock.close()

@@ -1,0 +1,153 @@
+"""A service whose every step a test decides: a program of its own that is moved by lines of JSON from the test.
+
+    python puppet.py SOCKET         as lightningd-py starts it, with its control socket as fd 3
+
+It takes the connection, tells the test all about it, and then does what it is told, one thing at a time, until the
+test lets go of it or fd 3 says that the master has gone. Uses wire's blocking calls and nothing else of ours.
+"""
+
+import json
+import os
+import select
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from wire import control_wire
+from wire.control_socket import receive_message, send_message
+from wire.control_wire import Fd, PeerGivenBack, TakePeer
+from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
+
+PACKET = 65_536
+
+
+class Puppet:
+    """The connection that this process owns, and the strings that move it: each method is a command of the test."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self.control = control
+        routes = receive_message(control, "master")
+        taken = receive_message(control, "master")
+        assert isinstance(routes, control_wire.SetMessageRoutes)
+        assert isinstance(taken, TakePeer)
+        self.routes, self.taken = routes.routes, taken
+        self.frames = Frames(taken.state.crypto, taken.state.unread)
+        self.peer = socket.socket(fileno=taken.peer_fd)
+        self.peer.setblocking(True)
+        self.gossip = socket.socket(fileno=taken.gossip_fd)
+        self.gossip.setblocking(True)
+        self.peer.sendall(taken.state.unsent)
+        self.asked: control_wire.Request | None = None
+
+    def introduce(self) -> dict[str, Any]:
+        """What the test wants to know of it."""
+        taken = self.taken
+        return {
+            "pid": os.getpid(),
+            "service": taken.service,
+            "node_id": taken.peer.node_id.hex(),
+            "conn_id": taken.peer.conn_id,
+            "message": None if taken.message is None else taken.message.hex(),
+            "routes": self.routes,
+            "peer_inode": os.fstat(self.peer.fileno()).st_ino,
+            "gossip_inode": os.fstat(self.gossip.fileno()).st_ino,
+            "fds": sorted(int(fd.name) for fd in Path("/proc/self/fd").iterdir()),
+        }
+
+    # The peer
+
+    def say(self, message: str) -> None:
+        self.peer.sendall(self.frames.encrypt(bytes.fromhex(message)))
+
+    def hear(self) -> str:
+        """The peer's next message, whatever it is; empty if it has hung up."""
+        data = b""
+        while True:
+            for message in self.frames.feed(data):
+                return message.hex()
+            data = self.peer.recv(READ_SIZE)
+            if not data:
+                return ""
+
+    # gossipd
+
+    def gossip_say(self, packet: str) -> None:
+        self.gossip.send(bytes.fromhex(packet))
+
+    def gossip_hear(self) -> str:
+        """The next packet; empty if gossipd has closed its end."""
+        return self.gossip.recv(PACKET).hex()
+
+    # The master
+
+    def obey(self) -> dict[str, Any]:
+        """The master's next word, by its name and what can be told of its fields."""
+        message = receive_message(self.control, "master")
+        if message is None:
+            return {"name": "eof"}
+        if isinstance(message, control_wire.Request):
+            self.asked = message
+        fields = {name: value for name, value in vars(message).items() if isinstance(value, str | int)}
+        return {"name": message.name(), **fields}
+
+    def reply(self, name: str, **fields: Any) -> None:
+        """Answer the request that came last."""
+        assert self.asked is not None
+        reply: control_wire.Reply = getattr(control_wire, name)(**fields)
+        reply.request_id = self.asked.request_id
+        send_message(self.control, reply)
+
+    def give_back(self, *, send: tuple[str, ...] = (), gossip: str = "", crypto: str = "", unread: str = "") -> None:
+        """As it should be done, or with a state that is none, or with no or a wrong gossip fd. It exits after it."""
+        state = self.frames.export(b"")
+        if crypto:
+            state = PeerState(CryptoState(0, 0, *[bytes.fromhex(crypto)] * 4), state.unread, b"")
+        if unread:
+            state = PeerState(state.crypto, bytes.fromhex(unread), b"")
+        info = self.taken.peer
+        last_words = [bytes.fromhex(message) for message in send]
+        gossip_fd = None if gossip == "none" else Fd(os.open(gossip, os.O_RDONLY) if gossip else self.gossip.detach())
+        peer_fd = Fd(self.peer.detach())
+        send_message(
+            self.control, PeerGivenBack(info.node_id, info.conn_id, state, last_words, None, peer_fd, gossip_fd)
+        )
+
+    def disconnected(self, *, reason: str, conn_id: int | None = None) -> None:
+        """Close it, say so and exit."""
+        self.peer.close()
+        self.gossip.close()
+        info = self.taken.peer
+        send_message(self.control, control_wire.PeerDisconnected(info.node_id, conn_id or info.conn_id, reason))
+
+    def talk_rubbish(self, datagram: str) -> None:
+        self.control.send(bytes.fromhex(datagram))
+
+    def exit(self, *, status: int = 0) -> None:
+        os._exit(status)
+
+
+def main() -> None:
+    control = socket.socket(fileno=3)
+    puppet = Puppet(control)
+    strings = socket.socket(socket.AF_UNIX)
+    strings.connect(sys.argv[1])
+    with strings, strings.makefile("rw") as lines:
+        print(json.dumps(puppet.introduce()), file=lines, flush=True)
+        while True:
+            select.select([strings], [], [])
+            line = lines.readline()
+            if not line:
+                return
+            command = json.loads(line)
+            try:
+                answer: dict[str, Any] = {"ok": getattr(puppet, command.pop("do"))(**command)}
+            except OSError as error:
+                answer = {"error": str(error)}
+            print(json.dumps(answer), file=lines, flush=True)
+            if puppet.peer.fileno() < 0:
+                return
+
+
+if __name__ == "__main__":
+    main()
