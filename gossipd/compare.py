@@ -1,6 +1,6 @@
 """Comparing what a peer says that it knows with what we know. BOLT 7, reply_channel_range."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import repeat
 from typing import Protocol
 
@@ -11,6 +11,8 @@ from gossipd.wanted import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2
 from wire.cursor import WireError
 from wire.encoded import decode_short_ids
 from wire.peer_wire import ReplyChannelRange
+
+_NEWEST = (0xFFFFFFFF, 0xFFFFFFFF)
 
 
 class Known(Protocol):
@@ -29,19 +31,24 @@ class Known(Protocol):
 class KnownByMap:
     """The map as somebody who knows. Channels that were closed lately count as known, so that nobody asks for them."""
 
-    def __init__(self, index: MapIndex, store: GossipStore) -> None:
+    def __init__(self, index: MapIndex, store: GossipStore, closed: Container[int] = frozenset()) -> None:
         self._index = index
         self._store = store
+        self._closed = closed
 
     def newest(self, scid: int) -> tuple[int, int] | None:
         row = self._index.channels.get(scid)
-        return None if row is None else (int(self._index.update_ts[0][row]), int(self._index.update_ts[1][row]))
+        if row is None:
+            return _NEWEST if scid in self._closed else None
+        return int(self._index.update_ts[0][row]), int(self._index.update_ts[1][row])
 
     def checksum(self, scid: int, direction: int) -> int:
         return checksum(self._index.update_off[direction][self._index.channels[scid]], self._store)
 
     def unannounced(self, scid: int) -> int:
-        row = self._index.channels[scid]
+        row = self._index.channels.get(scid)
+        if row is None:
+            return 0
         announced = self._index.node_announce_off
         return sum(
             bit

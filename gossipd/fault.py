@@ -36,6 +36,8 @@ class Verdict(StrEnum):
     """An update that is for us alone, of a channel that is not ours (B7-87)."""
     FUTURE = "future"
     """Its timestamp is more than a day ahead (B7-84)."""
+    CLOSED = "closed"
+    """Its channel was on the map until its output was spent."""
     STALE = "stale"
     """An update so old that its channel would be pruned (B7-103)."""
     TWO_HOST_NAMES = "two host names"

@@ -28,7 +28,7 @@ class Remembered:
         self._limit = limit
         self._scids: dict[int, None] = {}
 
-    def __contains__(self, scid: int) -> bool:
+    def __contains__(self, scid: object) -> bool:
         return scid in self._scids
 
     def __len__(self) -> int:
@@ -55,6 +55,7 @@ class Forgetting:
         """Forgotten because they were stale: not to be written again without an update."""
         self._dying_of = Counter(node_id for scid in index.dying for node_id in self._ends(index.channels[scid]))
         """node_id -> how many of its channels are dying."""
+        self._to_be_ordered: set[bytes] = set()
         self._finish_what_was_begun()
 
     def _finish_what_was_begun(self) -> None:
@@ -129,7 +130,7 @@ class Forgetting:
         index = self._index
         return index.node_ids[index.node1[row]], index.node_ids[index.node2[row]]
 
-    # what is added while channels are dying
+    # what is added
 
     def update_written(self, row: int, offset: int) -> None:
         """A channel_update was appended at `offset`."""
@@ -142,6 +143,19 @@ class Forgetting:
             node = self._index.nodes[node_id]
             if node_id in self._dying_of and self._dying_of[node_id] == self._index.node_channels[node] - 1:
                 self._announce_again(node)
+
+    def channel_moved(self, row: int) -> None:
+        """A channel's announcement was appended again: its nodes' may stand before it now. `tick` sees to it."""
+        self._to_be_ordered.update(self._ends(row))
+
+    def tick(self) -> int:
+        """Put in order what has waited for it: all at once, because every channel is looked at. Returns how many nodes
+        that were; there may be something to be flushed then.
+        """
+        nodes = {self._index.nodes[node_id] for node_id in self._to_be_ordered if node_id in self._index.nodes}
+        self._to_be_ordered.clear()
+        self._put_in_order(nodes)
+        return len(nodes)
 
     def node_written(self, node: int, offset: int) -> None:
         """A node_announcement was appended at `offset`."""

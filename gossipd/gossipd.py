@@ -10,6 +10,7 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     ingest.py   taking gossip in: checks, signatures (sigcheck.py), funding output (txout.py), map and store
     queries.py  answers to queries                                       seeker.py   what we ask for
     store.py    the gossip_store                                         map_index.py  the map: arrays over it
+    forget.py   channels that go: spent, or stale (pruning.py)           compactor.py  the store made small again
 
 Here the pieces are put together: who owns which peer, what follows from faults, the flush of news.
 """
@@ -21,11 +22,16 @@ import socket
 import time
 
 from gossipd import gossmap
+from gossipd.compaction import Moved
+from gossipd.compactor import Compactor
 from gossipd.compare import KnownByMap
 from gossipd.fault import Consequence, PeerFault
+from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
+from gossipd.map_writer import MapWriter
 from gossipd.owned import Owned
 from gossipd.peer import Peer
+from gossipd.pruning import Pruning
 from gossipd.remote import Remote
 from gossipd.seeker import Seeker
 from gossipd.sigcheck import SignatureChecks
@@ -74,8 +80,11 @@ class Gossipd:
         self.owned = Owned(self._may_read, self.lost)
         self._signatures = SignatureChecks(workers, self._loop, self._resume)
         self.user_gossip = UserGossip()
+        self.forgetting = Forgetting(self.store, self.index)
+        self._pruning = Pruning(self.store, self.index, self.forgetting, init.timing.gossip_prune, time.time)
+        self._compactor = Compactor(self.store, self.index, self._records_moved)
         self.ingest = Ingest(
-            self.store,
+            MapWriter(self.store, self.index, self.forgetting),
             self.index,
             init.chain_hash,
             self._signatures,
@@ -87,7 +96,7 @@ class Gossipd:
             self.user_gossip.settled,
             lambda scid, flags: self.seeker.owe(scid, flags),
         )
-        known = KnownByMap(self.index, self.store)
+        known = KnownByMap(self.index, self.store, self.forgetting.closed)
         chance = random.Random()  # noqa: S311 - which peer is asked is no secret
         self.seeker = Seeker(init.chain_hash, known, self._seek, self.ingest.novel, init.timing, chance, time.time())
         master.on_drained = self._resume
@@ -96,6 +105,7 @@ class Gossipd:
     def close(self) -> None:
         """Flush the store and let go of everything."""
         self._tick.cancel()
+        self._compactor.close()
         self.owned.close_sockets()
         for remote in self._remote.values():
             remote.close()
@@ -325,11 +335,20 @@ class Gossipd:
         self._slot = (self._slot + 1) % SLOTS
         self.ingest.write_lonely(LONELY)
         self.seeker.tick(time.time(), self.ingest.unfinished)
+        if self._pruning.tick() + self.forgetting.tick():
+            self._schedule_flush()
+        self._compactor.tick()
         if self._disk_failed:
             self._flush_store()
         for conn_id, peer in list(self._peers.items()):
             if conn_id % SLOTS == self._slot:
                 self._flush_peer(conn_id, peer)
+
+    def _records_moved(self, moved: Moved) -> None:
+        """The store was compacted."""
+        for peer in self._peers.values():
+            if peer.stream is not None:
+                peer.stream.move(moved.place)
 
     def _flush_peer(self, conn_id: int, peer: Peer) -> None:
         peer.flush()

@@ -19,9 +19,8 @@ from struct import Struct
 
 from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.map_index import MapIndex
-from gossipd.records import amount_message
+from gossipd.map_writer import MapWriter
 from gossipd.sigcheck import GOOD, SignatureChecks
-from gossipd.store import GossipStore
 from gossipd.txout import Txout, funding_script
 from gossipd.wanted import ALL
 from wire.address import may_forward
@@ -90,7 +89,7 @@ class Ingest:
 
     def __init__(
         self,
-        store: GossipStore,
+        writer: MapWriter,
         index: MapIndex,
         chain_hash: bytes,
         signatures: SignatureChecks,
@@ -106,7 +105,8 @@ class Ingest:
         what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe` gets scid
         and query_flags of what is to be asked for again.
         """
-        self._store = store
+        self._writer = writer
+        self._forgetting = writer.forgetting
         self._index = index
         self._chain_hash = chain_hash
         self._signatures = signatures
@@ -160,6 +160,8 @@ class Ingest:
             return _REDUNDANT
         if message[at : at + 32] != self._chain_hash:
             return Verdict.WRONG_CHAIN  # B7-59
+        if scid in self._forgetting.closed:
+            return Verdict.CLOSED
         pending = _Pending(message, source, at + 40, self._now())
         if pending.key(0) >= pending.key(1):  # B7-58
             text = f"channel_announcement {scid_to_text(scid)}: node ids are not in ascending order"
@@ -219,21 +221,19 @@ class Ingest:
     def _commit_channel(self, scid: int, pending: _Pending) -> None:
         del self._pending[scid]
         updates = [update for update in pending.updates if update]
+        if scid in self._forgetting.closed or (not updates and scid in self._forgetting.pruned):
+            return  # spent meanwhile, or as stale as when it went
         timestamp = min(map(_timestamp_of_update, updates), default=0)
-        row = self._append_announcement(scid, pending.message, pending.key(0), pending.key(1), timestamp)
-        self._store.append(amount_message(pending.amount_sat), 0)
-        self._index.set_amount(row, pending.amount_sat)
+        node_ids = (pending.key(0), pending.key(1))
+        row = self._writer.write_channel(pending.message, scid, node_ids, timestamp, pending.amount_sat)
+        self.counters["accepted"] += 1
         for direction, update in enumerate(pending.updates):
             if update:
                 self._commit_update(row, direction, _timestamp_of_update(update), update)
-        for node_id in (pending.key(0), pending.key(1)):
+        for node_id in node_ids:
             if waiting := self._waiting_nodes.pop(node_id, None):
                 self._receive_waiting_node(*waiting)
         self._stored()
-
-    def _append_announcement(self, scid: int, message: bytes, node_1: bytes, node_2: bytes, timestamp: int) -> int:
-        self.counters["accepted"] += 1
-        return self._index.add_channel(scid, node_1, node_2, self._store.append(message, timestamp))
 
     # channel_update
 
@@ -251,10 +251,7 @@ class Ingest:
         else:
             pending = self._pending.get(scid)
             if pending is None:
-                if chain_hash != self._chain_hash:
-                    return Verdict.WRONG_CHAIN
-                self._owe(scid, ALL)
-                return Verdict.UNKNOWN_CHANNEL
+                return self._unknown_channel(chain_hash, scid, timestamp)
             waiting = pending.updates[direction]
             if waiting and timestamp <= _timestamp_of_update(waiting):
                 return _REDUNDANT
@@ -276,6 +273,16 @@ class Ingest:
         )
         return _CHECKING
 
+    def _unknown_channel(self, chain_hash: bytes, scid: int, timestamp: int) -> Verdict:
+        if chain_hash != self._chain_hash:
+            return Verdict.WRONG_CHAIN
+        if scid in self._forgetting.closed:
+            return Verdict.CLOSED
+        if scid in self._forgetting.pruned and timestamp < self._now() - self._prune_after:
+            return Verdict.STALE
+        self._owe(scid, ALL)
+        return Verdict.UNKNOWN_CHANNEL
+
     def _update_checked(
         self, message: bytes, source: int, scid: int, direction: int, timestamp: int, result: int
     ) -> None:
@@ -289,7 +296,7 @@ class Ingest:
         if row is not None:
             if timestamp > self._index.update_ts[direction][row]:
                 if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
-                    self._bring_forward(row, timestamp)
+                    self._writer.bring_forward(row, timestamp)
                 self._commit_update(row, direction, timestamp, message)
                 self._stored()
             return
@@ -303,21 +310,8 @@ class Ingest:
             self._commit_channel(scid, pending)
 
     def _commit_update(self, row: int, direction: int, timestamp: int, message: bytes) -> None:
-        old = self._index.set_update(row, direction, self._store.append(message, timestamp), timestamp)
-        if old:
-            self._store.mark_deleted(old)
+        self._writer.write_update(row, direction, timestamp, message)
         self.counters["accepted"] += 1
-
-    def _bring_forward(self, row: int, timestamp: int) -> None:
-        """A channel's first update has come after its announcement was written alone: readers that have passed that
-        record must meet it again before the update (B7-98).
-        """
-        offset = self._index.announce_off[row]
-        again = self._store.append(self._store.read(offset), timestamp)
-        if (amount_sat := self._index.amount_sat[row]) >= 0:
-            self._store.append(amount_message(amount_sat), 0)
-        self._store.mark_deleted(offset)
-        self._index.announce_off[row] = again
 
     # node_announcement
 
@@ -368,9 +362,7 @@ class Ingest:
         timestamp = int(_U32.unpack_from(message, 68 + _U16.unpack_from(message, 66)[0])[0])
         if row is None or timestamp <= self._index.node_ts[row]:
             return
-        old = self._index.set_node_announcement(row, self._store.append(message, timestamp), timestamp)
-        if old:
-            self._store.mark_deleted(old)
+        self._writer.write_node(row, timestamp, message)
         self.counters["accepted"] += 1
         self._stored()
 

@@ -4,6 +4,7 @@ Nothing is gathered in memory for a peer: what is news for it lies between its c
 The gossip_timestamp_filter Message.
 """
 
+from collections.abc import Callable
 from struct import Struct
 
 from gossipd.map_index import MapIndex
@@ -30,6 +31,10 @@ class Stream:
     def finished(self) -> bool:
         """Nothing is left to send before the next flush."""
         return self.offset >= self.limit
+
+    def move(self, place: Callable[[int], int]) -> None:
+        """The store was compacted: `place` says where in the new file an offset is."""
+        self.offset, self.limit = place(self.offset), place(self.limit)
 
     def pull(self, store: GossipStore, index: MapIndex, budget: int) -> list[bytes]:
         """What the peer wants of the next `budget` bytes of the store; may be empty before the limit is reached.

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from gossipd import gossmap
 from gossipd.fault import Consequence, Verdict
+from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
 from gossipd.map_index import MapIndex
+from gossipd.map_writer import MapWriter
 from gossipd.records import CHANNEL_AMOUNT
 from gossipd.sigcheck import check
 from gossipd.store import GossipStore
@@ -79,7 +81,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.ingest = Ingest(
-            self.store,
+            MapWriter(self.store, self.index, Forgetting(self.store, self.index)),
             self.index,
             CHAIN,
             self.signatures,  # type: ignore[arg-type]

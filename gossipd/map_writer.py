@@ -1,0 +1,53 @@
+"""Writing gossip that has passed all checks: into the store and the index together, in the order that readers need."""
+
+from gossipd.forget import Forgetting
+from gossipd.map_index import MapIndex
+from gossipd.records import amount_message
+from gossipd.store import GossipStore
+
+
+class MapWriter:
+    """What it appends becomes visible with the store's flush."""
+
+    def __init__(self, store: GossipStore, index: MapIndex, forgetting: Forgetting) -> None:
+        self.forgetting = forgetting
+        self._store = store
+        self._index = index
+
+    def write_channel(
+        self, message: bytes, scid: int, node_ids: tuple[bytes, bytes], timestamp: int, amount_sat: int
+    ) -> int:
+        """A new channel; returns its row. `timestamp`: that of its first update, 0 if that has not come."""
+        row = self._index.add_channel(scid, *node_ids, self._store.append(message, timestamp))
+        self._store.append(amount_message(amount_sat), 0)
+        self._index.set_amount(row, amount_sat)
+        self.forgetting.channel_written(row)
+        return row
+
+    def write_update(self, row: int, direction: int, timestamp: int, message: bytes) -> None:
+        """A channel_update that is newer than the one it replaces."""
+        offset = self._store.append(message, timestamp)
+        old = self._index.set_update(row, direction, offset, timestamp)
+        if old:
+            self._store.mark_deleted(old)
+        self.forgetting.update_written(row, offset)
+
+    def bring_forward(self, row: int, timestamp: int) -> None:
+        """A channel's first update has come after its announcement was written alone: readers that have passed that
+        record must meet it again before the update (B7-98).
+        """
+        offset = self._index.announce_off[row]
+        again = self._store.append(self._store.read(offset), timestamp)
+        if (amount_sat := self._index.amount_sat[row]) >= 0:
+            self._store.append(amount_message(amount_sat), 0)
+        self._store.mark_deleted(offset)
+        self._index.announce_off[row] = again
+        self.forgetting.channel_moved(row)
+
+    def write_node(self, row: int, timestamp: int, message: bytes) -> None:
+        """A node_announcement that is newer than the one it replaces."""
+        offset = self._store.append(message, timestamp)
+        old = self._index.set_node_announcement(row, offset, timestamp)
+        if old:
+            self._store.mark_deleted(old)
+        self.forgetting.node_written(row, offset)
