@@ -42,6 +42,7 @@ PIPELINE_MARK = 4_096
 """Messages in the signature stage above which reading of peers stops: about 0.1 s of two workers."""
 
 _UPDATE = Struct(">32sQIBB")  # chain_hash, short_channel_id, timestamp, message_flags, channel_flags, at byte 66
+_KEYS = Struct("33s33s33s33s")
 _U16 = Struct(">H")
 _U32 = Struct(">I")
 _U64 = Struct(">Q")
@@ -67,17 +68,12 @@ _CHECKING, _REDUNDANT = Verdict.CHECKING, Verdict.REDUNDANT
 class _Pending:
     message: bytes
     source: int
-    keys_at: int
-    """Where node_id_1 begins; the three other keys follow."""
+    keys: tuple[bytes, bytes, bytes, bytes]
+    """node_id_1, node_id_2, bitcoin_key_1, bitcoin_key_2."""
     since: float
     stage: _Stage = _SIGNATURES
     amount_sat: int = 0
     updates: list[bytes | None] = field(default_factory=lambda: [None, None])
-
-    def key(self, number: int) -> bytes:
-        """node_id_1, node_id_2, bitcoin_key_1, bitcoin_key_2."""
-        at = self.keys_at + 33 * number
-        return self.message[at : at + 33]
 
 
 def _timestamp_of_update(message: bytes) -> int:
@@ -162,8 +158,8 @@ class Ingest:
             return Verdict.WRONG_CHAIN  # B7-59
         if scid in self._forgetting.closed:
             return Verdict.CLOSED
-        pending = _Pending(message, source, at + 40, self._now())
-        if pending.key(0) >= pending.key(1):  # B7-58
+        pending = _Pending(message, source, _KEYS.unpack_from(message, at + 40), self._now())
+        if pending.keys[0] >= pending.keys[1]:  # B7-58
             text = f"channel_announcement {scid_to_text(scid)}: node ids are not in ascending order"
             raise PeerFault(text, Consequence.WARN)
         if len(self._pending) >= MAX_PENDING and not self._make_room():
@@ -184,7 +180,7 @@ class Ingest:
         pending.stage = _TXOUT
         self._txout.ask(
             scid,
-            funding_script(pending.key(2), pending.key(3)),
+            funding_script(*pending.keys[2:]),
             lambda amount_sat: self._output_found(scid, pending, amount_sat),
             lambda reason: self._output_wrong(scid, reason),
         )
@@ -224,7 +220,7 @@ class Ingest:
         if scid in self._forgetting.closed or (not updates and scid in self._forgetting.pruned):
             return  # spent meanwhile, or as stale as when it went
         timestamp = min(map(_timestamp_of_update, updates), default=0)
-        node_ids = (pending.key(0), pending.key(1))
+        node_ids = pending.keys[:2]
         row = self._writer.write_channel(pending.message, scid, node_ids, timestamp, pending.amount_sat)
         self.counters["accepted"] += 1
         for direction, update in enumerate(pending.updates):
@@ -255,7 +251,7 @@ class Ingest:
             waiting = pending.updates[direction]
             if waiting and timestamp <= _timestamp_of_update(waiting):
                 return _REDUNDANT
-            key = pending.key(direction)
+            key = pending.keys[direction]
         if chain_hash != self._chain_hash:
             return Verdict.WRONG_CHAIN  # B7-81
         if message_flags & 2:
