@@ -1,15 +1,24 @@
-"""connectd's SockMan: hands each event to the connection that it is about, and refuses strangers beyond the bound."""
+"""connectd's SockMan: hands each event to the connection that it is about, and keeps the bounds of `strangers.py`."""
 
+import errno
+import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from connectd.addresses import from_socket
 from connectd.connection import Connection
+from connectd.guard import Guard
+from connectd.strangers import Strangers
 from wire.address import WireAddr
+from wire.fd_limit import raise_fd_limit
+from wire.limits import Limits
 from wire.sockman import SocketAddress, SockMan
 from wire.status import Status
 
-MAX_HALF_OPEN = 1_000
-"""Inbound connections that have not been given away yet; further ones are closed when they are accepted."""
+FDS_BESIDES = 256
+"""File descriptors that are wanted for other things than handshakes: sockets to the house, listeners, dials, farewells,
+connections on their way to their owners."""
+LEAST_HALF_OPEN = 10
 FAREWELL = 5.0
 """Seconds that a refused peer has to read why."""
 MAX_FAREWELLS = 100
@@ -17,16 +26,35 @@ MAX_FAREWELLS = 100
 
 
 class Connections(SockMan):
-    """All connections that connectd has. `on_accepted` is called with each new inbound one."""
+    """All connections that connectd has. `on_accepted` is called with each new inbound one.
 
-    def __init__(self, first_id: int, on_accepted: Callable[[Connection], None]) -> None:
+    `has_room` tells whether the owners take what we have for them.
+    """
+
+    def __init__(
+        self,
+        first_id: int,
+        on_accepted: Callable[[Connection], None],
+        limits: Limits,
+        guard: Guard,
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
         super().__init__()
         self._next_id = first_id
         self._on_accepted = on_accepted
         self._status = Status("connectd")
-        self._full = False
-        self._inbound = 0
+        self._guard = guard
+        self._has_room = has_room
+        self._said: set[str] = set()
+        self._strangers = Strangers(self._within_fds(limits))
         self.open: dict[int, Connection] = {}
+
+    def _within_fds(self, limits: Limits) -> Limits:
+        most = max(LEAST_HALF_OPEN, raise_fd_limit() - FDS_BESIDES)
+        if most >= limits.half_open:
+            return limits
+        self._status.unusual(f"few files may be open here: at most {most} handshakes at a time")
+        return replace(limits, half_open=most)
 
     def get_new_id(self) -> int:
         """conn_ids count up and never repeat; the master says where they begin."""
@@ -37,13 +65,14 @@ class Connections(SockMan):
         """Begin to look after a connection of SockMan's, whose other end is at `address`."""
         connection = Connection(self, conn_id, incoming=incoming, address=address)
         self.open[conn_id] = connection
-        self._inbound += incoming
+        if incoming:
+            self._strangers.came(conn_id, address)
         return connection
 
     def forget(self, connection: Connection) -> None:
         """The connection has been given away, or closed."""
         if self.open.pop(connection.conn_id, None) is not None:
-            self._inbound -= connection.incoming
+            self._strangers.went(connection.conn_id)
 
     def drop(self, connection: Connection, reason: str) -> None:
         """Close the connection, if that has not been done already; a peer that was told why may read it first."""
@@ -58,18 +87,35 @@ class Connections(SockMan):
     # SockMan's events
 
     def event_new_connection_accepted(self, id: int, me: SocketAddress, them: SocketAddress) -> bool:
-        """Room for one more stranger?"""
-        if self._inbound >= MAX_HALF_OPEN:
-            self._complain_once()
+        """Is one more stranger let in? If it is one too many, somebody else goes."""
+        address = from_socket(them, me)
+        reason = self._guard.refuses_address(address) or self._strangers.refuses(address, time.monotonic())
+        if reason is not None:
+            self._status.debug(f"{address}: {reason}")
             return False
-        self._full = False
-        self._on_accepted(self.add(id, incoming=True, address=from_socket(them, me)))
+        connection = self.add(id, incoming=True, address=address)
+        self._on_accepted(connection)
+        if self._strangers.too_many:
+            self._say_once("too many connections are in their handshake: the oldest ones are closed")
+            self.make_room()
         return True
 
-    def _complain_once(self) -> None:
-        if not self._full:
-            self._status.unusual(f"{MAX_HALF_OPEN} connections are in their handshake: new ones are refused")
-        self._full = True
+    def make_room(self) -> bool:
+        """Close the handshake that has its place with least right. False if there is none."""
+        conn_id = self._strangers.next_to_go()
+        if conn_id is None:
+            return False
+        self.drop(self.open[conn_id], "its place was needed")
+        return True
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._status.unusual(text)
+        self._said.add(text)
+
+    def should_try_to_accept(self) -> bool:
+        """Nobody more comes in while the owners of those who have come are behind."""
+        return self._has_room()
 
     def event_got_data(self, id: int, data: bytes) -> None:
         """To the inbox."""
@@ -87,8 +133,9 @@ class Connections(SockMan):
             connection.lose(error.strerror or str(error))
 
     def event_accept_failed(self, error: OSError) -> None:
-        """Mostly: no fds are left."""
-        self._status.unusual(f"cannot accept: {error.strerror}")
+        """Mostly: no fds are left. Then somebody else's is needed more."""
+        made_room = error.errno in (errno.EMFILE, errno.ENFILE) and self.make_room()
+        self._say_once(f"cannot accept: {error.strerror}" + (": handshakes are closed for it" if made_room else ""))
 
     def should_try_to_recv(self, id: int) -> bool:
         """Reading pauses while an inbox is full, and when a connection waits for its next owner."""

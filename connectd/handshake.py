@@ -7,6 +7,7 @@ another byte (B8-45..47); an INIT that we refuse is answered by a warning first.
 from collections.abc import Awaitable, Callable
 
 from connectd.connection import Connection, ConnectionEnded
+from connectd.guard import Guard
 from connectd.initmsg import InitRefused, TheirInit, our_init, read_init
 from wire import secp256k1
 from wire.frames import FrameError
@@ -29,11 +30,12 @@ Ecdh = Callable[[bytes], Awaitable[bytes]]
 class Handshake:
     """The handshakes of one node: who we are, and what our INIT says."""
 
-    def __init__(self, *, node_id: bytes, chain_hash: bytes, features: bytes, ecdh: Ecdh) -> None:
+    def __init__(self, *, node_id: bytes, chain_hash: bytes, features: bytes, ecdh: Ecdh, guard: Guard) -> None:
         self._node_id = node_id
         self._chain_hash = chain_hash
         self._features = features
         self._ecdh = ecdh
+        self._guard = guard
 
     async def respond(self, connection: Connection) -> TheirInit:
         """Be the responder; `connection.node_id` says afterwards who dialled. Raises ConnectionEnded."""
@@ -45,12 +47,16 @@ class Handshake:
             connection.node_id, crypto = responder.receive_act_three(act)
         except HandshakeError as error:
             raise ConnectionEnded(f"handshake: {error}") from None
+        if reason := self._guard.refuses_node(connection.address, connection.node_id):
+            raise ConnectionEnded(reason)
         connection.encrypted_from_here(crypto)
         connection.say(our_init(self._chain_hash, self._features, connection.address))
-        return await self._their_init(connection)
+        return await self._their_init(connection, connection.node_id)
 
     async def initiate(self, connection: Connection, node_id: bytes) -> TheirInit:
         """Be the initiator, to reach `node_id`. Raises ConnectionEnded, ValueError if `node_id` is no point."""
+        if reason := self._guard.refuses_node(connection.address, node_id):
+            raise ConnectionEnded(reason)
         initiator = Initiator(self._node_id, node_id, ephemeral=secp256k1.new_secret())
         connection.node_id = node_id
         try:
@@ -62,14 +68,16 @@ class Handshake:
         connection.write(act)
         connection.encrypted_from_here(crypto)
         connection.say(our_init(self._chain_hash, self._features, None))
-        return await self._their_init(connection)
+        return await self._their_init(connection, node_id)
 
-    async def _their_init(self, connection: Connection) -> TheirInit:
+    async def _their_init(self, connection: Connection, node_id: bytes) -> TheirInit:
         """The peer's INIT, the rest of what it says left encrypted."""
         connection.stage = "init"
         try:
             for _ in range(MAX_IGNORED + 1):
                 if theirs := read_init(await connection.hear(), self._chain_hash):
+                    if reason := self._guard.refuses_features(connection.address, node_id, theirs.features):
+                        raise InitRefused(reason)
                     return theirs
         except (ConnectionEnded, FrameError) as error:
             raise ConnectionEnded(f"init: {error}") from None

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, NewType, dataclass_transform
 import msgpack
 
 from wire.frames import PeerState
+from wire.limits import Limits
 from wire.timing import Timing
 
 Fd = NewType("Fd", int)
@@ -263,6 +264,7 @@ class ConnectdInit(Request, number=2000, sender="master", aliases=("connectctl_i
     conn_id: int
     timing: Timing
     dev_allow_localhost: bool
+    limits: Limits = field(default_factory=Limits)
 
 
 class ConnectdInitReply(Reply, number=2100, sender="connectd", aliases=("connectctl_init_reply",)):
@@ -317,6 +319,13 @@ class SetNodeRegistrations(ControlMessage, number=2018, sender="master"):
     """The node_ids that services want: never on the direct path. Replaces the earlier list."""
 
     node_ids: list[bytes]
+
+
+class SetAccess(ControlMessage, number=2019, sender="master"):
+    """Who may connect, as `wire.access` reads it: (what, reason, end in unix seconds). Replaces the earlier rules."""
+
+    allow: list[tuple[str, str, float | None]]
+    deny: list[tuple[str, str, float | None]]
 
 
 class PeerConnected(

@@ -1,19 +1,22 @@
 """The parts of connectd that need no process: bounds, texts, what INIT says to whom."""
 
 import asyncio
+import errno
 import socket
 from pathlib import Path
 
 import pytest
 
-from connectd import addresses, connections
+from connectd import addresses
 from connectd.addresses import AddressBook, from_socket, resolve, to_socket
 from connectd.connection import Connection
 from connectd.connections import Connections
+from connectd.guard import Guard
 from connectd.initmsg import our_init, read_init
 from wire.address import WireAddr, parse_address
 from wire.chains import NETWORKS
 from wire.frames import MAX_PACKET
+from wire.limits import Limits
 from wire.peer_wire import Init
 from wire.sockman import SocketAddress, SockManOptions
 
@@ -77,7 +80,7 @@ def test_the_book_is_bounded_and_keeps_the_newest(monkeypatch: pytest.MonkeyPatc
 async def test_reading_pauses_while_the_inbox_holds_a_packet() -> None:
     stranger, ours = socket.socketpair()
     with stranger:
-        sockman = Connections(1, lambda _: None)
+        sockman = Connections(1, lambda _: None, Limits(), Guard())
         conn_id = sockman.adopt(ours.detach(), b"")
         connection = sockman.add(conn_id, incoming=True, address=PUBLIC)
         sockman.event_got_data(conn_id, bytes(MAX_PACKET - 1))
@@ -89,10 +92,7 @@ async def test_reading_pauses_while_the_inbox_holds_a_packet() -> None:
         sockman.close_sockets()
 
 
-async def test_beyond_the_bound_strangers_are_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(connections, "MAX_HALF_OPEN", 2)
+async def test_beyond_the_bound_the_oldest_stranger_goes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     accepted: list[Connection] = []
     arrived = asyncio.Event()
 
@@ -100,27 +100,50 @@ async def test_beyond_the_bound_strangers_are_refused(
         accepted.append(connection)
         arrived.set()
 
-    sockman = Connections(5, on_accepted)
+    sockman = Connections(5, on_accepted, Limits(half_open=2), Guard())
     path = str(tmp_path / "sock")
     sockman.bind_and_start_listening(SocketAddress("unix", path, 0))
     sockman.start(SockManOptions())
-    writers = []
-    for _ in range(2):
-        _, writer = await asyncio.open_unix_connection(path)
-        writers.append(writer)
-    for _ in range(2):
-        reader, writer = await asyncio.open_unix_connection(path)
+    ends = []
+    for _ in range(4):
+        arrived.clear()
+        ends.append(await asyncio.open_unix_connection(path))
+        await arrived.wait()
+    for reader, _ in ends[:2]:
         assert await reader.read() == b""
-        writers.append(writer)
-    assert [connection.conn_id for connection in accepted] == [5, 6]
-    assert caplog.text.count("new ones are refused") == 1
-    sockman.drop(accepted[0], "enough")
-    arrived.clear()
-    _, writer = await asyncio.open_unix_connection(path)
-    writers.append(writer)
-    await arrived.wait()
-    assert accepted[-1].conn_id == 9
+    assert [connection.conn_id for connection in accepted] == [5, 6, 7, 8]
+    assert list(sockman.open) == [7, 8]
+    assert caplog.text.count("the oldest ones are closed") == 1
     sockman.close_sockets()
-    for writer in writers:
+    for _, writer in ends:
         writer.close()
-        await writer.wait_closed()
+
+
+async def test_nobody_is_accepted_while_the_owners_are_behind(tmp_path: Path) -> None:
+    room = False
+    arrived = asyncio.Event()
+    sockman = Connections(5, lambda _: arrived.set(), Limits(), Guard(), lambda: room)
+    path = str(tmp_path / "sock")
+    sockman.bind_and_start_listening(SocketAddress("unix", path, 0))
+    sockman.start(SockManOptions())
+    _, writer = await asyncio.open_unix_connection(path)
+    await asyncio.sleep(0)
+    assert not arrived.is_set()
+    room = True
+    sockman.update_accepting()
+    await arrived.wait()
+    sockman.close_sockets()
+    writer.close()
+
+
+async def test_without_fds_a_handshake_is_closed_for_the_next_one() -> None:
+    stranger, ours = socket.socketpair()
+    with stranger:
+        sockman = Connections(1, lambda _: None, Limits(), Guard())
+        sockman.add(sockman.adopt(ours.detach(), b""), incoming=True, address=PUBLIC)
+        sockman.event_accept_failed(OSError(errno.ENOBUFS, "no room"))
+        assert len(sockman.open) == 1
+        sockman.event_accept_failed(OSError(errno.EMFILE, "no fds"))
+        assert not sockman.open
+        assert stranger.recv(1) == b""
+        sockman.close_sockets()

@@ -1,0 +1,95 @@
+"""Who of those that connect to us is let in before he has said a word: bounds in total and for each source.
+
+A source is an IPv4 address or an IPv6 /64, which is what one stranger has at least. What comes from this machine itself
+(a Unix socket, 127.0.0.1, ::1) is one source without bounds of its own: there all the world comes in through Tor.
+Knows no sockets; the clock is an argument.
+"""
+
+import ipaddress
+from collections import OrderedDict
+
+from wire.address import WireAddr
+from wire.limits import Limits
+
+BURST = 20
+"""Connections of one source that may come at once, and count towards its rate from then on."""
+MAX_SOURCES = 10_000
+"""Sources whose rate is remembered; those that have come longest ago are forgotten first."""
+
+HERE = ""
+"""The source of what comes from this machine."""
+
+
+def source_of(address: WireAddr) -> str:
+    """Whom a connection from this address is counted for."""
+    if address.kind == "ipv6":
+        return HERE if address.host == "::1" else str(ipaddress.ip_network(f"{address.host}/64", strict=False))
+    return address.host if address.kind == "ipv4" and address.host != "127.0.0.1" else HERE
+
+
+class Rates:
+    """A token bucket for each source. `per_minute` tokens come in a minute, at most BURST are kept; 0: no limit."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_second = per_minute / 60
+        self._burst = min(BURST, max(1, per_minute))
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, source: str, now: float) -> bool:
+        """Whether one more may come; it counts only then."""
+        if not self._per_second:
+            return True
+        tokens, then = self._buckets.pop(source, (float(self._burst), now))
+        tokens = min(self._burst, tokens + (now - then) * self._per_second)
+        self._buckets[source] = (tokens - 1 if tokens >= 1 else tokens, now)
+        if len(self._buckets) > MAX_SOURCES:
+            self._buckets.popitem(last=False)
+        return tokens >= 1
+
+
+class Strangers:
+    """The connections that are in their handshake, by source."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._rates = Rates(limits.connect_rate)
+        self._sources: dict[str, OrderedDict[int, None]] = {}
+        self._source_of: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._source_of)
+
+    def refuses(self, address: WireAddr, now: float) -> str | None:
+        """Why nobody more may come from this address now, or None: then it counts towards the source's rate."""
+        source = source_of(address)
+        if source == HERE:
+            return None
+        if len(self._sources.get(source, ())) >= self._limits.half_open_per_source:
+            return "too many handshakes under way from there"
+        if not self._rates.take(source, now):
+            return "too many connections from there"
+        return None
+
+    def came(self, conn_id: int, address: WireAddr) -> None:
+        """It is in its handshake."""
+        source = self._source_of[conn_id] = source_of(address)
+        self._sources.setdefault(source, OrderedDict())[conn_id] = None
+
+    def went(self, conn_id: int) -> None:
+        """It has been given away, or closed."""
+        source = self._source_of.pop(conn_id, None)
+        if source is not None:
+            connections = self._sources[source]
+            del connections[conn_id]
+            if not connections:
+                del self._sources[source]
+
+    @property
+    def too_many(self) -> bool:
+        """Somebody has to go."""
+        return len(self) > self._limits.half_open
+
+    def next_to_go(self) -> int | None:
+        """Whose place is needed: the oldest of the source that has most."""
+        most = max(self._sources.values(), key=len, default=None)
+        return next(iter(most)) if most else None

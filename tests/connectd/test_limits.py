@@ -1,0 +1,175 @@
+"""Strangers at a real connectd: how many are let in, who is refused, and that honest peers come in all the while."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from tests.connectd.house import House
+from wire.control_wire import SetAccess
+from wire.limits import Limits
+from wire.peer_wire import Init, WarningMessage
+from wire.secp256k1 import public_key
+
+PRIVKEY = bytes([2]) * 32
+PEER_ID = public_key(PRIVKEY)
+HONEST_WITHIN = 1.0
+"""Seconds."""
+
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Crowd:
+    """Connections that say nothing, or what they are told to."""
+
+    def __init__(self, house: House) -> None:
+        self._where = house.bindings[0].rpartition(":")
+        self.ends: list[Ends] = []
+
+    async def come(self, count: int, source: str = "127.0.0.1", say: bytes = b"") -> None:
+        """So many more, from this address."""
+        for _ in range(count):
+            host, _, port = self._where
+            reader, writer = await asyncio.open_connection(host, int(port), local_addr=(source, 0))
+            writer.write(say)
+            self.ends.append((reader, writer))
+
+    async def closed(self, number: int) -> bool:
+        """Whether the connection of this number has been closed by the house; waits a moment for it."""
+        try:
+            async with asyncio.timeout(5.0):
+                with contextlib.suppress(ConnectionError):
+                    await self.ends[number][0].read()
+                return True
+        except TimeoutError:
+            return False
+
+    def count_open(self) -> int:
+        """How many have not been closed yet."""
+        return sum(not reader.at_eof() for reader, _ in self.ends)
+
+
+@pytest.fixture
+async def crowds() -> AsyncIterator[Callable[[House], Crowd]]:
+    made: list[Crowd] = []
+
+    def make(house: House) -> Crowd:
+        made.append(Crowd(house))
+        return made[-1]
+
+    yield make
+    for crowd in made:
+        for _, writer in crowd.ends:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < seconds
+
+
+async def test_honest_peers_come_in_among_silent_ones(
+    new_house: Callable[[], House], crowds: Callable[[House], Crowd]
+) -> None:
+    house = new_house()
+    await house.start(limits=Limits(half_open=200))
+    await house.lives()
+    crowd = crowds(house)
+    for say in (b"", bytes(49), b"\1" * 49):
+        await crowd.come(150, say=say)
+        with within(HONEST_WITHIN):
+            await house.lives()
+    assert 200 <= house.fds() < 200 + 50
+    assert await crowd.closed(0)
+    assert house.log().count("too many connections are in their handshake") == 1
+
+
+async def test_a_source_fills_its_own_places_only(
+    new_house: Callable[[], House], crowds: Callable[[House], Crowd]
+) -> None:
+    house = new_house()
+    await house.start(limits=Limits(half_open_per_source=3, connect_rate=0))
+    crowd = crowds(house)
+    await crowd.come(4, "127.0.0.2")
+    assert await crowd.closed(3)
+    await crowd.come(1, "127.0.0.3")
+    with within(HONEST_WITHIN):
+        await house.lives()
+    assert crowd.count_open() == 4
+    assert "too many handshakes under way from there" in house.log()
+
+
+async def test_rate_of_connections(new_house: Callable[[], House], crowds: Callable[[House], Crowd]) -> None:
+    house = new_house()
+    await house.start(limits=Limits(connect_rate=2))
+    crowd = crowds(house)
+    await crowd.come(3, "127.0.0.2")
+    assert await crowd.closed(2)
+    await crowd.come(1, "127.0.0.3")
+    await house.lives()
+    assert crowd.count_open() == 3
+    assert "too many connections from there" in house.log()
+
+
+async def test_banned_address_is_refused_before_noise(house: House, crowds: Callable[[House], Crowd]) -> None:
+    house.master.send(SetAccess([], [("127.0.0.2/31", "spam", None)]))
+    await house.barrier()
+    crowd = crowds(house)
+    await crowd.come(1, "127.0.0.2")
+    assert await crowd.closed(0)
+    assert "refused: 127.0.0.2/31, spam" in house.log()
+    await house.lives()
+
+
+async def test_banned_node_is_refused_after_act_three_and_not_dialled(house: House) -> None:
+    house.master.send(SetAccess([], [(PEER_ID.hex(), "", time.time() + 1_000)]))
+    await house.barrier()
+    async with await ScriptedPeer.dial(house.target(), privkey=PRIVKEY) as peer:
+        await peer.shake_hands()
+        assert await peer.hangs_up() == [], "not even INIT"
+    async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
+        reaching = house.reaching(PEER_ID, listener.address)
+        code, errors = await house.refused(reaching)
+    assert (code, errors) == (401, [(listener.address, f"refused: {PEER_ID.hex()}")])
+    await house.lives()
+
+
+async def test_a_ban_that_has_ended(house: House) -> None:
+    house.master.send(SetAccess([], [(PEER_ID.hex(), "", time.time() - 1.0)]))
+    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY):
+        await (await house.owner()).ends()
+
+
+async def test_refused_by_features_with_a_warning(house: House) -> None:
+    house.master.send(SetAccess([], [("with:gossip_queries", "we want none", None)]))
+    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY) as peer:
+        heard = await peer.hangs_up()
+    assert [message.text() for message in heard if isinstance(message, WarningMessage)] == [
+        "refused: with:gossip_queries, we want none"
+    ]
+
+
+async def test_only_those_who_are_allowed(house: House) -> None:
+    house.master.send(SetAccess([(PEER_ID.hex(), "", None)], [("all", "", None)]))
+    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY):
+        await (await house.owner()).ends()
+    with pytest.raises(PeerClosed):
+        await ScriptedPeer.connect(house.target())
+    house.master.send(SetAccess([], []))
+    await house.lives()
+
+
+async def test_init_comes_before_what_features_decide(house: House) -> None:
+    """Whoever is allowed by features must say INIT first."""
+    house.master.send(SetAccess([("with:option_static_remotekey", "", None)], [("all", "", None)]))
+    async with await ScriptedPeer.dial(house.target()) as peer:
+        await peer.shake_hands()
+        await peer.hear(Init)
+    await house.lives()

@@ -1,0 +1,24 @@
+"""Every bound against strangers in one value, so that options replace numbers and nothing else.
+
+docs/connectd.md has the table: option, default, what happens at the limit, which test shows it.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Counts of connections, if nothing else is said. 0 means no limit where the option's help says so."""
+
+    half_open: int = 1_000
+    """Inbound connections before the end of INIT. One more is let in; the oldest of the source that has most goes."""
+    half_open_per_source: int = 20
+    """Of these, from one source; one more is refused."""
+    connect_rate: int = 60
+    """Connections a minute from one source; one more is refused. 0: no limit."""
+    inbound: int = 100
+    """Inbound peers that nobody wants. One more is let in, and the newest of those that were of least use goes."""
+    read_rate: int = 1_000_000
+    """Bytes a second that are read from one peer. 0: no limit."""
+    slow_reader: float = 30.0
+    """Seconds in which a peer must take some of what waits for it; three times that through Tor."""
