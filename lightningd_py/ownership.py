@@ -305,9 +305,10 @@ class Ownership:
         program = self._programs.pop(conn_id, None)
         if program is not None:
             program.finished = True
-            self._leaving.add(program)
             for unsent in program.channel.close():
                 unsent.close_fds()
+        if program is not None and program.process.running:
+            self._leaving.add(program)
             asyncio.get_running_loop().call_later(self._release_timeout, self._lose_patience, program)
 
     def _program_closed(self, program: Program) -> None:
