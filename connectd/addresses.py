@@ -62,6 +62,21 @@ def from_socket(them: SocketAddress, me: SocketAddress) -> WireAddr:
     return WireAddr("ipv6" if ":" in them.host else "ipv4", them.host, them.port)
 
 
+_SOMEWHERE = {"ipv4": (socket.AF_INET, "192.0.43.8"), "ipv6": (socket.AF_INET6, "2001:500:88:200::8")}
+"""A public address of each family, IANA's: only the routing table is asked about it."""
+
+
+def source_address(kind: str) -> str | None:
+    """The address that this host would have in the internet, if it has a way there. No packet is sent."""
+    family, somewhere = _SOMEWHERE[kind]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((somewhere, 9))
+            return str(sock.getsockname()[0])
+    except OSError:
+        return None
+
+
 async def resolve(address: WireAddr) -> list[WireAddr]:
     """The IP addresses of a name, in the resolver's order; any other kind is its own answer. Raises OSError."""
     if address.kind != "dns":

@@ -13,6 +13,9 @@ nothing of it but its node_id and conn_id, until the master says `peer_disconnec
 `reach_peer` is `dial.py`: all addresses of a node in turn, from the hints and successes in `addresses.py` and from
 gossipd's map; `outward.py` reaches each one directly or through a proxy (`socks.py`).
 
+A WebSocket comes in by a door of its own (`websocket_door.py`), and another process, `websocketd.py`, unwraps it; to
+all else here it is a connection like any.
+
 The node's key is never here: hsmd multiplies for us.
 
 This file connects the parts, and answers the master.
@@ -27,13 +30,13 @@ from connectd.arrivals import Arrivals
 from connectd.connection import Connection
 from connectd.connections import Connections
 from connectd.dial import Dialler, ReachFailed
-from connectd.guard import Guard
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
-from connectd.listen import BindFailed, bind_all
+from connectd.listen import BindFailed, BindRules, Listeners
 from connectd.live import Candidate, LivePeers
 from connectd.outward import Outward
 from connectd.tasks import Tasks
+from connectd.websocket_door import WebSocketDoor
 from wire.address import DEFAULT_PORTS
 from wire.chains import NETWORKS
 from wire.control_channel import ControlChannel
@@ -46,6 +49,7 @@ from wire.control_wire import (
     ControlMessage,
     Ecdh,
     EcdhReply,
+    Fd,
     GossipGetAddrs,
     GossipGetAddrsReply,
     PeerAddrhint,
@@ -54,18 +58,14 @@ from wire.control_wire import (
     ReachPeer,
     ReachPeerReply,
     ReachPeerReplyfail,
-    SetAccess,
     SetNodeRegistrations,
 )
-from wire.daemon import EXIT_BROKEN, EXIT_OK
+from wire.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket
 from wire.sockman import SockManOptions
 from wire.status import Status
 
 ALONE_FOR = 1.0
-"""Seconds between the end of hsmd or gossipd and ours, if the master lives: it may only be the first to go."""
-
-MOST_ON_THE_WAY = 64
-"""Connections that may wait for gossipd or the master to take them, before we stop to accept."""
+"""Seconds between the end of another daemon and ours, if the master lives: it may only be the first to go."""
 
 status = Status("connectd")
 
@@ -75,7 +75,7 @@ class _Parts:
     """What exists after `connectd_init`."""
 
     connections: Connections
-    guard: Guard
+    websockets: WebSocketDoor | None
     live: LivePeers
     book: AddressBook
     hand_over: HandOver
@@ -93,13 +93,16 @@ class Connectd:
         self._master = ControlChannel(master, "master", self._from_master, lambda _: self._end(EXIT_OK))
         self._hsm = ControlChannel(hsm, "hsmd", self._unexpected, self._alone)
         self._link = ControlChannel(link, "gossipd", self._unexpected, self._alone)
+        self._channels = [self._master, self._hsm, self._link]
 
     def close(self) -> None:
         """Close whatever is still open."""
         self._ending = True
         if self._parts is not None:
             self._parts.connections.close_sockets()
-        for channel in (self._master, self._hsm, self._link):
+            if self._parts.websockets is not None:
+                self._parts.websockets.close_sockets()
+        for channel in self._channels:
             for message in channel.close():
                 message.close_fds()
 
@@ -110,7 +113,7 @@ class Connectd:
         self._stop(exit_status)
 
     def _alone(self, reason: str) -> None:
-        """hsmd or gossipd has gone: if all of us are to go, it was only the first to hear of it."""
+        """A daemon has gone: if all of us are to go, it was only the first to hear of it."""
         self._tasks.later(ALONE_FOR, lambda: self._give_up(reason))
 
     def _give_up(self, reason: str) -> None:
@@ -127,7 +130,7 @@ class Connectd:
     def _from_master(self, message: ControlMessage) -> None:
         if isinstance(message, ConnectdInit) and self._parts is None:
             self._parts = self._build(message)
-            self._tasks.spawn(self._listen(message, self._parts.connections))
+            self._tasks.spawn(self._listen(message, self._parts))
         elif self._parts is not None:
             self._ask(self._parts, message)
         else:
@@ -137,14 +140,13 @@ class Connectd:
         match message:
             case Activate():
                 parts.hand_over.direct = message.direct
-                parts.connections.start(SockManOptions())
+                for door in filter(None, (parts.connections, parts.websockets)):
+                    door.start(SockManOptions())
                 self._master.reply(message, ActivateReply())
             case ReachPeer():
                 self._tasks.spawn(self._reach(parts.dialler, message))
             case PeerAddrhint():
                 parts.book.hint(message.node_id, message.address)
-            case SetAccess():
-                parts.guard.obey(message)
             case SetNodeRegistrations():
                 parts.hand_over.registered = frozenset(message.node_ids)
             case PeerDisconnected():
@@ -156,13 +158,27 @@ class Connectd:
         if not live.disconnected(message.node_id, message.conn_id):
             status.unusual(f"the end of connection {message.conn_id}, which we do not know", message.node_id)
 
-    async def _listen(self, message: ConnectdInit, connections: Connections) -> None:
+    async def _listen(self, message: ConnectdInit, parts: _Parts) -> None:
+        ways = message.ways
+        rules = BindRules(
+            port=_default_port(message.chain_hash),
+            use_dns=ways.use_dns and not ways.always_use_proxy,
+            guess=not ways.always_use_proxy,
+            announce_any=message.dev_allow_localhost,
+        )
+        listeners = Listeners(parts.connections, parts.websockets, rules)
         try:
-            bindings = await bind_all(connections, message.bind, _default_port(message.chain_hash))
+            for text in message.addr:
+                await listeners.listen(text, announce=True)
+            for text in message.bind:
+                await listeners.listen(text, announce=False)
         except BindFailed as error:
             self._master.reply(message, ConnectdInitReplyfail(error=str(error)))
-        else:
-            self._master.reply(message, ConnectdInitReply(bindings=bindings, announceable=message.announce))
+            return
+        found = [str(address) for address in listeners.announceable]
+        self._master.reply(
+            message, ConnectdInitReply(bindings=listeners.bindings, announceable=[*message.announce, *found])
+        )
 
     async def _reach(self, dialler: Dialler, message: ReachPeer) -> None:
         try:
@@ -184,9 +200,6 @@ class Connectd:
     def _on_duplicate(self, node_id: bytes, conn_id: int) -> None:
         self._master.send(PeerReconnected(node_id=node_id, conn_id=conn_id))
 
-    def _has_room(self) -> bool:
-        return self._master.queued + self._link.queued < MOST_ON_THE_WAY
-
     # Construction
 
     def _build(self, init: ConnectdInit) -> _Parts:
@@ -196,14 +209,10 @@ class Connectd:
         def candidate_came(candidate: Candidate) -> None:
             dialler.candidate_came(candidate)
 
-        guard = Guard()
-        connections = Connections(init.conn_id, accepted, init.limits, guard, self._has_room)
-        self._master.on_drained = self._link.on_drained = connections.update_accepting
+        connections = Connections(init.conn_id, accepted)
         live = LivePeers(init.node_id, self._on_duplicate, candidate_came)
         hand_over = HandOver(connections, live, self._master, self._link)
-        handshake = Handshake(
-            node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh, guard=guard
-        )
+        handshake = Handshake(node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh)
         seconds = init.timing.connection_timeout
         outward = Outward(connections, init.ways, seconds)
         arrivals = Arrivals(
@@ -212,7 +221,15 @@ class Connectd:
         book = AddressBook()
         port = _default_port(init.chain_hash)
         dialler = Dialler(live, book, outward, arrivals.dial, self._announced, port=port)
-        return _Parts(connections, guard, live, book, hand_over, dialler)
+        websockets = self._websocket_door(init.websocket_fd, connections)
+        return _Parts(connections, websockets, live, book, hand_over, dialler)
+
+    def _websocket_door(self, fd: Fd | None, connections: Connections) -> WebSocketDoor | None:
+        if fd is None:
+            return None
+        channel = ControlChannel(inherited_socket(str(fd)), "websocketd", self._unexpected, self._alone)
+        self._channels.append(channel)
+        return WebSocketDoor(connections, channel)
 
 
 def _default_port(chain_hash: bytes) -> int:

@@ -5,7 +5,7 @@ from lightningd_py.ownership import Ownership
 from lightningd_py.supervisor import Daemon
 from wire import control_wire
 from wire.chains import NETWORKS
-from wire.control_wire import ControlMessage, PeerInfo
+from wire.control_wire import ControlMessage, Fd, PeerInfo
 from wire.features import Features
 
 
@@ -27,25 +27,25 @@ class ConnectControl:
 
 
 async def init_connectd(
-    daemon: Daemon, options: Options, node_id: bytes, features: Features, conn_id: int
+    daemon: Daemon, options: Options, node_id: bytes, features: Features, conn_id: int, websocket_fd: Fd | None
 ) -> control_wire.ConnectdInitReply:
-    """Bind. Raises StartError."""
+    """Bind. `websocket_fd` leads to websocketd, if that runs. Raises StartError."""
     return await daemon.ask(
         control_wire.ConnectdInit(
             chain_hash=NETWORKS[options.network],
             node_id=node_id,
             features=features.to_bytes(),
-            addr=[],
-            bind=[str(address) for address in options.bind],
-            announce=[str(address) for address in options.announce],
+            addr=[str(binding) for binding in options.listen_and_announce],
+            bind=[str(binding) for binding in options.listen],
+            announce=[str(address) for address in options.announce_addr],
             ways=control_wire.Ways(
                 proxy=None if options.proxy is None else str(options.proxy),
                 always_use_proxy=options.always_use_proxy,
                 use_dns=not options.disable_dns,
             ),
-            tor_password=None,
+            tor_password=options.tor_service_password,
             tor_keys=str(options.network_dir),
-            websocket_fd=None,
+            websocket_fd=websocket_fd,
             conn_id=conn_id,
             timing=options.timing,
             dev_allow_localhost=options.dev_allow_localhost,

@@ -94,7 +94,12 @@ class Node:
         self._gossip_control = GossipControl(self.ownership)
         self.node_id = await self._node_id(hsmd)
         bound = await connect_control.init_connectd(
-            self.connectd, options, self.node_id, self.features, self.database.next_conn_id_block()
+            self.connectd,
+            options,
+            self.node_id,
+            self.features,
+            self.database.next_conn_id_block(),
+            self._supervisor.start_websocketd() if options.websockets else None,
         )
         self.bindings, self.announced = bound.bindings, bound.announceable
         opened = await gossip_control.init_gossipd(

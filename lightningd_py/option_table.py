@@ -81,13 +81,34 @@ OPTIONS: tuple[Option, ...] = (
     *_rows(
         "addresses",
         Option(
-            "addr", "listen here, and announce it if it is public", values.addr, "ADDR", multiple=True, by_network=True
+            "addr",
+            "listen here, and announce it if it is public: [IP][:PORT], or an onion service by Tor's control port,"
+            " autotor:IP[:PORT][/torport=PORT] or statictor:IP[:PORT][/torport=PORT][/torblob=TEXT]",
+            values.addr,
+            "ADDR",
+            multiple=True,
+            by_network=True,
         ),
-        Option("bind-addr", "listen here", values.bind_address, "ADDR|PATH", multiple=True, by_network=True),
-        Option("announce-addr", "announce this", values.announce_address, "ADDR", multiple=True, by_network=True),
+        Option(
+            "bind-addr",
+            "listen here: as --addr, a socket's path, or ws:[IP][:PORT] for WebSockets",
+            values.bind_address,
+            "ADDR|PATH",
+            multiple=True,
+            by_network=True,
+        ),
+        Option(
+            "announce-addr",
+            "announce this: IP[:PORT], ONION[:PORT] or dns:NAME[:PORT]",
+            values.announce_address,
+            "ADDR",
+            multiple=True,
+            by_network=True,
+        ),
         Option("autolisten", "listen everywhere if no address is given (default true)", values.boolean, "BOOL"),
         Option("proxy", "reach .onion addresses through this SOCKS5 proxy (port 9050)", values.proxy, "HOST[:PORT]"),
         Option("always-use-proxy", "reach all others through it too, and look up no names", values.boolean, "BOOL"),
+        Option("tor-service-password", "authenticates to Tor's control port", values.text, "PASSWORD"),
         Option("disable-dns", "look up no names: not of peers, and not of seeds"),
         Option("offline", "do not listen and do not connect"),
         Option("alias", "the node's name, up to 32 bytes", values.alias, "NAME", trailing_spaces=True),

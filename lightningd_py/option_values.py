@@ -2,20 +2,19 @@
 
 import re
 import shlex
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from wire.address import Kind, WireAddr, parse_address
+from wire.address import WireAddr, parse_address
+from wire.binding import Binding, parse_binding
 from wire.peer_wire import message_name
 from wire.secp256k1 import is_point, public_key
 
 LONGEST_ALIAS = 32
 TOR_PORT = 9050
 """Where Tor's SOCKS5 proxy listens."""
-_NOT_YET = ("autotor:", "statictor:", "ws:", "wss:")
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -117,27 +116,20 @@ def private_key(value: str) -> bytes:
     return key
 
 
-def bind_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
-    """Where to listen: IP[:PORT], HOSTNAME[:PORT] or /SOCKET/PATH; no IP means all interfaces, IPv6 and IPv4."""
-    _refuse_unsupported(value)
-    if not value or value.startswith(":"):
-        return (_parsed("[::]" + value, default_port), _parsed("0.0.0.0" + value, default_port))  # noqa: S104 - asked for
-    address = _parsed(value, default_port)
-    if address.kind == "torv3":
-        raise ValueError(f"'{value}' can only be announced: use --announce-addr")
-    return _resolved(address) if address.kind == "dns" else (address,)
+def bind_address(value: str, default_port: int) -> tuple[Binding, ...]:
+    """Where to listen, as `wire.binding` reads it. Names are resolved where they are bound."""
+    return (parse_binding(value, default_port),)
 
 
-def addr(value: str, default_port: int) -> tuple[WireAddr, ...]:
-    """Where to listen, and what to announce if it is public: as `bind_address`, but no socket path."""
-    if value.startswith("/"):
+def addr(value: str, default_port: int) -> tuple[Binding, ...]:
+    """Where to listen, and what to announce if it is public: as `bind_address`, but no socket path and no WebSocket."""
+    if value.startswith(("/", "ws:")):
         raise ValueError(f"'{value}' cannot be announced: use --bind-addr")
     return bind_address(value, default_port)
 
 
 def announce_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
     """What to announce: IP[:PORT], ONION[:PORT] or dns:HOSTNAME[:PORT]."""
-    _refuse_unsupported(value)
     address = _parsed(value.removeprefix("dns:"), default_port)
     if address.kind == "local":
         raise ValueError(f"'{value}' cannot be announced: use --bind-addr")
@@ -156,27 +148,11 @@ def proxy(value: str) -> WireAddr:
     return address
 
 
-def _refuse_unsupported(value: str) -> None:
-    for prefix in _NOT_YET:
-        if value.startswith(prefix):
-            raise ValueError(f"'{value}': {prefix} addresses are not supported")
-
-
 def _parsed(value: str, default_port: int) -> WireAddr:
     try:
         return parse_address(value, default_port)
     except ValueError as error:
         raise ValueError(f"unable to parse address '{value}': {error}") from error
-
-
-def _resolved(address: WireAddr) -> tuple[WireAddr, ...]:
-    """The IP addresses of a name that we are to listen on."""
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise ValueError(f"cannot resolve '{address.host}': {error.strerror}") from error
-    kinds: dict[int, Kind] = {socket.AF_INET: "ipv4", socket.AF_INET6: "ipv6"}
-    return tuple(WireAddr(kinds[family], str(to[0]), address.port) for family, _, _, _, to in found if family in kinds)
 
 
 def service(value: str) -> tuple[Service, ...]:

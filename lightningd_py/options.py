@@ -16,7 +16,8 @@ from lightningd_py import option_values as values
 from lightningd_py.config_file import Origin, Setting, read_config
 from lightningd_py.errors import UsageError
 from lightningd_py.option_table import OPTIONS, SHORTCUTS
-from wire.address import DEFAULT_PORTS, WireAddr, is_routable
+from wire.address import DEFAULT_PORTS, WireAddr
+from wire.binding import Binding
 from wire.features import default_init_features
 from wire.timing import FAST_GOSSIP, Timing
 
@@ -38,13 +39,14 @@ class Options:
     log_level: str = "info"
     log_file: tuple[str, ...] = ("-",)
     """Absolute paths, and "-" for stdout."""
-    addr: tuple[WireAddr, ...] = ()
-    bind_addr: tuple[WireAddr, ...] = ()
+    addr: tuple[Binding, ...] = ()
+    bind_addr: tuple[Binding, ...] = ()
     announce_addr: tuple[WireAddr, ...] = ()
     autolisten: bool = True
     proxy: WireAddr | None = None
     always_use_proxy: bool = False
     disable_dns: bool = False
+    tor_service_password: str | None = field(default=None, repr=False)
     offline: bool = False
     alias: str | None = None
     rgb: bytes | None = None
@@ -68,19 +70,23 @@ class Options:
     dev_no_ping_timer: bool = False
 
     @property
-    def bind(self) -> tuple[WireAddr, ...]:
-        """Where to listen. With autolisten `::` and `0.0.0.0`, of which one may fail on a host without it."""
+    def listen_and_announce(self) -> tuple[Binding, ...]:
+        """Where to listen, and to announce what of it is public: every interface, if nobody has named an address."""
         if self.offline:
             return ()
         if self.addr or self.bind_addr or self.announce_addr or not self.autolisten:
-            return self.addr + self.bind_addr
+            return self.addr
         return values.bind_address("", DEFAULT_PORTS[self.network])
 
     @property
-    def announce(self) -> tuple[WireAddr, ...]:
-        """What to announce: what was asked for, and those of --addr that the world can reach."""
-        public = tuple(address for address in self.addr if self.dev_allow_localhost or is_routable(address))
-        return self.announce_addr + public
+    def listen(self) -> tuple[Binding, ...]:
+        """Where to listen besides."""
+        return () if self.offline else self.bind_addr
+
+    @property
+    def websockets(self) -> bool:
+        """Whether there are any to listen for."""
+        return any(binding.kind == "ws" for binding in self.listen)
 
     @property
     def timing(self) -> Timing:
@@ -272,6 +278,8 @@ def _check_together(options: Options) -> None:
         raise UsageError("--daemon needs --log-file")
     if options.always_use_proxy and options.proxy is None:
         raise UsageError("--always-use-proxy needs --proxy")
+    if sum(address.kind == "dns" for address in options.announce_addr) > 1:
+        raise UsageError("--announce-addr: only one dns: name can be announced")
     names = [service.name for service in options.service]
     for name in names:
         if names.count(name) > 1:

@@ -3,6 +3,7 @@
     master -- hsmd          control, and one socket more for each client of hsmd
     master -- connectd      control      connectd -- hsmd      ecdh
     master -- gossipd       control      connectd -- gossipd   the link
+                                         connectd -- websocketd, only if a WebSocket is listened for
 
 Every socketpair is made before the processes on its ends are started; each process has just its own ends.
 """
@@ -53,6 +54,7 @@ class Supervisor:
         self._on_death = on_death
         self._ending = False
         self._daemons: list[Daemon] = []
+        self._websocketd: tuple[Process, socket.socket] | None = None
 
     def start(
         self,
@@ -72,6 +74,17 @@ class Supervisor:
         gossipd = self._start("gossipd", "gossipd", gossip_ours, [gossip_theirs, link_of_gossipd], from_gossipd)
         hsmd.channel.send(control_wire.ClientHsmfd("connectd", Fd(client_of_hsm.detach())))
         return hsmd, connectd, gossipd
+
+    def start_websocketd(self) -> Fd:
+        """websocketd; connectd's end of its socket. We keep a copy of it, so that it outlives connectd."""
+        ours, theirs = _pair()
+        argv = [sys.executable, "-P", "-m", "connectd.websocketd", "3", self._log_level]
+        self._websocketd = (
+            Process(argv, {3: theirs.fileno()}, lambda status: self._died("websocketd", status), "websocketd"),
+            ours,
+        )
+        theirs.close()
+        return Fd(ours.dup().detach())
 
     def _start(
         self,
@@ -108,8 +121,16 @@ class Supervisor:
                 for unsent in daemon.channel.close():
                     unsent.close_fds()
             for daemon in ending:
-                if not await daemon.process.wait(PATIENCE):
-                    status.debug(f"{daemon.name} ended with {daemon.process.exit_status}")
+                await _wait(daemon.process)
+        if self._websocketd is not None:
+            process, socket_to_it = self._websocketd
+            socket_to_it.close()
+            await _wait(process)
+
+
+async def _wait(process: Process) -> None:
+    if not await process.wait(PATIENCE):
+        status.debug(f"{process.name} ended with {process.exit_status}")
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -60,6 +60,7 @@ class House:
         self.privkey = bytes([1]) * 32
         self.node_id = secp256k1.public_key(self.privkey)
         self.bindings: list[str] = []
+        self.announceable: list[str] = []
         self.announced: dict[bytes, list[str]] = {}
         """What our gossipd knows of a node's addresses."""
         self.gossip_fds: dict[int, socket.socket] = {}
@@ -135,7 +136,7 @@ class House:
         """Up to accepting."""
         async with asyncio.timeout(PATIENCE):
             reply = await self.master.request(self.init(**changes), ConnectdInitReply)
-            self.bindings = reply.bindings
+            self.bindings, self.announceable = reply.bindings, reply.announceable
             await self.master.request(Activate(direct=direct), ActivateReply)
 
     def target(self, binding: int = 0) -> str:

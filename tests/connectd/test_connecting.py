@@ -114,7 +114,8 @@ async def test_port_in_use(house: House, new_house: Callable[[], House]) -> None
         ("not an address", "is neither an IP address nor a host name"),
         ("192.0.2.1:1", "Cannot assign requested address"),
         ("no-such-host.invalid:1", "Cannot bind no-such-host.invalid:1: "),
-        ("a" * 56 + ".onion:1", "is no socket address"),
+        ("a" * 56 + ".onion:1", "can only be announced"),
+        ("ws:127.0.0.1:0", "there is no websocketd"),
         ("/no/such/directory/sock", "No such file or directory"),
     ],
 )

@@ -7,7 +7,6 @@ import pytest
 from lightningd_py.errors import UsageError
 from lightningd_py.option_table import OPTIONS
 from lightningd_py.options import Options, parse, rpc_path
-from wire.address import DEFAULT_PORTS
 from wire.timing import FAST_GOSSIP, Timing
 
 NODE_ID = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
@@ -73,7 +72,7 @@ def test_the_command_lines_network_chooses_the_file(home: Path) -> None:
 def test_repeated_options_add_up(home: Path) -> None:
     config(home / ".lightning-py" / "config", "bind-addr=127.0.0.1:1\nlog-file=a\n")
     options = parse(["--bind-addr=127.0.0.1:2", "--log-file=-"])
-    assert [address.port for address in options.bind] == [1, 2]
+    assert [binding.port for binding in options.bind_addr] == [1, 2]
     assert options.log_file == (str(options.network_dir / "a"), "-")
 
 
@@ -85,41 +84,41 @@ def test_conf_replaces_both_files_and_may_name_the_directory(home: Path) -> None
     assert "cannot be read" in complaint("--conf=nowhere")
 
 
-@pytest.mark.parametrize("network", DEFAULT_PORTS)
-def test_autolisten_takes_all_interfaces_and_the_networks_port(network: str) -> None:
-    port = DEFAULT_PORTS[network]
-    assert [str(address) for address in parse([f"--network={network}"]).bind] == [f"[::]:{port}", f"0.0.0.0:{port}"]
-
-
 @pytest.mark.parametrize(
-    ("argv", "bind", "announce"),
+    ("argv", "addr", "bind", "announce"),
     [
-        (["--autolisten=false"], [], []),
-        (["--offline", "--bind-addr=127.0.0.1"], [], []),
-        (["--announce-addr=1.2.3.4"], [], ["1.2.3.4:9735"]),
-        (["--announce-addr=dns:example.com:1"], [], ["example.com:1"]),
-        (["--addr=8.8.8.8:1"], ["8.8.8.8:1"], ["8.8.8.8:1"]),
-        (["--addr=127.0.0.1:1"], ["127.0.0.1:1"], []),
-        (["--addr=127.0.0.1:1", "--developer", "--dev-allow-localhost"], ["127.0.0.1:1"], ["127.0.0.1:1"]),
-        (["--bind-addr=[::1]:1"], ["[::1]:1"], []),
-        (["--bind-addr=/a/socket"], ["/a/socket"], []),
-        (["--addr=:1"], ["[::]:1", "0.0.0.0:1"], []),
-        (["--bind-addr="], ["[::]:9735", "0.0.0.0:9735"], []),
+        ([], [":9735"], [], []),
+        (["--regtest"], [":19846"], [], []),
+        (["--testnet"], [":19735"], [], []),
+        (["--signet"], [":39735"], [], []),
+        (["--testnet4"], [":49735"], [], []),
+        (["--autolisten=false"], [], [], []),
+        (["--offline", "--bind-addr=127.0.0.1"], [], [], []),
+        (["--announce-addr=1.2.3.4"], [], [], ["1.2.3.4:9735"]),
+        (["--announce-addr=dns:example.com:1"], [], [], ["example.com:1"]),
+        (["--addr=8.8.8.8:1"], ["8.8.8.8:1"], [], []),
+        (["--bind-addr=[::1]:1"], [], ["[::1]:1"], []),
+        (["--bind-addr=/a/socket"], [], ["/a/socket"], []),
+        (["--addr=:1", "--bind-addr=ws::2"], [":1"], ["ws::2"], []),
+        (["--bind-addr="], [], [":9735"], []),
+        (["--addr=autotor:127.0.0.1"], ["autotor:127.0.0.1:9051/torport=9735"], [], []),
     ],
 )
-def test_where_to_listen_and_what_to_announce(argv: list[str], bind: list[str], announce: list[str]) -> None:
+def test_where_to_listen_and_what_to_announce(
+    argv: list[str], addr: list[str], bind: list[str], announce: list[str]
+) -> None:
     options = parse(argv)
-    assert [str(address) for address in options.bind] == bind
-    assert [str(address) for address in options.announce] == announce
-
-
-def test_a_name_to_listen_on_is_resolved() -> None:
-    assert "127.0.0.1:7" in [str(address) for address in parse(["--bind-addr=localhost:7"]).bind]
+    assert [str(binding) for binding in options.listen_and_announce] == addr
+    assert [str(binding) for binding in options.listen] == bind
+    assert [str(address) for address in options.announce_addr] == announce
+    assert options.websockets == any(text.startswith("ws:") for text in bind)
 
 
 def test_ways_out() -> None:
-    options = parse(["--proxy=127.0.0.1", "--always-use-proxy=true", "--disable-dns"])
+    options = parse(["--proxy=127.0.0.1", "--always-use-proxy=true", "--disable-dns", "--tor-service-password=secret"])
     assert (str(options.proxy), options.always_use_proxy, options.disable_dns) == ("127.0.0.1:9050", True, True)
+    assert options.tor_service_password == "secret"
+    assert "secret" not in repr(options)
     assert str(parse(["--proxy=/run/tor/socks"]).proxy) == "/run/tor/socks"
 
 
@@ -167,8 +166,9 @@ def test_what_clns_test_tools_say() -> None:
         (["--log-level=debug:gossipd"], "--log-level: 'debug:gossipd' is not one of io"),
         (["--rpc-file-mode=600"], "is not a 4-digit octal number"),
         (["--bind-addr=127.0.0.1:99999"], "--bind-addr: unable to parse address '127.0.0.1:99999'"),
-        (["--bind-addr=ws::80"], "ws: addresses are not supported"),
-        (["--addr=autotor:127.0.0.1"], "autotor: addresses are not supported"),
+        (["--bind-addr=wss::80"], "TLS is for a proxy in front of us"),
+        (["--addr=ws::80"], "cannot be announced: use --bind-addr"),
+        (["--announce-addr=dns:a.example", "--announce-addr=dns:b.example"], "only one dns: name can be announced"),
         (["--addr=/a/socket"], "cannot be announced: use --bind-addr"),
         (["--announce-addr=/a/socket"], "cannot be announced: use --bind-addr"),
         (["--announce-addr=example.com"], "use dns:example.com to announce it"),

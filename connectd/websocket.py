@@ -1,0 +1,109 @@
+"""One WebSocket, the server's side, without I/O: the upgrade, and then frames whose payloads make up one stream.
+
+RFC 6455 is the library's (`websockets`, sans-IO). What is ours are the bounds, and what a stream of bytes makes of
+messages: their borders mean nothing, in both directions, as CLN has it.
+"""
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+MAX_HEAD = 16_384
+"""Bytes of the request that asks for the upgrade."""
+MAX_MESSAGE = 131_072
+"""Bytes of one message: two of Lightning's largest packets."""
+
+_END_OF_HEAD = b"\r\n\r\n"
+_METHOD = b"GET "
+
+
+class WebSocket:
+    """Bytes of TCP in and out on one side, bytes of the stream on the other."""
+
+    def __init__(self) -> None:
+        self._protocol = ServerProtocol(max_size=MAX_MESSAGE)
+        self._head = bytearray()
+        self.complaint: str | None = None
+        """What was wrong with what the client said."""
+        self.ended = False
+        """What `to_send` has given was the last: the TCP connection is to be closed when it is sent."""
+
+    @property
+    def is_open(self) -> bool:
+        """The upgrade is done, and nobody has said goodbye."""
+        return self._protocol.state is State.OPEN
+
+    def receive(self, data: bytes) -> bytes:
+        """Bytes from the client; what of them is the stream's. Look at `to_send` and `ended` afterwards."""
+        if self.ended:
+            return b""
+        if self._protocol.state is State.CONNECTING:
+            data = self._upgrade(data)
+        if data and not self.ended:
+            self._protocol.receive_data(data)
+        payload = b"".join(self._payload(event) for event in self._protocol.events_received())
+        if self._protocol.parser_exc is not None:
+            self._complain(str(self._protocol.parser_exc))
+        return payload
+
+    def wrap(self, data: bytes) -> None:
+        """Bytes of the stream, for the client, as one message. Our end never speaks first; RuntimeError if it does."""
+        if self._protocol.state is State.CONNECTING:
+            raise RuntimeError("the stream speaks before the client")
+        if self.is_open:
+            self._protocol.send_binary(data)
+
+    def close(self) -> None:
+        """The stream is over. A client that is still asking for the upgrade gets no answer."""
+        if self.is_open:
+            self._protocol.send_close(CloseCode.GOING_AWAY)
+        self.ended = True
+
+    def to_send(self) -> bytes:
+        """What the client is to be sent now."""
+        pieces = self._protocol.data_to_send()
+        self.ended = self.ended or b"" in pieces
+        return b"".join(pieces)
+
+    def _upgrade(self, data: bytes) -> bytes:
+        """Collect the request, and answer it when it is whole; what follows it."""
+        self._head += data
+        head, end, rest = bytes(self._head).partition(_END_OF_HEAD)
+        if not _METHOD.startswith(self._head[: len(_METHOD)]):
+            self._complain("no request for a WebSocket")
+            self.ended = True
+        elif len(head) > MAX_HEAD:
+            self._complain(f"a request of more than {MAX_HEAD} bytes")
+            self._protocol.send_response(self._protocol.reject(431, "This request is too long.\n"))
+            self.ended = True
+        elif end:
+            self._head.clear()
+            self._protocol.receive_data(head + end)
+            self._answer()
+            return rest
+        return b""
+
+    def _answer(self) -> None:
+        if (error := self._protocol.handshake_exc) is not None:  # no HTTP: the library has ended it
+            self._complain(str(error))
+            self.ended = True
+            return
+        (request,) = self._protocol.events_received()
+        if not isinstance(request, Request):
+            raise RuntimeError(f"{request} before the upgrade")
+        self._protocol.send_response(self._protocol.accept(request))
+        if self._protocol.handshake_exc is not None:
+            self._complain(str(self._protocol.handshake_exc))
+            self.ended = True
+
+    def _payload(self, event: object) -> bytes:
+        if not isinstance(event, Frame) or self.complaint is not None:
+            return b""
+        if event.opcode is Opcode.TEXT:
+            self._complain("a text message")
+            self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "binary messages only")
+        return bytes(event.data) if event.opcode in (Opcode.BINARY, Opcode.CONT) else b""
+
+    def _complain(self, about: str) -> None:
+        self.complaint = self.complaint or about

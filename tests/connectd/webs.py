@@ -1,0 +1,99 @@
+"""websocketd as a process, and peers that come by WebSocket."""
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from lightningd_py.scripted_peer import ScriptedPeer
+from tests.connectd.house import House
+from wire.control_wire import Fd
+
+
+class Websocketd:
+    """The process, our copy of connectd's end of its socket, and its log."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, log.open("wb") as errors:
+            argv = [sys.executable, "-P", "-m", "connectd.websocketd", str(theirs.fileno()), "debug"]
+            self.process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], stderr=errors)
+
+    def fd_for_connectd(self) -> Fd:
+        """A copy, as the master gives one to each connectd."""
+        return Fd(self.socket.dup().detach())
+
+    def log(self) -> str:
+        """What it has logged."""
+        return self._log.read_text()
+
+    def fds(self) -> int:
+        """How many it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def memory(self) -> int:
+        """Its resident bytes."""
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4096
+
+
+@contextlib.contextmanager
+def websocketd(log: Path) -> Iterator[Websocketd]:
+    """Started; ended by the end of its socket."""
+    running = Websocketd(log)
+    try:
+        while "ready" not in running.log():
+            time.sleep(0.02)
+        yield running
+        running.socket.close()
+        assert running.process.wait(20) == 0, running.log()
+        assert "BROKEN" not in running.log(), running.log()
+    finally:
+        running.socket.close()
+        running.process.kill()
+        running.process.wait()
+
+
+def url(house: House) -> str:
+    """Of the house's first WebSocket."""
+    (binding,) = (text for text in house.bindings if text.startswith("ws:"))
+    return f"ws://{binding.removeprefix('ws:')}/"
+
+
+@contextlib.asynccontextmanager
+async def web_peer(house: House, privkey: bytes | None = None) -> AsyncIterator[ScriptedPeer]:
+    """A peer that has done Noise and INIT over a WebSocket."""
+    ours, theirs = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=ours)
+    async with connect(url(house), compression=None, max_size=None) as client:
+        pumps = asyncio.gather(*(pump(client, *await asyncio.open_connection(sock=theirs))))
+        async with ScriptedPeer(reader, writer, privkey=privkey, their_id=house.node_id) as peer:
+            await peer.shake_hands()
+            await peer.exchange_init()
+            yield peer
+        await pumps
+
+
+def pump(client: ClientConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list:
+    """Bytes of the socket as binary messages, and back."""
+
+    async def up() -> None:
+        while data := await reader.read(65_536):
+            await client.send(data)
+        await client.close()
+
+    async def down() -> None:
+        with contextlib.suppress(ConnectionError):  # the peer has had enough
+            async for message in client:
+                assert isinstance(message, bytes)
+                writer.write(message)
+                await writer.drain()
+        writer.close()
+
+    return [up(), down()]
