@@ -30,6 +30,7 @@ from connectd.arrivals import Arrivals
 from connectd.connection import Connection
 from connectd.connections import Connections
 from connectd.dial import Dialler, ReachFailed
+from connectd.guard import Guard
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
 from connectd.listen import BindFailed, BindRules, Listeners
@@ -58,6 +59,7 @@ from wire.control_wire import (
     ReachPeer,
     ReachPeerReply,
     ReachPeerReplyfail,
+    SetAccess,
     SetNodeRegistrations,
 )
 from wire.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket
@@ -67,6 +69,9 @@ from wire.status import Status
 ALONE_FOR = 1.0
 """Seconds between the end of another daemon and ours, if the master lives: it may only be the first to go."""
 
+MOST_ON_THE_WAY = 64
+"""Connections that may wait for gossipd or the master to take them, before we stop to accept."""
+
 status = Status("connectd")
 
 
@@ -75,6 +80,7 @@ class _Parts:
     """What exists after `connectd_init`."""
 
     connections: Connections
+    guard: Guard
     websockets: WebSocketDoor | None
     live: LivePeers
     book: AddressBook
@@ -147,6 +153,8 @@ class Connectd:
                 self._tasks.spawn(self._reach(parts.dialler, message))
             case PeerAddrhint():
                 parts.book.hint(message.node_id, message.address)
+            case SetAccess():
+                parts.guard.obey(message)
             case SetNodeRegistrations():
                 parts.hand_over.registered = frozenset(message.node_ids)
             case PeerDisconnected():
@@ -200,6 +208,9 @@ class Connectd:
     def _on_duplicate(self, node_id: bytes, conn_id: int) -> None:
         self._master.send(PeerReconnected(node_id=node_id, conn_id=conn_id))
 
+    def _has_room(self) -> bool:
+        return self._master.queued + self._link.queued < MOST_ON_THE_WAY
+
     # Construction
 
     def _build(self, init: ConnectdInit) -> _Parts:
@@ -209,10 +220,14 @@ class Connectd:
         def candidate_came(candidate: Candidate) -> None:
             dialler.candidate_came(candidate)
 
-        connections = Connections(init.conn_id, accepted)
+        guard = Guard()
+        connections = Connections(init.conn_id, accepted, init.limits, guard, self._has_room)
+        self._master.on_drained = self._link.on_drained = connections.update_accepting
         live = LivePeers(init.node_id, self._on_duplicate, candidate_came)
         hand_over = HandOver(connections, live, self._master, self._link)
-        handshake = Handshake(node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh)
+        handshake = Handshake(
+            node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh, guard=guard
+        )
         seconds = init.timing.connection_timeout
         outward = Outward(connections, init.ways, seconds)
         arrivals = Arrivals(
@@ -222,7 +237,7 @@ class Connectd:
         port = _default_port(init.chain_hash)
         dialler = Dialler(live, book, outward, arrivals.dial, self._announced, port=port)
         websockets = self._websocket_door(init.websocket_fd, connections)
-        return _Parts(connections, websockets, live, book, hand_over, dialler)
+        return _Parts(connections, guard, websockets, live, book, hand_over, dialler)
 
     def _websocket_door(self, fd: Fd | None, connections: Connections) -> WebSocketDoor | None:
         if fd is None:
