@@ -139,6 +139,8 @@ class Forgetting:
 
     def channel_written(self, row: int) -> None:
         """A channel was announced: its nodes are not dying any more."""
+        if not self._dying_of:
+            return
         for node_id in self._ends(row):
             node = self._index.nodes[node_id]
             if node_id in self._dying_of and self._dying_of[node_id] == self._index.node_channels[node] - 1:

@@ -127,9 +127,11 @@ class GossipStore:
 
         `timestamp`: that of the message in seconds; for a channel_announcement that of its first update, 0 before.
         """
-        offset = self.size
-        self._buffer += pack_record(raw, timestamp, COMPLETED if self._buffer else 0)
-        if raw[:2] == _DELETE_CHANNEL:
+        buffer = self._buffer
+        offset = self._end + len(buffer)
+        buffer += HEADER.pack(COMPLETED if buffer else 0, len(raw), crc_of(raw, timestamp), timestamp)
+        buffer += raw
+        if raw.startswith(_DELETE_CHANNEL):
             self.dead_bytes += self.size - offset
         return offset
 
