@@ -80,8 +80,9 @@ class Bench:
     on_settled: Callable[[bytes, str | None], None] | None = None
 
     def __post_init__(self) -> None:
+        self.forgetting = Forgetting(self.store, self.index)
         self.ingest = Ingest(
-            MapWriter(self.store, self.index, Forgetting(self.store, self.index)),
+            MapWriter(self.store, self.index, self.forgetting),
             self.index,
             CHAIN,
             self.signatures,  # type: ignore[arg-type]
