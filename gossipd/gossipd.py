@@ -173,7 +173,7 @@ class Gossipd:
 
     def _open_gossip_fd(self, peer: Peer) -> Fd:
         ours, theirs = gossip_pair()
-        remote = Remote(peer, ours, self._loop, self._remote_ended)
+        remote = Remote(peer, ours, self._loop, self._may_read, self._remote_ended)
         self._remote[peer.info.conn_id] = remote
         self._ask_for_gossip(peer)
         return Fd(theirs)
@@ -305,10 +305,9 @@ class Gossipd:
 
     def _resume(self) -> None:
         """Something has drained."""
-        room = self._may_read()
         self.owned.resume()
         for remote in self._remote.values():
-            remote.hold(room)
+            remote.update_reading()
 
     def _schedule_flush(self) -> None:
         if not self._flush_scheduled:

@@ -17,9 +17,12 @@ class Remote:
         peer: Peer,
         sock: socket.socket,
         loop: asyncio.AbstractEventLoop,
+        may_read: Callable[[], bool],
         ended: Callable[[Peer], None],
     ) -> None:
+        """`may_read`: whether the pipeline has room. `ended`: the owner has closed its end."""
         self.peer = peer
+        self._may_read = may_read
         self._loop = loop
         self._ended = ended
         self._waiting: deque[bytes] = deque()
@@ -29,6 +32,7 @@ class Remote:
         self.peer.hear_gossip(packet)
         if self.peer.has_something_to_say:
             self.pump()
+        self.update_reading()
 
     def _end(self) -> None:
         self._ended(self.peer)
@@ -43,6 +47,7 @@ class Remote:
             if not self._fd.send(self._waiting[0]):
                 return
             self._waiting.popleft()
+        self.update_reading()
         if self.peer.has_something_to_say:
             self._loop.call_soon(self._pump_on)
 
@@ -50,9 +55,9 @@ class Remote:
         if not self._fd.closed:
             self.pump()
 
-    def hold(self, reading: bool) -> None:
-        """Stop or go on reading the gossip fd."""
-        if reading:
+    def update_reading(self) -> None:
+        """Read the gossip fd while the pipeline has room and the owner takes the peer's warnings."""
+        if self._may_read() and not self.peer.choked:
             self._fd.resume()
         else:
             self._fd.pause()

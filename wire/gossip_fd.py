@@ -25,7 +25,7 @@ def gossip_pair() -> tuple[socket.socket, int]:
 
 def drain(sock: socket.socket) -> list[bytes]:
     """All packets that wait at this end; bounded by the socket's buffer if the other end has stopped writing."""
-    packets = []
+    packets: list[bytes] = []
     while True:
         try:
             packet = sock.recv(_PACKET, socket.MSG_DONTWAIT)

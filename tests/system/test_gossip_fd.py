@@ -140,6 +140,46 @@ async def test_owner_that_dies_with_gossip_unread(gossipd: House) -> None:
     await gossipd.settled_at("remote_peers", 0)
 
 
+async def flood(gossip: socket.socket, packets: list[bytes]) -> None:
+    """Write all of them, as fast as gossipd reads; takes from the list what is written."""
+    while packets:
+        await asyncio.get_running_loop().sock_sendall(gossip, packets[-1])
+        packets.pop()
+
+
+async def test_full_pipeline_holds_gossip_fds_back(gossipd: House) -> None:
+    gossip = await gossipd.connect_elsewhere()
+    workers = gossipd.workers()
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    writing = asyncio.create_task(flood(gossip, big_map(3_000, 300)[::-1]))
+    async with asyncio.timeout(PATIENCE):
+        while (await gossipd.status())["unfinished"] < 4_096:
+            pass
+    for _ in range(20):
+        assert (await gossipd.status())["unfinished"] < 4_096 + 100
+    assert not writing.done()
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+    await writing
+    await gossipd.settled_at("accepted", len(big_map(3_000, 300)))
+
+
+async def test_owner_that_writes_nonsense_and_does_not_read(gossipd: House) -> None:
+    """Its warnings are bounded: it is read again when it has read them."""
+    gossip = await gossipd.connect_elsewhere()
+    count = 10_000
+    left = [*[announcement(0, 1, 0)] * count, GOSSIP_START]
+    writing = asyncio.create_task(flood(gossip, left))
+    before = 0
+    while before != (before := len(left)):  # until it makes no headway any more
+        await gossipd.sync_all()
+    assert left
+    warnings = (await heard(gossip, 1 + count))[1:]
+    assert {warning[:2] for warning in warnings} == {b"\0\1"}
+    await writing
+
+
 # moving
 
 
