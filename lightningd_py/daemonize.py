@@ -1,11 +1,13 @@
 """`--daemon`: going to the background only when the node runs, so that a shell sees in the exit status if it did.
 
-And the standard files, which a parent may have closed.
+And what a parent leaves us: standard files that are closed, and files that are none of our children's business.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 _STARTED = b"+"
 
@@ -13,11 +15,16 @@ _STARTED = b"+"
 def open_standard_files() -> None:
     """See that 0, 1 and 2 are open, if only on /dev/null: else the first fds of our own would get these numbers.
 
-    To be called before anything is opened.
+    All others that we were started with become close-on-exec: daemons and services get what they are given, and
+    nothing else. To be called before anything is opened.
     """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        if number > 2:
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.set_inheritable(number, False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 

@@ -293,6 +293,16 @@ async def test_without_standard_files(nodes: Nodes, tmp_path: Path) -> None:
     assert node.left_behind() == []
 
 
+def test_what_the_parent_left_open_goes_no_further(nodes: Nodes, tmp_path: Path) -> None:
+    """The master may have it, its daemons do not."""
+    (tmp_path / "of the parent").touch()
+    script = f'exec {PROGRAMS}/lightningd-py "$@" 9<"{tmp_path}/of the parent"'
+    node = nodes.start(program=["/bin/sh", "-c", script, "sh"])
+    for name, pid in node.pids().items():
+        files = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        assert name == "lightningd" or not any("of the parent" in file for file in files), name
+
+
 async def test_socket_paths(nodes: Nodes, tmp_path: Path) -> None:
     """A node that only listens on a Unix socket, and peers that come that way."""
     path = tmp_path / "peers"
