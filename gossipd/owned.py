@@ -78,6 +78,12 @@ class Owned(SockMan):
         self._held.discard(peer.info.conn_id)
         return self._owned.pop(peer.info.conn_id)
 
+    def close_sockets(self) -> None:
+        """The end: what the loop has still to call in this turn finds nobody here."""
+        self._owned.clear()
+        self._held.clear()
+        super().close_sockets()
+
     def pump(self, conn_id: int) -> None:
         """Send what the peer is to be told, as much as the socket takes now; goes on by itself."""
         peer, frames = self._owned[conn_id]

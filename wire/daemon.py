@@ -61,4 +61,11 @@ async def _run(status: Status, start: Callable[[Callable[[int], None]], Callable
     try:
         return await ended
     finally:
+        _cancel_others()
         close()
+
+
+def _cancel_others() -> None:
+    """Before anything is closed: a task that is about to go on in this very turn must not find it closed."""
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()

@@ -69,6 +69,8 @@ class House:
         self.gossip_gate: asyncio.Event = asyncio.Event()
         """Cleared, gossipd takes its time with gossip fds."""
         self.gossip_gate.set()
+        self.held: asyncio.Queue[Ecdh] | None = None
+        """A queue, and hsmd puts what it is asked into it instead of answering."""
         self.log_file = log
         self.said: asyncio.Queue[ControlMessage] = asyncio.Queue()
         """To the master, and handle_peer to gossipd, in order."""
@@ -91,6 +93,13 @@ class House:
 
     def _as_hsmd(self, message: ControlMessage) -> None:
         assert isinstance(message, Ecdh)
+        if self.held is None:
+            self.answer(message)
+        else:
+            self.held.put_nowait(message)
+
+    def answer(self, message: Ecdh) -> None:
+        """hsmd's reply."""
         self.hsm.reply(message, EcdhReply(shared_secret=secp256k1.ecdh(self.privkey, message.point)))
 
     def _as_gossipd(self, message: ControlMessage) -> None:

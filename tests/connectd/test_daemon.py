@@ -29,6 +29,22 @@ async def test_it_goes_when_the_master_goes(house: House) -> None:
     assert "BROKEN" not in house.log()
 
 
+async def test_a_handshake_goes_on_in_the_same_moment_as_the_master_goes(house: House) -> None:
+    """connectd is stopped until both have happened, so it meets them in one turn of its loop."""
+    house.held = asyncio.Queue()
+    async with await ScriptedPeer.dial(house.target()) as peer:
+        shaking = asyncio.create_task(peer.shake_hands())
+        asked = await house.held.get()
+        house.process.send_signal(signal.SIGSTOP)
+        await asyncio.to_thread(os.waitpid, house.process.pid, os.WUNTRACED)
+        house.master.close()
+        house.answer(asked)
+        house.process.send_signal(signal.SIGCONT)
+        assert house.ended() == 0
+        await asyncio.gather(shaking, return_exceptions=True)
+    assert "BROKEN" not in house.log()
+
+
 @pytest.mark.parametrize("neighbour", ["hsm", "link"])
 async def test_it_cannot_go_on_without_its_neighbours(house: House, neighbour: str) -> None:
     getattr(house, neighbour).close()

@@ -1,6 +1,7 @@
 """gossipd as a process: what it answers to peers, whatever they say, and that it begins and ends as it should."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -314,6 +315,20 @@ async def test_peers_that_leave_with_the_master(houses: Houses) -> None:
     house.master.close()
     for peer in peers:
         peer.close()
+    house.process.send_signal(signal.SIGCONT)
+    house.ends_well(workers)
+
+
+async def test_connection_that_comes_when_the_master_has_just_gone(houses: Houses) -> None:
+    """It is stopped meanwhile, so that it meets both in one turn of its loop; its filter is still to be sent."""
+    house = houses.new()
+    await house.start()
+    peer, fd, state = house.connection()
+    workers = house.workers()
+    house.process.send_signal(signal.SIGSTOP)
+    await asyncio.to_thread(os.waitpid, house.process.pid, os.WUNTRACED)
+    house.master.close()
+    house.link.send(control_wire.HandlePeer(peer_info(peer.conn_id), state, [], None, fd, None))
     house.process.send_signal(signal.SIGCONT)
     house.ends_well(workers)
 
