@@ -22,6 +22,7 @@ from gossipd.map_index import MapIndex
 from gossipd.map_writer import MapWriter
 from gossipd.sigcheck import GOOD, SignatureChecks
 from gossipd.txout import Txout, funding_script
+from gossipd.waiting import WaitingNodes
 from gossipd.wanted import ALL
 from wire.address import may_forward
 from wire.cursor import WireError
@@ -35,11 +36,13 @@ USER = 0
 
 MAX_PENDING = 20_000
 """Announcements between their cheap checks and the store."""
-MAX_WAITING_NODES = 10_000
+MAX_PENDING_BYTES = 40_000_000
 MAX_FUTURE = 86_400
 """Seconds that an update may be ahead of our clock (B7-84; CLN's figure)."""
 PIPELINE_MARK = 4_096
 """Messages in the signature stage above which reading of peers stops: about 0.1 s of two workers."""
+PIPELINE_BYTES = 8_000_000
+"""The same in bytes: a stranger may make each of its messages 65,535 bytes long."""
 
 _UPDATE = Struct(">32sQIBB")  # chain_hash, short_channel_id, timestamp, message_flags, channel_flags, at byte 66
 _KEYS = Struct("33s33s33s33s")
@@ -116,7 +119,8 @@ class Ingest:
         self.novel: dict[int, int] = {}
         """How many messages that were new, and rightly signed, each source has brought."""
         self._pending: dict[int, _Pending] = {}
-        self._waiting_nodes: dict[bytes, tuple[bytes, int]] = {}
+        self._pending_bytes = 0
+        self._waiting_nodes = WaitingNodes()
         self._in_check: set[bytes] = set()
         self._said_full = False
         self.counters: dict[str, int] = dict.fromkeys([*Verdict, "accepted", "bad"], 0)
@@ -129,7 +133,7 @@ class Ingest:
     @property
     def has_room(self) -> bool:
         """False: whoever reads peers should stop for a moment."""
-        return self._signatures.waiting < PIPELINE_MARK
+        return self._signatures.waiting < PIPELINE_MARK and self._signatures.waiting_bytes < PIPELINE_BYTES
 
     @property
     def unfinished(self) -> int:
@@ -162,17 +166,18 @@ class Ingest:
         if pending.keys[0] >= pending.keys[1]:  # B7-58
             text = f"channel_announcement {scid_to_text(scid)}: node ids are not in ascending order"
             raise PeerFault(text, Consequence.WARN)
-        if len(self._pending) >= MAX_PENDING and not self._make_room():
+        if self._is_full and not self._make_room():
             self._complain_full()
             self._owe(scid, ALL)
             return Verdict.FULL
         self._pending[scid] = pending
+        self._pending_bytes += len(message)
         self._signatures.submit(message, b"", lambda result: self._announcement_checked(scid, pending, result))
         return _CHECKING
 
     def _announcement_checked(self, scid: int, pending: _Pending, result: int) -> None:
         if result != GOOD:
-            del self._pending[scid]
+            self._forget_pending(scid)
             text = f"channel_announcement {scid_to_text(scid)}: bad {_WRONG_SIGNATURE[result]}"
             self._bad(pending.message, pending.source, PeerFault(text, Consequence.WARN))  # B7-62
             return
@@ -192,8 +197,15 @@ class Ingest:
             self._commit_channel(scid, pending)
 
     def _output_wrong(self, scid: int, reason: str) -> None:
-        del self._pending[scid]
+        self._forget_pending(scid)
         status.debug(f"channel {scid_to_text(scid)} is ignored: {reason}")
+
+    def _forget_pending(self, scid: int) -> None:
+        self._pending_bytes -= len(self._pending.pop(scid).message)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._pending) >= MAX_PENDING or self._pending_bytes >= MAX_PENDING_BYTES
 
     def _make_room(self) -> bool:
         """Write the oldest proven announcement out without an update, if there is one."""
@@ -215,7 +227,7 @@ class Ingest:
             self._commit_channel(scid, pending)
 
     def _commit_channel(self, scid: int, pending: _Pending) -> None:
-        del self._pending[scid]
+        self._forget_pending(scid)
         updates = [update for update in pending.updates if update]
         if scid in self._forgetting.closed or (not updates and scid in self._forgetting.pruned):
             return  # spent meanwhile, or as stale as when it went
@@ -227,7 +239,7 @@ class Ingest:
             if update:
                 self._commit_update(row, direction, _timestamp_of_update(update), update)
         for node_id in node_ids:
-            if waiting := self._waiting_nodes.pop(node_id, None):
+            if waiting := self._waiting_nodes.take(node_id):
                 self._receive_waiting_node(*waiting)
         self._stored()
 
@@ -243,7 +255,6 @@ class Ingest:
         if row is not None:
             if timestamp <= index.update_ts[direction][row]:
                 return _REDUNDANT  # B7-82, B7-83
-            key = index.node_ids[(index.node2 if direction else index.node1)[row]]
         else:
             pending = self._pending.get(scid)
             if pending is None:
@@ -251,7 +262,6 @@ class Ingest:
             waiting = pending.updates[direction]
             if waiting and timestamp <= _timestamp_of_update(waiting):
                 return _REDUNDANT
-            key = pending.keys[direction]
         if chain_hash != self._chain_hash:
             return Verdict.WRONG_CHAIN  # B7-81
         if message_flags & 2:
@@ -264,10 +274,20 @@ class Ingest:
         if message in self._in_check:
             return _REDUNDANT
         self._in_check.add(message)
+        key = self._key_of(scid, direction)
         self._signatures.submit(
-            message, key, lambda result: self._update_checked(message, source, scid, direction, timestamp, result)
+            message, key, lambda result: self._update_checked(message, source, scid, direction, timestamp, key, result)
         )
         return _CHECKING
+
+    def _key_of(self, scid: int, direction: int) -> bytes:
+        """The node that must have signed the updates of this direction, b"" if the channel is not known."""
+        index = self._index
+        row = index.channels.get(scid)
+        if row is not None:
+            return index.node_ids[(index.node2 if direction else index.node1)[row]]
+        pending = self._pending.get(scid)
+        return pending.keys[direction] if pending is not None else b""
 
     def _unknown_channel(self, chain_hash: bytes, scid: int, timestamp: int) -> Verdict:
         if chain_hash != self._chain_hash:
@@ -280,7 +300,7 @@ class Ingest:
         return Verdict.UNKNOWN_CHANNEL
 
     def _update_checked(
-        self, message: bytes, source: int, scid: int, direction: int, timestamp: int, result: int
+        self, message: bytes, source: int, scid: int, direction: int, timestamp: int, key: bytes, result: int
     ) -> None:
         self._in_check.discard(message)
         if result != GOOD:
@@ -288,6 +308,8 @@ class Ingest:
             self._bad(message, source, PeerFault(text, Consequence.DISCONNECT))  # B7-80
             return
         self._good(message, source)
+        if key != self._key_of(scid, direction):
+            return  # the announcement that named this key has failed meanwhile
         row = self._index.channels.get(scid)
         if row is not None:
             if timestamp > self._index.update_ts[direction][row]:
@@ -296,9 +318,7 @@ class Ingest:
                 self._commit_update(row, direction, timestamp, message)
                 self._stored()
             return
-        pending = self._pending.get(scid)
-        if pending is None:
-            return  # its announcement has failed meanwhile
+        pending = self._pending[scid]
         waiting = pending.updates[direction]
         if not waiting or timestamp > _timestamp_of_update(waiting):
             pending.updates[direction] = message
@@ -321,7 +341,8 @@ class Ingest:
         node_id = message[at + 4 : at + 37]
         row = self._index.nodes.get(node_id)
         if row is None:
-            return self._let_node_wait(node_id, message, source)
+            self._waiting_nodes.put(node_id, message, source)  # B7-69: its channel may be on the way
+            return Verdict.WAITING
         if timestamp <= self._index.node_ts[row] or message in self._in_check:
             return _REDUNDANT
         try:
@@ -332,14 +353,6 @@ class Ingest:
         self._in_check.add(message)
         self._signatures.submit(message, b"", lambda result: self._node_checked(message, node_id, source, result))
         return _CHECKING
-
-    def _let_node_wait(self, node_id: bytes, message: bytes, source: int) -> Verdict:
-        """B7-69: without a channel it is not taken; but its channel may be on the way."""
-        self._waiting_nodes.pop(node_id, None)
-        if len(self._waiting_nodes) >= MAX_WAITING_NODES:
-            del self._waiting_nodes[next(iter(self._waiting_nodes))]
-        self._waiting_nodes[node_id] = (message, source)
-        return Verdict.WAITING
 
     def _receive_waiting_node(self, message: bytes, source: int) -> None:
         try:

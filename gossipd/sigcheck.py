@@ -100,11 +100,11 @@ class _Worker:
     def __init__(self, pid: int, sock: socket.socket) -> None:
         self.pid = pid
         self.sock = sock
-        self.asked: deque[list[Verdict]] = deque()
+        self.asked: deque[tuple[list[Verdict], int]] = deque()
 
 
 class SignatureChecks:
-    """The stage of the pipeline. `waiting` is what it holds: the caller stops its sources when that is too much."""
+    """The stage of the pipeline. It holds `waiting` messages: the caller stops its sources when that is too much."""
 
     def __init__(
         self, workers: list[tuple[int, socket.socket]], loop: asyncio.AbstractEventLoop, on_room: Callable[[], None]
@@ -116,9 +116,9 @@ class SignatureChecks:
         self._batch: list[bytes] = []
         self._batch_bytes = 0
         self._verdicts: list[Verdict] = []
-        self._ready: deque[tuple[bytes, list[Verdict]]] = deque()
+        self._ready: deque[tuple[bytes, list[Verdict], int]] = deque()
         self._close_scheduled = False
-        self.waiting = 0
+        self.waiting = self.waiting_bytes = 0
         for worker in self._workers:
             loop.add_reader(worker.sock.fileno(), self._answered, worker)
 
@@ -127,6 +127,7 @@ class SignatureChecks:
         self._batch.append(message)
         self._batch.append(key)
         self._batch_bytes += len(message) + 40
+        self.waiting_bytes += len(message) + 40
         self._verdicts.append(verdict)
         self.waiting += 1
         if len(self._verdicts) >= BATCH_MESSAGES or self._batch_bytes >= BATCH_BYTES:
@@ -142,7 +143,7 @@ class SignatureChecks:
             self._close_batch()
 
     def _close_batch(self) -> None:
-        self._ready.append((msgpack.packb(self._batch), self._verdicts))
+        self._ready.append((msgpack.packb(self._batch), self._verdicts, self._batch_bytes))
         self._batch, self._verdicts, self._batch_bytes = [], [], 0
         self._hand_out()
 
@@ -155,7 +156,7 @@ class SignatureChecks:
                 worker.sock.send(self._ready[0][0])
             except BlockingIOError:
                 return  # its buffer is full, so it owes us an answer, and we come back with that
-            worker.asked.append(self._ready.popleft()[1])
+            worker.asked.append(self._ready.popleft()[1:])
 
     def _answered(self, worker: _Worker) -> None:
         try:
@@ -164,9 +165,10 @@ class SignatureChecks:
             return
         if not results:
             raise RuntimeError(f"signature worker {worker.pid} has died")
-        verdicts = worker.asked.popleft()
+        verdicts, size = worker.asked.popleft()
         self._hand_out()
         self.waiting -= len(verdicts)
+        self.waiting_bytes -= size
         for verdict, result in zip(verdicts, results, strict=True):
             verdict(result)
         self._on_room()

@@ -29,7 +29,7 @@ class Signatures:
 
     def __init__(self) -> None:
         self.checked: list[bytes] = []
-        self.waiting = 0
+        self.waiting = self.waiting_bytes = 0
         self._submitted: list[tuple[bytes, bytes, Callable[[int], None]]] = []
 
     def submit(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> None:
@@ -37,9 +37,10 @@ class Signatures:
         self._submitted.append((message, key, verdict))
         self.waiting += 1
 
-    def run(self) -> None:
-        """Check all that waits, and what that brings."""
-        while self._submitted:
+    def run(self, count: int = 1_000_000) -> None:
+        """Check the first so many that wait, and what that brings; else all."""
+        while self._submitted and count:
+            count -= 1
             message, key, verdict = self._submitted.pop(0)
             self.waiting -= 1
             self.checked.append(message)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gossipd import gossmap
+from gossipd import gossmap, ingest, waiting
 from gossipd.fault import Verdict
 from gossipd.ingest import USER
 from gossipd.txout import funding_script
@@ -10,6 +10,7 @@ from tests.gossipd.bench import CHANNEL, CHECKED, Bench
 from tests.gossipd.messages import (
     BITCOIN_KEYS,
     NOW,
+    announcement,
     node_announcement,
     scid,
     spoilt,
@@ -40,6 +41,47 @@ def test_update_behind_an_announcement_that_fails(bench: Bench) -> None:
     assert bench.records() == []
     assert [text for _, text, _ in bench.faults] == ["channel_announcement 100x1x0: bad node_signature_1"]
     assert bench.take(*CHANNEL) == CHECKED * 3
+
+
+@pytest.mark.bolt("B7-77", "B7-86")
+def test_update_in_check_with_the_key_of_an_announcement_that_fails(bench: Bench) -> None:
+    """A stranger's key is not that of the channel whose real announcement comes in between."""
+    strangers = [spoilt(announcement(one=2, two=3), 42), update(node=2)]
+    bench.tell(*strangers)
+    bench.signatures.run(1)
+    assert len(bench.faults) == 1
+    bench.tell(CHANNEL[0])
+    bench.signatures.run()
+    bench.take(CHANNEL[2])
+    assert bench.records() == [CHANNEL[0], CHANNEL[2]]
+
+
+@pytest.mark.parametrize("size", [430, 60_000])
+def test_announcements_that_wait_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """In number and in bytes; those of nodes without a channel too, for which nothing has been proven."""
+    monkeypatch.setattr(ingest, "MAX_PENDING", 20)
+    monkeypatch.setattr(ingest, "MAX_PENDING_BYTES", 300_000)
+    bench.outputs.at_once = False
+    room = 20 if size < 1_000 else 5
+    said = [announcement(number, features=bytes(size - 430)) for number in range(30)]
+    assert bench.take(*said) == [*CHECKED * room, *[Verdict.FULL] * (30 - room)]
+    assert [each for each, _ in bench.owed] == [scid(number) for number in range(room, 30)]
+    for found, _ in bench.outputs.answers:
+        found(1)
+    assert bench.take(announcement(100)) == CHECKED, "proven ones make room"
+    assert bench.records() == said[:1]
+
+
+@pytest.mark.parametrize(("size", "room"), [(142, 5), (30_000, 3)])
+def test_nodes_that_wait_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, room: int) -> None:
+    """The oldest ones make room."""
+    monkeypatch.setattr(waiting, "MAX_WAITING", 5)
+    monkeypatch.setattr(waiting, "MAX_WAITING_BYTES", 100_000)
+    nodes = [node_announcement(number, features=bytes(size - 142)) for number in range(8)]
+    assert bench.take(*nodes, nodes[7]) == [Verdict.WAITING] * 9
+    for number in range(0, 8, 2):
+        bench.take(announcement(number, number, number + 1), update(number, node=number))
+    assert [message for message in bench.records() if message[1] == 1] == nodes[8 - room :]
 
 
 @pytest.mark.bolt("B7-69")
