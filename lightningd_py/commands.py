@@ -21,6 +21,7 @@ from lightningd_py.params import (
     u16,
 )
 from lightningd_py.params import peer as peer_parameter
+from lightningd_py.peer_commands import PeerCommands
 from lightningd_py.peers import Peer
 from wire import control_wire
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, to_json
@@ -47,6 +48,7 @@ class Commands:
     def __init__(self, node: "Node") -> None:
         self._node = node
         self._listings = Listings(store_path(node.options))
+        self._peer_commands = PeerCommands(node)
         self._port = DEFAULT_PORTS[node.options.network]
 
     def close(self) -> None:
@@ -112,6 +114,7 @@ class Commands:
                 (Parameter("service", text), Parameter("id", node_id)),
                 "Hand a peer that only gossips over to a service now.",
             ),
+            *self._peer_commands.all(),
             Command("stop", self.stop, (), "End the node."),
         ]
 

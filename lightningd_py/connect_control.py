@@ -49,6 +49,7 @@ async def init_connectd(
             conn_id=conn_id,
             timing=options.timing,
             dev_allow_localhost=options.dev_allow_localhost,
+            limits=options.limits,
         ),
         control_wire.ConnectdInitReply,
     )

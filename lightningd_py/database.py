@@ -1,4 +1,5 @@
-"""What the node remembers across restarts, in SQLite: which connection numbers are used up, and where peers were.
+"""What the node remembers across restarts, in SQLite: which connection numbers are used up, where
+peers were, whom to stay connected with, and who is banned.
 
 The file is lightningd-py.sqlite3 in the network's directory. It has not CLN's name, lightningd.sqlite3: in a directory
 that CLN has used that is a wallet. `user_version` says how many of `MIGRATIONS` the file has seen.
@@ -28,6 +29,17 @@ MIGRATIONS = (
         PRIMARY KEY (node_id, address)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE kept_nodes (node_id BLOB PRIMARY KEY) WITHOUT ROWID;
+    INSERT INTO kept_nodes SELECT DISTINCT node_id FROM addresses WHERE important;
+    ALTER TABLE addresses DROP COLUMN important;
+    CREATE TABLE bans (
+        what TEXT PRIMARY KEY,
+        reason TEXT NOT NULL,
+        created REAL NOT NULL,
+        expires REAL
+    ) WITHOUT ROWID;
+    """,
 )
 
 
@@ -37,7 +49,16 @@ class KnownAddress:
 
     address: str
     last_success: float
-    important: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """Who is banned, as `wire.access` names it. Times in unix seconds; without `expires` for ever."""
+
+    what: str
+    reason: str
+    created: float
+    expires: float | None
 
 
 class Database:
@@ -82,12 +103,12 @@ class Database:
         self._sqlite.execute("PRAGMA synchronous = NORMAL")
         return int(after) - CONN_ID_STEP
 
-    def remember_address(self, node_id: bytes, address: str, now: float, *, important: bool = False) -> None:
-        """This node was reached at this address. Once important, always important."""
-        row = {"node_id": node_id, "address": address, "now": now, "important": important, "most": MOST_ADDRESSES}
+    def remember_address(self, node_id: bytes, address: str, now: float) -> None:
+        """This node was reached at this address."""
+        row = {"node_id": node_id, "address": address, "now": now, "most": MOST_ADDRESSES}
         self._sqlite.execute(
-            "INSERT INTO addresses VALUES (:node_id, :address, :now, :important) ON CONFLICT DO UPDATE"
-            " SET last_success = :now, important = max(important, :important)",
+            "INSERT INTO addresses VALUES (:node_id, :address, :now) ON CONFLICT DO UPDATE"
+            " SET last_success = max(last_success, :now)",
             row,
         )
         self._sqlite.execute(
@@ -96,13 +117,42 @@ class Database:
             row,
         )
 
+    def remember_hint(self, node_id: bytes, address: str) -> None:
+        """A user says that the node is at this address; it counts less than one where it was reached."""
+        self.remember_address(node_id, address, 0.0)
+
     def addresses_of(self, node_id: bytes) -> list[KnownAddress]:
         """Where this node was reached, the latest success first."""
         rows = self._sqlite.execute(
-            "SELECT address, last_success, important FROM addresses WHERE node_id = ? ORDER BY last_success DESC",
-            (node_id,),
+            "SELECT address, last_success FROM addresses WHERE node_id = ? ORDER BY last_success DESC", (node_id,)
         )
-        return [KnownAddress(address, last_success, bool(important)) for address, last_success, important in rows]
+        return [KnownAddress(*row) for row in rows]
+
+    def keep_node(self, node_id: bytes, keep: bool) -> None:
+        """Whether to stay connected with this node."""
+        if keep:
+            self._sqlite.execute("INSERT INTO kept_nodes VALUES (?) ON CONFLICT DO NOTHING", (node_id,))
+        else:
+            self._sqlite.execute("DELETE FROM kept_nodes WHERE node_id = ?", (node_id,))
+
+    def kept_nodes(self) -> list[bytes]:
+        """The nodes to stay connected with."""
+        return [node_id for (node_id,) in self._sqlite.execute("SELECT node_id FROM kept_nodes")]
+
+    def ban(self, ban: Ban) -> None:
+        """Add a ban, or replace the one for the same."""
+        self._sqlite.execute(
+            "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?)", (ban.what, ban.reason, ban.created, ban.expires)
+        )
+
+    def unban(self, what: str) -> bool:
+        """End a ban. False if there is none."""
+        return self._sqlite.execute("DELETE FROM bans WHERE what = ?", (what,)).rowcount > 0
+
+    def bans(self, now: float) -> list[Ban]:
+        """Those in force, the oldest first; the others are forgotten."""
+        self._sqlite.execute("DELETE FROM bans WHERE expires <= ?", (now,))
+        return [Ban(*row) for row in self._sqlite.execute("SELECT * FROM bans ORDER BY created")]
 
     def close(self) -> None:
         """Write all to the one file."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lightningd_py import connect_control, gossip_control
+from lightningd_py.access_control import AccessControl
 from lightningd_py.chain import NoChain
 from lightningd_py.commands import Commands
 from lightningd_py.connect_control import ConnectControl
@@ -23,7 +24,7 @@ from lightningd_py.services import Services
 from lightningd_py.supervisor import Daemon, Supervisor
 from wire.control_wire import ControlMessage, HsmInit, HsmInitReply, PeerInfo
 from wire.cursor import WireError
-from wire.features import Features, default_init_features
+from wire.features import Features
 from wire.peer_wire import ErrorMessage, WarningMessage, decode
 from wire.status import Status
 
@@ -37,7 +38,7 @@ class Node:
         """Raises UsageError for services that contradict each other."""
         self.options = options
         self.chain = NoChain()
-        self.features: Features = default_init_features()
+        self.features: Features = options.features
         self.node_id = b""
         self.bindings: list[str] = []
         self.announced: list[str] = []
@@ -108,6 +109,10 @@ class Node:
         if opened.note:
             status.unusual(f"gossip_store: {opened.note}")
         status.info(f"gossip_store has {opened.channels} channels and {opened.nodes} nodes")
+        self.access = AccessControl(
+            self.database, self.ownership, options.allow, options.deny, self.connectd.channel.send
+        )
+        self.access.put_in_force()
         self._commands = Commands(self)
         self.rpc = RpcServer(self._commands.all())
         await self.rpc.start(options.rpc_file, options.rpc_file_mode)

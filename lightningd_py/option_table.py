@@ -111,8 +111,82 @@ OPTIONS: tuple[Option, ...] = (
         Option("tor-service-password", "authenticates to Tor's control port", values.text, "PASSWORD"),
         Option("disable-dns", "look up no names: not of peers, and not of seeds"),
         Option("offline", "do not listen and do not connect"),
+        Option(
+            "announce-addr-discovered",
+            "announce the address at which peers see us: auto (if no other is announced; the default), true or false",
+            values.one_of("auto", "true", "false"),
+            "WHEN",
+        ),
+        Option(
+            "announce-addr-discovered-port", "with this port (default: the network's)", values.number(1, 65535), "PORT"
+        ),
         Option("alias", "the node's name, up to 32 bytes", values.alias, "NAME", trailing_spaces=True),
         Option("rgb", "the node's colour", values.rgb, "RRGGBB"),
+    ),
+    *_rows(
+        "peers",
+        Option(
+            "keepconnected",
+            "stay connected with this node, as the command of that name does",
+            values.node_to_keep,
+            "ID[@ADDR]",
+            multiple=True,
+            by_network=True,
+        ),
+        Option(
+            "autoconnect-seeker-peers",
+            "connect to nodes of the map while there are fewer peers than this (default 10, on regtest 0)",
+            values.number(0, 1_000),
+            "N",
+        ),
+        Option(
+            "allow",
+            "let in whom this names, whatever denies it: a node id, an address or network, an .onion, with:FEATURE,"
+            " without:FEATURE or all",
+            values.access_rule,
+            "WHO",
+            multiple=True,
+        ),
+        Option("deny", "let in nobody whom this names", values.access_rule, "WHO", multiple=True),
+        Option(
+            "max-inbound",
+            "peers that have connected to us and that nobody wants (default 100)",
+            values.number(0, 1_000_000),
+            "N",
+        ),
+        Option("max-half-open", "inbound handshakes at a time (default 1000)", values.number(1, 1_000_000), "N"),
+        Option(
+            "max-half-open-per-source",
+            "of these, from one address or IPv6 /64 (default 20)",
+            values.number(1, 1_000_000),
+            "N",
+        ),
+        Option(
+            "max-connect-rate",
+            "connections a minute from one address or IPv6 /64 (default 60, 0 for no limit)",
+            values.number(0, 1_000_000),
+            "N",
+        ),
+        Option(
+            "max-read-rate",
+            "bytes a second that are read from one peer (default 1000000, 0 for no limit)",
+            values.number(0, 1 << 40),
+            "BYTES",
+        ),
+        Option(
+            "slow-reader-timeout",
+            "seconds in which a peer must take some of what waits for it (default 30)",
+            values.number(1, 86_400),
+            "SECONDS",
+        ),
+        Option(
+            "feature",
+            "offer this in init, by name or number; with /even, require it",
+            _one(values.feature_bit),
+            "FEATURE",
+            multiple=True,
+        ),
+        Option("disable-feature", "do not offer this in init", _one(values.feature_bit), "FEATURE", multiple=True),
     ),
     *_rows(
         "chain",
@@ -150,8 +224,8 @@ OPTIONS: tuple[Option, ...] = (
         Option("dev-allow-localhost", "announce addresses that are not public"),
         Option("dev-timeout-secs", "deadline of a connection attempt", values.number(1, 1 << 31), "SECONDS"),
         Option("dev-bitcoind-poll", "taken for CLN's test tools; no effect", values.number(1, 1 << 31), "SECONDS"),
-        Option("dev-no-reconnect", "taken for CLN's test tools; no effect"),
-        Option("dev-no-ping-timer", "taken for CLN's test tools; no effect"),
+        Option("dev-no-reconnect", "dial nobody without being told to"),
+        Option("dev-no-ping-timer", "ping nobody without being told to"),
     ),
     *_rows(
         "print and exit",

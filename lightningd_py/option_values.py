@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from wire.address import WireAddr, parse_address
+from wire.access import parse_what
+from wire.address import WireAddr, parse_address, parse_peer
 from wire.binding import Binding, parse_binding
+from wire.features import feature_bit as known_feature_bit
 from wire.peer_wire import message_name
 from wire.secp256k1 import is_point, public_key
 
@@ -33,6 +35,14 @@ class Wanted:
     service: str
     messages: tuple[int, ...]
     node_ids: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeToKeep:
+    """A node to stay connected with: `--keepconnected ID[@ADDR]`."""
+
+    node_id: bytes
+    address: WireAddr | None
 
 
 def text(value: str) -> str:
@@ -177,6 +187,35 @@ def wanted(value: str) -> tuple[Wanted, ...]:
         else:
             messages.append(_message_number(what))
     return (Wanted(name, tuple(messages), tuple(node_ids)),)
+
+
+def node_to_keep(value: str, default_port: int) -> tuple[NodeToKeep, ...]:
+    """ID or ID@HOST[:PORT]."""
+    node_id, address = parse_peer(value, default_port)
+    if not is_point(node_id):
+        raise ValueError(f"'{node_id.hex()}' is no node id")
+    return (NodeToKeep(node_id, address),)
+
+
+def access_rule(value: str) -> tuple[str, ...]:
+    """Whom a rule names, as `wire.access` has it."""
+    try:
+        return (parse_what(value),)
+    except ValueError as error:
+        raise ValueError(f"'{value}' {error}") from error
+
+
+def feature_bit(value: str) -> int:
+    """A feature by name or number, with /odd (the default) or /even: its bit."""
+    name, slash, which = value.partition("/")
+    if which not in ("odd", "even") and slash:
+        raise ValueError(f"'{value}' ends neither in /odd nor in /even")
+    if re.fullmatch("[0-9]{1,4}", name):
+        return int(name) if not slash else (int(name) & ~1) + (which == "odd")
+    try:
+        return known_feature_bit(name) + (which != "even")
+    except KeyError as error:
+        raise ValueError(f"'{name}' is no feature") from error
 
 
 def _named(value: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ replaces both files. `--dev-*` options only replace constants.
 
 import argparse
 import importlib.metadata
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,9 +19,12 @@ from lightningd_py.errors import UsageError
 from lightningd_py.option_table import OPTIONS, SHORTCUTS
 from wire.address import DEFAULT_PORTS, WireAddr
 from wire.binding import Binding
-from wire.features import default_init_features
+from wire.features import Features, default_init_features
+from wire.limits import Limits
 from wire.timing import FAST_GOSSIP, Timing
 
+DEFAULT_SEEKER_PEERS = 10
+_LIMITS = Limits()
 _BY_NAME = {option.name: option for option in OPTIONS}
 
 
@@ -50,6 +54,21 @@ class Options:
     offline: bool = False
     alias: str | None = None
     rgb: bytes | None = None
+    announce_addr_discovered: str = "auto"
+    announce_addr_discovered_port: int | None = None
+    keepconnected: tuple[values.NodeToKeep, ...] = ()
+    autoconnect_seeker_peers: int | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    """As `wire.access.parse_what` gives them."""
+    max_inbound: int = _LIMITS.inbound
+    max_half_open: int = _LIMITS.half_open
+    max_half_open_per_source: int = _LIMITS.half_open_per_source
+    max_connect_rate: int = _LIMITS.connect_rate
+    max_read_rate: int = _LIMITS.read_rate
+    slow_reader_timeout: int = int(_LIMITS.slow_reader)
+    feature: tuple[int, ...] = ()
+    disable_feature: tuple[int, ...] = ()
     chain: str = "none"
     bitcoin_rpcconnect: str = "127.0.0.1"
     bitcoin_rpcport: int | None = None
@@ -98,7 +117,36 @@ class Options:
             timing = replace(timing, gossip_prune=FAST_GOSSIP.gossip_prune)
         if self.dev_timeout_secs is not None:
             timing = replace(timing, connection_timeout=float(self.dev_timeout_secs))
+        if self.dev_no_ping_timer:
+            timing = replace(timing, ping_idle=math.inf)
         return timing
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds against strangers."""
+        return Limits(
+            half_open=self.max_half_open,
+            half_open_per_source=self.max_half_open_per_source,
+            connect_rate=self.max_connect_rate,
+            inbound=self.max_inbound,
+            read_rate=self.max_read_rate,
+            slow_reader=float(self.slow_reader_timeout),
+        )
+
+    @property
+    def features(self) -> Features:
+        """What our init says: the defaults, changed as asked."""
+        without = {bit & ~1 for bit in (*self.disable_feature, *self.feature)}
+        return Features.of([*(bit for bit in default_init_features().bits() if bit & ~1 not in without), *self.feature])
+
+    @property
+    def seeker_peers(self) -> int:
+        """How many peers to have at least. A regtest's strangers are other tests."""
+        if self.offline or self.dev_no_reconnect:
+            return 0
+        if self.autoconnect_seeker_peers is None:
+            return 0 if self.network == "regtest" else DEFAULT_SEEKER_PEERS
+        return self.autoconnect_seeker_peers
 
 
 def parse(argv: Sequence[str]) -> Options:
@@ -280,6 +328,8 @@ def _check_together(options: Options) -> None:
         raise UsageError("--always-use-proxy needs --proxy")
     if sum(address.kind == "dns" for address in options.announce_addr) > 1:
         raise UsageError("--announce-addr: only one dns: name can be announced")
+    if missing := options.features.missing_dependency():
+        raise UsageError(f"--feature: {missing}")
     names = [service.name for service in options.service]
     for name in names:
         if names.count(name) > 1:

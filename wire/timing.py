@@ -15,6 +15,18 @@ class Timing:
     """A daemon that takes nothing from its control socket for so long is killed."""
     backpressure_pause: float = 2.0
     """Reading of a peer is held back at most for so long at a time, so that its pings get through."""
+    ping_idle: float = 60.0
+    """A peer that has said nothing for so long is pinged; infinite for never."""
+    ping_timer: tuple[float, float] = (15.0, 45.0)
+    """How often that is looked at: somewhere between these."""
+    pong_timeout: float = 30.0
+    """A peer that has said nothing for so long after a ping is gone; three times that through Tor."""
+    reconnect_first: float = 1.0
+    """How long to wait before an important peer is dialled again, at first."""
+    reconnect_longest: float = 300.0
+    """And at most; a connection that has lasted so long sets the wait back."""
+    seek_peers: float = 60.0
+    """How often the number of peers is looked at, where more may be wanted."""
     gossip_flush: float = 60.0
     """How often news goes out to a peer that asked for it. BOLT 7, Rebroadcasting."""
     stream_quiet: float = 10.0
@@ -30,6 +42,7 @@ class Timing:
 
 
 FAST_GOSSIP = Timing(
+    seek_peers=2.0,
     gossip_flush=1.0,
     stream_quiet=1.0,
     query_timeout=2.0,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightningd_py.database import CONN_ID_STEP, FILE_NAME, MIGRATIONS, MOST_ADDRESSES, Database, KnownAddress
+from lightningd_py.database import CONN_ID_STEP, FILE_NAME, MIGRATIONS, MOST_ADDRESSES, Ban, Database, KnownAddress
 from lightningd_py.errors import DatabaseError
 
 ALICE, BOB = b"\x02" * 33, b"\x03" * 33
@@ -37,15 +37,18 @@ def test_conn_ids_never_repeat_after_kill_9(tmp_path: Path) -> None:
 
 def test_addresses_are_kept_the_latest_success_first(tmp_path: Path) -> None:
     database = Database(tmp_path / FILE_NAME)
-    database.remember_address(ALICE, "1.2.3.4:9735", 10.0, important=True)
+    database.remember_address(ALICE, "1.2.3.4:9735", 10.0)
     database.remember_address(ALICE, "[::1]:9735", 20.0)
     database.remember_address(BOB, "example.com:1", 30.0)
     database.remember_address(ALICE, "1.2.3.4:9735", 40.0)
+    database.remember_hint(ALICE, "1.2.3.4:9735")
+    database.remember_hint(ALICE, "1.2.3.4:1")
     database.close()
     database = Database(tmp_path / FILE_NAME)
     assert database.addresses_of(ALICE) == [
-        KnownAddress("1.2.3.4:9735", 40.0, important=True),
-        KnownAddress("[::1]:9735", 20.0, important=False),
+        KnownAddress("1.2.3.4:9735", 40.0),
+        KnownAddress("[::1]:9735", 20.0),
+        KnownAddress("1.2.3.4:1", 0.0),
     ]
     assert database.addresses_of(b"\x02" + b"\0" * 32) == []
     database.close()
@@ -59,6 +62,49 @@ def test_a_node_has_a_bounded_number_of_addresses(tmp_path_factory: pytest.TempP
         database.remember_address(ALICE, f"1.2.3.4:{port}", float(now))
     latest = list(dict.fromkeys(f"1.2.3.4:{port}" for port in reversed(ports)))[:MOST_ADDRESSES]
     assert [known.address for known in database.addresses_of(ALICE)] == latest
+    database.close()
+
+
+def test_kept_nodes(tmp_path: Path) -> None:
+    database = Database(tmp_path / FILE_NAME)
+    for node_id, keep in [(ALICE, True), (ALICE, True), (BOB, True), (BOB, False), (BOB, False)]:
+        database.keep_node(node_id, keep)
+    database.close()
+    database = Database(tmp_path / FILE_NAME)
+    assert database.kept_nodes() == [ALICE]
+    database.close()
+
+
+def test_bans(tmp_path: Path) -> None:
+    database = Database(tmp_path / FILE_NAME)
+    database.ban(Ban("10.0.0.0/8", "", 5.0, None))
+    database.ban(Ban(ALICE.hex(), "first", 1.0, 50.0))
+    database.ban(Ban(ALICE.hex(), "second", 2.0, 60.0))
+    database.ban(Ban("1.2.3.4/32", "short", 3.0, 40.0))
+    database.close()
+    database = Database(tmp_path / FILE_NAME)
+    assert [(ban.what, ban.reason) for ban in database.bans(39.0)] == [
+        (ALICE.hex(), "second"),
+        ("1.2.3.4/32", "short"),
+        ("10.0.0.0/8", ""),
+    ]
+    assert [ban.expires for ban in database.bans(40.0)] == [60.0, None]
+    assert [ban.expires for ban in database.bans(0.0)] == [60.0, None], "ended bans are forgotten"
+    assert database.unban(ALICE.hex())
+    assert not database.unban(ALICE.hex())
+    database.close()
+
+
+def test_a_file_of_the_first_version(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    with sqlite3.connect(path) as sqlite:
+        sqlite.executescript(MIGRATIONS[0])
+        sqlite.execute("INSERT INTO addresses VALUES (?, '1.2.3.4:1', 5.0, 1), (?, '1.2.3.4:2', 6.0, 0)", (ALICE, BOB))
+        sqlite.execute("PRAGMA user_version = 1")
+    sqlite.close()
+    database = Database(path)
+    assert database.kept_nodes() == [ALICE]
+    assert database.addresses_of(BOB) == [KnownAddress("1.2.3.4:2", 6.0)]
     database.close()
 
 
@@ -78,7 +124,7 @@ def test_a_file_from_a_newer_version_is_not_touched(tmp_path: Path) -> None:
         sqlite.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     sqlite.close()
     before = path.read_bytes()
-    with pytest.raises(DatabaseError, match="is of version 2, from a newer lightningd-py: this one knows up to 1"):
+    with pytest.raises(DatabaseError, match="is of version 3, from a newer lightningd-py: this one knows up to 2"):
         Database(path)
     assert path.read_bytes() == before
 
