@@ -98,7 +98,7 @@ class Rules:
 
     def _of_address(self, address: WireAddr) -> Iterator[Rule]:
         yield from (rule for what in ("all", address.host) if (rule := self._exact.get(what)))
-        if address.kind in ("ipv4", "ipv6"):
+        if self._networks and address.kind in ("ipv4", "ipv6"):
             ip = ipaddress.ip_address(address.host)
             for (version, shift), same_size in self._networks.items():
                 if version == ip.version and (rule := same_size.get(int(ip) >> shift)):
