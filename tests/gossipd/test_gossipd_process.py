@@ -140,12 +140,12 @@ TOO_SHORT = {
 
 
 @pytest.mark.bolt("B1-7")
-@pytest.mark.parametrize("text", TOO_SHORT.values(), ids=TOO_SHORT)
-async def test_too_short_message_ends_the_connection(gossipd: House, text: str) -> None:
-    peer = await gossipd.connect()
-    await peer.say(bytes.fromhex(text))
-    assert len(warnings(await peer.is_hung_up_on())) == 1
-    assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
+async def test_too_short_message_ends_the_connection(gossipd: House) -> None:
+    for name, text in TOO_SHORT.items():
+        peer = await gossipd.connect()
+        await peer.say(bytes.fromhex(text))
+        assert len(warnings(await peer.is_hung_up_on())) == 1, name
+        assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
 
 
 @pytest.mark.bolt("B7-90")
