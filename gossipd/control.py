@@ -34,20 +34,25 @@ class Control:
     ) -> None:
         self._workers = workers
         self._stop = stop
+        self._stopped = False
         self._gossipd: Gossipd | None = None
         self._early: list[ControlMessage] = []
-        self._master = ControlChannel(master, "master", self._from_master, lambda reason: stop(0), window=1_000)
+        self._master = ControlChannel(master, "master", self._from_master, self._master_closed, window=1_000)
         self._link = ControlChannel(link, "connectd", self._from_link, self._link_closed)
 
     def close(self) -> None:
         """The end: everything is flushed and closed."""
         if self._gossipd is not None:
-            self._gossipd.close()
+            self._gossipd.close(clean=self._stopped)
         else:
             stop_workers(self._workers)
         for channel in (self._master, self._link):
             for message in channel.close():
                 message.close_fds()
+
+    def _master_closed(self, reason: str) -> None:
+        self._stopped = True
+        self._stop(0)
 
     def _link_closed(self, reason: str) -> None:
         """connectd is gone; the master knows what that means."""

@@ -16,6 +16,7 @@ Here the pieces are put together: who owns which peer, what follows from faults,
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
@@ -102,14 +103,17 @@ class Gossipd:
         master.on_drained = self._resume
         self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
 
-    def close(self) -> None:
-        """Flush the store and let go of everything."""
+    def close(self, *, clean: bool) -> None:
+        """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
         self._tick.cancel()
         self._compactor.close()
         self.owned.close_sockets()
         for remote in self._remote.values():
             remote.close()
         self._signatures.close()
+        if clean:
+            with contextlib.suppress(OSError):
+                gossmap.save(self.store, self.index)
         self.store.close()
 
     def tell(self, message: ControlMessage) -> None:

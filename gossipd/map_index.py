@@ -167,6 +167,22 @@ class MapIndex:
         """All arrays of offsets, for who moves the records. There are offsets in `dying` besides."""
         return self.announce_off, *self.update_off, self.node_announce_off
 
+    def channel_columns(self) -> tuple["array[int]", ...]:
+        """What is known of channels, row by row."""
+        return self.scid, self.node1, self.node2, self.announce_off, self.amount_sat, *self.update_off, *self.update_ts
+
+    def node_columns(self) -> tuple["array[int]", ...]:
+        """What is known of nodes, row by row; their ids are in `node_ids`."""
+        return self.node_announce_off, self.node_ts, self.node_channels
+
+    def rows_restored(self) -> None:
+        """The columns, `node_ids` and `dying` of an empty index were filled: find out what follows from them."""
+        used = self.announce_off
+        self.channels = {scid: row for row, scid in enumerate(self.scid) if used[row]}
+        self.nodes = {node_id: row for row, node_id in enumerate(self.node_ids) if node_id}
+        self._free_channels = [row for row, offset in enumerate(used) if not offset][::-1]
+        self._free_nodes = [row for row, node_id in enumerate(self.node_ids) if not node_id]
+
     def read_records(self, data: Buffer, start: int, end: int) -> int:
         """Take in the records from start to end; call `drop_lonely_nodes` when the last part of a file is read.
 

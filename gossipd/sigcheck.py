@@ -174,7 +174,9 @@ class SignatureChecks:
         self._on_room()
 
     def close(self) -> None:
-        """End the workers and reap them."""
+        """End the workers and reap them. What was not checked is given up, also what this turn was about to send."""
+        self._verdicts.clear()
+        self._ready.clear()
         for worker in self._workers:
             self._loop.remove_reader(worker.sock.fileno())
         stop_workers([(worker.pid, worker.sock) for worker in self._workers])
