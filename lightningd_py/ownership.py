@@ -76,7 +76,7 @@ def _tell(channel: ControlChannel, message: ControlMessage) -> None:
 
 def _objection(program: Program, message: ControlMessage) -> str | None:
     """Why a program may not say this. None if it may."""
-    conn_id = getattr(message, "conn_id", None)
+    conn_id = getattr(message, "conn_id", program.conn_id)
     if program.finished or conn_id != program.conn_id:
         return f"connection {conn_id} is not its own"
     return flaw(message) if isinstance(message, control_wire.PeerGivenBack) else None

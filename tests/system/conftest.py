@@ -1,11 +1,20 @@
-"""Fixtures: gossipd processes."""
+"""Fixtures: gossipd processes; a node with services that are puppets, and peers of it."""
 
+import shlex
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from lightningd_py.scripted_peer import ScriptedPeer
 from tests.gossipd.house import House, Houses
+from tests.harness.moves import PRIVILEGED
+from tests.harness.node import Node, Nodes
+from tests.harness.puppeteer import Puppeteer
+from wire.secp256k1 import public_key
+
+EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "refuse_channels.py"
 
 
 @pytest.fixture
@@ -21,3 +30,44 @@ async def gossipd(houses: Houses) -> House:
     house = houses.new()
     await house.start()
     return house
+
+
+@pytest.fixture(scope="module")
+def strings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The socket of the puppets."""
+    return tmp_path_factory.mktemp("puppets") / "strings"
+
+
+@pytest.fixture(scope="module")
+def shared_node(shared_nodes: Nodes, strings: Path) -> Node:
+    """open_channel goes to a puppet, open_channel2 to the example; accept_channel to what cannot be started."""
+    return shared_nodes.start(
+        Puppeteer.service("puppet", strings),
+        f"--service=refuser={shlex.join([sys.executable, '-P', str(EXAMPLE)])}",
+        "--service=missing=/no/such/program",
+        "--take=puppet=open_channel,channel_reestablish,9999",
+        "--take=refuser=open_channel2",
+        "--take=missing=accept_channel",
+        f"--take=puppet={public_key(PRIVILEGED).hex()}",
+        "--copy=puppet=onion_message,40000",
+    )
+
+
+@pytest.fixture
+async def puppets(strings: Path) -> AsyncIterator[Puppeteer]:
+    async with Puppeteer(strings) as puppets:
+        yield puppets
+
+
+@pytest.fixture
+async def node(shared_node: Node, puppets: Puppeteer) -> AsyncIterator[Node]:
+    yield shared_node
+    assert puppets.nobody_came()
+    await shared_node.be_alone()
+
+
+@pytest.fixture
+async def peer(node: Node) -> AsyncIterator[ScriptedPeer]:
+    async with await ScriptedPeer.connect(node.target) as peer:
+        await peer.sync()
+        yield peer

@@ -1,170 +1,31 @@
 """Services: who gets a connection, with which message, and where it goes afterwards. The services are puppets."""
 
 import asyncio
-import shlex
-import sys
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from lightningd_py.scripted_peer import ScriptedPeer
 from lightningd_py.synthetic_map import SyntheticMap
 from tests.harness import processes
-from tests.harness.node import Node, Nodes, RpcError
+from tests.harness.moves import (
+    CHAIN,
+    GIVEN_BACK,
+    PRIVILEGED,
+    TAKEN,
+    TEMPORARY_ID,
+    about_channel,
+    is_gone,
+    moves,
+    opening,
+    owner,
+    ping,
+)
+from tests.harness.node import Node, RpcError
 from tests.harness.puppeteer import Puppeteer
 from tests.harness.waiting import until
-from wire.chains import NETWORKS
-from wire.peer_wire import ErrorMessage, GossipTimestampFilter, Ping, WarningMessage, message_name
-from wire.secp256k1 import public_key
+from wire.peer_wire import ErrorMessage, GossipTimestampFilter, WarningMessage
 
-EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "refuse_channels.py"
-TEMPORARY_ID = bytes(range(32))
-CHAIN = NETWORKS["regtest"]
-PRIVILEGED = bytes([77]) * 32
-"""The key of a peer whose every connection a service takes."""
 FAILED, INVALID_PARAMS = -1, -32602
-
-
-def opening(number: int = 32) -> bytes:
-    """open_channel or open_channel2, as far as anybody looks at it."""
-    return number.to_bytes(2, "big") + CHAIN + TEMPORARY_ID + bytes(200)
-
-
-def about_channel(number: int) -> bytes:
-    """Any other channel message."""
-    return number.to_bytes(2, "big") + TEMPORARY_ID + bytes(100)
-
-
-@pytest.fixture(scope="module")
-def strings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The socket of the puppets."""
-    return tmp_path_factory.mktemp("puppets") / "strings"
-
-
-@pytest.fixture(scope="module")
-def shared_node(shared_nodes: Nodes, strings: Path) -> Node:
-    """open_channel goes to a puppet, open_channel2 to the example; accept_channel to what cannot be started."""
-    return shared_nodes.start(
-        Puppeteer.service("puppet", strings),
-        f"--service=refuser={shlex.join([sys.executable, '-P', str(EXAMPLE)])}",
-        "--service=missing=/no/such/program",
-        "--take=puppet=open_channel,channel_reestablish,9999",
-        "--take=refuser=open_channel2",
-        "--take=missing=accept_channel",
-        f"--take=puppet={public_key(PRIVILEGED).hex()}",
-        "--copy=puppet=onion_message,40000",
-    )
-
-
-@pytest.fixture
-async def puppets(strings: Path) -> AsyncIterator[Puppeteer]:
-    async with Puppeteer(strings) as puppets:
-        yield puppets
-
-
-@pytest.fixture
-async def node(shared_node: Node, puppets: Puppeteer) -> AsyncIterator[Node]:
-    yield shared_node
-    assert puppets.nobody_came()
-    await shared_node.be_alone()
-
-
-@pytest.fixture
-async def peer(node: Node) -> AsyncIterator[ScriptedPeer]:
-    async with await ScriptedPeer.connect(node.target) as peer:
-        await peer.sync()
-        yield peer
-
-
-async def owner(node: Node, peer: ScriptedPeer) -> str:
-    return str((await node.peer(peer.node_id))["owner"])
-
-
-async def moves(node: Node, peer: ScriptedPeer) -> list[tuple[str, str]]:
-    return [(move["owner"], move["message"]) for move in (await node.peer(peer.node_id))["moves"]]
-
-
-TAKEN = [("gossipd", "peer_taken"), ("master", "peer_nongossip"), ("puppet", "take_peer")]
-GIVEN_BACK = [("master", "peer_given_back"), ("gossipd", "handle_peer")]
-
-
-# Without a service
-
-
-@pytest.fixture(scope="module")
-def lonely_node(shared_nodes: Nodes) -> Node:
-    return shared_nodes.start(name="lonely")
-
-
-@pytest.fixture
-async def lonely_peer(lonely_node: Node) -> AsyncIterator[ScriptedPeer]:
-    async with await ScriptedPeer.connect(lonely_node.target) as peer:
-        await peer.sync()
-        peer.heard.clear()
-        yield peer
-    await lonely_node.be_alone()
-
-
-@pytest.mark.parametrize("number", [32, 64])
-async def test_opening_without_service_gets_an_error(lonely_node: Node, lonely_peer: ScriptedPeer, number: int) -> None:
-    await lonely_peer.say(opening(number))
-    (answer,) = await lonely_peer.sync()
-    assert isinstance(answer, ErrorMessage)
-    assert answer.channel_id == TEMPORARY_ID
-    assert await moves(lonely_node, lonely_peer) == [*TAKEN[:2], ("gossipd", "handle_peer")]
-
-
-@pytest.mark.bolt("B1-36")
-@pytest.mark.parametrize("number", [33, 34, 36, 38, 65, 128, 132, 136])
-async def test_other_channel_message_without_service_gets_a_warning(
-    lonely_node: Node, lonely_peer: ScriptedPeer, number: int
-) -> None:
-    await lonely_peer.say(about_channel(number))
-    (answer,) = await lonely_peer.sync()
-    assert isinstance(answer, WarningMessage)
-    assert answer.channel_id == TEMPORARY_ID
-    assert message_name(number) in answer.text()
-    assert await owner(lonely_node, lonely_peer) == "gossipd"
-
-
-@pytest.mark.parametrize(
-    "message",
-    [about_channel(17), about_channel(1), bytes.fromhex("00ff") + bytes(40), bytes.fromhex("0020"), opening()[:60]],
-)
-async def test_what_is_about_no_channel_gets_no_answer(
-    lonely_node: Node, lonely_peer: ScriptedPeer, message: bytes
-) -> None:
-    if message[:2] in (b"\x00\x11", b"\x00\x01"):
-        message = message[:34] + b"\x00\x02hi"
-    await lonely_peer.say(message)
-    assert await lonely_peer.sync() == []
-    assert await owner(lonely_node, lonely_peer) == "gossipd"
-
-
-@pytest.mark.bolt("B1-6")
-@pytest.mark.parametrize("number", [254, 60000])
-async def test_unknown_even_message_ends_the_connection(lonely_peer: ScriptedPeer, number: int) -> None:
-    await lonely_peer.say(number.to_bytes(2, "big") + bytes(50))
-    assert not [said for said in await lonely_peer.hangs_up() if isinstance(said, ErrorMessage)]
-
-
-async def test_many_openings_in_one_write(lonely_node: Node, lonely_peer: ScriptedPeer) -> None:
-    """The connection goes back and forth for each, and nothing is lost, doubled or out of order."""
-    ids = [number.to_bytes(32, "big") for number in range(50)]
-    await lonely_peer.say(*(b"\x00\x20" + CHAIN + channel_id + bytes(100) for channel_id in ids))
-    answers = await lonely_peer.sync()
-    assert [answer.channel_id for answer in answers if isinstance(answer, ErrorMessage)] == ids
-    assert await owner(lonely_node, lonely_peer) == "gossipd"
-
-
-async def test_takepeer_without_such_a_service(lonely_node: Node, lonely_peer: ScriptedPeer) -> None:
-    with pytest.raises(RpcError) as error:
-        await lonely_node.rpc("takepeer", service="puppet", id=lonely_peer.node_id.hex())
-    assert error.value.code == INVALID_PARAMS
-
-
-# With one
 
 
 async def test_a_service_takes_the_peer_and_gives_it_back(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
@@ -195,15 +56,6 @@ async def test_a_service_takes_the_peer_and_gives_it_back(node: Node, peer: Scri
     assert [said.encode().hex() for said in peer.heard if said.number == 0x8001] == ["8001cc"]
     assert await moves(node, peer) == TAKEN + GIVEN_BACK
     assert await ping(node, peer) == 132
-
-
-async def ping(node: Node, peer: ScriptedPeer) -> int:
-    """Through the RPC, while the peer listens."""
-    listening = asyncio.create_task(peer.hangs_up(30))
-    try:
-        return int((await node.rpc("ping", id=peer.node_id.hex()))["totlen"])
-    finally:
-        listening.cancel()
 
 
 async def test_message_is_delivered_once_and_what_follows_is_too(
@@ -286,10 +138,6 @@ async def test_peer_leaves_while_a_program_has_it(node: Node, puppets: Puppeteer
     assert await owner(node, peer) == "puppet"
     await puppet("give_back")
     await until(lambda: is_gone(node, peer), "it is still listed")
-
-
-async def is_gone(node: Node, peer: ScriptedPeer) -> bool:
-    return peer.node_id.hex() not in await node.peers()
 
 
 async def test_disconnect_while_a_program_has_it(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
@@ -425,87 +273,6 @@ async def test_several_peers_at_once(node: Node, puppets: Puppeteer) -> None:
         await puppet("give_back")
         await peer.sync()
         await peer.close()
-
-
-# Services that misbehave: they are not ours, so nothing here is our being broken
-
-
-@pytest.mark.parametrize("datagram", ["", "c1", "9001", "93cd07d2c0c0", "95cd0bc5c400c40000c0"])
-async def test_program_that_talks_rubbish(node: Node, peer: ScriptedPeer, puppets: Puppeteer, datagram: str) -> None:
-    """Rubbish, and messages that it may not say: it loses the connection."""
-    await peer.say(opening())
-    puppet = await puppets.next()
-    await puppet.tell("talk_rubbish", datagram=datagram)
-    await peer.hangs_up()
-    await puppet.ended()
-    await until(lambda: is_gone(node, peer), "it is still listed")
-    assert node.broken() == []
-
-
-async def test_program_that_speaks_of_another_connection(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
-    await peer.say(opening())
-    async with await ScriptedPeer.connect(node.target) as other:
-        await other.sync()
-        puppet = await puppets.next()
-        await puppet.tell("disconnected", reason="not mine", conn_id=(await node.peer(other.node_id))["conn_id"])
-        await puppet.ended()
-        await peer.hangs_up()
-        await other.sync()
-        assert await owner(node, other) == "gossipd"
-        await until(lambda: is_gone(node, peer), "it is still listed")
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        {"crypto": "00" * 31},
-        {"crypto": "11" * 32},
-        {"unread": "00" * 100},
-        {"unread": "00" * 200_000},
-        {"send": ("00" * 65536,)},
-        {"send": ("",)},
-        {"gossip": "none"},
-        {"gossip": "/dev/null"},
-    ],
-    ids=[
-        "short keys",
-        "other keys",
-        "wrong bytes",
-        "too many bytes",
-        "too long a message",
-        "no message",
-        "no gossip fd",
-        "no socket",
-    ],
-)
-async def test_connection_that_comes_back_spoilt(
-    node: Node, peer: ScriptedPeer, puppets: Puppeteer, how: dict[str, object]
-) -> None:
-    """At worst this connection is lost; both nodes go on."""
-    await peer.say(opening())
-    puppet = await puppets.next()
-    await puppet.tell("give_back", **how)
-    await puppet.ended()
-    if "gossip" in how:
-        await peer.sync()
-    else:
-        await peer.say(Ping(num_pong_bytes=1, ignored=b""))
-        await peer.hangs_up()
-    async with await ScriptedPeer.connect(node.target) as other:
-        await other.sync()
-    assert node.broken() == []
-
-
-async def test_rubbish_through_the_gossip_fd(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
-    """Gossip that earns the connection's end: the program is told to end it."""
-    await peer.say(opening())
-    puppet = await puppets.next()
-    await puppet("gossip_say", packet="0000")
-    await puppet("gossip_say", packet="0100" + "00" * 30)
-    order = await puppet("obey")
-    assert (order["name"], order["conn_id"]) == ("disconnect", puppet.about["conn_id"])
-    await puppet("disconnected", reason=order["reason"])
-    await peer.hangs_up()
 
 
 async def test_gossip_flows_while_a_program_has_the_peer(

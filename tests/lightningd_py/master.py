@@ -1,0 +1,177 @@
+"""Everybody around the master's Ownership, as objects that do nothing by themselves: channels are lists."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from lightningd_py.option_values import Service, Wanted
+from lightningd_py.ownership import Ownership
+from lightningd_py.peers import Peer, State
+from lightningd_py.services import Program, Services
+from wire.control_wire import (
+    ControlMessage,
+    Fd,
+    PeerConnected,
+    PeerDisconnected,
+    PeerGivenBack,
+    PeerInfo,
+    PeerNongossip,
+    PeerTaken,
+    ReleasePeerReply,
+    ReleasePeerReplyfail,
+)
+from wire.frames import CryptoState, PeerState
+
+CHANNEL = bytes(range(32))
+KEYS = CryptoState(4, 6, *[bytes(32)] * 4)
+STATE = PeerState(KEYS, b"unread", b"unsent")
+OPEN_CHANNEL = b"\x00\x20" + bytes(32) + CHANNEL
+NODE, PRIVILEGED = bytes([2]) * 33, bytes([3]) * 33
+SERVICES = Services([Service("s", ("s-program",))], [Wanted("s", (32,), (PRIVILEGED,))], [])
+
+
+class Channel:
+    """What was said to somebody. Fds go with it, as they do with a real one."""
+
+    def __init__(self) -> None:
+        self.said: list[ControlMessage] = []
+        self.closed = False
+
+    def send(self, message: ControlMessage) -> None:
+        assert not self.closed, f"{message.name()} to a closed channel"
+        message.close_fds()
+        self.said.append(message)
+
+    def close(self) -> list[ControlMessage]:
+        self.closed = True
+        return []
+
+    def take(self) -> list[ControlMessage]:
+        """What has been said since the last time."""
+        said, self.said = self.said, []
+        return said
+
+
+class FakeProcess:
+    """Runs until it is told to exit or is killed."""
+
+    pid = 4711
+
+    def __init__(self, exited: Callable[[int], None]) -> None:
+        self.running = True
+        self.killed = asyncio.Event()
+        self._exited = exited
+
+    def exit(self, status: int) -> None:
+        if self.running:
+            self.running = False
+            self._exited(status)
+
+    def kill(self) -> None:
+        self.killed.set()
+
+    async def wait(self, patience: float) -> bool:
+        self.exit(0)
+        return True
+
+
+class House:
+    """An Ownership with everybody around it. Its programs are started by nobody."""
+
+    def __init__(self, services: Services) -> None:
+        self.connectd, self.gossipd = Channel(), Channel()
+        self.errors: list[bytes] = []
+        self.programs: list[tuple[Program, Callable[[ControlMessage], None], Callable[[str], None]]] = []
+        self.unstartable = False
+        connectd: Any = self.connectd
+        gossipd: Any = self.gossipd
+        self.ownership = Ownership(services, connectd, gossipd, 0.01, lambda peer, message: self.errors.append(message))
+
+    def start(
+        self,
+        service: Service,
+        conn_id: int,
+        on_message: Callable[[ControlMessage], None],
+        on_closed: Callable[[str], None],
+        on_exit: Callable[[int], None],
+    ) -> Program:
+        if self.unstartable:
+            raise FileNotFoundError("no such program")
+        channel: Any = Channel()
+        process: Any = FakeProcess(on_exit)
+        program = Program(service, conn_id, channel, process)
+        self.programs.append((program, on_message, on_closed))
+        return program
+
+    # shorthand for what comes
+
+    def connected(self, conn_id: int = 1, node_id: bytes = NODE) -> Peer:
+        """By the master: registered, or before the direct path is open."""
+        self.ownership.peer_connected(PeerConnected(info(conn_id, node_id), STATE, fd(), fd()))
+        return self.peer(conn_id)
+
+    def taken(self, conn_id: int = 1, node_id: bytes = NODE) -> Peer:
+        """By the direct path."""
+        self.ownership.peer_taken(PeerTaken(info(conn_id, node_id)))
+        return self.peer(conn_id)
+
+    def nongossip(self, conn_id: int = 1, message: bytes = OPEN_CHANNEL) -> None:
+        number = int.from_bytes(message[:2], "big")
+        self.ownership.peer_nongossip(PeerNongossip(NODE, conn_id, message, number, CHANNEL, STATE, fd(), fd()))
+
+    def released(self, conn_id: int = 1) -> None:
+        self.ownership.release_peer_reply(ReleasePeerReply(NODE, conn_id, STATE, fd(), fd()))
+
+    def not_released(self, conn_id: int = 1) -> None:
+        self.ownership.release_peer_replyfail(ReleasePeerReplyfail(NODE, conn_id))
+
+    def disconnected(self, conn_id: int = 1, reason: str = "gone") -> None:
+        self.ownership.peer_disconnected(PeerDisconnected(NODE, conn_id, reason))
+
+    def peer(self, conn_id: int = 1) -> Peer:
+        peer = self.ownership.peers.get(conn_id)
+        assert peer is not None
+        return peer
+
+    def with_program(self) -> tuple[Peer, Program, Callable[[ControlMessage], None]]:
+        """A connection that a program has."""
+        peer = self.taken()
+        self.nongossip()
+        assert (peer.state, peer.owner) == (State.PROGRAM, "s")
+        program, say, _ = self.programs[-1]
+        said(program.channel)
+        return peer, program, say
+
+    def ended_once(self, reason: str, conn_id: int = 1) -> None:
+        """connectd has been told, by exactly one message, and nothing is left of it."""
+        told = self.connectd.take()
+        assert [(type(message), vars(message)["conn_id"], vars(message)["reason"]) for message in told] == [
+            (PeerDisconnected, conn_id, reason)
+        ]
+        assert self.ownership.peers.get(conn_id) is None
+
+
+def said(channel: Any) -> list[ControlMessage]:
+    """What a program was told, that it has not been asked for yet."""
+    told: list[ControlMessage] = channel.take()
+    return told
+
+
+def info(conn_id: int, node_id: bytes = NODE) -> PeerInfo:
+    return PeerInfo(node_id, conn_id, "127.0.0.1:9735", True, None, b"", [])
+
+
+def fd() -> Fd:
+    return Fd(os.open(os.devnull, os.O_RDONLY))
+
+
+def given_back(conn_id: int = 1, **fields: Any) -> PeerGivenBack:
+    values = {"node_id": NODE, "state": STATE, "send": [], "gossip_state": None, "peer_fd": fd(), "gossip_fd": fd()}
+    return PeerGivenBack(conn_id=conn_id, **(values | fields))
+
+
+def service() -> Service:
+    found = SERVICES.named("s")
+    assert found is not None
+    return found
