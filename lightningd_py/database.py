@@ -40,6 +40,11 @@ MIGRATIONS = (
         expires REAL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE funding (scid INTEGER PRIMARY KEY, txid BLOB NOT NULL, spent INTEGER);
+    CREATE INDEX funding_spent ON funding (spent) WHERE spent IS NOT NULL;
+    CREATE TABLE blocks (height INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+    """,
 )
 
 
@@ -80,6 +85,11 @@ class Database:
         except DatabaseError:
             self._sqlite.close()
             raise
+
+    @property
+    def sqlite(self) -> sqlite3.Connection:
+        """The connection, in autocommit: for tables that one other module has to itself."""
+        return self._sqlite
 
     def _migrate(self, path: Path) -> None:
         (version,) = self._sqlite.execute("PRAGMA user_version").fetchone()

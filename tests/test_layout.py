@@ -55,6 +55,8 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.dial": "addresses are tried in turn, each with its deadline",
         "connectd.live": "a newer connection waits for the end of an older one",
         "connectd.tasks": "holds every task of the daemon",
+        "connectd.tor": "Tor is tried again after a pause",
+        "connectd.tor_control": "a conversation with Tor's control port, which is no peer",
         "connectd.websocketd": "a client that does not read has a deadline",
         "gossipd.compactor": "copies in slices on the loop",
         "gossipd.gossipd": "timers, and the control channels",
@@ -62,6 +64,8 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.sigcheck": "batches go to worker processes",
         "gossipd.txout": "outputs are asked of the master",
         "lightningd_py.__main__": "runs the master's loop",
+        "lightningd_py.bitcoind": "one task follows the chain",
+        "lightningd_py.block_notices": "waits for the next block",
         "lightningd_py.commands": "awaits the daemons, lists in a thread",
         "lightningd_py.demo": "two nodes and a scripted peer",
         "lightningd_py.jsonrpc": "the RPC server",
@@ -70,6 +74,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.peers": "the arrival and the end of a connection are awaited",
         "lightningd_py.process": "the end of a child is awaited",
         "lightningd_py.scripted_peer": "a peer for scripts and tests",
+        "lightningd_py.txouts": "tasks that keep bitcoind busy",
     },
     "socket": {
         "wire.control_channel": "SEQPACKET with fds",
@@ -93,7 +98,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.supervisor": "socketpairs between the daemons",
         "lightningd_py.unix_socket": "the Unix socket lightning-rpc",
     },
-    "zmq": {},
+    "zmq": {"lightningd_py.block_notices": "bitcoind's notices of blocks"},
 }
 """Which modules touch the loop, sockets and the buses, and why; no other does I/O with them."""
 

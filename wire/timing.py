@@ -37,6 +37,13 @@ class Timing:
     """How often all that we know is compared with what a random peer knows."""
     gossiper_rotation: float = 1_800.0
     """How often the streaming peer that tells us least makes room for another one."""
+    chain_poll: float = 30.0
+    """How often the Bitcoin node is asked for a new block where it does not tell; also the longest pause between two
+    tries while it is away. CLN's figure."""
+    chain_retry: float = 1.0
+    """The first pause before the next try; it doubles."""
+    chain_timeout: float = 60.0
+    """A Bitcoin node that has said nothing for so long is asked again."""
     gossip_prune: float = 1_209_600.0
     """Two weeks: a channel whose older update is older than this may be forgotten. BOLT 7, Pruning."""
 
