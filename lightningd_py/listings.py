@@ -3,6 +3,7 @@
 gossipd is not asked and not kept waiting: the store is the interface.
 """
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,19 @@ from wire.scid import scid_to_text
 
 
 class Listings:
-    """The map as JSON values. Opens the store when it is first asked."""
+    """The map as JSON values. Opens the store when it is first asked. For any thread, one at a time gets in."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self._gossmap: Gossmap | None = None
+        self._in_use = threading.Lock()
 
     def close(self) -> None:
-        """Let go of the store."""
-        if self._gossmap is not None:
-            self._gossmap.close()
+        """Let go of the store, after whoever reads it."""
+        with self._in_use:
+            if self._gossmap is not None:
+                self._gossmap.close()
+                self._gossmap = None
 
     def _current(self) -> Gossmap:
         if self._gossmap is None:
@@ -32,22 +36,23 @@ class Listings:
 
     def nodes(self, node_id: bytes | None) -> list[dict[str, Any]]:
         """listnodes: one node, or all."""
-        gossmap = self._current()
-        found = gossmap.nodes() if node_id is None else filter(None, [gossmap.node(node_id)])
-        return [node_json(node) for node in found]
+        with self._in_use:
+            gossmap = self._current()
+            found = gossmap.nodes() if node_id is None else filter(None, [gossmap.node(node_id)])
+            return [node_json(node) for node in found]
 
     def channels(
         self, scid: int | None = None, source: bytes | None = None, destination: bytes | None = None
     ) -> list[dict[str, Any]]:
         """listchannels: of one channel, from a node, to a node, or all; an entry for each direction that is known."""
-        gossmap = self._current()
-        return [
-            entry
-            for channel in _chosen(gossmap, scid, source or destination)
-            for entry in _directions(channel)
-            if source is None or entry["source"] == source.hex()
-            if destination is None or entry["destination"] == destination.hex()
-        ]
+        with self._in_use:
+            return [
+                entry
+                for channel in _chosen(self._current(), scid, source or destination)
+                for entry in _directions(channel)
+                if source is None or entry["source"] == source.hex()
+                if destination is None or entry["destination"] == destination.hex()
+            ]
 
 
 def _chosen(gossmap: Gossmap, scid: int | None, node_id: bytes | None) -> Iterator[Channel]:
