@@ -1,6 +1,7 @@
 """When the gossip_store is compacted, and at what pace: `compaction.py` on the daemon's loop."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -90,7 +91,8 @@ class Compactor:
             status.unusual(f"{self._store.path} cannot be compacted: {error}")
             return
         status.info(f"{self._store.path} is compacted: {before} -> {self._store.size} bytes")
-        await asyncio.to_thread(_sync_directory, str(self._store.path.parent))
+        with contextlib.suppress(OSError):  # some file systems cannot
+            await asyncio.to_thread(_sync_directory, str(self._store.path.parent))
 
     async def _compact(self) -> None:
         compaction = Compaction(self._store, self._index)

@@ -1,0 +1,61 @@
+"""The examples of docs/gossmap.md, run."""
+
+import doctest
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gossipd.store import GossipStore
+from lightningd_py.synthetic_map import SyntheticMap, random_edges
+from tests.gossipd.test_compaction import compact
+from tests.gossipd.writer import Writer, scid
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = ROOT / "docs" / "gossmap.md"
+SMALLEST = 8
+"""Examples that must have been found, so that this test does not pass over an empty page."""
+
+
+def test_examples_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = GossipStore.open(tmp_path / "gossip_store")
+    SyntheticMap(random_edges(1, 12, 6), 1, 1_770_000_000).write_store(store)
+    store.close()
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= SMALLEST
+    # One after the other, as in one session.
+    test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, PAGE.name, str(PAGE), 0)
+    report: list[str] = []
+    doctest.DocTestRunner().run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.fixture
+def example() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("follow_gossmap", ROOT / "docs" / "examples" / "follow_gossmap.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_follower(tmp_path: Path, example: ModuleType) -> None:
+    writer = Writer(tmp_path / "gossip_store")
+    writer.full_channel(1, 1, 2, 10)
+    writer.store.flush()
+    with example.Gossmap(tmp_path / "gossip_store") as gossmap:
+        known = example.scids(gossmap)
+        assert example.news(gossmap, known) == []
+        writer.full_channel(2, 1, 3, 10)
+        writer.forgetting.prune([scid(1)])
+        writer.store.flush()
+        assert example.news(gossmap, known) == ["+ 102x1x0", "- 101x1x0"]
+        compact(writer)
+        writer.full_channel(3, 1, 3, 10)
+        writer.store.flush()
+        assert example.news(gossmap, known) == ["+ 103x1x0"]
+        assert example.news(gossmap, known) == []
+    writer.close()
