@@ -59,7 +59,8 @@ class Stream:
         row = index.channels.get(scid)
         if row is None:
             return False
-        return any(
-            index.update_off[direction][row] and self.first <= index.update_ts[direction][row] < self.last
-            for direction in (0, 1)
+        offsets, timestamps = index.update_off, index.update_ts  # written out: it is the hot path
+        return bool(
+            (offsets[0][row] and self.first <= timestamps[0][row] < self.last)
+            or (offsets[1][row] and self.first <= timestamps[1][row] < self.last)
         )
