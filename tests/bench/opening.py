@@ -23,7 +23,11 @@ spent = time.process_time() - begin
 pages = int(Path("/proc/self/statm").read_text().split()[1])
 print(json.dumps([spent * 1000, pages * 4096 / 1e6]))
 """
-OURS = _TIMED.format(imports="from gossipd.gossmap import load", opens="load(sys.argv[1])")
+_FROM_NOTHING = """
+from gossipd.gossmap import load
+Path(sys.argv[1] + ".index").unlink(missing_ok=True)
+"""
+OURS = _TIMED.format(imports=_FROM_NOTHING, opens="load(sys.argv[1])")
 _SAVED = """
 from gossipd.gossmap import load, save
 store, index = load(sys.argv[1])
