@@ -14,7 +14,7 @@ nothing of it but its node_id and conn_id, until the master says `peer_disconnec
 gossipd's map; `outward.py` reaches each one directly or through a proxy (`socks.py`).
 
 A WebSocket comes in by a door of its own (`websocket_door.py`), and another process, `websocketd.py`, unwraps it; to
-all else here it is a connection like any.
+all else here it is a connection like any. Tor leads strangers to one of our sockets, if we ask it to (`tor.py`).
 
 The node's key is never here: hsmd multiplies for us.
 
@@ -23,6 +23,7 @@ This file connects the parts, and answers the master.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from socket import socket
 
 from connectd.addresses import AddressBook
@@ -33,12 +34,13 @@ from connectd.dial import Dialler, ReachFailed
 from connectd.guard import Guard
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
-from connectd.listen import BindFailed, BindRules, Listeners
+from connectd.listen import BindFailed, BindRules, Listeners, in_order
 from connectd.live import Candidate, LivePeers
 from connectd.outward import Outward
 from connectd.tasks import Tasks
+from connectd.tor import OnionServices, TorSettings
 from connectd.websocket_door import WebSocketDoor
-from wire.address import DEFAULT_PORTS
+from wire.address import DEFAULT_PORTS, parse_address
 from wire.chains import NETWORKS
 from wire.control_channel import ControlChannel
 from wire.control_wire import (
@@ -63,7 +65,7 @@ from wire.control_wire import (
     SetNodeRegistrations,
 )
 from wire.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket
-from wire.sockman import SockManOptions
+from wire.sockman import SockMan, SockManOptions
 from wire.status import Status
 
 ALONE_FOR = 1.0
@@ -104,10 +106,8 @@ class Connectd:
     def close(self) -> None:
         """Close whatever is still open."""
         self._ending = True
-        if self._parts is not None:
-            self._parts.connections.close_sockets()
-            if self._parts.websockets is not None:
-                self._parts.websockets.close_sockets()
+        for door in self._doors():
+            door.close_sockets()
         for channel in self._channels:
             for message in channel.close():
                 message.close_fds()
@@ -146,7 +146,7 @@ class Connectd:
         match message:
             case Activate():
                 parts.hand_over.direct = message.direct
-                for door in filter(None, (parts.connections, parts.websockets)):
+                for door in self._doors():
                     door.start(SockManOptions())
                 self._master.reply(message, ActivateReply())
             case ReachPeer():
@@ -180,12 +180,15 @@ class Connectd:
                 await listeners.listen(text, announce=True)
             for text in message.bind:
                 await listeners.listen(text, announce=False)
+            await listeners.listen_by_tor(self._onion_services(message, parts.connections))
         except BindFailed as error:
             self._master.reply(message, ConnectdInitReplyfail(error=str(error)))
             return
-        found = [str(address) for address in listeners.announceable]
+        named = [parse_address(text, rules.port) for text in message.announce]
+        announceable = in_order([*named, *listeners.announceable])
         self._master.reply(
-            message, ConnectdInitReply(bindings=listeners.bindings, announceable=[*message.announce, *found])
+            message,
+            ConnectdInitReply(bindings=listeners.bindings, announceable=[str(address) for address in announceable]),
         )
 
     async def _reach(self, dialler: Dialler, message: ReachPeer) -> None:
@@ -208,6 +211,15 @@ class Connectd:
     def _on_duplicate(self, node_id: bytes, conn_id: int) -> None:
         self._master.send(PeerReconnected(node_id=node_id, conn_id=conn_id))
 
+    def _accept_again(self) -> None:
+        for door in self._doors():
+            door.update_accepting()
+
+    def _doors(self) -> list[SockMan]:
+        """All that accepts strangers."""
+        parts = self._parts
+        return [door for door in (parts.connections, parts.websockets) if door is not None] if parts else []
+
     def _has_room(self) -> bool:
         return self._master.queued + self._link.queued < MOST_ON_THE_WAY
 
@@ -222,7 +234,7 @@ class Connectd:
 
         guard = Guard()
         connections = Connections(init.conn_id, accepted, init.limits, guard, self._has_room)
-        self._master.on_drained = self._link.on_drained = connections.update_accepting
+        self._master.on_drained = self._link.on_drained = self._accept_again
         live = LivePeers(init.node_id, self._on_duplicate, candidate_came)
         hand_over = HandOver(connections, live, self._master, self._link)
         handshake = Handshake(
@@ -238,6 +250,10 @@ class Connectd:
         dialler = Dialler(live, book, outward, arrivals.dial, self._announced, port=port)
         websockets = self._websocket_door(init.websocket_fd, connections)
         return _Parts(connections, guard, websockets, live, book, hand_over, dialler)
+
+    def _onion_services(self, init: ConnectdInit, connections: Connections) -> OnionServices:
+        settings = TorSettings(init.tor_password, Path(init.tor_keys), init.timing.connection_timeout)
+        return OnionServices(settings, self._tasks.spawn, connections.event_onion_listen)
 
     def _websocket_door(self, fd: Fd | None, connections: Connections) -> WebSocketDoor | None:
         if fd is None:

@@ -137,6 +137,10 @@ class Connections(SockMan):
         made_room = error.errno in (errno.EMFILE, errno.ENFILE) and self.make_room()
         self._say_once(f"cannot accept: {error.strerror}" + (": handshakes are closed for it" if made_room else ""))
 
+    def event_onion_listen(self, address: str) -> None:
+        """Tor leads here."""
+        self._status.info(f"onion service {address} leads here")
+
     def should_try_to_recv(self, id: int) -> bool:
         """Reading pauses while an inbox is full, and when a connection waits for its next owner."""
         connection = self.open.get(id)

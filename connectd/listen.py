@@ -4,16 +4,24 @@ import errno
 from dataclasses import dataclass, field
 
 from connectd.addresses import from_socket, resolve, source_address, to_socket
+from connectd.tor import OnionServices
+from connectd.tor_control import TorError
 from wire.address import WireAddr, is_routable
 from wire.binding import Binding, parse_binding
 from wire.sockman import SockMan
 from wire.status import Status
 
 EVERY_INTERFACE = (WireAddr("ipv6", "::", 0), WireAddr("ipv4", "0.0.0.0", 0))  # noqa: S104 - if asked for
+TYPES = ("ipv4", "ipv6", "torv2", "torv3", "dns")
 _LOOPBACK = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - where such a socket is reached from here
 _NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 status = Status("connectd")
+
+
+def in_order(addresses: list[WireAddr]) -> list[WireAddr]:
+    """As `node_announcement` lists them: by type, each once (B7-70)."""
+    return sorted(dict.fromkeys(addresses), key=lambda address: TYPES.index(address.kind))
 
 
 class BindFailed(Exception):
@@ -64,6 +72,18 @@ class Listeners:
             raise BindFailed(f"Cannot bind {text or 'every interface'}: {error.strerror or error}") from error
         except ValueError as error:
             raise BindFailed(f"Cannot bind {text}: {error}") from error
+
+    async def listen_by_tor(self, services: OnionServices) -> None:
+        """Have Tor listen, when all else is bound: its services lead to our first socket. Raises BindFailed."""
+        for binding, announce in self.onions:
+            if self.local is None:
+                raise BindFailed(f"Cannot bind {binding}: it has to lead to an IP address: add one with --bind-addr")
+            try:
+                onion = await services.start(binding, self.local)
+            except TorError as error:
+                raise BindFailed(f"Cannot bind {binding.kind}:{binding.address}: {error}") from error
+            if announce:
+                self.announceable.append(onion)
 
     async def _resolved(self, address: WireAddr) -> list[WireAddr]:
         if address.kind == "dns" and not self.rules.use_dns:

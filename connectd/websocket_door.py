@@ -19,8 +19,8 @@ class WebSocketDoor(SockMan):
         websocketd.on_drained = self.update_accepting
 
     def should_try_to_accept(self) -> bool:
-        """Not while websocketd is behind."""
-        return not self._websocketd.queued
+        """Not while websocketd is behind, or those are to whom the connections go."""
+        return not self._websocketd.queued and self._inside.should_try_to_accept()
 
     def event_accept_failed(self, error: OSError) -> None:
         """Mostly: no fds are left."""

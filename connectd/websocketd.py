@@ -7,10 +7,8 @@ is ciphertext. It ends when nobody has the other end of its socket any more: con
 """
 
 import asyncio
-import contextlib
 import logging
 import os
-import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from connectd.websocket import WebSocket
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, UnwrapWebsocket
 from wire.daemon import EXIT_OK, inherited_socket, prepare, run
+from wire.fd_limit import raise_fd_limit
 from wire.sockman import SockMan
 from wire.status import Status
 
@@ -166,9 +165,7 @@ def main() -> int:
     fd, level = sys.argv[1:]
     prepare(level)
     logging.getLogger("websockets").setLevel(logging.ERROR)  # a stranger's faults are nothing to it, its own bugs are
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_fd_limit()
     return run("websocketd", lambda stop: Websocketd(fd, stop).close)
 
 

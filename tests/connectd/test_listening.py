@@ -105,8 +105,8 @@ async def test_several_at_once(new_house: Callable[[], House], tmp_path: Any) ->
     path = str(tmp_path / "socket")
     await house.start(addr=["127.0.0.1:0", "localhost:0"], bind=["[::1]:0", path], announce=["node.example:5"])
     assert house.bindings[-1] == path
-    assert house.announceable[0] == "node.example:5"
-    assert house.announceable[1:] == house.bindings[:-2]
+    assert house.announceable[-1] == "node.example:5"
+    assert set(house.announceable[:-1]) == set(house.bindings[:-2])
     for number in range(len(house.bindings)):
         async with await ScriptedPeer.connect(house.target(number)):
             await (await house.owner()).ends()

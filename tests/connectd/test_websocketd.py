@@ -12,8 +12,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import connectd.websocketd
-from connectd import connections
 from connectd.connections import Connections
+from connectd.guard import Guard
 from connectd.websocket_door import WebSocketDoor
 from connectd.websocketd import MAX_UNSENT, Bridges
 from lightningd_py.scripted_peer import ScriptedPeer
@@ -22,6 +22,7 @@ from tests.connectd.test_websocket import REQUEST
 from tests.connectd.webs import Websocketd, url, web_peer, websocketd
 from wire.control_channel import ControlChannel
 from wire.control_wire import Fd, UnwrapWebsocket
+from wire.limits import Limits
 from wire.sockman import SocketAddress, SockManOptions
 from wire.timing import Timing
 
@@ -240,11 +241,12 @@ async def test_a_client_that_never_reads_has_a_deadline(monkeypatch: pytest.Monk
         bridges.close_sockets()
 
 
-async def test_a_refused_stranger_costs_websocketd_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MAX_HALF_OPEN", 0)
+async def test_a_refused_stranger_costs_websocketd_nothing() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel = ControlChannel(ours, "websocketd", lambda _: None, lambda _: None)
-    refusing = Connections(1, lambda _: None)
+    guard = Guard()
+    guard.refuses_address = lambda address: "not you"  # type: ignore[method-assign]
+    refusing = Connections(1, lambda _: None, Limits(), guard)
     door = WebSocketDoor(refusing, channel)
     address = door.bind_and_start_listening(SocketAddress("tcp", "127.0.0.1", 0))
     door.start(SockManOptions())
