@@ -134,6 +134,8 @@ class Peer:
         if len(message) < 2:
             raise WireError("a message without a type")
         match self._around.routes.action(number):
+            case Action.IGNORE:  # first, and its name is not looked up: a stranger may send nothing else
+                status.trace(f"ignored a message of type {number}", self.info.node_id)
             case Action.ANSWER:
                 self._answer(message)
             case Action.GOSSIP:
@@ -143,8 +145,6 @@ class Peer:
                 return False
             case Action.COPY:
                 self._around.copy_up(self, message)
-            case Action.IGNORE:
-                status.trace(f"ignored {message_name(number)}", self.info.node_id)
             case Action.CLOSE:  # B1-6
                 raise PeerFault(f"unknown even message type {number}", Consequence.DISCONNECT)
         return True
