@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gossipd import compaction
 from gossipd.compaction import Compaction
 from gossipd.gossmap import Gossmap, load
-from gossipd.records import BEGINNING_SIZE, ENDED, HEADER_SIZE, parse_ended
+from gossipd.records import BEGINNING_SIZE, CHANNEL_DYING, COMPLETED, ENDED, HEADER, HEADER_SIZE, parse_ended
 from gossipd.store import GossipStore, StoreError
 from gossipd.store_file import successor_of
 from tests.gossipd.faults import Countdown, Crash, in_a_process
@@ -93,6 +93,7 @@ def test_old_file_sends_its_readers_on(writer: Writer, path: Path) -> None:
         compact(writer)
         old.seek(old_end)
         record = old.read()
+    assert HEADER.unpack_from(record)[0] == COMPLETED
     assert parse_ended(record[HEADER_SIZE:]) == (writer.store.end, writer.store.uuid)
     assert int.from_bytes(record[HEADER_SIZE : HEADER_SIZE + 2], "big") == ENDED
 
@@ -191,6 +192,16 @@ def test_places_move(writer: Writer) -> None:
     assert moved.place(update) == writer.index.update_off[0][writer.index.channels[scid(1)]]
     assert moved.place(end) == writer.store.end
     assert moved.place(1) == BEGINNING_SIZE
+
+
+def test_dying_channel_moves_and_goes_in_its_time(writer: Writer) -> None:
+    fill(writer)
+    writer.forgetting.spend([scid(3)], 100)
+    compact(writer)
+    assert writer.forgetting.block(172) == 1
+    writer.store.flush()
+    assert not [raw for raw, _, _ in live_messages(writer.store) if raw[:2] == CHANNEL_DYING.to_bytes(2, "big")]
+    check_order(writer)
 
 
 def test_lock_moves_along(writer: Writer, path: Path) -> None:
