@@ -222,8 +222,15 @@ class Node:
     def wait(self, patience: float = PATIENCE) -> int:
         """Its exit status, once it and all its processes have ended. Raises TimeoutExpired."""
         status = self.process.wait(patience)
-        assert self.all_gone(patience), f"these have outlived their master: {self.survivors()}"
+        assert self.all_gone(patience) and self._no_survivors(), f"its master has gone, not so: {self.survivors()}"
         return status
+
+    def _no_survivors(self) -> bool:
+        """A process lets go of the log a moment before it is gone."""
+        deadline = time.monotonic() + 5.0
+        while self.survivors() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return not self.survivors()
 
     def stop(self) -> int:
         """SIGTERM and wait; the exit status."""
