@@ -77,6 +77,7 @@ class Gossipd:
         self._faults: dict[int, int] = {}
         self._flush_scheduled = False
         self._disk_failed = False
+        self._full_since: float | None = None
         self._slot = 0
         self.owned = Owned(self._may_read, self.lost)
         self._signatures = SignatureChecks(workers, self._loop, self._resume)
@@ -96,6 +97,7 @@ class Gossipd:
             self._schedule_flush,
             self.user_gossip.settled,
             lambda scid, flags: self.seeker.owe(scid, flags),
+            lambda scid: self.seeker.hear_of(scid),
         )
         known = KnownByMap(self.index, self.store, self.forgetting.closed)
         chance = random.Random()  # noqa: S311 - which peer is asked is no secret
@@ -247,7 +249,9 @@ class Gossipd:
         return self._peers[conn_id] if self.owned.owns(conn_id) else None
 
     def copy_up(self, peer: Peer, message: bytes) -> None:
-        """A copy of what a peer said, for whoever wants it."""
+        """A copy of what a peer said, for whoever wants it; not if the master takes nothing."""
+        if self._master.queued >= MASTER_MARK:
+            return
         number = int.from_bytes(message[:2], "big")
         self.tell(
             control_wire.PeerMessage(peer.info.node_id, peer.info.conn_id, message, number, channel_id_of(message))
@@ -305,7 +309,17 @@ class Gossipd:
     # room, and the flush
 
     def _may_read(self) -> bool:
-        return self.ingest.has_room and self._master.queued < MASTER_MARK and not self._disk_failed
+        """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
+        through, and gossip is then owed.
+        """
+        if self.ingest.has_room and self._master.queued < MASTER_MARK and not self._disk_failed:
+            self._full_since = None
+            return True
+        now = self._loop.time()
+        if self._full_since is None:
+            self._full_since = now
+            self._loop.call_later(self._timing.backpressure_pause, self._resume)
+        return now - self._full_since >= self._timing.backpressure_pause
 
     def _resume(self) -> None:
         """Something has drained."""
@@ -325,10 +339,10 @@ class Gossipd:
         except OSError as error:
             if not self._disk_failed:
                 status.unusual(f"{self.store.path} cannot be written ({error}): no gossip is taken until it can")
-            self._disk_failed = True  # tried again with the next tick
+            self._disk_failed = self.ingest.suspended = True  # tried again with the next tick
             return
         if self._disk_failed:
-            self._disk_failed = False
+            self._disk_failed = self.ingest.suspended = False
             status.info(f"{self.store.path} can be written again")
             self._resume()
 
@@ -337,6 +351,7 @@ class Gossipd:
         self._tick = self._loop.call_later(self._timing.gossip_flush / SLOTS, self._on_tick)
         self._slot = (self._slot + 1) % SLOTS
         self.ingest.write_lonely(LONELY)
+        self.ingest.debt.settle_nodes()
         self.seeker.tick(time.time(), self.ingest.unfinished)
         if self._pruning.tick() + self.forgetting.tick():
             self._schedule_flush()
@@ -370,5 +385,6 @@ class Gossipd:
             ("store_bytes", self.store.size),
             ("unfinished", self.ingest.unfinished),
         ]
+        sizes += [("owed_messages", self.ingest.debt.count), ("owed_overflow", self.seeker.wanted.overflowed)]
         sizes += [("wanted", len(self.seeker.wanted)), ("asked", self.seeker.asked), ("got", self.seeker.got)]
         return sizes + [(name.replace(" ", "_"), count) for name, count in self.ingest.counters.items()]

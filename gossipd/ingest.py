@@ -13,13 +13,14 @@ declarations in `wire.peer_wire` are the oracle that its tests compare it with.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum, auto
 from struct import Struct
 
+from gossipd.debt import Debt
 from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.map_index import MapIndex
 from gossipd.map_writer import MapWriter
+from gossipd.pending import AWAITS_UPDATE, MAX_PENDING, TXOUT, Pending, PendingChannels
+from gossipd.ratelimit import KEEP_ALIVE, RateLimit
 from gossipd.sigcheck import GOOD, SignatureChecks
 from gossipd.txout import Txout, funding_script
 from gossipd.waiting import WaitingNodes
@@ -34,15 +35,16 @@ CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE = 256, 257, 258
 USER = 0
 """The source of what comes by `addgossip`; no conn_id is 0."""
 
-MAX_PENDING = 20_000
-"""Announcements between their cheap checks and the store."""
-MAX_PENDING_BYTES = 40_000_000
 MAX_FUTURE = 86_400
 """Seconds that an update may be ahead of our clock (B7-84; CLN's figure)."""
 PIPELINE_MARK = 1_024
 """Messages in the signature stage above which reading of peers stops: 30 ms of two workers, and what fits a cache."""
 PIPELINE_BYTES = 8_000_000
 """The same in bytes: a stranger may make each of its messages 65,535 bytes long."""
+DEBT_MARK, DEBT_BYTES = 4 * PIPELINE_MARK, 2 * PIPELINE_BYTES
+"""When that has lasted, reading goes on, for the sake of pings; what comes above these marks is owed."""
+MAX_REFUSED = 10_000
+"""Messages with a wrong signature that are remembered, by their hash."""
 
 _UPDATE = Struct(">32sQIBB")  # chain_hash, short_channel_id, timestamp, message_flags, channel_flags, at byte 66
 _KEYS = Struct("33s33s33s33s")
@@ -55,28 +57,8 @@ _WRONG_SIGNATURE = ("", "node_signature_1", "node_signature_2", "bitcoin_signatu
 status = Status("gossipd")
 
 
-class _Stage(Enum):
-    SIGNATURES = auto()
-    TXOUT = auto()
-    UPDATE = auto()
-    """All is proven, and its first update is awaited."""
-
-
 # Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
-_SIGNATURES, _TXOUT, _AWAITS_UPDATE = _Stage
 _CHECKING, _REDUNDANT = Verdict.CHECKING, Verdict.REDUNDANT
-
-
-@dataclass(slots=True)
-class _Pending:
-    message: bytes
-    source: int
-    keys: tuple[bytes, bytes, bytes, bytes]
-    """node_id_1, node_id_2, bitcoin_key_1, bitcoin_key_2."""
-    since: float
-    stage: _Stage = _SIGNATURES
-    amount_sat: int = 0
-    updates: list[bytes | None] = field(default_factory=lambda: [None, None])
 
 
 def _timestamp_of_update(message: bytes) -> int:
@@ -99,10 +81,11 @@ class Ingest:
         stored: Callable[[], None],
         settled: Callable[[bytes, str | None], None],
         owe: Callable[[int, int], None],
+        hear_of: Callable[[int], None],
     ) -> None:
         """`fault` hears of a source's offence, `stored` that something waits for the store's flush, and `settled`
         what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe` gets scid
-        and query_flags of what is to be asked for again.
+        and query_flags of what is to be asked for again, `hear_of` a scid that only an update has named.
         """
         self._writer = writer
         self._forgetting = writer.forgetting
@@ -116,14 +99,19 @@ class Ingest:
         self._stored = stored
         self._settled = settled
         self._owe = owe
+        self._hear_of = hear_of
         self.novel: dict[int, int] = {}
         """How many messages that were new, and rightly signed, each source has brought."""
-        self._pending: dict[int, _Pending] = {}
-        self._pending_bytes = 0
+        self._pending = PendingChannels()
+        self._rate_limit = RateLimit()
+        self._refused: dict[int, None] = {}
+        self.debt = Debt(index, owe)
+        self.suspended = False
+        """Nothing can be written: everything is owed."""
         self._waiting_nodes = WaitingNodes()
         self._in_check: set[bytes] = set()
         self._said_full = False
-        self.counters: dict[str, int] = dict.fromkeys([*Verdict, "accepted", "bad"], 0)
+        self.counters: dict[str, int] = dict.fromkeys([*Verdict, "accepted", "bad", "rate limited"], 0)
         self._receivers = {
             CHANNEL_ANNOUNCEMENT: self._receive_channel_announcement,
             NODE_ANNOUNCEMENT: self._receive_node_announcement,
@@ -138,17 +126,33 @@ class Ingest:
     @property
     def unfinished(self) -> int:
         """Messages whose fate is open: in the signature or the txout stage."""
-        proving = sum(1 for pending in self._pending.values() if pending.stage is _TXOUT)
-        return self._signatures.waiting + proving
+        return self._signatures.waiting + self._pending.proving
 
     def receive(self, message: bytes, source: int) -> Verdict:
         """Take one channel_announcement, channel_update or node_announcement in.
 
         Raises PeerFault if it is malformed (B1-7).
         """
-        verdict = self._receivers[message[0] << 8 | message[1]](message, source)
+        if self._refused and hash(message) in self._refused:
+            verdict = Verdict.REFUSED
+        else:
+            verdict = self._receivers[message[0] << 8 | message[1]](message, source)
         self.counters[verdict] += 1
         return verdict
+
+    def _submit(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> bool:
+        """To the signature stage; False if there is no room, and then the message is owed."""
+        if self.suspended or self._signatures.waiting >= DEBT_MARK or self._signatures.waiting_bytes >= DEBT_BYTES:
+            self.debt.note(message)
+            return False
+        self._signatures.submit(message, key, verdict)
+        return True
+
+    def _refuse(self, message: bytes) -> None:
+        """Its signature is wrong: it is not looked at again for a while."""
+        if len(self._refused) >= MAX_REFUSED:
+            del self._refused[next(iter(self._refused))]
+        self._refused[hash(message)] = None
 
     # channel_announcement
 
@@ -162,27 +166,28 @@ class Ingest:
             return Verdict.WRONG_CHAIN  # B7-59
         if scid in self._forgetting.closed:
             return Verdict.CLOSED
-        pending = _Pending(message, source, _KEYS.unpack_from(message, at + 40), self._now())
+        pending = Pending(message, source, _KEYS.unpack_from(message, at + 40), self._now())
         if pending.keys[0] >= pending.keys[1]:  # B7-58
             text = f"channel_announcement {scid_to_text(scid)}: node ids are not in ascending order"
             raise PeerFault(text, Consequence.WARN)
-        if self._is_full and not self._make_room():
+        if self._pending.is_full and not self._make_room():
             self._complain_full()
-            self._owe(scid, ALL)
+            self.debt.note(message)
             return Verdict.FULL
-        self._pending[scid] = pending
-        self._pending_bytes += len(message)
-        self._signatures.submit(message, b"", lambda result: self._announcement_checked(scid, pending, result))
+        if not self._submit(message, b"", lambda result: self._announcement_checked(scid, pending, result)):
+            return Verdict.OWED
+        self._pending.add(scid, pending)
         return _CHECKING
 
-    def _announcement_checked(self, scid: int, pending: _Pending, result: int) -> None:
+    def _announcement_checked(self, scid: int, pending: Pending, result: int) -> None:
         if result != GOOD:
-            self._forget_pending(scid)
+            self._pending.pop(scid)
+            self._owe(scid, ALL)  # the right one may have come meanwhile, and was taken for a duplicate
             text = f"channel_announcement {scid_to_text(scid)}: bad {_WRONG_SIGNATURE[result]}"
             self._bad(pending.message, pending.source, PeerFault(text, Consequence.WARN))  # B7-62
             return
         self._good(pending.message, pending.source)
-        pending.stage = _TXOUT
+        pending.stage = TXOUT
         self._txout.ask(
             scid,
             funding_script(*pending.keys[2:]),
@@ -190,44 +195,32 @@ class Ingest:
             lambda reason: self._output_wrong(scid, reason),
         )
 
-    def _output_found(self, scid: int, pending: _Pending, amount_sat: int) -> None:
+    def _output_found(self, scid: int, pending: Pending, amount_sat: int) -> None:
         pending.amount_sat = amount_sat
-        pending.stage = _AWAITS_UPDATE
+        pending.stage = AWAITS_UPDATE
         if any(pending.updates):
             self._commit_channel(scid, pending)
 
     def _output_wrong(self, scid: int, reason: str) -> None:
-        self._forget_pending(scid)
+        self._pending.pop(scid)
         status.debug(f"channel {scid_to_text(scid)} is ignored: {reason}")
-
-    def _forget_pending(self, scid: int) -> None:
-        self._pending_bytes -= len(self._pending.pop(scid).message)
-
-    @property
-    def _is_full(self) -> bool:
-        return len(self._pending) >= MAX_PENDING or self._pending_bytes >= MAX_PENDING_BYTES
 
     def _make_room(self) -> bool:
         """Write the oldest proven announcement out without an update, if there is one."""
-        for scid, pending in self._pending.items():
-            if pending.stage is _AWAITS_UPDATE:
-                self._commit_channel(scid, pending)
-                return True
-        return False
+        oldest = next(self._pending.proven(), None)
+        if oldest is None:
+            return False
+        self._commit_channel(*oldest)
+        return True
 
     def write_lonely(self, older_than: float) -> None:
         """Write out, with timestamp 0, proven announcements that have waited so many seconds for an update."""
         before = self._now() - older_than
-        lonely = [
-            (scid, pending)
-            for scid, pending in self._pending.items()
-            if pending.stage is _AWAITS_UPDATE and pending.since <= before
-        ]
-        for scid, pending in lonely:
+        for scid, pending in [(scid, pending) for scid, pending in self._pending.proven() if pending.since <= before]:
             self._commit_channel(scid, pending)
 
-    def _commit_channel(self, scid: int, pending: _Pending) -> None:
-        self._forget_pending(scid)
+    def _commit_channel(self, scid: int, pending: Pending) -> None:
+        self._pending.pop(scid)
         updates = [update for update in pending.updates if update]
         if scid in self._forgetting.closed or (not updates and scid in self._forgetting.pruned):
             return  # spent meanwhile, or as stale as when it went
@@ -273,11 +266,12 @@ class Ingest:
             return Verdict.STALE
         if message in self._in_check:
             return _REDUNDANT
-        self._in_check.add(message)
         key = self._key_of(scid, direction)
-        self._signatures.submit(
+        if not self._submit(
             message, key, lambda result: self._update_checked(message, source, scid, direction, timestamp, key, result)
-        )
+        ):
+            return Verdict.OWED
+        self._in_check.add(message)
         return _CHECKING
 
     def _key_of(self, scid: int, direction: int) -> bytes:
@@ -296,7 +290,7 @@ class Ingest:
             return Verdict.CLOSED
         if scid in self._forgetting.pruned and timestamp < self._now() - self._prune_after:
             return Verdict.STALE
-        self._owe(scid, ALL)
+        self._hear_of(scid)
         return Verdict.UNKNOWN_CHANNEL
 
     def _update_checked(
@@ -313,17 +307,29 @@ class Ingest:
         row = self._index.channels.get(scid)
         if row is not None:
             if timestamp > self._index.update_ts[direction][row]:
+                if self._is_chatter(row, direction, timestamp, message):
+                    self.counters["rate limited"] += 1
+                    return
                 if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
                     self._writer.bring_forward(row, timestamp)
                 self._commit_update(row, direction, timestamp, message)
                 self._stored()
             return
-        pending = self._pending[scid]
+        pending = self._pending.get(scid)
+        assert pending is not None  # or there would be no key
         waiting = pending.updates[direction]
         if not waiting or timestamp > _timestamp_of_update(waiting):
             pending.updates[direction] = message
-        if pending.stage is _AWAITS_UPDATE:
+        if pending.stage is AWAITS_UPDATE:
             self._commit_channel(scid, pending)
+
+    def _is_chatter(self, row: int, direction: int, timestamp: int, message: bytes) -> bool:
+        """The node updates this channel too often. A first update, and a keep-alive, are free."""
+        index = self._index
+        offset, before = index.update_off[direction][row], index.update_ts[direction][row]
+        if not offset or (timestamp - before >= KEEP_ALIVE and self._writer.is_keep_alive(offset, message)):
+            return False
+        return not self._rate_limit.allows(index.scid[row] << 1 | direction, self._now())
 
     def _commit_update(self, row: int, direction: int, timestamp: int, message: bytes) -> None:
         self._writer.write_update(row, direction, timestamp, message)
@@ -350,8 +356,9 @@ class Ingest:
                 return Verdict.TWO_HOST_NAMES
         except WireError as error:  # B7-72
             raise PeerFault(f"node_announcement {node_id.hex()}: addresses: {error}", Consequence.WARN) from error
+        if not self._submit(message, b"", lambda result: self._node_checked(message, node_id, source, result)):
+            return Verdict.OWED
         self._in_check.add(message)
-        self._signatures.submit(message, b"", lambda result: self._node_checked(message, node_id, source, result))
         return _CHECKING
 
     def _receive_waiting_node(self, message: bytes, source: int) -> None:
@@ -382,6 +389,7 @@ class Ingest:
 
     def _bad(self, message: bytes, source: int, fault: PeerFault) -> None:
         self.counters["bad"] += 1
+        self._refuse(message)
         if source == USER:
             self._settled(message, str(fault))
         else:

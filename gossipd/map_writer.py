@@ -32,6 +32,11 @@ class MapWriter:
             self._store.mark_deleted(old)
         self.forgetting.update_written(row, offset)
 
+    def is_keep_alive(self, offset: int, message: bytes) -> bool:
+        """Whether an update says nothing but that what stands at `offset` still holds."""
+        old = self._store.read(offset)
+        return old[66:106] == message[66:106] and old[110:] == message[110:]
+
     def bring_forward(self, row: int, timestamp: int) -> None:
         """A channel's first update has come after its announcement was written alone: readers that have passed that
         record must meet it again before the update (B7-98).

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from gossipd.compare import Known, wanted_of_reply
-from gossipd.wanted import Wanted
+from gossipd.wanted import ALL, Wanted
 from wire.encoded import encode_short_ids
 from wire.features import Features
 from wire.peer_wire import (
@@ -214,12 +214,16 @@ class Seeker:
             question.at = now
 
     def owe(self, scid: int, flags: int) -> None:
-        """Something about this channel was not taken in, for want of room or of its announcement.
+        """Something about this channel was not taken in, for want of room."""
+        self.wanted.add(scid, flags)
+
+    def hear_of(self, scid: int) -> None:
+        """An update has named a channel that we do not know.
 
         Anybody can send updates of channels that do not exist, so what is known only from them does not fill the set.
         """
         if len(self.wanted) < MAX_RUMOURS:
-            self.wanted.add(scid, flags)
+            self.wanted.add(scid, ALL)
 
     def resync(self, now: float) -> None:
         """Begin anew: a user wants it."""
@@ -241,7 +245,8 @@ class Seeker:
         elif self.wanted:
             self._step(Event.SOMETHING_OWED)
             self._ask(now)
-        elif now >= self._next_probe:
+        elif now >= self._next_probe or self.wanted.overflowed:
+            self.wanted.overflowed = 0  # what did not fit is found by comparing
             self._step(Event.PROBE_DUE)
             self._probe(now)
         if now >= self._next_rotation:

@@ -89,9 +89,10 @@ def _become_worker(sock: socket.socket) -> NoReturn:
 
 
 def stop_workers(workers: list[tuple[int, socket.socket]]) -> None:
-    """End workers by closing our ends, and reap them."""
-    for _, sock in workers:
+    """End workers, whatever they are doing, and reap them: they have nothing to lose."""
+    for pid, sock in workers:
         sock.close()
+        os.kill(pid, signal.SIGKILL)
     for pid, _ in workers:
         os.waitpid(pid, 0)
 

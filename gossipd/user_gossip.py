@@ -17,6 +17,8 @@ _REFUSED = {
     Verdict.FUTURE: "its timestamp is more than a day ahead",
     Verdict.STALE: "its timestamp is too old: such a channel is pruned",
     Verdict.TWO_HOST_NAMES: "it has more than one host name",
+    Verdict.REFUSED: "its signature is wrong",
+    Verdict.OWED: "there is no room for it at the moment",
     Verdict.FULL: "too many announcements wait already",
 }
 

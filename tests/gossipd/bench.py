@@ -77,6 +77,7 @@ class Bench:
     faults: list[tuple[int, str, Consequence]] = field(default_factory=list)
     settled: list[tuple[bytes, str | None]] = field(default_factory=list)
     owed: list[tuple[int, int]] = field(default_factory=list)
+    heard_of: list[int] = field(default_factory=list)
     stored: int = 0
     on_settled: Callable[[bytes, str | None], None] | None = None
 
@@ -94,6 +95,7 @@ class Bench:
             self._stored,
             self._settle,
             lambda scid, flags: self.owed.append((scid, flags)),
+            self.heard_of.append,
         )
 
     def _settle(self, message: bytes, error: str | None) -> None:

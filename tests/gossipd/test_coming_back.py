@@ -57,14 +57,14 @@ def test_pruned_channel_comes_back_with_a_fresh_update_only(bench: Bench) -> Non
     bench.forgetting.prune([scid(0)])
     stale = update(timestamp=int(bench.now - PRUNE) - 1)
     assert bench.take(stale) == [Verdict.STALE]
-    assert bench.owed == []
+    assert bench.heard_of == []
     bench.take(CHANNEL[0])
     bench.now += 60
     bench.ingest.write_lonely(10)
     assert bench.records() == []
     fresh = update(timestamp=NOW + 5)
     assert bench.take(fresh) == [Verdict.UNKNOWN_CHANNEL]
-    assert len(bench.owed) == 1
+    assert bench.heard_of == [scid(0)]
     assert bench.take(CHANNEL[0], fresh) == CHECKED * 2
     assert bench.records() == [CHANNEL[0], fresh]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gossipd import gossmap, ingest, waiting
+from gossipd import gossmap, pending, waiting
 from gossipd.fault import Verdict
 from gossipd.ingest import USER
 from gossipd.txout import funding_script
@@ -59,8 +59,8 @@ def test_update_in_check_with_the_key_of_an_announcement_that_fails(bench: Bench
 @pytest.mark.parametrize("size", [430, 60_000])
 def test_announcements_that_wait_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """In number and in bytes; those of nodes without a channel too, for which nothing has been proven."""
-    monkeypatch.setattr(ingest, "MAX_PENDING", 20)
-    monkeypatch.setattr(ingest, "MAX_PENDING_BYTES", 300_000)
+    monkeypatch.setattr(pending, "MAX_PENDING", 20)
+    monkeypatch.setattr(pending, "MAX_PENDING_BYTES", 300_000)
     bench.outputs.at_once = False
     room = 20 if size < 1_000 else 5
     said = [announcement(number, features=bytes(size - 430)) for number in range(30)]

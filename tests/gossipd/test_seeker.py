@@ -304,7 +304,7 @@ def test_what_is_owed_is_asked_for(world: World) -> None:
 
 def test_updates_of_channels_that_do_not_exist_fill_nothing(world: World) -> None:
     for scid in range(MAX_RUMOURS + 500):
-        world.seeker.owe(scid, ALL)
+        world.seeker.hear_of(scid)
     assert len(world.seeker.wanted) == MAX_RUMOURS
 
 
@@ -313,6 +313,14 @@ def test_wanted_is_bounded() -> None:
     for scid in range(MOST + 5):
         wanted.add(scid, ALL)
     assert (len(wanted), wanted.overflowed) == (MOST, 5)
+
+
+def test_debt_that_did_not_fit_is_found_by_comparing(world: World) -> None:
+    probing(world).reply(1, [])
+    world.seeker.wanted.overflowed = 5
+    world.pass_time(1)
+    assert world.seeker.state is State.PROBING_SCIDS
+    assert world.seeker.wanted.overflowed == 0
 
 
 def test_worst_streamer_makes_room(world: World) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from gossipd.gossmap import Gossmap
+from gossipd.ingest import DEBT_MARK, PIPELINE_MARK
 from gossipd.store import GossipStore
 from gossipd.txout import funding_script
-from tests.gossipd.house import EVERYTHING, PATIENCE, House, Houses
+from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses
 from tests.gossipd.messages import BITCOIN_KEYS, KEYS, announcement, big_map, node_announcement, scid, spoilt, update
 from wire.control_channel import RequestFailed
 from wire.control_wire import (
@@ -23,8 +24,18 @@ from wire.control_wire import (
     GossipGetAddrsReply,
     PeerDisconnected,
 )
-from wire.message import decode
-from wire.peer_wire import WarningMessage
+from wire.encoded import decode_short_ids, encode_short_ids
+from wire.peer_wire import (
+    ChannelAnnouncement,
+    ChannelUpdate,
+    QueryChannelRange,
+    QueryShortChannelIds,
+    ReplyChannelRange,
+    ReplyShortChannelIdsEnd,
+    WarningMessage,
+    decode,
+)
+from wire.timing import Timing
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]
 SCRIPT = funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
@@ -129,24 +140,78 @@ async def test_warnings_to_a_peer_that_does_not_read(gossipd: House) -> None:
 # too much at once
 
 
-async def test_slow_signatures_hold_the_peers_back(gossipd: House) -> None:
-    """What a peer says waits in its socket when the pipeline is full, and nothing is lost."""
-    peer = await gossipd.connect()
+def stop(gossipd: House) -> list[int]:
+    """The signature workers check nothing until they go on."""
     workers = gossipd.workers()
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
-    saying = asyncio.create_task(peer.say(*big_map(3_000, 300)))
-    async with asyncio.timeout(PATIENCE):
-        while (await gossipd.status())["unfinished"] < 4_096:
-            pass
-    for _ in range(20):
-        assert (await gossipd.status())["unfinished"] < 4_096 + 500
-    assert not saying.done()
+    return workers
+
+
+def go_on(workers: list[int]) -> None:
     for pid in workers:
         os.kill(pid, signal.SIGCONT)
+
+
+async def test_slow_signatures_hold_the_peers_back(houses: Houses) -> None:
+    """What a peer says waits in its socket when the pipeline is full, and nothing is lost."""
+    gossipd = houses.new()
+    await gossipd.start(timing=Timing(backpressure_pause=PATIENCE * 2))
+    peer = await gossipd.connect()
+    workers = stop(gossipd)
+    saying = asyncio.create_task(peer.say(*big_map(3_000, 300)))
+    async with asyncio.timeout(PATIENCE):
+        while (await gossipd.status())["unfinished"] < PIPELINE_MARK:
+            pass
+    for _ in range(20):
+        assert (await gossipd.status())["unfinished"] < PIPELINE_MARK + 500
+    assert not saying.done()
+    go_on(workers)
     await saying
     await peer.sync()
     assert (await gossipd.settled())["accepted"] == len(big_map(3_000, 300))
+
+
+async def serve(peer: FakePeer, messages: list[bytes]) -> None:
+    """Answer gossipd's queries from these messages, until it hangs up."""
+    of_channel: dict[int, list[bytes]] = {}
+    for raw in messages:
+        parsed = decode(raw)
+        if isinstance(parsed, ChannelAnnouncement | ChannelUpdate):
+            of_channel.setdefault(parsed.short_channel_id, []).append(raw)
+    nodes = [raw for raw in messages if raw[:2] == b"\x01\x01"]
+    while True:
+        match decode(await peer.next()):
+            case QueryChannelRange():
+                scids = encode_short_ids(sorted(of_channel))
+                await peer.say(ReplyChannelRange(CHAIN, 0, 0xFFFFFFFF, 1, scids))
+            case QueryShortChannelIds(encoded_short_ids=encoded):
+                wanted = [raw for scid in decode_short_ids(encoded) for raw in of_channel[scid]]
+                await peer.say(*wanted, *nodes, ReplyShortChannelIdsEnd(CHAIN, 1))
+
+
+async def test_what_finds_no_room_is_owed_and_asked_for(houses: Houses) -> None:
+    """Reading stops for a moment only: another peer's pings get through all the while, gossip without room is owed,
+    and in the end nothing is missing."""
+    gossipd = houses.new()
+    timing = Timing(gossip_flush=1.0, backpressure_pause=0.1, stream_quiet=0.3)
+    await gossipd.start(timing=timing)
+    peer, other = await gossipd.connect(), await gossipd.connect()
+    workers = stop(gossipd)
+    expected = big_map(3_000, 300)
+    await peer.say(*expected)
+    await peer.sync()
+    await other.sync()
+    status = await gossipd.status()
+    assert 0 < status["unfinished"] <= DEBT_MARK
+    assert status["owed_messages"] > 0
+    go_on(workers)
+    serving = [asyncio.create_task(serve(each, expected)) for each in (peer, other)]
+    await gossipd.settled_at("accepted", len(expected))
+    status = await gossipd.status()
+    assert (status["channels"], status["nodes"], status["bad"]) == (3_000, 300, 0)
+    for task in serving:
+        task.cancel()
 
 
 # the disk

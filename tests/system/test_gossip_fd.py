@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from gossipd.ingest import PIPELINE_MARK
 from tests.gossipd.house import EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip, peer_info
 from tests.gossipd.messages import announcement, big_map, spoilt, update
 from tests.gossipd.owner import Owner, released, taken
@@ -147,17 +148,19 @@ async def flood(gossip: socket.socket, packets: list[bytes]) -> None:
         packets.pop()
 
 
-async def test_full_pipeline_holds_gossip_fds_back(gossipd: House) -> None:
+async def test_full_pipeline_holds_gossip_fds_back(houses: Houses) -> None:
+    gossipd = houses.new()
+    await gossipd.start(timing=Timing(backpressure_pause=PATIENCE * 2))
     gossip = await gossipd.connect_elsewhere()
     workers = gossipd.workers()
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     writing = asyncio.create_task(flood(gossip, big_map(3_000, 300)[::-1]))
     async with asyncio.timeout(PATIENCE):
-        while (await gossipd.status())["unfinished"] < 4_096:
+        while (await gossipd.status())["unfinished"] < PIPELINE_MARK:
             pass
     for _ in range(20):
-        assert (await gossipd.status())["unfinished"] < 4_096 + 100
+        assert (await gossipd.status())["unfinished"] < PIPELINE_MARK + 100
     assert not writing.done()
     for pid in workers:
         os.kill(pid, signal.SIGCONT)

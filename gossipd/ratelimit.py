@@ -1,0 +1,41 @@
+"""How often a direction of a channel may be updated: a token bucket each, after the signature check.
+
+After it, so that nobody but the channel's own node can use its tokens up. lnd's figures: ten at once, then one a
+minute. Updates that change nothing but the time are keep-alives, and a day apart they cost nothing.
+"""
+
+BURST = 10.0
+PER_SECOND = 1 / 60
+KEEP_ALIVE = 86_400
+"""Seconds after which an unchanged update is a keep-alive, and not chatter."""
+MOST = 20_000
+"""Buckets kept; those that are full again are dropped, so that is as many directions as update within ten minutes."""
+
+
+class RateLimit:
+    """The buckets. `key` names a direction of a channel; `now` in seconds."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, tuple[float, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def allows(self, key: int, now: float) -> bool:
+        """Take a token, if there is one."""
+        tokens, at = self._buckets.pop(key, (BURST, now))
+        tokens = min(BURST, tokens + (now - at) * PER_SECOND)
+        allowed = tokens >= 1
+        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
+        if len(self._buckets) > MOST:
+            self._drop(now)
+        return allowed
+
+    def _drop(self, now: float) -> None:
+        """Those that are full again, which stand first; or else the one that was used longest ago."""
+        for key, (tokens, at) in list(self._buckets.items()):
+            if tokens + (now - at) * PER_SECOND < BURST:
+                break
+            del self._buckets[key]
+        if len(self._buckets) > MOST:
+            del self._buckets[next(iter(self._buckets))]
