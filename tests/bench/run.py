@@ -34,6 +34,13 @@ def _topology() -> Path | None:
     return next(iter(sorted((ROOT.parent / "shared/data").glob("mainnet-topology-*.csv.xz"))), None)
 
 
+def _processor() -> str:
+    """What the kernel calls it, or its architecture."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
 def _options() -> argparse.Namespace:
     names = "\n".join(f"  {name:12}{what}" for name, what in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
@@ -57,7 +64,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     topology = None if options.quick else options.topology or _topology()
     began = time.monotonic()
-    print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} x {_processor()}, Python {platform.python_version()}\n")
     print_heading()
     for name in BENCHMARKS:
         if not options.names or name in options.names:
