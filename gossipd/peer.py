@@ -111,6 +111,8 @@ class Peer:
         number = message[0] << 8 | message[1] if len(message) > 1 else 0
         try:
             if number in _INGESTED and self._around.routes.action(number) is _GOSSIP:
+                if self.stream is not None:
+                    self.stream.heard(message)
                 self._around.ingest.receive(message, self.info.conn_id)
                 return True
             return self._hear_other(number, message)

@@ -15,10 +15,14 @@ _U16 = Struct(">H")
 _U64 = Struct(">Q")
 
 
+MAX_HEARD = 10_000
+"""Messages of the peer's own that are remembered: far more than it says between two flushes, but for a first sync."""
+
+
 class Stream:
     """What one peer has asked to hear: timestamps from `first` on, `last` excluded; `offset` is how far we are."""
 
-    __slots__ = ("first", "last", "limit", "offset")
+    __slots__ = ("_heard", "first", "last", "limit", "offset")
 
     def __init__(self, first: int, timestamp_range: int, offset: int, limit: int) -> None:
         """`limit`: records from that offset on wait for the next flush."""
@@ -26,6 +30,13 @@ class Stream:
         self.last = min(first + timestamp_range, 1 << 32)
         self.offset = offset
         self.limit = limit
+        self._heard: dict[int, None] = {}
+
+    def heard(self, message: bytes) -> None:
+        """The peer has said this itself: it need not hear it from us."""
+        if len(self._heard) >= MAX_HEARD:
+            del self._heard[next(iter(self._heard))]
+        self._heard[hash(message)] = None
 
     @property
     def finished(self) -> bool:
@@ -43,7 +54,7 @@ class Stream:
         """
         first, last = self.first, self.last
         records, self.offset = store.scan(self.offset, min(budget, self.limit - self.offset))
-        return [
+        wanted = [
             message
             for flags, timestamp, kind, message, _ in records
             if not flags & DYING
@@ -52,6 +63,7 @@ class Stream:
                 or (kind == CHANNEL_ANNOUNCEMENT and self._wants_announcement(message, index))
             )
         ]
+        return wanted if not self._heard else [message for message in wanted if hash(message) not in self._heard]
 
     def _wants_announcement(self, message: bytes, index: MapIndex) -> bool:
         """An announcement counts as being of the time of its updates, and does not go without one (B7-98)."""

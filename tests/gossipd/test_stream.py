@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from gossipd import stream as stream_module
 from gossipd.stream import Stream
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.messages import NOW, announcement, big_map, node_announcement, scid, update
@@ -90,3 +91,20 @@ def test_range_past_the_end_of_time(bench: Bench) -> None:
     """first + range over 2^32 is the end of time, not a small number."""
     bench.take(*CHANNEL)
     assert all_of(new_stream(bench, NOW, 0xFFFFFFFF), bench) == CHANNEL
+
+
+def test_peer_does_not_hear_what_it_said_itself(bench: Bench) -> None:
+    bench.take(*CHANNEL, *NODES)
+    stream = new_stream(bench)
+    stream.heard(CHANNEL[1])
+    stream.heard(NODES[0])
+    assert all_of(stream, bench) == [CHANNEL[0], CHANNEL[2], NODES[1]]
+
+
+def test_memory_of_what_a_peer_said_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "MAX_HEARD", 2)
+    bench.take(*CHANNEL)
+    stream = new_stream(bench)
+    for message in CHANNEL:
+        stream.heard(message)
+    assert all_of(stream, bench) == CHANNEL[:1], "the oldest is forgotten"
