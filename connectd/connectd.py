@@ -37,6 +37,7 @@ from connectd.handshake import Handshake
 from connectd.listen import BindFailed, BindRules, Listeners, in_order
 from connectd.live import Candidate, LivePeers
 from connectd.outward import Outward
+from connectd.seeds import bootstrap
 from connectd.tasks import Tasks
 from connectd.tor import OnionServices, TorSettings
 from connectd.websocket_door import WebSocketDoor
@@ -46,6 +47,7 @@ from wire.control_channel import ControlChannel
 from wire.control_wire import (
     Activate,
     ActivateReply,
+    Bootstrap,
     ConnectdInit,
     ConnectdInitReply,
     ConnectdInitReplyfail,
@@ -88,6 +90,9 @@ class _Parts:
     book: AddressBook
     hand_over: HandOver
     dialler: Dialler
+    use_dns: bool
+    routable_only: bool
+    """Addresses that no stranger could have are of no use to us: not so in tests."""
 
 
 class Connectd:
@@ -151,6 +156,8 @@ class Connectd:
                 self._master.reply(message, ActivateReply())
             case ReachPeer():
                 self._tasks.spawn(self._reach(parts.dialler, message))
+            case Bootstrap():
+                self._tasks.spawn(self._bootstrap(parts, message))
             case PeerAddrhint():
                 parts.book.hint(message.node_id, message.address)
             case SetAccess():
@@ -167,11 +174,10 @@ class Connectd:
             status.unusual(f"the end of connection {message.conn_id}, which we do not know", message.node_id)
 
     async def _listen(self, message: ConnectdInit, parts: _Parts) -> None:
-        ways = message.ways
         rules = BindRules(
             port=_default_port(message.chain_hash),
-            use_dns=ways.use_dns and not ways.always_use_proxy,
-            guess=not ways.always_use_proxy,
+            use_dns=parts.use_dns,
+            guess=not message.ways.always_use_proxy,
             announce_any=message.dev_allow_localhost,
         )
         listeners = Listeners(parts.connections, parts.websockets, rules)
@@ -199,6 +205,10 @@ class Connectd:
             self._master.reply(message, reply)
         else:
             self._master.reply(message, ReachPeerReply(peer=peer))
+
+    async def _bootstrap(self, parts: _Parts, message: Bootstrap) -> None:
+        reply = await bootstrap(message, use_dns=parts.use_dns, routable_only=parts.routable_only)
+        self._master.reply(message, reply)
 
     # To the others
 
@@ -249,7 +259,17 @@ class Connectd:
         port = _default_port(init.chain_hash)
         dialler = Dialler(live, book, outward, arrivals.dial, self._announced, port=port)
         websockets = self._websocket_door(init.websocket_fd, connections)
-        return _Parts(connections, guard, websockets, live, book, hand_over, dialler)
+        return _Parts(
+            connections,
+            guard,
+            websockets,
+            live,
+            book,
+            hand_over,
+            dialler,
+            use_dns=init.ways.use_dns and not init.ways.always_use_proxy,
+            routable_only=not init.dev_allow_localhost,
+        )
 
     def _onion_services(self, init: ConnectdInit, connections: Connections) -> OnionServices:
         settings = TorSettings(init.tor_password, Path(init.tor_keys), init.timing.connection_timeout)

@@ -356,6 +356,20 @@ class PeerDisconnected(
     reason: str
 
 
+class Bootstrap(Request, number=2030, sender="master"):
+    """We know nobody: ask these DNS seeds (BOLT 10), by the system's resolver if no `nameserver` is named."""
+
+    seeds: list[str]
+    nameserver: str | None
+
+
+class BootstrapReply(Reply, number=2130, sender="connectd"):
+    """`candidates` has (node_id, address), `errors` has (seed, reason) for each that gave none."""
+
+    candidates: list[tuple[bytes, str]]
+    errors: list[tuple[str, str]]
+
+
 class UnwrapWebsocket(ControlMessage, number=2040, sender="connectd"):
     """To websocketd: a stranger's TCP connection, and the end of a stream to which its payloads go."""
 
