@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 
 from gossipd.compare import Known, wanted_of_reply
 from gossipd.wanted import ALL, Wanted
@@ -159,7 +160,7 @@ class Seeker:
             self._succeed(now)
         elif self.state is State.STARTING_UP and self._streamer is None and peer.offers_queries:
             self._stream_everything(peer, now)
-        elif peer.offers_queries and self._streaming() < GOSSIPERS:
+        elif peer.offers_queries and self._needs_gossiper():
             self._set_filter(peer, (int(now), 0xFFFFFFFF))
         else:
             self._set_filter(peer, NOTHING)
@@ -281,8 +282,10 @@ class Seeker:
 
     # streams
 
-    def _streaming(self) -> int:
-        return sum(peer.filter != NOTHING for peer in self._peers.values())
+    def _needs_gossiper(self) -> bool:
+        """Looks at no more peers than it must: each that comes is a reason to ask."""
+        streaming = (peer for peer in self._peers.values() if peer.filter != NOTHING)
+        return len(list(islice(streaming, GOSSIPERS))) < GOSSIPERS
 
     def _set_filter(self, peer: _Asked, wanted: tuple[int, int]) -> None:
         peer.filter = wanted
@@ -308,7 +311,7 @@ class Seeker:
         if others and len(streaming) >= GOSSIPERS:
             worst = min(streaming, key=lambda peer: self._novel.get(peer.conn_id, 0) - peer.novel_before)
             self._set_filter(worst, NOTHING)
-        if others and self._streaming() < GOSSIPERS:
+        if others and self._needs_gossiper():
             self._set_filter(self._chance.choice(others), (int(now), 0xFFFFFFFF))
         for peer in streaming:
             peer.novel_before = self._novel.get(peer.conn_id, 0)
