@@ -343,3 +343,11 @@ async def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
 def test_a_command_is_registered_once() -> None:
     with pytest.raises(ValueError, match="registered twice"):
         RpcServer().add(Command("help", RpcServer().call))
+
+
+@pytest.mark.parametrize("length", [0, 1, 999, 1_000, 1_001, 2_500])
+async def test_long_lists_are_encoded_in_pieces_and_read_the_same(length: int) -> None:
+    result = {"channels": [{"n": number, "text": 'é"\n'} for number in range(length)], "more": [[]], "count": length}
+    encoded = await jsonrpc._encode_result("id", result)
+    assert encoded.endswith(b"\n\n") and b"\n" not in encoded[:-2]
+    assert json.loads(encoded) == {"jsonrpc": "2.0", "id": "id", "result": result}
