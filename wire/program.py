@@ -49,11 +49,11 @@ class TakenPeer:
         self._gossip.setblocking(True)
         self._pings: list[control_wire.Ping] = []
         self._here = True
-        self._peer.sendall(taken.state.unsent)
-        self._gossip.send(GOSSIP_START)
         self._selector = selectors.DefaultSelector()
         for sock in (self._peer, self._gossip, control):
             self._selector.register(sock, selectors.EVENT_READ)
+        self._to_gossipd(GOSSIP_START)
+        self._send(taken.state.unsent)
 
     def __enter__(self) -> Self:
         return self
@@ -62,14 +62,19 @@ class TakenPeer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give the peer back, unless it is gone; after an exception close the connection."""
-        if self._here and error is None:
+        if error is None:
             self.give_back()
-        elif self._here:
+        else:
             self._ended(f"the service has failed: {error!r}")
+        self._control.close()
 
     def say(self, message: bytes) -> None:
-        """Send a message (its type first). Blocks while the peer does not read."""
-        self._peer.sendall(self._frames.encrypt(message))
+        """Send a message (its type first). Blocks while the peer does not read. Does nothing if it has gone.
+
+        Raises ValueError for more than 65,535 bytes.
+        """
+        if self._here:
+            self._send(self._frames.encrypt(message))
 
     def hear(self) -> bytes | None:
         """The next message that is for a service; None when the connection is no longer ours."""
@@ -79,6 +84,8 @@ class TakenPeer:
                 for message in self._frames.feed(data):
                     if self._is_for_service(message):
                         return message
+                    if not self._here:
+                        return None
             except (FrameError, WireError) as error:  # the peer's doing, in both cases
                 self._ended(str(error))
                 return None
@@ -86,11 +93,11 @@ class TakenPeer:
         return None
 
     def give_back(self) -> None:
-        """The connection goes back to gossipd, with everything that has not been read from it."""
+        """The connection goes back to gossipd, with everything that has not been read from it, unless it is gone."""
+        if not self._here:
+            return
         self._leave()
-        assert self._gossip is not None
-        send_message(
-            self._control,
+        self._tell(
             control_wire.PeerGivenBack(
                 self.info.node_id,
                 self.info.conn_id,
@@ -98,8 +105,8 @@ class TakenPeer:
                 [],
                 None,
                 Fd(self._peer.detach()),
-                Fd(self._gossip.detach()),
-            ),
+                Fd(self._gossip.detach()) if self._gossip is not None else None,
+            )
         )
 
     # an owner's duties
@@ -137,10 +144,7 @@ class TakenPeer:
     def _copy_up(self, message: bytes) -> None:
         number = int.from_bytes(message[:2], "big")
         info = self.info
-        send_message(
-            self._control,
-            control_wire.PeerMessage(info.node_id, info.conn_id, message, number, channel_id_of(message)),
-        )
+        self._tell(control_wire.PeerMessage(info.node_id, info.conn_id, message, number, channel_id_of(message)))
 
     def _wait(self) -> bytes:
         """Wait for something on any of the three sockets; what the peer has sent is returned."""
@@ -186,8 +190,7 @@ class TakenPeer:
     def _obey(self, message: ControlMessage | None) -> None:
         match message:
             case None:
-                self._leave()
-                self._peer.close()
+                self._ended("the node has ended")
             case control_wire.SetMessageRoutes(routes=routes):
                 self._routes.replace(routes)
             case control_wire.SendMessage(message=raw):
@@ -208,7 +211,20 @@ class TakenPeer:
 
     def _reply(self, request: control_wire.Request, reply: control_wire.Reply) -> None:
         reply.request_id = request.request_id
-        send_message(self._control, reply)
+        self._tell(reply)
+
+    def _tell(self, message: ControlMessage) -> None:
+        """Say it to the master. If that has gone, so has the node, and there is nobody who would want to know."""
+        try:
+            send_message(self._control, message)
+        except OSError:
+            message.close_fds()
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._peer.sendall(data)
+        except OSError as error:
+            self._ended(error.strerror or str(error))
 
     def _leave(self) -> None:
         self._here = False
@@ -217,12 +233,14 @@ class TakenPeer:
             self._reply(ping, control_wire.PingReplyfail("the connection left before the pong came"))
 
     def _ended(self, reason: str) -> None:
-        """The connection is over: close it, and say so."""
+        """The connection is over: close it, and say so, once."""
+        if not self._here:
+            return
         self._leave()
         self._peer.close()
         if self._gossip is not None:
             self._gossip.close()
-        send_message(self._control, control_wire.PeerDisconnected(self.info.node_id, self.info.conn_id, reason))
+        self._tell(control_wire.PeerDisconnected(self.info.node_id, self.info.conn_id, reason))
 
 
 def taken_peer(fd: int = CONTROL_FD) -> TakenPeer:
@@ -237,4 +255,5 @@ def taken_peer(fd: int = CONTROL_FD) -> TakenPeer:
             case TakePeer() as taken:
                 return TakenPeer(control, taken, routes)
             case other:
+                control.close()
                 raise RuntimeError(f"no take_peer on fd {fd} but {other}")

@@ -1,0 +1,291 @@
+"""A service's side of a connection, with the test as the master, the peer and gossipd. docs/architecture.md."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import TypeVar
+
+import pytest
+
+from wire.control_socket import receive_message, send_message
+from wire.control_wire import (
+    ControlMessage,
+    Disconnect,
+    Fd,
+    GiveBack,
+    PeerDisconnected,
+    PeerGivenBack,
+    PeerInfo,
+    PeerMessage,
+    Ping,
+    PingReplyfail,
+    Pong,
+    SendMessage,
+    SendMessageReply,
+    SetMessageRoutes,
+    TakePeer,
+)
+from wire.frames import CryptoState, Frames, PeerState
+from wire.gossip_fd import GOSSIP_START
+from wire.message import decode
+from wire.peer_wire import ErrorMessage
+from wire.peer_wire import Ping as PeerPing
+from wire.peer_wire import Pong as PeerPong
+from wire.program import TakenPeer, taken_peer
+
+M = TypeVar("M", bound=ControlMessage)
+NODE = bytes([2]) * 33
+OURS = CryptoState(0, 0, bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32, bytes([4]) * 32)
+THEIRS = CryptoState(0, 0, OURS.sk, OURS.rk, OURS.s_ck, OURS.r_ck)
+OPEN_CHANNEL, FUNDING = b"\x00\x20" + bytes(100), b"\x00\x22" + bytes(100)
+GOSSIP = b"\x01\x00" + bytes(50)
+INFO = PeerInfo(NODE, 7, "1.2.3.4:5", True, None, b"", [])
+
+
+class Around:
+    """Everybody that the program has to do with; `unread` and `unsent` came with the connection."""
+
+    def __init__(self, unread: bytes = b"", unsent: bytes = b"") -> None:
+        self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.gossipd, gossip = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.peer, peer = socket.socketpair()
+        self.frames = Frames(THEIRS)
+        for sock in (self.control, self.gossipd, self.peer):
+            sock.settimeout(10)
+        send_message(self.control, SetMessageRoutes([(34, "take"), (40000, "copy")]))
+        state = PeerState(OURS, unread, unsent)
+        send_message(self.control, TakePeer("s", INFO, OPEN_CHANNEL, state, Fd(peer.detach()), Fd(gossip.detach())))
+        self.program_end: int = control.detach()
+
+    # The peer
+
+    def say(self, *messages: bytes) -> None:
+        self.peer.sendall(b"".join(self.frames.encrypt(message) for message in messages))
+
+    def hear(self) -> bytes:
+        data = b""
+        while True:
+            for message in self.frames.feed(data):
+                return message
+            data = self.peer.recv(65536)
+            assert data, "the program has hung up"
+
+    def hung_up_on(self) -> bool:
+        with contextlib.suppress(ConnectionError):
+            return self.peer.recv(65536) == b""
+        return True
+
+    # The master
+
+    def order(self, message: ControlMessage) -> None:
+        send_message(self.control, message)
+
+    def told(self, kind: type[M]) -> M:
+        message = receive_message(self.control, "program")
+        assert isinstance(message, kind), message
+        return message
+
+    def told_no_more(self) -> bool:
+        self.control.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            return self.control.recv(65536) == b""
+        return True
+
+    def close(self) -> None:
+        for sock in (self.control, self.gossipd, self.peer):
+            sock.close()
+
+
+def closed_with(taken: TakenPeer) -> None:
+    """What the end of its process does."""
+    taken._control.close()
+    if taken._gossip is not None:
+        taken._gossip.close()
+    taken._peer.close()
+    taken._selector.close()
+
+
+@pytest.fixture
+def around() -> Iterator[Around]:
+    around = Around()
+    yield around
+    around.close()
+
+
+@pytest.fixture
+def taken(around: Around) -> Iterator[TakenPeer]:
+    taken = taken_peer(around.program_end)
+    assert around.gossipd.recv(100) == GOSSIP_START
+    yield taken
+    closed_with(taken)
+
+
+def test_what_it_was_called_for(taken: TakenPeer) -> None:
+    assert (taken.info, taken.service, taken.message) == (INFO, "s", OPEN_CHANNEL)
+
+
+def test_what_came_with_the_connection() -> None:
+    """Ciphertext that was not sent goes out first, what was not read is heard first."""
+    their = Frames(THEIRS)
+    unread = their.encrypt(FUNDING) + their.encrypt(FUNDING)[:30]
+    ours = Frames(OURS)
+    around = Around(unread, ours.encrypt(b"\x80\x01first"))
+    taken = taken_peer(around.program_end)
+    assert around.hear() == b"\x80\x01first"
+    assert taken.hear() == FUNDING
+    taken.give_back()
+    returned = around.told(PeerGivenBack)
+    assert returned.state.unread == unread[-30:]
+    returned.close_fds()
+    closed_with(taken)
+    around.close()
+
+
+def test_words_for_the_service(around: Around, taken: TakenPeer) -> None:
+    """Whatever else comes with them is dealt with, and not heard."""
+    around.say(GOSSIP, b"\x80\x07ignored", PeerPing(num_pong_bytes=3, ignored=b"").encode(), FUNDING, FUNDING)
+    assert taken.hear() == FUNDING
+    assert around.gossipd.recv(1000) == GOSSIP
+    assert decode(around.hear()) == PeerPong(ignored=bytes(3))
+    assert taken.hear() == FUNDING
+
+
+def test_giving_back(around: Around, taken: TakenPeer) -> None:
+    """With what stands behind the message that was heard last; nothing is lost."""
+    around.say(FUNDING, GOSSIP, b"\x80\x07")
+    with taken:
+        assert taken.hear() == FUNDING
+        taken.say(b"\x80\x01")
+    returned = around.told(PeerGivenBack)
+    assert (returned.node_id, returned.conn_id, returned.send) == (NODE, 7, [])
+    frames = Frames(returned.state.crypto, returned.state.unread)
+    assert list(frames.feed(b"")) == [GOSSIP, b"\x80\x07"]
+    assert returned.gossip_fd is not None
+    with socket.socket(fileno=returned.peer_fd) as peer, socket.socket(fileno=returned.gossip_fd):
+        assert around.hear() == b"\x80\x01"
+        peer.sendall(frames.encrypt(b"\x80\x03"))
+        assert around.hear() == b"\x80\x03"
+    assert taken.hear() is None
+
+
+def test_copies(around: Around, taken: TakenPeer) -> None:
+    around.say(b"\x9c\x40copy", ErrorMessage(bytes(32), b"oh").encode(), FUNDING)
+    assert taken.hear() == FUNDING
+    assert around.told(PeerMessage).message == b"\x9c\x40copy"
+    assert around.told(PeerMessage).message_type == 17
+
+
+def test_unknown_even_message(around: Around, taken: TakenPeer) -> None:
+    around.say(b"\xc0\x00", FUNDING)
+    assert taken.hear() is None
+    assert "49152" in around.told(PeerDisconnected).reason
+    assert around.hung_up_on()
+
+
+def test_gossip_to_the_peer(around: Around, taken: TakenPeer) -> None:
+    around.gossipd.send(GOSSIP)
+    around.order(GiveBack(7))
+    assert taken.hear() is None
+    around.told(PeerGivenBack).close_fds()
+    assert around.hear() == GOSSIP
+
+
+def test_gossipd_has_closed_its_end(around: Around, taken: TakenPeer) -> None:
+    """The connection lives on without gossip, and can be given back."""
+    around.gossipd.close()
+    around.say(GOSSIP, FUNDING)
+    assert taken.hear() == FUNDING
+    taken.give_back()
+    returned = around.told(PeerGivenBack)
+    assert returned.gossip_fd is None
+    returned.close_fds()
+
+
+def test_orders(around: Around, taken: TakenPeer) -> None:
+    around.order(SendMessage(NODE, 7, b"\x80\x01hello", request_id=5))
+    around.order(Ping(NODE, 7, 9, 2, request_id=6))
+    around.order(Ping(NODE, 7, 65532, 0, request_id=7))
+    around.order(SetMessageRoutes([(36, "take")]))
+    around.order(Ping(NODE, 7, 4, 0, request_id=8))
+    around.order(Disconnect(NODE, 7, [b"\x80\x01bye"], "no more"))
+    around.say(PeerPong(ignored=bytes(9)).encode())
+    assert taken.hear() is None
+    assert around.hear() == b"\x80\x01hello"
+    assert decode(around.hear()) == PeerPing(num_pong_bytes=9, ignored=bytes(2))
+    answers = []
+    while not isinstance(message := receive_message(around.control, "program"), PeerDisconnected):
+        answers.append(message)
+    assert message.reason == "no more"
+    assert SendMessageReply(request_id=5) in answers
+    assert Pong(0, request_id=7) in answers
+    left = [answer for answer in answers if isinstance(answer, PingReplyfail)]
+    assert {answer.request_id for answer in left} | {6} == {6, 8}
+    assert around.told_no_more()
+
+
+def test_the_service_fails(around: Around, taken: TakenPeer) -> None:
+    """The exception goes on, and the connection ends: nobody knows what state it was in."""
+    with pytest.raises(ZeroDivisionError), taken:
+        raise ZeroDivisionError("a bug")
+    assert "a bug" in around.told(PeerDisconnected).reason
+    assert around.hung_up_on()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_the_peer_has_gone(around: Around, taken: TakenPeer, reset: bool) -> None:
+    """Whatever the service was about to say, it ends quietly, and the end is told once."""
+    if reset:
+        taken._peer.send(b"never read")
+    around.peer.close()
+    with taken:
+        for _ in range(3):
+            taken.say(b"\x80\x01" + bytes(1000))
+        assert taken.hear() is None
+        taken.say(b"\x80\x01")
+    around.told(PeerDisconnected)
+    assert around.told_no_more()
+
+
+def test_the_peer_has_gone_before_it_begins() -> None:
+    around = Around(unsent=b"some ciphertext")
+    around.peer.close()
+    taken = taken_peer(around.program_end)
+    assert taken.hear() is None
+    around.told(PeerDisconnected)
+    closed_with(taken)
+    around.close()
+
+
+def test_the_peer_goes_in_the_midst_of_its_words(around: Around, taken: TakenPeer) -> None:
+    """A ping that cannot be answered, with gossip and more behind it."""
+    around.say(PeerPing(num_pong_bytes=3, ignored=b"").encode(), GOSSIP, FUNDING)
+    around.peer.close()
+    assert taken.hear() in (None, FUNDING)
+    assert taken.hear() is None
+    around.told(PeerDisconnected)
+    assert around.told_no_more()
+
+
+def test_rubbish_from_the_peer(around: Around, taken: TakenPeer) -> None:
+    around.peer.sendall(bytes(100))
+    assert taken.hear() is None
+    assert "MAC" in around.told(PeerDisconnected).reason
+
+
+def test_the_master_has_gone(around: Around, taken: TakenPeer) -> None:
+    """Then the node has: the connection ends, and there is nobody to tell."""
+    around.order(Ping(NODE, 7, 9, 2, request_id=6))
+    around.control.shutdown(socket.SHUT_RDWR)
+    with taken:
+        assert taken.hear() is None
+    while around.peer.recv(65536):
+        pass
+
+
+def test_what_is_no_start() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    send_message(ours, GiveBack(None))
+    fd = theirs.detach()
+    with pytest.raises(RuntimeError, match="no take_peer"):
+        taken_peer(fd)
+    ours.close()
