@@ -43,7 +43,7 @@ def node_id_of(label: str) -> bytes:
     prefix, _, data = label.lower().rpartition("1")
     values = [_ALPHABET.find(char) for char in data]
     expanded = [*(ord(char) >> 5 for char in prefix), 0, *(ord(char) & 31 for char in prefix)]
-    if prefix != _PREFIX or min(values, default=-1) < 0 or _checksum([*expanded, *values]) != 1:
+    if prefix != _PREFIX or min(values, default=-1) < 0 or checksum([*expanded, *values]) != 1:
         raise ValueError(f"{label!r} is no node id in bech32")
     bits = 0
     for value in values[:-_CHECKSUM_SIZE]:
@@ -55,7 +55,8 @@ def node_id_of(label: str) -> bytes:
     return node_id
 
 
-def _checksum(values: Iterable[int]) -> int:
+def checksum(values: Iterable[int]) -> int:
+    """Of 5-bit values; 1 for what is whole."""
     state = 1
     for value in values:
         top = state >> 25

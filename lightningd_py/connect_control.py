@@ -1,9 +1,12 @@
 """The master's half of connectd: what it is told at the start, and each of its messages to what it calls."""
 
+from collections.abc import Sequence
+
 from lightningd_py.options import Options
 from lightningd_py.ownership import Ownership
 from lightningd_py.supervisor import Daemon
 from wire import control_wire
+from wire.address import WireAddr
 from wire.chains import NETWORKS
 from wire.control_wire import ControlMessage, Fd, PeerInfo
 from wire.features import Features
@@ -65,3 +68,9 @@ async def reach(daemon: Daemon, node_id: bytes, hints: list[str]) -> PeerInfo:
     """Connect, or find connected. Raises RequestFailed with a ReachPeerReplyfail, ChannelClosed."""
     reply = await daemon.channel.request(control_wire.ReachPeer(node_id, hints), control_wire.ReachPeerReply)
     return reply.peer
+
+
+async def ask_seeds(daemon: Daemon, seeds: Sequence[str], nameserver: WireAddr | None) -> control_wire.BootstrapReply:
+    """Nodes that DNS seeds name. Raises ChannelClosed."""
+    server = None if nameserver is None else str(nameserver)
+    return await daemon.channel.request(control_wire.Bootstrap(list(seeds), server), control_wire.BootstrapReply)

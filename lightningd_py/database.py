@@ -138,6 +138,11 @@ class Database:
         )
         return [KnownAddress(*row) for row in rows]
 
+    def knows_addresses(self) -> bool:
+        """Whether there is any node to be reached."""
+        ((known,),) = self._sqlite.execute("SELECT EXISTS (SELECT 1 FROM addresses)").fetchall()
+        return bool(known)
+
     def keep_node(self, node_id: bytes, keep: bool) -> None:
         """Whether to stay connected with this node."""
         if keep:

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightningd_py import connect_control, gossip_control
 from lightningd_py.access_control import AccessControl
+from lightningd_py.bootstrap import Bootstrap, read_peers
 from lightningd_py.chain import NoChain
 from lightningd_py.commands import Commands
 from lightningd_py.connect_control import ConnectControl
@@ -22,6 +23,7 @@ from lightningd_py.ownership import Ownership
 from lightningd_py.peers import Peer
 from lightningd_py.services import Services
 from lightningd_py.supervisor import Daemon, Supervisor
+from wire.address import DEFAULT_PORTS
 from wire.control_wire import ControlMessage, HsmInit, HsmInitReply, PeerInfo
 from wire.cursor import WireError
 from wire.features import Features
@@ -83,6 +85,8 @@ class Node:
     async def _start(self) -> None:
         """The daemons first, then the RPC, and the door last: nobody comes in before there is an owner for him."""
         options = self.options
+        port = DEFAULT_PORTS[options.network]
+        fallback = read_peers(options.fallback_peers, port) if options.fallback_peers and options.seeker_peers else []
         hsmd, self.connectd, self.gossipd = self._supervisor.start(self._from_connectd, self._from_gossipd)
         self.ownership = Ownership(
             self.services,
@@ -119,6 +123,24 @@ class Node:
         await connect_control.activate(self.connectd, self.services.node_ids)
         where = ", ".join(self.bindings) or "nowhere"
         status.info(f"{self.node_id.hex()} on {options.network} listens on {where}")
+        self._bootstrap = asyncio.create_task(self._first_peers(fallback, bool(opened.nodes)).run())
+        self._bootstrap.add_done_callback(lambda task: task.cancelled() or task.result())
+
+    def _first_peers(self, fallback: list[tuple[bytes, str]], has_map: bool) -> Bootstrap:
+        """Asked only when nothing else is known: no map, no address of before, no peer."""
+
+        async def reach(node_id: bytes, addresses: list[str]) -> PeerInfo:
+            info = await connect_control.reach(self.connectd, node_id, addresses)
+            self.remember_address(info)
+            return info
+
+        return Bootstrap(
+            self.options.seeds,
+            fallback,
+            lambda seeds: connect_control.ask_seeds(self.connectd, seeds, self.options.dev_dns_server),
+            reach,
+            lambda: has_map or len(self.ownership.peers) > 0 or self.database.knows_addresses(),
+        )
 
     async def _node_id(self, hsmd: Daemon) -> bytes:
         secret = str(self.options.network_dir / "hsm_secret")
@@ -131,6 +153,8 @@ class Node:
             self._ended.set_result(exit_status)
 
     async def _end(self) -> None:
+        if hasattr(self, "_bootstrap"):
+            self._bootstrap.cancel()
         if hasattr(self, "rpc"):
             await self.rpc.close()
             self._commands.close()

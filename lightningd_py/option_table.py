@@ -140,6 +140,14 @@ OPTIONS: tuple[Option, ...] = (
             "N",
         ),
         Option(
+            "dns-seed",
+            "ask this DNS seed (BOLT 10) when no other node is known, instead of the network's usual ones",
+            _one(values.host_name),
+            "NAME",
+            multiple=True,
+        ),
+        Option("fallback-peers", "a file of ID@ADDR lines, used when the seeds lead to nobody", values.path, "FILE"),
+        Option(
             "allow",
             "let in whom this names, whatever denies it: a node id, an address or network, an .onion, with:FEATURE,"
             " without:FEATURE or all",
@@ -223,6 +231,7 @@ OPTIONS: tuple[Option, ...] = (
         Option("dev-fast-gossip-prune", "forget channels after 90 seconds"),
         Option("dev-allow-localhost", "announce addresses that are not public"),
         Option("dev-timeout-secs", "deadline of a connection attempt", values.number(1, 1 << 31), "SECONDS"),
+        Option("dev-dns-server", "ask seeds by this name server", values.name_server, "IP[:PORT]"),
         Option("dev-bitcoind-poll", "taken for CLN's test tools; no effect", values.number(1, 1 << 31), "SECONDS"),
         Option("dev-no-reconnect", "dial nobody without being told to"),
         Option("dev-no-ping-timer", "ping nobody without being told to"),

@@ -8,13 +8,14 @@ from functools import cache
 from pathlib import Path
 
 from wire.access import parse_what
-from wire.address import WireAddr, parse_address, parse_peer
+from wire.address import WireAddr, is_hostname, parse_address, parse_peer
 from wire.binding import Binding, parse_binding
 from wire.features import feature_bit as known_feature_bit
 from wire.peer_wire import message_name
 from wire.secp256k1 import is_point, public_key
 
 LONGEST_ALIAS = 32
+DNS_PORT = 53
 TOR_PORT = 9050
 """Where Tor's SOCKS5 proxy listens."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -148,6 +149,22 @@ def announce_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
     if address.host in ("0.0.0.0", "::"):  # noqa: S104 - refused
         raise ValueError(f"'{value}' is every address: announce one")
     return (address,)
+
+
+def host_name(value: str) -> str:
+    """A name that a resolver can be asked about."""
+    name = value.lower().removesuffix(".")
+    if not is_hostname(name):
+        raise ValueError(f"'{value}' is no host name")
+    return name
+
+
+def name_server(value: str) -> WireAddr:
+    """Where a DNS server is: IP[:PORT]."""
+    address = _parsed(value, DNS_PORT)
+    if address.kind not in ("ipv4", "ipv6"):
+        raise ValueError(f"'{value}' is no IP address")
+    return address
 
 
 def proxy(value: str) -> WireAddr:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lightningd_py import option_values as values
+from lightningd_py.bootstrap import DEFAULT_SEEDS
 from lightningd_py.config_file import Origin, Setting, read_config
 from lightningd_py.errors import UsageError
 from lightningd_py.option_table import OPTIONS, SHORTCUTS
@@ -50,6 +51,9 @@ class Options:
     proxy: WireAddr | None = None
     always_use_proxy: bool = False
     disable_dns: bool = False
+    dns_seed: tuple[str, ...] = ()
+    fallback_peers: Path | None = None
+    """Absolute."""
     tor_service_password: str | None = field(default=None, repr=False)
     offline: bool = False
     alias: str | None = None
@@ -84,6 +88,7 @@ class Options:
     dev_fast_gossip_prune: bool = False
     dev_allow_localhost: bool = False
     dev_timeout_secs: int | None = None
+    dev_dns_server: WireAddr | None = None
     dev_bitcoind_poll: int | None = None
     dev_no_reconnect: bool = False
     dev_no_ping_timer: bool = False
@@ -138,6 +143,13 @@ class Options:
         """What our init says: the defaults, changed as asked."""
         without = {bit & ~1 for bit in (*self.disable_feature, *self.feature)}
         return Features.of([*(bit for bit in default_init_features().bits() if bit & ~1 not in without), *self.feature])
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """The DNS seeds that may be asked: none where names are not looked up or no strangers are wanted."""
+        if self.disable_dns or self.always_use_proxy or not self.seeker_peers:
+            return ()
+        return self.dns_seed or DEFAULT_SEEDS.get(self.network, ())
 
     @property
     def seeker_peers(self) -> int:
@@ -311,6 +323,8 @@ def _options(settings: list[Setting]) -> Options:
 def _paths(found: dict[str, Any], lightning_dir: Path, network_dir: Path) -> dict[str, Any]:
     """All paths made absolute. What is relative is so to the network's directory, in which CLN works, too."""
     logs = found.get("log_file", ("-",))
+    if "fallback_peers" in found:
+        found["fallback_peers"] = network_dir / found["fallback_peers"]
     return {
         "lightning_dir": lightning_dir,
         "network_dir": network_dir,

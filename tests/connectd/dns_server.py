@@ -10,6 +10,19 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from connectd.seeds import checksum
+
+
+_ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def label_of(node_id: bytes) -> str:
+    """A node_id as a seed's host name has it. BIP 173."""
+    bits = int.from_bytes(node_id, "big") << 1
+    values = [bits >> 5 * place & 31 for place in reversed(range(53))]
+    check = checksum([3, 3, 0, 12, 14, *values, *[0] * 6]) ^ 1
+    return "ln1" + "".join(_ALPHABET[value] for value in [*values, *(check >> 5 * (5 - i) & 31 for i in range(6))])
+
 
 class DnsServer:
     """`zone`: (name, type) -> records as text; all else does not exist."""
@@ -56,7 +69,7 @@ class DnsServer:
         if udp and self.truncate:
             reply.answer.clear()
             reply.flags |= dns.flags.TC
-        return self.spoil(reply.to_wire())
+        return self.spoil(reply.to_wire(max_size=65_535))
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):

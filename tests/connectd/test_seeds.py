@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectd.seeds import ALIAS, MAX_RECORDS, Seeds, node_id_of
-from tests.connectd.dns_server import DnsServer
+from tests.connectd.dns_server import DnsServer, label_of
 from tests.connectd.house import House
 from wire.address import parse_address
 from wire.control_wire import Bootstrap, BootstrapReply, Ways
@@ -31,6 +31,7 @@ def test_the_specs_host_names() -> None:
     for label, start in LABELS.items():
         assert node_id_of(label).hex().startswith(start)
         assert node_id_of(label.upper()) == node_id_of(label)
+        assert label_of(node_id_of(label)) == label
 
 
 @given(st.text("qpzry9x8gf2tvdw0s3jn54khce6mua7l1bio-", max_size=70))

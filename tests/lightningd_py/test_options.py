@@ -122,6 +122,31 @@ def test_ways_out() -> None:
     assert str(parse(["--proxy=/run/tor/socks"]).proxy) == "/run/tor/socks"
 
 
+@pytest.mark.parametrize(
+    ("argv", "seeds"),
+    [
+        ([], ("nodes.lightning.directory", "nodes.lightning.wiki")),
+        (["--dns-seed=A.Example.", "--dns-seed=b.example"], ("a.example", "b.example")),
+        (["--testnet4"], ("test4.nodes.lightning.wiki",)),
+        (["--signet"], ()),
+        (["--regtest", "--dns-seed=a.example"], ()),
+        (["--regtest", "--dns-seed=a.example", "--autoconnect-seeker-peers=1"], ("a.example",)),
+        (["--disable-dns"], ()),
+        (["--offline"], ()),
+        (["--always-use-proxy=true", "--proxy=127.0.0.1"], ()),
+        (["--autoconnect-seeker-peers=0"], ()),
+    ],
+)
+def test_seeds_are_asked_only_where_names_are_looked_up_and_strangers_wanted(
+    argv: list[str], seeds: tuple[str, ...]
+) -> None:
+    assert parse(argv).seeds == seeds
+
+
+def test_a_relative_file_of_peers_is_in_the_networks_directory(home: Path) -> None:
+    assert parse(["--fallback-peers=peers"]).fallback_peers == home / ".lightning-py" / "bitcoin" / "peers"
+
+
 def test_services_and_what_they_want() -> None:
     options = parse(
         ["--service=lsp=python3 'my peer.py' $x", f"--take=lsp=open_channel,33,{NODE_ID}", "--copy=lsp=513"]
@@ -177,6 +202,8 @@ def test_what_clns_test_tools_say() -> None:
         (["--bitcoin-rpcport=0"], "'0' is not a number from 1 to 65535"),
         (["--always-use-proxy=1"], "--always-use-proxy needs --proxy"),
         (["--proxy=" + "a" * 55 + "d.onion"], "cannot be reached without a proxy"),
+        (["--dns-seed=1.2.3.4"], "'1.2.3.4' is no host name"),
+        (["--dev-dns-server=a.example", "--developer"], "'a.example' is no IP address"),
         (["--proxy=127.0.0.1:x"], "--proxy: unable to parse address '127.0.0.1:x': 'x' is no port"),
         (["--daemon"], "--daemon needs --log-file"),
         (["--daemon", "--log-file=-"], "--daemon needs --log-file"),
