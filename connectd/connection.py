@@ -87,7 +87,8 @@ class Connection:
 
     def encrypted_from_here(self, crypto: CryptoState) -> None:
         """Act three is done: whatever follows in the inbox is frames."""
-        self._frames = Frames(crypto, bytes(self._inbox))
+        self._frames = Frames(crypto)
+        self._frames.feed(bytes(self._inbox))
         self._inbox.clear()
 
     async def hear(self) -> bytes:

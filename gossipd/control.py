@@ -117,6 +117,10 @@ class Control:
                 gossipd.routes.replace(routes)
             case control_wire.GossipStatus():
                 channel.reply(message, control_wire.GossipStatusReply(gossipd.seeker.state.value, gossipd.counters()))
+            case control_wire.SetWantedNodes(node_ids=node_ids):
+                gossipd.upkeep.wanted = frozenset(node_ids)
+            case control_wire.ListPeers():
+                channel.reply(message, control_wire.ListPeersReply(gossipd.upkeep.stats()))
             case control_wire.Resync():
                 gossipd.seeker.resync(time.time())
                 channel.reply(message, control_wire.ResyncReply())
@@ -151,10 +155,11 @@ class Control:
             self._master.reply(message, failed if total is None else control_wire.Pong(total))
 
         if message.num_pong_bytes < NO_PONG:
-            peer.pings.append((message.num_pong_bytes, answered))
+            peer.ping(message.num_pong_bytes, message.ignored_len, answered)
         else:
+            peer.say(peer_wire.Ping(message.num_pong_bytes, bytes(message.ignored_len)).encode())
             answered(0)
-        gossipd.say(peer, peer_wire.Ping(message.num_pong_bytes, bytes(message.ignored_len)).encode())
+        gossipd.owned.pump(message.conn_id)
 
     def _add_gossip(self, message: control_wire.AddGossip, gossipd: Gossipd) -> None:
         def settled(error: str | None) -> None:

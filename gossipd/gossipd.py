@@ -11,6 +11,7 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     queries.py  answers to queries                                       seeker.py   what we ask for
     store.py    the gossip_store                                         map_index.py  the map: arrays over it
     forget.py   channels that go: spent, or stale (pruning.py)           compactor.py  the store made small again
+    upkeep.py   pings, slow readers, who goes when there are too many
 
 Here the pieces are put together: who owns which peer, what follows from faults, the flush of news.
 """
@@ -37,6 +38,7 @@ from gossipd.remote import Remote
 from gossipd.seeker import Seeker
 from gossipd.sigcheck import SignatureChecks
 from gossipd.txout import Txout
+from gossipd.upkeep import Upkeep
 from gossipd.user_gossip import UserGossip
 from wire import control_wire
 from wire.control_channel import ControlChannel
@@ -79,7 +81,7 @@ class Gossipd:
         self._disk_failed = False
         self._full_since: float | None = None
         self._slot = 0
-        self.owned = Owned(self._may_read, self.lost)
+        self.owned = Owned(self._may_read, self.lost, init.timing, init.limits.read_rate)
         self._signatures = SignatureChecks(workers, self._loop, self._resume)
         self.user_gossip = UserGossip()
         self.forgetting = Forgetting(self.store, self.index)
@@ -102,12 +104,14 @@ class Gossipd:
         known = KnownByMap(self.index, self.store, self.forgetting.closed)
         chance = random.Random()  # noqa: S311 - which peer is asked is no secret
         self.seeker = Seeker(init.chain_hash, known, self._seek, self.ingest.novel, init.timing, chance, time.time())
+        self.upkeep = Upkeep(self.owned, self.end, self.ingest.novel, self._remote, init.limits, chance.random)
         master.on_drained = self._resume
         self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
 
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
         self._tick.cancel()
+        self.upkeep.close()
         self._compactor.close()
         self.owned.close_sockets()
         for remote in self._remote.values():
@@ -145,6 +149,7 @@ class Gossipd:
         if self.owned.owns(conn_id):
             self._ask_for_gossip(peer)
             self._loop.call_soon(self.owned.go_on, conn_id)
+            self.upkeep.came(conn_id)
 
     def _new_peer(self, info: PeerInfo) -> Peer:
         peer = self._peers[info.conn_id] = Peer(info, self)

@@ -40,6 +40,8 @@ ANSWERS_MARK = 16_384
 What others have put there does not count: two nodes that both wait for the other one to read would wait for ever."""
 PULL = 32_768
 """Bytes that are encrypted at a time."""
+MAX_PINGS = 100
+"""Pings whose pongs are waited for; the oldest is given up for one more."""
 NO_PONG = 65_532
 """A ping that asks for so many bytes or more gets no pong (B1-37)."""
 
@@ -165,10 +167,19 @@ class Peer:
                 self._around.copy_up(self, message)
 
     def _hear_pong(self, total: int, ignored: int) -> None:
-        if self.pings and self.pings[0][0] == ignored:
-            self.pings.popleft()[1](total)
-        else:
+        if ignored not in (size for size, _ in self.pings):
             status.debug(f"a pong of {ignored} bytes that nobody asked for", self.info.node_id)
+            return
+        while (asked := self.pings.popleft())[0] != ignored:  # pongs come in order: that one was left out
+            asked[1](None)
+        asked[1](total)
+
+    def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
+        """Say a ping, and call `answered` when its pong has come."""
+        if len(self.pings) == MAX_PINGS:
+            self.pings.popleft()[1](None)
+        self.pings.append((num_pong_bytes, answered))
+        self.say(Ping(num_pong_bytes, bytes(ignored_len)).encode())
 
     def _hear_query(self, message: bytes) -> None:
         around = self._around

@@ -51,6 +51,7 @@ async def init_gossipd(
             store=str(store_path(options)),
             check_txout=check_txout,
             timing=options.timing,
+            limits=options.limits,
         ),
         control_wire.GossipdInitReply,
     )

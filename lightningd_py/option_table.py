@@ -177,7 +177,7 @@ OPTIONS: tuple[Option, ...] = (
         ),
         Option(
             "max-read-rate",
-            "bytes a second that are read from one peer (default 1000000, 0 for no limit)",
+            "bytes a second that are read from one peer (default 2000000, 0 for no limit)",
             values.number(0, 1 << 40),
             "BYTES",
         ),

@@ -128,7 +128,7 @@ class ScriptedPeer:
         """Go on with a live connection that a daemon has handed over: its fd, which is ours then, and its state."""
         reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=fd))
         peer = cls(reader, writer, privkey=privkey, their_id=their_id)
-        peer._frames = Frames(state.crypto, state.unread)
+        peer._frames = Frames(state.crypto, state.unread, state.traffic)
         await peer.send_raw(state.unsent)
         return peer
 

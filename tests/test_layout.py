@@ -63,6 +63,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.gossipd": "timers, and the control channels",
         "gossipd.remote": "gossip fds are on the loop",
         "gossipd.sigcheck": "batches go to worker processes",
+        "gossipd.upkeep": "its one timer",
         "gossipd.txout": "outputs are asked of the master",
         "lightningd_py.__main__": "runs the master's loop",
         "lightningd_py.bitcoind": "one task follows the chain",

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NewType, dataclass_transform
 
 import msgpack
 
-from wire.frames import PeerState
+from wire.frames import PeerState, Traffic
 from wire.limits import Limits
 from wire.timing import Timing
 
@@ -54,6 +54,16 @@ class GossipState:
     store_uuid: bytes
     store_offset: int
     filter_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStats:
+    """How an owned connection does. `latency` of the last ping in seconds; `novel`: gossip of its that was new."""
+
+    conn_id: int
+    traffic: Traffic
+    latency: float | None
+    novel: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +399,7 @@ class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_ini
     store: str
     check_txout: bool
     timing: Timing
+    limits: Limits = field(default_factory=Limits)
 
 
 class GossipdInitReply(Reply, number=3100, sender="gossipd", aliases=("gossipctl_init_reply",)):
@@ -490,6 +501,12 @@ class GetTxoutReply(Reply, number=3118, sender="master", aliases=("gossip_get_tx
 
     amount_sat: int
     script: bytes
+
+
+class SetWantedNodes(ControlMessage, number=3014, sender="master"):
+    """Nodes that must not be the ones to go when there are too many peers. Replaces the earlier list."""
+
+    node_ids: list[bytes]
 
 
 class PeerFault(ControlMessage, number=3020, sender="gossipd"):
@@ -652,6 +669,16 @@ class Pong(Reply, number=6103, sender=OWNERS, aliases=("gossip_ping_reply", "con
 
 class PingReplyfail(Refusal, number=6203, sender=OWNERS):
     """No such connection here, or it ended first."""
+
+
+class ListPeers(Request, number=6007, sender="master"):
+    """How do the connections do that you own?"""
+
+
+class ListPeersReply(Reply, number=6107, sender=OWNERS):
+    """All of them."""
+
+    peers: list[PeerStats]
 
 
 class Disconnect(ControlMessage, number=6004, sender="master", aliases=("connectctl_peer_disconnect",)):

@@ -22,6 +22,7 @@ MAX_UNREAD = MAX_PACKET + READ_SIZE
 
 _MAC = 16
 _HEADER = 2 + _MAC
+_FRAME = _HEADER + _MAC
 _ROTATION = 1000
 _NONCES = tuple(struct.pack("<4xQ", number) for number in range(_ROTATION))
 _pack_length = struct.Struct(">H").pack
@@ -43,6 +44,16 @@ class CryptoState:
     s_ck: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What a connection has carried since its first message, in frames; a count goes on across hand-overs."""
+
+    bytes_in: int = 0
+    bytes_out: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+
+
 @dataclass(slots=True)
 class PeerState:
     """What moves with a peer's fd: `unread` came from the socket, not decrypted; `unsent` is encrypted, not taken."""
@@ -50,6 +61,7 @@ class PeerState:
     crypto: CryptoState
     unread: bytes = field(repr=False)
     unsent: bytes = field(repr=False)
+    traffic: Traffic = field(default=Traffic(), repr=False)
 
 
 class Frames:
@@ -57,7 +69,11 @@ class Frames:
 
     __slots__ = (
         "_buffer",
+        "_bytes_in",
+        "_bytes_out",
         "_length",
+        "_messages_in",
+        "_messages_out",
         "_position",
         "_r_ck",
         "_receiver",
@@ -69,8 +85,10 @@ class Frames:
         "_sn",
     )
 
-    def __init__(self, crypto: CryptoState, unread: bytes = b"") -> None:
-        """Raises ValueError for nonces that are no message boundary: not even, or past a rotation."""
+    def __init__(self, crypto: CryptoState, unread: bytes = b"", traffic: Traffic | None = None) -> None:
+        """`traffic` is what the connection has carried before. Raises ValueError for nonces that are no message
+        boundary: not even, or past a rotation.
+        """
         if any(nonce % 2 or not 0 <= nonce <= _ROTATION for nonce in (crypto.rn, crypto.sn)):
             raise ValueError(f"rn {crypto.rn} or sn {crypto.sn} is no message boundary")
         self._rn, self._rk, self._r_ck = crypto.rn, crypto.rk, crypto.r_ck
@@ -80,11 +98,23 @@ class Frames:
         self._buffer = unread
         self._position = 0  # where in the buffer the next header begins
         self._length: int | None = None  # of the message there, if its header was decrypted
+        before = traffic or Traffic()
+        self._bytes_in, self._bytes_out = before.bytes_in, before.bytes_out
+        # Messages need no counting: the nonces do it, and a rotation puts them back by _ROTATION.
+        self._messages_in = before.messages_in - crypto.rn // 2
+        self._messages_out = before.messages_out - crypto.sn // 2
 
     @property
     def unread_size(self) -> int:
         """How many bytes have been fed and not been decrypted."""
         return len(self._buffer) - self._position
+
+    @property
+    def traffic(self) -> Traffic:
+        """All that this connection has carried until now."""
+        return Traffic(
+            self._bytes_in, self._bytes_out, self._messages_in + self._rn // 2, self._messages_out + self._sn // 2
+        )
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Append `data` (at once), and yield the messages that are complete, each decrypted when it is asked for.
@@ -97,6 +127,7 @@ class Frames:
             if self.unread_size + len(data) > MAX_UNREAD:
                 raise ValueError("fed more than may be left unread")
             self._compact()
+            self._bytes_in += len(data)
             self._buffer = self._buffer + data if self._buffer else data
         return self._messages()
 
@@ -154,12 +185,14 @@ class Frames:
         out += sender.encrypt(_NONCES[nonce], _pack_length(size), None)
         out += sender.encrypt(_NONCES[nonce + 1], message, None)
         self._sn = nonce + 2
+        self._bytes_out += size + _FRAME
 
     def _ready_to_receive(self) -> ChaCha20Poly1305:
         """The cipher for receiving, after the rotation if that is due (B8-52)."""
         if self._rn == _ROTATION:
             self._r_ck, self._rk = hkdf_pair(self._r_ck, self._rk)
             self._rn = 0
+            self._messages_in += _ROTATION // 2
         self._receiver = ChaCha20Poly1305(self._rk)
         return self._receiver
 
@@ -168,13 +201,14 @@ class Frames:
         if self._sn == _ROTATION:
             self._s_ck, self._sk = hkdf_pair(self._s_ck, self._sk)
             self._sn = 0
+            self._messages_out += _ROTATION // 2
         self._sender = ChaCha20Poly1305(self._sk)
         return self._sender
 
     def export(self, unsent: bytes) -> PeerState:
         """The state to hand over, with what the socket has not taken. These frames must not be used after it."""
         crypto = CryptoState(self._rn, self._sn, self._rk, self._sk, self._r_ck, self._s_ck)
-        return PeerState(crypto, bytes(self._buffer[self._position :]), unsent)
+        return PeerState(crypto, bytes(self._buffer[self._position :]), unsent, self.traffic)
 
     def sleep(self) -> None:
         """Drop the cipher objects, 2.3 kB each; they are made again when they are needed."""

@@ -18,7 +18,7 @@ class Limits:
     """Connections a minute from one source; one more is refused. 0: no limit."""
     inbound: int = 100
     """Inbound peers that nobody wants. One more is let in, and the newest of those that were of least use goes."""
-    read_rate: int = 1_000_000
+    read_rate: int = 2_000_000
     """Bytes a second that are read from one peer. 0: no limit."""
     slow_reader: float = 30.0
     """Seconds in which a peer must take some of what waits for it; three times that through Tor."""

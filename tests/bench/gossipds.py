@@ -11,9 +11,12 @@ from typing import Any, Self
 
 from tests.bench.harness import cpu_of, cpu_seconds
 from tests.gossipd.house import FakePeer, House
+from wire.limits import Limits
 
 POLL = 0.05
 """Seconds between two questions how far it is: each costs gossipd some 100 µs."""
+UNBOUNDED = Limits(inbound=1_000_000, read_rate=0)
+"""What is measured is gossipd, not its patience with strangers."""
 STALLED = 10.0
 """Seconds without progress after which it is not waited for any more."""
 
@@ -30,7 +33,7 @@ async def gossipd(directory: Path, store: Path | None = None, **init: Any) -> As
     """A gossipd without a chain, its store a copy of `store` or empty."""
     house = _furnished(directory, store)
     try:
-        await house.start(**init)
+        await house.start(**({"limits": UNBOUNDED} | init))
         yield house
         house.ends_well()
     finally:

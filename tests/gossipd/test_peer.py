@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gossipd.fault import Consequence, PeerFault
-from gossipd.peer import ANSWERS_MARK, PULL, Peer
+from gossipd.peer import ANSWERS_MARK, MAX_PINGS, PULL, Peer
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.house import peer_info
 from tests.gossipd.messages import CHAIN, NOW, big_map, node_announcement, scid, update
@@ -110,10 +110,14 @@ def test_through_the_gossip_fd_only_gossip(peer: Peer, daemon: Daemon) -> None:
 def test_pongs_go_to_those_who_asked(peer: Peer) -> None:
     answers: list[tuple[str, int | None]] = []
     for name, size in (("a", 5), ("b", 0), ("c", 5)):
-        peer.pings.append((size, lambda total, name=name: answers.append((name, total))))
-    for size in (0, 5, 5, 0, 0):
+        peer.ping(size, 2, lambda total, name=name: answers.append((name, total)))
+    assert [message[:6].hex() for message in peer.pull_outbox()][:2] == ["001200050002", "001200000002"]
+    for size in (7, 0, 5, 5, 0):
         peer.hear(Pong(bytes(size)).encode())
-    assert answers == [("a", 9), ("b", 4)], "a pong of another size than was asked for answers nothing"
+    assert answers == [("a", None), ("b", 4), ("c", 9)], "they come in order, and no other size answers anything"
+    for _ in range(MAX_PINGS + 1):
+        peer.ping(1, 0, lambda total: answers.append(("d", total)))
+    assert answers[3:] == [("d", None)]
 
 
 # being told

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.frames import MAX_MESSAGE, MAX_PACKET, MAX_UNREAD, READ_SIZE, CryptoState, FrameError, Frames, PeerState
+from wire.frames import (
+    MAX_MESSAGE,
+    MAX_PACKET,
+    MAX_UNREAD,
+    READ_SIZE,
+    CryptoState,
+    FrameError,
+    Frames,
+    PeerState,
+    Traffic,
+)
 from wire.hkdf import hkdf_pair
 
 KEY, OTHER_KEY = b"\x01" * 32, b"\x02" * 32
@@ -227,3 +237,17 @@ def test_secrets_do_not_print() -> None:
     assert repr(state) == "PeerState(crypto=CryptoState(rn=0, sn=0))"
     assert isinstance(state, PeerState)
     assert repr(receiver).startswith("<wire.frames.Frames object")
+
+
+def test_traffic_is_counted_across_rotations_and_owners() -> None:
+    sender, receiver = pair()
+    size = 0
+    for number in range(1_201):
+        frame = sender.encrypt(bytes(number % 7))
+        size += len(frame)
+        assert len(list(receiver.feed(frame))) == 1
+        if number % 250 == 0:
+            states = sender.export(b""), receiver.export(b"")
+            sender, receiver = (Frames(state.crypto, state.unread, state.traffic) for state in states)
+    assert sender.traffic == Traffic(0, size, 0, 1_201)
+    assert receiver.traffic == Traffic(size, 0, 1_201, 0)
