@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectd.addresses import AddressBook, resolve
+from connectd.addresses import AddressBook
 from connectd.connection import ConnectionEnded
 from connectd.live import CROSSING, Candidate, LivePeers
+from connectd.names import Names
 from connectd.outward import Outward
 from wire.address import WireAddr, parse_address
 from wire.control_wire import PeerInfo
@@ -73,6 +74,7 @@ class Dialler:
         self._outward = outward
         self._dial = dial
         self._ask_gossipd = announced
+        self._names = Names()
         self._port = port
         self._slots = asyncio.Semaphore(MAX_DIALS)
         self._attempts: dict[bytes, tuple[_Attempt, asyncio.Task[PeerInfo]]] = {}
@@ -152,7 +154,7 @@ class Dialler:
             return [named]  # which looks the name up, too
         try:
             async with asyncio.timeout(self._outward.timeout(named)):
-                return await resolve(named)
+                return await self._names.resolve(named)
         except (OSError, TimeoutError) as error:
             attempt.failed(str(named), f"cannot be resolved: {getattr(error, 'strerror', None) or 'timed out'}")
             return []

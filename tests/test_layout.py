@@ -54,6 +54,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.connection": "the inbox that a handshake waits on",
         "connectd.dial": "addresses are tried in turn, each with its deadline",
         "connectd.live": "a newer connection waits for the end of an older one",
+        "connectd.names": "one look-up has to end before others",
         "connectd.seeds": "DNS queries are awaited, several at a time",
         "connectd.tasks": "holds every task of the daemon",
         "connectd.tor": "Tor is tried again after a pause",

@@ -12,7 +12,6 @@ import dns.rrset
 
 from connectd.seeds import checksum
 
-
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
