@@ -26,6 +26,16 @@ async def test_program_that_talks_rubbish(node: Node, peer: ScriptedPeer, puppet
     assert node.broken() == []
 
 
+async def test_program_that_does_not_let_go(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
+    """It is told to end the connection, does nothing, and is killed after five seconds."""
+    await peer.say(opening())
+    puppet = await puppets.next()
+    assert await node.rpc("disconnect", id=peer.node_id.hex(), force=True) == {}
+    await peer.hangs_up()
+    await puppet.ended()
+    assert "does not let go: killed" in node.log
+
+
 async def test_program_that_speaks_of_another_connection(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
     await peer.say(opening())
     async with await ScriptedPeer.connect(node.target) as other:

@@ -13,6 +13,7 @@ import pytest
 
 from lightningd_py.database import FILE_NAME
 from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from lightningd_py.synthetic_map import SyntheticMap
 from tests.harness import processes
 from tests.harness.node import NETWORK, PROGRAMS, Nodes, RpcError
 from tests.harness.waiting import until
@@ -131,6 +132,20 @@ async def test_restart_keeps_the_node(nodes: Nodes, world_store: Path) -> None:
     assert len(ids) == 1
     assert conn_ids == sorted(set(conn_ids))
     assert listed == [listed[0]] * 2
+
+
+async def test_sudden_death_loses_nothing_that_was_answered_for(nodes: Nodes, world: SyntheticMap) -> None:
+    """All processes at once: what addgossip has taken is there when the node starts again."""
+    node = nodes.start(name="l1")
+    for message in world.messages():
+        await node.rpc("addgossip", message=message.hex())
+    listed = await node.rpc("listchannels"), await node.rpc("listnodes")
+    node.send_signal(signal.SIGKILL, whole_group=True)
+    node.wait()
+    nodes.expect_end(node)
+    again = nodes.start(name="l1")
+    assert (await again.rpc("listchannels"), await again.rpc("listnodes")) == listed
+    assert [line for line in again.lines if "UNUSUAL" in line] == []
 
 
 async def test_addresses_outlive_a_restart(nodes: Nodes) -> None:
