@@ -115,6 +115,14 @@ class Control:
                 self._add_gossip(message, gossipd)
             case control_wire.SetMessageRoutes(routes=routes):
                 gossipd.routes.replace(routes)
+            case control_wire.NewBlockheight(blockheight=blockheight):
+                gossipd.onchain.new_blockheight(blockheight)
+            case control_wire.OutpointsSpent(blockheight=blockheight, short_channel_ids=scids):
+                spent = control_wire.OutpointsSpentReply()
+                gossipd.onchain.outpoints_spent(blockheight, scids, lambda: channel.reply(message, spent))
+            case control_wire.ChainReorganised(blockheight=blockheight, unspent=unspent):
+                undone = control_wire.ChainReorganisedReply()
+                gossipd.onchain.reorganised(blockheight, unspent, lambda: channel.reply(message, undone))
             case control_wire.GossipStatus():
                 channel.reply(message, control_wire.GossipStatusReply(gossipd.seeker.state.value, gossipd.counters()))
             case control_wire.SetWantedNodes(node_ids=node_ids):

@@ -41,6 +41,10 @@ class Remembered:
             del self._scids[next(iter(self._scids))]
         self._scids[scid] = None
 
+    def discard(self, scid: int) -> None:
+        """As if it had never been added."""
+        self._scids.pop(scid, None)
+
 
 class Forgetting:
     """Takes channels out of the map. What it appends waits for the store's flush, as all that is appended."""
@@ -106,6 +110,10 @@ class Forgetting:
         for scid in due:
             self.closed.add(scid)
         return len(self._forget(due))
+
+    def drop(self, scid: int) -> None:
+        """Take a channel out of the map, because it is about to be written anew."""
+        self._forget([scid])
 
     def _forget(self, scids: Iterable[int]) -> list[int]:
         """Those of the channels that were there, and are not any more."""

@@ -28,9 +28,11 @@ from gossipd.compaction import Moved
 from gossipd.compactor import Compactor
 from gossipd.compare import KnownByMap
 from gossipd.fault import Consequence, PeerFault
+from gossipd.flush import StoreFlush
 from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
 from gossipd.map_writer import MapWriter
+from gossipd.onchain import OnChain
 from gossipd.owned import Owned
 from gossipd.peer import Peer
 from gossipd.pruning import Pruning
@@ -77,8 +79,7 @@ class Gossipd:
         self._peers: dict[int, Peer] = {}
         self._remote: dict[int, Remote] = {}
         self._faults: dict[int, int] = {}
-        self._flush_scheduled = False
-        self._disk_failed = False
+        self._flush = StoreFlush(self.store, self._disk_changed)
         self._full_since: float | None = None
         self._slot = 0
         self.owned = Owned(self._may_read, self.lost, init.timing, init.limits.read_rate)
@@ -87,16 +88,18 @@ class Gossipd:
         self.forgetting = Forgetting(self.store, self.index)
         self._pruning = Pruning(self.store, self.index, self.forgetting, init.timing.gossip_prune, time.time)
         self._compactor = Compactor(self.store, self.index, self._records_moved)
+        self._txout = Txout(master, init.check_txout, self._resume)
+        self.onchain = OnChain(master, self.store, self.index, self.forgetting, self._txout, self._flush.then)
         self.ingest = Ingest(
             MapWriter(self.store, self.index, self.forgetting),
             self.index,
             init.chain_hash,
             self._signatures,
-            Txout(master, init.check_txout),
+            self._txout,
             init.timing.gossip_prune,
             time.time,
             self._source_fault,
-            self._schedule_flush,
+            self._flush.schedule,
             self.user_gossip.settled,
             lambda scid, flags: self.seeker.owe(scid, flags),
             lambda scid: self.seeker.hear_of(scid),
@@ -111,6 +114,7 @@ class Gossipd:
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
         self._tick.cancel()
+        self.onchain.close()
         self.upkeep.close()
         self._compactor.close()
         self.owned.close_sockets()
@@ -317,7 +321,7 @@ class Gossipd:
         """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
         through, and gossip is then owed.
         """
-        if self.ingest.has_room and self._master.queued < MASTER_MARK and not self._disk_failed:
+        if self.ingest.has_room and self._master.queued < MASTER_MARK and not self._flush.failed:
             self._full_since = None
             return True
         now = self._loop.time()
@@ -332,24 +336,9 @@ class Gossipd:
         for remote in self._remote.values():
             remote.update_reading()
 
-    def _schedule_flush(self) -> None:
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self._loop.call_soon(self._flush_store)
-
-    def _flush_store(self) -> None:
-        self._flush_scheduled = False
-        try:
-            self.store.flush()
-        except OSError as error:
-            if not self._disk_failed:
-                status.unusual(f"{self.store.path} cannot be written ({error}): no gossip is taken until it can")
-            self._disk_failed = self.ingest.suspended = True  # tried again with the next tick
-            return
-        if self._disk_failed:
-            self._disk_failed = self.ingest.suspended = False
-            status.info(f"{self.store.path} can be written again")
-            self._resume()
+    def _disk_changed(self) -> None:
+        self.ingest.suspended = self._flush.failed
+        self._resume()
 
     def _on_tick(self) -> None:
         """A step of the flush interval: news for the peers whose turn it is (B7-100)."""
@@ -359,10 +348,9 @@ class Gossipd:
         self.ingest.debt.settle_nodes()
         self.seeker.tick(time.time(), self.ingest.unfinished)
         if self._pruning.tick() + self.forgetting.tick():
-            self._schedule_flush()
+            self._flush.schedule()
         self._compactor.tick()
-        if self._disk_failed:
-            self._flush_store()
+        self._flush.retry()
         for conn_id, peer in list(self._peers.items()):
             if conn_id % SLOTS == self._slot:
                 self._flush_peer(conn_id, peer)
@@ -389,6 +377,8 @@ class Gossipd:
             ("remote_peers", len(self._remote)),
             ("store_bytes", self.store.size),
             ("unfinished", self.ingest.unfinished),
+            ("early", self._txout.early),
+            ("dying", len(self.index.dying)),
         ]
         sizes += [("owed_messages", self.ingest.debt.count), ("owed_overflow", self.seeker.wanted.overflowed)]
         sizes += [("wanted", len(self.seeker.wanted)), ("asked", self.seeker.asked), ("got", self.seeker.got)]

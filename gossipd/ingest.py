@@ -13,6 +13,7 @@ declarations in `wire.peer_wire` are the oracle that its tests compare it with.
 """
 
 from collections.abc import Callable
+from functools import partial
 from struct import Struct
 
 from gossipd.debt import Debt
@@ -48,9 +49,7 @@ MAX_REFUSED = 10_000
 
 _UPDATE = Struct(">32sQIBB")  # chain_hash, short_channel_id, timestamp, message_flags, channel_flags, at byte 66
 _KEYS = Struct("33s33s33s33s")
-_U16 = Struct(">H")
-_U32 = Struct(">I")
-_U64 = Struct(">Q")
+_U16, _U32, _U64 = Struct(">H"), Struct(">I"), Struct(">Q")
 
 _WRONG_SIGNATURE = ("", "node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
 
@@ -121,12 +120,13 @@ class Ingest:
     @property
     def has_room(self) -> bool:
         """False: whoever reads peers should stop for a moment."""
-        return self._signatures.waiting < PIPELINE_MARK and self._signatures.waiting_bytes < PIPELINE_BYTES
+        signatures = self._signatures
+        return signatures.waiting < PIPELINE_MARK and signatures.waiting_bytes < PIPELINE_BYTES and self._txout.has_room
 
     @property
     def unfinished(self) -> int:
-        """Messages whose fate is open: in the signature or the txout stage."""
-        return self._signatures.waiting + self._pending.proving
+        """Messages whose fate is open and will be known soon: in the signature or the txout stage."""
+        return self._signatures.waiting + self._txout.unfinished
 
     def receive(self, message: bytes, source: int) -> Verdict:
         """Take one channel_announcement, channel_update or node_announcement in.
@@ -170,6 +170,8 @@ class Ingest:
         if pending.keys[0] >= pending.keys[1]:  # B7-58
             text = f"channel_announcement {scid_to_text(scid)}: node ids are not in ascending order"
             raise PeerFault(text, Consequence.WARN)
+        if (refused := self._txout.refuses(scid, pending.keys[2:])) is not None:
+            return refused
         if self._pending.is_full and not self._make_room():
             self._complain_full()
             self.debt.note(message)
@@ -188,12 +190,8 @@ class Ingest:
             return
         self._good(pending.message, pending.source)
         pending.stage = TXOUT
-        self._txout.ask(
-            scid,
-            funding_script(*pending.keys[2:]),
-            lambda amount_sat: self._output_found(scid, pending, amount_sat),
-            lambda reason: self._output_wrong(scid, reason),
-        )
+        found, wrong = partial(self._output_found, scid, pending), partial(self._output_wrong, scid)
+        self._txout.ask(scid, funding_script(*pending.keys[2:]), found, wrong)
 
     def _output_found(self, scid: int, pending: Pending, amount_sat: int) -> None:
         pending.amount_sat = amount_sat

@@ -55,11 +55,6 @@ class PendingChannels:
         """Nothing more should be added."""
         return len(self._by_scid) >= MAX_PENDING or self._bytes >= MAX_PENDING_BYTES
 
-    @property
-    def proving(self) -> int:
-        """How many wait for their output."""
-        return sum(1 for pending in self._by_scid.values() if pending.stage is TXOUT)
-
     def add(self, scid: int, pending: Pending) -> None:
         """A new one."""
         self._by_scid[scid] = pending

@@ -29,6 +29,7 @@ from gossipd.records import (
     HEADER_AND_TYPE,
     HEADER_SIZE,
     Walker,
+    amount_message,
     check_records,
     crc_of,
     ended_message,
@@ -183,6 +184,18 @@ class GossipStore:
         else:
             write_all(self._fd, header[4:], offset + 4)
             self._watcher(offset)
+
+    def set_amount(self, offset: int, amount_sat: int) -> None:
+        """Give the channel_announcement there another amount, if it has any."""
+        at = offset + HEADER_SIZE + self._length_and_type(offset)[0]
+        if not self._is_amount(at):
+            return
+        record = pack_record(amount_message(amount_sat), 0, self.flags(at))
+        if at >= self._end:
+            self._buffer[at - self._end : at - self._end + AMOUNT_SIZE] = record
+        else:
+            write_all(self._fd, record[2:], at + 2)
+            self._watcher(at)
 
     def flags(self, offset: int) -> int:
         """The record's flags as they will be when all that is buffered is written."""

@@ -1,19 +1,39 @@
-"""Is the channel's funding output there? The pipeline's third stage: it asks the master, which asks the chain.
+"""Is the channel's funding output there, and deep enough? The third stage: it asks the master, which asks the chain.
 
-With chain `none` nothing is asked and every announcement passes, unchecked.
+An announcement that is `early` waits here until its output has DEPTH confirmations; none is asked before the height of
+the chain is known. With chain `none` nothing is asked and every announcement passes, unchecked.
+
+What has failed is remembered for a while, so that whoever sends it again costs no signature check: a wrong script only
+together with that script, for somebody else may announce the same output rightly.
 """
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from gossipd.fault import Verdict
 from wire.control_channel import ChannelClosed, ControlChannel
 from wire.control_wire import GetTxout, GetTxoutReply
+from wire.scid import block_of
 
 WINDOW = 1_000
-"""Questions at the master at a time; the channel makes the others wait in order."""
+"""Questions at the master at a time; as many more wait before reading of peers stops."""
+DEPTH = 6
+"""Confirmations that a funding output must have. BOLT 7, channel_announcement."""
+FARTHEST = 12
+"""An announcement of a block so many above the end of the chain is not kept (CLN's figure)."""
+MAX_EARLY = 2_000
+MAX_FAILURES = 10_000
+FAILURE_AGE = 3_600.0
+"""Seconds after which a failure may be forgotten; so many failures make it sooner. CLN's figures."""
 
 UNKNOWN_AMOUNT = 0
+ANY_SCRIPT = b""
+
+Passed = Callable[[int], None]
+Failed = Callable[[str], None]
 
 
 def funding_script(bitcoin_key_1: bytes, bitcoin_key_2: bytes) -> bytes:
@@ -23,33 +43,136 @@ def funding_script(bitcoin_key_1: bytes, bitcoin_key_2: bytes) -> bytes:
     return b"\x00\x20" + hashlib.sha256(witness_script).digest()
 
 
-class Txout:
-    """The stage. `passed` gets the amount in sat, `failed` a reason."""
+@dataclass(slots=True)
+class _Question:
+    scid: int
+    script: bytes
+    passed: Passed
+    failed: Failed
 
-    def __init__(self, master: ControlChannel, check: bool) -> None:
+
+class Failures:
+    """Channels whose output was not there, in two generations of which the older one goes when the younger is full."""
+
+    def __init__(self, limit: int = MAX_FAILURES) -> None:
+        self._limit = limit
+        self._young: dict[int, bytes] = {}
+        self._old: dict[int, bytes] = {}
+        self._since = 0.0
+
+    def add(self, scid: int, script: bytes, now: float) -> None:
+        """`script`: the one that was wrong, or ANY_SCRIPT. `now` in seconds of any clock."""
+        if len(self._young) >= self._limit or now - self._since > FAILURE_AGE:
+            self._young, self._old, self._since = {}, self._young, now
+        self._young[scid] = script
+
+    def get(self, scid: int) -> bytes | None:
+        """The script that was wrong, None if nothing was."""
+        return self._young.get(scid, self._old.get(scid))
+
+    def clear(self) -> None:
+        """All may be different now."""
+        self._young.clear()
+        self._old.clear()
+
+
+class Txout:
+    """The stage. `drained` is called when there is room again."""
+
+    def __init__(self, master: ControlChannel, check: bool, drained: Callable[[], None]) -> None:
         self._master = master
         self._check = check
+        self._drained = drained
+        self._loop = asyncio.get_running_loop()
+        self._blockheight = 0
+        self._waiting: deque[_Question] = deque()
+        self._early: dict[int, _Question] = {}
+        self._failures = Failures()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ask(self, scid: int, script: bytes, passed: Callable[[int], None], failed: Callable[[str], None]) -> None:
-        """Look the output of `scid` up and compare it with `script` (B7-60)."""
+    @property
+    def unfinished(self) -> int:
+        """Questions that are open and will be answered soon, as far as it is ours to say."""
+        return len(self._waiting) + len(self._tasks)
+
+    @property
+    def early(self) -> int:
+        """How many wait for more confirmations."""
+        return len(self._early)
+
+    @property
+    def has_room(self) -> bool:
+        """False: whoever reads peers should stop for a moment."""
+        return len(self._waiting) < WINDOW
+
+    def refuses(self, scid: int, bitcoin_keys: tuple[bytes, ...]) -> Verdict | None:
+        """What can be said of an announcement before its signatures are checked."""
+        script = self._failures.get(scid)
+        if script is not None and script in (ANY_SCRIPT, funding_script(*bitcoin_keys)):
+            return Verdict.NO_OUTPUT
+        return Verdict.TOO_EARLY if self._blockheight and block_of(scid) > self._blockheight + FARTHEST else None
+
+    def ask(self, scid: int, script: bytes, passed: Passed, failed: Failed) -> None:
+        """Look the output of `scid` up and compare it with `script` (B7-60). One of `passed`, with the amount in sat,
+        and `failed`, with the reason, will be called."""
         if not self._check:
             passed(UNKNOWN_AMOUNT)
-            return
-        task = asyncio.get_running_loop().create_task(self._ask(scid, script, passed, failed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        elif self._is_early(scid):
+            self._keep(_Question(scid, script, passed, failed))
+        else:
+            self._waiting.append(_Question(scid, script, passed, failed))
+            self._go_on()
 
-    async def _ask(
-        self, scid: int, script: bytes, passed: Callable[[int], None], failed: Callable[[str], None]
-    ) -> None:
+    def new_blockheight(self, blockheight: int) -> None:
+        """The chain ends here: it may be the first time that we hear of it."""
+        self._blockheight = blockheight
+        deep_enough = [scid for scid in self._early if not self._is_early(scid)]
+        self._waiting.extend(self._early.pop(scid) for scid in deep_enough)
+        self._go_on()
+
+    def reorganised(self) -> None:
+        """What was not there may be there now."""
+        self._failures.clear()
+
+    def _is_early(self, scid: int) -> bool:
+        return bool(self._blockheight) and block_of(scid) > self._blockheight - DEPTH + 1
+
+    def _keep(self, question: _Question) -> None:
+        if len(self._early) < MAX_EARLY:
+            self._early[question.scid] = question
+        else:
+            question.failed(f"its output has not {DEPTH} confirmations, and too many like it wait for theirs")
+
+    def _go_on(self) -> None:
+        if not self._blockheight:
+            return
+        was_full = not self.has_room
+        while self._waiting and len(self._tasks) < WINDOW:
+            question = self._waiting.popleft()
+            if self._is_early(question.scid):  # it came before the height was known
+                self._keep(question)
+                continue
+            task = self._loop.create_task(self._ask(question))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        if was_full and self.has_room:
+            self._drained()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._go_on()
+
+    async def _ask(self, question: _Question) -> None:
         try:
-            output = await self._master.request(GetTxout(scid), GetTxoutReply)
+            reply = await self._master.request(GetTxout(question.scid, question.script), GetTxoutReply)
         except ChannelClosed:
             return  # the master is gone, and so are we in a moment
-        if output.script != script:
-            failed(
-                "its output is spent or was never there" if not output.script else "its output pays to another script"
-            )
+        now = self._loop.time()
+        if reply.reason:
+            self._failures.add(question.scid, ANY_SCRIPT, now)
+            question.failed(reply.reason)
+        elif reply.script != question.script:
+            self._failures.add(question.scid, question.script, now)
+            question.failed("its output pays to another script")
         else:
-            passed(output.amount_sat)
+            question.passed(reply.amount_sat)

@@ -1,20 +1,28 @@
-"""The master's half of gossipd: what it is told at the start, and each of its messages to what it calls."""
+"""The master's half of gossipd: what it is told, of the chain too, and each of its messages to what it calls."""
 
+import asyncio
 from pathlib import Path
+from typing import TypeVar
 
+from lightningd_py.chain import ChainSource, NoOutput, Output
 from lightningd_py.options import Options
 from lightningd_py.ownership import Ownership
 from lightningd_py.supervisor import Daemon
 from wire import control_wire
 from wire.chains import NETWORKS
-from wire.control_wire import ControlMessage
+from wire.control_channel import ChannelClosed, ControlChannel
+from wire.control_wire import ControlMessage, Reply, Request
+
+R = TypeVar("R", bound=Reply)
 
 
 class GossipControl:
-    """gossipd, as the master sees it."""
+    """gossipd, as the master sees it. It is the chain's follower, too."""
 
-    def __init__(self, ownership: Ownership) -> None:
+    def __init__(self, ownership: Ownership, chain: ChainSource, channel: ControlChannel) -> None:
         self._ownership = ownership
+        self._chain = chain
+        self._channel = channel
 
     def received(self, message: ControlMessage) -> None:
         """A message that is no reply."""
@@ -36,8 +44,46 @@ class GossipControl:
                 ownership.peer_fault(message)
             case control_wire.PeerMessage():
                 ownership.peer_message(message)
+            case control_wire.GetTxout():
+                self._get_txout(message)
+            case control_wire.UnwatchedChannels(short_channel_ids=scids):
+                reply = control_wire.UnwatchedChannelsReply(self._chain.unwatched(scids))
+                self._channel.reply(message, reply)
             case _:
                 raise RuntimeError(f"gossipd said {message.name()}")
+
+    def _get_txout(self, request: control_wire.GetTxout) -> None:
+        def answered(found: Output | NoOutput) -> None:
+            reply = (
+                control_wire.GetTxoutReply(found.amount_sat, found.script, "")
+                if isinstance(found, Output)
+                else control_wire.GetTxoutReply(0, b"", found.reason)
+            )
+            self._channel.reply(request, reply)
+
+        self._chain.look_up(request.short_channel_id, request.script, answered)
+
+    # what the chain says
+
+    def new_blockheight(self, blockheight: int) -> None:
+        """See chain.Follower."""
+        if not self._channel.closed:
+            self._channel.send(control_wire.NewBlockheight(blockheight))
+
+    async def outpoints_spent(self, blockheight: int, scids: list[int]) -> None:
+        """See chain.Follower."""
+        await self._tell(control_wire.OutpointsSpent(blockheight, scids), control_wire.OutpointsSpentReply)
+
+    async def reorganised(self, blockheight: int, unspent: list[int]) -> None:
+        """See chain.Follower."""
+        await self._tell(control_wire.ChainReorganised(blockheight, unspent), control_wire.ChainReorganisedReply)
+
+    async def _tell(self, request: Request, reply_type: type[R]) -> None:
+        """Returns when gossipd has it in its store; never if it is gone, and with it the node in a moment."""
+        try:
+            await self._channel.request(request, reply_type)
+        except ChannelClosed:
+            await asyncio.get_running_loop().create_future()
 
 
 async def init_gossipd(

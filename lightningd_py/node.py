@@ -10,7 +10,7 @@ from typing import Any
 from lightningd_py import connect_control, gossip_control
 from lightningd_py.access_control import AccessControl
 from lightningd_py.bootstrap import Bootstrap, read_peers
-from lightningd_py.chain import NoChain
+from lightningd_py.chain import ChainSource, make_chain
 from lightningd_py.commands import Commands
 from lightningd_py.connect_control import ConnectControl
 from lightningd_py.database import FILE_NAME, Database
@@ -39,7 +39,7 @@ class Node:
     def __init__(self, options: Options, log: NodeLog) -> None:
         """Raises UsageError for services that contradict each other."""
         self.options = options
-        self.chain = NoChain()
+        self.chain: ChainSource
         self.features: Features = options.features
         self.node_id = b""
         self.bindings: list[str] = []
@@ -48,8 +48,6 @@ class Node:
             self.services = Services(options.service, options.take, options.copy)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        if options.chain != self.chain.name:
-            raise UsageError(f"--chain={options.chain} is not built yet: only --chain={self.chain.name} is")
         self._log = log
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._supervisor = Supervisor(options.log_level, self._daemon_died)
@@ -96,7 +94,8 @@ class Node:
             self._peer_error,
         )
         self._connect_control = ConnectControl(self.ownership)
-        self._gossip_control = GossipControl(self.ownership)
+        self.chain = make_chain(options, self.database)
+        self._gossip_control = GossipControl(self.ownership, self.chain, self.gossipd.channel)
         self.node_id = await self._node_id(hsmd)
         bound = await connect_control.init_connectd(
             self.connectd,
@@ -120,6 +119,7 @@ class Node:
         self._commands = Commands(self)
         self.rpc = RpcServer(self._commands.all())
         await self.rpc.start(options.rpc_file, options.rpc_file_mode)
+        self.chain.start(self._gossip_control)
         await connect_control.activate(self.connectd, self.services.node_ids)
         where = ", ".join(self.bindings) or "nowhere"
         status.info(f"{self.node_id.hex()} on {options.network} listens on {where}")
@@ -160,6 +160,8 @@ class Node:
             self._commands.close()
         if hasattr(self, "ownership"):
             await self.ownership.close()
+        if hasattr(self, "chain"):
+            await self.chain.close()
         await self._supervisor.end()
         self.database.close()
 

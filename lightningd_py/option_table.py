@@ -198,7 +198,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     *_rows(
         "chain",
-        Option("chain", "where outputs are looked up: none, bitcoind", values.one_of("none", "bitcoind"), "SOURCE"),
+        Option(
+            "chain",
+            "where funding outputs are looked up: none, or bitcoind (the default if a bitcoin- option is given)",
+            values.one_of("none", "bitcoind"),
+            "SOURCE",
+        ),
         Option("bitcoin-rpcconnect", "bitcoind's host (default 127.0.0.1)", values.text, "HOST"),
         Option("bitcoin-rpcport", "bitcoind's RPC port", values.number(1, 65535), "PORT"),
         Option("bitcoin-rpcuser", "bitcoind's RPC user", values.text, "USER"),
@@ -232,7 +237,7 @@ OPTIONS: tuple[Option, ...] = (
         Option("dev-allow-localhost", "announce addresses that are not public"),
         Option("dev-timeout-secs", "deadline of a connection attempt", values.number(1, 1 << 31), "SECONDS"),
         Option("dev-dns-server", "ask seeds by this name server", values.name_server, "IP[:PORT]"),
-        Option("dev-bitcoind-poll", "taken for CLN's test tools; no effect", values.number(1, 1 << 31), "SECONDS"),
+        Option("dev-bitcoind-poll", "look for a new block so often", values.number(1, 1 << 31), "SECONDS"),
         Option("dev-no-reconnect", "dial nobody without being told to"),
         Option("dev-no-ping-timer", "ping nobody without being told to"),
     ),

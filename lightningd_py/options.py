@@ -74,6 +74,7 @@ class Options:
     feature: tuple[int, ...] = ()
     disable_feature: tuple[int, ...] = ()
     chain: str = "none"
+    """none or bitcoind. CLN always asks bitcoind and has no such option: whoever says where that is means it here."""
     bitcoin_rpcconnect: str = "127.0.0.1"
     bitcoin_rpcport: int | None = None
     bitcoin_rpcuser: str | None = None
@@ -120,6 +121,8 @@ class Options:
             timing = replace(FAST_GOSSIP, gossip_prune=timing.gossip_prune)
         if self.dev_fast_gossip_prune:
             timing = replace(timing, gossip_prune=FAST_GOSSIP.gossip_prune)
+        if self.dev_bitcoind_poll is not None:
+            timing = replace(timing, chain_poll=float(self.dev_bitcoind_poll))
         if self.dev_timeout_secs is not None:
             timing = replace(timing, connection_timeout=float(self.dev_timeout_secs))
         if self.dev_no_ping_timer:
@@ -314,6 +317,8 @@ def _options(settings: list[Setting]) -> Options:
         option, value = _BY_NAME[setting.name], _value(setting, network)
         found[option.field] = found.get(option.field, ()) + value if option.multiple else value
     lightning_dir = _lightning_dir(settings)
+    if any(name.startswith("bitcoin_") for name in found):
+        found.setdefault("chain", "bitcoind")
     found |= _paths(found, lightning_dir, lightning_dir / network)
     options = Options(**found)
     _check_together(options)

@@ -491,16 +491,59 @@ class ReleasePeerReplyfail(
 
 
 class GetTxout(Request, number=3018, sender="gossipd", aliases=("gossip_get_txout",)):
-    """What does this short_channel_id pay to?"""
+    """What does this short_channel_id pay to? Answered when the chain can be asked, be it hours later. Where it is
+    `script` the master watches it from then on."""
 
     short_channel_id: int
+    script: bytes
 
 
 class GetTxoutReply(Reply, number=3118, sender="master", aliases=("gossip_get_txout_reply",)):
-    """The output: its amount and script, both empty where it is spent or was never there."""
+    """The output: its amount and script. Where it is spent or was never there both are empty, and `reason` says so."""
 
     amount_sat: int
     script: bytes
+    reason: str
+
+
+class UnwatchedChannels(Request, number=3035, sender="gossipd"):
+    """All channels on the map: which of them are not watched? Others are let go."""
+
+    short_channel_ids: list[int]
+
+
+class UnwatchedChannelsReply(Reply, number=3135, sender="master"):
+    """These: each is to be asked for with `get_txout`."""
+
+    short_channel_ids: list[int]
+
+
+class NewBlockheight(ControlMessage, number=3026, sender="master", aliases=("new_blockheight",)):
+    """The best chain ends at this height; not said before it is known. Said again after every new block."""
+
+    blockheight: int
+
+
+class OutpointsSpent(Request, number=3024, sender="master", aliases=("outpoint_spent", "outpoints_spent")):
+    """The block at this height spends the funding outputs of these channels."""
+
+    blockheight: int
+    short_channel_ids: list[int]
+
+
+class OutpointsSpentReply(Reply, number=3124, sender="gossipd"):
+    """They are dying, and it is in the store."""
+
+
+class ChainReorganised(Request, number=3034, sender="master"):
+    """The blocks above this height are undone, and the funding outputs of these channels are unspent again."""
+
+    blockheight: int
+    unspent: list[int]
+
+
+class ChainReorganisedReply(Reply, number=3134, sender="gossipd"):
+    """They live again, and it is in the store."""
 
 
 class SetWantedNodes(ControlMessage, number=3014, sender="master"):

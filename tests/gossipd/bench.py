@@ -50,10 +50,22 @@ class Signatures:
 class Outputs:
     """The chain stage: outputs are found at once, or when the test says so."""
 
+    has_room = True
+
     def __init__(self) -> None:
+        self.refused: dict[int, Verdict] = {}
         self.at_once = True
         self.asked: list[tuple[int, bytes]] = []
         self.answers: list[tuple[Callable[[int], None], Callable[[str], None]]] = []
+
+    @property
+    def unfinished(self) -> int:
+        """As Txout."""
+        return len(self.answers)
+
+    def refuses(self, scid: int, bitcoin_keys: tuple[bytes, ...]) -> Verdict | None:
+        """As Txout."""
+        return self.refused.get(scid)
 
     def ask(self, scid: int, script: bytes, passed: Callable[[int], None], failed: Callable[[str], None]) -> None:
         """As Txout."""

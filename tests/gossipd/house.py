@@ -25,8 +25,11 @@ from wire.control_wire import (
     GossipStatus,
     GossipStatusReply,
     HandlePeer,
+    NewBlockheight,
     PeerInfo,
     PeerTaken,
+    UnwatchedChannels,
+    UnwatchedChannelsReply,
 )
 from wire.features import default_init_features
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
@@ -40,6 +43,8 @@ M = TypeVar("M", bound=PeerMessage)
 PATIENCE = 20.0
 """Seconds that a test waits for what must come."""
 CHAIN = NETWORKS["regtest"]
+HEIGHT = 100_000
+"""Of the chain where there is one."""
 PEER_ID = secp256k1.public_key(bytes([7]) * 32)
 EVERYTHING = GossipTimestampFilter(CHAIN, 0, 0xFFFFFFFF).encode()
 
@@ -176,8 +181,9 @@ class House:
         self.master = ControlChannel(ours[0], "gossipd", self.said.put_nowait, lambda _: None)
         self.link = ControlChannel(ours[1], "gossipd", self.said.put_nowait, lambda _: None)
 
-    async def start(self, **changes: Any) -> GossipdInitReply:
-        """gossipd_init as most tests want it. Raises RequestFailed."""
+    async def start(self, *, unwatched: list[int] | None = None, **changes: Any) -> GossipdInitReply:
+        """gossipd_init as most tests want it. With `check_txout` the chain has HEIGHT blocks, and these channels of the
+        store were never looked up. Raises RequestFailed."""
         fields: dict[str, Any] = {
             "chain_hash": CHAIN,
             "node_id": secp256k1.public_key(bytes([1]) * 32),
@@ -187,6 +193,9 @@ class House:
         }
         async with asyncio.timeout(PATIENCE):
             reply = await self.master.request(GossipdInit(**(fields | changes)), GossipdInitReply)
+        if changes.get("check_txout"):
+            self.master.send(NewBlockheight(HEIGHT))
+            self.master.reply(await self.hear(UnwatchedChannels), UnwatchedChannelsReply(unwatched or []))
         self.base_fds = self.fds()
         return reply
 

@@ -144,7 +144,7 @@ def test_what_is_no_msgpack(datagram: bytes) -> None:
 
 def test_true_is_no_integer() -> None:
     with pytest.raises(ControlError, match="bool instead of int"):
-        ControlMessage.decode(msgpack.packb([3018, 0, True]), [], "gossipd")
+        ControlMessage.decode(msgpack.packb([3018, 0, True, b""]), [], "gossipd")
 
 
 def test_a_message_takes_its_fds_and_no_others() -> None:

@@ -1,0 +1,125 @@
+"""What the chain does to the map, with the real gossipd: early and spent channels, somebody else's store."""
+
+import asyncio
+
+from gossipd.gossmap import Gossmap
+from gossipd.txout import funding_script
+from tests.gossipd.house import HEIGHT, House, Houses
+from tests.gossipd.messages import BITCOIN_KEYS, announcement, scid, update
+from wire.control_wire import (
+    ChainReorganised,
+    ChainReorganisedReply,
+    GetTxout,
+    GetTxoutReply,
+    NewBlockheight,
+    OutpointsSpent,
+    OutpointsSpentReply,
+    UnwatchedChannels,
+    UnwatchedChannelsReply,
+)
+
+SCRIPT = funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
+THERE = 5_000, SCRIPT, ""
+
+
+async def with_channels(houses: Houses, count: int) -> House:
+    """A gossipd that follows a chain, and has proven so many channels."""
+    gossipd = houses.new()
+    await gossipd.start(check_txout=True)
+    peer = await gossipd.connect()
+    await peer.say(*(message for number in range(count) for message in (announcement(number), update(number))))
+    for _ in range(count):
+        gossipd.master.reply(await gossipd.hear(GetTxout), GetTxoutReply(*THERE))
+    assert (await gossipd.settled())["channels"] == count
+    return gossipd
+
+
+def dying(gossipd: House) -> dict[int, int | None]:
+    with Gossmap(gossipd.store) as gossmap:
+        return {channel.short_channel_id: channel.dying_at for channel in gossmap.channels()}
+
+
+async def test_spent_channels_die_and_go_after_72_blocks(houses: Houses) -> None:
+    gossipd = await with_channels(houses, 2)
+    await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
+    assert dying(gossipd) == {scid(0): HEIGHT + 73, scid(1): None}
+    gossipd.master.send(NewBlockheight(HEIGHT + 72))
+    assert (await gossipd.status())["channels"] == 2
+    gossipd.master.send(NewBlockheight(HEIGHT + 73))
+    status = await gossipd.status()
+    assert (status["channels"], status["dying"]) == (1, 0)
+    peer = await gossipd.connect()
+    await peer.say(announcement(0))
+    await peer.sync()
+    assert (await gossipd.settled())["closed"] == 1
+
+
+async def test_a_reorganisation_brings_them_back(houses: Houses) -> None:
+    gossipd = await with_channels(houses, 2)
+    await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0), scid(1)]), OutpointsSpentReply)
+    await gossipd.master.request(ChainReorganised(HEIGHT, [scid(1)]), ChainReorganisedReply)
+    assert dying(gossipd) == {scid(0): HEIGHT + 73, scid(1): None}
+
+
+async def test_spent_before_it_was_written(houses: Houses) -> None:
+    gossipd = houses.new()
+    await gossipd.start(check_txout=True)
+    peer = await gossipd.connect()
+    await peer.say(announcement(0))
+    gossipd.master.reply(await gossipd.hear(GetTxout), GetTxoutReply(*THERE))
+    await gossipd.settled()
+    await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
+    await peer.say(update(0))
+    await peer.sync()
+    assert (await gossipd.settled())["channels"] == 0
+
+
+async def test_a_splice(houses: Houses) -> None:
+    """The old channel stays on the map while the new one, of the same nodes, gets its confirmations."""
+    gossipd = await with_channels(houses, 1)
+    await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
+    peer = await gossipd.connect()
+    spliced = HEIGHT + 1 - 100  # messages.scid adds 100
+    await peer.say(announcement(spliced), update(spliced))
+    await peer.sync()
+    gossipd.master.send(NewBlockheight(HEIGHT + 5))
+    status = await gossipd.settled()
+    assert (status["channels"], status["early"]) == (1, 1)
+    gossipd.master.send(NewBlockheight(HEIGHT + 6))
+    gossipd.master.reply(await gossipd.hear(GetTxout), GetTxoutReply(*THERE))
+    assert (await gossipd.settled())["channels"] == 2
+    assert dying(gossipd) == {scid(0): HEIGHT + 73, scid(spliced): None}
+    gossipd.master.send(NewBlockheight(HEIGHT + 73))
+    assert (await gossipd.status())["channels"] == 1
+
+
+async def test_a_map_that_was_never_looked_up(houses: Houses) -> None:
+    gossipd = houses.new()
+    await gossipd.start()
+    peer = await gossipd.connect()
+    await peer.say(*(message for number in range(3) for message in (announcement(number), update(number))))
+    await peer.sync()
+    assert (await gossipd.settled())["channels"] == 3
+    await houses.end(gossipd)
+    again = houses.new()
+    await again.start(check_txout=True, unwatched=[scid(0), scid(2)])
+    answers = {scid(0): THERE, scid(2): (0, b"", "its output is spent")}
+    for _ in range(2):
+        question = await again.hear(GetTxout)
+        assert question.script == SCRIPT
+        again.master.reply(question, GetTxoutReply(*answers[question.short_channel_id]))
+    assert (await again.settled())["dying"] == 1
+    await asyncio.sleep(0)
+    with Gossmap(again.store) as gossmap:
+        assert [channel.capacity_sat for channel in gossmap.channels()] == [5_000, 0, 0]
+
+
+async def test_what_is_said_of_the_map_is_all_of_it(houses: Houses) -> None:
+    gossipd = await with_channels(houses, 2)
+    await houses.end(gossipd)
+    again = houses.new()
+    await again.start()
+    again.master.send(NewBlockheight(HEIGHT))
+    asked = await again.hear(UnwatchedChannels)
+    assert asked.short_channel_ids == [scid(0), scid(1)]
+    again.master.reply(asked, UnwatchedChannelsReply([]))
