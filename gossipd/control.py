@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 
 from gossipd.gossipd import Gossipd
-from gossipd.peer import NO_PONG
 from gossipd.sigcheck import stop_workers
 from gossipd.store import StoreError
-from wire import control_wire, peer_wire
+from wire import control_wire
 from wire.address import read_descriptors
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, GossipdInit, HandlePeer
@@ -162,11 +161,7 @@ class Control:
             failed = control_wire.PingReplyfail("the connection left before the pong came")
             self._master.reply(message, failed if total is None else control_wire.Pong(total))
 
-        if message.num_pong_bytes < NO_PONG:
-            peer.ping(message.num_pong_bytes, message.ignored_len, answered)
-        else:
-            peer.say(peer_wire.Ping(message.num_pong_bytes, bytes(message.ignored_len)).encode())
-            answered(0)
+        peer.ping(message.num_pong_bytes, message.ignored_len, answered)
         gossipd.owned.pump(message.conn_id)
 
     def _add_gossip(self, message: control_wire.AddGossip, gossipd: Gossipd) -> None:

@@ -6,7 +6,7 @@ What waits to be sent is kept as plaintext, cursors and a query under way, and i
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from gossipd.fault import Consequence, PeerFault
@@ -32,6 +32,7 @@ from wire.peer_wire import (
     WarningMessage,
     message_name,
 )
+from wire.pinger import NO_PONG, Pings, PongHandler
 from wire.routes import Action, Routes
 from wire.status import Status, sane
 
@@ -40,10 +41,6 @@ ANSWERS_MARK = 16_384
 What others have put there does not count: two nodes that both wait for the other one to read would wait for ever."""
 PULL = 32_768
 """Bytes that are encrypted at a time."""
-MAX_PINGS = 100
-"""Pings whose pongs are waited for; the oldest is given up for one more."""
-NO_PONG = 65_532
-"""A ping that asks for so many bytes or more gets no pong (B1-37)."""
 
 _FRAME = 34
 """What a frame has besides its message."""
@@ -53,9 +50,6 @@ _ANSWERS = (b"\x00\x01", b"\x00\x13")
 """Warnings and pongs: the peer's own doing."""
 
 status = Status("gossipd")
-
-PongHandler = Callable[[int | None], None]
-"""Gets the pong's size in all, or None if the connection has left first."""
 
 
 class Around(Protocol):
@@ -85,11 +79,11 @@ class Peer:
         "_answer_bytes",
         "_around",
         "_outbox",
+        "_pings",
         "filter",
         "filter_sent",
         "info",
         "outbox_bytes",
-        "pings",
         "queries",
         "stream",
     )
@@ -100,7 +94,7 @@ class Peer:
         self.filter_sent = False
         self.stream: Stream | None = None
         self.outbox_bytes = 0
-        self.pings: deque[tuple[int, PongHandler]] = deque()
+        self._pings = Pings()
         self.queries: dict[int, Answer] = {}
         self._answer_bytes = 0
         self._around = around
@@ -167,19 +161,13 @@ class Peer:
                 self._around.copy_up(self, message)
 
     def _hear_pong(self, total: int, ignored: int) -> None:
-        if ignored not in (size for size, _ in self.pings):
+        if not self._pings.heard(total, ignored):
             status.debug(f"a pong of {ignored} bytes that nobody asked for", self.info.node_id)
-            return
-        while (asked := self.pings.popleft())[0] != ignored:  # pongs come in order: that one was left out
-            asked[1](None)
-        asked[1](total)
 
     def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
         """Say a ping, and call `answered` when its pong has come."""
-        if len(self.pings) == MAX_PINGS:
-            self.pings.popleft()[1](None)
-        self.pings.append((num_pong_bytes, answered))
         self.say(Ping(num_pong_bytes, bytes(ignored_len)).encode())
+        self._pings.said(num_pong_bytes, answered)
 
     def _hear_query(self, message: bytes) -> None:
         around = self._around
@@ -301,5 +289,4 @@ class Peer:
 
     def fail_pings(self) -> None:
         """Nobody will hear the pongs here."""
-        while self.pings:
-            self.pings.popleft()[1](None)
+        self._pings.fail()

@@ -677,6 +677,7 @@ class TakePeer(ControlMessage, number=6001, sender="master"):
     state: PeerState
     peer_fd: Fd
     gossip_fd: Fd
+    timing: Timing = field(default_factory=Timing)
 
 
 class SendMessage(Request, number=6002, sender="master", aliases=("sendcustommsg",)):

@@ -4,12 +4,18 @@ A peer that has said nothing for a while is pinged, and one that says nothing af
 life: its pong may stand behind much else. BOLT 1, The `ping` and `pong` Messages.
 """
 
+from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 
 from wire.timing import Timing
 
 PONG_BYTES = 1
 """What our pings ask for (CLN's figure)."""
+NO_PONG = 65_532
+"""A ping that asks for so many bytes or more gets no pong (B1-37)."""
+MAX_PINGS = 100
+"""Pings whose pongs are waited for; the oldest is given up for one more."""
 TOR_PATIENCE = 3.0
 """How much longer everything may take through Tor (lnd's figure)."""
 
@@ -67,3 +73,42 @@ class Pinger:
         if self._pinged_at is not None:
             self.latency = now - self._pinged_at
             self._pinged_at = None
+
+
+PongHandler = Callable[[int | None], None]
+"""Gets the size of the pong in all, or None if it does not come here any more."""
+
+
+class Pings:
+    """The pings of one connection that have not been answered: ours, and those that somebody has asked for."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, PongHandler]] = deque()
+
+    def said(self, num_pong_bytes: int, answered: PongHandler) -> None:
+        """A ping was sent. `answered` is called at once if it asks for no pong."""
+        if num_pong_bytes >= NO_PONG:
+            answered(0)
+            return
+        if len(self._waiting) == MAX_PINGS:
+            self._waiting.popleft()[1](None)
+        self._waiting.append((num_pong_bytes, answered))
+
+    def heard(self, total: int, ignored: int) -> bool:
+        """A pong of `total` bytes with `ignored` ignored ones. False if nobody has asked for it.
+
+        Pongs come in the order of their pings: what was asked before the one that it answers gets none.
+        """
+        if ignored not in (size for size, _ in self._waiting):
+            return False
+        while (asked := self._waiting.popleft())[0] != ignored:
+            asked[1](None)
+        asked[1](total)
+        return True
+
+    def fail(self) -> None:
+        """The connection leaves: nobody hears the pongs here."""
+        while self._waiting:
+            self._waiting.popleft()[1](None)

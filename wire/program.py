@@ -10,26 +10,29 @@
                                             # leaving the block gives the peer back to gossipd
 
 Blocking and simple on purpose: one connection, one process. An owner has duties, and `hear` does them: it answers
-pings, carries gossip between the peer and the gossip fd, and does what the master asks. docs/architecture.md,
-"Writing a service".
+pings and pings itself, carries gossip between the peer and the gossip fd, and does what the master asks.
+docs/architecture.md, "Writing a service".
 """
 
+import functools
+import random
 import selectors
 import socket
+import time
 from types import TracebackType
 from typing import Self
 
 from wire import control_wire, peer_wire
 from wire.control_socket import receive_message, send_message
-from wire.control_wire import ControlMessage, Fd, TakePeer
+from wire.control_wire import ControlMessage, Fd, PeerStats, TakePeer
 from wire.cursor import WireError
 from wire.frames import READ_SIZE, FrameError, Frames
 from wire.gossip_fd import GOSSIP_START
 from wire.peer_wire import channel_id_of, decode
+from wire.pinger import NO_PONG, PONG_BYTES, Pinger, Pings, PongHandler, Verdict, patience_for
 from wire.routes import Action, Routes
 
 CONTROL_FD = 3
-NO_PONG = 65_532
 _PACKET = 65_536
 
 
@@ -42,12 +45,15 @@ class TakenPeer:
         self.message = taken.message
         self._control = control
         self._routes = routes
-        self._frames = Frames(taken.state.crypto, taken.state.unread)
+        self._frames = Frames(taken.state.crypto, taken.state.unread, taken.state.traffic)
         self._peer = socket.socket(fileno=taken.peer_fd)
         self._peer.setblocking(True)
         self._gossip: socket.socket | None = socket.socket(fileno=taken.gossip_fd)
         self._gossip.setblocking(True)
-        self._pings: list[control_wire.Ping] = []
+        self._pings = Pings()
+        self._pinger = Pinger(time.monotonic(), taken.timing, patience_for(taken.peer.address))
+        self._next_look = 0.0
+        self._look_later()
         self._here = True
         self._selector = selectors.DefaultSelector()
         for sock in (self._peer, self._gossip, control):
@@ -136,8 +142,7 @@ class TakenPeer:
             case peer_wire.Ping(num_pong_bytes=wanted) if wanted < NO_PONG:
                 self.say(peer_wire.Pong(bytes(wanted)).encode())
             case peer_wire.Pong(ignored=ignored):
-                if self._pings and self._pings[0].num_pong_bytes == len(ignored):
-                    self._reply(self._pings.pop(0), control_wire.Pong(len(message)))
+                self._pings.heard(len(message), len(ignored))
             case peer_wire.ErrorMessage() | peer_wire.WarningMessage():
                 self._copy_up(message)
 
@@ -148,7 +153,9 @@ class TakenPeer:
 
     def _wait(self) -> bytes:
         """Wait for something on any of the three sockets; what the peer has sent is returned."""
-        for key, _ in self._selector.select():
+        if time.monotonic() >= self._next_look:
+            self._look()
+        for key, _ in self._selector.select(max(0.0, self._next_look - time.monotonic())) if self._here else []:
             if not self._here:
                 break
             if key.fileobj is self._control:
@@ -159,12 +166,30 @@ class TakenPeer:
                 return self._read()
         return b""
 
+    def _look(self) -> None:
+        """Is the peer still there?"""
+        verdict = self._pinger.look(time.monotonic())
+        if verdict is Verdict.GONE:
+            self._ended("it does not answer pings")
+            return
+        if verdict is Verdict.PING:
+            self._ping(PONG_BYTES, 0, lambda total: None if total is None else self._pinger.ponged(time.monotonic()))
+        self._look_later()
+
+    def _look_later(self) -> None:
+        self._next_look = time.monotonic() + self._pinger.pause(random.random())  # noqa: S311 - no secret
+
+    def _ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
+        self.say(peer_wire.Ping(num_pong_bytes, bytes(ignored_len)).encode())
+        self._pings.said(num_pong_bytes, answered)
+
     def _read(self) -> bytes:
         try:
             data = self._peer.recv(READ_SIZE)
         except OSError as error:
             self._ended(error.strerror or str(error))
             return b""
+        self._pinger.heard_at = time.monotonic()
         if not data:
             self._ended("the peer has closed the connection")
         return data
@@ -197,17 +222,20 @@ class TakenPeer:
                 self.say(raw)
                 self._reply(message, control_wire.SendMessageReply())
             case control_wire.Ping(num_pong_bytes=wanted, ignored_len=ignored):
-                self.say(peer_wire.Ping(wanted, bytes(ignored)).encode())
-                if wanted < NO_PONG:
-                    self._pings.append(message)
-                else:
-                    self._reply(message, control_wire.Pong(0))
+                self._ping(wanted, ignored, functools.partial(self._ponged, message))
+            case control_wire.ListPeers():
+                stats = PeerStats(self.info.conn_id, self._frames.traffic, self._pinger.latency, 0)
+                self._reply(message, control_wire.ListPeersReply([stats]))
             case control_wire.GiveBack():
                 self.give_back()
             case control_wire.Disconnect(send=last_words, reason=reason):
                 for raw in last_words:
                     self.say(raw)
                 self._ended(reason)
+
+    def _ponged(self, request: control_wire.Ping, total: int | None) -> None:
+        failed = control_wire.PingReplyfail("the connection left before the pong came")
+        self._reply(request, failed if total is None else control_wire.Pong(total))
 
     def _reply(self, request: control_wire.Request, reply: control_wire.Reply) -> None:
         reply.request_id = request.request_id
@@ -229,8 +257,7 @@ class TakenPeer:
     def _leave(self) -> None:
         self._here = False
         self._selector.close()
-        for ping in self._pings:
-            self._reply(ping, control_wire.PingReplyfail("the connection left before the pong came"))
+        self._pings.fail()
 
     def _ended(self, reason: str) -> None:
         """The connection is over: close it, and say so, once."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from wire.pinger import TOR_PATIENCE, Pinger, Verdict, patience_for
+from wire.pinger import MAX_PINGS, NO_PONG, TOR_PATIENCE, Pinger, Pings, Verdict, patience_for
 from wire.timing import Timing
 
 TIMING = Timing()
@@ -65,3 +65,21 @@ def test_a_pong_that_nobody_waits_for() -> None:
     pinger = Pinger(0.0, TIMING)
     pinger.ponged(1.0)
     assert pinger.latency is None
+
+
+def test_no_pong_is_waited_for_where_none_may_come() -> None:
+    pings, answers = Pings(), list[int | None]()
+    pings.said(NO_PONG, answers.append)
+    assert answers == [0]
+
+
+def test_pings_that_are_not_answered_are_bounded() -> None:
+    pings, answers = Pings(), list[int | None]()
+    for _ in range(MAX_PINGS + 1):
+        pings.said(1, answers.append)
+    assert answers == [None]
+    assert not pings.heard(9, 5)
+    assert pings.heard(5, 1)
+    assert answers == [None, 5]
+    pings.fail()
+    assert answers == [None, 5, *[None] * (MAX_PINGS - 1)]

@@ -13,6 +13,8 @@ from wire.control_wire import (
     Disconnect,
     Fd,
     GiveBack,
+    ListPeers,
+    ListPeersReply,
     PeerDisconnected,
     PeerGivenBack,
     PeerInfo,
@@ -31,7 +33,9 @@ from wire.message import decode
 from wire.peer_wire import ErrorMessage
 from wire.peer_wire import Ping as PeerPing
 from wire.peer_wire import Pong as PeerPong
+from wire.pinger import PONG_BYTES
 from wire.program import TakenPeer, taken_peer
+from wire.timing import Timing
 
 M = TypeVar("M", bound=ControlMessage)
 NODE = bytes([2]) * 33
@@ -45,7 +49,7 @@ INFO = PeerInfo(NODE, 7, "1.2.3.4:5", True, None, b"", [])
 class Around:
     """Everybody that the program has to do with; `unread` and `unsent` came with the connection."""
 
-    def __init__(self, unread: bytes = b"", unsent: bytes = b"") -> None:
+    def __init__(self, unread: bytes = b"", unsent: bytes = b"", timing: Timing | None = None) -> None:
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.gossipd, gossip = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.peer, peer = socket.socketpair()
@@ -54,7 +58,8 @@ class Around:
             sock.settimeout(10)
         send_message(self.control, SetMessageRoutes([(34, "take"), (40000, "copy")]))
         state = PeerState(OURS, unread, unsent)
-        send_message(self.control, TakePeer("s", INFO, OPEN_CHANNEL, state, Fd(peer.detach()), Fd(gossip.detach())))
+        fds = Fd(peer.detach()), Fd(gossip.detach())
+        send_message(self.control, TakePeer("s", INFO, OPEN_CHANNEL, state, *fds, timing or Timing()))
         self.program_end: int = control.detach()
 
     # The peer
@@ -289,3 +294,35 @@ def test_what_is_no_start() -> None:
     with pytest.raises(RuntimeError, match="no take_peer"):
         taken_peer(fd)
     ours.close()
+
+
+def test_a_peer_that_does_not_answer_pings_is_gone() -> None:
+    around = Around(timing=Timing(ping_idle=0.0, ping_timer=(0.0, 0.0), pong_timeout=0.05))
+    taken = taken_peer(around.program_end)
+    assert taken.hear() is None
+    assert around.hear() == PeerPing(PONG_BYTES, b"").encode()
+    assert around.told(PeerDisconnected).reason == "it does not answer pings"
+    assert around.hung_up_on()
+    around.close()
+    closed_with(taken)
+
+
+def test_one_that_answers_stays_and_its_latency_is_known() -> None:
+    around = Around(timing=Timing(ping_idle=0.0, ping_timer=(0.0, 0.0), pong_timeout=60.0))
+    taken = taken_peer(around.program_end)
+    around.say(PeerPong(bytes(PONG_BYTES)).encode(), FUNDING)
+    taken._look()
+    assert taken.hear() == FUNDING
+    around.order(ListPeers(request_id=5))
+    around.order(GiveBack(None))
+    assert taken.hear() is None
+    reply = around.told(ListPeersReply)
+    (stats,) = reply.peers
+    assert (reply.request_id, stats.conn_id) == (5, INFO.conn_id)
+    assert stats.latency is not None
+    assert (stats.traffic.messages_in, stats.traffic.messages_out) == (2, 1)
+    returned = around.told(PeerGivenBack)
+    assert returned.state.traffic == stats.traffic
+    returned.close_fds()
+    around.close()
+    closed_with(taken)
