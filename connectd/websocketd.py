@@ -8,7 +8,6 @@ is ciphertext. It ends when nobody has the other end of its socket any more: con
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +24,8 @@ MAX_UNSENT = 131_072
 """Bytes that wait for one end of a bridge; the other end is not read while there are more."""
 STUCK = 30.0
 """Seconds in which a client has to read MAX_UNSENT. Until then nobody looks whether its stream has ended."""
+SPARE_FDS = 64
+"""File descriptors that are wanted for other things than bridges: connections that are on their way here."""
 LINGER = 5.0
 """Seconds for the last words of either end."""
 
@@ -44,10 +45,15 @@ class _Bridge:
 
 
 class Bridges(SockMan):
-    """All WebSockets of the node. No deadline of its own: connectd's is over the upgrade, too, and ends the stream."""
+    """All WebSockets of the node. No deadline of its own: connectd's is over the upgrade, too, and ends the stream.
 
-    def __init__(self) -> None:
+    `room`: how many fds they may have. One bridge more is closed at once, before there is none left to receive it.
+    """
+
+    def __init__(self, room: int) -> None:
         super().__init__()
+        self._room = room
+        self._full = False
         self._bridges: dict[int, _Bridge] = {}
 
     def __len__(self) -> int:
@@ -56,15 +62,23 @@ class Bridges(SockMan):
 
     def unwrap(self, message: UnwrapWebsocket) -> None:
         """Begin to carry bytes between the two."""
+        if len(self._bridges) + len(self._farewells) + 2 > self._room:
+            self._refuse(message)
+            return
         try:
             tcp = self.adopt(message.tcp_fd, b"")
         except OSError:  # it has gone already
-            os.close(message.tcp_fd)
-            os.close(message.stream_fd)
+            message.close_fds()
             return
         bridge = _Bridge(message.address, tcp, self.adopt(message.stream_fd, b""))
         self._bridges |= {bridge.tcp: bridge, bridge.stream: bridge}
         self.update_receiving(bridge.stream)
+
+    def _refuse(self, message: UnwrapWebsocket) -> None:
+        message.close_fds()
+        if not self._full:
+            status.unusual(f"{len(self)} WebSockets are all that may be open here: new ones are closed")
+        self._full = True
 
     # SockMan's events
 
@@ -145,7 +159,7 @@ class Websocketd:
     """The process, on its running loop."""
 
     def __init__(self, fd: str, stop: Callable[[int], None]) -> None:
-        self._bridges = Bridges()
+        self._bridges = Bridges(raise_fd_limit() - SPARE_FDS)
         self._channel = ControlChannel(inherited_socket(fd), "connectd", self._received, lambda _: stop(EXIT_OK))
         status.debug("ready")
 
@@ -165,7 +179,6 @@ def main() -> int:
     fd, level = sys.argv[1:]
     prepare(level)
     logging.getLogger("websockets").setLevel(logging.ERROR)  # a stranger's faults are nothing to it, its own bugs are
-    raise_fd_limit()
     return run("websocketd", lambda stop: Websocketd(fd, stop).close)
 
 

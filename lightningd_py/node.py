@@ -103,7 +103,7 @@ class Node:
             self.node_id,
             self.features,
             self.database.next_conn_id_block(),
-            self._supervisor.start_websocketd() if options.websockets else None,
+            self._supervisor.websocket_fd() if options.websockets else None,
         )
         self.bindings, self.announced = bound.bindings, bound.announceable
         opened = await gossip_control.init_gossipd(

@@ -75,16 +75,18 @@ class Supervisor:
         hsmd.channel.send(control_wire.ClientHsmfd("connectd", Fd(client_of_hsm.detach())))
         return hsmd, connectd, gossipd
 
-    def start_websocketd(self) -> Fd:
-        """websocketd; connectd's end of its socket. We keep a copy of it, so that it outlives connectd."""
-        ours, theirs = _pair()
-        argv = [sys.executable, "-P", "-m", "connectd.websocketd", "3", self._log_level]
-        self._websocketd = (
-            Process(argv, {3: theirs.fileno()}, lambda status: self._died("websocketd", status), "websocketd"),
-            ours,
-        )
-        theirs.close()
-        return Fd(ours.dup().detach())
+    def websocket_fd(self) -> Fd:
+        """Connectd's end of the socket to websocketd, which is started by the first call.
+
+        We keep the end that this is a copy of, so that websocketd outlives connectd.
+        """
+        if self._websocketd is None:
+            ours, theirs = _pair()
+            argv = [sys.executable, "-P", "-m", "connectd.websocketd", "3", self._log_level]
+            fds = {3: theirs.fileno()}
+            self._websocketd = Process(argv, fds, lambda status: self._died("websocketd", status), "websocketd"), ours
+            theirs.close()
+        return Fd(self._websocketd[1].dup().detach())
 
     def _start(
         self,

@@ -225,7 +225,7 @@ async def test_resets_and_half_closes(house: House, unwrapper: Websocketd) -> No
 async def test_a_client_that_never_reads_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectd.websocketd, "STUCK", 0.05)
     (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
-    bridges = Bridges()
+    bridges = Bridges(room=2)
     bridges.unwrap(UnwrapWebsocket("a", Fd(tcp.detach()), Fd(stream.detach())))
     with ours, client:
         client.send(REQUEST)
@@ -239,6 +239,35 @@ async def test_a_client_that_never_reads_has_a_deadline(monkeypatch: pytest.Monk
                     await writer.drain()
         writer.close()
         bridges.close_sockets()
+
+
+async def test_past_its_room_new_ones_are_closed(caplog: pytest.LogCaptureFixture) -> None:
+    bridges = Bridges(room=2)
+    with contextlib.ExitStack() as stack:
+        ends = []
+        for _ in range(3):
+            (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
+            ends += [stack.enter_context(ours), stack.enter_context(client)]
+            bridges.unwrap(UnwrapWebsocket("a", Fd(tcp.detach()), Fd(stream.detach())))
+        assert [end.recv(1) for end in ends[2:]] == [b""] * 4
+        assert len(bridges) == 1
+        assert caplog.text.count("1 WebSockets are all that may be open here") == 1
+    bridges.close_sockets()
+
+
+async def test_an_owner_that_does_not_read_holds_up_the_client(house: House, unwrapper: Websocketd) -> None:
+    async with web_peer(house) as peer:
+        owner = await house.owner()
+        before = unwrapper.memory()
+        owner.peer._reader._transport.pause_reading()  # type: ignore[attr-defined]
+        sent = await flood(peer)
+        assert sent < MOST_BUFFERED
+        assert unwrapper.memory() - before < 16 * MAX_UNSENT
+        owner.peer._reader._transport.resume_reading()  # type: ignore[attr-defined]
+        for _ in range(sent // MESSAGE + 1):
+            assert len(await owner.peer.hear_raw()) == MESSAGE
+        await owner.ends()
+        await peer.hangs_up()
 
 
 async def test_a_refused_stranger_costs_websocketd_nothing() -> None:
