@@ -12,7 +12,10 @@ from tests.gossipd.house import House, Houses
 from tests.harness.moves import PRIVILEGED
 from tests.harness.node import Node, Nodes
 from tests.harness.puppeteer import Puppeteer
+from tests.interop.conftest import node_modules
 from wire.secp256k1 import public_key
+
+__all__ = ["node_modules"]
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "refuse_channels.py"
 

@@ -88,7 +88,17 @@ async function spend({ txid, output, secrets, outputs }) {
   return publish(mtx);
 }
 
-const commands = { mine, fund, spend, forget: async () => node.mempool.reset() };
+// Where in the last block an output with this script is.
+async function find({ script }) {
+  const block = await node.chain.getBlock(node.chain.tip.hash);
+  for (const [transaction, tx] of block.txs.entries())
+    for (const [output, { script: found }] of tx.outputs.entries())
+      if (found.toRaw().toString('hex') === script)
+        return { transaction, output };
+  throw new Error('it is not there');
+}
+
+const commands = { mine, fund, spend, find };
 
 async function main() {
   await node.open();
