@@ -133,10 +133,8 @@ class Ingest:
 
         Raises PeerFault if it is malformed (B1-7).
         """
-        if self._refused and hash(message) in self._refused:
-            verdict = Verdict.REFUSED
-        else:
-            verdict = self._receivers[message[0] << 8 | message[1]](message, source)
+        refused = self._refused and hash(message) in self._refused
+        verdict = Verdict.REFUSED if refused else self._receivers[message[0] << 8 | message[1]](message, source)
         self.counters[verdict] += 1
         return verdict
 
