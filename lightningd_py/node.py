@@ -17,6 +17,7 @@ from lightningd_py.database import FILE_NAME, Database
 from lightningd_py.errors import UsageError
 from lightningd_py.gossip_control import GossipControl
 from lightningd_py.jsonrpc import RpcServer
+from lightningd_py.listeners import Listeners
 from lightningd_py.log import NodeLog
 from lightningd_py.options import Options
 from lightningd_py.ownership import Ownership
@@ -93,6 +94,8 @@ class Node:
             options.timing.release_timeout,
             self._peer_error,
         )
+        self._listeners = Listeners(self.services)
+        self.ownership.on_copy = self._listeners.copy
         self._connect_control = ConnectControl(self.ownership)
         self.chain = make_chain(options, self.database)
         self._gossip_control = GossipControl(self.ownership, self.chain, self.gossipd.channel)
@@ -120,6 +123,7 @@ class Node:
         self.rpc = RpcServer(self._commands.all())
         await self.rpc.start(options.rpc_file, options.rpc_file_mode)
         self.chain.start(self._gossip_control)
+        self._listeners.start()
         await connect_control.activate(self.connectd, self.services.node_ids)
         where = ", ".join(self.bindings) or "nowhere"
         status.info(f"{self.node_id.hex()} on {options.network} listens on {where}")
@@ -160,6 +164,7 @@ class Node:
             self._commands.close()
         if hasattr(self, "ownership"):
             await self.ownership.close()
+            await self._listeners.close()
         if hasattr(self, "chain"):
             await self.chain.close()
         await self._supervisor.end()

@@ -100,6 +100,8 @@ class Ownership:
         self._gossipd = gossipd
         self._release_timeout = release_timeout
         self._error_heard = error_heard
+        self.on_copy: Callable[[control_wire.PeerMessage], None] = lambda message: None
+        """Hears each copy that an owner sends up."""
         self._programs: dict[int, Program] = {}
         self._leaving: set[Program] = set()
         self._gone: set[int] = set()
@@ -189,6 +191,7 @@ class Ownership:
         peer = self.peers.get(message.conn_id)
         if peer is not None:
             self._error_heard(peer, message.message)
+        self.on_copy(message)
 
     # decisions
 

@@ -33,7 +33,7 @@ class Services:
             self._services.setdefault(service.name, service)
         self._takers: dict[int, Service] = {}
         self._nodes: dict[bytes, Service] = {}
-        self._copies: set[int] = set()
+        self._copies: dict[int, list[Service]] = {}
         for wanted in take:
             service = self._named(wanted.service)
             for number in wanted.messages:
@@ -41,8 +41,9 @@ class Services:
             for node_id in wanted.node_ids:
                 self._nodes.setdefault(node_id, service)
         for wanted in copy:
-            self._named(wanted.service)
-            self._copies.update(wanted.messages)
+            service = self._named(wanted.service)
+            for number in wanted.messages:
+                self._copies.setdefault(number, []).append(service)
 
     def _named(self, name: str) -> Service:
         if name not in self._services:
@@ -71,6 +72,14 @@ class Services:
     def for_message(self, number: int) -> Service | None:
         """Who takes a connection on which this message came."""
         return self._takers.get(number)
+
+    def for_copies(self, number: int) -> list[Service]:
+        """Who gets a copy of such a message."""
+        return self._copies.get(number, [])
+
+    def listening(self) -> list[Service]:
+        """Every service that gets copies of something."""
+        return list({service.name: service for services in self._copies.values() for service in services}.values())
 
     def for_node(self, node_id: bytes) -> Service | None:
         """Who takes every connection of this node."""

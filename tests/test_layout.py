@@ -76,6 +76,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.demo": "two nodes and a scripted peer",
         "lightningd_py.gossip_control": "waits for gossipd to have the chain's news in its store",
         "lightningd_py.jsonrpc": "the RPC server",
+        "lightningd_py.listeners": "the clock of restarts",
         "lightningd_py.node": "signals and the end of the node",
         "lightningd_py.ownership": "deadlines for those who do not let go",
         "lightningd_py.peers": "the arrival and the end of a connection are awaited",

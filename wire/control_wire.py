@@ -756,11 +756,17 @@ class AllGivenBack(ControlMessage, number=6106, sender=OWNERS):
     """Nothing is left here: the answer to a `give_back` of everything."""
 
 
-class PeerMessage(ControlMessage, number=6010, sender=OWNERS):
-    """A copy of what the peer said, for a service; the connection stays."""
+class PeerMessage(ControlMessage, number=6010, sender=(*OWNERS, "master")):
+    """A copy of what the peer said, for a service; the connection stays. The master passes it on to listeners."""
 
     node_id: bytes
     conn_id: int
     message: bytes
     message_type: int
     channel_id: bytes | None
+
+
+class Listen(ControlMessage, number=6011, sender="master"):
+    """To a service's program that owns nobody: a `peer_message` follows for each copy that it asked for."""
+
+    service: str

@@ -19,6 +19,7 @@ import random
 import selectors
 import socket
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -284,3 +285,17 @@ def taken_peer(fd: int = CONTROL_FD) -> TakenPeer:
             case other:
                 control.close()
                 raise RuntimeError(f"no take_peer on fd {fd} but {other}")
+
+
+def copies(fd: int = CONTROL_FD) -> Iterator[control_wire.PeerMessage]:
+    """The copies for which this program was started (`--copy NAME=...`), until the node ends.
+
+    Raises RuntimeError if lightningd-py did not start it for that.
+    """
+    with socket.socket(fileno=fd) as control:
+        control.set_inheritable(False)
+        first = receive_message(control, "master")
+        if not isinstance(first, control_wire.Listen):
+            raise RuntimeError(f"no listen on fd {fd} but {first}")
+        while isinstance(message := receive_message(control, "master"), control_wire.PeerMessage):
+            yield message
