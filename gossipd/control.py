@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from gossipd.gossipd import Gossipd
 from gossipd.sigcheck import stop_workers
+from gossipd.signer import Signer
 from gossipd.store import StoreError
 from wire import control_wire
 from wire.address import read_descriptors
@@ -22,11 +23,12 @@ status = Status("gossipd")
 
 
 class Control:
-    """Both control sockets of gossipd. Nothing is handled before `gossipd_init`; the link's messages wait for it."""
+    """The control sockets of gossipd. Nothing is handled before `gossipd_init`; the link's messages wait for it."""
 
     def __init__(
         self,
         master: socket.socket,
+        hsm: socket.socket,
         link: socket.socket,
         workers: list[tuple[int, socket.socket]],
         stop: Callable[[int], None],
@@ -37,6 +39,7 @@ class Control:
         self._gossipd: Gossipd | None = None
         self._early: list[ControlMessage] = []
         self._master = ControlChannel(master, "master", self._from_master, self._master_closed, window=1_000)
+        self._hsm = ControlChannel(hsm, "hsmd", self._from_hsmd, self._hsm_closed)
         self._link = ControlChannel(link, "connectd", self._from_link, self._link_closed)
 
     def close(self) -> None:
@@ -45,13 +48,20 @@ class Control:
             self._gossipd.close(clean=self._stopped)
         else:
             stop_workers(self._workers)
-        for channel in (self._master, self._link):
+        for channel in (self._master, self._hsm, self._link):
             for message in channel.close():
                 message.close_fds()
 
     def _master_closed(self, reason: str) -> None:
         self._stopped = True
         self._stop(0)
+
+    def _hsm_closed(self, reason: str) -> None:
+        """The master sees to that, too: without the key there is no node."""
+        status.debug(f"hsmd is gone: {reason}")
+
+    def _from_hsmd(self, message: ControlMessage) -> None:
+        raise RuntimeError(f"hsmd said {message.name()}")
 
     def _link_closed(self, reason: str) -> None:
         """connectd is gone; the master knows what that means."""
@@ -71,7 +81,7 @@ class Control:
 
     def _init(self, message: GossipdInit) -> None:
         try:
-            gossipd = self._gossipd = Gossipd(message, self._master, self._workers)
+            gossipd = self._gossipd = Gossipd(message, self._master, Signer(self._hsm), self._workers)
         except StoreError as error:
             self._master.reply(message, control_wire.GossipdInitReplyfail(str(error)))
             return
@@ -112,6 +122,8 @@ class Control:
                 self._ping(message, gossipd)
             case control_wire.AddGossip():
                 self._add_gossip(message, gossipd)
+            case control_wire.LocalChannels(channels=channels):
+                gossipd.local.replace(channels)
             case control_wire.SetMessageRoutes(routes=routes):
                 gossipd.routes.replace(routes)
             case control_wire.NewBlockheight(blockheight=blockheight):

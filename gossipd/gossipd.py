@@ -12,6 +12,7 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     store.py    the gossip_store                                         map_index.py  the map: arrays over it
     forget.py   channels that go: spent, or stale (pruning.py)           compactor.py  the store made small again
     upkeep.py   pings, slow readers, who goes when there are too many
+    own_gossip.py  what we say of ourselves                              local_channels.py  channels nobody else knows
 
 Here the pieces are put together: who owns which peer, what follows from faults, the flush of news.
 """
@@ -31,8 +32,10 @@ from gossipd.fault import Consequence, PeerFault
 from gossipd.flush import StoreFlush
 from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
+from gossipd.local_channels import LocalChannels
 from gossipd.map_writer import MapWriter
 from gossipd.onchain import OnChain
+from gossipd.own_gossip import OwnGossip, OwnNode, Sign
 from gossipd.owned import Owned
 from gossipd.peer import Peer
 from gossipd.pruning import Pruning
@@ -41,7 +44,7 @@ from gossipd.seeker import Seeker
 from gossipd.sigcheck import SignatureChecks
 from gossipd.txout import Txout
 from gossipd.upkeep import Upkeep
-from gossipd.user_gossip import UserGossip
+from gossipd.user_gossip import Answer, UserGossip
 from wire import control_wire
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
@@ -68,7 +71,9 @@ status = Status("gossipd")
 class Gossipd:
     """The daemon, from `gossipd_init` on. Implements `peer.Around`."""
 
-    def __init__(self, init: GossipdInit, master: ControlChannel, workers: list[tuple[int, socket.socket]]) -> None:
+    def __init__(
+        self, init: GossipdInit, master: ControlChannel, sign: Sign, workers: list[tuple[int, socket.socket]]
+    ) -> None:
         """Opens the store: raises StoreError or OSError."""
         self.store, self.index = gossmap.load(init.store)
         self.chain_hash = init.chain_hash
@@ -90,8 +95,9 @@ class Gossipd:
         self._compactor = Compactor(self.store, self.index, self._records_moved)
         self._txout = Txout(master, init.check_txout, self._resume)
         self.onchain = OnChain(master, self.store, self.index, self.forgetting, self._txout, self._flush.then)
+        self._own = OwnGossip(init.node_id, self.store, self.index, self._tell_all)
         self.ingest = Ingest(
-            MapWriter(self.store, self.index, self.forgetting),
+            MapWriter(self.store, self.index, self.forgetting, self._own),
             self.index,
             init.chain_hash,
             self._signatures,
@@ -102,8 +108,12 @@ class Gossipd:
             self._flush.schedule,
             self.user_gossip.settled,
             lambda scid, flags: self.seeker.owe(scid, flags),
-            lambda scid: self.seeker.hear_of(scid),
+            lambda scid: None if scid in self.local else self.seeker.hear_of(scid),
         )
+        self.local = LocalChannels(
+            init.node_id, init.chain_hash, self._signatures.submit, self._source_fault, self.tell, time.time
+        )
+        self._own_node = OwnNode(init, self._own, sign, self._publish, time.time)
         known = KnownByMap(self.index, self.store, self.forgetting.closed)
         chance = random.Random()  # noqa: S311 - which peer is asked is no secret
         self.seeker = Seeker(init.chain_hash, known, self._seek, self.ingest.novel, init.timing, chance, time.time())
@@ -173,6 +183,8 @@ class Gossipd:
 
     def _ask_for_gossip(self, peer: Peer) -> None:
         info = peer.info
+        if not peer.filter_sent:
+            peer.greet(self._own.messages())
         self.seeker.peer_came(info.conn_id, info.features, time.time(), has_filter=peer.filter_sent)
         peer.filter_sent = True
 
@@ -181,6 +193,15 @@ class Gossipd:
         peer = self._peers[conn_id]
         peer.say(message)
         self._pump(peer)
+
+    def _tell_all(self, messages: list[bytes]) -> None:
+        """Something new of our own."""
+        for peer in self._peers.values():
+            peer.say_own(messages)
+            self._pump(peer)
+
+    def _publish(self, message: bytes, settled: Answer) -> None:
+        self.user_gossip.add(message, self.ingest, settled)
 
     def new_remote_peer(self, info: PeerInfo) -> Fd:
         """The owner's end of a gossip fd, for a connection that we do not own."""
@@ -197,19 +218,9 @@ class Gossipd:
 
     def nongossip(self, peer: Peer, message: bytes) -> None:
         """The peer has said something that somebody else may want."""
-        state, peer_fd, gossip_fd = self.give_away(peer)
-        self.tell(
-            control_wire.PeerNongossip(
-                peer.info.node_id,
-                peer.info.conn_id,
-                message,
-                int.from_bytes(message[:2], "big"),
-                channel_id_of(message),
-                state,
-                peer_fd,
-                gossip_fd,
-            )
-        )
+        number, channel_id, info = int.from_bytes(message[:2], "big"), channel_id_of(message), peer.info
+        connection = self.give_away(peer)
+        self.tell(control_wire.PeerNongossip(info.node_id, info.conn_id, message, number, channel_id, *connection))
 
     def give_away(self, peer: Peer) -> tuple[PeerState, Fd, Fd]:
         """The connection, and a gossip fd through which its gossip goes on."""
@@ -349,6 +360,7 @@ class Gossipd:
         self.seeker.tick(time.time(), self.ingest.unfinished)
         if self._pruning.tick() + self.forgetting.tick():
             self._flush.schedule()
+        self._own_node.tick()
         self._compactor.tick()
         self._flush.retry()
         for conn_id, peer in list(self._peers.items()):

@@ -2,6 +2,7 @@
 
 from gossipd.forget import Forgetting
 from gossipd.map_index import MapIndex
+from gossipd.own_gossip import OwnGossip
 from gossipd.records import amount_message
 from gossipd.store import GossipStore
 
@@ -9,10 +10,14 @@ from gossipd.store import GossipStore
 class MapWriter:
     """What it appends becomes visible with the store's flush."""
 
-    def __init__(self, store: GossipStore, index: MapIndex, forgetting: Forgetting) -> None:
+    def __init__(
+        self, store: GossipStore, index: MapIndex, forgetting: Forgetting, own: OwnGossip | None = None
+    ) -> None:
+        """`own` hears of what is written, for what is our own must be said."""
         self.forgetting = forgetting
         self._store = store
         self._index = index
+        self._own = own
 
     def write_channel(
         self, message: bytes, scid: int, node_ids: tuple[bytes, bytes], timestamp: int, amount_sat: int
@@ -22,6 +27,8 @@ class MapWriter:
         self._store.append(amount_message(amount_sat), 0)
         self._index.set_amount(row, amount_sat)
         self.forgetting.channel_written(row)
+        if self._own is not None:
+            self._own.channel_written(scid, node_ids)
         return row
 
     def write_update(self, row: int, direction: int, timestamp: int, message: bytes) -> None:
@@ -31,6 +38,8 @@ class MapWriter:
         if old:
             self._store.mark_deleted(old)
         self.forgetting.update_written(row, offset)
+        if self._own is not None:
+            self._own.update_written(row, direction, message, is_first=not old)
 
     def is_keep_alive(self, offset: int, message: bytes) -> bool:
         """Whether an update says nothing but that what stands at `offset` still holds."""
@@ -56,3 +65,5 @@ class MapWriter:
         if old:
             self._store.mark_deleted(old)
         self.forgetting.node_written(row, offset)
+        if self._own is not None:
+            self._own.node_written(row, message)

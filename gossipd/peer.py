@@ -6,11 +6,12 @@ What waits to be sent is kept as plaintext, cursors and a query under way, and i
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from gossipd.fault import Consequence, PeerFault
+from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.ingest import Ingest
+from gossipd.local_channels import LocalChannels
 from gossipd.map_index import MapIndex
 from gossipd.queries import Answer, answer_range, answer_scids
 from gossipd.seeker import Seeker
@@ -42,10 +43,16 @@ What others have put there does not count: two nodes that both wait for the othe
 PULL = 32_768
 """Bytes that are encrypted at a time."""
 
+OWN_MARK = 65_536
+"""Bytes in the outbox above which a peer is not told what is new of our own."""
+
 _FRAME = 34
 """What a frame has besides its message."""
 _INGESTED = (256, 257, 258)
-_GOSSIP = Action.GOSSIP  # looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs
+# Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
+_GOSSIP, _UNKNOWN_CHANNEL, _DONT_FORWARD = Action.GOSSIP, Verdict.UNKNOWN_CHANNEL, Verdict.DONT_FORWARD
+_GREETING = 0
+"""Where our own gossip stands among the answers to queries."""
 _ANSWERS = (b"\x00\x01", b"\x00\x13")
 """Warnings and pongs: the peer's own doing."""
 
@@ -61,6 +68,7 @@ class Around(Protocol):
     index: MapIndex
     chain_hash: bytes
     seeker: Seeker
+    local: LocalChannels
 
     def fault(self, peer: "Peer", fault: PeerFault) -> bool:
         """What follows from a fault; False if the connection is gone."""
@@ -109,7 +117,9 @@ class Peer:
             if number in _INGESTED and self._around.routes.action(number) is _GOSSIP:
                 if self.stream is not None:
                     self.stream.heard(message)
-                self._around.ingest.receive(message, self.info.conn_id)
+                verdict = self._around.ingest.receive(message, self.info.conn_id)
+                if verdict is _UNKNOWN_CHANNEL or verdict is _DONT_FORWARD:
+                    self._around.local.receive(message, self.info.node_id, self.info.conn_id)
                 return True
             return self._hear_other(number, message)
         except UnknownEncoding as error:  # B7-90: the question can be asked again in another form
@@ -206,6 +216,18 @@ class Peer:
         """Put a message into the outbox, which goes before all gossip."""
         self._outbox.append(message)
         self._count(message, 1)
+
+    def greet(self, own: Iterator[bytes]) -> None:
+        """Our own gossip goes to the peer whatever its filter is, or will be (B7-97)."""
+        greeting = Answer(own)
+        if not greeting.finished:
+            self.queries[_GREETING] = greeting
+
+    def say_own(self, messages: Iterable[bytes]) -> None:
+        """What is new of our own gossip goes out at once, and not with the next flush again."""
+        for message in messages:
+            if self.outbox_bytes <= OWN_MARK and (self.stream is None or self.stream.heard(message)):
+                self.say(message)
 
     def _count(self, message: bytes, sign: int) -> None:
         size = sign * (len(message) + _FRAME)

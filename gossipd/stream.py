@@ -32,11 +32,14 @@ class Stream:
         self.limit = limit
         self._heard: dict[int, None] = {}
 
-    def heard(self, message: bytes) -> None:
-        """The peer has said this itself: it need not hear it from us."""
+    def heard(self, message: bytes) -> bool:
+        """The peer knows this, and need not hear it with the next flush. False if that was known."""
+        if hash(message) in self._heard:
+            return False
         if len(self._heard) >= MAX_HEARD:
             del self._heard[next(iter(self._heard))]
         self._heard[hash(message)] = None
+        return True
 
     @property
     def finished(self) -> bool:

@@ -1,6 +1,7 @@
 """The master's half of gossipd: what it is told, of the chain too, and each of its messages to what it calls."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,8 +13,12 @@ from wire import control_wire
 from wire.chains import NETWORKS
 from wire.control_channel import ChannelClosed, ControlChannel
 from wire.control_wire import ControlMessage, Reply, Request
+from wire.features import Features
+from wire.scid import scid_to_text
+from wire.status import Status
 
 R = TypeVar("R", bound=Reply)
+status = Status("lightningd")
 
 
 class GossipControl:
@@ -49,6 +54,8 @@ class GossipControl:
             case control_wire.UnwatchedChannels(short_channel_ids=scids):
                 reply = control_wire.UnwatchedChannelsReply(self._chain.unwatched(scids))
                 self._channel.reply(message, reply)
+            case control_wire.RemoteChannelUpdate(short_channel_id=scid, service=service):
+                status.debug(f"channel_update of {scid_to_text(scid)} for {service}", message.node_id)
             case _:
                 raise RuntimeError(f"gossipd said {message.name()}")
 
@@ -86,18 +93,33 @@ class GossipControl:
             await asyncio.get_running_loop().create_future()
 
 
+@dataclass(frozen=True, slots=True)
+class OwnNode:
+    """What our node_announcement says."""
+
+    node_id: bytes
+    alias: str
+    rgb: bytes
+    features: Features
+    addresses: list[str]
+
+
 async def init_gossipd(
-    daemon: Daemon, options: Options, node_id: bytes, check_txout: bool, routes: list[tuple[int, str]]
+    daemon: Daemon, options: Options, own: OwnNode, check_txout: bool, routes: list[tuple[int, str]]
 ) -> control_wire.GossipdInitReply:
     """Open the store and learn the routes. Raises StartError."""
     reply = await daemon.ask(
         control_wire.GossipdInit(
             chain_hash=NETWORKS[options.network],
-            node_id=node_id,
+            node_id=own.node_id,
             store=str(store_path(options)),
             check_txout=check_txout,
             timing=options.timing,
             limits=options.limits,
+            alias=own.alias,
+            rgb=own.rgb,
+            features=own.features.to_bytes(),
+            addresses=own.addresses,
         ),
         control_wire.GossipdInitReply,
     )

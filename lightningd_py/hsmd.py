@@ -28,14 +28,18 @@ from wire.control_wire import (
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,
+    SignNodeAnnouncement,
+    SignNodeAnnouncementReply,
 )
+from wire.cursor import WireError
+from wire.peer_wire import NodeAnnouncement
 from wire.status import Status, set_up_logging
 
 PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
     {
         "master": frozenset({HsmInit, ClientHsmfd}),
         "connectd": frozenset({Ecdh}),
-        "gossipd": frozenset(),
+        "gossipd": frozenset({SignNodeAnnouncement}),
     }
 )
 """Who may ask for what."""
@@ -103,6 +107,8 @@ class Hsmd:
         match message:
             case Ecdh():
                 return self._ecdh(message)
+            case SignNodeAnnouncement():
+                return self._sign_node_announcement(message)
             case ClientHsmfd():
                 self._introduce(message)
                 return None
@@ -119,6 +125,19 @@ class Hsmd:
         except ValueError as error:  # the handshake checks points before it asks (B8-47)
             raise Forbidden(f"ecdh with {request.point.hex()}: {error}") from error
         return EcdhReply(shared_secret, request_id=request.request_id)
+
+    def _sign_node_announcement(self, request: SignNodeAnnouncement) -> SignNodeAnnouncementReply:
+        """Only what is a node_announcement of ours: whoever has taken gossipd over gets nothing else signed."""
+        if self._node_key is None:
+            raise Forbidden("sign_node_announcement before hsm_init")
+        try:
+            node_id = NodeAnnouncement.decode(request.announcement).node_id
+        except WireError as error:
+            raise Forbidden(f"it wants something signed that is no node_announcement: {error}") from error
+        if node_id != secp256k1.public_key(self._node_key):
+            raise Forbidden(f"it wants a node_announcement of {node_id.hex()} signed")
+        digest = secp256k1.double_sha256(request.announcement[66:])
+        return SignNodeAnnouncementReply(secp256k1.sign(self._node_key, digest), request_id=request.request_id)
 
     def _introduce(self, message: ClientHsmfd) -> None:
         if message.client not in PERMITTED or message.client == "master":

@@ -15,7 +15,7 @@ from lightningd_py.commands import Commands
 from lightningd_py.connect_control import ConnectControl
 from lightningd_py.database import FILE_NAME, Database
 from lightningd_py.errors import UsageError
-from lightningd_py.gossip_control import GossipControl
+from lightningd_py.gossip_control import GossipControl, OwnNode
 from lightningd_py.jsonrpc import RpcServer
 from lightningd_py.listeners import Listeners
 from lightningd_py.log import NodeLog
@@ -109,8 +109,9 @@ class Node:
             self._supervisor.websocket_fd() if options.websockets else None,
         )
         self.bindings, self.announced = bound.bindings, bound.announceable
+        own = OwnNode(self.node_id, self.alias, self.color, self.features, self.announced)
         opened = await gossip_control.init_gossipd(
-            self.gossipd, options, self.node_id, self.chain.checks_outputs, self.services.routes()
+            self.gossipd, options, own, self.chain.checks_outputs, self.services.routes()
         )
         if opened.note:
             status.unusual(f"gossip_store: {opened.note}")

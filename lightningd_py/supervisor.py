@@ -2,7 +2,8 @@
 
     master -- hsmd          control, and one socket more for each client of hsmd
     master -- connectd      control      connectd -- hsmd      ecdh
-    master -- gossipd       control      connectd -- gossipd   the link
+    master -- gossipd       control      gossipd -- hsmd       our node_announcement's signature
+                                         connectd -- gossipd   the link
                                          connectd -- websocketd, only if a WebSocket is listened for
 
 Every socketpair is made before the processes on its ends are started; each process has just its own ends.
@@ -61,18 +62,22 @@ class Supervisor:
         from_connectd: Callable[[ControlMessage], None],
         from_gossipd: Callable[[ControlMessage], None],
     ) -> tuple[Daemon, Daemon, Daemon]:
-        """hsmd, connectd, gossipd: running, and not yet told anything but hsmd of its client."""
+        """hsmd, connectd, gossipd: running, and not yet told anything but hsmd of its clients."""
         hsm_ours, hsm_theirs = _pair()
-        client, client_of_hsm = _pair()
+        connect_client, connect_client_of_hsm = _pair()
+        gossip_client, gossip_client_of_hsm = _pair()
         link_of_connectd, link_of_gossipd = _pair()
         connect_ours, connect_theirs = _pair()
         gossip_ours, gossip_theirs = _pair()
         hsmd = self._start("hsmd", "lightningd_py.hsmd", hsm_ours, [hsm_theirs], _no_message)
         connectd = self._start(
-            "connectd", "connectd", connect_ours, [connect_theirs, client, link_of_connectd], from_connectd
+            "connectd", "connectd", connect_ours, [connect_theirs, connect_client, link_of_connectd], from_connectd
         )
-        gossipd = self._start("gossipd", "gossipd", gossip_ours, [gossip_theirs, link_of_gossipd], from_gossipd)
-        hsmd.channel.send(control_wire.ClientHsmfd("connectd", Fd(client_of_hsm.detach())))
+        gossipd = self._start(
+            "gossipd", "gossipd", gossip_ours, [gossip_theirs, gossip_client, link_of_gossipd], from_gossipd
+        )
+        hsmd.channel.send(control_wire.ClientHsmfd("connectd", Fd(connect_client_of_hsm.detach())))
+        hsmd.channel.send(control_wire.ClientHsmfd("gossipd", Fd(gossip_client_of_hsm.detach())))
         return hsmd, connectd, gossipd
 
     def websocket_fd(self) -> Fd:

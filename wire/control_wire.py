@@ -75,6 +75,15 @@ class Ways:
     use_dns: bool
 
 
+@dataclass(frozen=True, slots=True)
+class LocalChannel:
+    """A channel of ours with `node_id` that a service has. `short_channel_id` may be an alias."""
+
+    short_channel_id: int
+    node_id: bytes
+    service: str
+
+
 @dataclass_transform(field_specifiers=(field,))
 class ControlMessage:
     """Base of all control messages. `number` and `senders` come from the class statement."""
@@ -399,6 +408,11 @@ class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_ini
     store: str
     check_txout: bool
     timing: Timing
+    alias: str
+    """From here on what our node_announcement says. Up to 32 bytes of UTF-8."""
+    rgb: bytes
+    features: bytes
+    addresses: list[str]
     limits: Limits = field(default_factory=Limits)
 
 
@@ -560,6 +574,21 @@ class PeerFault(ControlMessage, number=3020, sender="gossipd"):
     reason: str
 
 
+class LocalChannels(ControlMessage, number=3010, sender="master"):
+    """The channels of our own that services have, by short_channel_id or alias. Replaces the earlier list."""
+
+    channels: list[LocalChannel]
+
+
+class RemoteChannelUpdate(ControlMessage, number=3011, sender="gossipd", aliases=("gossipd_remote_channel_update",)):
+    """The peer of a local channel has said, for us alone, what it asks for. The signature is right. BOLT 7 (B7-79)."""
+
+    node_id: bytes
+    short_channel_id: int
+    service: str
+    channel_update: bytes
+
+
 class AddGossip(Request, number=3044, sender="master", aliases=("addgossip",)):
     """A gossip message from a user."""
 
@@ -657,6 +686,18 @@ class EcdhReply(Reply, number=5101, sender="hsmd", aliases=("hsm_ecdh_resp",)):
     """The shared secret, 32 bytes."""
 
     shared_secret: bytes = field(repr=False)
+
+
+class SignNodeAnnouncement(Request, number=5004, sender="gossipd", aliases=("hsm_node_announcement_sig_req",)):
+    """Sign our node_announcement; what stands in its place for the signature does not matter. BOLT 7."""
+
+    announcement: bytes
+
+
+class SignNodeAnnouncementReply(Reply, number=5104, sender="hsmd", aliases=("hsm_node_announcement_sig_reply",)):
+    """The signature, 64 bytes."""
+
+    signature: bytes
 
 
 # 6xxx: to and from whoever owns a connection

@@ -46,6 +46,8 @@ class Timing:
     """A Bitcoin node that has said nothing for so long is asked again."""
     gossip_prune: float = 1_209_600.0
     """Two weeks: a channel whose older update is older than this may be forgotten. BOLT 7, Pruning."""
+    node_refresh: float = 1_123_200.0
+    """Thirteen days: our node_announcement is made anew when it is so old. CLN's figure."""
 
 
 FAST_GOSSIP = Timing(

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from tests.bench.gossipds import Meter, gossipd, send_all
 from tests.bench.harness import Bench, Row
-from tests.gossipd.house import mirrored
+from tests.gossipd.ends import mirrored
 from tests.interop.conftest import pyln_environment
 from wire.frames import READ_SIZE, Frames
 

@@ -10,6 +10,7 @@ from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
 from gossipd.map_index import MapIndex
 from gossipd.map_writer import MapWriter
+from gossipd.own_gossip import OwnGossip
 from gossipd.records import CHANNEL_AMOUNT
 from gossipd.sigcheck import check
 from gossipd.store import GossipStore
@@ -22,6 +23,7 @@ from tests.gossipd.messages import (
 
 PRUNE = 1_209_600.0
 TELLER = 5
+OUR_ID = bytes([2]) * 33
 
 
 class Signatures:
@@ -90,13 +92,16 @@ class Bench:
     settled: list[tuple[bytes, str | None]] = field(default_factory=list)
     owed: list[tuple[int, int]] = field(default_factory=list)
     heard_of: list[int] = field(default_factory=list)
+    made: list[list[bytes]] = field(default_factory=list)
     stored: int = 0
     on_settled: Callable[[bytes, str | None], None] | None = None
 
     def __post_init__(self) -> None:
         self.forgetting = Forgetting(self.store, self.index)
         self.ingest = Ingest(
-            MapWriter(self.store, self.index, self.forgetting),
+            MapWriter(
+                self.store, self.index, self.forgetting, OwnGossip(OUR_ID, self.store, self.index, self.made.append)
+            ),
             self.index,
             CHAIN,
             self.signatures,  # type: ignore[arg-type]

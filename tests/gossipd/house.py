@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from tests.gossipd.ends import mirrored, tcp_pair
 from wire import secp256k1
 from wire.chains import NETWORKS
 from wire.control_channel import ControlChannel
@@ -28,6 +29,8 @@ from wire.control_wire import (
     NewBlockheight,
     PeerInfo,
     PeerTaken,
+    SignNodeAnnouncement,
+    SignNodeAnnouncementReply,
     UnwatchedChannels,
     UnwatchedChannelsReply,
 )
@@ -45,17 +48,10 @@ PATIENCE = 20.0
 CHAIN = NETWORKS["regtest"]
 HEIGHT = 100_000
 """Of the chain where there is one."""
+NODE_KEY = bytes([200]) * 32
+"""Ours; hsmd's, of course."""
 PEER_ID = secp256k1.public_key(bytes([7]) * 32)
 EVERYTHING = GossipTimestampFilter(CHAIN, 0, 0xFFFFFFFF).encode()
-
-
-def mirrored(rn: int = 0, sn: int = 0) -> tuple[CryptoState, CryptoState]:
-    """The crypto states of both ends of a connection; `rn` and `sn` are those of the first, gossipd's."""
-    near_key, far_key, near_chain, far_chain = (bytes([number]) * 32 for number in (1, 2, 3, 4))
-    return (
-        CryptoState(rn, sn, far_key, near_key, far_chain, near_chain),
-        CryptoState(sn, rn, near_key, far_key, near_chain, far_chain),
-    )
 
 
 def peer_info(conn_id: int, *, features: bytes | None = None, node_id: bytes = PEER_ID) -> PeerInfo:
@@ -166,9 +162,10 @@ class House:
         """To the master, in order, without replies to requests."""
         self.held: list[socket.socket] = []
         """Sockets to be closed at the end of the test, whatever happens."""
+        self.node_key = NODE_KEY
         self.base_fds = 0
         self._last_conn_id = 0
-        ours, theirs = zip(*(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2)), strict=True)
+        ours, theirs = zip(*(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)), strict=True)
         fds = [sock.fileno() for sock in theirs]
         with self.log_file.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -179,17 +176,22 @@ class House:
         for sock in ours:
             sock.setblocking(False)
         self.master = ControlChannel(ours[0], "gossipd", self.said.put_nowait, lambda _: None)
-        self.link = ControlChannel(ours[1], "gossipd", self.said.put_nowait, lambda _: None)
+        self.hsm = ControlChannel(ours[1], "gossipd", self._sign, lambda _: None)
+        self.link = ControlChannel(ours[2], "gossipd", self.said.put_nowait, lambda _: None)
 
     async def start(self, *, unwatched: list[int] | None = None, **changes: Any) -> GossipdInitReply:
         """gossipd_init as most tests want it. With `check_txout` the chain has HEIGHT blocks, and these channels of the
         store were never looked up. Raises RequestFailed."""
         fields: dict[str, Any] = {
             "chain_hash": CHAIN,
-            "node_id": secp256k1.public_key(bytes([1]) * 32),
+            "node_id": secp256k1.public_key(self.node_key),
             "store": str(self.store),
             "check_txout": False,
             "timing": Timing(),
+            "alias": "the house",
+            "rgb": b"\1\2\3",
+            "features": b"\x02",
+            "addresses": ["192.0.2.1:9735"],
         }
         async with asyncio.timeout(PATIENCE):
             reply = await self.master.request(GossipdInit(**(fields | changes)), GossipdInitReply)
@@ -198,6 +200,12 @@ class House:
             self.master.reply(await self.hear(UnwatchedChannels), UnwatchedChannelsReply(unwatched or []))
         self.base_fds = self.fds()
         return reply
+
+    def _sign(self, message: ControlMessage) -> None:
+        """We are hsmd, too."""
+        assert isinstance(message, SignNodeAnnouncement)
+        digest = secp256k1.double_sha256(message.announcement[66:])
+        self.hsm.reply(message, SignNodeAnnouncementReply(secp256k1.sign(self.node_key, digest)))
 
     # A connection
 
@@ -348,7 +356,7 @@ class House:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        for channel in (self.master, self.link):
+        for channel in (self.master, self.hsm, self.link):
             for message in channel.close():
                 message.close_fds()
         while not self.said.empty():
@@ -389,11 +397,3 @@ class Houses:
         finally:
             for house in self._houses:
                 house.clean_up()
-
-
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    """Both ends of a TCP connection over loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        ours = socket.create_connection(listener.getsockname())
-        theirs, _ = listener.accept()
-    return ours, theirs

@@ -22,8 +22,11 @@ from wire.control_wire import (
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,
+    SignNodeAnnouncement,
+    SignNodeAnnouncementReply,
 )
-from wire.secp256k1 import ecdh, public_key
+from wire.peer_wire import NodeAnnouncement
+from wire.secp256k1 import double_sha256, ecdh, public_key, verify
 
 ROOT = Path(__file__).parent.parent.parent
 NODE_KEY = b"\x11" * 32
@@ -160,6 +163,46 @@ def test_connectd_gets_ecdh(hsmd: Hsmd) -> None:
 
 def test_the_shared_secret_does_not_print() -> None:
     assert repr(EcdhReply(b"secret", request_id=1)) == "EcdhReply(request_id=1)"
+
+
+def announcement_of(node_id: bytes) -> bytes:
+    return NodeAnnouncement(b"\1" * 64, b"", 1, node_id, bytes(3), bytes(32), b"").encode()
+
+
+def sign_announcement(client: socket.socket, announcement: bytes) -> ControlMessage | None:
+    send_message(client, SignNodeAnnouncement(announcement, request_id=3))
+    return receive_message(client, "hsmd")
+
+
+def test_gossipd_gets_our_node_announcement_signed(hsmd: Hsmd) -> None:
+    hsmd.init()
+    announcement = announcement_of(public_key(NODE_KEY))
+    reply = sign_announcement(hsmd.new_client("gossipd"), announcement)
+    assert isinstance(reply, SignNodeAnnouncementReply)
+    assert verify(double_sha256(announcement[66:]), reply.signature, public_key(NODE_KEY))
+    assert broken(hsmd.end()) == []
+
+
+@pytest.mark.parametrize(
+    ("announcement", "error"),
+    [
+        (announcement_of(POINT), f"it wants a node_announcement of {POINT.hex()} signed"),
+        (bytes(200), "it wants something signed that is no node_announcement"),
+        (announcement_of(public_key(NODE_KEY))[:-1], "it wants something signed that is no node_announcement"),
+        (b"", "it wants something signed that is no node_announcement"),
+    ],
+    ids=["somebody else's", "another message", "half of one", "nothing"],
+)
+def test_nothing_else_is_signed(hsmd: Hsmd, announcement: bytes, error: str) -> None:
+    hsmd.init()
+    assert sign_announcement(hsmd.new_client("gossipd"), announcement) is None
+    (line,) = broken(hsmd.end())
+    assert line.startswith(f"gossipd is cut off: {error}")
+
+
+def test_a_signature_before_there_is_a_key(hsmd: Hsmd) -> None:
+    assert sign_announcement(hsmd.new_client("gossipd"), announcement_of(POINT)) is None
+    assert broken(hsmd.end()) == ["gossipd is cut off: sign_node_announcement before hsm_init"]
 
 
 def no_message(client: socket.socket) -> None:

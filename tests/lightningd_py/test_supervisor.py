@@ -51,7 +51,7 @@ def said_too_early(message: ControlMessage) -> None:
 
 
 def gossipd_init(store: Path) -> GossipdInit:
-    return GossipdInit(NETWORKS["regtest"], bytes([2]) * 33, str(store), False, Timing())
+    return GossipdInit(NETWORKS["regtest"], bytes([2]) * 33, str(store), False, Timing(), "me", bytes(3), b"", [])
 
 
 async def test_daemons_that_were_told_nothing_end_quietly(

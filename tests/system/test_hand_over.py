@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.gossipd.house import CHAIN, FakePeer, House, mirrored, peer_info
+from tests.gossipd.ends import mirrored
+from tests.gossipd.house import CHAIN, FakePeer, House, peer_info
 from tests.gossipd.owner import Owner, released, taken
 from wire.control_wire import (
     Disconnect,

@@ -1,0 +1,90 @@
+"""Channels of our own that nobody else knows of, or of which the peer says something for us alone.
+
+A channel_update of such a channel, from the peer itself and rightly signed, goes up to the service that has the
+channel, and nowhere else: not into the map, and not to other peers. BOLT 7, The channel_update Message (B7-79).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gossipd.fault import Consequence, PeerFault
+from gossipd.ingest import MAX_FUTURE
+from gossipd.sigcheck import GOOD
+from wire.control_wire import LocalChannel, RemoteChannelUpdate
+from wire.peer_wire import ChannelUpdate
+from wire.scid import scid_to_text
+from wire.status import Status
+
+status = Status("gossipd")
+
+
+@dataclass(slots=True)
+class _Known:
+    """`newest`: the timestamp of the last update that came, be it still in its check."""
+
+    channel: LocalChannel
+    newest: int = 0
+
+
+class LocalChannels:
+    """The channels that the master has named."""
+
+    def __init__(
+        self,
+        our_id: bytes,
+        chain_hash: bytes,
+        submit: Callable[[bytes, bytes, Callable[[int], None]], None],
+        fault: Callable[[int, PeerFault], None],
+        go_up: Callable[[RemoteChannelUpdate], None],
+        now: Callable[[], float],
+    ) -> None:
+        """`submit` is the signature stage, `fault` hears of a connection's offence, `now` is in unix seconds."""
+        self._our_id = our_id
+        self._chain_hash = chain_hash
+        self._submit = submit
+        self._fault = fault
+        self._go_up = go_up
+        self._now = now
+        self._known: dict[int, _Known] = {}
+
+    def __contains__(self, scid: int) -> bool:
+        return scid in self._known
+
+    def replace(self, channels: list[LocalChannel]) -> None:
+        """These are all of them now."""
+        before = self._known
+        self._known = {}
+        for channel in channels:
+            known = before.get(channel.short_channel_id)
+            same_peer = known is not None and known.channel.node_id == channel.node_id
+            newest = known.newest if known is not None and same_peer else 0
+            self._known[channel.short_channel_id] = _Known(channel, newest)
+
+    def receive(self, message: bytes, peer_id: bytes, conn_id: int) -> None:
+        """A channel_update that is not for the map. Nothing happens if it is not of a local channel's other end."""
+        if not self._known:
+            return
+        update = ChannelUpdate.decode(message)
+        known = self._known.get(update.short_channel_id)
+        if known is None or not self._is_wanted(update, known, peer_id):
+            return
+        known.newest = update.timestamp
+        self._submit(message, peer_id, lambda result: self._checked(message, known, conn_id, result))
+
+    def _is_wanted(self, update: ChannelUpdate, known: _Known, peer_id: bytes) -> bool:
+        return (
+            peer_id == known.channel.node_id
+            and update.chain_hash == self._chain_hash
+            and update.channel_flags & 1 == (peer_id > self._our_id)
+            and known.newest < update.timestamp <= self._now() + MAX_FUTURE
+        )
+
+    def _checked(self, message: bytes, known: _Known, conn_id: int, result: int) -> None:
+        channel = known.channel
+        scid = channel.short_channel_id
+        if result != GOOD:
+            text = f"channel_update {scid_to_text(scid)}: bad signature"
+            self._fault(conn_id, PeerFault(text, Consequence.DISCONNECT))  # B7-80
+            return
+        status.debug(f"channel_update {scid_to_text(scid)} goes up to {channel.service}", channel.node_id)
+        self._go_up(RemoteChannelUpdate(channel.node_id, scid, channel.service, message))
