@@ -61,9 +61,15 @@ def answer_without_service(number: int, channel_id: bytes | None) -> list[bytes]
     return [WarningMessage(channel_id, f"nobody here handles {message_name(number)}".encode()).encode()]
 
 
-def is_unknown_even(number: int) -> bool:
-    """It is of no BOLT, and not to be ignored: the connection ends, if no service knows better (B1-6)."""
-    return number % 2 == 0 and message_name(number).startswith("unknown_")
+def flaw_without_service(number: int, channel_id: bytes | None) -> str | None:
+    """Why a connection ends over a message for which there is nobody: of no BOLT and even (B1-6), or cut short (B1-7).
+
+    All channel messages that have a name have a channel_id.
+    """
+    name = message_name(number)
+    if name.startswith("unknown_"):
+        return None if number % 2 else f"unknown even message type {number}"
+    return f"{name} is too short" if is_channel_message(number) and channel_id is None else None
 
 
 def _tell(channel: ControlChannel, message: ControlMessage) -> None:
@@ -148,10 +154,11 @@ class Ownership:
         held = Held(message.state, message.peer_fd, message.gossip_fd)
         status.debug(f"{message_name(message.message_type)}", message.node_id)
         service = self.services.for_message(message.message_type)
-        if service is None and is_unknown_even(message.message_type):
-            peer.end_wanted = f"unknown even message type {message.message_type}"
-        answer = answer_without_service(message.message_type, message.channel_id)
-        self._place(peer, held, service, message.message, answer)
+        about = (message.message_type, message.channel_id)
+        reason = flaw_without_service(*about) if service is None else None
+        self._place(peer, held, service, message.message, [] if reason else answer_without_service(*about))
+        if reason is not None:
+            self.disconnect(peer, reason, [WarningMessage(ALL_CHANNELS, reason.encode()).encode()])
 
     def release_peer_reply(self, message: control_wire.ReleasePeerReply) -> None:
         """A connection that was asked for."""

@@ -21,6 +21,7 @@ from tests.lightningd_py.master import (
 )
 from wire.control_wire import (
     ControlMessage,
+    Disconnect,
     GossipState,
     HandlePeer,
     PeerDisconnected,
@@ -72,12 +73,36 @@ async def test_answer_goes_back_with_the_connection(house: House) -> None:
     assert [move.message for move in peer.moves] == ["peer_taken", "peer_nongossip", "handle_peer"]
 
 
-@pytest.mark.bolt("B1-6")
-async def test_unknown_even_message_without_service(house: House) -> None:
+@pytest.mark.bolt("B1-6", "B1-7")
+@pytest.mark.parametrize(
+    ("message", "channel_id", "reason"),
+    [
+        (b"\x00\xfe" + CHANNEL, CHANNEL, "unknown even message type 254"),
+        (b"\x00\xfe", None, "unknown even message type 254"),
+        (b"\x00\x26\x01", None, "shutdown is too short"),
+    ],
+)
+async def test_message_that_ends_it_without_service(
+    house: House, message: bytes, channel_id: bytes | None, reason: str
+) -> None:
+    """gossipd gets the connection to say why and end it."""
     house.taken()
-    house.nongossip(message=b"\x00\xfe" + CHANNEL)
-    house.ended_once("unknown even message type 254")
-    assert house.gossipd.said == []
+    house.nongossip(message=message, channel_id=channel_id)
+    given, order = house.gossipd.take()
+    assert isinstance(given, HandlePeer)
+    assert given.send == []
+    assert isinstance(order, Disconnect)
+    assert [decode(words) for words in order.send] == [WarningMessage(bytes(32), reason.encode())]
+    house.disconnected(reason=reason)
+    house.ended_once(reason)
+
+
+async def test_unknown_odd_message_without_service(house: House) -> None:
+    house.taken()
+    house.nongossip(message=b"\x00\xfd", channel_id=None)
+    (given,) = house.gossipd.take()
+    assert isinstance(given, HandlePeer)
+    assert given.send == []
 
 
 # With one

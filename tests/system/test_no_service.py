@@ -56,7 +56,7 @@ async def test_other_channel_message_without_service_gets_a_warning(
 
 @pytest.mark.parametrize(
     "message",
-    [about_channel(17), about_channel(1), bytes.fromhex("00ff") + bytes(40), bytes.fromhex("0020"), opening()[:60]],
+    [about_channel(17), about_channel(1), bytes.fromhex("00ff") + bytes(40)],
 )
 async def test_what_is_about_no_channel_gets_no_answer(
     lonely_node: Node, lonely_peer: ScriptedPeer, message: bytes
@@ -68,11 +68,23 @@ async def test_what_is_about_no_channel_gets_no_answer(
     assert await owner(lonely_node, lonely_peer) == "gossipd"
 
 
-@pytest.mark.bolt("B1-6")
-@pytest.mark.parametrize("number", [254, 60000])
-async def test_unknown_even_message_ends_the_connection(lonely_peer: ScriptedPeer, number: int) -> None:
-    await lonely_peer.say(number.to_bytes(2, "big") + bytes(50))
-    assert not [said for said in await lonely_peer.hangs_up() if isinstance(said, ErrorMessage)]
+@pytest.mark.bolt("B1-6", "B1-7")
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (bytes.fromhex("00fe") + bytes(50), "unknown even message type 254"),
+        (bytes.fromhex("ea60") + bytes(50), "unknown even message type 60000"),
+        (bytes.fromhex("0020"), "open_channel is too short"),
+        (opening()[:60], "open_channel is too short"),
+        (bytes.fromhex("0026 01"), "shutdown is too short"),
+    ],
+)
+async def test_message_that_ends_the_connection(lonely_peer: ScriptedPeer, message: bytes, reason: str) -> None:
+    """A warning says why; no error."""
+    await lonely_peer.say(message)
+    assert [
+        said.text() for said in await lonely_peer.hangs_up() if isinstance(said, WarningMessage | ErrorMessage)
+    ] == [reason]
 
 
 async def test_many_openings_in_one_write(lonely_node: Node, lonely_peer: ScriptedPeer) -> None:
