@@ -14,6 +14,15 @@ from typing import Any
 import pytest
 
 PYLN = ("pyln-proto==26.6.9", "pyln-client==26.6.9")
+LNPROTOTEST = (
+    "lnprototest==0.0.7",
+    "pyln-bolt1==1.0.222",
+    "pyln-bolt2==1.0.246",
+    "pyln-bolt7==1.0.246",
+    "crc32c==2.9.post0",
+    "python-bitcoinlib==0.11.2",
+)
+"""Installed as they stand: lnprototest asks for versions of pyln that are years old, and works with these."""
 INSTALL_TIMEOUT = 300.0
 TEST_TIMEOUT = 600.0
 """Seconds for a test that has to install something first."""
@@ -80,7 +89,7 @@ def cached(name: str, pins: Sequence[str], install: Callable[[Path], None]) -> P
 
 
 def pyln_environment() -> Path:
-    """The interpreter of a virtual environment with pyln-proto and pyln-client; skips where it cannot be made.
+    """The interpreter of a virtual environment with pyln and lnprototest; skips where it cannot be made.
 
     It is one of its own because pyln-proto brings a fork of coincurve that installs over coincurve.
     """
@@ -89,8 +98,9 @@ def pyln_environment() -> Path:
         _run(sys.executable, "-m", "venv", target)
         pip = (target / "bin/python", "-m", "pip", "install", "--disable-pip-version-check", "--retries", "1")
         _run(*pip, "--quiet", "--only-binary", ":all:", *PYLN)
+        _run(*pip, "--quiet", "--only-binary", ":all:", "--no-deps", *LNPROTOTEST)
 
-    return cached("pyln", [*PYLN, sys.version], install) / "bin/python"
+    return cached("pyln", [*PYLN, *LNPROTOTEST, sys.version], install) / "bin/python"
 
 
 @pytest.fixture(scope="session")

@@ -11,40 +11,13 @@ import socket
 import struct
 import threading
 from collections import defaultdict
-from typing import Any
 
+import exact  # noqa: F401  # changes wire's connections
 from lines import serve
 from pyln.proto import wire
 
 RECEIVE_TIMEOUT = 60.0
 PING, PONG = 18, 19
-
-
-class ExactSocket:
-    """A socket whose recv gives all that was asked for: pyln-proto takes a short read for an error."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.connection = connection
-
-    def recv(self, size: int) -> bytes:
-        data = bytearray()
-        while len(data) < size and (more := self.connection.recv(size - len(data))):
-            data += more
-        return bytes(data)
-
-    def send(self, data: bytes) -> None:
-        self.connection.sendall(data)
-
-
-class ExactConnection(wire.LightningConnection):  # type: ignore[misc]
-    """pyln-proto's connection over exact reads, so also for its `connect` and its server socket."""
-
-    def __init__(self, connection: socket.socket, *args: Any, **keywords: Any) -> None:
-        self.socket = connection
-        super().__init__(ExactSocket(connection), *args, **keywords)
-
-
-wire.LightningConnection = ExactConnection
 
 
 class Peer:
