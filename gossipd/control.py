@@ -1,5 +1,7 @@
 """The control messages that gossipd understands: from the master, and from connectd over the link."""
 
+import itertools
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -138,6 +140,8 @@ class Control:
                 channel.reply(message, control_wire.GossipStatusReply(gossipd.seeker.state.value, gossipd.counters()))
             case control_wire.SetWantedNodes(node_ids=node_ids):
                 gossipd.upkeep.wanted = frozenset(node_ids)
+            case control_wire.RandomNodes(count=count):
+                channel.reply(message, control_wire.RandomNodesReply(_random_nodes(gossipd, count)))
             case control_wire.ListPeers():
                 channel.reply(message, control_wire.ListPeersReply(gossipd.upkeep.stats()))
             case control_wire.Resync():
@@ -184,6 +188,14 @@ class Control:
             )
 
         gossipd.user_gossip.add(message.message, gossipd.ingest, settled)
+
+
+def _random_nodes(gossipd: Gossipd, count: int) -> list[tuple[bytes, list[str]]]:
+    """Nodes with addresses; rows without are passed over, so there may be fewer than are wanted."""
+    ids = gossipd.index.node_ids
+    rows = random.sample(range(len(ids)), min(10 * count, len(ids)))
+    found = ((ids[row], _addresses(gossipd, ids[row])) for row in rows if gossipd.index.node_announce_off[row])
+    return list(itertools.islice((node for node in found if node[1]), count))
 
 
 def _addresses(gossipd: Gossipd, node_id: bytes) -> list[str]:

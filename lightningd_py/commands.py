@@ -22,11 +22,11 @@ from lightningd_py.params import (
 )
 from lightningd_py.params import peer as peer_parameter
 from lightningd_py.peer_commands import PeerCommands
+from lightningd_py.peer_listing import list_peers
 from lightningd_py.peers import Peer
 from wire import control_wire
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, to_json
 from wire.control_channel import ChannelClosed, RequestFailed
-from wire.features import Features
 from wire.peer_wire import message_name
 from wire.routes import Action, default_action
 
@@ -131,7 +131,7 @@ class Commands:
             "num_pending_channels": 0,
             "num_active_channels": 0,
             "num_inactive_channels": 0,
-            "address": [_address_json(address, self._port) for address in node.announced],
+            "address": [_address_json(address, self._port) for address in node.addresses],
             "binding": [_binding_json(address, self._port) for address in node.bindings],
             "version": options.version(),
             "blockheight": node.chain.blockheight,
@@ -150,15 +150,14 @@ class Commands:
         hints = [str(hint) for hint in [address, self._hint(host, port)] if hint is not None]
         known = [known.address for known in self._node.database.addresses_of(wanted)]
         try:
-            info = await connect_control.reach(self._node.connectd, wanted, [*hints, *known])
+            node = self._node
+            info = await connect_control.reach(node.connectd, node.database, wanted, [*hints, *known])
         except RequestFailed as failed:
             raise _reach_error(failed.refusal) from failed
         except ChannelClosed:
             raise RpcError(INTERNAL_ERROR, ENDING) from None
         if await self._node.ownership.arrival(info.conn_id) is None:
             raise RpcError(CONNECT_DISCONNECTED_DURING, "Peer disconnected as soon as it was connected")
-        if not info.incoming:
-            self._node.remember_address(info)
         return {
             "id": info.node_id.hex(),
             "features": info.features.hex(),
@@ -193,9 +192,8 @@ class Commands:
         return peer
 
     async def listpeers(self, id: bytes | None, level: str | None) -> dict[str, Any]:
-        """All peers that are connected. `level` is CLN's parameter for its log and has no effect here."""
-        peers = [peer for peer in self._node.ownership.peers if id is None or peer.info.node_id == id]
-        return {"peers": [_peer_json(peer) for peer in peers]}
+        """Also those that are to be connected. `level` is CLN's parameter for its log and has no effect here."""
+        return {"peers": await list_peers(self._node, id)}
 
     async def listnodes(self, id: bytes | None) -> dict[str, Any]:
         """From the gossip_store, in a thread: a large map takes a while to write down."""
@@ -284,28 +282,6 @@ class Commands:
         """The answer is written before the socket closes."""
         self._node.stop(0)
         return {"result": "Shutdown complete"}
-
-
-def _peer_json(peer: Peer) -> dict[str, Any]:
-    info = peer.info
-    fields: dict[str, Any] = {
-        "id": info.node_id.hex(),
-        "connected": True,
-        "num_channels": 0,
-        "netaddr": [info.address],
-        "features": info.features.hex(),
-        "owner": peer.owner,
-        "conn_id": info.conn_id,
-        "direction": "in" if info.incoming else "out",
-        "connected_since": int(peer.since),
-        "feature_names": Features(info.features).names(),
-        "moves": [{"at": round(move.at, 3), "owner": move.owner, "message": move.message} for move in peer.moves],
-    }
-    if info.remote_addr is not None:
-        fields["remote_addr"] = info.remote_addr
-    if peer.last_error is not None:
-        fields["last_error"] = peer.last_error
-    return fields
 
 
 def _address_json(address: str, default_port: int) -> dict[str, str | int]:

@@ -1,7 +1,9 @@
 """The master's half of connectd: what it is told at the start, and each of its messages to what it calls."""
 
+import time
 from collections.abc import Sequence
 
+from lightningd_py.database import Database
 from lightningd_py.options import Options
 from lightningd_py.ownership import Ownership
 from lightningd_py.supervisor import Daemon
@@ -64,9 +66,11 @@ async def activate(daemon: Daemon, registered: list[bytes]) -> None:
     await daemon.ask(control_wire.Activate(direct=True), control_wire.ActivateReply)
 
 
-async def reach(daemon: Daemon, node_id: bytes, hints: list[str]) -> PeerInfo:
-    """Connect, or find connected. Raises RequestFailed with a ReachPeerReplyfail, ChannelClosed."""
+async def reach(daemon: Daemon, database: Database, node_id: bytes, hints: list[str]) -> PeerInfo:
+    """Connect, or find connected; remember where. Raises RequestFailed with a ReachPeerReplyfail, ChannelClosed."""
     reply = await daemon.channel.request(control_wire.ReachPeer(node_id, hints), control_wire.ReachPeerReply)
+    if not reply.peer.incoming:  # where it came from is not where it can be reached
+        database.remember_address(node_id, reply.peer.address, time.time())
     return reply.peer
 
 

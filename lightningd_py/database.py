@@ -143,6 +143,15 @@ class Database:
         ((known,),) = self._sqlite.execute("SELECT EXISTS (SELECT 1 FROM addresses)").fetchall()
         return bool(known)
 
+    def reached_nodes(self, most: int) -> list[bytes]:
+        """Nodes that were reached, the latest first."""
+        rows = self._sqlite.execute(
+            "SELECT node_id FROM addresses WHERE last_success > 0 GROUP BY node_id ORDER BY max(last_success) DESC"
+            " LIMIT ?",
+            (most,),
+        )
+        return [node_id for (node_id,) in rows]
+
     def keep_node(self, node_id: bytes, keep: bool) -> None:
         """Whether to stay connected with this node."""
         if keep:

@@ -1,10 +1,10 @@
 """The master: puts the daemons, the table of owners, the services and the RPC together, and ends them in order."""
 
 import asyncio
+import random
 import signal
-import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lightningd_py import connect_control, gossip_control
@@ -14,6 +14,7 @@ from lightningd_py.chain import ChainSource, make_chain
 from lightningd_py.commands import Commands
 from lightningd_py.connect_control import ConnectControl
 from lightningd_py.database import FILE_NAME, Database
+from lightningd_py.discovery import Discovery
 from lightningd_py.errors import UsageError
 from lightningd_py.gossip_control import GossipControl, OwnNode
 from lightningd_py.jsonrpc import RpcServer
@@ -23,9 +24,19 @@ from lightningd_py.options import Options
 from lightningd_py.ownership import Ownership
 from lightningd_py.peers import Peer
 from lightningd_py.services import Services
+from lightningd_py.staying_connected import Seeking, StayingConnected, every
 from lightningd_py.supervisor import Daemon, Supervisor
+from wire.access import is_node_id
 from wire.address import DEFAULT_PORTS
-from wire.control_wire import ControlMessage, HsmInit, HsmInitReply, PeerInfo
+from wire.control_wire import (
+    ControlMessage,
+    HsmInit,
+    HsmInitReply,
+    PeerInfo,
+    RandomNodes,
+    RandomNodesReply,
+    SetWantedNodes,
+)
 from wire.cursor import WireError
 from wire.features import Features
 from wire.peer_wire import ErrorMessage, WarningMessage, decode
@@ -91,7 +102,7 @@ class Node:
             self.services,
             self.connectd.channel,
             self.gossipd.channel,
-            options.timing.release_timeout,
+            options.timing,
             self._peer_error,
         )
         self._listeners = Listeners(self.services)
@@ -120,6 +131,7 @@ class Node:
             self.database, self.ownership, options.allow, options.deny, self.connectd.channel.send
         )
         self.access.put_in_force()
+        self._keep_peers()
         self._commands = Commands(self)
         self.rpc = RpcServer(self._commands.all())
         await self.rpc.start(options.rpc_file, options.rpc_file_mode)
@@ -128,22 +140,17 @@ class Node:
         await connect_control.activate(self.connectd, self.services.node_ids)
         where = ", ".join(self.bindings) or "nowhere"
         status.info(f"{self.node_id.hex()} on {options.network} listens on {where}")
+        self._begin_to_dial()
         self._bootstrap = asyncio.create_task(self._first_peers(fallback, bool(opened.nodes)).run())
         self._bootstrap.add_done_callback(lambda task: task.cancelled() or task.result())
 
     def _first_peers(self, fallback: list[tuple[bytes, str]], has_map: bool) -> Bootstrap:
         """Asked only when nothing else is known: no map, no address of before, no peer."""
-
-        async def reach(node_id: bytes, addresses: list[str]) -> PeerInfo:
-            info = await connect_control.reach(self.connectd, node_id, addresses)
-            self.remember_address(info)
-            return info
-
         return Bootstrap(
             self.options.seeds,
             fallback,
             lambda seeds: connect_control.ask_seeds(self.connectd, seeds, self.options.dev_dns_server),
-            reach,
+            self.reach,
             lambda: has_map or len(self.ownership.peers) > 0 or self.database.knows_addresses(),
         )
 
@@ -160,6 +167,8 @@ class Node:
     async def _end(self) -> None:
         if hasattr(self, "_bootstrap"):
             self._bootstrap.cancel()
+        if hasattr(self, "staying"):
+            self.staying.close()
         if hasattr(self, "rpc"):
             await self.rpc.close()
             self._commands.close()
@@ -171,9 +180,69 @@ class Node:
         await self._supervisor.end()
         self.database.close()
 
-    def remember_address(self, info: PeerInfo) -> None:
-        """A node was reached at this address."""
-        self.database.remember_address(info.node_id, info.address, time.time())
+    # peers
+
+    def _keep_peers(self) -> None:
+        """Whoever is to stay connected, and as many others as are wanted."""
+        options = self.options
+        self.discovery = Discovery(
+            options.announce_addr_discovered_port or DEFAULT_PORTS[options.network],
+            any_address=options.dev_allow_localhost,
+        )
+        self.staying = StayingConnected(
+            self.database,
+            self.ownership.peers,
+            self.reach,
+            self._tell_kept,
+            options.timing,
+            random.random,
+            dial=not (options.offline or options.dev_no_reconnect),
+        )
+        self.ownership.came, self.ownership.went = self._peer_came, self.staying.went
+        for kept in options.keepconnected:
+            if kept.address is not None:
+                self.database.remember_hint(kept.node_id, str(kept.address))
+
+    def _begin_to_dial(self) -> None:
+        options = self.options
+        self.staying.start(kept.node_id for kept in options.keepconnected)
+        seeking = Seeking(
+            self.database,
+            self.ownership.peers,
+            self.reach,
+            self._random_nodes,
+            self.node_id,
+            options.seeker_peers,
+            any_address=options.dev_allow_localhost,
+        )
+        if options.seeker_peers:
+            self.staying.spawn(every(options.timing.seek_peers, seeking.seek))
+
+    def _tell_kept(self, node_ids: Iterable[bytes]) -> None:
+        """gossipd ends connections when there are too many, but not these."""
+        allowed = [bytes.fromhex(what) for what in self.options.allow if is_node_id(what)]
+        self.gossipd.channel.send(SetWantedNodes([*node_ids, *allowed, *self.services.node_ids]))
+
+    async def _random_nodes(self, count: int) -> list[tuple[bytes, list[str]]]:
+        return (await self.gossipd.channel.request(RandomNodes(count), RandomNodesReply)).nodes
+
+    async def reach(self, node_id: bytes, addresses: list[str]) -> PeerInfo:
+        """Connect, or find connected; these addresses first. Raises RequestFailed, ChannelClosed."""
+        return await connect_control.reach(self.connectd, self.database, node_id, addresses)
+
+    def _peer_came(self, peer: Peer) -> None:
+        self.staying.came(peer)
+        before = self.addresses
+        self.discovery.heard(peer.info)
+        if (after := self.addresses) != before:
+            status.info(f"peers see us at {', '.join(after[len(self.announced) :])}")
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the world can reach us: what the operator has said, and what peers have told us."""
+        wanted = {"true": True, "false": False, "auto": not self.announced}[self.options.announce_addr_discovered]
+        found = [str(address) for address in self.discovery.agreed] if wanted else []
+        return self.announced + [address for address in found if address not in self.announced]
 
     # what the daemons say
 

@@ -19,6 +19,7 @@ from wire.control_wire import ControlMessage, Fd, GossipState
 from wire.frames import PeerState
 from wire.peer_wire import ErrorMessage, WarningMessage, is_channel_message, message_name
 from wire.status import Status
+from wire.timing import Timing
 
 MASTER = "master"
 GOSSIPD = "gossipd"
@@ -96,15 +97,20 @@ class Ownership:
         services: Services,
         connectd: ControlChannel,
         gossipd: ControlChannel,
-        release_timeout: float,
+        timing: Timing,
         error_heard: Callable[[Peer, bytes], None],
     ) -> None:
-        """`error_heard`: a peer's `error` or `warning`. `release_timeout` in seconds, see Timing."""
+        """`error_heard`: a peer's `error` or `warning`."""
         self.peers = Peers()
+        self.came: Callable[[Peer], None] = lambda peer: None
+        """Called with each new connection."""
+        self.went: Callable[[Peer, str], None] = lambda peer, reason: None
+        """Called with each connection that has ended, and why."""
         self.services = services
         self._connectd = connectd
         self._gossipd = gossipd
-        self._release_timeout = release_timeout
+        self._timing = timing
+        self._release_timeout = timing.release_timeout
         self._error_heard = error_heard
         self.on_copy: Callable[[control_wire.PeerMessage], None] = lambda message: None
         """Hears each copy that an owner sends up."""
@@ -120,6 +126,7 @@ class Ownership:
     def peer_connected(self, message: control_wire.PeerConnected) -> None:
         """A connection, fresh from INIT: to its service, or to gossipd."""
         peer = self.peers.begin(message.peer, Event.PEER_CONNECTED, MASTER)
+        self.came(peer)
         held = Held(message.state, message.peer_fd, message.gossip_fd)
         self._place(peer, held, self.services.for_node(message.peer.node_id), None, [])
 
@@ -141,6 +148,7 @@ class Ownership:
         peer = self.peers.get(message.peer.conn_id)
         if peer is None:
             peer = self.peers.begin(message.peer, Event.PEER_TAKEN, GOSSIPD)
+            self.came(peer)
         else:
             peer.step(Event.PEER_TAKEN, GOSSIPD)
         reason = self._ends_wanted.pop(message.peer.conn_id, None)
@@ -241,7 +249,9 @@ class Ownership:
         peer.step(Event.TAKE_PEER, service.name)
         program.channel.send(control_wire.SetMessageRoutes(self.services.routes()))
         program.channel.send(
-            control_wire.TakePeer(service.name, peer.info, message, held.state, held.peer_fd, held.gossip_fd)
+            control_wire.TakePeer(
+                service.name, peer.info, message, held.state, held.peer_fd, held.gossip_fd, self._timing
+            )
         )
         return True
 
@@ -280,6 +290,7 @@ class Ownership:
             self._gone.discard(self._gone_order.popleft())
         status.info(f"disconnected: {reason}", info.node_id)
         _tell(self._connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+        self.went(peer, reason)
 
     async def arrival(self, conn_id: int) -> Peer | None:
         """The connection of that number, as soon as the master has heard of it; None if it has ended already."""
@@ -289,6 +300,10 @@ class Ownership:
         """Where the owner of a connection hears us."""
         program = self._programs.get(peer.info.conn_id)
         return program.channel if program is not None else self._gossipd
+
+    def owners(self) -> list[ControlChannel]:
+        """Everybody who owns connections."""
+        return [self._gossipd, *(program.channel for program in self._programs.values())]
 
     # programs
 

@@ -5,8 +5,19 @@ from typing import TYPE_CHECKING, Any
 from lightningd_py.access_control import TooManyBans
 from lightningd_py.database import Ban
 from lightningd_py.jsonrpc import Command
-from lightningd_py.params import INTERNAL_ERROR, INVALID_PARAMETERS, Parameter, RpcError, optional, text, u32
+from lightningd_py.params import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETERS,
+    Parameter,
+    RpcError,
+    boolean,
+    optional,
+    peer,
+    text,
+    u32,
+)
 from wire.access import parse_what
+from wire.address import DEFAULT_PORTS, WireAddr
 
 if TYPE_CHECKING:
     from lightningd_py.node import Node
@@ -26,7 +37,15 @@ class PeerCommands:
     def all(self) -> list[Command]:
         """Every method, for `Commands`."""
         who = Parameter("who", whom)
+        node = Parameter("id", peer(DEFAULT_PORTS[self._node.options.network]))
         return [
+            Command(
+                "keepconnected",
+                self.keepconnected,
+                (node, optional("keep", boolean, True)),
+                "Stay connected with this node, or no longer: it is dialled again whenever the connection is lost,"
+                " after a restart, too, and does not go when there are too many peers.",
+            ),
             Command(
                 "ban",
                 self.ban,
@@ -37,6 +56,18 @@ class PeerCommands:
             Command("unban", self.unban, (who,), "End a ban."),
             Command("listbans", self.listbans, (), "Show the bans in force, with reason and end."),
         ]
+
+    async def keepconnected(self, id: tuple[bytes, WireAddr | None], keep: bool) -> dict[str, Any]:
+        """A connection that is there stays in either case."""
+        node_id, address = id
+        node = self._node
+        if address is not None:
+            node.database.remember_hint(node_id, str(address))
+        if keep:
+            node.staying.keep(node_id)
+        else:
+            node.staying.let_go(node_id)
+        return {"id": node_id.hex(), "keepconnected": keep}
 
     async def ban(self, who: str, seconds: int | None, reason: str) -> dict[str, Any]:
         """The ban, as `listbans` shows it."""

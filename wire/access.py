@@ -57,6 +57,11 @@ def _feature(name: str) -> str:
     return name
 
 
+def is_node_id(what: str) -> bool:
+    """Whether a rule for this is about one node."""
+    return _NODE_ID.fullmatch(what) is not None
+
+
 class Rules:
     """Some rules, looked up in time that does not grow with their number."""
 
@@ -90,7 +95,7 @@ class Rules:
     @property
     def name_nodes(self) -> bool:
         """Whether some of them are about node ids."""
-        return any(_NODE_ID.fullmatch(what) for what in self._exact)
+        return any(map(is_node_id, self._exact))
 
     def for_address(self, address: WireAddr, now: float) -> Rule | None:
         """A rule that an address falls under."""

@@ -566,6 +566,18 @@ class SetWantedNodes(ControlMessage, number=3014, sender="master"):
     node_ids: list[bytes]
 
 
+class RandomNodes(Request, number=3046, sender="master"):
+    """Some nodes of the map that have announced addresses, at most so many, chosen by chance."""
+
+    count: int
+
+
+class RandomNodesReply(Reply, number=3146, sender="gossipd"):
+    """Each with its addresses."""
+
+    nodes: list[tuple[bytes, list[str]]]
+
+
 class PeerFault(ControlMessage, number=3020, sender="gossipd"):
     """A connection that somebody else owns has earned its end by its gossip."""
 

@@ -23,6 +23,8 @@ from wire.control_wire import (
     GossipGetAddrs,
     GossipGetAddrsReply,
     PeerDisconnected,
+    RandomNodes,
+    RandomNodesReply,
 )
 from wire.encoded import decode_short_ids, encode_short_ids
 from wire.peer_wire import (
@@ -287,6 +289,15 @@ async def test_addresses_of_a_node(gossipd: House) -> None:
     assert await addresses(gossipd, 0) == ["1.2.3.4:1", "[::1]:9735"]
     assert await addresses(gossipd, 1) == [], "it has not announced itself"
     assert await addresses(gossipd, 5) == [], "nobody knows it"
+
+
+async def test_random_nodes(gossipd: House) -> None:
+    assert (await gossipd.master.request(RandomNodes(5), RandomNodesReply)).nodes == []
+    for message in (*CHANNEL, node_announcement(0, addresses=b"\1\1\2\3\4\0\1"), node_announcement(1)):
+        await gossipd.master.request(AddGossip(message), AddGossipReply)
+    found = (await gossipd.master.request(RandomNodes(5), RandomNodesReply)).nodes
+    assert found == [(KEYS[0][1], ["1.2.3.4:1"])], "the other one has announced no address"
+    assert (await gossipd.master.request(RandomNodes(0), RandomNodesReply)).nodes == []
 
 
 @pytest.mark.bolt("B7-72")

@@ -22,6 +22,7 @@ from wire.control_wire import (
     ReleasePeerReplyfail,
 )
 from wire.frames import CryptoState, PeerState
+from wire.timing import Timing
 
 CHANNEL = bytes(range(32))
 KEYS = CryptoState(4, 6, *[bytes(32)] * 4)
@@ -86,7 +87,13 @@ class House:
         self.unstartable = False
         connectd: Any = self.connectd
         gossipd: Any = self.gossipd
-        self.ownership = Ownership(services, connectd, gossipd, 0.01, lambda peer, message: self.errors.append(message))
+        self.ownership = Ownership(
+            services,
+            connectd,
+            gossipd,
+            Timing(release_timeout=0.01),
+            lambda peer, message: self.errors.append(message),
+        )
 
     def start(
         self,

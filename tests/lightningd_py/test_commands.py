@@ -1,5 +1,6 @@
 """The JSON-RPC methods by themselves: what they ask of the daemons, and what becomes of the answers."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from lightningd_py.jsonrpc import RpcServer
 from lightningd_py.options import parse
 from lightningd_py.ownership import Ownership
 from lightningd_py.params import RpcError
+from lightningd_py.reconnect import Reconnect
 from lightningd_py.services import Services
 from tests.lightningd_py.master import SERVICES, Channel
 from wire.control_channel import ChannelClosed, RequestFailed
@@ -22,8 +24,11 @@ from wire.control_wire import (
     AddGossipReplyfail,
     GossipStatus,
     GossipStatusReply,
+    ListPeers,
+    ListPeersReply,
     PeerDisconnected,
     PeerInfo,
+    PeerStats,
     PeerTaken,
     Ping,
     PingReplyfail,
@@ -38,6 +43,8 @@ from wire.control_wire import (
     SendMessageReply,
 )
 from wire.features import default_init_features
+from wire.frames import Traffic
+from wire.timing import Timing
 
 NODE = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")
 INTERNAL_ERROR, INVALID_PARAMETERS = -1, -32602
@@ -73,10 +80,10 @@ class Rpc:
         self.connectd, self.gossipd = Daemon(), Daemon()
         connectd: Any = self.connectd
         gossipd: Any = self.gossipd
-        self.ownership = Ownership(services, connectd, gossipd, 1.0, lambda peer, message: None)
+        self.ownership = Ownership(services, connectd, gossipd, Timing(), lambda peer, message: None)
         self.database = Database(directory / "database")
         self.stopped: list[int] = []
-        self.remembered: list[PeerInfo] = []
+        self.kept = Reconnect(Timing(), lambda: 0.0)
         self.node = SimpleNamespace(
             options=parse([f"--lightning-dir={directory}", "--network=regtest"]),
             features=default_init_features(),
@@ -85,14 +92,14 @@ class Rpc:
             color=NODE[:3],
             chain=NoChain(),
             bindings=["127.0.0.1:19846", "[::1]:1234", "/a/path"],
-            announced=["example.com:9735"],
             services=services,
             ownership=self.ownership,
             database=self.database,
             connectd=self.connectd,
             gossipd=self.gossipd,
             stop=self.stopped.append,
-            remember_address=self.remembered.append,
+            addresses=["example.com:9735"],
+            staying=SimpleNamespace(core=self.kept),
         )
         node: Any = self.node
         self.commands = Commands(node)
@@ -105,6 +112,10 @@ class Rpc:
         with pytest.raises(RpcError) as error:
             await self.server.call(method, params)
         return error.value.code, error.value.message
+
+    def remembered(self) -> list[str]:
+        """Where NODE was reached."""
+        return [known.address for known in self.database.addresses_of(NODE)]
 
     def peer(self, conn_id: int = 1, **fields: Any) -> PeerInfo:
         """A connected peer, at gossipd."""
@@ -152,7 +163,7 @@ async def test_connect_hints(rpc: Rpc, params: dict[str, object], hints: list[st
         "direction": "out",
         "address": {"type": "ipv4", "address": "1.2.3.4", "port": 9735},
     }
-    assert rpc.remembered == [info]
+    assert rpc.remembered() == ["1.2.3.4:9735"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +189,7 @@ async def test_connect_tries_what_has_worked_before(rpc: Rpc) -> None:
     rpc.connectd.answer = lambda request: ReachPeerReply(info)
     assert (await rpc("connect", id=f"{NODE.hex()}@1.2.3.4"))["direction"] == "in"
     assert rpc.connectd.asked == [ReachPeer(NODE, ["1.2.3.4:19846", "9.9.9.9:9"])]
-    assert rpc.remembered == [], "where it came from is not where it can be reached"
+    assert rpc.remembered() == ["9.9.9.9:9"], "where it came from is not where it can be reached"
 
 
 async def test_connect_fails(rpc: Rpc) -> None:
@@ -217,10 +228,43 @@ async def test_listpeers(rpc: Rpc) -> None:
         "direction": "in",
         "connected_since": 0,
         "feature_names": [],
+        "keepconnected": False,
         "moves": [],
         "remote_addr": "7.7.7.7:7",
     }
     assert (await rpc("listpeers", id=NODE.hex(), level="debug"))["peers"] == [peer]
+
+
+async def test_listpeers_with_what_its_owner_counts(rpc: Rpc) -> None:
+    rpc.peer()
+    stats = [PeerStats(7, Traffic(), 1.0, 0), PeerStats(1, Traffic(100, 200, 3, 4), 0.0125, 5)]
+    rpc.gossipd.answer = lambda request: ListPeersReply(stats)
+    (peer,) = (await rpc("listpeers"))["peers"]
+    counted = ("bytes_in", "bytes_out", "messages_in", "messages_out", "new_gossip", "ping_ms")
+    assert [peer[name] for name in counted] == [100, 200, 3, 4, 5, 12.5]
+    assert rpc.gossipd.asked == [ListPeers()]
+
+
+async def test_listpeers_shows_whom_we_want_to_be_connected_with(rpc: Rpc) -> None:
+    now = asyncio.get_running_loop().time()
+    rpc.kept.keep(NODE, now, connected=False)
+    rpc.kept.take_due(now)
+    rpc.kept.failed(NODE, now, "it is asleep")
+    rpc.database.remember_hint(NODE, "9.9.9.9:9")
+    (missing,) = (await rpc("listpeers", id=NODE.hex()))["peers"]
+    assert 0 < missing.pop("next_try_in") <= 1
+    assert missing == {
+        "id": NODE.hex(),
+        "connected": False,
+        "num_channels": 0,
+        "netaddr": ["9.9.9.9:9"],
+        "keepconnected": True,
+        "tries": 1,
+        "last_error": "it is asleep",
+    }
+    rpc.peer()
+    (peer,) = (await rpc("listpeers"))["peers"]
+    assert (peer["connected"], peer["keepconnected"]) == (True, True)
 
 
 async def test_without_a_peer(rpc: Rpc) -> None:
