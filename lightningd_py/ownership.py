@@ -273,7 +273,7 @@ class Ownership:
 
     def release(self, peer: Peer, service: Service) -> None:
         """Have gossipd give a connection up, for this service. Raises ValueError if gossipd has not got it."""
-        if peer.state is not State.GOSSIPD:
+        if peer.state not in (State.GOSSIPD, State.GIVEN):
             raise ValueError(f"the connection is {peer.owner}'s")
         peer.step(Event.RELEASE_PEER, peer.owner)
         self._wanted_by[peer.info.conn_id] = service

@@ -206,6 +206,18 @@ async def test_late_words_of_a_program(house: House) -> None:
     assert house.connectd.said == []
 
 
+async def test_released_before_gossipd_has_said_that_it_has_it(house: House) -> None:
+    peer = house.connected()
+    assert peer.state is State.GIVEN
+    service = house.ownership.services.named("s")
+    assert service is not None
+    house.ownership.release(peer, service)
+    house.taken()
+    assert peer.state is State.RELEASING
+    house.released()
+    assert (peer.state, peer.owner) == (State.PROGRAM, "s")
+
+
 async def test_answers_that_nobody_waits_for_are_ignored(house: House) -> None:
     peer, program, say = house.with_program()
     say(SendMessageReply(request_id=99))
