@@ -137,7 +137,7 @@ class Control:
                 undone = control_wire.ChainReorganisedReply()
                 gossipd.onchain.reorganised(blockheight, unspent, lambda: channel.reply(message, undone))
             case control_wire.GossipStatus():
-                channel.reply(message, control_wire.GossipStatusReply(gossipd.seeker.state.value, gossipd.counters()))
+                channel.reply(message, _status(gossipd))
             case control_wire.SetWantedNodes(node_ids=node_ids):
                 gossipd.upkeep.wanted = frozenset(node_ids)
             case control_wire.RandomNodes(count=count):
@@ -196,6 +196,10 @@ def _random_nodes(gossipd: Gossipd, count: int) -> list[tuple[bytes, list[str]]]
     rows = random.sample(range(len(ids)), min(10 * count, len(ids)))
     found = ((ids[row], _addresses(gossipd, ids[row])) for row in rows if gossipd.index.node_announce_off[row])
     return list(itertools.islice((node for node in found if node[1]), count))
+
+
+def _status(gossipd: Gossipd) -> control_wire.GossipStatusReply:
+    return control_wire.GossipStatusReply(gossipd.seeker.state.value, gossipd.counters(), gossipd.peers_gossip())
 
 
 def _addresses(gossipd: Gossipd, node_id: bytes) -> list[str]:

@@ -1,6 +1,7 @@
 """Whose fault, and what follows: a stranger's offence carries its consequence; gossip that we do not want has none."""
 
 from enum import Enum, StrEnum, auto
+from typing import Protocol
 
 
 class Consequence(Enum):
@@ -52,3 +53,16 @@ class Verdict(StrEnum):
     """There is no room now: it will be asked for."""
     FULL = "full"
     """The place where it would wait is full."""
+
+
+class Judge(Protocol):
+    """Hears what a message was worth, after its signature check, and who had brought it."""
+
+    def found_good(self, conn_id: int) -> None:
+        """It was new, and rightly signed."""
+
+    def found_too_often(self, conn_id: int) -> None:
+        """It was good, but its channel updates too often."""
+
+    def found_bad(self, conn_id: int, fault: PeerFault) -> None:
+        """It had a wrong signature."""

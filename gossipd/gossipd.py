@@ -7,6 +7,8 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     control.py  control messages, each to what it calls here
     owned.py    sockets and frames of the connections that are here      remote.py   gossip fds of those that are not
     peer.py     what one peer says and is to be told                     stream.py   its filter and place in the store
+    offences.py what follows from what it does wrong                     score.py    what its gossip has been worth
+    budget.py   how much is served
     ingest.py   taking gossip in: checks, signatures (sigcheck.py), funding output (txout.py), map and store
     queries.py  answers to queries                                       seeker.py   what we ask for
     store.py    the gossip_store                                         map_index.py  the map: arrays over it
@@ -25,21 +27,23 @@ import socket
 import time
 
 from gossipd import gossmap
+from gossipd.budget import Budget
 from gossipd.compaction import Moved
 from gossipd.compactor import Compactor
 from gossipd.compare import KnownByMap
-from gossipd.fault import Consequence, PeerFault
 from gossipd.flush import StoreFlush
 from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
 from gossipd.local_channels import LocalChannels
 from gossipd.map_writer import MapWriter
+from gossipd.offences import Offences
 from gossipd.onchain import OnChain
 from gossipd.own_gossip import OwnGossip, OwnNode, Sign
 from gossipd.owned import Owned
 from gossipd.peer import Peer
 from gossipd.pruning import Pruning
 from gossipd.remote import Remote
+from gossipd.score import Standings
 from gossipd.seeker import Seeker
 from gossipd.sigcheck import SignatureChecks
 from gossipd.txout import Txout
@@ -47,10 +51,10 @@ from gossipd.upkeep import Upkeep
 from gossipd.user_gossip import Answer, UserGossip
 from wire import control_wire
 from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
+from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerGossip, PeerInfo
 from wire.frames import PeerState
 from wire.gossip_fd import close_returned, gossip_pair
-from wire.peer_wire import WarningMessage, channel_id_of
+from wire.peer_wire import channel_id_of
 from wire.routes import Routes
 from wire.status import Status
 
@@ -60,16 +64,15 @@ LONELY = 10.0
 """Seconds that a proven announcement waits for its first update before it is written without one."""
 MASTER_MARK = 1_000
 """Messages that the master has not taken yet, above which nothing more is read from peers."""
-MAX_LOGGED_FAULTS = 10
-"""A peer's offences that are logged; it may have thousands."""
-
-ALL_CHANNELS = bytes(32)
 
 status = Status("gossipd")
 
 
 class Gossipd:
     """The daemon, from `gossipd_init` on. Implements `peer.Around`."""
+
+    seeker: Seeker
+    local: LocalChannels
 
     def __init__(
         self, init: GossipdInit, master: ControlChannel, sign: Sign, workers: list[tuple[int, socket.socket]]
@@ -83,11 +86,15 @@ class Gossipd:
         self._timing = init.timing
         self._peers: dict[int, Peer] = {}
         self._remote: dict[int, Remote] = {}
-        self._faults: dict[int, int] = {}
         self._flush = StoreFlush(self.store, self._disk_changed)
         self._full_since: float | None = None
         self._slot = 0
-        self.owned = Owned(self._may_read, self.lost, init.timing, init.limits.read_rate)
+        self._standings = Standings()
+        self._offences = Offences(self, self._loop.call_later)
+        self.fault, self.bad_gossip = self._offences.fault, self._offences.bad_gossip
+        self.unwanted = self._offences.unwanted
+        self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
+        self.owned = Owned(self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
         self._signatures = SignatureChecks(workers, self._loop, self._resume)
         self.user_gossip = UserGossip()
         self.forgetting = Forgetting(self.store, self.index)
@@ -104,14 +111,14 @@ class Gossipd:
             self._txout,
             init.timing.gossip_prune,
             time.time,
-            self._source_fault,
+            self._offences,
             self._flush.schedule,
             self.user_gossip.settled,
             lambda scid, flags: self.seeker.owe(scid, flags),
             lambda scid: None if scid in self.local else self.seeker.hear_of(scid),
         )
         self.local = LocalChannels(
-            init.node_id, init.chain_hash, self._signatures.submit, self._source_fault, self.tell, time.time
+            init.node_id, init.chain_hash, self._signatures.submit, self._offences.found_bad, self.tell, time.time
         )
         self._own_node = OwnNode(init, self._own, sign, self._publish, time.time)
         known = KnownByMap(self.index, self.store, self.forgetting.closed)
@@ -166,7 +173,7 @@ class Gossipd:
             self.upkeep.came(conn_id)
 
     def _new_peer(self, info: PeerInfo) -> Peer:
-        peer = self._peers[info.conn_id] = Peer(info, self)
+        peer = self._peers[info.conn_id] = Peer(info, self, self._standings.come(info.node_id))
         return peer
 
     def _take_gossip_back(self, peer: Peer, returned: Fd | None) -> None:
@@ -190,9 +197,7 @@ class Gossipd:
 
     def _seek(self, conn_id: int, message: bytes) -> None:
         """A message of the seeker's, to a peer wherever its connection is."""
-        peer = self._peers[conn_id]
-        peer.say(message)
-        self._pump(peer)
+        self.say_soon(self._peers[conn_id], message)
 
     def _tell_all(self, messages: list[bytes]) -> None:
         """Something new of our own."""
@@ -209,7 +214,7 @@ class Gossipd:
 
     def _open_gossip_fd(self, peer: Peer) -> Fd:
         ours, theirs = gossip_pair()
-        remote = Remote(peer, ours, self._loop, self._may_read, self._remote_ended)
+        remote = Remote(peer, ours, self._loop, self._may_read, self._remote_ended, self._budget)
         self._remote[peer.info.conn_id] = remote
         self._ask_for_gossip(peer)
         return Fd(theirs)
@@ -252,9 +257,12 @@ class Gossipd:
 
     def _drop(self, peer: Peer) -> None:
         peer.fail_pings()
-        if self._peers.pop(peer.info.conn_id, None) is not None:
-            self.seeker.peer_left(peer.info.conn_id, time.time())
-        self._faults.pop(peer.info.conn_id, None)
+        conn_id = peer.info.conn_id
+        if self._peers.pop(conn_id, None) is not None:
+            self.seeker.peer_left(conn_id, time.time())
+            self._standings.leave(peer.info.node_id, peer.standing, time.monotonic())
+        self._offences.forget(conn_id)
+        self._budget.forget(conn_id)
 
     def _remote_ended(self, peer: Peer) -> None:
         """Its owner has closed the gossip fd: the connection is gone, and the master has heard it from the owner."""
@@ -277,37 +285,27 @@ class Gossipd:
             control_wire.PeerMessage(peer.info.node_id, peer.info.conn_id, message, number, channel_id_of(message))
         )
 
-    # faults
+    # what `offences.py` needs
 
-    def fault(self, peer: Peer, fault: PeerFault) -> bool:
-        """The one place where a peer's offence has its consequence. False if the connection is gone."""
-        self._log_fault(peer, fault)
-        warning = WarningMessage(ALL_CHANNELS, str(fault).encode()).encode()
-        owned = self.owned.owns(peer.info.conn_id)
-        if fault.consequence is Consequence.WARN:
-            peer.say(warning)
-            self._pump(peer)
-            return True
-        if owned:
-            self.end(peer, [warning], str(fault))
-        elif peer.info.conn_id in self._remote:
-            peer.say(warning)
-            self._pump(peer)
-            self.tell(control_wire.PeerFault(peer.info.node_id, peer.info.conn_id, str(fault)))
-        return False
+    def is_remote(self, conn_id: int) -> bool:
+        """Whether somebody else owns it, and its gossip fd is here."""
+        return conn_id in self._remote
 
-    def _log_fault(self, peer: Peer, fault: PeerFault) -> None:
-        count = self._faults[peer.info.conn_id] = self._faults.get(peer.info.conn_id, 0) + 1
-        if count <= MAX_LOGGED_FAULTS:
-            status.unusual(str(fault), peer.info.node_id)
-        if count == MAX_LOGGED_FAULTS:
-            status.unusual("further offences of this peer are not logged", peer.info.node_id)
+    def find(self, conn_id: int) -> Peer | None:
+        """The peer, whoever owns its connection."""
+        return self._peers.get(conn_id)
 
-    def _source_fault(self, conn_id: int, fault: PeerFault) -> None:
-        """An offence that was found after its message had gone down the pipeline; its sender may have left."""
-        peer = self._peers.get(conn_id)
-        if peer is not None:
-            self.fault(peer, fault)
+    def listen(self, peer: Peer, *, to_it: bool) -> None:
+        """Whether the seeker may ask this peer for anything."""
+        if to_it:
+            self._ask_for_gossip(peer)
+        else:
+            self.seeker.peer_left(peer.info.conn_id, time.time())
+
+    def say_soon(self, peer: Peer, message: bytes) -> None:
+        """Send a message, wherever the connection is, when the peer's other messages have been heard."""
+        peer.say(message)
+        self._pump(peer)
 
     def say(self, peer: Peer, message: bytes) -> None:
         """Send a message to a peer that we own."""
@@ -379,6 +377,11 @@ class Gossipd:
             self._pump(peer)
         elif self.owned.owns(conn_id):
             self.owned.rest(conn_id)
+
+    def peers_gossip(self) -> list[PeerGossip]:
+        """What the gossip of each peer has been worth."""
+        now = time.monotonic()
+        return [peer.standing.report(conn_id, now) for conn_id, peer in self._peers.items()]
 
     def counters(self) -> list[tuple[str, int]]:
         """How the map and the pipeline are, by name."""

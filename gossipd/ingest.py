@@ -17,10 +17,10 @@ from functools import partial
 from struct import Struct
 
 from gossipd.debt import Debt
-from gossipd.fault import Consequence, PeerFault, Verdict
+from gossipd.fault import Consequence, Judge, PeerFault, Verdict
 from gossipd.map_index import MapIndex
 from gossipd.map_writer import MapWriter
-from gossipd.pending import AWAITS_UPDATE, MAX_PENDING, TXOUT, Pending, PendingChannels
+from gossipd.pending import AWAITS_UPDATE, TXOUT, Pending, PendingChannels
 from gossipd.ratelimit import KEEP_ALIVE, RateLimit
 from gossipd.sigcheck import GOOD, SignatureChecks
 from gossipd.txout import Txout, funding_script
@@ -76,15 +76,15 @@ class Ingest:
         txout: Txout,
         prune_after: float,
         now: Callable[[], float],
-        fault: Callable[[int, PeerFault], None],
+        judge: Judge,
         stored: Callable[[], None],
         settled: Callable[[bytes, str | None], None],
         owe: Callable[[int, int], None],
         hear_of: Callable[[int], None],
     ) -> None:
-        """`fault` hears of a source's offence, `stored` that something waits for the store's flush, and `settled`
-        what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe` gets scid
-        and query_flags of what is to be asked for again, `hear_of` a scid that only an update has named.
+        """`judge` hears what a source's message was worth, `stored` that something waits for the store's flush, and
+        `settled` what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe`
+        gets scid and query_flags of what is to be asked for again, `hear_of` a scid that only an update has named.
         """
         self._writer = writer
         self._forgetting = writer.forgetting
@@ -94,7 +94,7 @@ class Ingest:
         self._txout = txout
         self._prune_after = prune_after
         self._now = now
-        self._fault = fault
+        self._judge = judge
         self._stored = stored
         self._settled = settled
         self._owe = owe
@@ -109,7 +109,6 @@ class Ingest:
         """Nothing can be written: everything is owed."""
         self._waiting_nodes = WaitingNodes()
         self._in_check: set[bytes] = set()
-        self._said_full = False
         self.counters: dict[str, int] = dict.fromkeys([*Verdict, "accepted", "bad", "rate limited"], 0)
         self._receivers = {
             CHANNEL_ANNOUNCEMENT: self._receive_channel_announcement,
@@ -171,7 +170,7 @@ class Ingest:
         if (refused := self._txout.refuses(scid, pending.keys[2:])) is not None:
             return refused
         if self._pending.is_full and not self._make_room():
-            self._complain_full()
+            self._pending.complain_full()
             self.debt.note(message)
             return Verdict.FULL
         if not self._submit(message, b"", lambda result: self._announcement_checked(scid, pending, result)):
@@ -305,6 +304,7 @@ class Ingest:
             if timestamp > self._index.update_ts[direction][row]:
                 if self._is_chatter(row, direction, timestamp, message):
                     self.counters["rate limited"] += 1
+                    self._judge.found_too_often(source)
                     return
                 if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
                     self._writer.bring_forward(row, timestamp)
@@ -380,6 +380,7 @@ class Ingest:
 
     def _good(self, message: bytes, source: int) -> None:
         self.novel[source] = self.novel.get(source, 0) + 1
+        self._judge.found_good(source)
         if source == USER:
             self._settled(message, None)
 
@@ -389,9 +390,4 @@ class Ingest:
         if source == USER:
             self._settled(message, str(fault))
         else:
-            self._fault(source, fault)
-
-    def _complain_full(self) -> None:
-        if not self._said_full:
-            self._said_full = True
-            status.unusual(f"{MAX_PENDING} announcements wait for their output: more are not taken until it shrinks")
+            self._judge.found_bad(source, fault)

@@ -7,6 +7,7 @@ Peer. Decryption is lazy: after a message that gives the connection away nothing
 import sys
 from collections.abc import Callable
 
+from gossipd.budget import Budget
 from gossipd.peer import PULL, Peer
 from wire.frames import MAX_PACKET, FrameError, Frames, PeerState
 from wire.pinger import Pinger, patience_for
@@ -42,7 +43,12 @@ class Owned(SockMan):
     """SockMan over the peers that gossipd owns; a connection's id is its conn_id."""
 
     def __init__(
-        self, may_read: Callable[[], bool], lost: Callable[[Peer, str], None], timing: Timing, read_rate: int
+        self,
+        may_read: Callable[[], bool],
+        lost: Callable[[Peer, str], None],
+        budget: Budget,
+        timing: Timing,
+        read_rate: int,
     ) -> None:
         """`may_read`: whether the pipeline has room. `lost`: the connection has ended, and why. `read_rate`: bytes a
         second from each peer, 0 for no limit.
@@ -52,11 +58,14 @@ class Owned(SockMan):
         self._read_rate = read_rate or sys.maxsize
         self._may_read = may_read
         self._lost = lost
+        self._budget = budget
         self.clock = self._loop.time
         self._owned: dict[int, Line] = {}
         self._held: set[int] = set()
         self._throttled: set[int] = set()
         self._unsent: set[int] = set()
+        self._later: set[int] = set()
+        """Streams that have used their budget up."""
 
     def __len__(self) -> int:
         return len(self._owned)
@@ -116,7 +125,7 @@ class Owned(SockMan):
         self.close_when_sent(conn_id, FAREWELL)
 
     def _forget(self, peer: Peer) -> Line:
-        for some in (self._held, self._throttled, self._unsent):
+        for some in (self._held, self._throttled, self._unsent, self._later):
             some.discard(peer.info.conn_id)
         return self._owned.pop(peer.info.conn_id)
 
@@ -126,6 +135,7 @@ class Owned(SockMan):
         self._held.clear()
         self._throttled.clear()
         self._unsent.clear()
+        self._later.clear()
         super().close_sockets()
 
     def pump(self, conn_id: int) -> None:
@@ -137,21 +147,33 @@ class Owned(SockMan):
             self._send_batch(line)
             if was_choked and not peer.choked:
                 self._loop.call_soon(self.go_on, conn_id)
-        if peer.has_something_to_say:
+        if not peer.has_something_to_say:
+            return
+        wait = 0.0 if peer.has_answers else self._budget.wait(conn_id, self._loop.time())
+        if not wait:
             self.want_to_send(conn_id)
+        elif conn_id not in self._later:
+            self._later.add(conn_id)
+            self._loop.call_later(wait, self._pump_later, conn_id)
+
+    def _pump_later(self, conn_id: int) -> None:
+        if conn_id in self._later:
+            self._later.remove(conn_id)
+            self.pump(conn_id)
 
     def _send_batch(self, line: Line) -> None:
         batch, peer, frames = bytearray(), line.peer, line.frames
+        conn_id, now = peer.info.conn_id, self._loop.time()
         while len(batch) < PULL:
-            messages = peer.pull(PULL - len(batch))
+            messages = self._budget.pull(conn_id, peer, PULL - len(batch), now)
             if not messages:
                 break
             for message in messages:
                 frames.encrypt_into(batch, message)
         if batch:
             line.batches += 1
-            if self.send_bytes(peer.info.conn_id, batch):
-                self._unsent.add(peer.info.conn_id)
+            if self.send_bytes(conn_id, batch):
+                self._unsent.add(conn_id)
 
     def rest(self, conn_id: int) -> None:
         """Let the cipher objects of a connection go that has nothing to do: most of an idle peer's memory."""

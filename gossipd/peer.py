@@ -14,6 +14,7 @@ from gossipd.ingest import Ingest
 from gossipd.local_channels import LocalChannels
 from gossipd.map_index import MapIndex
 from gossipd.queries import Answer, answer_range, answer_scids
+from gossipd.score import UNWANTED, Standing
 from gossipd.seeker import Seeker
 from gossipd.store import GossipStore
 from gossipd.stream import Stream
@@ -50,7 +51,8 @@ _FRAME = 34
 """What a frame has besides its message."""
 _INGESTED = (256, 257, 258)
 # Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
-_GOSSIP, _UNKNOWN_CHANNEL, _DONT_FORWARD = Action.GOSSIP, Verdict.UNKNOWN_CHANNEL, Verdict.DONT_FORWARD
+_GOSSIP, _REDUNDANT = Action.GOSSIP, Verdict.REDUNDANT
+_UNKNOWN_CHANNEL, _DONT_FORWARD = Verdict.UNKNOWN_CHANNEL, Verdict.DONT_FORWARD
 _GREETING = 0
 """Where our own gossip stands among the answers to queries."""
 _ANSWERS = (b"\x00\x01", b"\x00\x13")
@@ -73,6 +75,12 @@ class Around(Protocol):
     def fault(self, peer: "Peer", fault: PeerFault) -> bool:
         """What follows from a fault; False if the connection is gone."""
 
+    def bad_gossip(self, peer: "Peer", fault: PeerFault) -> bool:
+        """The same for a gossip message, which counts."""
+
+    def unwanted(self, peer: "Peer", points: float) -> bool:
+        """What follows from gossip that costs points; False if the connection is gone."""
+
     def nongossip(self, peer: "Peer", message: bytes) -> None:
         """Give the connection up, with this message."""
 
@@ -93,11 +101,13 @@ class Peer:
         "info",
         "outbox_bytes",
         "queries",
+        "standing",
         "stream",
     )
 
-    def __init__(self, info: PeerInfo, around: Around) -> None:
+    def __init__(self, info: PeerInfo, around: Around, standing: Standing) -> None:
         self.info = info
+        self.standing = standing
         self.filter: tuple[int, int] | None = None
         self.filter_sent = False
         self.stream: Stream | None = None
@@ -115,12 +125,7 @@ class Peer:
         number = message[0] << 8 | message[1] if len(message) > 1 else 0
         try:
             if number in _INGESTED and self._around.routes.action(number) is _GOSSIP:
-                if self.stream is not None:
-                    self.stream.heard(message)
-                verdict = self._around.ingest.receive(message, self.info.conn_id)
-                if verdict is _UNKNOWN_CHANNEL or verdict is _DONT_FORWARD:
-                    self._around.local.receive(message, self.info.node_id, self.info.conn_id)
-                return True
+                return self._hear_news(message)
             return self._hear_other(number, message)
         except UnknownEncoding as error:  # B7-90: the question can be asked again in another form
             return self._around.fault(self, PeerFault(f"{message_name(number)}: {error}", Consequence.WARN))
@@ -129,6 +134,24 @@ class Peer:
             return self._around.fault(self, fault)
         except PeerFault as fault:
             return self._around.fault(self, fault)
+
+    def _hear_news(self, message: bytes) -> bool:
+        standing = self.standing
+        if standing.ignored_until and standing.is_ignored(time.monotonic()):
+            return True
+        if self.stream is not None:
+            self.stream.heard(message)
+        try:
+            verdict = self._around.ingest.receive(message, self.info.conn_id)
+        except PeerFault as fault:
+            return self._around.bad_gossip(self, fault)
+        if verdict is _REDUNDANT:
+            standing.redundant += 1
+        elif verdict is _UNKNOWN_CHANNEL or verdict is _DONT_FORWARD:
+            self._around.local.receive(message, self.info.node_id, self.info.conn_id)
+        elif verdict in UNWANTED:
+            return self._around.unwanted(self, UNWANTED[verdict])
+        return True
 
     def hear_gossip(self, message: bytes) -> bool:
         """Deal with a message from the gossip fd; whatever is no gossip is the owner's mistake and ignored."""
@@ -241,6 +264,11 @@ class Peer:
         return self._answer_bytes > ANSWERS_MARK
 
     @property
+    def has_answers(self) -> bool:
+        """Whether there is more to say than the stream."""
+        return bool(self._outbox or self.queries)
+
+    @property
     def has_something_to_say(self) -> bool:
         """Whether `pull` would, or might, give something."""
         return bool(self._outbox or self.queries or (self.stream is not None and not self.stream.finished))
@@ -256,13 +284,17 @@ class Peer:
         """The next messages to send, until they are `budget` bytes or more: the outbox, then answers to queries, then
         the stream.
         """
-        if self._outbox:
-            return self._pull_outbox(budget)
-        if self.queries:
-            return self._pull_answer(budget)
-        if self.stream is not None and not self.stream.finished:
-            return self.stream.pull(self._around.store, self._around.index, budget)
-        return []
+        return self.pull_answers(budget) if self.has_answers else self.pull_stream(budget)
+
+    def pull_answers(self, budget: int) -> list[bytes]:
+        """The same without the stream."""
+        return self._pull_outbox(budget) if self._outbox else self._pull_answer(budget)
+
+    def pull_stream(self, budget: int) -> list[bytes]:
+        """The stream alone."""
+        if self.stream is None or self.stream.finished:
+            return []
+        return self.stream.pull(self._around.store, self._around.index, budget)
 
     def _pull_outbox(self, budget: int) -> list[bytes]:
         messages = []

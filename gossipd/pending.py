@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from wire.status import Status
+
 MAX_PENDING = 20_000
 MAX_PENDING_BYTES = 40_000_000
+
+status = Status("gossipd")
 
 
 class Stage(Enum):
@@ -41,6 +45,7 @@ class PendingChannels:
     def __init__(self) -> None:
         self._by_scid: dict[int, Pending] = {}
         self._bytes = 0
+        self._said_full = False
         self.get = self._by_scid.get
         """The pending announcement of a scid, or None: a hot path."""
 
@@ -54,6 +59,12 @@ class PendingChannels:
     def is_full(self) -> bool:
         """Nothing more should be added."""
         return len(self._by_scid) >= MAX_PENDING or self._bytes >= MAX_PENDING_BYTES
+
+    def complain_full(self) -> None:
+        """Say once that there is no room."""
+        if not self._said_full:
+            self._said_full = True
+            status.unusual(f"{MAX_PENDING} announcements wait for their output: more are not taken until it shrinks")
 
     def add(self, scid: int, pending: Pending) -> None:
         """A new one."""

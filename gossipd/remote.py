@@ -5,6 +5,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
+from gossipd.budget import Budget
 from gossipd.peer import PULL, Peer
 from wire.gossip_fd import GossipFd
 
@@ -19,12 +20,17 @@ class Remote:
         loop: asyncio.AbstractEventLoop,
         may_read: Callable[[], bool],
         ended: Callable[[Peer], None],
+        budget: Budget,
     ) -> None:
         """`may_read`: whether the pipeline has room. `ended`: the owner has closed its end."""
         self.peer = peer
+        self._conn_id = peer.info.conn_id
         self._may_read = may_read
         self._loop = loop
         self._ended = ended
+        self._budget = budget
+        self._later: asyncio.TimerHandle | None = None
+        """The stream has used its budget up."""
         self._waiting: deque[bytes] = deque()
         self._fd = GossipFd(sock, loop, self._hear, self.pump, self._end)
 
@@ -42,18 +48,19 @@ class Remote:
         if not self._fd.started:
             return
         if not self._waiting:
-            self._waiting.extend(self.peer.pull(PULL))
+            self._waiting.extend(self._budget.pull(self._conn_id, self.peer, PULL, self._loop.time()))
         while self._waiting:
             if not self._fd.send(self._waiting[0]):
                 return
             self._waiting.popleft()
         self.update_reading()
-        if self.peer.has_something_to_say:
-            self._loop.call_soon(self._pump_on)
+        if self.peer.has_something_to_say and self._later is None:
+            wait = 0.0 if self.peer.has_answers else self._budget.wait(self._conn_id, self._loop.time())
+            self._later = self._loop.call_later(wait, self._pump_on)
 
     def _pump_on(self) -> None:
-        if not self._fd.closed:
-            self.pump()
+        self._later = None
+        self.pump()
 
     def update_reading(self) -> None:
         """Read the gossip fd while the pipeline has room and the owner takes the peer's warnings."""
@@ -64,4 +71,6 @@ class Remote:
 
     def close(self) -> tuple[list[bytes], list[bytes]]:
         """Close our end: what the owner had written to us, and what we had not yet written to it."""
+        if self._later is not None:
+            self._later.cancel()
         return self._fd.close(), list(self._waiting)

@@ -1,6 +1,7 @@
 """The JSON-RPC methods: CLN's names, parameters, result fields and error codes, with `owner` and `conn_id` added."""
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightningd_py import connect_control, options
@@ -248,12 +249,19 @@ class Commands:
         return {}
 
     async def gossipstatus(self) -> dict[str, Any]:
-        """`state` of the seeker, `percent` of what it has asked for that has come, and counters by name."""
+        """`state` of the seeker, `percent` of what it has asked for that has come, counters by name; `peer_gossip`: how
+        much of each peer's was good, redundant, rate_limited or bad, its score, and whether it is ignored for that.
+        """
         reply = await self._ask_gossipd(control_wire.GossipStatus(), control_wire.GossipStatusReply)
         counters = dict(reply.counters)
         missing = counters["asked"] + counters["wanted"]
         percent = 100 if not missing else 100 * counters["got"] // missing
-        return {"state": reply.state, "percent": percent, **counters}
+        peers = [{"id": self._node_id_of(each.conn_id), **dataclasses.asdict(each)} for each in reply.peers]
+        return {"state": reply.state, "percent": percent, **counters, "peer_gossip": peers}
+
+    def _node_id_of(self, conn_id: int) -> str | None:
+        peer = self._node.ownership.peers.get(conn_id)
+        return None if peer is None else peer.info.node_id.hex()
 
     async def resync(self) -> dict[str, Any]:
         """gossipstatus shows how it goes."""

@@ -182,6 +182,18 @@ OPTIONS: tuple[Option, ...] = (
             "BYTES",
         ),
         Option(
+            "gossip-peer-rate",
+            "bytes a second of the map that are streamed to one peer (default 0, no limit)",
+            values.number(0, 1 << 40),
+            "BYTES",
+        ),
+        Option(
+            "gossip-total-rate",
+            "bytes a second of the map that are streamed to all peers together (default 0, no limit)",
+            values.number(0, 1 << 40),
+            "BYTES",
+        ),
+        Option(
             "slow-reader-timeout",
             "seconds in which a peer must take some of what waits for it (default 30)",
             values.number(1, 86_400),

@@ -70,6 +70,8 @@ class Options:
     max_half_open_per_source: int = _LIMITS.half_open_per_source
     max_connect_rate: int = _LIMITS.connect_rate
     max_read_rate: int = _LIMITS.read_rate
+    gossip_peer_rate: int = _LIMITS.gossip_peer_rate
+    gossip_total_rate: int = _LIMITS.gossip_total_rate
     slow_reader_timeout: int = int(_LIMITS.slow_reader)
     feature: tuple[int, ...] = ()
     disable_feature: tuple[int, ...] = ()
@@ -138,6 +140,8 @@ class Options:
             connect_rate=self.max_connect_rate,
             inbound=self.max_inbound,
             read_rate=self.max_read_rate,
+            gossip_peer_rate=self.gossip_peer_rate,
+            gossip_total_rate=self.gossip_total_rate,
             slow_reader=float(self.slow_reader_timeout),
         )
 

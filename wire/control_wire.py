@@ -67,6 +67,19 @@ class PeerStats:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerGossip:
+    """Messages of a peer's by what they were worth, and its score: 90 and more lead to being ignored."""
+
+    conn_id: int
+    good: int
+    redundant: int
+    rate_limited: int
+    bad: int
+    score: int
+    ignored: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ways:
     """How connectd may reach others. `proxy`: host:port of a SOCKS5 proxy; no `use_dns`: it looks up no names."""
 
@@ -620,10 +633,11 @@ class GossipStatus(Request, number=3030, sender="master"):
 
 
 class GossipStatusReply(Reply, number=3130, sender="gossipd"):
-    """What the seeker is about, in words, and counters by name."""
+    """What the seeker is about, in words, counters by name, and what each peer's gossip has been worth."""
 
     state: str
     counters: list[tuple[str, int]]
+    peers: list[PeerGossip]
 
 
 class Resync(Request, number=3032, sender="master"):

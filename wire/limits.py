@@ -20,5 +20,9 @@ class Limits:
     """Inbound peers that nobody wants. One more is let in, and the newest of those that were of least use goes."""
     read_rate: int = 2_000_000
     """Bytes a second that are read from one peer. 0: no limit."""
+    gossip_peer_rate: int = 0
+    """Bytes a second of gossip that are streamed to one peer; answers to queries do not count. 0: no limit."""
+    gossip_total_rate: int = 0
+    """The same for all peers together."""
     slow_reader: float = 30.0
     """Seconds in which a peer must take some of what waits for it; three times that through Tor."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gossipd import gossmap
-from gossipd.fault import Consequence, Verdict
+from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
 from gossipd.map_index import MapIndex
@@ -93,6 +93,8 @@ class Bench:
     owed: list[tuple[int, int]] = field(default_factory=list)
     heard_of: list[int] = field(default_factory=list)
     made: list[list[bytes]] = field(default_factory=list)
+    good: list[int] = field(default_factory=list)
+    too_often: list[int] = field(default_factory=list)
     stored: int = 0
     on_settled: Callable[[bytes, str | None], None] | None = None
 
@@ -108,12 +110,24 @@ class Bench:
             self.outputs,  # type: ignore[arg-type]
             PRUNE,
             lambda: self.now,
-            lambda source, fault: self.faults.append((source, str(fault), fault.consequence)),
+            self,
             self._stored,
             self._settle,
             lambda scid, flags: self.owed.append((scid, flags)),
             self.heard_of.append,
         )
+
+    def found_good(self, conn_id: int) -> None:
+        """Note it."""
+        self.good.append(conn_id)
+
+    def found_too_often(self, conn_id: int) -> None:
+        """Note it."""
+        self.too_often.append(conn_id)
+
+    def found_bad(self, conn_id: int, fault: PeerFault) -> None:
+        """Note it."""
+        self.faults.append((conn_id, str(fault), fault.consequence))
 
     def _settle(self, message: bytes, error: str | None) -> None:
         self.settled.append((message, error))

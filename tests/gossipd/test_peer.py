@@ -6,6 +6,7 @@ import pytest
 
 from gossipd.fault import Consequence, PeerFault
 from gossipd.peer import ANSWERS_MARK, PULL, Peer
+from gossipd.score import Standing
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.house import peer_info
 from tests.gossipd.messages import CHAIN, NOW, big_map, node_announcement, scid, update
@@ -36,11 +37,21 @@ class Daemon:
         self.faults: list[tuple[str, Consequence]] = []
         self.given_up: list[bytes] = []
         self.copies: list[bytes] = []
+        self.points = 0.0
 
     def fault(self, peer: Peer, fault: PeerFault) -> bool:
         """Note it; a disconnection is one."""
         self.faults.append((str(fault), fault.consequence))
         return fault.consequence is Consequence.WARN
+
+    def bad_gossip(self, peer: Peer, fault: PeerFault) -> bool:
+        """Note it as the others."""
+        return self.fault(peer, fault)
+
+    def unwanted(self, peer: Peer, points: float) -> bool:
+        """Note it."""
+        self.points += points
+        return True
 
     def nongossip(self, peer: Peer, message: bytes) -> None:
         """Note it."""
@@ -62,7 +73,7 @@ def daemon(bench: Bench) -> Iterator[Daemon]:
 @pytest.fixture
 def peer(daemon: Daemon) -> Peer:
     """Its peer."""
-    return Peer(peer_info(1), daemon)  # type: ignore[arg-type]
+    return Peer(peer_info(1), daemon, Standing())  # type: ignore[arg-type]
 
 
 def all_of(peer: Peer, budget: int = PULL) -> list[bytes]:
@@ -202,14 +213,14 @@ def test_state_goes_on_elsewhere(peer: Peer, daemon: Daemon, bench: Bench) -> No
     peer.hear(EVERYTHING)
     peer.filter_sent = True
     first = peer.pull(3_000)
-    other = Peer(peer.info, daemon)  # type: ignore[arg-type]
+    other = Peer(peer.info, daemon, Standing())  # type: ignore[arg-type]
     other.restore(peer.gossip_state())
     assert other.filter_sent
     assert sorted(first + all_of(other)) == sorted([*CHANNEL, *big_map(50, 20)])
 
 
 def test_state_without_a_filter(peer: Peer, daemon: Daemon) -> None:
-    other = Peer(peer.info, daemon)  # type: ignore[arg-type]
+    other = Peer(peer.info, daemon, Standing())  # type: ignore[arg-type]
     other.restore(peer.gossip_state())
     assert (other.filter, other.stream, other.filter_sent) == (None, None, False)
 

@@ -9,6 +9,7 @@ import pytest
 from gossipd import upkeep
 from gossipd.owned import Line, Owned
 from gossipd.peer import Peer
+from gossipd.score import Standing
 from gossipd.upkeep import FDS_BESIDES, LEAST_PEERS, Upkeep
 from tests.gossipd.bench import CHANNEL
 from tests.gossipd.house import FakePeer, House, Houses, peer_info
@@ -122,7 +123,7 @@ class Lines(Owned):
         return len(self.infos)
 
     def peers(self) -> list[Peer]:
-        return [Peer(info, None) for info in self.infos]  # type: ignore[arg-type]
+        return [Peer(info, None, Standing()) for info in self.infos]  # type: ignore[arg-type]
 
     def line(self, conn_id: int) -> Line:
         return Line(self.peers()[0], Frames(CryptoState(0, 0, *[bytes(32)] * 4)), 0.0, Timing())

@@ -27,6 +27,7 @@ from wire.control_wire import (
     ListPeers,
     ListPeersReply,
     PeerDisconnected,
+    PeerGossip,
     PeerInfo,
     PeerStats,
     PeerTaken,
@@ -315,8 +316,13 @@ async def test_takepeer_of_what_gossipd_has_not_got(rpc: Rpc) -> None:
 
 async def test_gossip(rpc: Rpc) -> None:
     counters = {"channels": 3, "asked": 10, "wanted": 10, "got": 5}
-    rpc.gossipd.answer = lambda request: GossipStatusReply("normal", list(counters.items()))
-    assert await rpc("gossipstatus") == {"state": "normal", "percent": 25, **counters}
+    rpc.peer()
+    (conn_id,) = (peer.info.conn_id for peer in rpc.ownership.peers)
+    worth = [PeerGossip(conn_id, 9, 8, 7, 6, 120, True), PeerGossip(conn_id + 1, 0, 0, 0, 0, 0, False)]
+    rpc.gossipd.answer = lambda request: GossipStatusReply("normal", list(counters.items()), worth)
+    status = await rpc("gossipstatus")
+    assert [peer["id"] for peer in status.pop("peer_gossip")] == [NODE.hex(), None]
+    assert status == {"state": "normal", "percent": 25, **counters}
     rpc.gossipd.answer = lambda request: AddGossipReplyfail("bad signature")
     assert await rpc.code("addgossip", message="0100") == (INVALID_PARAMETERS, "message: bad signature")
     assert [type(request) for request in rpc.gossipd.asked] == [GossipStatus, AddGossip]

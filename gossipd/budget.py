@@ -1,0 +1,86 @@
+"""How much of the map is served: bytes a second for each peer and for all together, in token buckets.
+
+Only streams pay, for they are what a peer gets in bulk for one short message. Pongs, warnings and answers to queries
+are never held back. Time is an argument, in seconds.
+"""
+
+from typing import Protocol
+
+QUANTUM = 32_768
+"""Bytes that are sent at a time where the rate allows so much in a second."""
+
+
+class Puller(Protocol):
+    """The part of a Peer that this is about."""
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether `pull_answers` would give something."""
+
+    def pull_answers(self, budget: int) -> list[bytes]:
+        """All that is not the stream."""
+
+    def pull_stream(self, budget: int) -> list[bytes]:
+        """Gossip."""
+
+
+class Bucket:
+    """Two seconds' worth of bytes at most, filled at `rate` bytes a second. It may be overdrawn by one message."""
+
+    __slots__ = ("_at", "_quantum", "_rate", "_tokens")
+
+    def __init__(self, rate: int, now: float) -> None:
+        self._rate = rate
+        self._quantum = min(QUANTUM, rate)
+        self._tokens = 2.0 * rate
+        self._at = now
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(2.0 * self._rate, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+
+    def wait(self, now: float) -> float:
+        """Seconds until something may be sent; 0 if it may be now."""
+        self._fill(now)
+        return max(0.0, (self._quantum - self._tokens) / self._rate)
+
+    def take(self, size: int) -> None:
+        """So many bytes have been sent."""
+        self._tokens -= size
+
+
+class Budget:
+    """The buckets of all peers that stream, by conn_id, and the common one. A rate of 0 is none."""
+
+    def __init__(self, peer_rate: int, total_rate: int) -> None:
+        self._peer_rate = peer_rate
+        self._total = Bucket(total_rate, 0.0) if total_rate else None
+        self._peers: dict[int, Bucket] = {}
+
+    def _buckets(self, conn_id: int, now: float) -> list[Bucket]:
+        buckets = [self._total] if self._total is not None else []
+        if self._peer_rate:
+            if conn_id not in self._peers:
+                self._peers[conn_id] = Bucket(self._peer_rate, now)
+            buckets.append(self._peers[conn_id])
+        return buckets
+
+    def wait(self, conn_id: int, now: float) -> float:
+        """Seconds until this peer's stream may go on; 0 if it may now."""
+        return max((bucket.wait(now) for bucket in self._buckets(conn_id, now)), default=0.0)
+
+    def pull(self, conn_id: int, peer: Puller, most: int, now: float) -> list[bytes]:
+        """What the peer is to be told next, `most` bytes or a little more: the stream only if it may go on."""
+        if peer.has_answers:
+            return peer.pull_answers(most)
+        if self.wait(conn_id, now):
+            return []
+        messages = peer.pull_stream(most)
+        size = sum(map(len, messages))
+        for bucket in self._buckets(conn_id, now):
+            bucket.take(size)
+        return messages
+
+    def forget(self, conn_id: int) -> None:
+        """The peer has left."""
+        self._peers.pop(conn_id, None)
