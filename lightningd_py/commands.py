@@ -25,6 +25,7 @@ from lightningd_py.params import peer as peer_parameter
 from lightningd_py.peer_commands import PeerCommands
 from lightningd_py.peer_listing import list_peers
 from lightningd_py.peers import Peer
+from lightningd_py.sign_commands import SignCommands
 from wire import control_wire
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, to_json
 from wire.control_channel import ChannelClosed, RequestFailed
@@ -116,6 +117,7 @@ class Commands:
                 "Hand a peer that only gossips over to a service now.",
             ),
             *self._peer_commands.all(),
+            *SignCommands(self._node, self._listings).all(),
             Command("stop", self.stop, (), "End the node."),
         ]
 

@@ -1,12 +1,19 @@
-"""The node's secret: CLN's file `hsm_secret`, in its plain forms, and CLN's derivation of the node key.
+"""The node's secret: CLN's file `hsm_secret`, in all its forms, and CLN's derivation of the node key.
 
-So a node can be moved here from CLN with its identity (never run both). Only hsmd imports this.
+    32 bytes            the secret itself
+    73 bytes            the secret, encrypted with a passphrase (libsodium's secretstream; argon2id makes the key)
+    32 zeros, words     a mnemonic; BIP 39's seed is the secret
+    hash, words         a mnemonic with a passphrase; the hash is SHA-256 of the seed, and tells if it is the right one
+
+A new one is a mnemonic, as CLN makes it. So a node can be moved here from CLN with its identity (never run both). Only
+hsmd imports this. PyNaCl and mnemonic are loaded for the files that need them.
 """
 
 import contextlib
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from wire import secp256k1
@@ -14,8 +21,15 @@ from wire.hkdf import hkdf_sha256
 from wire.status import Status
 
 SECRET_SIZE = 32
+ENCRYPTED_SIZE = 73
+_HEADER_SIZE = 24
 _LARGEST_FILE = 4096
-_WORD_COUNTS = (12, 15, 18, 21, 24)
+_SALT = b"c-lightning".ljust(16, b"\0")
+_NO_PASSPHRASE = bytes(32)
+"""In the hash's place."""
+
+Ask = Callable[[], bytes]
+"""Gets the passphrase from whoever knows it."""
 
 status = Status("hsmd")
 
@@ -24,22 +38,37 @@ class SecretError(Exception):
     """The secret cannot be used; the text is one sentence for the user."""
 
 
-def load_secret(path: Path) -> bytes:
-    """The 32 bytes from which all keys are derived; the file is made if it is missing. Raises SecretError."""
+def load_secret(path: Path, ask: Ask | None = None, ask_new: Ask | None = None) -> bytes:
+    """The secret; of a mnemonic's 64 bytes the first 32, from which CLN derives the node key.
+
+    A missing file is made, with a passphrase if there is `ask_new`. Without `ask` a file that has one is refused, with
+    it one that has none. Raises SecretError, and whatever the two raise.
+    """
     try:
         if not path.exists():
-            _create(path)
+            content, secret = _new_secret(None if ask_new is None else ask_new())
+            _create(path, content)
             status.info(f"created {path}")
-        return _secret_in(path, _read(path))
+            return secret
+        return _secret_in(path, _read(path), ask)
     except OSError as error:
         raise SecretError(f"{path} cannot be used: {error.strerror}") from error
 
 
-def _create(path: Path) -> None:
-    """Write a new secret, complete and on the disk, or leave no file. Raises OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _new_secret(passphrase: bytes | None) -> tuple[bytes, bytes]:
+    """Content of the file, and the secret: twelve words, as CLN makes them."""
+    from mnemonic import Mnemonic
+
+    words = Mnemonic("english").generate(strength=128).encode()
+    seed = _seed_of(words, passphrase or b"")
+    return (_NO_PASSPHRASE if passphrase is None else hashlib.sha256(seed).digest()) + words, seed[:SECRET_SIZE]
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write a new file, complete and on the disk, or leave none. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     try:
-        os.write(fd, secp256k1.new_secret())
+        os.write(fd, content)
         os.fsync(fd)
         _sync_directory(path.parent)
     except BaseException:
@@ -71,22 +100,55 @@ def _read(path: Path) -> bytes:
         os.close(fd)
 
 
-def _secret_in(path: Path, content: bytes) -> bytes:
-    """The secret in one of CLN's forms: 32 bytes, or 32 zero bytes and a mnemonic that has no passphrase."""
+def _secret_in(path: Path, content: bytes, ask: Ask | None) -> bytes:
+    if len(content) < SECRET_SIZE:
+        raise SecretError(f"{path} has {len(content)} bytes instead of 32")
+    is_hashed = len(content) > SECRET_SIZE and content[:SECRET_SIZE] != _NO_PASSPHRASE
+    passphrase = _passphrase_for(path, ask, is_needed=is_hashed)
     if len(content) == SECRET_SIZE:
         return content
-    if len(content) > SECRET_SIZE and not any(content[:SECRET_SIZE]):
-        return _secret_of_mnemonic(path, content[SECRET_SIZE:])
-    if len(content) > SECRET_SIZE:
-        raise SecretError(f"{path} has {len(content)} bytes, not 32: secrets with a passphrase cannot be read")
-    raise SecretError(f"{path} has {len(content)} bytes instead of 32")
+    if len(content) == ENCRYPTED_SIZE:
+        return _decrypted(path, content, passphrase or b"")
+    seed = _seed_of(_words(path, content[SECRET_SIZE:]), passphrase or b"")
+    if is_hashed and hashlib.sha256(seed).digest() != content[:SECRET_SIZE]:
+        raise SecretError(f"wrong passphrase for {path}")
+    return seed[:SECRET_SIZE]
 
 
-def _secret_of_mnemonic(path: Path, words: bytes) -> bytes:
-    """BIP 39's seed, of which the node key takes the first 32 bytes. The words' checksum is not looked at."""
-    if len(words.split(b" ")) not in _WORD_COUNTS or not words.replace(b" ", b"").isalpha():
-        raise SecretError(f"{path} holds neither 32 bytes nor a mnemonic of 12 to 24 words")
-    return hashlib.pbkdf2_hmac("sha512", words, b"mnemonic", 2048)[:SECRET_SIZE]
+def _passphrase_for(path: Path, ask: Ask | None, *, is_needed: bool) -> bytes | None:
+    if is_needed and ask is None:
+        raise SecretError(f"{path} has a passphrase: start with --hsm-passphrase")
+    if not is_needed and ask is not None:
+        raise SecretError(f"{path} has no passphrase: start without --hsm-passphrase")
+    return None if ask is None else ask()
+
+
+def _decrypted(path: Path, content: bytes, passphrase: bytes) -> bytes:
+    from nacl import bindings
+    from nacl.exceptions import CryptoError
+    from nacl.pwhash import argon2id
+
+    key = argon2id.kdf(32, passphrase, _SALT, argon2id.OPSLIMIT_MODERATE, argon2id.MEMLIMIT_MODERATE)
+    state = bindings.crypto_secretstream_xchacha20poly1305_state()
+    bindings.crypto_secretstream_xchacha20poly1305_init_pull(state, content[:_HEADER_SIZE], key)
+    try:
+        secret, _ = bindings.crypto_secretstream_xchacha20poly1305_pull(state, content[_HEADER_SIZE:])
+    except CryptoError as error:
+        raise SecretError(f"wrong passphrase for {path}") from error
+    return bytes(secret)
+
+
+def _words(path: Path, words: bytes) -> bytes:
+    from mnemonic import Mnemonic
+
+    if not words.replace(b" ", b"").isalpha() or not Mnemonic("english").check(words.decode()):
+        raise SecretError(f"{path} holds neither 32 bytes nor a valid mnemonic")
+    return words
+
+
+def _seed_of(words: bytes, passphrase: bytes) -> bytes:
+    """BIP 39's, 64 bytes. The passphrase is taken as it was typed, as CLN takes it."""
+    return hashlib.pbkdf2_hmac("sha512", words, b"mnemonic" + passphrase, 2048)
 
 
 def derive_node_key(hsm_secret: bytes) -> bytes:

@@ -8,6 +8,7 @@ One request is done after the other, with blocking sockets: an ECDH takes 40 µs
 """
 
 import ctypes
+import os
 import selectors
 import signal
 import socket
@@ -16,7 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from lightningd_py import hsm_sign
 from lightningd_py.hsm_secret import SecretError, derive_node_key, load_secret
+from lightningd_py.passphrase import NoPassphrase, PassphraseSource
+from lightningd_py.signmessage import digest_of
 from wire import secp256k1
 from wire.control_socket import receive_message, send_message
 from wire.control_wire import (
@@ -28,23 +32,30 @@ from wire.control_wire import (
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,
+    SignChannelAnnouncement,
+    SignChannelAnnouncementReply,
+    SignChannelUpdate,
+    SignChannelUpdateReply,
+    SignMessage,
+    SignMessageReply,
     SignNodeAnnouncement,
     SignNodeAnnouncementReply,
 )
-from wire.cursor import WireError
-from wire.peer_wire import NodeAnnouncement
+from wire.privilege import give_up_privileges
+from wire.secp256k1 import sign_recoverable
 from wire.status import Status, set_up_logging
 
 PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
     {
-        "master": frozenset({HsmInit, ClientHsmfd}),
+        "master": frozenset({HsmInit, ClientHsmfd, SignMessage}),
         "connectd": frozenset({Ecdh}),
-        "gossipd": frozenset({SignNodeAnnouncement}),
+        "gossipd": frozenset({SignNodeAnnouncement, SignChannelUpdate}),
+        "service": frozenset({SignChannelAnnouncement}),
     }
 )
 """Who may ask for what."""
 
-_PR_SET_DUMPABLE = 4
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
 status = Status("hsmd")
 
@@ -58,6 +69,7 @@ class Hsmd:
 
     def __init__(self, master: socket.socket) -> None:
         self._node_key: bytes | None = None
+        self._node_id = b""
         self._master = master
         self._selector = selectors.DefaultSelector()
         self._add_client("master", master)
@@ -107,8 +119,8 @@ class Hsmd:
         match message:
             case Ecdh():
                 return self._ecdh(message)
-            case SignNodeAnnouncement():
-                return self._sign_node_announcement(message)
+            case SignMessage() | SignNodeAnnouncement() | SignChannelUpdate() | SignChannelAnnouncement():
+                return self._sign(message)
             case ClientHsmfd():
                 self._introduce(message)
                 return None
@@ -126,18 +138,26 @@ class Hsmd:
             raise Forbidden(f"ecdh with {request.point.hex()}: {error}") from error
         return EcdhReply(shared_secret, request_id=request.request_id)
 
-    def _sign_node_announcement(self, request: SignNodeAnnouncement) -> SignNodeAnnouncementReply:
-        """Only what is a node_announcement of ours: whoever has taken gossipd over gets nothing else signed."""
-        if self._node_key is None:
-            raise Forbidden("sign_node_announcement before hsm_init")
+    def _sign(
+        self, request: SignMessage | SignNodeAnnouncement | SignChannelUpdate | SignChannelAnnouncement
+    ) -> ControlMessage:
+        key, request_id = self._node_key, request.request_id
+        if key is None:
+            raise Forbidden(f"{request.name()} before hsm_init")
         try:
-            node_id = NodeAnnouncement.decode(request.announcement).node_id
-        except WireError as error:
-            raise Forbidden(f"it wants something signed that is no node_announcement: {error}") from error
-        if node_id != secp256k1.public_key(self._node_key):
-            raise Forbidden(f"it wants a node_announcement of {node_id.hex()} signed")
-        digest = secp256k1.double_sha256(request.announcement[66:])
-        return SignNodeAnnouncementReply(secp256k1.sign(self._node_key, digest), request_id=request.request_id)
+            match request:
+                case SignMessage():
+                    return SignMessageReply(*sign_recoverable(key, digest_of(request.message)), request_id=request_id)
+                case SignNodeAnnouncement():
+                    signature = hsm_sign.node_announcement(key, self._node_id, request.announcement)
+                    return SignNodeAnnouncementReply(signature, request_id=request_id)
+                case SignChannelUpdate():
+                    return SignChannelUpdateReply(hsm_sign.channel_update(key, request.message), request_id=request_id)
+                case SignChannelAnnouncement():
+                    signature = hsm_sign.channel_announcement(key, self._node_id, request.message)
+                    return SignChannelAnnouncementReply(signature, request_id=request_id)
+        except ValueError as error:
+            raise Forbidden(f"{request.name()}: {error}") from error
 
     def _introduce(self, message: ClientHsmfd) -> None:
         if message.client not in PERMITTED or message.client == "master":
@@ -149,24 +169,43 @@ class Hsmd:
 
     def _init(self, request: HsmInit) -> HsmInitReply | HsmInitReplyfail:
         if self._node_key is not None:
+            request.close_fds()
             raise Forbidden("a second hsm_init")
         try:
             key = request.dev_force_privkey
             if key is None:
-                key = derive_node_key(load_secret(Path(request.hsm_secret)))
+                key = derive_node_key(self._load(request))
             node_id = secp256k1.public_key(key)
-        except SecretError as error:
+        except (SecretError, NoPassphrase) as error:
             return HsmInitReplyfail(str(error), request_id=request.request_id)
         except ValueError:
             return HsmInitReplyfail("dev_force_privkey is no secret key", request_id=request.request_id)
-        self._node_key = key
+        finally:
+            if request.passphrase_fd is not None:
+                os.close(request.passphrase_fd)
+        self._node_key, self._node_id = key, node_id
+        keep_in_memory(key)
         return HsmInitReply(node_id, request_id=request.request_id)
 
+    def _load(self, request: HsmInit) -> bytes:
+        path, fd = Path(request.hsm_secret), request.passphrase_fd
+        if fd is None:
+            return load_secret(path)
+        source = PassphraseSource(fd, self._master)
+        return load_secret(path, source.ask, lambda: source.ask(new=True))
 
-def keep_memory_private() -> None:
-    """No core dumps, and no looking into this process by others of the same user."""
-    if ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        status.unusual("this process can be dumped: prctl failed")
+
+def keep_in_memory(key: bytes) -> None:
+    """See that no page of this process, or at least none with this key, is ever written to a disk.
+
+    All of it may be locked by root, and by others if `ulimit -l` lets them; a few pages by everybody.
+    """
+    libc = ctypes.CDLL(None)
+    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0:
+        return
+    address = ctypes.cast(ctypes.c_char_p(key), ctypes.c_void_p)
+    if libc.mlock(address, ctypes.c_size_t(len(key))) != 0:
+        status.unusual("the node's key is in memory that may be swapped: mlock failed")
 
 
 def main() -> int:
@@ -175,7 +214,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     set_up_logging(sys.argv[2])
-    keep_memory_private()
+    give_up_privileges(status)
     hsmd = Hsmd(socket.socket(fileno=int(sys.argv[1])))
     try:
         hsmd.run()

@@ -1,6 +1,7 @@
 """The master: puts the daemons, the table of owners, the services and the RPC together, and ends them in order."""
 
 import asyncio
+import os
 import random
 import signal
 import traceback
@@ -15,7 +16,7 @@ from lightningd_py.commands import Commands
 from lightningd_py.connect_control import ConnectControl
 from lightningd_py.database import FILE_NAME, Database
 from lightningd_py.discovery import Discovery
-from lightningd_py.errors import UsageError
+from lightningd_py.errors import StartError, UsageError
 from lightningd_py.gossip_control import GossipControl, OwnNode
 from lightningd_py.jsonrpc import RpcServer
 from lightningd_py.listeners import Listeners
@@ -25,11 +26,12 @@ from lightningd_py.ownership import Ownership
 from lightningd_py.peers import Peer
 from lightningd_py.services import Services
 from lightningd_py.staying_connected import Seeking, StayingConnected, every
-from lightningd_py.supervisor import Daemon, Supervisor
+from lightningd_py.supervisor import Supervisor
 from wire.access import is_node_id
 from wire.address import DEFAULT_PORTS
 from wire.control_wire import (
     ControlMessage,
+    Fd,
     HsmInit,
     HsmInitReply,
     PeerInfo,
@@ -97,7 +99,7 @@ class Node:
         options = self.options
         port = DEFAULT_PORTS[options.network]
         fallback = read_peers(options.fallback_peers, port) if options.fallback_peers and options.seeker_peers else []
-        hsmd, self.connectd, self.gossipd = self._supervisor.start(self._from_connectd, self._from_gossipd)
+        self.hsmd, self.connectd, self.gossipd = self._supervisor.start(self._from_connectd, self._from_gossipd)
         self.ownership = Ownership(
             self.services,
             self.connectd.channel,
@@ -110,7 +112,7 @@ class Node:
         self._connect_control = ConnectControl(self.ownership)
         self.chain = make_chain(options, self.database)
         self._gossip_control = GossipControl(self.ownership, self.chain, self.gossipd.channel)
-        self.node_id = await self._node_id(hsmd)
+        self.node_id = await self._node_id()
         bound = await connect_control.init_connectd(
             self.connectd,
             options,
@@ -154,10 +156,20 @@ class Node:
             lambda: has_map or len(self.ownership.peers) > 0 or self.database.knows_addresses(),
         )
 
-    async def _node_id(self, hsmd: Daemon) -> bytes:
-        secret = str(self.options.network_dir / "hsm_secret")
-        reply = await hsmd.ask(HsmInit(secret, self.options.dev_force_privkey), HsmInitReply)
-        return reply.node_id
+    async def _node_id(self) -> bytes:
+        """From hsmd, which reads a passphrase itself from our standard input: that may take a while, or be given up."""
+        options = self.options
+        passphrase_fd = Fd(os.dup(0)) if options.hsm_passphrase else None
+        init = HsmInit(str(options.network_dir / "hsm_secret"), options.dev_force_privkey, passphrase_fd)
+        asking = asyncio.ensure_future(self.hsmd.ask(init, HsmInitReply))
+        if passphrase_fd is None:
+            return (await asking).node_id
+        waits: set[asyncio.Future[Any]] = {asking, self._ended}
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            asking.cancel()
+            raise StartError("ended before the passphrase was given")
+        return (await asking).node_id
 
     def stop(self, exit_status: int) -> None:
         """End the node, with this exit status."""

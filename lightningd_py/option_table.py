@@ -74,6 +74,7 @@ OPTIONS: tuple[Option, ...] = (
         Option("rpc-file", "the JSON-RPC socket (default lightning-rpc)", values.path, "FILE"),
         Option("rpc-file-mode", "its permissions (default 0600)", values.file_mode, "MODE"),
         Option("pid-file", "the locked pid file (default lightningd-NETWORK.pid)", values.path, "FILE"),
+        Option("hsm-passphrase", "hsm_secret has a passphrase: hsmd reads it from the terminal, or standard input"),
         Option("daemon", "run in the background; needs --log-file"),
         Option("log-level", "io, trace, debug, info, unusual or broken (default info)", values.log_level, "LEVEL"),
         Option("log-file", "where the log goes; - is stdout (the default)", _one(values.text), "FILE", multiple=True),

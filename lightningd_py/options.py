@@ -41,6 +41,7 @@ class Options:
     rpc_file_mode: int = 0o600
     pid_file: Path
     daemon: bool = False
+    hsm_passphrase: bool = False
     log_level: str = "info"
     log_file: tuple[str, ...] = ("-",)
     """Absolute paths, and "-" for stdout."""

@@ -85,6 +85,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.peers": "the arrival and the end of a connection are awaited",
         "lightningd_py.process": "the end of a child is awaited",
         "lightningd_py.scripted_peer": "a peer for scripts and tests",
+        "lightningd_py.sign_commands": "looks nodes up in a thread",
         "lightningd_py.txouts": "tasks that keep bitcoind busy",
     },
     "socket": {
@@ -104,6 +105,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.remote": "gossip fds",
         "gossipd.sigcheck": "SEQPACKET to worker processes",
         "lightningd_py.hsmd": "blocking: one request after the other",
+        "lightningd_py.passphrase": "watches whether the master has gone",
         "lightningd_py.scripted_peer": "adopts the fd of a connection that was handed over",
         "lightningd_py.services": "the control socket of a started program",
         "lightningd_py.supervisor": "socketpairs between the daemons",

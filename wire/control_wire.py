@@ -679,10 +679,12 @@ class GossipGetAddrsReply(Reply, number=4101, sender="gossipd", aliases=("gossip
 
 
 class HsmInit(Request, number=5000, sender="master", aliases=("hsmctl_init",)):
-    """First message to hsmd: the secret's file, which is made if it is not there. A given key replaces it (tests)."""
+    """First message to hsmd: the secret's file, which is made if it is not there. A given key replaces it (tests). Its
+    passphrase is to be read from the fd, if there is one: the master does not see it."""
 
     hsm_secret: str
-    dev_force_privkey: bytes | None
+    dev_force_privkey: bytes | None = field(repr=False)
+    passphrase_fd: Fd | None = None
 
 
 class HsmInitReply(Reply, number=5100, sender="hsmd", aliases=("hsmctl_init_reply",)):
@@ -712,6 +714,43 @@ class EcdhReply(Reply, number=5101, sender="hsmd", aliases=("hsm_ecdh_resp",)):
     """The shared secret, 32 bytes."""
 
     shared_secret: bytes = field(repr=False)
+
+
+class SignMessage(Request, number=5023, sender="master", aliases=("hsm_sign_message",)):
+    """Sign what a user wants to be signed; a prefix keeps it from being anything else."""
+
+    message: bytes
+
+
+class SignMessageReply(Reply, number=5123, sender="hsmd", aliases=("hsm_sign_message_reply",)):
+    """The signature, 64 bytes, and the number with which the key can be found from it."""
+
+    signature: bytes
+    recovery_id: int
+
+
+class SignChannelUpdate(Request, number=5003, sender="gossipd", aliases=("hsm_cupdate_sig_req",)):
+    """Sign a channel_update."""
+
+    message: bytes
+
+
+class SignChannelAnnouncement(Request, number=5002, sender="service", aliases=("hsm_cannouncement_sig_req",)):
+    """Sign a channel_announcement as one of its two nodes, for a service that may."""
+
+    message: bytes
+
+
+class SignChannelUpdateReply(Reply, number=5103, sender="hsmd", aliases=("hsm_cupdate_sig_reply",)):
+    """The signature, 64 bytes."""
+
+    signature: bytes
+
+
+class SignChannelAnnouncementReply(Reply, number=5102, sender="hsmd", aliases=("hsm_cannouncement_sig_reply",)):
+    """The signature, 64 bytes."""
+
+    signature: bytes
 
 
 class SignNodeAnnouncement(Request, number=5004, sender="gossipd", aliases=("hsm_node_announcement_sig_req",)):

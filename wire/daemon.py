@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from wire.privilege import give_up_privileges
 from wire.status import Status, set_up_logging
 
 EXIT_OK, EXIT_BROKEN = 0, 1
@@ -24,8 +25,9 @@ def inherited_socket(fd: str) -> socket.socket:
 
 
 def prepare(log_level: str) -> None:
-    """Log to standard error; leave signals to the master."""
+    """Log to standard error; leave signals to the master; give up what is not needed."""
     set_up_logging(log_level)
+    give_up_privileges(Status("daemon"))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 

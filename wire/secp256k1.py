@@ -17,7 +17,8 @@ _CONTEXT = GLOBAL_CONTEXT.ctx  # randomised at import, against side channels
 _PUBKEY = ffi.typeof("secp256k1_pubkey *")
 _SIGNATURE = ffi.typeof("secp256k1_ecdsa_signature *")
 _BYTES = ffi.typeof("unsigned char[]")
-_SIZE = ffi.typeof("size_t *")
+_RECOVERABLE = ffi.typeof("secp256k1_ecdsa_recoverable_signature *")
+_SIZE, _INT = ffi.typeof("size_t *"), ffi.typeof("int *")
 
 
 class _ParsedKeys:
@@ -73,6 +74,10 @@ def public_key(secret: bytes) -> bytes:
     parsed = ffi.new(_PUBKEY)
     if len(secret) != 32 or not lib.secp256k1_ec_pubkey_create(_CONTEXT, parsed, secret):
         raise ValueError("no secret key")
+    return _serialized(parsed)
+
+
+def _serialized(parsed: Any) -> bytes:
     out, size = ffi.new(_BYTES, 33), ffi.new(_SIZE, 33)
     lib.secp256k1_ec_pubkey_serialize(_CONTEXT, out, size, parsed, lib.SECP256K1_EC_COMPRESSED)
     return bytes(ffi.buffer(out))
@@ -106,6 +111,35 @@ def sign(secret: bytes, digest: bytes) -> bytes:
     out = ffi.new(_BYTES, 64)
     lib.secp256k1_ecdsa_signature_serialize_compact(_CONTEXT, out, signature)
     return bytes(ffi.buffer(out))
+
+
+def sign_recoverable(secret: bytes, digest: bytes) -> tuple[bytes, int]:
+    """The same signature, and the number (0 to 3) with which the public key can be found from it."""
+    signature = ffi.new(_RECOVERABLE)
+    if (
+        len(secret) != 32
+        or len(digest) != 32
+        or not lib.secp256k1_ecdsa_sign_recoverable(_CONTEXT, signature, digest, secret, ffi.NULL, ffi.NULL)
+    ):
+        raise ValueError("no secret key, or no digest of 32 bytes")
+    out, recovery_id = ffi.new(_BYTES, 64), ffi.new(_INT)
+    lib.secp256k1_ecdsa_recoverable_signature_serialize_compact(_CONTEXT, out, recovery_id, signature)
+    return bytes(ffi.buffer(out)), int(recovery_id[0])
+
+
+def recover(digest: bytes, signature: bytes, recovery_id: int) -> bytes | None:
+    """The public key that has made a compact signature, None if there is no such key. Raises ValueError for what is no
+    signature: sizes, r or s out of range."""
+    parsed = ffi.new(_RECOVERABLE)
+    if (
+        len(digest) != 32
+        or len(signature) != 64
+        or not 0 <= recovery_id <= 3
+        or not lib.secp256k1_ecdsa_recoverable_signature_parse_compact(_CONTEXT, parsed, signature, recovery_id)
+    ):
+        raise ValueError("no recoverable signature")
+    key = ffi.new(_PUBKEY)
+    return _serialized(key) if lib.secp256k1_ecdsa_recover(_CONTEXT, key, parsed, digest) else None
 
 
 def verify(digest: bytes, signature: bytes, point: bytes, *, again: bool = True) -> bool:

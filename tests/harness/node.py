@@ -53,7 +53,9 @@ class NodeEnded(Exception):
 class Node:
     """A node on regtest, chain `none`, port of the system's choice. Starts with the constructor; `ready` waits."""
 
-    def __init__(self, directory: Path, *options: str, program: Sequence[str | Path] = ()) -> None:
+    def __init__(
+        self, directory: Path, *options: str, program: Sequence[str | Path] = (), stdin: Any = subprocess.DEVNULL
+    ) -> None:
         """`options` come after OPTIONS. `program` replaces the console script."""
         self.lightning_dir = directory
         self.directory = directory / NETWORK
@@ -66,7 +68,7 @@ class Node:
         where = (f"--network={NETWORK}", f"--lightning-dir={directory}")
         self.process = subprocess.Popen(
             [*(program or [PROGRAMS / "lightningd-py"]), *where, *OPTIONS, *options],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,

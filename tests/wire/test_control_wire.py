@@ -31,7 +31,7 @@ PARTIES = {
     2: {"master", "connectd", "gossipd", "program", "connectiond"},
     3: {"master", "gossipd", "connectd"},
     4: {"connectd", "gossipd"},
-    5: {"master", "hsmd", "connectd", "gossipd"},
+    5: {"master", "hsmd", "connectd", "gossipd", "service"},
     6: {"master", "gossipd", "program", "connectiond"},
 }
 
