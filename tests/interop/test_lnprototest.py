@@ -61,6 +61,7 @@ BOLT7 = [
     pytest.param("bolt7_queries.unknown_channels", marks=pytest.mark.bolt("B7-91")),
     pytest.param("bolt7_queries.channels_of_another_chain", marks=pytest.mark.bolt("B7-91")),
     pytest.param("bolt7_queries.bad_encodings", marks=pytest.mark.bolt("B7-90", "B7-91")),
+    pytest.param("bolt7_queries.bad_lengths", marks=pytest.mark.bolt("B1-7", "B7-91")),
     pytest.param("bolt7_queries.cut_short", marks=pytest.mark.bolt("B1-7")),
     pytest.param("bolt7_queries.answers_not_asked_for"),
     pytest.param("bolt7_relay.backfill", marks=pytest.mark.bolt("B7-64", "B7-96", "B7-98")),
