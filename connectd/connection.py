@@ -9,7 +9,11 @@ import asyncio
 
 from wire.address import WireAddr
 from wire.frames import MAX_PACKET, CryptoState, Frames, PeerState
+from wire.pinger import patience_for
 from wire.sockman import SockMan
+
+WRITE_DEADLINE = 5.0
+"""Seconds in which a peer must take an act or INIT (lnd's figure); three times that through Tor."""
 
 
 class ConnectionEnded(Exception):
@@ -35,6 +39,7 @@ class Connection:
         self._eof = False
         self._lost: str | None = None
         self._waiting: asyncio.Future[None] | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     @property
     def label(self) -> str:
@@ -65,6 +70,7 @@ class Connection:
 
     def lose(self, reason: str) -> None:
         """The socket is broken or closed."""
+        self._forget_unsent()
         if self._lost is None:
             self._lost = reason
         self._wake()
@@ -82,8 +88,19 @@ class Connection:
 
     def write(self, data: bytes) -> None:
         """Bytes to the peer; what the socket does not take stays with SockMan. A handshake writes a few hundred."""
-        if self._lost is None:
-            self._sockman.send_bytes(self.conn_id, data)
+        if self._lost is None and self._sockman.send_bytes(self.conn_id, data) and self._write_timer is None:
+            seconds = WRITE_DEADLINE * patience_for(self.label)
+            self._write_timer = asyncio.get_running_loop().call_later(seconds, self._check_unsent)
+
+    def _check_unsent(self) -> None:
+        self._write_timer = None
+        if self._lost is None and self._sockman.unsent_size(self.conn_id):
+            self.lose("does not take what is sent to it")
+
+    def _forget_unsent(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
     def encrypted_from_here(self, crypto: CryptoState) -> None:
         """Act three is done: whatever follows in the inbox is frames."""
@@ -118,6 +135,7 @@ class Connection:
         """Give up the connection: the fd is the caller's, and the keys with all that is under way. Design 2."""
         frames = self._secured()
         frames.feed(bytes(self._inbox))
+        self._forget_unsent()
         fd, unsent = self._sockman.release(self.conn_id)
         self._frames = None
         return fd, frames.export(unsent)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from connectd import addresses
+from connectd import addresses, connection
 from connectd.addresses import AddressBook, from_socket, resolve, to_socket
 from connectd.connection import Connection
 from connectd.connections import Connections
@@ -96,8 +96,8 @@ async def test_beyond_the_bound_the_oldest_stranger_goes(tmp_path: Path, caplog:
     accepted: list[Connection] = []
     arrived = asyncio.Event()
 
-    def on_accepted(connection: Connection) -> None:
-        accepted.append(connection)
+    def on_accepted(one: Connection) -> None:
+        accepted.append(one)
         arrived.set()
 
     sockman = Connections(5, on_accepted, Limits(half_open=2), Guard())
@@ -117,6 +117,24 @@ async def test_beyond_the_bound_the_oldest_stranger_goes(tmp_path: Path, caplog:
     sockman.close_sockets()
     for _, writer in ends:
         writer.close()
+
+
+async def test_a_peer_must_take_what_is_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "WRITE_DEADLINE", 0.01)
+    for reads in (False, True):
+        stranger, ours = socket.socketpair()
+        with stranger:
+            stranger.settimeout(5)
+            sockman = Connections(1, lambda _: None, Limits(), Guard())
+            peer = sockman.add(sockman.adopt(ours.detach(), b""), incoming=True, address=PUBLIC)
+            peer.write(bytes(1_000_000))
+            peer.write(bytes(1))
+            left = 1_000_001 if reads else 0
+            while left:
+                left -= len(await asyncio.to_thread(stranger.recv, left))
+            await asyncio.sleep(0.05)
+            assert peer.lost == (None if reads else "does not take what is sent to it")
+            sockman.close_sockets()
 
 
 async def test_nobody_is_accepted_while_the_owners_are_behind(tmp_path: Path) -> None:

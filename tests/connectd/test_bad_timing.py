@@ -1,0 +1,120 @@
+"""Strangers who are slow, who stop half-way, who break off: at each act and at INIT. And many of them."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from tests.connectd.house import House, peer_init
+from tests.connectd.test_limits import Crowd, crowds, within
+from wire.fd_limit import raise_fd_limit
+from wire.noise import ACT_ONE_SIZE, ACT_THREE_SIZE
+from wire.timing import Timing
+
+__all__ = ["crowds"]
+
+STAGES = ("act one", "act three", "init")
+DEADLINE = 0.6
+PACE = 0.05
+SILENT = 1_200
+MEMORY_OF_ONE = 20_000
+"""Bytes that a silent connection may cost connectd."""
+
+
+async def stage_bytes(stage: str, peer: ScriptedPeer) -> bytes:
+    """Do all that comes before this stage; the bytes of which it consists."""
+    if stage == "act one":
+        return bytes(ACT_ONE_SIZE)
+    held: list[bytes] = []
+
+    def hold(act: str, data: bytes) -> bytes:
+        if act != stage:
+            return data
+        held.append(data)
+        return b""
+
+    await peer.shake_hands(hold)
+    return held[0] if held else peer.encrypt(peer_init())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_byte_now_and_then_does_not_stretch_the_deadline(new_house: Callable[[], House], stage: str) -> None:
+    house = new_house()
+    await house.start(timing=Timing(connection_timeout=DEADLINE))
+    async with await ScriptedPeer.dial(house.target()) as peer:
+        begin = time.monotonic()
+        data = await stage_bytes(stage, peer)
+        with contextlib.suppress(ConnectionError, PeerClosed):
+            for byte in data[: int(2 * DEADLINE / PACE)]:
+                await peer.send_raw(bytes([byte]))
+                await asyncio.sleep(PACE)
+        await peer.hangs_up()
+        assert time.monotonic() - begin >= DEADLINE
+    assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in house.log()
+
+
+@pytest.mark.parametrize("size", [1, -1], ids=["after a byte", "before the last byte"])
+@pytest.mark.parametrize("stage", STAGES)
+async def test_reset_in_the_midst(house: House, stage: str, size: int) -> None:
+    peer = await ScriptedPeer.dial(house.target())
+    await peer.send_raw((await stage_bytes(stage, peer))[:size])
+    peer._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await peer.close()
+    await house.lives()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_half_closed_in_the_midst(house: House, stage: str) -> None:
+    async with await ScriptedPeer.dial(house.target()) as peer:
+        await peer.send_raw((await stage_bytes(stage, peer))[:-1])
+        peer.write_eof()
+        await peer.hangs_up()
+    await house.lives()
+
+
+async def test_half_closed_after_init_is_a_peer_all_the_same(house: House) -> None:
+    """What it said before is for its owner, who also finds out that nothing more will come."""
+    async with await ScriptedPeer.dial(house.target()) as peer:
+        await peer.shake_hands()
+        await peer.say(peer_init(), b"\x80\x01")
+        peer.write_eof()
+        owner = await house.owner()
+        await owner.peer.hear(0x8001)
+        await owner.ends()
+
+
+async def test_our_own_id_comes_in(house: House) -> None:
+    async with await ScriptedPeer.dial(house.target(), privkey=house.privkey) as peer:
+        await peer.shake_hands()
+        await peer.say(peer_init())
+        await peer.hangs_up()
+    assert "that is our own id" in house.log()
+    await house.lives()
+
+
+def memory(house: House) -> int:
+    """Bytes of connectd's memory that are its own."""
+    status = Path(f"/proc/{house.process.pid}/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) * 1024
+
+
+async def test_many_silent_ones(house: House, crowds: Callable[[House], Crowd]) -> None:
+    """More than may be in their handshake. Those who talk come in at once, whatever the others do, and after it."""
+    raise_fd_limit()
+    await house.lives()
+    before = memory(house)
+    crowd = crowds(house)
+    await crowd.come(SILENT // 2)
+    with within(1.0):
+        await house.lives()
+    await crowd.come(SILENT // 2, say=bytes(ACT_THREE_SIZE))
+    with within(1.0):
+        await house.lives()
+    assert memory(house) - before < SILENT * MEMORY_OF_ONE
+    await house.lives()
