@@ -1,5 +1,7 @@
 """Where to listen, as people write it."""
 
+import re
+
 import pytest
 
 from wire.address import WireAddr
@@ -58,6 +60,5 @@ def test_every_form_and_back(text: str, binding: Binding, again: str) -> None:
     ],
 )
 def test_one_clear_sentence(text: str, sentence: str) -> None:
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         parse_binding(text, 7)
-    assert sentence in str(caught.value)
