@@ -60,6 +60,7 @@ async def test_store_is_compacted_while_peers_listen(houses: Houses) -> None:
         assert follower.refresh()
         assert content_of(follower) == before
         await peer.say(announcement(5_000), update(5_000))
+        peer.heard = await peer.sync()
         await house.settled()
         assert follower.refresh()
         assert follower.channel(scid(5_000)) is not None
