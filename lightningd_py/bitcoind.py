@@ -20,7 +20,7 @@ from lightningd_py.block_notices import BlockNotices
 from lightningd_py.chain import Answered, Follower
 from lightningd_py.database import Database
 from lightningd_py.options import Options
-from lightningd_py.txouts import OUTPUTS_A_REQUEST, WORKERS, Txouts, hash_bytes, report, txids_of, unspent
+from lightningd_py.txouts import OUTPUTS_A_REQUEST, WORKERS, Txouts, hash_bytes, report, txid_at, txids_of, unspent
 from lightningd_py.watch import KEPT_BLOCKS, Block, Watch
 from wire.chains import NETWORKS
 from wire.scid import block_of, output_of, transaction_of
@@ -288,8 +288,7 @@ class Bitcoind:
             if height not in blocks:
                 named = await self._hash_at(height)
                 blocks[height] = b"" if named is None else txids_of(await self._ask("getblock", named[::-1].hex(), 1))
-            at = 32 * transaction_of(scid)
-            if blocks[height][at : at + 32] != txid:
+            if txid_at(blocks[height], transaction_of(scid)) != txid:
                 moved.append(scid)
         if moved:
             status.info(f"{len(moved)} channels are not where they were before the reorganisation")

@@ -23,7 +23,7 @@ from wire.scid import block_of, output_of, transaction_of
 
 WORKERS = 8
 """Requests in flight. bitcoind has 4 threads for them by default (16 since version 29) and a queue of 16 or more."""
-OUTPUTS_A_REQUEST = 50
+OUTPUTS_A_REQUEST = 25
 HASHES_A_REQUEST = 50
 CACHED_TXIDS = 500_000
 """16 MB: 100 to 200 full blocks, or 1,000 of the average in which channels were opened."""
@@ -141,8 +141,7 @@ class Txouts:
         """The block is known: which transaction is it?"""
         block = self._blocks.get(block_of(job.scid))
         assert block is not None
-        at = transaction_of(job.scid) * TXID_SIZE
-        job.txid = block[1][at : at + TXID_SIZE]
+        job.txid = txid_at(block[1], transaction_of(job.scid))
         if job.txid:
             self._outputs.append(job)
         else:
@@ -266,11 +265,22 @@ def hash_bytes(text: Any) -> bytes:
 
 
 def txids_of(block: Any) -> bytes:
-    """The ids of a block's transactions. Raises ChainDown for anything else."""
+    """The ids of a block's transactions, one after the other. Raises ChainDown for anything else.
+
+    As JSON-RPC writes them, so the wrong way round: there are thousands, and one or two will be looked at.
+    """
     txids = block.get("tx") if isinstance(block, dict) else None
-    if not isinstance(txids, list) or not txids:
-        raise ChainDown("answers getblock with something else than a block")
-    return b"".join(map(hash_bytes, txids))
+    try:
+        if isinstance(txids, list) and set(map(len, txids)) == {2 * TXID_SIZE}:
+            return bytes.fromhex("".join(txids))
+    except (TypeError, ValueError):
+        pass
+    raise ChainDown("answers getblock with something else than a block")
+
+
+def txid_at(txids: bytes, index: int) -> bytes:
+    """One of them, in the byte order of blocks; empty if there are not so many."""
+    return txids[index * TXID_SIZE : (index + 1) * TXID_SIZE][::-1]
 
 
 def _output(found: Any) -> Output | None:

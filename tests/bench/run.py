@@ -26,6 +26,7 @@ BENCHMARKS = {
     "opening": "a gossip_store opened and indexed",
     "idle_peers": "memory of a connected peer that is quiet",
     "listing": "listchannels",
+    "txouts": "funding outputs asked of a Bitcoin node",
 }
 
 

@@ -213,7 +213,7 @@ async def test_map_of_a_node_that_followed_no_chain(bitcoin: Bitcoin, nodes: Nod
 
 async def test_it_is_bitcoind_that_a_first_sync_waits_for(bitcoin: Bitcoin, tmp_path: Path) -> None:
     """At least 4 requests are in flight for 90 % of the time, and each block is asked for once."""
-    blocks = [bitcoin.fund([Channel(150 * block + number) for number in range(150)]) for block in range(30)]
+    blocks = [bitcoin.fund([Channel(150 * block + number) for number in range(150)]) for block in range(60)]
     wanted = [channel for block in blocks for channel in block]
     database = Database(tmp_path / "db")
     options = [option for option in bitcoin.options if not option.startswith("--dev")]
