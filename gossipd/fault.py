@@ -38,7 +38,7 @@ class Verdict(StrEnum):
     FUTURE = "future"
     """Its timestamp is more than a day ahead (B7-84)."""
     CLOSED = "closed"
-    """Its channel was on the map until its output was spent."""
+    """Its channel's output was spent; only updates that disable it are still taken."""
     STALE = "stale"
     """An update so old that its channel would be pruned (B7-103)."""
     NO_OUTPUT = "no output"

@@ -243,6 +243,8 @@ class Ingest:
         if row is not None:
             if timestamp <= index.update_ts[direction][row]:
                 return _REDUNDANT  # B7-82, B7-83
+            if index.dying and scid in index.dying and not channel_flags & 2:
+                return Verdict.CLOSED  # B7-78
         else:
             pending = self._pending.get(scid)
             if pending is None:

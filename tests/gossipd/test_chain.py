@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from gossipd.gossmap import Gossmap
 from gossipd.txout import funding_script
 from tests.gossipd.house import HEIGHT, House, Houses
-from tests.gossipd.messages import BITCOIN_KEYS, announcement, scid, update
+from tests.gossipd.messages import BITCOIN_KEYS, NOW, announcement, scid, update
 from wire.control_wire import (
     ChainReorganised,
     ChainReorganisedReply,
@@ -39,6 +41,7 @@ def dying(gossipd: House) -> dict[int, int | None]:
         return {channel.short_channel_id: channel.dying_at for channel in gossmap.channels()}
 
 
+@pytest.mark.bolt("B7-66")
 async def test_spent_channels_die_and_go_after_72_blocks(houses: Houses) -> None:
     gossipd = await with_channels(houses, 2)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
@@ -52,6 +55,21 @@ async def test_spent_channels_die_and_go_after_72_blocks(houses: Houses) -> None
     await peer.say(announcement(0))
     await peer.sync()
     assert (await gossipd.settled())["closed"] == 1
+
+
+@pytest.mark.bolt("B7-78")
+async def test_only_updates_that_disable_a_spent_channel_are_taken(houses: Houses) -> None:
+    gossipd = await with_channels(houses, 1)
+    await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
+    peer = await gossipd.connect()
+    await peer.say(update(0, timestamp=NOW + 1), update(0, timestamp=NOW + 2, disable=True))
+    await peer.sync()
+    status = await gossipd.settled()
+    assert (status["closed"], status["accepted"]) == (1, 3)
+    with Gossmap(gossipd.store) as gossmap:
+        (channel,) = gossmap.channels()
+        half = channel.direction(0)
+        assert half is not None and half.timestamp == NOW + 2
 
 
 async def test_a_reorganisation_brings_them_back(houses: Houses) -> None:

@@ -1,6 +1,7 @@
 """A node of ours and a real Bitcoin node: channels that are really funded, spent, spliced and reorganised away."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -28,7 +29,12 @@ WINDOW = 1_000
 
 @pytest.fixture
 def modules(node_modules: NodeModules) -> Path:
-    return node_modules(BCOIN)
+    try:
+        return node_modules(BCOIN)
+    except pytest.skip.Exception as reason:  # CI has npm and its registry
+        if "CI" in os.environ:
+            pytest.fail(str(reason))
+        raise
 
 
 @pytest.fixture
@@ -76,6 +82,7 @@ async def is_dying(node: Node, count: int) -> None:
     await until(there, f"{count} channels should be dying")
 
 
+@pytest.mark.bolt("B7-60", "B7-61")
 async def test_two_hundred_channels_and_twenty_that_are_none(bitcoin: Bitcoin, nodes: Nodes) -> None:
     good = [each for block in range(4) for each in bitcoin.fund([Channel(50 * block + n) for n in range(50)])]
     bad = bitcoin.fund([Channel(300 + number) for number in range(16)])
@@ -119,6 +126,7 @@ async def wait_for_next(node: Node, bitcoin: Bitcoin) -> int:
     return bitcoin.height
 
 
+@pytest.mark.bolt("B7-66")
 async def test_spent_and_spliced(bitcoin: Bitcoin, nodes: Nodes) -> None:
     closed, spliced, stays = bitcoin.fund([Channel(number) for number in range(3)])
     bitcoin.mine(6)
