@@ -138,6 +138,8 @@ class Control:
                 gossipd.onchain.reorganised(blockheight, unspent, lambda: channel.reply(message, undone))
             case control_wire.GossipStatus():
                 channel.reply(message, _status(gossipd))
+            case control_wire.AnnounceableChanged(addresses=addresses):
+                gossipd.own_node.announce_at(addresses)
             case control_wire.SetWantedNodes(node_ids=node_ids):
                 gossipd.upkeep.wanted = frozenset(node_ids)
             case control_wire.RandomNodes(count=count):

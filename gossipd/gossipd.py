@@ -120,7 +120,7 @@ class Gossipd:
         self.local = LocalChannels(
             init.node_id, init.chain_hash, self._signatures.submit, self._offences.found_bad, self.tell, time.time
         )
-        self._own_node = OwnNode(init, self._own, sign, self._publish, time.time)
+        self.own_node = OwnNode(init, self._own, sign, self._publish, time.time)
         known = KnownByMap(self.index, self.store, self.forgetting.closed)
         chance = random.Random()  # noqa: S311 - which peer is asked is no secret
         self.seeker = Seeker(init.chain_hash, known, self._seek, self.ingest.novel, init.timing, chance, time.time())
@@ -358,7 +358,7 @@ class Gossipd:
         self.seeker.tick(time.time(), self.ingest.unfinished)
         if self._pruning.tick() + self.forgetting.tick():
             self._flush.schedule()
-        self._own_node.tick()
+        self.own_node.tick()
         self._compactor.tick()
         self._flush.retry()
         for conn_id, peer in list(self._peers.items()):

@@ -116,6 +116,10 @@ class OwnNode:
             addresses=descriptors(init.addresses),
         )
 
+    def announce_at(self, addresses: list[str]) -> None:
+        """Our addresses have changed."""
+        self._wanted = replace(self._wanted, addresses=descriptors(addresses))
+
     def tick(self) -> None:
         """Announce ourselves if we have a public channel, and what the map says of us is wrong or old."""
         now = self._now()

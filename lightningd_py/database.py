@@ -7,6 +7,7 @@ that CLN has used that is a wallet. `user_version` says how many of `MIGRATIONS`
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,9 @@ MIGRATIONS = (
     CREATE TABLE funding (scid INTEGER PRIMARY KEY, txid BLOB NOT NULL, spent INTEGER);
     CREATE INDEX funding_spent ON funding (spent) WHERE spent IS NOT NULL;
     CREATE TABLE blocks (height INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+    """,
+    """
+    CREATE TABLE discovered (address TEXT PRIMARY KEY) WITHOUT ROWID;
     """,
 )
 
@@ -151,6 +155,17 @@ class Database:
             (most,),
         )
         return [node_id for (node_id,) in rows]
+
+    def remember_discovered(self, addresses: Iterable[str]) -> None:
+        """Where peers see us now; replaces what was remembered."""
+        with self._sqlite:
+            self._sqlite.execute("BEGIN")
+            self._sqlite.execute("DELETE FROM discovered")
+            self._sqlite.executemany("INSERT INTO discovered VALUES (?)", [(address,) for address in addresses])
+
+    def discovered(self) -> list[str]:
+        """Where peers saw us last."""
+        return [address for (address,) in self._sqlite.execute("SELECT address FROM discovered ORDER BY address")]
 
     def keep_node(self, node_id: bytes, keep: bool) -> None:
         """Whether to stay connected with this node."""

@@ -7,22 +7,27 @@ it is that of our outgoing connection. BOLT 1, The `init` Message; CLN's --annou
 
 import ipaddress
 from collections import Counter, OrderedDict
+from collections.abc import Iterable
 
-from wire.address import WireAddr, is_routable, parse_address
+from wire.address import Kind, WireAddr, is_routable, parse_address
 from wire.control_wire import PeerInfo
 
 WITNESSES = 3
 """Nodes that must agree."""
 MOST_REMEMBERED = 100
-_NETWORKS = {"ipv4": 16, "ipv6": 32}
+_NETWORKS: dict[Kind, int] = {"ipv4": 16, "ipv6": 32}
 """Length of the prefix under which addresses count as one network's."""
 
 
 class Discovery:
-    """What peers have said. `port` is what we announce with an address, `any_address` is for tests on one machine."""
+    """What peers have said. `port` is what we announce with an address, `any_address` is for tests on one machine.
 
-    def __init__(self, port: int, *, any_address: bool = False) -> None:
+    `remembered` holds until enough of them say otherwise: a restart is no reason to announce ourselves anew.
+    """
+
+    def __init__(self, port: int, remembered: Iterable[str] = (), *, any_address: bool = False) -> None:
         self._port = port
+        self._found = {address.kind: address.host for address in (parse_address(text, port) for text in remembered)}
         self._any_address = any_address
         self._said: OrderedDict[str, tuple[bytes, WireAddr]] = OrderedDict()
 
@@ -38,6 +43,7 @@ class Discovery:
         self._said[witness] = peer.node_id, seen
         if len(self._said) > MOST_REMEMBERED:
             self._said.popitem(last=False)
+        self._count()
 
     def _network_of(self, peer: PeerInfo) -> str:
         """Whom the peer counts for: its network, or itself if that is not known."""
@@ -47,13 +53,14 @@ class Discovery:
         return str(ipaddress.ip_network(f"{address.host}/{_NETWORKS[address.kind]}", strict=False))
 
     @property
-    def agreed(self) -> list[WireAddr]:
+    def agreed(self) -> list[str]:
         """What enough of them say: at most one address of each kind."""
+        return [str(WireAddr(kind, host, self._port)) for kind, host in self._found.items()]
+
+    def _count(self) -> None:
         nodes = dict(self._said.values())  # a node has one say, wherever it was dialled
-        found = []
         for kind in _NETWORKS:
             hosts = Counter(seen.host for seen in nodes.values() if seen.kind == kind)
             for host, count in hosts.most_common(1):
                 if count >= WITNESSES:
-                    found.append(WireAddr(kind, host, self._port))  # type: ignore[arg-type]
-        return found
+                    self._found[kind] = host

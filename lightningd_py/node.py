@@ -30,6 +30,7 @@ from lightningd_py.supervisor import Supervisor
 from wire.access import is_node_id
 from wire.address import DEFAULT_PORTS
 from wire.control_wire import (
+    AnnounceableChanged,
     ControlMessage,
     Fd,
     HsmInit,
@@ -122,7 +123,12 @@ class Node:
             self._supervisor.websocket_fd() if options.websockets else None,
         )
         self.bindings, self.announced = bound.bindings, bound.announceable
-        own = OwnNode(self.node_id, self.alias, self.color, self.features, self.announced)
+        self.discovery = Discovery(
+            options.announce_addr_discovered_port or port,
+            self.database.discovered(),
+            any_address=options.dev_allow_localhost,
+        )
+        own = OwnNode(self.node_id, self.alias, self.color, self.features, self.addresses)
         opened = await gossip_control.init_gossipd(
             self.gossipd, options, own, self.chain.checks_outputs, self.services.routes()
         )
@@ -197,10 +203,6 @@ class Node:
     def _keep_peers(self) -> None:
         """Whoever is to stay connected, and as many others as are wanted."""
         options = self.options
-        self.discovery = Discovery(
-            options.announce_addr_discovered_port or DEFAULT_PORTS[options.network],
-            any_address=options.dev_allow_localhost,
-        )
         self.staying = StayingConnected(
             self.database,
             self.ownership.peers,
@@ -248,12 +250,17 @@ class Node:
         self.discovery.heard(peer.info)
         if (after := self.addresses) != before:
             status.info(f"peers see us at {', '.join(after[len(self.announced) :])}")
+            self.database.remember_discovered(self.discovery.agreed)
+            self.gossipd.channel.send(AnnounceableChanged(after))
 
     @property
     def addresses(self) -> list[str]:
         """Where the world can reach us: what the operator has said, and what peers have told us."""
-        wanted = {"true": True, "false": False, "auto": not self.announced}[self.options.announce_addr_discovered]
-        found = [str(address) for address in self.discovery.agreed] if wanted else []
+        when = self.options.announce_addr_discovered
+        wanted = when == "true" or (when == "auto" and not self.announced)
+        if self.options.always_use_proxy:  # what peers see is the proxy's, or a Tor exit's
+            wanted = False
+        found = self.discovery.agreed if wanted else []
         return self.announced + [address for address in found if address not in self.announced]
 
     # what the daemons say

@@ -573,6 +573,12 @@ class ChainReorganisedReply(Reply, number=3134, sender="gossipd"):
     """They live again, and it is in the store."""
 
 
+class AnnounceableChanged(ControlMessage, number=3016, sender="master"):
+    """Where the world can reach us, for our node_announcement."""
+
+    addresses: list[str]
+
+
 class SetWantedNodes(ControlMessage, number=3014, sender="master"):
     """Nodes that must not be the ones to go when there are too many peers. Replaces the earlier list."""
 

@@ -65,6 +65,17 @@ def test_a_node_has_a_bounded_number_of_addresses(tmp_path_factory: pytest.TempP
     database.close()
 
 
+def test_where_peers_see_us(tmp_path: Path) -> None:
+    database = Database(tmp_path / FILE_NAME)
+    assert database.discovered() == []
+    database.remember_discovered(["1.2.3.4:9735", "[::1]:9735"])
+    database.remember_discovered(["1.2.3.5:9735"])
+    database.close()
+    database = Database(tmp_path / FILE_NAME)
+    assert database.discovered() == ["1.2.3.5:9735"]
+    database.close()
+
+
 def test_kept_nodes(tmp_path: Path) -> None:
     database = Database(tmp_path / FILE_NAME)
     for node_id, keep in [(ALICE, True), (ALICE, True), (BOB, True), (BOB, False), (BOB, False)]:

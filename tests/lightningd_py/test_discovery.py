@@ -21,7 +21,7 @@ def agreed(*peers: PeerInfo) -> list[str]:
     found = Discovery(9735)
     for one in peers:
         found.heard(one)
-    return [str(address) for address in found.agreed]
+    return found.agreed
 
 
 def test_three_of_them_with_our_own_port() -> None:
@@ -64,6 +64,14 @@ def test_through_tor_each_node_counts() -> None:
 
 
 def test_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "MOST_REMEMBERED", 3)
-    found = [peer(number, f"{HERE}:1") for number in (1, 2, 3)]
-    assert agreed(*found, peer(4, f"{ELSEWHERE}:1")) == []
+    monkeypatch.setattr(discovery, "MOST_REMEMBERED", 2)
+    assert agreed(*(peer(number, f"{HERE}:1") for number in (1, 2, 3))) == []
+
+
+def test_what_was_found_before_holds_until_they_say_otherwise() -> None:
+    found = Discovery(9735, [f"{HERE}:1", "[2a00::7]:9735"])
+    assert found.agreed == [f"{HERE}:9735", "[2a00::7]:9735"]
+    for number in (1, 2, 3):
+        assert found.agreed == [f"{HERE}:9735", "[2a00::7]:9735"]
+        found.heard(peer(number, f"{ELSEWHERE}:1"))
+    assert found.agreed == [f"{ELSEWHERE}:9735", "[2a00::7]:9735"]
