@@ -11,11 +11,11 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from typing import NoReturn
 
 import msgpack
 
+from wire.privilege import name_process
 from wire.secp256k1 import double_sha256, verify
 
 GOOD = 0
@@ -78,7 +78,7 @@ def _become_worker(sock: socket.socket) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        Path("/proc/self/comm").write_text("gossipd-sigs")
+        name_process("gossipd-sigs")
         keep = sock.fileno()
         os.closerange(3, keep)
         os.closerange(keep + 1, 65_536)

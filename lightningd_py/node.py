@@ -29,6 +29,7 @@ from lightningd_py.staying_connected import Seeking, StayingConnected, every
 from lightningd_py.supervisor import Supervisor
 from wire.access import is_node_id
 from wire.address import DEFAULT_PORTS
+from wire.control_channel import ChannelClosed
 from wire.control_wire import (
     AnnounceableChanged,
     ControlMessage,
@@ -89,7 +90,10 @@ class Node:
         loop.add_signal_handler(signal.SIGHUP, self._log.reopen)
         self.database = Database(self.options.network_dir / FILE_NAME)
         try:
-            await self._start()
+            try:
+                await self._start()
+            except ChannelClosed as error:
+                raise StartError("a daemon ended at the start; its reason stands in the log") from error
             started()
             return await self._ended
         finally:
