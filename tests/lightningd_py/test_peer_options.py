@@ -33,7 +33,9 @@ def test_bounds() -> None:
             "--slow-reader-timeout=6",
         ]
     )
-    assert options.limits == Limits(1, 2, 3, 4, 5, 6.0)
+    assert options.limits == Limits(
+        half_open=1, half_open_per_source=2, connect_rate=3, inbound=4, read_rate=5, slow_reader=6.0
+    )
 
 
 def test_rules() -> None:

@@ -1,9 +1,10 @@
 """How a daemon ends: when its master closes, and when it is broken."""
 
 import asyncio
+import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -73,6 +74,17 @@ def _start_fails(stop: Stop) -> Callable[[], None]:
     raise OSError("no such thing")
 
 
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """Whatever a daemon does to the log of this process."""
+    loggers = logging.getLogger(), logging.getLogger("asyncio")
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
 def test_inherited_socket() -> None:
     ours, theirs = socket.socketpair()
     theirs.set_inheritable(True)
@@ -82,6 +94,7 @@ def test_inherited_socket() -> None:
         assert ours.recv(1) == b"x"
 
 
+@pytest.mark.usefixtures("logging_as_before")
 def test_signals_are_the_master_s_business() -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
@@ -93,6 +106,7 @@ def test_signals_are_the_master_s_business() -> None:
             signal.signal(number, handler)
 
 
+@pytest.mark.usefixtures("logging_as_before")
 def test_log_level_that_is_none() -> None:
     with pytest.raises(KeyError):
         prepare("loud")
