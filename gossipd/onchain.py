@@ -52,10 +52,10 @@ class OnChain:
         self._blockheight = blockheight
         if self._forgetting.block(blockheight):
             self._flush_then(_nothing_more)
-        self._txout.new_blockheight(blockheight)
-        if self._task is None:
+        if self._task is None:  # before anything is asked for that the master could let go again
             self._task = asyncio.get_running_loop().create_task(self._look_up_the_rest())
             self._task.add_done_callback(_report)
+        self._txout.new_blockheight(blockheight)
 
     def outpoints_spent(self, blockheight: int, scids: list[int], done: Callable[[], None]) -> None:
         """These channels are dying. `done` is called when the store has it, be it that the disk is full for a while."""
