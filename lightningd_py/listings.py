@@ -83,7 +83,8 @@ def _directions(channel: Channel) -> Iterator[dict[str, Any]]:
 
 
 def channel_json(channel: Channel, number: int, direction: Direction) -> dict[str, Any]:
-    """CLN's fields of one direction. `amount_msat` is missing where the funding output has not been looked up."""
+    """CLN's fields of one direction. Where the funding output was not looked up `unchecked` is there in the place of
+    `amount_msat`."""
     fields: dict[str, Any] = {
         "source": channel.node_ids[number].hex(),
         "destination": channel.node_ids[1 - number].hex(),
@@ -103,4 +104,6 @@ def channel_json(channel: Channel, number: int, direction: Direction) -> dict[st
     }
     if channel.capacity_sat:
         fields["amount_msat"] = channel.capacity_sat * 1000
+    else:
+        fields["unchecked"] = True
     return fields

@@ -82,7 +82,7 @@ class Txouts:
         self._heights: deque[int] = deque()
         self._hashes: deque[tuple[int, str]] = deque()
         self._outputs: deque[_Job] = deque()
-        self._epoch = 0
+        self._epoch = self._reorganisations = 0
         self._may_ask = asyncio.Event()
         self._work = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -111,7 +111,24 @@ class Txouts:
         self.blockheight = blockheight
         self._epoch += 1
         if reorganised:
-            self._blocks.clear()
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        """What is known of blocks may be wrong now: all that waits starts from its height."""
+        self._blocks.clear()
+        self._reorganisations += 1
+        waiting = [*self._hashes, *self._outputs]
+        self._hashes.clear()
+        self._outputs.clear()
+        for item in waiting:
+            self._from_its_height(item)
+
+    def _from_its_height(self, item: Any) -> None:
+        match item:
+            case _Job():
+                self._begin(item)
+            case (int(height), str()) | int(height):
+                self._heights.append(height)
 
     def look_up(self, scid: int, script: bytes, answered: Answered) -> None:
         """See ChainSource."""
@@ -173,12 +190,17 @@ class Txouts:
         """A part of the queue that leaves work for the other workers; it waits again if the node fails."""
         size = min(most, -(-len(queue) // WORKERS))
         items = [queue.popleft() for _ in range(size)]
+        reorganisations = self._reorganisations
 
         async def step() -> None:
             try:
                 await ask(items)
             except ChainDown as error:
-                queue.extend(items)  # behind the others: an answer that is always broken holds nobody up
+                for item in items:  # behind the others: an answer that is always broken holds nobody up
+                    if self._reorganisations == reorganisations:
+                        queue.append(item)
+                    else:
+                        self._from_its_height(item)
                 self._may_ask.clear()
                 self._down(str(error))
 

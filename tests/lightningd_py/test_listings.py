@@ -86,6 +86,7 @@ def test_it_follows(tmp_path: Path, world: SyntheticMap) -> None:
     (entry,) = listings.channels()
     assert entry["direction"] == 1
     assert "amount_msat" not in entry, "the chain was not asked"
+    assert entry["unchecked"] is True
     assert [list(node) for node in listings.nodes(None)] == [["nodeid"], ["nodeid"]]
     store.append(channel.updates[0], channel.timestamps[0])
     store.flush()

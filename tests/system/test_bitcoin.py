@@ -202,6 +202,30 @@ async def test_started_before_its_bitcoin_node(modules: Path, nodes: Nodes, unus
     assert "cannot be reached" in (await node.rpc("getinfo"))["warning_bitcoind_sync"]
 
 
+async def test_an_outage(modules: Path, nodes: Nodes) -> None:
+    """What was asked meanwhile is answered afterwards: here by a node that comes back with another chain."""
+    first = Bitcoin(modules)
+    first.mine(SEGWIT + 20)
+    one, two = first.fund([Channel(1), Channel(2)])
+    first.mine(6)
+    node = nodes.start(*first.options)
+    await tell(node, one.gossip())
+    await has(node, one)
+    first.end()
+    await node.logged("cannot be reached: .*: new channels wait until it answers")
+    await tell(node, two.gossip())
+    await has(node, one)
+    second = Bitcoin(modules, first.port)
+    try:
+        second.mine(SEGWIT + 150)
+        await at_height(node, second.height)
+        await node.logged(f"channel {scid_to_text(two.scid)} is ignored: its block has only 1 transactions")
+        await is_dying(node, 1)
+        assert "warning_bitcoind_sync" not in await node.rpc("getinfo")
+    finally:
+        second.end()
+
+
 async def test_map_of_a_node_that_followed_no_chain(bitcoin: Bitcoin, nodes: Nodes) -> None:
     there, gone = bitcoin.fund([Channel(1), Channel(2)])
     never = replace(Channel(3), scid=there.scid + 50)
@@ -211,6 +235,7 @@ async def test_map_of_a_node_that_followed_no_chain(bitcoin: Bitcoin, nodes: Nod
     assert "no chain is followed" in (await node.rpc("getinfo"))["warning_bitcoind_sync"]
     await tell(node, [message for channel in (there, gone, never) for message in channel.gossip()])
     await has(node, there, gone, never)
+    assert all(entry["unchecked"] for entry in (await node.rpc("listchannels"))["channels"])
     assert node.stop() == 0
     again = nodes.start(*bitcoin.options, name="l1")
     await is_dying(again, 2)
