@@ -234,6 +234,9 @@ OPTIONS: tuple[Option, ...] = (
             multiple=True,
         ),
         Option(
+            "offer", "NAME does these features: offer them in init", values.offered, "NAME=FEATURE,...", multiple=True
+        ),
+        Option(
             "copy",
             "NAME gets a copy of these messages, or of what these nodes say",
             values.wanted,

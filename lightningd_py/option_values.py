@@ -46,6 +46,14 @@ class NodeToKeep:
     address: WireAddr | None
 
 
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Features that stand in init because a service does them: `--offer NAME=FEATURE,...`. `bits` as in init."""
+
+    service: str
+    bits: tuple[int, ...]
+
+
 def text(value: str) -> str:
     """Any text that is not empty."""
     if not value:
@@ -204,6 +212,12 @@ def wanted(value: str) -> tuple[Wanted, ...]:
         else:
             messages.append(_message_number(what))
     return (Wanted(name, tuple(messages), tuple(node_ids)),)
+
+
+def offered(value: str) -> tuple[Offered, ...]:
+    """NAME=FEATURE[,FEATURE...]: what a service does, and what is therefore offered."""
+    name, features = _named(value)
+    return (Offered(name, tuple(map(feature_bit, features.split(",")))),)
 
 
 def node_to_keep(value: str, default_port: int) -> tuple[NodeToKeep, ...]:

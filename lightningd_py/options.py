@@ -86,6 +86,7 @@ class Options:
     service: tuple[values.Service, ...] = ()
     take: tuple[values.Wanted, ...] = ()
     copy: tuple[values.Wanted, ...] = ()
+    offer: tuple[values.Offered, ...] = ()
     developer: bool = False
     dev_force_privkey: bytes | None = field(default=None, repr=False)
     dev_fast_gossip: bool = False
@@ -148,9 +149,10 @@ class Options:
 
     @property
     def features(self) -> Features:
-        """What our init says: the defaults, changed as asked."""
-        without = {bit & ~1 for bit in (*self.disable_feature, *self.feature)}
-        return Features.of([*(bit for bit in default_init_features().bits() if bit & ~1 not in without), *self.feature])
+        """What our init says: the defaults, what services do, changed as asked."""
+        named = {bit & ~1 for bit in (*self.disable_feature, *self.feature)}
+        offered = [*default_init_features().bits(), *(bit for offered in self.offer for bit in offered.bits)]
+        return Features.of([*(bit for bit in offered if bit & ~1 not in named), *self.feature])
 
     @property
     def seeds(self) -> tuple[str, ...]:
@@ -358,6 +360,7 @@ def _check_together(options: Options) -> None:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"--service {name} is given twice")
-    for wanted in options.take + options.copy:
-        if wanted.service not in names:
-            raise UsageError(f"'{wanted.service}' is no service: there is no --service={wanted.service}=COMMAND")
+    named = [wanted.service for wanted in options.take + options.copy]
+    for name in [*named, *(offered.service for offered in options.offer)]:
+        if name not in names:
+            raise UsageError(f"'{name}' is no service: there is no --service={name}=COMMAND")

@@ -100,3 +100,21 @@ def test_one_clear_sentence(option: str, sentence: str | None) -> None:
     with pytest.raises(UsageError) as caught:
         parse([option])
     assert sentence in str(caught.value)
+
+
+def test_features_that_a_service_does() -> None:
+    ours = set(default_init_features().bits())
+    service = "--service=store=/bin/true"
+    options = parse([service, "--offer=store=option_provide_storage,option_onion_messages"])
+    assert set(options.features.bits()) == ours | {43, 39}
+    without = parse([service, "--offer=store=option_provide_storage", "--disable-feature=option_provide_storage"])
+    assert set(without.features.bits()) == ours
+
+
+@pytest.mark.parametrize(
+    ("offer", "sentence"),
+    [("nobody=option_provide_storage", "'nobody' is no service"), ("store=x", "'x' is no feature")],
+)
+def test_offer_that_cannot_be_made(offer: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        parse(["--service=store=/bin/true", f"--offer={offer}"])
