@@ -42,10 +42,12 @@ def test_channel_that_is_spent_while_it_is_checked(bench: Bench) -> None:
     assert bench.records() == []
 
 
+@pytest.mark.bolt("B7-78")
 def test_update_of_a_dying_channel_is_dying(bench: Bench) -> None:
     bench.take(*CHANNEL, node_announcement(0))
     bench.forgetting.spend([scid(0)], HEIGHT)
-    assert bench.take(update(timestamp=NOW + 5), node_announcement(0, NOW + 5)) == CHECKED * 2
+    assert bench.take(update(timestamp=NOW + 5)) == [Verdict.CLOSED]
+    assert bench.take(update(timestamp=NOW + 5, disable=True), node_announcement(0, NOW + 5)) == CHECKED * 2
     bench.store.flush()
     records, _ = bench.store.scan(1, bench.store.end)
     assert [bool(flags & 0x800) for flags, _, kind, _, _ in records if kind in (256, 257, 258)] == [True] * 4
