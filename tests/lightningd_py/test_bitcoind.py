@@ -339,7 +339,7 @@ async def test_bitcoind_is_kept_busy_on_a_first_sync(world: World) -> None:
         left = iter(scids)
         done: asyncio.Future[None] = loop.create_future()
         unanswered = len(scids)
-        busy, last = [0.0, 0.0], loop.time()
+        busy = [0, 0]  # counted, not timed, so that a slow machine is no failure: the benchmark `txouts` has the time
         send = source.rpc._post
 
         async def measured(body: bytes) -> tuple[int, bytes]:
@@ -350,10 +350,7 @@ async def test_bitcoind_is_kept_busy_on_a_first_sync(world: World) -> None:
                 note()
 
         def note() -> None:
-            nonlocal last
-            now = loop.time()
-            busy[source.rpc.in_flight >= 4] += now - last
-            last = now
+            busy[source.rpc.in_flight >= 4] += 1
 
         def answered(answer: Output | NoOutput) -> None:
             nonlocal unanswered
