@@ -360,6 +360,12 @@ class SetAccess(ControlMessage, number=2019, sender="master"):
     deny: list[tuple[str, str, float | None]]
 
 
+class SetFeatures(ControlMessage, number=2020, sender="master"):
+    """What `init` says from the next connection on: services come and go, and with them what they do."""
+
+    features: bytes
+
+
 class PeerConnected(
     ControlMessage, number=2002, sender="connectd", aliases=("gossip_peer_connected", "connect_peer_connected")
 ):
@@ -464,7 +470,10 @@ class PeerTaken(ControlMessage, number=3113, sender="gossipd"):
 
 
 class PeerNongossip(
-    ControlMessage, number=3003, sender="gossipd", aliases=("gossip_peer_nongossip", "connect_peer_nongossip")
+    ControlMessage,
+    number=3003,
+    sender=("gossipd", "connectiond"),
+    aliases=("gossip_peer_nongossip", "connect_peer_nongossip"),
 ):
     """The peer said something that a route says to take: that message, and the connection."""
 
@@ -577,6 +586,12 @@ class AnnounceableChanged(ControlMessage, number=3016, sender="master"):
     """Where the world can reach us, for our node_announcement."""
 
     addresses: list[str]
+
+
+class FeaturesChanged(ControlMessage, number=3017, sender="master"):
+    """What our node_announcement says that we can do."""
+
+    features: bytes
 
 
 class SetWantedNodes(ControlMessage, number=3014, sender="master"):
@@ -881,4 +896,55 @@ class PeerMessage(ControlMessage, number=6010, sender=(*OWNERS, "master")):
 class Listen(ControlMessage, number=6011, sender="master"):
     """To a service's program that owns nobody: a `peer_message` follows for each copy that it asked for."""
 
+    service: str
+
+
+# 602x: connectiond, which owns the peers of bus services
+
+
+class ConnectiondInit(Request, number=6020, sender="master"):
+    """First message to connectiond: where to bind the MSG bus; `curve` is the directory of its keys, for tcp."""
+
+    msg: str
+    curve: str
+    timing: Timing
+    limits: Limits = field(default_factory=Limits)
+
+
+class ConnectiondInitReply(Reply, number=6120, sender="connectiond"):
+    """It is bound: the endpoint to connect to, with the port that the kernel chose."""
+
+    msg: str
+
+
+class ConnectiondInitReplyfail(Refusal, number=6220, sender="connectiond"):
+    """It cannot be bound."""
+
+
+class SetServiceRegistrations(ControlMessage, number=6021, sender="master"):
+    """What a bus service has registered: replaces what was known of it. `channels` has (channel_id, node_id).
+
+    `ticket` is what it says on MSG to be known; empty while the service is away.
+    """
+
+    service: str
+    ticket: bytes = field(repr=False)
+    node_ids: list[bytes]
+    channels: list[tuple[bytes, bytes]]
+    take: list[int]
+
+
+class ServicePresence(ControlMessage, number=6022, sender="connectiond"):
+    """A bus service has come to MSG, or has left it."""
+
+    service: str
+    here: bool
+    reason: str
+
+
+class PeerOwner(ControlMessage, number=6023, sender="connectiond"):
+    """The connection's first service has given back its part; this one, which has another, stands for it now."""
+
+    node_id: bytes
+    conn_id: int
     service: str

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.ownership import answer_without_service
 from lightningd_py.peers import State
 from tests.lightningd_py.master import (
     CHANNEL,
@@ -33,6 +32,7 @@ from wire.control_wire import (
 from wire.frames import CryptoState, PeerState
 from wire.message import decode
 from wire.peer_wire import ErrorMessage, WarningMessage
+from wire.unserved import answer_without_service
 
 # Without services
 

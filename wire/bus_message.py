@@ -1,0 +1,180 @@
+"""How the messages of the buses are read and written: a msgpack map of plain fields, typed by a dataclass.
+
+The declarations are in `bus_wire.py`. Everything that comes is a stranger's until it has been read here: sizes are
+bounded, types are checked, and what is wrong becomes one sentence.
+"""
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self, dataclass_transform
+
+import msgpack
+
+VERSION = 1
+MAX_BODY = 1 << 20
+"""Bytes of a message. A peer's message is 65,535 at most; a registration of 10,000 channels fits."""
+MAX_INT = (1 << 64) - 1
+MAX_NODES_NAMED = 10_000
+"""Node ids, or channels, in one message."""
+
+Id = int | str | None
+
+
+class BusError(Exception):
+    """What came is no message of this bus. The text is one sentence for whoever sent it."""
+
+
+@dataclass_transform(field_specifiers=(field,))
+class BusMessage:
+    """Base of all messages; `buses` and `senders` ("service", "node") come from the class statement."""
+
+    buses: ClassVar[frozenset[str]] = frozenset()
+    senders: ClassVar[frozenset[str]] = frozenset()
+    registry: ClassVar[dict[str, type["BusMessage"]]] = {}
+
+    def __init_subclass__(cls, *, bus: str | tuple[str, ...], sender: str | tuple[str, ...]) -> None:
+        dataclass(cls)
+        cls.buses = frozenset((bus,) if isinstance(bus, str) else bus)
+        cls.senders = frozenset((sender,) if isinstance(sender, str) else sender)
+        cls.registry[cls.name()] = cls
+
+    @classmethod
+    def name(cls) -> str:
+        """`take_peer` for TakePeer: what stands in `type`."""
+        return "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__).lstrip("_")
+
+    def encode(self) -> bytes:
+        """The body."""
+        return bytes(msgpack.packb({"v": VERSION, "type": self.name(), **_to_map(self)}))
+
+    @staticmethod
+    def decode(body: bytes, bus: str, sender: str) -> "BusMessage":
+        """The message in a body that `sender` sent on this bus. Raises BusError."""
+        found = read_map(body)
+        kind = found.get("type")
+        cls = BusMessage.registry.get(kind) if isinstance(kind, str) else None
+        if cls is None or bus not in cls.buses or sender not in cls.senders:
+            raise BusError(f"there is no message of type {kind!r:.40} from a {sender} on {bus}")
+        try:
+            return cls._from_map(found)
+        except (TypeError, ValueError) as error:
+            raise BusError(f"{kind}: {error}") from error
+
+    @classmethod
+    def _from_map(cls, found: dict[str, Any]) -> Self:
+        return typing.cast(Self, _from_map(cls, found))
+
+
+def read_map(body: bytes) -> dict[str, Any]:
+    """The map in a body, of our version. Raises BusError. Memory is bounded by the body's size."""
+    if len(body) > MAX_BODY:
+        raise BusError(f"a message of {len(body)} bytes is too long, {MAX_BODY} may be")
+    try:
+        found = msgpack.unpackb(body, strict_map_key=True)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise BusError("that is no msgpack") from error
+    if not isinstance(found, dict):
+        raise BusError(f"a message is a map, not {type(found).__name__}")
+    if found.get("v") != VERSION:
+        raise BusError(f"version {found.get('v')!r:.20} is not spoken here, {VERSION} is")
+    return found
+
+
+def id_of(body: bytes) -> Id:
+    """The `id` of a message that may be wrong in all else: so that its error finds the asker."""
+    try:
+        found = read_map(body).get("id")
+    except BusError:
+        return None
+    return found if isinstance(found, int | str) else None
+
+
+Read = Callable[[Any], Any]
+_known_fields: dict[Any, dict[str, tuple[Read, bool]]] = {}
+
+
+def _fields(cls: type[Any]) -> dict[str, tuple[Read, bool]]:
+    """Each field's reader, and whether it must be there."""
+    if cls not in _known_fields:
+        hints = typing.get_type_hints(cls)
+        _known_fields[cls] = {
+            f.name: (
+                _reader(hints[f.name]),
+                f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING,
+            )
+            for f in dataclasses.fields(cls)
+        }
+    return _known_fields[cls]
+
+
+def _from_map(cls: type[Any], found: dict[str, Any]) -> Any:
+    values = {}
+    for name, (read, needed) in _fields(cls).items():
+        if name in found:
+            try:
+                values[name] = read(found[name])
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"{name}: {error}") from error
+        elif needed:
+            raise ValueError(f"{name} is missing")
+    return cls(**values)
+
+
+def _to_map(value: Any) -> dict[str, Any]:
+    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return _to_map(value) if dataclasses.is_dataclass(value) else value
+
+
+def _reader(hint: Any) -> Read:
+    if dataclasses.is_dataclass(hint):
+        return functools.partial(_read_nested, typing.cast(type[Any], hint))
+    if typing.get_origin(hint) is list:
+        return functools.partial(_read_list, _reader(typing.get_args(hint)[0]))
+    if isinstance(hint, types.UnionType):
+        kinds = tuple(part for part in typing.get_args(hint) if part is not type(None))
+        return functools.partial(
+            _read_optional, [_reader(kind) for kind in kinds], " or ".join(k.__name__ for k in kinds)
+        )
+    return functools.partial(_read_plain, hint)
+
+
+def _read_nested(cls: type[Any], value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError(f"{type(value).__name__} instead of a map")
+    return _from_map(cls, value)
+
+
+def _read_list(read: Read, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"{type(value).__name__} instead of a list")
+    if len(value) > MAX_NODES_NAMED:
+        raise ValueError(f"{len(value)} are too many, {MAX_NODES_NAMED} may be")
+    return [read(part) for part in value]
+
+
+def _read_optional(readers: list[Read], names: str, value: Any) -> Any:
+    if value is None:
+        return None
+    for read in readers:
+        try:
+            return read(value)
+        except TypeError:
+            continue
+    raise TypeError(f"{type(value).__name__} instead of {names}")
+
+
+def _read_plain(kind: type, value: Any) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
+    if isinstance(value, int) and not 0 <= value <= MAX_INT:
+        raise ValueError(f"{value} is out of range")
+    return value
