@@ -4,13 +4,14 @@ A tour. A connection comes in `handle_peer`, from the master or straight from co
 `peer_nongossip`, when the peer says something that a route says to take, or with `release_peer_reply`, when the master
 asks for it. While it is away its gossip goes on through a gossip fd.
 
-    control.py  control messages, each to what it calls here
-    owned.py    sockets and frames of the connections that are here      remote.py   gossip fds of those that are not
+    control.py  the control sockets       requests.py  each message to what it calls here      report.py  what is asked
+    owned.py    sockets and frames of the connections that are here      remotes.py  gossip fds of those that are not
     peer.py     what one peer says and is to be told                     stream.py   its filter and place in the store
     offences.py what follows from what it does wrong                     score.py    what its gossip has been worth
     budget.py   how much is served
     ingest.py   taking gossip in: checks, signatures (sigcheck.py), funding output (txout.py), map and store
     queries.py  answers to queries                                       seeker.py   what we ask for
+    keeper.py   all that keeps the map:
     store.py    the gossip_store                                         map_index.py  the map: arrays over it
     forget.py   channels that go: spent, or stale (pruning.py)           compactor.py  the store made small again
     upkeep.py   pings, slow readers, who goes when there are too many
@@ -20,29 +21,23 @@ Here the pieces are put together: who owns which peer, what follows from faults,
 """
 
 import asyncio
-import contextlib
 import os
 import random
 import socket
 import time
 
-from gossipd import gossmap
 from gossipd.budget import Budget
 from gossipd.compaction import Moved
-from gossipd.compactor import Compactor
 from gossipd.compare import KnownByMap
-from gossipd.flush import StoreFlush
-from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
+from gossipd.keeper import Keeper
 from gossipd.local_channels import LocalChannels
-from gossipd.map_writer import MapWriter
 from gossipd.offences import Offences
 from gossipd.onchain import OnChain
-from gossipd.own_gossip import OwnGossip, OwnNode, Sign
+from gossipd.own_gossip import OwnNode, Sign
 from gossipd.owned import Owned
 from gossipd.peer import Peer
-from gossipd.pruning import Pruning
-from gossipd.remote import Remote
+from gossipd.remotes import Remotes
 from gossipd.score import Standings
 from gossipd.seeker import Seeker
 from gossipd.sigcheck import SignatureChecks
@@ -51,9 +46,8 @@ from gossipd.upkeep import Upkeep
 from gossipd.user_gossip import Answer, UserGossip
 from wire import control_wire
 from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerGossip, PeerInfo
+from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
 from wire.frames import PeerState
-from wire.gossip_fd import close_returned, gossip_pair
 from wire.peer_wire import channel_id_of
 from wire.routes import Routes
 from wire.status import Status
@@ -78,15 +72,17 @@ class Gossipd:
         self, init: GossipdInit, master: ControlChannel, sign: Sign, workers: list[tuple[int, socket.socket]]
     ) -> None:
         """Opens the store: raises StoreError or OSError."""
-        self.store, self.index = gossmap.load(init.store)
+        self._keeper = keeper = Keeper(
+            init.store, init.node_id, init.timing.gossip_prune, self._tell_all, self._disk_changed, self._records_moved
+        )
+        self.store, self.index = keeper.store, keeper.index
         self.chain_hash = init.chain_hash
         self.routes = Routes()
+        self.peers: dict[int, Peer] = {}
+        """All whose gossip comes here, whoever owns the connection."""
         self._loop = asyncio.get_running_loop()
         self._master = master
         self._timing = init.timing
-        self._peers: dict[int, Peer] = {}
-        self._remote: dict[int, Remote] = {}
-        self._flush = StoreFlush(self.store, self._disk_changed)
         self._full_since: float | None = None
         self._slot = 0
         self._standings = Standings()
@@ -95,24 +91,30 @@ class Gossipd:
         self.unwanted = self._offences.unwanted
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
         self.owned = Owned(self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
+        self.remotes = Remotes(self._loop, self._may_read, self._drop, self._budget)
+        self._begin_intake(init, workers)
+        self.own_node = OwnNode(init, keeper.own, sign, self._publish, time.time)
+        self._begin_asking(init)
+        master.on_drained = self._resume
+        self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
+
+    def _begin_intake(self, init: GossipdInit, workers: list[tuple[int, socket.socket]]) -> None:
+        """The pipeline, and what is beside it."""
+        keeper = self._keeper
         self._signatures = SignatureChecks(workers, self._loop, self._resume)
         self.user_gossip = UserGossip()
-        self.forgetting = Forgetting(self.store, self.index)
-        self._pruning = Pruning(self.store, self.index, self.forgetting, init.timing.gossip_prune, time.time)
-        self._compactor = Compactor(self.store, self.index, self._records_moved)
-        self._txout = Txout(master, init.check_txout, self._resume)
-        self.onchain = OnChain(master, self.store, self.index, self.forgetting, self._txout, self._flush.then)
-        self._own = OwnGossip(init.node_id, self.store, self.index, self._tell_all)
+        self.txout = Txout(self._master, init.check_txout, self._resume)
+        self.onchain = OnChain(self._master, self.store, self.index, keeper.forgetting, self.txout, keeper.flush.then)
         self.ingest = Ingest(
-            MapWriter(self.store, self.index, self.forgetting, self._own),
+            keeper.writer,
             self.index,
             init.chain_hash,
             self._signatures,
-            self._txout,
+            self.txout,
             init.timing.gossip_prune,
             time.time,
             self._offences,
-            self._flush.schedule,
+            keeper.flush.schedule,
             self.user_gossip.settled,
             lambda scid, flags: self.seeker.owe(scid, flags),
             lambda scid: None if scid in self.local else self.seeker.hear_of(scid),
@@ -120,27 +122,27 @@ class Gossipd:
         self.local = LocalChannels(
             init.node_id, init.chain_hash, self._signatures.submit, self._offences.found_bad, self.tell, time.time
         )
-        self.own_node = OwnNode(init, self._own, sign, self._publish, time.time)
-        known = KnownByMap(self.index, self.store, self.forgetting.closed)
+
+    def _begin_asking(self, init: GossipdInit) -> None:
+        """What asks peers for gossip, and what looks after them."""
+        known = KnownByMap(self.index, self.store, self._keeper.forgetting.closed)
         chance = random.Random()  # noqa: S311 - which peer is asked is no secret
-        self.seeker = Seeker(init.chain_hash, known, self._seek, self.ingest.novel, init.timing, chance, time.time())
-        self.upkeep = Upkeep(self.owned, self.end, self.ingest.novel, self._remote, init.limits, chance.random)
-        master.on_drained = self._resume
-        self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
+        self.seeker = Seeker(
+            init.chain_hash, known, self._seek, self.ingest.checks.novel, init.timing, chance, time.time()
+        )
+        self.upkeep = Upkeep(self.owned, self.end, self.ingest.checks.novel, self.remotes, init.limits, chance.random)
 
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
         self._tick.cancel()
         self.onchain.close()
         self.upkeep.close()
-        self._compactor.close()
+        self._keeper.compactor.close()
         self.owned.close_sockets()
-        for remote in self._remote.values():
-            remote.close()
+        self.remotes.close()
         self._signatures.close()
         if clean:
-            with contextlib.suppress(OSError):
-                gossmap.save(self.store, self.index)
+            self._keeper.save()
         self.store.close()
 
     def tell(self, message: ControlMessage) -> None:
@@ -155,7 +157,7 @@ class Gossipd:
     def handle_peer(self, message: HandlePeer) -> None:
         """Own a connection from here on."""
         conn_id = message.peer.conn_id
-        peer = self._peers.get(conn_id) or self._new_peer(message.peer)
+        peer = self.peers.get(conn_id) or self._new_peer(message.peer)
         if message.gossip_state is not None:
             peer.restore(message.gossip_state)
         self.tell(control_wire.PeerTaken(message.peer))
@@ -173,35 +175,28 @@ class Gossipd:
             self.upkeep.came(conn_id)
 
     def _new_peer(self, info: PeerInfo) -> Peer:
-        peer = self._peers[info.conn_id] = Peer(info, self, self._standings.come(info.node_id))
+        peer = self.peers[info.conn_id] = Peer(info, self, self._standings.come(info.node_id))
         return peer
 
     def _take_gossip_back(self, peer: Peer, returned: Fd | None) -> None:
-        """What its last owner wrote to us is taken in; what we wrote to it and it had not read is sent to the peer."""
-        remote = self._remote.pop(peer.info.conn_id, None)
-        unread = close_returned(returned) if returned is not None else []
-        if remote is not None:
-            to_us, not_written = remote.close()
-            for message in [*unread, *not_written]:
-                peer.say(message)
-            for message in to_us:
-                if not peer.hear_gossip(message):
-                    return
+        for message in self.remotes.take_back(peer, returned):
+            if not peer.hear_gossip(message):
+                return
 
     def _ask_for_gossip(self, peer: Peer) -> None:
         info = peer.info
         if not peer.filter_sent:
-            peer.greet(self._own.messages())
+            peer.greet(self._keeper.own.messages())
         self.seeker.peer_came(info.conn_id, info.features, time.time(), has_filter=peer.filter_sent)
         peer.filter_sent = True
 
     def _seek(self, conn_id: int, message: bytes) -> None:
         """A message of the seeker's, to a peer wherever its connection is."""
-        self.say_soon(self._peers[conn_id], message)
+        self.say_soon(self.peers[conn_id], message)
 
     def _tell_all(self, messages: list[bytes]) -> None:
         """Something new of our own."""
-        for peer in self._peers.values():
+        for peer in self.peers.values():
             peer.say_own(messages)
             self._pump(peer)
 
@@ -210,14 +205,12 @@ class Gossipd:
 
     def new_remote_peer(self, info: PeerInfo) -> Fd:
         """The owner's end of a gossip fd, for a connection that we do not own."""
-        return self._open_gossip_fd(self._peers.get(info.conn_id) or self._new_peer(info))
+        return self._open_gossip_fd(self.peers.get(info.conn_id) or self._new_peer(info))
 
     def _open_gossip_fd(self, peer: Peer) -> Fd:
-        ours, theirs = gossip_pair()
-        remote = Remote(peer, ours, self._loop, self._may_read, self._remote_ended, self._budget)
-        self._remote[peer.info.conn_id] = remote
+        theirs = self.remotes.open(peer)
         self._ask_for_gossip(peer)
-        return Fd(theirs)
+        return theirs
 
     # a connection goes
 
@@ -258,23 +251,15 @@ class Gossipd:
     def _drop(self, peer: Peer) -> None:
         peer.fail_pings()
         conn_id = peer.info.conn_id
-        if self._peers.pop(conn_id, None) is not None:
+        if self.peers.pop(conn_id, None) is not None:
             self.seeker.peer_left(conn_id, time.time())
             self._standings.leave(peer.info.node_id, peer.standing, time.monotonic())
         self._offences.forget(conn_id)
         self._budget.forget(conn_id)
 
-    def _remote_ended(self, peer: Peer) -> None:
-        """Its owner has closed the gossip fd: the connection is gone, and the master has heard it from the owner."""
-        remote = self._remote.pop(peer.info.conn_id)
-        to_us, _ = remote.close()
-        for message in to_us:
-            peer.hear_gossip(message)
-        self._drop(peer)
-
     def peer(self, conn_id: int) -> Peer | None:
         """The peer of a connection that we own."""
-        return self._peers[conn_id] if self.owned.owns(conn_id) else None
+        return self.peers[conn_id] if self.owned.owns(conn_id) else None
 
     def copy_up(self, peer: Peer, message: bytes) -> None:
         """A copy of what a peer said, for whoever wants it; not if the master takes nothing."""
@@ -289,11 +274,11 @@ class Gossipd:
 
     def is_remote(self, conn_id: int) -> bool:
         """Whether somebody else owns it, and its gossip fd is here."""
-        return conn_id in self._remote
+        return conn_id in self.remotes
 
     def find(self, conn_id: int) -> Peer | None:
         """The peer, whoever owns its connection."""
-        return self._peers.get(conn_id)
+        return self.peers.get(conn_id)
 
     def listen(self, peer: Peer, *, to_it: bool) -> None:
         """Whether the seeker may ask this peer for anything."""
@@ -317,12 +302,8 @@ class Gossipd:
         conn_id = peer.info.conn_id
         if self.owned.owns(conn_id):
             self.owned.want_to_send(conn_id)
-        elif conn_id in self._remote:
-            self._loop.call_soon(self._pump_remote, conn_id)
-
-    def _pump_remote(self, conn_id: int) -> None:
-        if conn_id in self._remote:
-            self._remote[conn_id].pump()
+        else:
+            self.remotes.pump_soon(conn_id)
 
     # room, and the flush
 
@@ -330,7 +311,7 @@ class Gossipd:
         """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
         through, and gossip is then owed.
         """
-        if self.ingest.has_room and self._master.queued < MASTER_MARK and not self._flush.failed:
+        if self.ingest.has_room and self._master.queued < MASTER_MARK and not self._keeper.flush.failed:
             self._full_since = None
             return True
         now = self._loop.time()
@@ -342,11 +323,10 @@ class Gossipd:
     def _resume(self) -> None:
         """Something has drained."""
         self.owned.resume()
-        for remote in self._remote.values():
-            remote.update_reading()
+        self.remotes.update_reading()
 
     def _disk_changed(self) -> None:
-        self.ingest.suspended = self._flush.failed
+        self.ingest.checks.suspended = self._keeper.flush.failed
         self._resume()
 
     def _on_tick(self) -> None:
@@ -354,20 +334,17 @@ class Gossipd:
         self._tick = self._loop.call_later(self._timing.gossip_flush / SLOTS, self._on_tick)
         self._slot = (self._slot + 1) % SLOTS
         self.ingest.write_lonely(LONELY)
-        self.ingest.debt.settle_nodes()
+        self.ingest.checks.debt.settle_nodes()
         self.seeker.tick(time.time(), self.ingest.unfinished)
-        if self._pruning.tick() + self.forgetting.tick():
-            self._flush.schedule()
+        self._keeper.tick()
         self.own_node.tick()
-        self._compactor.tick()
-        self._flush.retry()
-        for conn_id, peer in list(self._peers.items()):
+        for conn_id, peer in list(self.peers.items()):
             if conn_id % SLOTS == self._slot:
                 self._flush_peer(conn_id, peer)
 
     def _records_moved(self, moved: Moved) -> None:
         """The store was compacted."""
-        for peer in self._peers.values():
+        for peer in self.peers.values():
             if peer.stream is not None:
                 peer.stream.move(moved.place)
 
@@ -377,24 +354,3 @@ class Gossipd:
             self._pump(peer)
         elif self.owned.owns(conn_id):
             self.owned.rest(conn_id)
-
-    def peers_gossip(self) -> list[PeerGossip]:
-        """What the gossip of each peer has been worth."""
-        now = time.monotonic()
-        return [peer.standing.report(conn_id, now) for conn_id, peer in self._peers.items()]
-
-    def counters(self) -> list[tuple[str, int]]:
-        """How the map and the pipeline are, by name."""
-        sizes = [
-            ("channels", len(self.index.channels)),
-            ("nodes", len(self.index.nodes)),
-            ("peers", len(self.owned)),
-            ("remote_peers", len(self._remote)),
-            ("store_bytes", self.store.size),
-            ("unfinished", self.ingest.unfinished),
-            ("early", self._txout.early),
-            ("dying", len(self.index.dying)),
-        ]
-        sizes += [("owed_messages", self.ingest.debt.count), ("owed_overflow", self.seeker.wanted.overflowed)]
-        sizes += [("wanted", len(self.seeker.wanted)), ("asked", self.seeker.asked), ("got", self.seeker.got)]
-        return sizes + [(name.replace(" ", "_"), count) for name, count in self.ingest.counters.items()]

@@ -5,8 +5,8 @@
 An announcement lives in `_pending` from its cheap checks until it is written, which is when its first update has come:
 without one it is not to be passed on (B7-98), and no reader of the store sees an update before its announcement.
 Updates that come meanwhile are checked with the pending announcement's keys and wait behind it; node_announcements of
-nodes that have no channel yet wait, unchecked, in `_waiting_nodes`. Nothing whose signature is being checked is
-checked a second time, and neither is what is known or older.
+nodes that have no channel yet wait, unchecked (ingest_nodes.py). Nothing whose signature is being checked is checked a
+second time (checks.py), and neither is what is known or older.
 
 This file parses with precompiled structs at fixed offsets, because each message of a first sync passes here; the
 declarations in `wire.peer_wire` are the oracle that its tests compare it with.
@@ -16,36 +16,24 @@ from collections.abc import Callable
 from functools import partial
 from struct import Struct
 
+from gossipd.checks import Checks
 from gossipd.debt import Debt
 from gossipd.fault import Consequence, Judge, PeerFault, Verdict
+from gossipd.ingest_nodes import NodeIngest
 from gossipd.map_index import MapIndex
 from gossipd.map_writer import MapWriter
 from gossipd.pending import AWAITS_UPDATE, TXOUT, Pending, PendingChannels
 from gossipd.ratelimit import KEEP_ALIVE, RateLimit
 from gossipd.sigcheck import GOOD, SignatureChecks
 from gossipd.txout import Txout, funding_script
-from gossipd.waiting import WaitingNodes
 from gossipd.wanted import ALL
-from wire.address import may_forward
-from wire.cursor import WireError
 from wire.scid import scid_to_text
 from wire.status import Status
 
 CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE = 256, 257, 258
 
-USER = 0
-"""The source of what comes by `addgossip`; no conn_id is 0."""
-
 MAX_FUTURE = 86_400
 """Seconds that an update may be ahead of our clock (B7-84; CLN's figure)."""
-PIPELINE_MARK = 1_024
-"""Messages in the signature stage above which reading of peers stops: 30 ms of two workers, and what fits a cache."""
-PIPELINE_BYTES = 8_000_000
-"""The same in bytes: a stranger may make each of its messages 65,535 bytes long."""
-DEBT_MARK, DEBT_BYTES = 4 * PIPELINE_MARK, 2 * PIPELINE_BYTES
-"""When that has lasted, reading goes on, for the sake of pings; what comes above these marks is owed."""
-MAX_REFUSED = 10_000
-"""Messages with a wrong signature that are remembered, by their hash."""
 
 _UPDATE = Struct(">32sQIBB")  # chain_hash, short_channel_id, timestamp, message_flags, channel_flags, at byte 66
 _KEYS = Struct("33s33s33s33s")
@@ -86,70 +74,45 @@ class Ingest:
         `settled` what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe`
         gets scid and query_flags of what is to be asked for again, `hear_of` a scid that only an update has named.
         """
+        self.checks = checks = Checks(signatures, Debt(index, owe), judge, settled)
         self._writer = writer
         self._forgetting = writer.forgetting
         self._index = index
         self._chain_hash = chain_hash
-        self._signatures = signatures
         self._txout = txout
         self._prune_after = prune_after
         self._now = now
-        self._judge = judge
         self._stored = stored
-        self._settled = settled
         self._owe = owe
         self._hear_of = hear_of
-        self.novel: dict[int, int] = {}
-        """How many messages that were new, and rightly signed, each source has brought."""
         self._pending = PendingChannels()
         self._rate_limit = RateLimit()
-        self._refused: dict[int, None] = {}
-        self.debt = Debt(index, owe)
-        self.suspended = False
-        """Nothing can be written: everything is owed."""
-        self._waiting_nodes = WaitingNodes()
-        self._in_check: set[bytes] = set()
-        self.counters: dict[str, int] = dict.fromkeys([*Verdict, "accepted", "bad", "rate limited"], 0)
+        self._nodes = NodeIngest(writer, index, checks, stored)
         self._receivers = {
             CHANNEL_ANNOUNCEMENT: self._receive_channel_announcement,
-            NODE_ANNOUNCEMENT: self._receive_node_announcement,
+            NODE_ANNOUNCEMENT: self._nodes.receive,
             CHANNEL_UPDATE: self._receive_channel_update,
         }
 
     @property
     def has_room(self) -> bool:
         """False: whoever reads peers should stop for a moment."""
-        signatures = self._signatures
-        return signatures.waiting < PIPELINE_MARK and signatures.waiting_bytes < PIPELINE_BYTES and self._txout.has_room
+        return self.checks.has_room and self._txout.has_room
 
     @property
     def unfinished(self) -> int:
         """Messages whose fate is open and will be known soon: in the signature or the txout stage."""
-        return self._signatures.waiting + self._txout.unfinished
+        return self.checks.waiting + self._txout.unfinished
 
     def receive(self, message: bytes, source: int) -> Verdict:
         """Take one channel_announcement, channel_update or node_announcement in.
 
         Raises PeerFault if it is malformed (B1-7).
         """
-        refused = self._refused and hash(message) in self._refused
+        refused = self.checks.refuses(message)
         verdict = Verdict.REFUSED if refused else self._receivers[message[0] << 8 | message[1]](message, source)
-        self.counters[verdict] += 1
+        self.checks.counters[verdict] += 1
         return verdict
-
-    def _submit(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> bool:
-        """To the signature stage; False if there is no room, and then the message is owed."""
-        if self.suspended or self._signatures.waiting >= DEBT_MARK or self._signatures.waiting_bytes >= DEBT_BYTES:
-            self.debt.note(message)
-            return False
-        self._signatures.submit(message, key, verdict)
-        return True
-
-    def _refuse(self, message: bytes) -> None:
-        """Its signature is wrong: it is not looked at again for a while."""
-        if len(self._refused) >= MAX_REFUSED:
-            del self._refused[next(iter(self._refused))]
-        self._refused[hash(message)] = None
 
     # channel_announcement
 
@@ -171,9 +134,9 @@ class Ingest:
             return refused
         if self._pending.is_full and not self._make_room():
             self._pending.complain_full()
-            self.debt.note(message)
+            self.checks.debt.note(message)
             return Verdict.FULL
-        if not self._submit(message, b"", lambda result: self._announcement_checked(scid, pending, result)):
+        if not self.checks.submit(message, b"", lambda result: self._announcement_checked(scid, pending, result)):
             return Verdict.OWED
         self._pending.add(scid, pending)
         return _CHECKING
@@ -183,9 +146,9 @@ class Ingest:
             self._pending.pop(scid)
             self._owe(scid, ALL)  # the right one may have come meanwhile, and was taken for a duplicate
             text = f"channel_announcement {scid_to_text(scid)}: bad {_WRONG_SIGNATURE[result]}"
-            self._bad(pending.message, pending.source, PeerFault(text, Consequence.WARN))  # B7-62
+            self.checks.bad(pending.message, pending.source, PeerFault(text, Consequence.WARN))  # B7-62
             return
-        self._good(pending.message, pending.source)
+        self.checks.good(pending.message, pending.source)
         pending.stage = TXOUT
         found, wrong = partial(self._output_found, scid, pending), partial(self._output_wrong, scid)
         self._txout.ask(scid, funding_script(*pending.keys[2:]), found, wrong)
@@ -222,13 +185,12 @@ class Ingest:
         timestamp = min(map(_timestamp_of_update, updates), default=0)
         node_ids = pending.keys[:2]
         row = self._writer.write_channel(pending.message, scid, node_ids, timestamp, pending.amount_sat)
-        self.counters["accepted"] += 1
+        self.checks.counters["accepted"] += 1
         for direction, update in enumerate(pending.updates):
             if update:
                 self._commit_update(row, direction, _timestamp_of_update(update), update)
         for node_id in node_ids:
-            if waiting := self._waiting_nodes.take(node_id):
-                self._receive_waiting_node(*waiting)
+            self._nodes.channel_written(node_id)
         self._stored()
 
     # channel_update
@@ -261,14 +223,14 @@ class Ingest:
             return Verdict.FUTURE
         if timestamp < now - self._prune_after:
             return Verdict.STALE
-        if message in self._in_check:
+        if message in self.checks.under_way:
             return _REDUNDANT
         key = self._key_of(scid, direction)
-        if not self._submit(
+        if not self.checks.submit(
             message, key, lambda result: self._update_checked(message, source, scid, direction, timestamp, key, result)
         ):
             return Verdict.OWED
-        self._in_check.add(message)
+        self.checks.under_way.add(message)
         return _CHECKING
 
     def _key_of(self, scid: int, direction: int) -> bytes:
@@ -293,20 +255,20 @@ class Ingest:
     def _update_checked(
         self, message: bytes, source: int, scid: int, direction: int, timestamp: int, key: bytes, result: int
     ) -> None:
-        self._in_check.discard(message)
+        self.checks.under_way.discard(message)
         if result != GOOD:
             text = f"channel_update {scid_to_text(scid)}/{direction}: bad signature"
-            self._bad(message, source, PeerFault(text, Consequence.DISCONNECT))  # B7-80
+            self.checks.bad(message, source, PeerFault(text, Consequence.DISCONNECT))  # B7-80
             return
-        self._good(message, source)
+        self.checks.good(message, source)
         if key != self._key_of(scid, direction):
             return  # the announcement that named this key has failed meanwhile
         row = self._index.channels.get(scid)
         if row is not None:
             if timestamp > self._index.update_ts[direction][row]:
                 if self._is_chatter(row, direction, timestamp, message):
-                    self.counters["rate limited"] += 1
-                    self._judge.found_too_often(source)
+                    self.checks.counters["rate limited"] += 1
+                    self.checks.judge.found_too_often(source)
                     return
                 if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
                     self._writer.bring_forward(row, timestamp)
@@ -331,65 +293,4 @@ class Ingest:
 
     def _commit_update(self, row: int, direction: int, timestamp: int, message: bytes) -> None:
         self._writer.write_update(row, direction, timestamp, message)
-        self.counters["accepted"] += 1
-
-    # node_announcement
-
-    def _receive_node_announcement(self, message: bytes, source: int) -> Verdict:
-        if len(message) < 68 or len(message) < (at := 68 + _U16.unpack_from(message, 66)[0]) + 74:
-            raise PeerFault("node_announcement is too short", Consequence.DISCONNECT)
-        (timestamp,) = _U32.unpack_from(message, at)
-        end = at + 74 + _U16.unpack_from(message, at + 72)[0]
-        if len(message) < end:
-            raise PeerFault("node_announcement is too short for its addresses", Consequence.DISCONNECT)
-        node_id = message[at + 4 : at + 37]
-        row = self._index.nodes.get(node_id)
-        if row is None:
-            self._waiting_nodes.put(node_id, message, source)  # B7-69: its channel may be on the way
-            return Verdict.WAITING
-        if timestamp <= self._index.node_ts[row] or message in self._in_check:
-            return _REDUNDANT
-        try:
-            if not may_forward(message[at + 74 : end]):
-                return Verdict.TWO_HOST_NAMES
-        except WireError as error:  # B7-72
-            raise PeerFault(f"node_announcement {node_id.hex()}: addresses: {error}", Consequence.WARN) from error
-        if not self._submit(message, b"", lambda result: self._node_checked(message, node_id, source, result)):
-            return Verdict.OWED
-        self._in_check.add(message)
-        return _CHECKING
-
-    def _receive_waiting_node(self, message: bytes, source: int) -> None:
-        try:
-            self._receive_node_announcement(message, source)
-        except PeerFault as fault:
-            self._bad(message, source, fault)
-
-    def _node_checked(self, message: bytes, node_id: bytes, source: int, result: int) -> None:
-        self._in_check.discard(message)
-        if result != GOOD:
-            fault = PeerFault(f"node_announcement {node_id.hex()}: bad signature", Consequence.WARN)
-            self._bad(message, source, fault)
-            return
-        self._good(message, source)
-        row = self._index.nodes.get(node_id)
-        timestamp = int(_U32.unpack_from(message, 68 + _U16.unpack_from(message, 66)[0])[0])
-        if row is None or timestamp <= self._index.node_ts[row]:
-            return
-        self._writer.write_node(row, timestamp, message)
-        self.counters["accepted"] += 1
-        self._stored()
-
-    def _good(self, message: bytes, source: int) -> None:
-        self.novel[source] = self.novel.get(source, 0) + 1
-        self._judge.found_good(source)
-        if source == USER:
-            self._settled(message, None)
-
-    def _bad(self, message: bytes, source: int, fault: PeerFault) -> None:
-        self.counters["bad"] += 1
-        self._refuse(message)
-        if source == USER:
-            self._settled(message, str(fault))
-        else:
-            self._judge.found_bad(source, fault)
+        self.checks.counters["accepted"] += 1

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
+from gossipd.checks import USER
 from gossipd.fault import PeerFault, Verdict
-from gossipd.ingest import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT, USER, Ingest
+from gossipd.ingest import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT, Ingest
 from wire.peer_wire import message_name
 
 Answer = Callable[[str | None], None]

@@ -65,6 +65,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.gossipd": "timers, and the control channels",
         "gossipd.onchain": "asks while there is nothing else to be asked",
         "gossipd.remote": "gossip fds are on the loop",
+        "gossipd.remotes": "a gossip fd is written in the next turn of the loop",
         "gossipd.signer": "hsmd is asked for signatures",
         "gossipd.sigcheck": "batches go to worker processes",
         "gossipd.upkeep": "its one timer",

@@ -53,7 +53,7 @@ def test_each_signature_of_an_announcement(bench: Bench, at: int, name: str) -> 
         bench.take(wrong)
         assert bench.faults.pop() == (TELLER, f"channel_announcement 100x1x0: bad {name}", Consequence.WARN)
     assert bench.records() == []
-    assert bench.ingest.counters["bad"] == 2
+    assert bench.ingest.checks.counters["bad"] == 2
     assert bench.take(*CHANNEL) == CHECKED * 3, "a wrong one does not stand in the way of the right one"
     assert bench.records() == CHANNEL
 

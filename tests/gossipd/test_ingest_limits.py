@@ -4,7 +4,7 @@ from struct import pack
 
 import pytest
 
-from gossipd import ingest
+from gossipd import checks
 from gossipd.debt import MAX_NODES
 from gossipd.fault import Verdict
 from gossipd.ratelimit import BURST
@@ -17,14 +17,14 @@ CHANNEL = [announcement(), update(direction=0), update(direction=1)]
 
 def test_node_that_updates_too_often_is_not_listened_to(bench: Bench) -> None:
     bench.take(*CHANNEL)
-    accepted = bench.ingest.counters["accepted"]
+    accepted = bench.ingest.checks.counters["accepted"]
     for number in range(1, 21):
         bench.take(update(timestamp=NOW + number))
-    assert bench.ingest.counters["accepted"] == accepted + BURST
-    assert bench.ingest.counters["rate limited"] == 20 - BURST
+    assert bench.ingest.checks.counters["accepted"] == accepted + BURST
+    assert bench.ingest.checks.counters["rate limited"] == 20 - BURST
     bench.now += 60
     bench.take(update(timestamp=NOW + 30))
-    assert bench.ingest.counters["accepted"] == accepted + BURST + 1
+    assert bench.ingest.checks.counters["accepted"] == accepted + BURST + 1
     assert bench.faults == [], "who passes it on has done nothing wrong"
 
 
@@ -41,7 +41,7 @@ def test_keep_alives_cost_nothing(bench: Bench) -> None:
     for day in range(1, 13):
         bench.now += 86_400
         bench.take(update(timestamp=NOW + day * 86_400))
-    assert bench.ingest.counters["rate limited"] == 0
+    assert bench.ingest.checks.counters["rate limited"] == 0
     assert bench.index.update_ts[0][0] == NOW + 12 * 86_400
 
 
@@ -57,7 +57,7 @@ def test_wrong_signature_is_not_checked_again(bench: Bench) -> None:
 
 
 def test_memory_of_wrong_signatures_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "MAX_REFUSED", 5)
+    monkeypatch.setattr(checks, "MAX_REFUSED", 5)
     bad = [spoilt(announcement(number), 10) for number in range(8)]
     bench.take(*bad)
     assert bench.take(bad[0]) == [Verdict.CHECKING], "the oldest is forgotten"
@@ -73,28 +73,28 @@ def test_bogus_announcement_does_not_hide_the_right_one(bench: Bench) -> None:
 
 def test_what_finds_no_room_is_owed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.take(*CHANNEL, node_announcement(0))
-    monkeypatch.setattr(ingest, "DEBT_MARK", 0)
+    monkeypatch.setattr(checks, "DEBT_MARK", 0)
     said = [announcement(1), update(timestamp=NOW + 1, direction=1), node_announcement(0, timestamp=NOW + 1)]
     assert bench.tell(*said) == [Verdict.OWED] * 3
     assert bench.owed == [(scid(1), ALL), (scid(0), UPDATE_2)]
     bench.owed.clear()
-    bench.ingest.debt.settle_nodes()
+    bench.ingest.checks.debt.settle_nodes()
     ((owed, flags),) = bench.owed
     assert (owed, flags) in ((scid(0), NODE_1), (scid(0), NODE_2))
-    bench.ingest.debt.settle_nodes()
+    bench.ingest.checks.debt.settle_nodes()
     assert len(bench.owed) == 1
-    assert bench.ingest.debt.count == 3
+    assert bench.ingest.checks.debt.count == 3
 
 
 def test_everything_is_owed_while_nothing_can_be_written(bench: Bench) -> None:
-    bench.ingest.suspended = True
+    bench.ingest.checks.suspended = True
     assert bench.tell(CHANNEL[0]) == [Verdict.OWED]
     assert bench.tell(CHANNEL[1]) == [Verdict.UNKNOWN_CHANNEL]
     assert bench.heard_of == [scid(0)]
 
 
 def test_owed_nodes_are_bounded(bench: Bench) -> None:
-    debt = bench.ingest.debt
+    debt = bench.ingest.checks.debt
     for number in range(20_000):
         debt.note(pack(">H64sHI33s", 257, b"", 0, 1, number.to_bytes(33, "big")))
     assert len(debt._nodes) == MAX_NODES

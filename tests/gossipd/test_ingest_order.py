@@ -3,8 +3,8 @@
 import pytest
 
 from gossipd import gossmap, pending, waiting
+from gossipd.checks import USER
 from gossipd.fault import Verdict
-from gossipd.ingest import USER
 from gossipd.txout import funding_script
 from tests.gossipd.bench import CHANNEL, CHECKED, Bench
 from tests.gossipd.messages import (

@@ -107,7 +107,7 @@ def test_gossip_by_a_route_of_its_own(peer: Peer, daemon: Daemon) -> None:
     daemon.routes.replace([(258, "copy")])
     assert peer.hear(update(timestamp=NOW + 1))
     assert daemon.copies == [update(timestamp=NOW + 1)]
-    assert daemon.ingest.counters["checking"] == len(CHANNEL)
+    assert daemon.ingest.checks.counters["checking"] == len(CHANNEL)
 
 
 def test_through_the_gossip_fd_only_gossip(peer: Peer, daemon: Daemon) -> None:

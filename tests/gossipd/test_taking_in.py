@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gossipd.checks import DEBT_MARK, PIPELINE_MARK
 from gossipd.gossmap import Gossmap
-from gossipd.ingest import DEBT_MARK, PIPELINE_MARK
 from gossipd.store import GossipStore
 from gossipd.txout import funding_script
 from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, House, Houses

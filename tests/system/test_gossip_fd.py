@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from gossipd.ingest import PIPELINE_MARK
+from gossipd.checks import PIPELINE_MARK
 from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip, peer_info
 from tests.gossipd.messages import announcement, big_map, spoilt, update
 from tests.gossipd.owner import Owner, released, taken

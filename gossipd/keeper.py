@@ -1,0 +1,51 @@
+"""All that keeps the map: the store and the index over it, their writer, and what tidies them up as time goes by."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gossipd import gossmap
+from gossipd.compaction import Moved
+from gossipd.compactor import Compactor
+from gossipd.flush import StoreFlush
+from gossipd.forget import Forgetting
+from gossipd.map_writer import MapWriter
+from gossipd.own_gossip import OwnGossip
+from gossipd.pruning import Pruning
+
+
+class Keeper:
+    """Opens the store: raises StoreError or OSError."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        node_id: bytes,
+        prune_after: float,
+        tell_all: Callable[[list[bytes]], None],
+        disk_changed: Callable[[], None],
+        moved: Callable[[Moved], None],
+    ) -> None:
+        """`tell_all` gets what is new of our own, `disk_changed` hears that the disk has failed or works again, and
+        `moved` that the store was compacted.
+        """
+        self.store, self.index = gossmap.load(path)
+        self.flush = StoreFlush(self.store, disk_changed)
+        self.forgetting = Forgetting(self.store, self.index)
+        self.own = OwnGossip(node_id, self.store, self.index, tell_all)
+        self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
+        self.compactor = Compactor(self.store, self.index, moved)
+        self._pruning = Pruning(self.store, self.index, self.forgetting, prune_after, time.time)
+
+    def tick(self) -> None:
+        """Do what is due."""
+        if self._pruning.tick() + self.forgetting.tick():
+            self.flush.schedule()
+        self.compactor.tick()
+        self.flush.retry()
+
+    def save(self) -> None:
+        """So that the next start need not read the whole store."""
+        with contextlib.suppress(OSError):
+            gossmap.save(self.store, self.index)
