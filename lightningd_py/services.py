@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from lightningd_py.option_values import Service, Wanted
-from lightningd_py.process import Process
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, PeerGivenBack
 from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames
+from wire.process import Process
 from wire.routes import Action
 from wire.status import Status
 

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lightningd_py.errors import StartError
-from lightningd_py.process import Process
 from wire import control_wire
 from wire.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control_wire import ControlMessage, Fd, Reply, Request
+from wire.process import Process
 from wire.status import Status
 
 PATIENCE = 5.0

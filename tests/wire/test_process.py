@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.process import Process
+from wire.process import Process
 
 WRITE = "import os, sys\nfor fd in sys.argv[1:]: os.write(int(fd), b'fd ' + fd.encode())"
 LIST = "import os, sys\nos.write(3, ' '.join(sorted(os.listdir('/proc/self/fd'), key=int)).encode())"
