@@ -1,12 +1,12 @@
 """What hsmd signs with the node key: digests that it makes itself, of messages that are what they are said to be.
 
-Each function raises ValueError for anything else: then its client is cut off.
+Each function raises ValueError, with the reason, for anything else.
 """
 
 from typing import TypeVar
 
 from wire.cursor import WireError
-from wire.message import PeerMessage, decode
+from wire.message import MAX_MESSAGE, PeerMessage, decode
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 from wire.secp256k1 import double_sha256, sign
 
@@ -38,6 +38,8 @@ def channel_announcement(key: bytes, node_id: bytes, message: bytes) -> bytes:
 
 
 def _decoded(message: bytes, kind: type[M]) -> M:
+    if len(message) > MAX_MESSAGE:
+        raise ValueError(f"it is malformed: {len(message)} bytes are more than a message has")
     try:
         decoded = decode(message)
     except WireError as error:

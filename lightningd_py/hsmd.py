@@ -4,7 +4,8 @@ FD is the control socket to the master, who has the secret loaded (`hsm_init`) a
 Each client has its own socket and its own row of PERMITTED; whoever asks for anything else has a bug or is no longer
 itself, so its socket is closed and the rest lives on. hsmd ends when the master's socket does.
 
-One request is done after the other, with blocking sockets: an ECDH takes 40 µs, and clients always read.
+One request is done after the other, with blocking sockets: an ECDH takes 40 µs, and our daemons always read. A service
+that does not is cut off.
 """
 
 import ctypes
@@ -34,6 +35,7 @@ from wire.control_wire import (
     HsmInitReplyfail,
     SignChannelAnnouncement,
     SignChannelAnnouncementReply,
+    SignChannelAnnouncementReplyfail,
     SignChannelUpdate,
     SignChannelUpdateReply,
     SignMessage,
@@ -108,6 +110,9 @@ class Hsmd:
         except (ControlError, Forbidden) as error:
             status.broken(f"{client} is cut off: {error}")
             self._drop(sock)
+        except BlockingIOError:
+            status.unusual(f"{client} is cut off: it does not read its replies")
+            self._drop(sock)
         except OSError as error:
             status.unusual(f"{client} went away: {error}")
             self._drop(sock)
@@ -119,8 +124,10 @@ class Hsmd:
         match message:
             case Ecdh():
                 return self._ecdh(message)
-            case SignMessage() | SignNodeAnnouncement() | SignChannelUpdate() | SignChannelAnnouncement():
+            case SignMessage() | SignNodeAnnouncement() | SignChannelUpdate():
                 return self._sign(message)
+            case SignChannelAnnouncement():
+                return self._sign_for_service(message)
             case ClientHsmfd():
                 self._introduce(message)
                 return None
@@ -130,20 +137,15 @@ class Hsmd:
                 raise AssertionError(f"{message.name()} is permitted and not implemented")
 
     def _ecdh(self, request: Ecdh) -> EcdhReply:
-        if self._node_key is None:
-            raise Forbidden("ecdh before hsm_init")
+        key = self._key_for(request)
         try:
-            shared_secret = secp256k1.ecdh(self._node_key, request.point)
+            shared_secret = secp256k1.ecdh(key, request.point)
         except ValueError as error:  # the handshake checks points before it asks (B8-47)
             raise Forbidden(f"ecdh with {request.point.hex()}: {error}") from error
         return EcdhReply(shared_secret, request_id=request.request_id)
 
-    def _sign(
-        self, request: SignMessage | SignNodeAnnouncement | SignChannelUpdate | SignChannelAnnouncement
-    ) -> ControlMessage:
-        key, request_id = self._node_key, request.request_id
-        if key is None:
-            raise Forbidden(f"{request.name()} before hsm_init")
+    def _sign(self, request: SignMessage | SignNodeAnnouncement | SignChannelUpdate) -> ControlMessage:
+        key, request_id = self._key_for(request), request.request_id
         try:
             match request:
                 case SignMessage():
@@ -153,18 +155,29 @@ class Hsmd:
                     return SignNodeAnnouncementReply(signature, request_id=request_id)
                 case SignChannelUpdate():
                     return SignChannelUpdateReply(hsm_sign.channel_update(key, request.message), request_id=request_id)
-                case SignChannelAnnouncement():
-                    signature = hsm_sign.channel_announcement(key, self._node_id, request.message)
-                    return SignChannelAnnouncementReply(signature, request_id=request_id)
         except ValueError as error:
             raise Forbidden(f"{request.name()}: {error}") from error
+
+    def _sign_for_service(self, request: SignChannelAnnouncement) -> ControlMessage:
+        """A service is not ours: a wrong message of its is refused, and it may try again."""
+        key, request_id = self._key_for(request), request.request_id
+        try:
+            signature = hsm_sign.channel_announcement(key, self._node_id, request.message)
+        except ValueError as error:
+            return SignChannelAnnouncementReplyfail(str(error), request_id=request_id)
+        return SignChannelAnnouncementReply(signature, request_id=request_id)
+
+    def _key_for(self, request: ControlMessage) -> bytes:
+        if self._node_key is None:
+            raise Forbidden(f"{request.name()} before hsm_init")
+        return self._node_key
 
     def _introduce(self, message: ClientHsmfd) -> None:
         if message.client not in PERMITTED or message.client == "master":
             message.close_fds()
             raise Forbidden(f"there is no client {message.client!r}")
         sock = socket.socket(fileno=message.fd)
-        sock.setblocking(True)
+        sock.setblocking(message.client != "service")  # a program of anybody's: hsmd never waits for it
         self._add_client(message.client, sock)
 
     def _init(self, request: HsmInit) -> HsmInitReply | HsmInitReplyfail:

@@ -111,6 +111,7 @@ class Node:
             self.gossipd.channel,
             options.timing,
             self._peer_error,
+            self._hsm_socket,
         )
         self._listeners = Listeners(self.services)
         self.ownership.on_copy = self._listeners.copy
@@ -180,6 +181,16 @@ class Node:
             asking.cancel()
             raise StartError("ended before the passphrase was given")
         return (await asking).node_id
+
+    def _hsm_socket(self, service: str) -> Fd | None:
+        """For a program of this service, if it may have channel_announcements signed."""
+        if service not in self.options.may_sign:
+            return None
+        try:
+            return self._supervisor.hsm_socket("service")
+        except OSError as error:
+            status.unusual(f"service {service} cannot have anything signed: {error}")
+            return None
 
     def stop(self, exit_status: int) -> None:
         """End the node, with this exit status."""

@@ -237,6 +237,13 @@ OPTIONS: tuple[Option, ...] = (
             "offer", "NAME does these features: offer them in init", values.offered, "NAME=FEATURE,...", multiple=True
         ),
         Option(
+            "may-sign",
+            "NAME may have the node's half of channel_announcements signed",
+            _one(values.text),
+            "NAME",
+            multiple=True,
+        ),
+        Option(
             "copy",
             "NAME gets a copy of these messages, or of what these nodes say",
             values.wanted,

@@ -87,6 +87,7 @@ class Options:
     take: tuple[values.Wanted, ...] = ()
     copy: tuple[values.Wanted, ...] = ()
     offer: tuple[values.Offered, ...] = ()
+    may_sign: tuple[str, ...] = ()
     developer: bool = False
     dev_force_privkey: bytes | None = field(default=None, repr=False)
     dev_fast_gossip: bool = False
@@ -361,6 +362,6 @@ def _check_together(options: Options) -> None:
         if names.count(name) > 1:
             raise UsageError(f"--service {name} is given twice")
     named = [wanted.service for wanted in options.take + options.copy]
-    for name in [*named, *(offered.service for offered in options.offer)]:
+    for name in [*named, *(offered.service for offered in options.offer), *options.may_sign]:
         if name not in names:
             raise UsageError(f"'{name}' is no service: there is no --service={name}=COMMAND")

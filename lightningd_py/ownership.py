@@ -74,8 +74,9 @@ class Ownership:
         gossipd: ControlChannel,
         timing: Timing,
         error_heard: Callable[[Peer, bytes], None],
+        hsm_socket: Callable[[str], Fd | None] = lambda service: None,
     ) -> None:
-        """`error_heard`: a peer's `error` or `warning`."""
+        """`error_heard`: a peer's `error` or `warning`. `hsm_socket`: a socket to hsmd if that service may sign."""
         self.peers = Peers()
         self.came: Callable[[Peer], None] = lambda peer: None
         """Called with each new connection."""
@@ -87,6 +88,7 @@ class Ownership:
         self._timing = timing
         self._release_timeout = timing.release_timeout
         self._error_heard = error_heard
+        self._hsm_socket = hsm_socket
         self.on_copy: Callable[[control_wire.PeerMessage], None] = lambda message: None
         """Hears each copy that an owner sends up."""
         self._programs: dict[int, Program] = {}
@@ -225,7 +227,14 @@ class Ownership:
         program.channel.send(control_wire.SetMessageRoutes(self.services.routes()))
         program.channel.send(
             control_wire.TakePeer(
-                service.name, peer.info, message, held.state, held.peer_fd, held.gossip_fd, self._timing
+                service.name,
+                peer.info,
+                message,
+                held.state,
+                held.peer_fd,
+                held.gossip_fd,
+                self._timing,
+                self._hsm_socket(service.name),
             )
         )
         return True

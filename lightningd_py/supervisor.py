@@ -1,6 +1,6 @@
 """The daemons: made with their sockets, told who they are, watched, and ended in order.
 
-    master -- hsmd          control, and one socket more for each client of hsmd
+    master -- hsmd          control, and one socket more for each client of hsmd: two daemons, and services' programs
     master -- connectd      control      connectd -- hsmd      ecdh
     master -- gossipd       control      gossipd -- hsmd       our node_announcement's signature
                                          connectd -- gossipd   the link
@@ -55,6 +55,7 @@ class Supervisor:
         self._on_death = on_death
         self._ending = False
         self._daemons: list[Daemon] = []
+        self._hsmd: Daemon
         self._websocketd: tuple[Process, socket.socket] | None = None
 
     def start(
@@ -69,7 +70,7 @@ class Supervisor:
         link_of_connectd, link_of_gossipd = _pair()
         connect_ours, connect_theirs = _pair()
         gossip_ours, gossip_theirs = _pair()
-        hsmd = self._start("hsmd", "lightningd_py.hsmd", hsm_ours, [hsm_theirs], _no_message)
+        hsmd = self._hsmd = self._start("hsmd", "lightningd_py.hsmd", hsm_ours, [hsm_theirs], no_message)
         connectd = self._start(
             "connectd", "connectd", connect_ours, [connect_theirs, connect_client, link_of_connectd], from_connectd
         )
@@ -79,6 +80,16 @@ class Supervisor:
         hsmd.channel.send(control_wire.ClientHsmfd("connectd", Fd(connect_client_of_hsm.detach())))
         hsmd.channel.send(control_wire.ClientHsmfd("gossipd", Fd(gossip_client_of_hsm.detach())))
         return hsmd, connectd, gossipd
+
+    def hsm_socket(self, client: str) -> Fd:
+        """A new socket to hsmd, for whoever has the rights of `client` there. Raises OSError if none can be made."""
+        ours, theirs = _pair()
+        introduced = control_wire.ClientHsmfd(client, Fd(theirs.detach()))
+        try:
+            self._hsmd.channel.send(introduced)
+        except ChannelClosed:  # the node ends: so does the new socket
+            introduced.close_fds()
+        return Fd(ours.detach())
 
     def websocket_fd(self) -> Fd:
         """Connectd's end of the socket to websocketd, which is started by the first call.
@@ -144,6 +155,6 @@ def _pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def _no_message(message: ControlMessage) -> None:
+def no_message(message: ControlMessage) -> None:
     """hsmd only ever replies."""
     raise RuntimeError(f"hsmd said {message.name()}")

@@ -105,6 +105,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.gossipd": "the inherited control sockets",
         "gossipd.remote": "gossip fds",
         "gossipd.sigcheck": "SEQPACKET to worker processes",
+        "lightningd_py.announcement_signer": "a service's socket to hsmd",
         "lightningd_py.hsmd": "blocking: one request after the other",
         "lightningd_py.passphrase": "watches whether the master has gone",
         "lightningd_py.scripted_peer": "adopts the fd of a connection that was handed over",

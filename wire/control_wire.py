@@ -774,6 +774,10 @@ class SignChannelAnnouncementReply(Reply, number=5102, sender="hsmd", aliases=("
     signature: bytes
 
 
+class SignChannelAnnouncementReplyfail(Refusal, number=5202, sender="hsmd"):
+    """It is no channel_announcement, or not one of ours."""
+
+
 class SignNodeAnnouncement(Request, number=5004, sender="gossipd", aliases=("hsm_node_announcement_sig_req",)):
     """Sign our node_announcement; what stands in its place for the signature does not matter. BOLT 7."""
 
@@ -805,6 +809,8 @@ class TakePeer(ControlMessage, number=6001, sender="master"):
     peer_fd: Fd
     gossip_fd: Fd
     timing: Timing = field(default_factory=Timing)
+    hsm_fd: Fd | None = None
+    """A socket to hsmd for `sign_channel_announcement`, if the service may have them signed."""
 
 
 class SendMessage(Request, number=6002, sender="master", aliases=("sendcustommsg",)):

@@ -14,6 +14,7 @@ pings and pings itself, carries gossip between the peer and the gossip fd, and d
 docs/architecture.md, "Writing a service".
 """
 
+import contextlib
 import functools
 import random
 import selectors
@@ -51,6 +52,7 @@ class TakenPeer:
         self._peer.setblocking(True)
         self._gossip: socket.socket | None = socket.socket(fileno=taken.gossip_fd)
         self._gossip.setblocking(True)
+        self._hsmd = None if taken.hsm_fd is None else socket.socket(fileno=taken.hsm_fd)
         self._pings = Pings()
         self._pinger = Pinger(time.monotonic(), taken.timing, patience_for(taken.peer.address))
         self._next_look = 0.0
@@ -74,6 +76,8 @@ class TakenPeer:
         else:
             self._ended(f"the service has failed: {error!r}")
         self._control.close()
+        if self._hsmd is not None:
+            self._hsmd.close()
 
     def say(self, message: bytes) -> None:
         """Send a message (its type first). Blocks while the peer does not read. Does nothing if it has gone.
@@ -115,6 +119,25 @@ class TakenPeer:
                 Fd(self._gossip.detach()) if self._gossip is not None else None,
             )
         )
+
+    def sign_channel_announcement(self, message: bytes) -> bytes:
+        """The node's signature under a channel_announcement whose one node it is: 64 bytes, BOLT 7's node_signature.
+
+        What stands in the place of the signatures does not matter. Raises RuntimeError if the service has no right to
+        it (`--may-sign`) or the node has ended, ValueError if hsmd does not sign this message.
+        """
+        if self._hsmd is None:
+            raise RuntimeError(f"the node does not sign for {self.service}: start it with --may-sign={self.service}")
+        reply = None
+        with contextlib.suppress(OSError):
+            send_message(self._hsmd, control_wire.SignChannelAnnouncement(message))
+            reply = receive_message(self._hsmd, "hsmd")
+        match reply:
+            case control_wire.SignChannelAnnouncementReply(signature=signature):
+                return signature
+            case control_wire.SignChannelAnnouncementReplyfail(error=error):
+                raise ValueError(error)
+        raise RuntimeError("the node has ended")
 
     # an owner's duties
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from lightningd_py.announcement_signer import AnnouncementSigner
 from tests.gossipd.messages import KEYS, announcement, node_announcement, update
 from tests.lightningd_py.test_hsm_secret import MNEMONIC, PASSPHRASE, with_passphrase
 from tests.lightningd_py.test_hsmd import Hsmd, broken, hsmd
+from wire.control_channel import ChannelClosed
 from wire.control_socket import receive_message, send_message
 from wire.control_wire import (
     ControlMessage,
@@ -20,6 +22,7 @@ from wire.control_wire import (
     HsmInitReplyfail,
     SignChannelAnnouncement,
     SignChannelAnnouncementReply,
+    SignChannelAnnouncementReplyfail,
     SignChannelUpdate,
     SignChannelUpdateReply,
     SignMessage,
@@ -61,6 +64,57 @@ def test_a_service_has_its_half_of_an_announcement_signed(hsmd: Hsmd) -> None:
     assert broken(hsmd.end()) == []
 
 
+@pytest.mark.parametrize(
+    ("raw", "error"),
+    [
+        (announcement(0, 1, 2), "the channel_announcement is of other nodes"),
+        (update(), "it is no ChannelAnnouncement"),
+        (announcement(0)[:300], "it is malformed: "),
+        (b"", "it is malformed: "),
+        (announcement(0) + bytes(65_536), "it is malformed: 65968 bytes are more than a message has"),
+    ],
+    ids=["others'", "another message", "half of one", "nothing", "too long"],
+)
+def test_a_service_is_refused_what_is_not_its_to_sign_and_may_go_on(hsmd: Hsmd, raw: bytes, error: str) -> None:
+    hsmd.init(key=SECRET)
+    client = hsmd.new_client("service")
+    refused = asked(client, SignChannelAnnouncement(raw, request_id=5))
+    assert isinstance(refused, SignChannelAnnouncementReplyfail)
+    assert (refused.request_id, refused.error.startswith(error)) == (5, True)
+    assert isinstance(asked(client, SignChannelAnnouncement(announcement(0))), SignChannelAnnouncementReply)
+    assert broken(hsmd.end()) == []
+
+
+def test_a_service_that_does_not_read_is_cut_off(hsmd: Hsmd) -> None:
+    """hsmd has others to serve: it waits for nobody's program."""
+    hsmd.init(key=SECRET)
+    client, bystander = hsmd.new_client("service"), hsmd.new_client("service")
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while True:
+            send_message(client, SignChannelAnnouncement(announcement(0)))
+    assert isinstance(asked(bystander, SignChannelAnnouncement(announcement(0))), SignChannelAnnouncementReply)
+    assert "service is cut off: it does not read its replies" in hsmd.end()
+
+
+async def test_the_master_asks_for_a_service(hsmd: Hsmd) -> None:
+    hsmd.init(key=SECRET)
+    signer = AnnouncementSigner(Fd(hsmd.new_client("service").detach()))
+    raw = announcement(0)
+    assert verify(double_sha256(raw[258:]), await signer.sign_channel_announcement(raw), NODE_ID)
+    with pytest.raises(ValueError, match="the channel_announcement is of other nodes"):
+        await signer.sign_channel_announcement(announcement(0, 1, 2))
+    signer.close()
+    assert broken(hsmd.end()) == []
+
+
+async def test_the_master_asks_for_a_service_while_the_node_ends(hsmd: Hsmd) -> None:
+    hsmd.init(key=SECRET)
+    signer = AnnouncementSigner(Fd(hsmd.new_client("service").detach()))
+    hsmd.end()
+    with pytest.raises(ChannelClosed):
+        await signer.sign_channel_announcement(announcement(0))
+
+
 def test_a_message_is_signed_for_the_master(hsmd: Hsmd) -> None:
     hsmd.init(key=SECRET)
     reply = asked(hsmd.master, SignMessage(b"hello", request_id=9))
@@ -82,7 +136,6 @@ REFUSED: list[tuple[str, ControlMessage, str]] = [
     ("gossipd", SignMessage(b"x"), "gossipd may not say sign_message"),
     ("gossipd", SignChannelAnnouncement(announcement(0)), "gossipd may not say sign_channel_announcement"),
     ("connectd", SignNodeAnnouncement(node_announcement(0)), "connectd may not say sign_node_announcement"),
-    ("service", SignChannelAnnouncement(announcement(0, 1, 2)), "the channel_announcement is of other nodes"),
     ("service", SignChannelUpdate(update()), "service may not say sign_channel_update"),
 ]
 

@@ -25,6 +25,9 @@ from wire.control_wire import (
     SendMessage,
     SendMessageReply,
     SetMessageRoutes,
+    SignChannelAnnouncement,
+    SignChannelAnnouncementReply,
+    SignChannelAnnouncementReplyfail,
     TakePeer,
 )
 from wire.frames import CryptoState, Frames, PeerState
@@ -49,7 +52,9 @@ INFO = PeerInfo(NODE, 7, "1.2.3.4:5", True, None, b"", [])
 class Around:
     """Everybody that the program has to do with; `unread` and `unsent` came with the connection."""
 
-    def __init__(self, unread: bytes = b"", unsent: bytes = b"", timing: Timing | None = None) -> None:
+    def __init__(
+        self, unread: bytes = b"", unsent: bytes = b"", timing: Timing | None = None, hsm_fd: Fd | None = None
+    ) -> None:
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.gossipd, gossip = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.peer, peer = socket.socketpair()
@@ -59,7 +64,7 @@ class Around:
         send_message(self.control, SetMessageRoutes([(34, "take"), (40000, "copy")]))
         state = PeerState(OURS, unread, unsent)
         fds = Fd(peer.detach()), Fd(gossip.detach())
-        send_message(self.control, TakePeer("s", INFO, OPEN_CHANNEL, state, *fds, timing or Timing()))
+        send_message(self.control, TakePeer("s", INFO, OPEN_CHANNEL, state, *fds, timing or Timing(), hsm_fd))
         self.program_end: int = control.detach()
 
     # The peer
@@ -326,3 +331,28 @@ def test_one_that_answers_stays_and_its_latency_is_known() -> None:
     returned.close_fds()
     around.close()
     closed_with(taken)
+
+
+def test_what_hsmd_answers() -> None:
+    """Its answers wait in the socket already: a signature, a refusal, its end."""
+    hsmd, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    around = Around(hsm_fd=Fd(theirs.detach()))
+    taken = taken_peer(around.program_end)
+    send_message(hsmd, SignChannelAnnouncementReply(bytes(64)))
+    send_message(hsmd, SignChannelAnnouncementReplyfail("not ours"))
+    assert taken.sign_channel_announcement(GOSSIP) == bytes(64)
+    with pytest.raises(ValueError, match="not ours"):
+        taken.sign_channel_announcement(b"")
+    for message in (GOSSIP, b""):
+        assert receive_message(hsmd, "service") == SignChannelAnnouncement(message)
+    hsmd.close()
+    with taken:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="the node has ended"):
+                taken.sign_channel_announcement(GOSSIP)
+    around.close()
+
+
+def test_hsmd_is_not_there_for_everybody(taken: TakenPeer) -> None:
+    with pytest.raises(RuntimeError, match="the node does not sign for s: start it with --may-sign=s"):
+        taken.sign_channel_announcement(GOSSIP)
