@@ -10,14 +10,13 @@ from gossipd.map_index import MapIndex
 from gossipd.store import GossipStore
 from wire.status import Status
 
-MIN_SIZE = 10_000_000
-"""Bytes below which a store is not compacted. CLN's figure, as the next one."""
-DEAD_TO_LIVE = 4.0
-"""So many dead bytes for each live one make it worth the while."""
 PAUSE = 0.005
 """Seconds between two slices, for everything else: less than half of the loop's time is taken."""
 RETRY = 3_600.0
 """Seconds after a failure (the disk is full) before it is tried again."""
+
+Ended = Callable[[str | None], None]
+"""Gets None, or why the store could not be compacted."""
 
 status = Status("gossipd")
 
@@ -30,17 +29,22 @@ class Compactor:
         store: GossipStore,
         index: MapIndex,
         moved: Callable[[Moved], None],
-        *,
-        min_size: int = MIN_SIZE,
-        dead_to_live: float = DEAD_TO_LIVE,
+        min_size: int,
+        dead_to_live: int,
     ) -> None:
-        """`moved` is called in the same step in which offsets change, for whoever keeps one besides the index."""
+        """`moved` is called in the same step in which offsets change, for whoever keeps one besides the index. It is
+        worth it from `min_size` bytes on, with so many dead bytes for each live one.
+        """
         self._store = store
         self._index = index
         self._moved = moved
         self._min_size = min_size
         self._dead_to_live = dead_to_live
+        self.count = 0
+        """Compactions since the start."""
         self._not_before = 0.0
+        self._failure: str | None = None
+        self._waiting: list[Ended] = []
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -66,6 +70,11 @@ class Compactor:
             self._task = asyncio.get_running_loop().create_task(self._run())
             self._task.add_done_callback(self._ended)
 
+    def compact_now(self, ended: Ended) -> None:
+        """Begin now, worth it or not, unless it is under way; `ended` is called at its end."""
+        self._waiting.append(ended)
+        self.start()
+
     def close(self) -> None:
         """Break it off; the store is as it was, or compacted."""
         if self._task is not None:
@@ -79,17 +88,23 @@ class Compactor:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Our own bugs go to the loop's handler, which ends the daemon."""
         self._task = None
-        if not task.cancelled():
-            task.result()
+        if task.cancelled():
+            return
+        task.result()
+        waiting, self._waiting = self._waiting, []
+        for ended in waiting:
+            ended(self._failure)
 
     async def _run(self) -> None:
-        before = self._store.size
+        before, self._failure = self._store.size, None
         try:
             await self._compact()
         except OSError as error:
             self._not_before = asyncio.get_running_loop().time() + RETRY
-            status.unusual(f"{self._store.path} cannot be compacted: {error}")
+            self._failure = f"{self._store.path} cannot be compacted: {error}"
+            status.unusual(self._failure)
             return
+        self.count += 1
         status.info(f"{self._store.path} is compacted: {before} -> {self._store.size} bytes")
         with contextlib.suppress(OSError):  # some file systems cannot
             await asyncio.to_thread(_sync_directory, str(self._store.path.parent))

@@ -72,8 +72,14 @@ class Gossipd:
         self, init: GossipdInit, master: ControlChannel, sign: Sign, workers: list[tuple[int, socket.socket]]
     ) -> None:
         """Opens the store: raises StoreError or OSError."""
-        self._keeper = keeper = Keeper(
-            init.store, init.node_id, init.timing.gossip_prune, self._tell_all, self._disk_changed, self._records_moved
+        self.keeper = keeper = Keeper(
+            init.store,
+            init.node_id,
+            init.timing.gossip_prune,
+            init.limits,
+            self._tell_all,
+            self._disk_changed,
+            self._records_moved,
         )
         self.store, self.index = keeper.store, keeper.index
         self.chain_hash = init.chain_hash
@@ -100,7 +106,7 @@ class Gossipd:
 
     def _begin_intake(self, init: GossipdInit, workers: list[tuple[int, socket.socket]]) -> None:
         """The pipeline, and what is beside it."""
-        keeper = self._keeper
+        keeper = self.keeper
         self._signatures = SignatureChecks(workers, self._loop, self._resume)
         self.user_gossip = UserGossip()
         self.txout = Txout(self._master, init.check_txout, self._resume)
@@ -125,7 +131,7 @@ class Gossipd:
 
     def _begin_asking(self, init: GossipdInit) -> None:
         """What asks peers for gossip, and what looks after them."""
-        known = KnownByMap(self.index, self.store, self._keeper.forgetting.closed)
+        known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed)
         chance = random.Random()  # noqa: S311 - which peer is asked is no secret
         self.seeker = Seeker(
             init.chain_hash, known, self._seek, self.ingest.checks.novel, init.timing, chance, time.time()
@@ -137,12 +143,12 @@ class Gossipd:
         self._tick.cancel()
         self.onchain.close()
         self.upkeep.close()
-        self._keeper.compactor.close()
+        self.keeper.compactor.close()
         self.owned.close_sockets()
         self.remotes.close()
         self._signatures.close()
         if clean:
-            self._keeper.save()
+            self.keeper.save()
         self.store.close()
 
     def tell(self, message: ControlMessage) -> None:
@@ -186,7 +192,7 @@ class Gossipd:
     def _ask_for_gossip(self, peer: Peer) -> None:
         info = peer.info
         if not peer.filter_sent:
-            peer.greet(self._keeper.own.messages())
+            peer.greet(self.keeper.own.messages())
         self.seeker.peer_came(info.conn_id, info.features, time.time(), has_filter=peer.filter_sent)
         peer.filter_sent = True
 
@@ -311,7 +317,7 @@ class Gossipd:
         """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
         through, and gossip is then owed.
         """
-        if self.ingest.has_room and self._master.queued < MASTER_MARK and not self._keeper.flush.failed:
+        if self.ingest.has_room and self._master.queued < MASTER_MARK and not self.keeper.flush.failed:
             self._full_since = None
             return True
         now = self._loop.time()
@@ -326,7 +332,7 @@ class Gossipd:
         self.remotes.update_reading()
 
     def _disk_changed(self) -> None:
-        self.ingest.checks.suspended = self._keeper.flush.failed
+        self.ingest.checks.suspended = self.keeper.flush.failed
         self._resume()
 
     def _on_tick(self) -> None:
@@ -336,7 +342,7 @@ class Gossipd:
         self.ingest.write_lonely(LONELY)
         self.ingest.checks.debt.settle_nodes()
         self.seeker.tick(time.time(), self.ingest.unfinished)
-        self._keeper.tick()
+        self.keeper.tick()
         self.own_node.tick()
         for conn_id, peer in list(self.peers.items()):
             if conn_id % SLOTS == self._slot:

@@ -13,6 +13,7 @@ from gossipd.forget import Forgetting
 from gossipd.map_writer import MapWriter
 from gossipd.own_gossip import OwnGossip
 from gossipd.pruning import Pruning
+from wire.limits import Limits
 
 
 class Keeper:
@@ -23,6 +24,7 @@ class Keeper:
         path: Path | str,
         node_id: bytes,
         prune_after: float,
+        limits: Limits,
         tell_all: Callable[[list[bytes]], None],
         disk_changed: Callable[[], None],
         moved: Callable[[Moved], None],
@@ -35,7 +37,7 @@ class Keeper:
         self.forgetting = Forgetting(self.store, self.index)
         self.own = OwnGossip(node_id, self.store, self.index, tell_all)
         self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
-        self.compactor = Compactor(self.store, self.index, moved)
+        self.compactor = Compactor(self.store, self.index, moved, limits.compact_size, limits.compact_ratio)
         self._pruning = Pruning(self.store, self.index, self.forgetting, prune_after, time.time)
 
     def tick(self) -> None:

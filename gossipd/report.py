@@ -20,13 +20,16 @@ def status(gossipd: Gossipd) -> GossipStatusReply:
 
 def counters(gossipd: Gossipd) -> list[tuple[str, int]]:
     """How the map and the pipeline are, by name."""
-    ingest, seeker = gossipd.ingest, gossipd.seeker
+    ingest, seeker, store = gossipd.ingest, gossipd.seeker, gossipd.store
     return [
         ("channels", len(gossipd.index.channels)),
         ("nodes", len(gossipd.index.nodes)),
         ("peers", len(gossipd.owned)),
         ("remote_peers", len(gossipd.remotes)),
-        ("store_bytes", gossipd.store.size),
+        ("store_bytes", store.size),
+        ("store_live_bytes", store.size - store.dead_bytes),
+        ("store_dead_bytes", store.dead_bytes),
+        ("compactions", gossipd.keeper.compactor.count),
         ("unfinished", ingest.unfinished),
         ("early", gossipd.txout.early),
         ("dying", len(gossipd.index.dying)),

@@ -107,9 +107,18 @@ class Requests:
             case control_wire.Resync():
                 gossipd.seeker.resync(time.time())
                 channel.reply(message, control_wire.ResyncReply())
+            case control_wire.CompactStore():
+                self._compact_store(message)
             case _:
                 return False
         return True
+
+    def _compact_store(self, message: control_wire.CompactStore) -> None:
+        def ended(failure: str | None) -> None:
+            done = control_wire.CompactStoreReply(self._gossipd.store.size)
+            self._master.reply(message, done if failure is None else control_wire.CompactStoreReplyfail(failure))
+
+        self._gossipd.keeper.compactor.compact_now(ended)
 
     def _give_all_back(self) -> None:
         gossipd = self._gossipd

@@ -109,6 +109,7 @@ class Commands:
                 "Put a signed gossip message on the map, as if a peer had sent it.",
             ),
             Command("resync", self.resync, (), "Ask a peer for all it has, and compare, as at the first start."),
+            Command("compactgossipstore", self.compactgossipstore, (), "Rewrite gossip_store without what is dead."),
             Command("gossipstatus", self.gossipstatus, (), "Show how the map is: sizes, and what became of gossip."),
             Command(
                 "takepeer",
@@ -269,6 +270,14 @@ class Commands:
         """gossipstatus shows how it goes."""
         await self._ask_gossipd(control_wire.Resync(), control_wire.ResyncReply)
         return {}
+
+    async def compactgossipstore(self) -> dict[str, Any]:
+        """CLN's dev-compact-gossip-store. Answers when it is done; `store_bytes` is the new size."""
+        try:
+            reply = await self._ask_gossipd(control_wire.CompactStore(), control_wire.CompactStoreReply)
+        except RequestFailed as failed:
+            raise RpcError(INTERNAL_ERROR, str(failed)) from failed
+        return {"store_bytes": reply.store_bytes}
 
     async def _ask_gossipd(self, request: control_wire.Request, reply_type: type[R]) -> R:
         try:

@@ -195,6 +195,18 @@ OPTIONS: tuple[Option, ...] = (
             "BYTES",
         ),
         Option(
+            "gossip-store-compact-size",
+            "bytes from which on the gossip_store is compacted when it is worth it (default 10000000)",
+            values.number(0, 1 << 40),
+            "BYTES",
+        ),
+        Option(
+            "gossip-store-compact-ratio",
+            "bytes of no use for each that is of use in it, from which on it is worth it (default 4)",
+            values.number(1, 1_000_000),
+            "N",
+        ),
+        Option(
             "slow-reader-timeout",
             "seconds in which a peer must take some of what waits for it (default 30)",
             values.number(1, 86_400),

@@ -669,6 +669,20 @@ class ResyncReply(Reply, number=3132, sender="gossipd"):
     """It has begun."""
 
 
+class CompactStore(Request, number=3033, sender="master", aliases=("gossipd_dev_compact_store",)):
+    """Compact the gossip_store now, whether it is worth it or not."""
+
+
+class CompactStoreReply(Reply, number=3133, sender="gossipd", aliases=("gossipd_dev_compact_store_reply",)):
+    """It is done; so many bytes it has now."""
+
+    store_bytes: int
+
+
+class CompactStoreReplyfail(Refusal, number=3233, sender="gossipd"):
+    """The disk would not; the store is as it was."""
+
+
 # 4xxx: the link between connectd and gossipd
 
 

@@ -1,6 +1,6 @@
 """Every bound against strangers in one value, so that options replace numbers and nothing else.
 
-docs/connectd.md has the table: option, default, what happens at the limit, which test shows it.
+docs/connectd.md and docs/gossipd.md have the tables: option, default, what happens there, which test shows it.
 """
 
 from dataclasses import dataclass
@@ -24,5 +24,9 @@ class Limits:
     """Bytes a second of gossip that are streamed to one peer; answers to queries do not count. 0: no limit."""
     gossip_total_rate: int = 0
     """The same for all peers together."""
+    compact_size: int = 10_000_000
+    """Bytes below which the gossip_store is not compacted by itself. CLN's figure, as the next one."""
+    compact_ratio: int = 4
+    """So many dead bytes for each live one make it worth the while."""
     slow_reader: float = 30.0
     """Seconds in which a peer must take some of what waits for it; three times that through Tor."""

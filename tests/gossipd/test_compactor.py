@@ -11,10 +11,11 @@ import pytest
 
 from gossipd import compaction
 from gossipd.compaction import Moved
-from gossipd.compactor import DEAD_TO_LIVE, MIN_SIZE, Compactor
+from gossipd.compactor import Compactor
 from gossipd.store_file import successor_of
 from tests.gossipd.test_forget import check_order
 from tests.gossipd.writer import Writer, content_at
+from wire.limits import Limits
 
 
 @pytest.fixture
@@ -35,11 +36,11 @@ def grow(writer: Writer, rounds: int) -> None:
 
 
 def compactor(writer: Writer, moves: list[Moved], min_size: int = 5_000) -> Compactor:
-    return Compactor(writer.store, writer.index, moves.append, min_size=min_size)
+    return Compactor(writer.store, writer.index, moves.append, min_size, 4)
 
 
 def test_thresholds_are_those_of_cln() -> None:
-    assert (MIN_SIZE, DEAD_TO_LIVE) == (10_000_000, 4)
+    assert (Limits().compact_size, Limits().compact_ratio) == (10_000_000, 4)
 
 
 async def test_begins_when_the_store_is_large_and_mostly_dead(writer: Writer) -> None:
@@ -108,6 +109,7 @@ async def test_disk_that_is_full(
     await compacting.wait()
     assert writer.content() == content
     assert not compacting.is_worth_it
+    assert compacting.count == 1
 
 
 async def test_broken_off(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,3 +126,23 @@ async def test_broken_off(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> No
     assert not successor_of(writer.store.path).exists()
     assert writer.content() == content
     compacting.close()
+
+
+async def test_whoever_asks_for_it_hears_of_its_end(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[str | None] = []
+    compacting = compactor(writer, [])
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        compacting.compact_now(heard.append)
+        compacting.compact_now(heard.append)
+        await compacting.wait()
+        await asyncio.sleep(0)
+    assert heard == [f"{writer.store.path} cannot be compacted: [Errno 28] No space left on device"] * 2
+    compacting.compact_now(heard.append)
+    await compacting.wait()
+    await asyncio.sleep(0)
+    assert (heard[2:], compacting.count) == ([None], 1)

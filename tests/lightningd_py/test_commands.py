@@ -22,6 +22,8 @@ from wire.control_channel import ChannelClosed, RequestFailed
 from wire.control_wire import (
     AddGossip,
     AddGossipReplyfail,
+    CompactStoreReply,
+    CompactStoreReplyfail,
     GossipStatus,
     GossipStatusReply,
     ListPeers,
@@ -326,6 +328,13 @@ async def test_gossip(rpc: Rpc) -> None:
     rpc.gossipd.answer = lambda request: AddGossipReplyfail("bad signature")
     assert await rpc.code("addgossip", message="0100") == (INVALID_PARAMETERS, "message: bad signature")
     assert [type(request) for request in rpc.gossipd.asked] == [GossipStatus, AddGossip]
+
+
+async def test_compactgossipstore(rpc: Rpc) -> None:
+    rpc.gossipd.answer = lambda request: CompactStoreReply(42)
+    assert await rpc("compactgossipstore") == {"store_bytes": 42}
+    rpc.gossipd.answer = lambda request: CompactStoreReplyfail("the disk is full")
+    assert await rpc.code("compactgossipstore") == (INTERNAL_ERROR, "the disk is full")
 
 
 async def test_getinfo(rpc: Rpc) -> None:

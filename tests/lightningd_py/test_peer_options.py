@@ -31,10 +31,23 @@ def test_bounds() -> None:
             "--max-inbound=4",
             "--max-read-rate=5",
             "--slow-reader-timeout=6",
+            "--gossip-peer-rate=7",
+            "--gossip-total-rate=8",
+            "--gossip-store-compact-size=0",
+            "--gossip-store-compact-ratio=9",
         ]
     )
     assert options.limits == Limits(
-        half_open=1, half_open_per_source=2, connect_rate=3, inbound=4, read_rate=5, slow_reader=6.0
+        half_open=1,
+        half_open_per_source=2,
+        connect_rate=3,
+        inbound=4,
+        read_rate=5,
+        slow_reader=6.0,
+        gossip_peer_rate=7,
+        gossip_total_rate=8,
+        compact_size=0,
+        compact_ratio=9,
     )
 
 
