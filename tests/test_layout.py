@@ -43,6 +43,8 @@ READ_ONLY_LIBRARY = {"gossipd.gossmap", "gossipd.store", "gossipd.records"}
 
 SYSTEM: dict[str, dict[str, str]] = {
     "asyncio": {
+        "wire.bus_sessions": "heartbeats, and another try for those who do not read",
+        "wire.bus_socket": "ZMQ's fd is on the loop",
         "wire.control_channel": "requests are awaited, the socket is on the loop",
         "wire.daemon": "runs each daemon's loop",
         "wire.farewell": "flushes what is unsent before the socket is closed",
@@ -90,6 +92,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.txouts": "tasks that keep bitcoind busy",
     },
     "socket": {
+        "wire.bus_socket": "whether somebody listens at the path of an ipc endpoint",
         "wire.control_channel": "SEQPACKET with fds",
         "wire.control_socket": "SEQPACKET with fds, in blocking calls",
         "wire.daemon": "sockets inherited by number",
@@ -113,7 +116,10 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.supervisor": "socketpairs between the daemons",
         "lightningd_py.unix_socket": "the Unix socket lightning-rpc",
     },
-    "zmq": {"lightningd_py.block_notices": "bitcoind's notices of blocks"},
+    "zmq": {
+        "wire.bus_socket": "the one place where the buses touch ZMQ",
+        "lightningd_py.block_notices": "bitcoind's notices of blocks",
+    },
 }
 """Which modules touch the loop, sockets and the buses, and why; no other does I/O with them."""
 

@@ -84,13 +84,21 @@ def read_map(body: bytes) -> dict[str, Any]:
     return found
 
 
-def id_of(body: bytes) -> Id:
-    """The `id` of a message that may be wrong in all else: so that its error finds the asker."""
+def asked_in(body: bytes) -> tuple[Id, int | None]:
+    """`id` and `conn_id` of a message that may be wrong in all else: so that its error finds the asker."""
     try:
-        found = read_map(body).get("id")
+        found = read_map(body)
     except BusError:
-        return None
-    return found if isinstance(found, int | str) else None
+        return None, None
+    asked, conn_id = found.get("id"), found.get("conn_id")
+    return (
+        asked if _is_int(asked) or isinstance(asked, str) else None,
+        conn_id if _is_int(conn_id) else None,
+    )
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_INT
 
 
 Read = Callable[[Any], Any]

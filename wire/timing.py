@@ -48,6 +48,10 @@ class Timing:
     """Two weeks: a channel whose older update is older than this may be forgotten. BOLT 7, Pruning."""
     node_refresh: float = 1_123_200.0
     """Thirteen days: our node_announcement is made anew when it is so old. CLN's figure."""
+    bus_heartbeat: float = 5.0
+    """How often a bus says that it lives; also the longest time in which a dead service goes unnoticed."""
+    bus_patience: float = 30.0
+    """A service that takes nothing for so long of what a peer says is cut off."""
 
 
 FAST_GOSSIP = Timing(
