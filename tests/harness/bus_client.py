@@ -1,0 +1,154 @@
+"""A service on the buses as somebody else would write it: pyzmq and msgpack, nothing of ours.
+
+    async with BusService("channels", node.directory) as service:
+        await service.join()                                # hello on CTL and on MSG
+        await service.ask("register", take=[32])            # answered by `ok`, or BusRefused
+        peer = await service.msg.hear("take_peer")
+        opening = await service.hear_peer(peer["conn_id"])  # the next message of that connection
+        await service.say(peer["conn_id"], accept)          # seq is counted here
+
+Everything that has come is kept until it is asked for; heartbeats are dropped.
+"""
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgpack
+import zmq
+import zmq.asyncio
+
+PATIENCE = 20.0
+VERSION = 1
+CREDIT = 256
+
+
+class BusRefused(Exception):
+    """An `error`; the text is its sentence."""
+
+
+class Bus:
+    """One DEALER and what it has heard."""
+
+    def __init__(self, context: zmq.asyncio.Context, endpoint: str, address: bytes) -> None:
+        self.address = address
+        self.heard: list[dict[str, Any]] = []
+        self.forwarded: list[tuple[bytes, bytes]] = []
+        """What came from others than the node: (from, body)."""
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(endpoint)
+
+    async def say(self, kind: str, **fields: Any) -> None:
+        """A message of ours."""
+        await self.say_raw(msgpack.packb({"v": VERSION, "type": kind, **fields}))
+
+    async def say_raw(self, body: bytes) -> None:
+        """Any bytes."""
+        await self.socket.send_multipart([self.address, body])
+
+    async def receive(self) -> None:
+        """One message more into `heard`, or into `forwarded`."""
+        sender, body = await self.socket.recv_multipart()
+        if sender != self.address:
+            self.forwarded.append((sender, body))
+            return
+        message = msgpack.unpackb(body)
+        assert message["v"] == VERSION
+        if message["type"] != "heartbeat":
+            self.heard.append(message)
+
+    async def hear(self, *kinds: str, **fields: Any) -> dict[str, Any]:
+        """The next message of one of these types with these fields; all others are kept. Raises TimeoutError."""
+        seen = 0
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                while seen == len(self.heard):
+                    await self.receive()
+                message = self.heard[seen]
+                if (not kinds or message["type"] in kinds) and fields.items() <= message.items():
+                    return self.heard.pop(seen)
+                seen += 1
+
+    async def hear_forwarded(self) -> tuple[bytes, bytes]:
+        """The next message from another than the node."""
+        async with asyncio.timeout(PATIENCE):
+            while not self.forwarded:
+                await self.receive()
+        return self.forwarded.pop(0)
+
+
+class BusService:
+    """A service with its sessions on CTL and MSG."""
+
+    def __init__(self, name: str, directory: Path, *, credit: int = CREDIT) -> None:
+        self.name = name
+        self.credit = credit
+        self.ticket = b""
+        self.welcome: dict[str, Any] = {}
+        self._directory = directory
+        self._context = zmq.asyncio.Context()
+        self.ctl = Bus(self._context, f"ipc://{directory}/ctl", b"lightningd")
+        self._msg: Bus | None = None
+        self._asked = 0
+        self._said: dict[int, int] = {}
+        self._heard: dict[int, int] = {}
+
+    @property
+    def msg(self) -> Bus:
+        """The MSG bus, after `join`."""
+        assert self._msg is not None
+        return self._msg
+
+    async def hello(self) -> dict[str, Any]:
+        """Begin the session on CTL: its `welcome`. Raises BusRefused."""
+        self.welcome = await self.ask("hello", service=self.name)
+        self.ticket = self.welcome["ticket"]
+        return self.welcome
+
+    async def join(self) -> dict[str, Any]:
+        """Begin the sessions on both buses."""
+        await self.hello()
+        self._msg = Bus(self._context, self.welcome["msg"], b"connectiond")
+        await self._msg.say("hello", service=self.name, ticket=self.ticket, credit=self.credit)
+        answer = await self._msg.hear("welcome", "error")
+        if answer["type"] == "error":
+            raise BusRefused(answer["error"])
+        return self.welcome
+
+    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """A message on CTL and its answer. Raises BusRefused."""
+        self._asked += 1
+        await self.ctl.say(kind, id=self._asked, **fields)
+        answer = await self.ctl.hear(id=self._asked)
+        if answer["type"] == "error":
+            raise BusRefused(answer["error"])
+        return answer
+
+    async def say(self, conn_id: int, *messages: bytes) -> None:
+        """BOLT messages for the peer of a connection."""
+        for message in messages:
+            self._said[conn_id] = self._said.get(conn_id, 0) + 1
+            await self.msg.say("message", conn_id=conn_id, seq=self._said[conn_id], message=message)
+
+    async def hear_peer(self, conn_id: int) -> bytes:
+        """The next message of the peer; credit is renewed, and the order is checked."""
+        message = await self.msg.hear("message", conn_id=conn_id)
+        self._heard[conn_id] = self._heard.get(conn_id, 0) + 1
+        assert message["seq"] == self._heard[conn_id], "a message is lost"
+        if not message["seq"] % (self.credit // 2 or 1):
+            await self.msg.say("credit", conn_id=conn_id, messages=self.credit // 2 or 1)
+        return bytes(message["message"])
+
+    def close(self) -> None:
+        """Leave without a word, as a process does that is killed."""
+        self._context.destroy(linger=0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
