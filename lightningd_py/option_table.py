@@ -7,6 +7,7 @@ from typing import Any
 from lightningd_py import option_values as values
 from lightningd_py.config_file import Origin
 from wire.chains import NETWORKS
+from wire.features import parse_feature
 
 SHORTCUTS = {"mainnet": "bitcoin", **{name: name for name in NETWORKS if name != "bitcoin"}}
 _ANYWHERE = frozenset(Origin)
@@ -215,11 +216,11 @@ OPTIONS: tuple[Option, ...] = (
         Option(
             "feature",
             "offer this in init, by name or number; with /even, require it",
-            _one(values.feature_bit),
+            _one(parse_feature),
             "FEATURE",
             multiple=True,
         ),
-        Option("disable-feature", "do not offer this in init", _one(values.feature_bit), "FEATURE", multiple=True),
+        Option("disable-feature", "do not offer this in init", _one(parse_feature), "FEATURE", multiple=True),
     ),
     *_rows(
         "chain",

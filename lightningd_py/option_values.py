@@ -10,7 +10,7 @@ from pathlib import Path
 from wire.access import parse_what
 from wire.address import WireAddr, is_hostname, parse_address, parse_peer
 from wire.binding import Binding, parse_binding
-from wire.features import feature_bit as known_feature_bit
+from wire.features import parse_feature
 from wire.peer_wire import message_name
 from wire.secp256k1 import is_point, public_key
 
@@ -217,7 +217,7 @@ def wanted(value: str) -> tuple[Wanted, ...]:
 def offered(value: str) -> tuple[Offered, ...]:
     """NAME=FEATURE[,FEATURE...]: what a service does, and what is therefore offered."""
     name, features = _named(value)
-    return (Offered(name, tuple(map(feature_bit, features.split(",")))),)
+    return (Offered(name, tuple(map(parse_feature, features.split(",")))),)
 
 
 def node_to_keep(value: str, default_port: int) -> tuple[NodeToKeep, ...]:
@@ -234,19 +234,6 @@ def access_rule(value: str) -> tuple[str, ...]:
         return (parse_what(value),)
     except ValueError as error:
         raise ValueError(f"'{value}' {error}") from error
-
-
-def feature_bit(value: str) -> int:
-    """A feature by name or number, with /odd (the default) or /even: its bit."""
-    name, slash, which = value.partition("/")
-    if which not in ("odd", "even") and slash:
-        raise ValueError(f"'{value}' ends neither in /odd nor in /even")
-    if re.fullmatch("[0-9]{1,4}", name):
-        return int(name) if not slash else (int(name) & ~1) + (which == "odd")
-    try:
-        return known_feature_bit(name) + (which != "even")
-    except KeyError as error:
-        raise ValueError(f"'{name}' is no feature") from error
 
 
 def _named(value: str) -> tuple[str, str]:

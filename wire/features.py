@@ -4,6 +4,7 @@ A feature has a pair of bits: the even one says that it is required, the odd one
 """
 
 import functools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -91,6 +92,19 @@ _BY_NAME = {name: feature for feature in FEATURES for name in (feature.name, lon
 def feature_bit(name: str) -> int:
     """The even bit of a feature, named with or without `option_`. Raises KeyError for a name not in FEATURES."""
     return _BY_NAME[name].bit
+
+
+def parse_feature(text: str) -> int:
+    """A feature that a person names, or its number, with /odd (the default) or /even: its bit. Raises ValueError."""
+    name, slash, which = text.partition("/")
+    if which not in ("odd", "even") and slash:
+        raise ValueError(f"'{text}' ends neither in /odd nor in /even")
+    if re.fullmatch("[0-9]{1,4}", name):
+        return int(name) if not slash else (int(name) & ~1) + (which == "odd")
+    try:
+        return feature_bit(name) + (which != "even")
+    except KeyError as error:
+        raise ValueError(f"'{name}' is no feature") from error
 
 
 class Features:
