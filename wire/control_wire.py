@@ -821,7 +821,8 @@ class TakePeer(ControlMessage, number=6001, sender="master"):
     message: bytes | None
     state: PeerState
     peer_fd: Fd
-    gossip_fd: Fd
+    gossip_fd: Fd | None
+    """Nil if there is no gossipd: connectiond on its own."""
     timing: Timing = field(default_factory=Timing)
     hsm_fd: Fd | None = None
     """A socket to hsmd for `sign_channel_announcement`, if the service may have them signed."""
@@ -968,3 +969,20 @@ class PeerOwner(ControlMessage, number=6023, sender="connectiond"):
     node_id: bytes
     conn_id: int
     service: str
+
+
+# 603x: connectiond on its own, which is the master of the process or thread that it starts for each connection
+
+
+class PeerWords(ControlMessage, number=6030, sender=("master", "connectiond")):
+    """A message: from the master what the peer is to be told, to the master what the peer has said."""
+
+    message: bytes
+
+
+class WordsTaken(ControlMessage, number=6031, sender=("master", "connectiond")):
+    """So many `peer_words` of the other end have been dealt with, the oldest ones: encrypted for the peer's socket, or
+    taken in by the master, who may be ahead of that by a window.
+    """
+
+    messages: int

@@ -50,8 +50,7 @@ class TakenPeer:
         self._frames = Frames(taken.state.crypto, taken.state.unread, taken.state.traffic)
         self._peer = socket.socket(fileno=taken.peer_fd)
         self._peer.setblocking(True)
-        self._gossip: socket.socket | None = socket.socket(fileno=taken.gossip_fd)
-        self._gossip.setblocking(True)
+        self._gossip = None if taken.gossip_fd is None else socket.socket(fileno=taken.gossip_fd)
         self._hsmd = None if taken.hsm_fd is None else socket.socket(fileno=taken.hsm_fd)
         self._pings = Pings()
         self._pinger = Pinger(time.monotonic(), taken.timing, patience_for(taken.peer.address))
@@ -59,8 +58,11 @@ class TakenPeer:
         self._look_later()
         self._here = True
         self._selector = selectors.DefaultSelector()
-        for sock in (self._peer, self._gossip, control):
+        for sock in (self._peer, control):
             self._selector.register(sock, selectors.EVENT_READ)
+        if self._gossip is not None:
+            self._gossip.setblocking(True)
+            self._selector.register(self._gossip, selectors.EVENT_READ)
         self._to_gossipd(GOSSIP_START)
         self._send(taken.state.unsent)
 
