@@ -1,0 +1,111 @@
+"""A connection of connectiond's in a process of its own, `python -P -m connectd.separate FD LOGLEVEL`, or in a thread.
+
+The live connection comes over the control socket with `take_peer`. From then on its pings are answered here, and all
+else that the peer says goes to the parent as `peer_words`, at most WINDOW messages ahead of what the parent has taken
+in. What the parent says is told to the peer, and counted back when it has been encrypted for the socket. The parent is
+the master here; its end, or that of the connection, is ours.
+"""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+
+from connectd.line import Line
+from connectd.lone_line import LoneLine
+from wire.control_channel import ControlChannel
+from wire.control_wire import ControlMessage, Disconnect, PeerDisconnected, PeerWords, TakePeer, WordsTaken
+from wire.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket, prepare, run
+from wire.status import Status
+
+WINDOW = 64
+"""Messages of the peer's that may be on their way to the parent."""
+_LOOK = 0.05
+"""Seconds until it is looked again whether last words have left."""
+
+status = Status("connectiond")
+
+
+class Separate:
+    """One connection between its socket and the parent, on its own loop."""
+
+    def __init__(self, control: socket.socket, stop: Callable[[int], None]) -> None:
+        """`stop` ends the loop with an exit status."""
+        control.setblocking(False)
+        self._stop = stop
+        self._line: LoneLine | None = None
+        self._room = WINDOW
+        self._parent = ControlChannel(control, "master", self._obey, lambda _: self._stop(EXIT_OK))
+
+    def close(self) -> None:
+        """Close whatever is still open."""
+        for message in self._parent.close():
+            message.close_fds()
+        if self._line is not None:
+            self._line.close_sockets()
+
+    # from the parent
+
+    def _obey(self, message: ControlMessage) -> None:
+        match message:
+            case TakePeer() if self._line is None:
+                self._line = LoneLine(message, self)
+                self._line.resume()
+            case PeerWords(message=words) if self._line is not None:
+                self._line.say(words)
+            case WordsTaken(messages=count) if self._line is not None:
+                self._has_room(self._line, count)
+            case Disconnect(reason=reason, send=last_words) if self._line is not None:
+                self._line.end(reason, last_words)
+                self.ended(self._line, reason)
+            case _:
+                message.close_fds()
+                status.broken(f"{message.name()} is nothing that a connection is told")
+                self._stop(EXIT_BROKEN)
+
+    def _has_room(self, line: LoneLine, count: int) -> None:
+        was_full, self._room = self._room <= 0, self._room + count
+        if was_full and self._room > 0:
+            line.resume()
+
+    # what happens on the line
+
+    def heard(self, line: Line, message: bytes) -> bool:
+        """The peer has said this."""
+        self._room -= 1
+        if self._room <= 0:
+            line.pause()
+        return self._tell(PeerWords(message))
+
+    def sent(self, line: Line, count: int) -> None:
+        """So much of what it was to be told is encrypted."""
+        self._tell(WordsTaken(count))
+
+    def ended(self, line: Line, reason: str) -> None:
+        """The connection is over, and so are we when its last words have left."""
+        self._tell(PeerDisconnected(line.peer.node_id, line.peer.conn_id, reason))
+        self._end_when_sent()
+
+    def _tell(self, message: ControlMessage) -> bool:
+        """False if the parent is gone."""
+        if not self._parent.closed:
+            self._parent.send(message)
+        return not self._parent.closed
+
+    def _end_when_sent(self) -> None:
+        if self._parent.queued or (self._line is not None and self._line.closing):
+            asyncio.get_running_loop().call_later(_LOOK, self._end_when_sent)
+        else:
+            self._stop(EXIT_OK)
+
+
+def main() -> int:
+    """Run until the connection or the parent ends; the exit status."""
+    fd, level = sys.argv[1:]
+    prepare(level)
+    control = inherited_socket(fd)
+    return run("connectiond", lambda stop: Separate(control, stop).close)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
