@@ -148,6 +148,11 @@ def pyln(pyln_python: Path) -> Iterator[Callable[..., Program]]:
         program.end()
 
 
+def pins(package: Path) -> list[str]:
+    """What a package.json pins, as `node_modules` takes it."""
+    return [f"{name}@{version}" for name, version in sorted(json.loads(package.read_text())["dependencies"].items())]
+
+
 @pytest.fixture(scope="session")
 def node_modules() -> Callable[[Sequence[str]], Path]:
     """`node_modules(["lightningdevkit@0.1.2-0"])` -> the node_modules directory with exactly these npm packages."""

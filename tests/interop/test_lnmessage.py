@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.harness.node import Node, Nodes
-from tests.interop.conftest import Program
+from tests.interop.conftest import Program, pins
 
 HERE = Path(__file__).parent / "lnmessage"
 PING, PONG, CUSTOM = 18, 19, 0x8001
@@ -47,8 +46,7 @@ class LnMessage:
 @pytest.fixture(scope="session")
 def modules(node_modules: Callable[[Sequence[str]], Path]) -> Path:
     """node_modules with what package.json pins."""
-    pins = json.loads((HERE / "package.json").read_text())["dependencies"]
-    return node_modules([f"{name}@{version}" for name, version in sorted(pins.items())])
+    return node_modules(pins(HERE / "package.json"))
 
 
 @pytest.fixture

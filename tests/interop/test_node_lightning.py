@@ -2,9 +2,6 @@
 shares no code with LDK, pyln or us. It reads what we serve with its own classes and checks each signature itself.
 """
 
-import asyncio
-import functools
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,42 +13,26 @@ from gossipd.store import GossipStore
 from lightningd_py.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
-from tests.interop.conftest import Program
+from tests.interop.conftest import pins
+from tests.interop.node_lightnings import GOSSIP_QUERIES, GOSSIP_QUERIES_EX, PACKAGE, NodeLightning
 
-HERE = Path(__file__).parent / "node_lightning"
 REGTEST = "06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f"
 CHANNELS, NODES = 200, 60
 WHOLE_MAP = {"channels": CHANNELS, "updates": 2 * CHANNELS, "nodes": NODES}
 EVERYTHING = {"first": 0, "range": 0xFFFFFFFF}
-GOSSIP_QUERIES, GOSSIP_QUERIES_EX = 7, 11
-
-
-class NodeLightning:
-    """The program node_lightning/peer.mjs; each method is one of its commands."""
-
-    def __init__(self, program: Program) -> None:
-        self._ask = functools.partial(asyncio.to_thread, program.ask)
-
-    async def __call__(self, command: str, **arguments: Any) -> dict[str, Any]:
-        return dict(await self._ask(command, **arguments))
-
-    async def dial(self, node: Node) -> dict[str, Any]:
-        """INITs are exchanged; what was in ours, and its own node_id."""
-        return await self("connect", node_id=node.node_id, host="127.0.0.1", port=node.port)
 
 
 @pytest.fixture(scope="session")
 def modules(node_modules: Callable[[Sequence[str]], Path]) -> Path:
     """node_modules with what package.json pins."""
-    pins = json.loads((HERE / "package.json").read_text())["dependencies"]
-    return node_modules([f"{name}@{version}" for name, version in sorted(pins.items())])
+    return node_modules(pins(PACKAGE))
 
 
 @pytest.fixture
 def theirs(modules: Path) -> Iterator[NodeLightning]:
-    program = Program("node", HERE / "peer.mjs", modules)
-    yield NodeLightning(program)
-    program.end()
+    theirs = NodeLightning(modules)
+    yield theirs
+    theirs.end()
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +73,8 @@ async def test_it_dials_us(theirs: NodeLightning, node: Node) -> None:
 
 @pytest.mark.bolt("B1-20", "B1-25", "B8-42", "B8-49")
 async def test_we_dial_it(theirs: NodeLightning, node: Node) -> None:
-    address = await theirs("listen")
-    answer = await node.rpc("connect", id=address["node_id"], host="127.0.0.1", port=address["port"])
+    node_id, port = await theirs.listen()
+    answer = await node.rpc("connect", id=node_id, host="127.0.0.1", port=port)
     assert answer["direction"] == "out"
     assert (await theirs("accepted"))["chains"] == [REGTEST]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import pytest
 
 from tests.connectd.proxies import microsocks
 from tests.harness.node import Node, Nodes, RpcError
-from tests.interop.test_ldk import PACKAGES, Ldk
+from tests.interop.conftest import pins
+from tests.interop.ldks import PACKAGE, Ldk
 from wire.secp256k1 import public_key
 
 NOBODY = public_key(bytes([99]) * 32)
@@ -41,9 +41,7 @@ async def test_pyln(node: Node, pyln: Callable[..., Any]) -> None:
 
 
 async def test_ldk(node: Node, node_modules: Callable[[Sequence[str]], Path], tmp_path: Path) -> None:
-    pins = json.loads(PACKAGES.read_text())["dependencies"]
-    modules = node_modules([f"{name}@{version}" for name, version in sorted(pins.items())])
-    ldk = await Ldk.start(modules, tmp_path / "ldk.log")
+    ldk = await Ldk.start(node_modules(pins(PACKAGE)), tmp_path / "ldk.log")
     try:
         node_id, port = await ldk.listen()
         answer = await node.rpc("connect", id=node_id, host="127.0.0.1", port=port)

@@ -60,12 +60,24 @@ export function listChannels(graph) {
   }
 }
 
+/** The timestamp of one direction's update; null if there is none. */
+export function timestamp(graph, scid, direction) {
+  const view = graph.read_only();
+  try {
+    const channel = view.channel(scid);
+    const update = isSet(channel) && (direction === 0 ? channel.get_one_to_two() : channel.get_two_to_one());
+    return isSet(update) ? update.get_last_update() : null;
+  } finally {
+    view.free();
+  }
+}
+
 function directions(channel) {
   return Number(isSet(channel.get_one_to_two())) + Number(isSet(channel.get_two_to_one()));
 }
 
 function isSet(object) {
-  return object !== null && object !== undefined && object.ptr !== 0n;
+  return Boolean(object) && object.ptr !== 0n;
 }
 
 function isAnnounced(ldk, node) {

@@ -14,6 +14,8 @@
  *                                                       -> status, once it has exactly the counts named; else an error
  *   {"command": "list_channels"}                        -> {"channels": ["scid as decimal number"]}
  *   {"command": "add_gossip", "messages": [hex]}        -> {"added", "refused": ["reason"]}
+ *   {"command": "timestamp", "scid": "decimal number", "direction": 0}
+ *                                                       -> {"timestamp"} of an update in the graph, null without it
  *   {"command": "quit"}                                 -> {}
  */
 import { randomBytes } from "node:crypto";
@@ -21,7 +23,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
-import { addMessage, counts, listChannels } from "./gossip.mjs";
+import { addMessage, counts, listChannels, timestamp } from "./gossip.mjs";
 import { Sockets } from "./sockets.mjs";
 
 const PROCESS_EVENTS_MS = 100;
@@ -124,6 +126,7 @@ const COMMANDS = {
   wait: (peer, { seconds = 60, ...wanted }) => peer.reached(wanted, seconds),
   list_channels: (peer) => ({ channels: listChannels(peer.graph) }),
   add_gossip: (peer, { messages }) => peer.addGossip(messages),
+  timestamp: (peer, { scid, direction }) => ({ timestamp: timestamp(peer.graph, BigInt(scid), direction) }),
   quit: (peer) => {
     peer.sockets.close();
     return {};

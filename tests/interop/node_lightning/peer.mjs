@@ -6,7 +6,8 @@
  *
  *   {"command": "listen"}                                 -> {"port", "node_id"}
  *   {"command": "accepted"}                               -> INIT of the one who has dialled: {"features", "chains"}
- *   {"command": "connect", "node_id", "host", "port"}     -> the other's INIT, and our "node_id"
+ *   {"command": "connect", "node_id", "host", "port", "without": [feature bits]}
+ *                                                         -> the other's INIT, and our "node_id"
  *   {"command": "disconnect"}                             -> {}
  *   {"command": "ping", "pong_bytes", "ignored"}          -> {"ignored": bytes in the pong}
  *   {"command": "filter", "first", "range"}               -> {}
@@ -15,6 +16,10 @@
  *   {"command": "query_scids", "scids", "zlib": false}    -> {"complete"}, or {"warning"} if that is the answer
  *   {"command": "checksums"}                              -> {scid: [c, c]}, computed from the updates heard
  *   {"command": "send", "messages": [hex]}                -> {}
+ *   {"command": "keep", "messages": [hex]}                -> counts: from now on it has a graph, with these in it; it
+ *                                                           answers a gossip_timestamp_filter with all of it
+ *   {"command": "relay"}                                  -> {}: what is new in the graph goes to all peers
+ *   {"command": "timestamp", "scid", "direction"}         -> {"timestamp"} of an update in the graph
  */
 import { randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
@@ -22,12 +27,14 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { Heard } from "./gossip.mjs";
+import { Graph } from "./graph.mjs";
 
 const REGTEST = Buffer.from("06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f", "hex");
 const FEATURES = [1, 7, 9, 11, 13, 15]; // optional: data_loss_protect, gossip_queries, var_onion, gossip_queries_ex, ...
 const RAW = 0;
 const ZLIB = 1;
 const WARNING = 1;
+const FILTER = 265;
 const HOST = "127.0.0.1";
 const PATIENCE_MS = 30_000;
 
@@ -47,7 +54,8 @@ class Program {
   constructor(library) {
     this.library = library;
     this.secret = randomBytes(32);
-    this.heard = new Heard(library);
+    this.heard = new Heard(library); // or, from `keep` on, a Graph
+    this.graph = null;
     this.events = new EventEmitter(); // "change" after each message, "ended" with a reason
     this.queue = []; // answers that are no gossip: {message} or {warning}
     this.peer = null;
@@ -58,29 +66,32 @@ class Program {
     return this.library.crypto.getPublicKey(this.secret, true).toString("hex");
   }
 
-  /** A new Peer with our INIT; `ready` follows the other's. */
-  newPeer() {
+  /** A new Peer with our INIT, which lacks some of FEATURES; `ready` follows the other's. */
+  newPeer(without = []) {
     const { core, wire, logger } = this.library;
     const features = new core.BitField();
-    for (const bit of FEATURES) features.set(bit);
+    for (const bit of FEATURES) if (!without.includes(bit)) features.set(bit);
     const peer = new wire.Peer(this.secret, features, [REGTEST], logger);
     this.peer = peer;
     this.ready = once(peer, "ready");
     this.ready.catch(() => {}); // whoever awaits it hears of it
     peer.on("error", (error) => this.events.emit("ended", error));
-    peer.on("rawmessage", (raw) => this.take(raw));
+    peer.on("ready", () => this.graph?.relay.addPeer(peer));
+    peer.on("close", () => this.graph?.relay.removePeer(peer));
+    peer.on("rawmessage", (raw) => this.take(raw, peer));
     peer.resume(); // what it has read itself is not needed
     return peer;
   }
 
   /** The library knows no `warning`; all else is read by its own classes. */
-  take(raw) {
+  take(raw, peer) {
     const type = raw.readUInt16BE(0);
     if (type === WARNING) {
       this.queue.push({ warning: raw.subarray(36).toString() });
     } else {
       const message = this.library.wire.MessageFactory.deserialize(raw);
       if (type >= 256 && type <= 258) this.heard.take(message, raw);
+      else if (type === FILTER && this.graph && message.timestampRange > 0) this.graph.serve(peer);
       else this.queue.push({ message });
     }
     this.events.emit("change");
@@ -139,8 +150,8 @@ class Program {
     return this.init();
   }
 
-  async connect({ node_id, host, port }) {
-    this.newPeer().connect(Buffer.from(node_id, "hex"), host, port);
+  async connect({ node_id, host, port, without }) {
+    this.newPeer(without).connect(Buffer.from(node_id, "hex"), host, port);
     return this.init();
   }
 
@@ -211,11 +222,28 @@ class Program {
     for (const hex of messages) this.peer.send(Buffer.from(hex, "hex"));
     return {};
   }
+
+  async keep({ messages }) {
+    this.heard = this.graph = new Graph(this.library, () => this.events.emit("change"));
+    for (const hex of messages) this.graph.take(this.library.wire.MessageFactory.deserialize(Buffer.from(hex, "hex")));
+    await this.graph.last;
+    return this.graph.counts();
+  }
+
+  relay() {
+    this.graph.relay.start();
+    return {};
+  }
+
+  async timestamp({ scid, direction }) {
+    return { timestamp: await this.graph.timestamp(scid, direction) };
+  }
 }
 
 const COMMANDS = [
   ...["listen", "accepted", "connect", "disconnect", "ping", "filter", "wait"],
   ...["query_range", "query_scids", "checksums", "send"],
+  ...["keep", "relay", "timestamp"],
 ];
 
 async function answer(program, line) {
