@@ -62,5 +62,7 @@ FAST_GOSSIP = Timing(
     probe_interval=10.0,
     gossiper_rotation=10.0,
     gossip_prune=90.0,
+    bus_heartbeat=0.5,
+    bus_patience=2.0,
 )
 """What CLN's --dev-fast-gossip and --dev-fast-gossip-prune are for: tests that cannot wait a minute."""

@@ -88,8 +88,8 @@ class BusService:
         self.ticket = b""
         self.welcome: dict[str, Any] = {}
         self._directory = directory
-        self._context = zmq.asyncio.Context()
-        self.ctl = Bus(self._context, f"ipc://{directory}/ctl", b"lightningd")
+        self.context = zmq.asyncio.Context()
+        self.ctl = Bus(self.context, f"ipc://{directory}/ctl", b"lightningd")
         self._msg: Bus | None = None
         self._asked = 0
         self._said: dict[int, int] = {}
@@ -110,7 +110,7 @@ class BusService:
     async def join(self) -> dict[str, Any]:
         """Begin the sessions on both buses."""
         await self.hello()
-        self._msg = Bus(self._context, self.welcome["msg"], b"connectiond")
+        self._msg = Bus(self.context, self.welcome["msg"], b"connectiond")
         await self._msg.say("hello", service=self.name, ticket=self.ticket, credit=self.credit)
         answer = await self._msg.hear("welcome", "error")
         if answer["type"] == "error":
@@ -143,7 +143,7 @@ class BusService:
 
     def close(self) -> None:
         """Leave without a word, as a process does that is killed."""
-        self._context.destroy(linger=0)
+        self.context.destroy(linger=0)
 
     async def __aenter__(self) -> Self:
         return self
