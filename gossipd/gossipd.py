@@ -5,7 +5,7 @@ A tour. A connection comes in `handle_peer`, from the master or straight from co
 asks for it. While it is away its gossip goes on through a gossip fd.
 
     control.py  the control sockets       requests.py  each message to what it calls here      report.py  what is asked
-    owned.py    sockets and frames of the connections that are here      remotes.py  gossip fds of those that are not
+    wire/owned.py  sockets and frames of the connections that are here   remotes.py  gossip fds of those that are not
     peer.py     what one peer says and is to be told                     stream.py   its filter and place in the store
     offences.py what follows from what it does wrong                     score.py    what its gossip has been worth
     budget.py   how much is served
@@ -14,7 +14,7 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     keeper.py   all that keeps the map:
     store.py    the gossip_store                                         map_index.py  the map: arrays over it
     forget.py   channels that go: spent, or stale (pruning.py)           compactor.py  the store made small again
-    upkeep.py   pings, slow readers, who goes when there are too many
+    upkeep.py   who goes when there are too many                         wire/upkeep.py  pings, slow readers
     own_gossip.py  what we say of ourselves                              local_channels.py  channels nobody else knows
 
 Here the pieces are put together: who owns which peer, what follows from faults, the flush of news.
@@ -35,7 +35,6 @@ from gossipd.local_channels import LocalChannels
 from gossipd.offences import Offences
 from gossipd.onchain import OnChain
 from gossipd.own_gossip import OwnNode, Sign
-from gossipd.owned import Owned
 from gossipd.peer import Peer
 from gossipd.remotes import Remotes
 from gossipd.score import Standings
@@ -48,6 +47,7 @@ from wire import control_wire
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
 from wire.frames import PeerState
+from wire.owned import Owned
 from wire.peer_wire import channel_id_of
 from wire.routes import Routes
 from wire.status import Status
@@ -96,7 +96,7 @@ class Gossipd:
         self.fault, self.bad_gossip = self._offences.fault, self._offences.bad_gossip
         self.unwanted = self._offences.unwanted
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
-        self.owned = Owned(self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
+        self.owned = Owned[Peer](self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
         self.remotes = Remotes(self._loop, self._may_read, self._drop, self._budget)
         self._begin_intake(init, workers)
         self.own_node = OwnNode(init, keeper.own, sign, self._publish, time.time)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gossipd.fault import Consequence, PeerFault
-from gossipd.owned import Owned
 from gossipd.peer import Peer
 from gossipd.score import BAD_SIGNATURE, IGNORED_FOR, MALFORMED, RATE_LIMITED, Step
 from wire.control_wire import ControlMessage
 from wire.control_wire import PeerFault as PeerFaultMessage
+from wire.owned import Owned
 from wire.peer_wire import WarningMessage
 from wire.status import Status
 
@@ -24,7 +24,7 @@ status = Status("gossipd")
 class House(Protocol):
     """What is needed of the daemon."""
 
-    owned: Owned
+    owned: Owned[Peer]
 
     def is_remote(self, conn_id: int) -> bool:
         """Whether somebody else owns it, and its gossip fd is here."""

@@ -22,6 +22,7 @@ from wire.control_wire import GossipState, PeerInfo
 from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
 from wire.message import decode
+from wire.owned import PULL
 from wire.peer_wire import (
     ErrorMessage,
     GossipTimestampFilter,
@@ -41,8 +42,6 @@ from wire.status import Status, sane
 ANSWERS_MARK = 16_384
 """Bytes of pongs and warnings in the outbox above which nothing more is taken from the peer: it must read them first.
 What others have put there does not count: two nodes that both wait for the other one to read would wait for ever."""
-PULL = 32_768
-"""Bytes that are encrypted at a time."""
 
 OWN_MARK = 65_536
 """Bytes in the outbox above which a peer is not told what is new of our own."""

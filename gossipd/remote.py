@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable
 
 from gossipd.budget import Budget
-from gossipd.peer import PULL, Peer
+from gossipd.peer import Peer
 from wire.gossip_fd import GossipFd
+from wire.owned import PULL
 
 
 class Remote:

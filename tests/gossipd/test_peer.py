@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import pytest
 
 from gossipd.fault import Consequence, PeerFault
-from gossipd.peer import ANSWERS_MARK, PULL, Peer
+from gossipd.peer import ANSWERS_MARK, Peer
 from gossipd.score import Standing
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.house import peer_info
 from tests.gossipd.messages import CHAIN, NOW, big_map, node_announcement, scid, update
 from wire.control_wire import GossipState
 from wire.encoded import encode_short_ids
+from wire.owned import PULL
 from wire.peer_wire import (
     GossipTimestampFilter,
     Ping,

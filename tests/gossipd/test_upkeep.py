@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from gossipd import upkeep
-from gossipd.owned import Line, Owned
 from gossipd.peer import Peer
 from gossipd.score import Standing
 from gossipd.upkeep import FDS_BESIDES, LEAST_PEERS, Upkeep
@@ -16,6 +15,7 @@ from tests.gossipd.house import FakePeer, House, Houses, peer_info
 from wire.control_wire import ListPeers, ListPeersReply, PeerDisconnected, PeerInfo, PeerStats, SetWantedNodes
 from wire.frames import CryptoState, Frames
 from wire.limits import Limits
+from wire.owned import Line, Owned
 from wire.peer_wire import Ping, Pong, WarningMessage
 from wire.timing import Timing
 
@@ -113,7 +113,7 @@ async def test_of_too_many_the_newest_of_least_use_goes(houses: Houses) -> None:
         await peer.sync()
 
 
-class Lines(Owned):
+class Lines(Owned[Peer]):
     """Owned connections without sockets."""
 
     def __init__(self, infos: list[PeerInfo]) -> None:
@@ -125,7 +125,7 @@ class Lines(Owned):
     def peers(self) -> list[Peer]:
         return [Peer(info, None, Standing()) for info in self.infos]  # type: ignore[arg-type]
 
-    def line(self, conn_id: int) -> Line:
+    def line(self, conn_id: int) -> Line[Peer]:
         return Line(self.peers()[0], Frames(CryptoState(0, 0, *[bytes(32)] * 4)), 0.0, Timing())
 
 

@@ -1,29 +1,74 @@
-"""The connections that gossipd owns: their sockets and frames. What is said on them is `peer.py`'s business.
+"""The connections that a process owns: their sockets and frames. What is said on them is each Speaker's business.
 
 Ciphertext is made only when the socket takes it, PULL bytes at a time; what waits is plaintext and cursors in the
-Peer. Decryption is lazy: after a message that gives the connection away nothing more has been decrypted.
+Speaker. Decryption is lazy: after a message that gives the connection away nothing more has been decrypted.
 """
 
 import sys
 from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
-from gossipd.budget import Budget
-from gossipd.peer import PULL, Peer
+from wire.control_wire import PeerInfo
 from wire.frames import MAX_PACKET, FrameError, Frames, PeerState
-from wire.pinger import Pinger, patience_for
+from wire.pinger import Pinger, PongHandler, patience_for
 from wire.sockman import SockMan
 from wire.timing import Timing
 
+PULL = 32_768
+"""Bytes that are encrypted at a time."""
 FAREWELL = 5.0
 """Seconds that a last warning has to leave."""
 
 
-class Line:
+class Speaker(Protocol):
+    """One peer: hears what it says, and has what it is to be told."""
+
+    @property
+    def info(self) -> PeerInfo:
+        """Who it is."""
+
+    @property
+    def choked(self) -> bool:
+        """Nothing may be heard now."""
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether there is something to say that must not wait."""
+
+    @property
+    def has_something_to_say(self) -> bool:
+        """Whether there is, or might be, anything to say."""
+
+    def hear(self, message: bytes) -> bool:
+        """Deal with one message; False if the connection is no longer ours after it."""
+
+    def pull_outbox(self) -> list[bytes]:
+        """All that must be said even if the connection ends or is given away."""
+
+    def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
+        """Say a ping, and call `answered` when its pong has come."""
+
+
+S = TypeVar("S", bound=Speaker)
+S_contra = TypeVar("S_contra", bound=Speaker, contravariant=True)
+
+
+class Rations(Protocol[S_contra]):
+    """How much of what waits may be said."""
+
+    def pull(self, conn_id: int, peer: S_contra, most: int, now: float) -> list[bytes]:
+        """What the peer is to be told next, `most` bytes or a little more."""
+
+    def wait(self, conn_id: int, now: float) -> float:
+        """Seconds until something may be said that can wait; 0 if it may be now."""
+
+
+class Line(Generic[S]):
     """One owned connection."""
 
     __slots__ = ("batches", "frames", "look_at", "patience", "peer", "pinger", "read", "read_since", "stuck")
 
-    def __init__(self, peer: Peer, frames: Frames, now: float, timing: Timing) -> None:
+    def __init__(self, peer: S, frames: Frames, now: float, timing: Timing) -> None:
         self.peer = peer
         self.frames = frames
         self.patience = patience_for(peer.info.address)
@@ -39,28 +84,28 @@ class Line:
         """Since when exactly so much is unsent, of which batch."""
 
 
-class Owned(SockMan):
-    """SockMan over the peers that gossipd owns; a connection's id is its conn_id."""
+class Owned(SockMan, Generic[S]):
+    """SockMan over the peers that this process owns; a connection's id is its conn_id."""
 
     def __init__(
         self,
         may_read: Callable[[], bool],
-        lost: Callable[[Peer, str], None],
-        budget: Budget,
+        lost: Callable[[S, str], None],
+        rations: Rations[S],
         timing: Timing,
         read_rate: int,
     ) -> None:
-        """`may_read`: whether the pipeline has room. `lost`: the connection has ended, and why. `read_rate`: bytes a
-        second from each peer, 0 for no limit.
+        """`may_read`: whether there is room for what peers say. `lost`: the connection has ended, and why.
+        `read_rate`: bytes a second from each peer, 0 for no limit.
         """
         super().__init__()
         self._timing = timing
         self._read_rate = read_rate or sys.maxsize
         self._may_read = may_read
         self._lost = lost
-        self._budget = budget
+        self._rations = rations
         self.clock = self._loop.time
-        self._owned: dict[int, Line] = {}
+        self._owned: dict[int, Line[S]] = {}
         self._held: set[int] = set()
         self._throttled: set[int] = set()
         self._unsent: set[int] = set()
@@ -74,15 +119,15 @@ class Owned(SockMan):
         """Whether this connection is here."""
         return conn_id in self._owned
 
-    def peers(self) -> list[Peer]:
+    def peers(self) -> list[S]:
         """All whose connection is here."""
         return [line.peer for line in self._owned.values()]
 
-    def line(self, conn_id: int) -> Line:
+    def line(self, conn_id: int) -> Line[S]:
         """All about one connection that is here."""
         return self._owned[conn_id]
 
-    def take(self, peer: Peer, fd: int, state: PeerState) -> None:
+    def take(self, peer: S, fd: int, state: PeerState) -> None:
         """The connection is ours, with what was read and not decrypted and what was encrypted and not sent.
 
         Raises OSError if the fd is no socket: it is still the caller's then.
@@ -102,7 +147,7 @@ class Owned(SockMan):
             if conn_id in self._owned:
                 self.update_receiving(conn_id)
 
-    def give(self, peer: Peer) -> tuple[int, PeerState]:
+    def give(self, peer: S) -> tuple[int, PeerState]:
         """The connection is no longer ours: its fd and all that moves with it.
 
         The outbox goes as ciphertext, so that its new owner need not know of it.
@@ -114,7 +159,7 @@ class Owned(SockMan):
             frames.encrypt_into(batch, message)
         return fd, frames.export(bytes(batch))
 
-    def end(self, peer: Peer, last_words: list[bytes]) -> None:
+    def end(self, peer: S, last_words: list[bytes]) -> None:
         """Say this, if it can be said in time, and close."""
         conn_id = peer.info.conn_id
         frames = self._forget(peer).frames
@@ -124,7 +169,7 @@ class Owned(SockMan):
         self.send_bytes(conn_id, batch)
         self.close_when_sent(conn_id, FAREWELL)
 
-    def _forget(self, peer: Peer) -> Line:
+    def _forget(self, peer: S) -> Line[S]:
         for some in (self._held, self._throttled, self._unsent, self._later):
             some.discard(peer.info.conn_id)
         return self._owned.pop(peer.info.conn_id)
@@ -149,7 +194,7 @@ class Owned(SockMan):
                 self._loop.call_soon(self.go_on, conn_id)
         if not peer.has_something_to_say:
             return
-        wait = 0.0 if peer.has_answers else self._budget.wait(conn_id, self._loop.time())
+        wait = 0.0 if peer.has_answers else self._rations.wait(conn_id, self._loop.time())
         if not wait:
             self.want_to_send(conn_id)
         elif conn_id not in self._later:
@@ -161,11 +206,11 @@ class Owned(SockMan):
             self._later.remove(conn_id)
             self.pump(conn_id)
 
-    def _send_batch(self, line: Line) -> None:
+    def _send_batch(self, line: Line[S]) -> None:
         batch, peer, frames = bytearray(), line.peer, line.frames
         conn_id, now = peer.info.conn_id, self._loop.time()
         while len(batch) < PULL:
-            messages = self._budget.pull(conn_id, peer, PULL - len(batch), now)
+            messages = self._rations.pull(conn_id, peer, PULL - len(batch), now)
             if not messages:
                 break
             for message in messages:
@@ -180,7 +225,7 @@ class Owned(SockMan):
         self._owned[conn_id].frames.sleep()
 
     def resume(self) -> None:
-        """The pipeline has room again."""
+        """There is room again."""
         while self._held and self._may_read():
             conn_id = self._held.pop()
             if conn_id in self._owned:
@@ -199,7 +244,7 @@ class Owned(SockMan):
         for conn_id in over:
             self.update_receiving(conn_id)
 
-    def slow_readers(self, now: float, limit: float) -> list[Peer]:
+    def slow_readers(self, now: float, limit: float) -> list[S]:
         """Peers that have taken nothing for `limit` seconds of what waits for them, three times that through Tor."""
         slow = []
         for conn_id in list(self._unsent):
@@ -225,7 +270,7 @@ class Owned(SockMan):
             self._throttled.add(id)
         self._hear(line.peer, line.frames, data)
 
-    def _hear(self, peer: Peer, frames: Frames, data: bytes) -> None:
+    def _hear(self, peer: S, frames: Frames, data: bytes) -> None:
         try:
             for message in frames.feed(data):
                 if not peer.hear(message):
