@@ -2,7 +2,9 @@
 
 import gc
 import os
+import random
 import sys
+import time
 
 from gossipd.control import Control
 from gossipd.sigcheck import start_worker
@@ -20,7 +22,8 @@ def main() -> int:
     master, hsm, link = map(inherited_socket, fds)
     # Before there is a loop, a store or a peer: a worker must not have a copy of any of their fds.
     workers = [start_worker() for _ in range(max(1, min(os.cpu_count() or 1, 4)))]
-    return run("gossipd", lambda stop: Control(master, hsm, link, workers, stop).close)
+    chance = random.Random()  # noqa: S311 - which peer is asked is no secret
+    return run("gossipd", lambda stop: Control(master, hsm, link, workers, stop, time.time, chance).close)
 
 
 if __name__ == "__main__":

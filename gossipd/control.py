@@ -1,5 +1,6 @@
 """The control sockets of gossipd: from the master, from connectd (the link), and to hsmd."""
 
+import random
 import socket
 from collections.abc import Callable
 
@@ -26,7 +27,11 @@ class Control:
         link: socket.socket,
         workers: list[tuple[int, socket.socket]],
         stop: Callable[[int], None],
+        now: Callable[[], float],
+        chance: random.Random,
     ) -> None:
+        """`now`: unix seconds."""
+        self._now, self._chance = now, chance
         self._workers = workers
         self._stop = stop
         self._stopped = False
@@ -76,7 +81,9 @@ class Control:
 
     def _init(self, message: GossipdInit) -> None:
         try:
-            gossipd = self._gossipd = Gossipd(message, self._master, Signer(self._hsm), self._workers)
+            signer = Signer(self._hsm)
+            gossipd = Gossipd(message, self._master, signer, self._workers, self._now, self._chance)
+            self._gossipd = gossipd
         except StoreError as error:
             self._master.reply(message, control_wire.GossipdInitReplyfail(str(error)))
             return

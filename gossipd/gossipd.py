@@ -24,7 +24,7 @@ import asyncio
 import os
 import random
 import socket
-import time
+from collections.abc import Callable
 
 from gossipd.budget import Budget
 from gossipd.compaction import Moved
@@ -69,13 +69,22 @@ class Gossipd:
     local: LocalChannels
 
     def __init__(
-        self, init: GossipdInit, master: ControlChannel, sign: Sign, workers: list[tuple[int, socket.socket]]
+        self,
+        init: GossipdInit,
+        master: ControlChannel,
+        sign: Sign,
+        workers: list[tuple[int, socket.socket]],
+        now: Callable[[], float],
+        chance: random.Random,
     ) -> None:
-        """Opens the store: raises StoreError or OSError."""
+        """Opens the store: raises StoreError or OSError. `now`: unix seconds."""
+        self._loop = asyncio.get_running_loop()
+        self.now, self.clock = now, self._loop.time
         self.keeper = keeper = Keeper(
             init.store,
             init.node_id,
             init.timing.gossip_prune,
+            now,
             init.limits,
             self._tell_all,
             self._disk_changed,
@@ -86,21 +95,20 @@ class Gossipd:
         self.routes = Routes()
         self.peers: dict[int, Peer] = {}
         """All whose gossip comes here, whoever owns the connection."""
-        self._loop = asyncio.get_running_loop()
         self._master = master
         self._timing = init.timing
         self._full_since: float | None = None
         self._slot = 0
         self._standings = Standings()
-        self._offences = Offences(self, self._loop.call_later)
+        self._offences = Offences(self, self._loop.call_later, self.clock)
         self.fault, self.bad_gossip = self._offences.fault, self._offences.bad_gossip
         self.unwanted = self._offences.unwanted
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
         self.owned = Owned[Peer](self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
         self.remotes = Remotes(self._loop, self._may_read, self._drop, self._budget)
         self._begin_intake(init, workers)
-        self.own_node = OwnNode(init, keeper.own, sign, self._publish, time.time)
-        self._begin_asking(init)
+        self.own_node = OwnNode(init, keeper.own, sign, self._publish, self.now)
+        self._begin_asking(init, chance)
         master.on_drained = self._resume
         self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
 
@@ -118,7 +126,7 @@ class Gossipd:
             self._signatures,
             self.txout,
             init.timing.gossip_prune,
-            time.time,
+            self.now,
             self._offences,
             keeper.flush.schedule,
             self.user_gossip.settled,
@@ -126,15 +134,14 @@ class Gossipd:
             lambda scid: None if scid in self.local else self.seeker.hear_of(scid),
         )
         self.local = LocalChannels(
-            init.node_id, init.chain_hash, self._signatures.submit, self._offences.found_bad, self.tell, time.time
+            init.node_id, init.chain_hash, self._signatures.submit, self._offences.found_bad, self.tell, self.now
         )
 
-    def _begin_asking(self, init: GossipdInit) -> None:
+    def _begin_asking(self, init: GossipdInit, chance: random.Random) -> None:
         """What asks peers for gossip, and what looks after them."""
         known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed)
-        chance = random.Random()  # noqa: S311 - which peer is asked is no secret
         self.seeker = Seeker(
-            init.chain_hash, known, self._seek, self.ingest.checks.novel, init.timing, chance, time.time()
+            init.chain_hash, known, self._seek, self.ingest.checks.novel, init.timing, chance, self.now()
         )
         self.upkeep = Upkeep(self.owned, self.end, self.ingest.checks.novel, self.remotes, init.limits, chance.random)
 
@@ -193,7 +200,7 @@ class Gossipd:
         info = peer.info
         if not peer.filter_sent:
             peer.greet(self.keeper.own.messages())
-        self.seeker.peer_came(info.conn_id, info.features, time.time(), has_filter=peer.filter_sent)
+        self.seeker.peer_came(info.conn_id, info.features, self.now(), has_filter=peer.filter_sent)
         peer.filter_sent = True
 
     def _seek(self, conn_id: int, message: bytes) -> None:
@@ -258,8 +265,8 @@ class Gossipd:
         peer.fail_pings()
         conn_id = peer.info.conn_id
         if self.peers.pop(conn_id, None) is not None:
-            self.seeker.peer_left(conn_id, time.time())
-            self._standings.leave(peer.info.node_id, peer.standing, time.monotonic())
+            self.seeker.peer_left(conn_id, self.now())
+            self._standings.leave(peer.info.node_id, peer.standing, self.clock())
         self._offences.forget(conn_id)
         self._budget.forget(conn_id)
 
@@ -291,7 +298,7 @@ class Gossipd:
         if to_it:
             self._ask_for_gossip(peer)
         else:
-            self.seeker.peer_left(peer.info.conn_id, time.time())
+            self.seeker.peer_left(peer.info.conn_id, self.now())
 
     def say_soon(self, peer: Peer, message: bytes) -> None:
         """Send a message, wherever the connection is, when the peer's other messages have been heard."""
@@ -341,7 +348,7 @@ class Gossipd:
         self._slot = (self._slot + 1) % SLOTS
         self.ingest.write_lonely(LONELY)
         self.ingest.checks.debt.settle_nodes()
-        self.seeker.tick(time.time(), self.ingest.unfinished)
+        self.seeker.tick(self.now(), self.ingest.unfinished)
         self.keeper.tick()
         self.own_node.tick()
         for conn_id, peer in list(self.peers.items()):

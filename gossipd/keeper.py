@@ -1,7 +1,6 @@
 """All that keeps the map: the store and the index over it, their writer, and what tidies them up as time goes by."""
 
 import contextlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ class Keeper:
         path: Path | str,
         node_id: bytes,
         prune_after: float,
+        now: Callable[[], float],
         limits: Limits,
         tell_all: Callable[[list[bytes]], None],
         disk_changed: Callable[[], None],
@@ -38,7 +38,7 @@ class Keeper:
         self.own = OwnGossip(node_id, self.store, self.index, tell_all)
         self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
         self.compactor = Compactor(self.store, self.index, moved, limits.compact_size, limits.compact_ratio)
-        self._pruning = Pruning(self.store, self.index, self.forgetting, prune_after, time.time)
+        self._pruning = Pruning(self.store, self.index, self.forgetting, prune_after, now)
 
     def tick(self) -> None:
         """Do what is due."""

@@ -1,6 +1,5 @@
 """What follows from what a peer does wrong: at once, from a fault, and in time, from its score (score.py)."""
 
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -48,11 +47,11 @@ class House(Protocol):
 class Offences:
     """Every fault of a peer's comes here. Of each connection only a count is kept."""
 
-    def __init__(self, house: House, call_later: Callable[..., object]) -> None:
-        """`call_later`: the loop's."""
+    def __init__(self, house: House, call_later: Callable[..., object], now: Callable[[], float]) -> None:
+        """`call_later` and `now`: the loop's."""
         self._house = house
         self._call_later = call_later
-        self._now = time.monotonic
+        self._now = now
         self._faults: dict[int, int] = {}
 
     def forget(self, conn_id: int) -> None:

@@ -4,9 +4,8 @@ While gossipd owns the connection everything comes here; while somebody else doe
 What waits to be sent is kept as plaintext, cursors and a query under way, and is pulled when there is room.
 """
 
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from gossipd.fault import Consequence, PeerFault, Verdict
@@ -70,6 +69,10 @@ class Around(Protocol):
     chain_hash: bytes
     seeker: Seeker
     local: LocalChannels
+    now: Callable[[], float]
+    """Unix seconds."""
+    clock: Callable[[], float]
+    """Seconds that do not jump."""
 
     def fault(self, peer: "Peer", fault: PeerFault) -> bool:
         """What follows from a fault; False if the connection is gone."""
@@ -136,7 +139,7 @@ class Peer:
 
     def _hear_news(self, message: bytes) -> bool:
         standing = self.standing
-        if standing.ignored_until and standing.is_ignored(time.monotonic()):
+        if standing.ignored_until and standing.is_ignored(self._around.clock()):
             return True
         if self.stream is not None:
             self.stream.heard(message)
@@ -208,9 +211,9 @@ class Peer:
                 if wanted.chain_hash == around.chain_hash:
                     self.set_filter(wanted.first_timestamp, wanted.timestamp_range)
             case ReplyChannelRange() as reply:
-                around.seeker.reply_range(self.info.conn_id, reply, time.time())
+                around.seeker.reply_range(self.info.conn_id, reply, around.now())
             case ReplyShortChannelIdsEnd() as end:
-                around.seeker.reply_end(self.info.conn_id, end, time.time())
+                around.seeker.reply_end(self.info.conn_id, end, around.now())
             case QueryShortChannelIds() as query:
                 self._begin_answer(query.number, answer_scids(query, around.chain_hash, around.index, around.store))
             case QueryChannelRange() as query:

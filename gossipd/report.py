@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import time
 
 from gossipd.gossipd import Gossipd
 from wire.address import read_descriptors
@@ -13,7 +12,7 @@ from wire.peer_wire import NodeAnnouncement
 
 def status(gossipd: Gossipd) -> GossipStatusReply:
     """How the map and the pipeline are, and what the gossip of each peer has been worth."""
-    now = time.monotonic()
+    now = gossipd.clock()
     peers = [peer.standing.report(conn_id, now) for conn_id, peer in gossipd.peers.items()]
     return GossipStatusReply(gossipd.seeker.state.value, counters(gossipd), peers)
 

@@ -1,7 +1,5 @@
 """What gossipd does for each control message, from the master or from connectd over the link."""
 
-import time
-
 from gossipd import report
 from gossipd.gossipd import Gossipd
 from wire import control_wire
@@ -105,7 +103,7 @@ class Requests:
             case control_wire.AddGossip():
                 self._add_gossip(message)
             case control_wire.Resync():
-                gossipd.seeker.resync(time.time())
+                gossipd.seeker.resync(gossipd.now())
                 channel.reply(message, control_wire.ResyncReply())
             case control_wire.CompactStore():
                 self._compact_store(message)

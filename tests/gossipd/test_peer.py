@@ -35,6 +35,7 @@ class Daemon:
         self.routes = Routes()
         self.ingest, self.store, self.index, self.chain_hash = bench.ingest, bench.store, bench.index, CHAIN
         self.seeker = None
+        self.now = self.clock = lambda: float(NOW)
         self.faults: list[tuple[str, Consequence]] = []
         self.given_up: list[bytes] = []
         self.copies: list[bytes] = []
