@@ -1,5 +1,5 @@
 """What the node remembers across restarts, in SQLite: which connection numbers are used up, where
-peers were, whom to stay connected with, and who is banned.
+peers were, whom to stay connected with, who is banned, and which nodes and channels services have registered.
 
 The file is lightningd-py.sqlite3 in the network's directory. It has not CLN's name, lightningd.sqlite3: in a directory
 that CLN has used that is a wallet. `user_version` says how many of `MIGRATIONS` the file has seen.
@@ -48,6 +48,15 @@ MIGRATIONS = (
     """,
     """
     CREATE TABLE discovered (address TEXT PRIMARY KEY) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE registered_nodes (node_id BLOB PRIMARY KEY, service TEXT NOT NULL);
+    CREATE TABLE registered_channels (
+        channel_id BLOB PRIMARY KEY,
+        node_id BLOB NOT NULL,
+        short_channel_id BLOB,
+        service TEXT NOT NULL
+    );
     """,
 )
 

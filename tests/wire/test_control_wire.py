@@ -29,7 +29,7 @@ DECLARED = sorted(ControlMessage.registry.values(), key=lambda cls: cls.number)
 RANGES = {2: "connectd", 3: "gossipd", 4: "the link", 5: "hsmd", 6: "owners"}
 PARTIES = {
     2: {"master", "connectd", "gossipd", "program", "connectiond"},
-    3: {"master", "gossipd", "connectd"},
+    3: {"master", "gossipd", "connectd", "connectiond"},
     4: {"connectd", "gossipd"},
     5: {"master", "hsmd", "connectd", "gossipd", "service"},
     6: {"master", "gossipd", "program", "connectiond"},
