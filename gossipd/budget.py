@@ -1,7 +1,7 @@
 """How much of the map is served: bytes a second for each peer and for all together, in token buckets.
 
-Only streams pay, for they are what a peer gets in bulk for one short message. Pongs, warnings and answers to queries
-are never held back. Time is an argument, in seconds.
+Streams and answers to queries pay, for they are what a peer gets in bulk for a short message. Pongs, warnings and
+what is our own are never held back. Time is an argument, in seconds.
 """
 
 from typing import Protocol
@@ -14,14 +14,14 @@ class Puller(Protocol):
     """The part of a Peer that this is about."""
 
     @property
-    def has_answers(self) -> bool:
-        """Whether `pull_answers` would give something."""
+    def has_free(self) -> bool:
+        """Whether `pull_free` would give something."""
 
-    def pull_answers(self, budget: int) -> list[bytes]:
-        """All that is not the stream."""
+    def pull_free(self, budget: int) -> list[bytes]:
+        """What does not count."""
 
-    def pull_stream(self, budget: int) -> list[bytes]:
-        """Gossip."""
+    def pull_paid(self, budget: int) -> list[bytes]:
+        """Gossip that was asked for."""
 
 
 class Bucket:
@@ -50,7 +50,7 @@ class Bucket:
 
 
 class Budget:
-    """The buckets of all peers that stream, by conn_id, and the common one. A rate of 0 is none."""
+    """The buckets of all peers that are served, by conn_id, and the common one. A rate of 0 is none."""
 
     def __init__(self, peer_rate: int, total_rate: int) -> None:
         self._peer_rate = peer_rate
@@ -66,16 +66,16 @@ class Budget:
         return buckets
 
     def wait(self, conn_id: int, now: float) -> float:
-        """Seconds until this peer's stream may go on; 0 if it may now."""
+        """Seconds until the gossip that this peer has asked for may go on; 0 if it may now."""
         return max((bucket.wait(now) for bucket in self._buckets(conn_id, now)), default=0.0)
 
     def pull(self, conn_id: int, peer: Puller, most: int, now: float) -> list[bytes]:
-        """What the peer is to be told next, `most` bytes or a little more: the stream only if it may go on."""
-        if peer.has_answers:
-            return peer.pull_answers(most)
+        """What the peer is to be told next, `most` bytes or a little more; nothing that has to wait for its budget."""
+        if peer.has_free:
+            return peer.pull_free(most)
         if self.wait(conn_id, now):
             return []
-        messages = peer.pull_stream(most)
+        messages = peer.pull_paid(most)
         size = sum(map(len, messages))
         for bucket in self._buckets(conn_id, now):
             bucket.take(size)

@@ -198,7 +198,7 @@ class Gossipd:
 
     def _ask_for_gossip(self, peer: Peer) -> None:
         info = peer.info
-        if not peer.filter_sent:
+        if not peer.greeted:
             peer.greet(self.keeper.own.messages())
         self.seeker.peer_came(info.conn_id, info.features, self.now(), has_filter=peer.filter_sent)
         peer.filter_sent = True
@@ -240,9 +240,8 @@ class Gossipd:
         return state, Fd(fd), self._open_gossip_fd(peer)
 
     def give_back(self, peer: Peer) -> None:
-        """The connection to the master, with what another gossipd needs to go on. An answer under way is finished."""
-        send = peer.pull_outbox() + peer.finish_answers()
-        gossip_state = peer.gossip_state()
+        """The connection to the master, with what another gossipd needs to go on, also with answers under way."""
+        send, gossip_state = peer.break_off()
         fd, state = self.owned.give(peer)
         self._drop(peer)
         info = peer.info

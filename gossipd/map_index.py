@@ -65,6 +65,7 @@ class MapIndex:
         """Bytes of the records that read_records found marked deleted, or that are notes to followers."""
         self._completed = completed
         self._dead_flags = dead_flags
+        self._sorted: list[int] | None = None
         self._free_channels: list[int] = []
         self._free_nodes: list[int] = []
         self._announced = -1
@@ -83,6 +84,7 @@ class MapIndex:
         row = self._free_channels.pop()
         self.scid[row], self.node1[row], self.node2[row], self.announce_off[row] = scid, node1, node2, offset
         self.channels[scid] = row
+        self._sorted = None
         return row
 
     def set_amount(self, row: int, amount_sat: int) -> None:
@@ -113,12 +115,19 @@ class MapIndex:
             if not self.node_channels[node]:
                 died.append(self._remove_node(node))
         del self.channels[scid]
+        self._sorted = None
         self.scid[row] = self.announce_off[row] = 0
         self.amount_sat[row] = -1
         for direction in (0, 1):
             self.update_off[direction][row] = self.update_ts[direction][row] = 0
         self._free_channels.append(row)
         return [offset for offset in died if offset]
+
+    def sorted_scids(self) -> list[int]:
+        """Those of all channels, ascending. Not to be changed, nor kept: the next change of the map makes a new one."""
+        if self._sorted is None:
+            self._sorted = sorted(self.channels)
+        return self._sorted
 
     def rows_of_node(self, node_row: int) -> list[int]:
         """The channel rows of a node, in no order. Looks at every channel: for listings and the rare case."""

@@ -12,7 +12,7 @@ from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.ingest import Ingest
 from gossipd.local_channels import LocalChannels
 from gossipd.map_index import MapIndex
-from gossipd.queries import Answer, answer_range, answer_scids
+from gossipd.queries import Answer, Messages, Source, answer_range, answer_scids
 from gossipd.score import UNWANTED, Standing
 from gossipd.seeker import Seeker
 from gossipd.store import GossipStore
@@ -51,8 +51,6 @@ _INGESTED = (256, 257, 258)
 # Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
 _GOSSIP, _REDUNDANT = Action.GOSSIP, Verdict.REDUNDANT
 _UNKNOWN_CHANNEL, _DONT_FORWARD = Verdict.UNKNOWN_CHANNEL, Verdict.DONT_FORWARD
-_GREETING = 0
-"""Where our own gossip stands among the answers to queries."""
 _ANSWERS = (b"\x00\x01", b"\x00\x13")
 """Warnings and pongs: the peer's own doing."""
 
@@ -96,10 +94,12 @@ class Peer:
     __slots__ = (
         "_answer_bytes",
         "_around",
+        "_greeting",
         "_outbox",
         "_pings",
         "filter",
         "filter_sent",
+        "greeted",
         "info",
         "outbox_bytes",
         "queries",
@@ -116,6 +116,9 @@ class Peer:
         self.outbox_bytes = 0
         self._pings = Pings()
         self.queries: dict[int, Answer] = {}
+        self.greeted = False
+        """Our own gossip has been said, or is on its way."""
+        self._greeting: Answer | None = None
         self._answer_bytes = 0
         self._around = around
         self._outbox: deque[bytes] = deque()
@@ -205,6 +208,7 @@ class Peer:
         self._pings.said(num_pong_bytes, answered)
 
     def _hear_query(self, message: bytes) -> None:
+        """Also what is left of a query, from the gossipd that was here before."""
         around = self._around
         match decode(message):
             case GossipTimestampFilter() as wanted:
@@ -219,7 +223,7 @@ class Peer:
             case QueryChannelRange() as query:
                 self._begin_answer(query.number, answer_range(query, around.chain_hash, around.index, around.store))
 
-    def _begin_answer(self, number: int, answer: Iterator[bytes]) -> None:
+    def _begin_answer(self, number: int, answer: Source) -> None:
         if number in self.queries:  # B7-91, B7-92: one outstanding
             raise PeerFault(f"{message_name(number)} before the last one was answered", Consequence.WARN)
         self.queries[number] = Answer(answer)
@@ -244,9 +248,9 @@ class Peer:
 
     def greet(self, own: Iterator[bytes]) -> None:
         """Our own gossip goes to the peer whatever its filter is, or will be (B7-97)."""
-        greeting = Answer(own)
-        if not greeting.finished:
-            self.queries[_GREETING] = greeting
+        self.greeted = True
+        greeting = Answer(Messages(own))
+        self._greeting = None if greeting.finished else greeting
 
     def say_own(self, messages: Iterable[bytes]) -> None:
         """What is new of our own gossip goes out at once, and not with the next flush again."""
@@ -266,14 +270,14 @@ class Peer:
         return self._answer_bytes > ANSWERS_MARK
 
     @property
-    def has_answers(self) -> bool:
-        """Whether there is more to say than the stream."""
-        return bool(self._outbox or self.queries)
+    def has_free(self) -> bool:
+        """Whether there is something to say that the peer has not asked for in bulk."""
+        return bool(self._outbox or self._greeting)
 
     @property
     def has_something_to_say(self) -> bool:
         """Whether `pull` would, or might, give something."""
-        return bool(self._outbox or self.queries or (self.stream is not None and not self.stream.finished))
+        return bool(self.has_free or self.queries or (self.stream is not None and not self.stream.finished))
 
     def pull_outbox(self) -> list[bytes]:
         """All of the outbox."""
@@ -283,17 +287,24 @@ class Peer:
         return messages
 
     def pull(self, budget: int) -> list[bytes]:
-        """The next messages to send, until they are `budget` bytes or more: the outbox, then answers to queries, then
-        the stream.
+        """The next messages to send, until they are `budget` bytes or more: the outbox, what is our own, then answers
+        to queries, then the stream.
         """
-        return self.pull_answers(budget) if self.has_answers else self.pull_stream(budget)
+        return self.pull_free(budget) if self.has_free else self.pull_paid(budget)
 
-    def pull_answers(self, budget: int) -> list[bytes]:
-        """The same without the stream."""
-        return self._pull_outbox(budget) if self._outbox else self._pull_answer(budget)
+    def pull_free(self, budget: int) -> list[bytes]:
+        """The outbox, and what is our own."""
+        if self._outbox or self._greeting is None:
+            return self._pull_outbox(budget)
+        messages = self._greeting.pull(budget)
+        if self._greeting.finished:
+            self._greeting = None
+        return messages
 
-    def pull_stream(self, budget: int) -> list[bytes]:
-        """The stream alone."""
+    def pull_paid(self, budget: int) -> list[bytes]:
+        """Answers to queries, then the stream."""
+        if self.queries:
+            return self._pull_answer(budget)
         if self.stream is None or self.stream.finished:
             return []
         return self.stream.pull(self._around.store, self._around.index, budget)
@@ -314,13 +325,6 @@ class Peer:
             del self.queries[number]
         return messages
 
-    def finish_answers(self) -> list[bytes]:
-        """All that is left of the answers under way."""
-        messages = []
-        while self.queries:
-            messages += self._pull_answer(PULL)
-        return messages
-
     def flush(self) -> None:
         """The time has come to send what is news."""
         if self.stream is not None:
@@ -328,16 +332,24 @@ class Peer:
 
     # moving
 
-    def gossip_state(self) -> GossipState:
-        """What another gossipd needs to go on."""
+    def break_off(self) -> tuple[list[bytes], GossipState]:
+        """What has still to be said before all else, and what another gossipd needs to go on."""
+        messages, queries = self.pull_outbox(), []
+        for answer in self.queries.values():
+            made, rest = answer.break_off()
+            messages += made
+            queries += [] if rest is None else [rest]
         offset = self.stream.offset if self.stream is not None else 0
-        return GossipState(self.filter, self._around.store.uuid, offset, self.filter_sent)
+        greeted = self.greeted and self._greeting is None
+        return messages, GossipState(self.filter, self._around.store.uuid, offset, self.filter_sent, greeted, queries)
 
     def restore(self, state: GossipState) -> None:
         """Go on where another gossipd was. An offset of another file, or behind a tail that was cut off since, is of
         no use: then the filter begins anew.
         """
-        self.filter_sent = state.filter_sent
+        self.filter_sent, self.greeted = state.filter_sent, state.greeted
+        for query in state.queries:
+            self._hear_query(query)
         if state.filter is not None:
             store = self._around.store
             same_file = state.store_uuid == store.uuid and state.store_offset <= store.end

@@ -31,7 +31,7 @@ class Remote:
         self._ended = ended
         self._budget = budget
         self._later: asyncio.TimerHandle | None = None
-        """The stream has used its budget up."""
+        """The peer has used its budget up."""
         self._waiting: deque[bytes] = deque()
         self._fd = GossipFd(sock, loop, self._hear, self.pump, self._end)
 
@@ -56,7 +56,7 @@ class Remote:
             self._waiting.popleft()
         self.update_reading()
         if self.peer.has_something_to_say and self._later is None:
-            wait = 0.0 if self.peer.has_answers else self._budget.wait(self._conn_id, self._loop.time())
+            wait = 0.0 if self.peer.has_free else self._budget.wait(self._conn_id, self._loop.time())
             self._later = self._loop.call_later(wait, self._pump_on)
 
     def _pump_on(self) -> None:

@@ -185,13 +185,13 @@ OPTIONS: tuple[Option, ...] = (
         ),
         Option(
             "gossip-peer-rate",
-            "bytes a second of the map that are streamed to one peer (default 0, no limit)",
+            "bytes a second of the map that one peer gets, by its filter and by queries (default 0, no limit)",
             values.number(0, 1 << 40),
             "BYTES",
         ),
         Option(
             "gossip-total-rate",
-            "bytes a second of the map that are streamed to all peers together (default 0, no limit)",
+            "the same for all peers together (default 0, no limit)",
             values.number(0, 1 << 40),
             "BYTES",
         ),

@@ -48,12 +48,16 @@ class PeerInfo:
 
 @dataclass(frozen=True, slots=True)
 class GossipState:
-    """What gossipd remembers of a peer across owners: its filter as it sent it, and how far in the store we are."""
+    """What gossipd remembers of a peer across owners: its filter as it sent it, how far in the store we are, whether
+    our filter and our own gossip were sent, and what is left of its queries, as queries that ask for that.
+    """
 
     filter: tuple[int, int] | None
     store_uuid: bytes
     store_offset: int
     filter_sent: bool
+    greeted: bool
+    queries: list[bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Limits:
     read_rate: int = 2_000_000
     """Bytes a second that are read from one peer. 0: no limit."""
     gossip_peer_rate: int = 0
-    """Bytes a second of gossip that are streamed to one peer; answers to queries do not count. 0: no limit."""
+    """Bytes a second of gossip that one peer gets, by its filter and by queries. 0: no limit."""
     gossip_total_rate: int = 0
     """The same for all peers together."""
     compact_size: int = 10_000_000

@@ -32,7 +32,7 @@ class Speaker(Protocol):
         """Nothing may be heard now."""
 
     @property
-    def has_answers(self) -> bool:
+    def has_free(self) -> bool:
         """Whether there is something to say that must not wait."""
 
     @property
@@ -110,7 +110,7 @@ class Owned(SockMan, Generic[S]):
         self._throttled: set[int] = set()
         self._unsent: set[int] = set()
         self._later: set[int] = set()
-        """Streams that have used their budget up."""
+        """Those that have used their budget up."""
 
     def __len__(self) -> int:
         return len(self._owned)
@@ -194,7 +194,7 @@ class Owned(SockMan, Generic[S]):
                 self._loop.call_soon(self.go_on, conn_id)
         if not peer.has_something_to_say:
             return
-        wait = 0.0 if peer.has_answers else self._rations.wait(conn_id, self._loop.time())
+        wait = 0.0 if peer.has_free else self._rations.wait(conn_id, self._loop.time())
         if not wait:
             self.want_to_send(conn_id)
         elif conn_id not in self._later:

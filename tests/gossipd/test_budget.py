@@ -9,19 +9,19 @@ class Puller:
     """A peer with an endless stream."""
 
     def __init__(self) -> None:
-        self.answers = [b"answer"]
+        self.pongs = [b"pong"]
 
     @property
-    def has_answers(self) -> bool:
+    def has_free(self) -> bool:
         """Whether there is one left."""
-        return bool(self.answers)
+        return bool(self.pongs)
 
-    def pull_answers(self, budget: int) -> list[bytes]:
+    def pull_free(self, budget: int) -> list[bytes]:
         """All of them."""
-        answers, self.answers = self.answers, []
-        return answers
+        pongs, self.pongs = self.pongs, []
+        return pongs
 
-    def pull_stream(self, budget: int) -> list[bytes]:
+    def pull_paid(self, budget: int) -> list[bytes]:
         """As much as is wanted."""
         return [MESSAGE] * (budget // len(MESSAGE))
 
@@ -40,20 +40,20 @@ def served(budget: Budget, peers: dict[int, Puller], seconds: float, step: float
 def test_no_limit() -> None:
     budget = Budget(0, 0)
     peer = Puller()
-    peer.pull_answers(1)
+    peer.pull_free(1)
     for _ in range(1_000):
         assert budget.wait(1, 0.0) == 0
         assert len(budget.pull(1, peer, 10_000, 0.0)) == 10
 
 
-def test_answers_are_free() -> None:
+def test_pongs_are_free() -> None:
     budget = Budget(1_000, 0)
     peer = Puller()
-    peer.pull_answers(1)
+    peer.pull_free(1)
     while budget.wait(1, 0.0) == 0:
         budget.pull(1, peer, 10_000, 0.0)
     assert budget.pull(1, peer, 10_000, 0.0) == []
-    peer.answers = [b"pong"]
+    peer.pongs = [b"pong"]
     assert budget.pull(1, peer, 10_000, 0.0) == [b"pong"]
 
 

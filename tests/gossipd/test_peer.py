@@ -11,13 +11,15 @@ from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.house import peer_info
 from tests.gossipd.messages import CHAIN, NOW, big_map, node_announcement, scid, update
 from wire.control_wire import GossipState
-from wire.encoded import encode_short_ids
+from wire.encoded import decode_short_ids, encode_short_ids
 from wire.owned import PULL
 from wire.peer_wire import (
     GossipTimestampFilter,
     Ping,
     Pong,
+    QueryChannelRange,
     QueryShortChannelIds,
+    ReplyChannelRange,
     ReplyShortChannelIdsEnd,
     WarningMessage,
 )
@@ -209,21 +211,29 @@ def test_flush(peer: Peer, bench: Bench) -> None:
     assert all_of(peer) == [node_announcement(0)]
 
 
+def gone_on(peer: Peer, daemon: Daemon) -> Peer:
+    """The same peer with a successor."""
+    other = Peer(peer.info, daemon, Standing())  # type: ignore[arg-type]
+    messages, state = peer.break_off()
+    other.restore(state)
+    for message in messages:
+        other.say(message)
+    return other
+
+
 def test_state_goes_on_elsewhere(peer: Peer, daemon: Daemon, bench: Bench) -> None:
     bench.take(*big_map(50, 20))
     bench.store.flush()
     peer.hear(EVERYTHING)
     peer.filter_sent = True
     first = peer.pull(3_000)
-    other = Peer(peer.info, daemon, Standing())  # type: ignore[arg-type]
-    other.restore(peer.gossip_state())
+    other = gone_on(peer, daemon)
     assert other.filter_sent
     assert sorted(first + all_of(other)) == sorted([*CHANNEL, *big_map(50, 20)])
 
 
 def test_state_without_a_filter(peer: Peer, daemon: Daemon) -> None:
-    other = Peer(peer.info, daemon, Standing())  # type: ignore[arg-type]
-    other.restore(peer.gossip_state())
+    other = gone_on(peer, daemon)
     assert (other.filter, other.stream, other.filter_sent) == (None, None, False)
 
 
@@ -231,14 +241,36 @@ def test_state_without_a_filter(peer: Peer, daemon: Daemon) -> None:
 def test_place_that_is_of_no_use(peer: Peer, daemon: Daemon, uuid: bytes, further: int) -> None:
     """In another file, or behind the end of this one: the filter begins anew."""
     store = daemon.store
-    peer.restore(GossipState((0, 0xFFFFFFFF), uuid or store.uuid, store.end + further, True))
+    peer.restore(GossipState((0, 0xFFFFFFFF), uuid or store.uuid, store.end + further, True, True, []))
     assert all_of(peer) == CHANNEL
 
 
-def test_answers_are_finished_before_it_moves(peer: Peer) -> None:
-    peer.hear(QUERY)
-    assert peer.finish_answers() == [*CHANNEL, END]
-    assert peer.queries == {}
+@pytest.mark.bolt("B7-91", "B7-92")
+def test_answers_go_on_elsewhere(peer: Peer, daemon: Daemon, bench: Bench) -> None:
+    """However often: each message comes once, and both answers are complete. What moves is small."""
+    bench.take(*big_map(50, 20))
+    bench.store.flush()
+    scids = sorted(bench.index.channels)
+    peer.hear(QueryShortChannelIds(CHAIN, encode_short_ids(scids)).encode())
+    peer.hear(QueryChannelRange(CHAIN, 0, 1_000_000).encode())
+    heard: list[bytes] = []
+    while peer.has_something_to_say:
+        heard += peer.pull(2_000)
+        assert sum(map(len, peer.break_off()[0])) < 3_000
+        peer = gone_on(peer, daemon)
+    (whole,) = (ReplyChannelRange.decode(raw) for raw in heard if raw[:2] == b"\x01\x08")
+    assert decode_short_ids(whole.encoded_short_ids) == scids
+    assert heard.pop() == END
+    assert sorted(raw for raw in heard if raw[:2] != b"\x01\x08") == sorted([*CHANNEL, *big_map(50, 20)])
+
+
+@pytest.mark.bolt("B7-97")
+def test_greeting_that_is_broken_off_begins_anew(peer: Peer, daemon: Daemon) -> None:
+    peer.greet(iter(CHANNEL))
+    assert peer.pull(1) == CHANNEL[:1]
+    assert not gone_on(peer, daemon).greeted
+    assert all_of(peer) == CHANNEL[1:]
+    assert gone_on(peer, daemon).greeted
 
 
 def test_pings_fail_when_it_leaves(peer: Peer) -> None:

@@ -1,16 +1,16 @@
 """Answers to queries: whole, in order, and cut where they must be."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import google_crc32c
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gossipd import queries
 from gossipd.map_index import MapIndex
-from gossipd.queries import Answer, answer_range, answer_scids
+from gossipd.queries import Answer, Messages, Source, answer_range, answer_scids
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.messages import CHAIN, NOW, announcement, node_announcement, scid, update
 from wire.encoded import decode_short_ids, encode_short_ids
@@ -137,7 +137,58 @@ def test_channel_that_goes_while_it_is_told(bench: Bench) -> None:
 
 def _answer(bench: Bench, *channels: int) -> Iterator[bytes]:
     query = QueryShortChannelIds(CHAIN, encode_short_ids(map(scid, channels)))
-    return answer_scids(query, CHAIN, bench.index, bench.store)
+    return iter(answer_scids(query, CHAIN, bench.index, bench.store))
+
+
+def in_pieces(source: Source, cuts: list[int], again: Callable[[bytes], Source]) -> list[bytes]:
+    """The whole answer, broken off after so many messages each time, and gone on with by somebody else."""
+    messages: list[bytes] = []
+    for cut in cuts:
+        answer = Answer(source)
+        for _ in range(cut):
+            messages += answer.pull(1)
+        made, rest = answer.break_off()
+        messages += made
+        if rest is None:
+            return messages
+        source = again(rest)
+    return messages + list(source)
+
+
+@pytest.mark.bolt("B7-91")
+@given(cuts=st.lists(st.integers(0, 6)), flags=st.lists(st.integers(0, 31), min_size=3, max_size=3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_query_of_channels_that_is_gone_on_with(bench: Bench, cuts: list[int], flags: list[int]) -> None:
+    if not bench.index.channels:
+        bench.take(
+            *CHANNEL, announcement(1), update(1), announcement(2, 1, 2), node_announcement(0), node_announcement(1)
+        )
+    query = QueryShortChannelIds(CHAIN, encode_short_ids(map(scid, range(3))), flags)
+
+    def again(raw: bytes) -> Source:
+        return answer_scids(QueryShortChannelIds.decode(raw), CHAIN, bench.index, bench.store)
+
+    assert in_pieces(again(query.encode()), cuts, again) == list(again(query.encode()))
+
+
+@pytest.mark.bolt("B7-92")
+@given(scids=SCIDS, first=st.integers(0, 45), count=st.integers(1, 45), cuts=st.lists(st.integers(0, 4)))
+def test_query_of_a_range_that_is_gone_on_with(scids: list[int], first: int, count: int, cuts: list[int]) -> None:
+    index = index_of(scids)
+
+    def again(raw: bytes) -> Source:
+        return answer_range(QueryChannelRange.decode(raw), CHAIN, index, None)  # type: ignore[arg-type]
+
+    # Four entries: no block has more channels, so none is told of twice.
+    room, queries._MAX_REPLY = queries._MAX_REPLY, 16 + 4 * 8
+    try:
+        messages = in_pieces(again(QueryChannelRange(CHAIN, first, count).encode()), cuts, again)
+    finally:
+        queries._MAX_REPLY = room
+    found = [ReplyChannelRange.decode(raw) for raw in messages]
+    check_coverage(found, first, count)
+    told = [each for reply in found for each in decode_short_ids(reply.encoded_short_ids)]
+    assert told == sorted(each for each in scids if first <= block_of(each) < first + count)
 
 
 def test_same_channel_twice(bench: Bench) -> None:
@@ -149,7 +200,7 @@ def test_same_channel_twice(bench: Bench) -> None:
 @given(sizes=st.lists(st.integers(1, 10), min_size=1), budget=st.integers(1, 20))
 def test_answer_is_finished_with_its_last_message(sizes: list[int], budget: int) -> None:
     messages = [bytes(size) for size in sizes]
-    answer, taken = Answer(iter(messages)), list[bytes]()
+    answer, taken = Answer(Messages(messages)), list[bytes]()
     while not answer.finished:
         piece = answer.pull(budget)
         assert piece

@@ -1,20 +1,26 @@
 """The budget of what is served, with the real process: streams keep to it, and hold up nobody and nothing else."""
 
+import asyncio
 import time
 
 import pytest
 
-from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses
+from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip
 from tests.gossipd.messages import announcement, big_map, update
 from tests.gossipd.owner import released
+from wire.control_wire import GiveBack, PeerGivenBack
+from wire.encoded import encode_short_ids
 from wire.gossip_fd import GOSSIP_START
 from wire.limits import Limits
-from wire.peer_wire import QueryChannelRange, ReplyChannelRange
+from wire.peer_wire import QueryChannelRange, QueryShortChannelIds, ReplyShortChannelIdsEnd
 
 MAP_BYTES = sum(map(len, big_map()))
 RATE = MAP_BYTES // 3
 """Two thirds of the map go out at once, and the rest takes a second."""
 QUERY = QueryChannelRange(CHAIN, 0, 1_000_000).encode()
+EVERY_CHANNEL = QueryShortChannelIds(
+    CHAIN, encode_short_ids(sorted({int.from_bytes(raw[98:106], "big") for raw in big_map() if raw[1] == 2}))
+).encode()
 
 
 async def with_map(houses: Houses, limits: Limits) -> House:
@@ -50,20 +56,68 @@ async def test_all_streams_together_keep_to_the_rate(houses: Houses) -> None:
     assert time.monotonic() - begin > 3.5
 
 
-async def test_what_is_not_the_stream_is_not_held_back(houses: Houses) -> None:
-    """While a stream waits for its budget there are pongs and answers to queries, and its news is not lost."""
+async def test_pongs_are_not_held_back(houses: Houses) -> None:
+    """While a stream waits for its budget there are pongs, and its news is not lost."""
     gossipd = await with_map(houses, Limits(gossip_peer_rate=RATE))
     peer = await gossipd.connect()
     await peer.say(EVERYTHING)
     heard = await peer.gossip(len(big_map()) // 2)
     for _ in range(10):
-        heard += await peer.sync()
-        await peer.say(QUERY)
-        assert (await peer.hear(ReplyChannelRange)).sync_complete == 1
-    heard += peer.took()
+        heard += filter(is_gossip, await peer.sync())
     assert len(heard) < len(big_map())
-    heard += await peer.gossip(len(big_map()) - sum(raw[0] == 1 and raw[1] < 3 for raw in heard))
-    assert {*heard} >= {*big_map()}
+    heard += await peer.gossip(len(big_map()) - len(heard))
+    assert sorted(heard) == sorted(big_map())
+
+
+@pytest.mark.bolt("B7-91")
+@pytest.mark.parametrize("limits", [Limits(gossip_peer_rate=RATE), Limits(gossip_total_rate=RATE)])
+async def test_answers_keep_to_the_rate(houses: Houses, limits: Limits) -> None:
+    """One peer asks for everything, and again when it has it: no faster than the rate, and each time it gets it all.
+    Another one's pings are answered meanwhile, and so are its own.
+    """
+    gossipd = await with_map(houses, limits)
+    greedy, other = await gossipd.connect(), await gossipd.connect()
+    begin = time.monotonic()
+    for _ in range(2):
+        await greedy.say(EVERY_CHANNEL)
+        heard = await greedy.sync()
+        assert ReplyShortChannelIdsEnd(CHAIN, 1).encode() not in heard
+        await other.sync()
+        await greedy.hear(ReplyShortChannelIdsEnd)
+        assert sorted(filter(is_gossip, [*heard, *greedy.took()])) == sorted(big_map())
+    assert time.monotonic() - begin > 3.5
+
+
+async def test_one_that_asks_again_and_again_starves_nobody(houses: Houses) -> None:
+    """They share the common rate: while one asks without end, another one gets the whole map."""
+    gossipd = await with_map(houses, Limits(gossip_total_rate=2 * RATE))
+    greedy, other = await gossipd.connect(), await gossipd.connect()
+
+    async def asks_for_ever() -> None:
+        while True:
+            await greedy.say(EVERY_CHANNEL)
+            await greedy.hear(ReplyShortChannelIdsEnd)
+
+    asking = asyncio.create_task(asks_for_ever())
+    try:
+        await gets_the_map(other)
+    finally:
+        asking.cancel()
+        await asyncio.wait([asking])
+
+
+async def test_answers_move_with_the_connection(houses: Houses) -> None:
+    """What is left of an answer is a query for the successor, and not in memory."""
+    gossipd = await with_map(houses, Limits(gossip_peer_rate=RATE))
+    peer = await gossipd.connect()
+    await peer.say(EVERY_CHANNEL)
+    await peer.sync()
+    gossipd.master.send(GiveBack(peer.conn_id))
+    given = await gossipd.hear(PeerGivenBack)
+    assert sum(map(len, given.send)) < 1_000
+    assert given.gossip_state is not None
+    assert len(given.gossip_state.queries) == 1
+    given.close_fds()
 
 
 @pytest.mark.parametrize("limits", [Limits(), Limits(gossip_peer_rate=1_000)])

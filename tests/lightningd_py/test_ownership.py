@@ -126,7 +126,7 @@ async def test_program_gets_the_message_and_gives_back(house: House) -> None:
     taken = said(program.channel)[1]
     assert isinstance(taken, TakePeer)
     assert taken.message == OPEN_CHANNEL
-    state, memory = PeerState(KEYS, b"", b""), GossipState((0, 1), b"u", 7, True)
+    state, memory = PeerState(KEYS, b"", b""), GossipState((0, 1), b"u", 7, True, True, [b"\x01\x05"])
     say(given_back(state=state, send=[b"\x80\x01"], gossip_state=memory))
     (order,) = house.gossipd.take()
     assert isinstance(order, HandlePeer)
