@@ -5,13 +5,13 @@ import signal
 from pathlib import Path
 
 from gossipd import gossmap
-from gossipd.compactor import MIN_SIZE
 from gossipd.gossmap import Gossmap
 from gossipd.store_file import successor_of
 from tests.gossipd.house import EVERYTHING, Houses
 from tests.gossipd.messages import NOW, announcement, big_map, scid, update
 from tests.gossipd.writer import Writer, content_at, content_of, node_id
 from tests.gossipd.writer import scid as scid_written
+from wire.limits import Limits
 from wire.timing import Timing
 
 QUICK = Timing(gossip_flush=1.0)
@@ -37,7 +37,7 @@ async def fill(houses: Houses) -> Path:
 def make_old(path: Path) -> None:
     """Dead records between the live ones and behind them."""
     store, _ = gossmap.load(path)
-    while store.size <= MIN_SIZE:
+    while store.size <= Limits().compact_size:
         store.mark_deleted(store.append(b"\x01\x02" + bytes(60_000), NOW))
         if store.size - store.end > 1_000_000:
             store.flush()
