@@ -21,7 +21,6 @@ from wire.control_wire import GossipState, PeerInfo
 from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
 from wire.message import decode
-from wire.owned import PULL
 from wire.peer_wire import (
     ErrorMessage,
     GossipTimestampFilter,

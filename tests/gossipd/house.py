@@ -275,11 +275,11 @@ class House:
             return dict((await self.master.request(GossipStatus(), GossipStatusReply)).counters)
 
     async def settled(self) -> dict[str, int]:
-        """Ask until nothing is in the pipeline any more."""
+        """Ask until nothing is in the pipeline any more, and once more: the store is flushed a turn later."""
         async with asyncio.timeout(PATIENCE):
-            while (status := await self.status())["unfinished"]:
+            while (await self.status())["unfinished"]:
                 pass
-        return status
+        return await self.status()
 
     async def settled_at(self, counter: str, value: int) -> None:
         """Ask until nothing is in the pipeline and a counter is at this value."""
