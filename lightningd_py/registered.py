@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lightningd_py.option_values import Service, feature_bit
+from lightningd_py.option_values import Service
 from wire.access import parse_what
 from wire.bus_wire import BusChannel, Register, ServiceEntry, Unregister
-from wire.features import Features
+from wire.features import Features, parse_feature
 from wire.peer_wire import message_name
 from wire.routes import Action, default_action
 from wire.secp256k1 import is_point
@@ -128,7 +128,7 @@ def _form(parse: Callable[[str], str], text: str) -> str:
 
 def _feature(text: str) -> str:
     """`option_provide_storage/odd` for each way of saying that."""
-    (name,) = Features.of([feature_bit(text[:80])]).names()
+    (name,) = Features.of([parse_feature(text[:80])]).names()
     return name
 
 

@@ -11,13 +11,13 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 
 from lightningd_py import registered
-from lightningd_py.option_values import Offered, Service, Wanted, feature_bit
+from lightningd_py.option_values import Offered, Service, Wanted
 from lightningd_py.registered import Refused, Registered
 from lightningd_py.registration_store import RegistrationStore
 from wire.access import Rule
 from wire.bus_wire import BusChannel, Register, ServiceEntry, Unregister
 from wire.control_wire import LocalChannel, PeerMessage, RemoteChannelUpdate
-from wire.features import Features
+from wire.features import Features, parse_feature
 from wire.peer_wire import is_channel_message, message_name
 from wire.routes import Action
 from wire.service_name import name_flaw
@@ -339,4 +339,4 @@ def _features(names: Iterable[str]) -> Features:
 
 
 def _bit(name: str) -> int:
-    return feature_bit(name.removeprefix("option_unknown_"))
+    return parse_feature(name.removeprefix("option_unknown_"))

@@ -1,12 +1,14 @@
 """Fixtures: the master's table of connections, with everybody around it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lightningd_py import ownership as module
 from tests.lightningd_py.master import SERVICES, House
+from tests.lightningd_py.table import Open, Table
 
 
 @pytest.fixture
@@ -18,3 +20,23 @@ def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     for program, _, _ in house.programs:
         fake: Any = program.process
         fake.running = False
+
+
+@pytest.fixture
+def open_table(tmp_path: Path) -> Iterator[Open]:
+    """The same file each time; only the last one is open."""
+    opened: list[Table] = []
+
+    def again() -> Table:
+        if opened:
+            opened[-1].database.close()
+        opened.append(Table(tmp_path / "db"))
+        return opened[-1]
+
+    yield again
+    opened[-1].database.close()
+
+
+@pytest.fixture
+def table(open_table: Open) -> Table:
+    return open_table()

@@ -1,76 +1,16 @@
-"""Who wants what: sessions of bus services, what they register, what is kept, and whose a message or node is."""
-
-from collections.abc import Callable, Iterator
-from pathlib import Path
+"""Who wants what: sessions of bus services, what is kept, whose a message or node is, and the options' programs."""
 
 import pytest
 
-from lightningd_py import registered, registrations
-from lightningd_py.database import Database
+from lightningd_py import registrations
 from lightningd_py.option_values import Offered, Service, Wanted
-from lightningd_py.registered import Refused, Registered
+from lightningd_py.registered import Refused
 from lightningd_py.registration_store import RegistrationStore
 from lightningd_py.registrations import Registrations
+from tests.lightningd_py.table import CHANNEL, CHANNEL_2, ID, NODE, OTHER, PROGRAM, PROGRAMS, Open, Table
 from wire.bus_wire import BusChannel, Register, Unregister
 from wire.control_wire import LocalChannel
 from wire.features import Features, default_init_features
-from wire.secp256k1 import public_key
-
-ID, NODE, OTHER, PROGRAMS, OWN = (public_key(bytes([n]) * 32) for n in range(1, 6))
-CHANNEL, CHANNEL_2 = b"c" * 32, b"d" * 32
-PROGRAM = Service("program", ("a-program",))
-
-
-class Table(Registrations):
-    """With a program that has one node and one message, and what the table has told."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            [PROGRAM],
-            [Wanted("program", (33,), (PROGRAMS,))],
-            [Wanted("program", (513,), ())],
-            [Offered("program", (43,))],
-        )
-        self.changes: list[str] = []
-        self.wanted: list[tuple[str, list[bytes]]] = []
-        self.on_change = lambda service: self.changes.append(service.name)
-        self.on_wanted = lambda service, node_ids: self.wanted.append((service.name, node_ids))
-        self.base_features = default_init_features()
-        self.database = Database(path)
-        self.begin(OWN, RegistrationStore(self.database.sqlite))
-
-    def service(self, name: str = "s", *, present: bool = True, **asked: object) -> Registered:
-        """One that is here, and has registered this."""
-        self.arrive(name)
-        self.present(name, present)
-        self.register(name, Register(**asked))  # type: ignore[arg-type]
-        found = self.named(name)
-        assert found is not None
-        return found
-
-
-Open = Callable[[], Table]
-
-
-@pytest.fixture
-def open_table(tmp_path: Path) -> Iterator[Open]:
-    """The same file each time; only the last one is open."""
-    opened: list[Table] = []
-
-    def again() -> Table:
-        if opened:
-            opened[-1].database.close()
-        opened.append(Table(tmp_path / "db"))
-        return opened[-1]
-
-    yield again
-    opened[-1].database.close()
-
-
-@pytest.fixture
-def table(open_table: Open) -> Table:
-    return open_table()
-
 
 # sessions
 
@@ -125,110 +65,6 @@ def test_there_is_a_bound_to_services(table: Table, monkeypatch: pytest.MonkeyPa
     table.leave("b", "")
     table.arrive("c")
     table.arrive("a")
-
-
-# registering
-
-
-@pytest.mark.parametrize(
-    ("asked", "why"),
-    [
-        (Register(node_ids=[PROGRAMS]), f"node {PROGRAMS.hex()} is program's"),
-        (Register(node_ids=[OTHER]), f"node {OTHER.hex()} is first's"),
-        (Register(channels=[BusChannel(CHANNEL_2, PROGRAMS)]), f"node {PROGRAMS.hex()} is program's"),
-        (Register(channels=[BusChannel(CHANNEL, NODE)]), f"channel {CHANNEL.hex()} is first's"),
-        (Register(channels=[BusChannel(CHANNEL_2, NODE, 7)]), "short_channel_id 7 is first's"),
-        (Register(take=[33]), r"message 33 \(accept_channel\) is program's"),
-        (Register(take=[32]), r"message 32 \(open_channel\) is first's"),
-        (Register(node_ids=[OWN]), "this node's own id cannot be registered"),
-        (Register(channels=[BusChannel(CHANNEL_2, OWN)]), "this node's own id cannot be registered"),
-        (Register(node_ids=[b"\2" * 33 + b"x"]), "is no node id"),
-        (Register(node_ids=[b""]), "nothing is no node id"),
-        (Register(node_ids=[b"\2" + b"\0" * 32]), "is no node id"),
-        (Register(channels=[BusChannel(b"short", NODE)]), "73686f7274 is no channel_id"),
-        (Register(channels=[BusChannel(bytes(32), NODE)]), "is no channel_id"),
-        *(
-            (Register(**{how: [number]}), "cannot be registered")  # type: ignore[arg-type]
-            for how in ("take", "copy")
-            for number in (1, 16, 17, 18, 19, 256, 257, 258, 261, 265)
-        ),
-        (Register(take=[1 << 16]), "65536 is no message type"),
-        (Register(offer=["option_nonsense"]), "'option_nonsense' is no feature"),
-        (Register(offer=["option_zeroconf"]), "offer: option_zeroconf needs option_scid_alias"),
-        (Register(allow=["nobody knows"]), "'nobody knows' is no node id, address"),
-        (Register(deny=["with:nothing"]), "'with:nothing' names no feature"),
-    ],
-)
-def test_what_cannot_be_registered(table: Table, asked: Register, why: str) -> None:
-    """All or nothing: the rest of it is not registered, either."""
-    table.service("first", take=[32], node_ids=[OTHER], channels=[BusChannel(CHANNEL, ID, 7)])
-    service = table.service()
-    before = service.entry()
-    changes = list(table.changes)
-    asked.copy, asked.node_ids = [*asked.copy, 40_001], [*asked.node_ids, ID]
-    with pytest.raises(Refused, match=why):
-        table.register("s", asked)
-    assert service.entry() == before
-    assert table.changes == changes
-
-
-@pytest.mark.parametrize(
-    ("bound", "asked", "why"),
-    [
-        ("MOST_WANTED", Register(channels=[BusChannel(CHANNEL, ID)], node_ids=[ID, OTHER]), "4 nodes and channels"),
-        ("MOST_RULES", Register(allow=["1.1.1.1", "1.1.1.2"], deny=["all", "1.2.3.4"]), "4 rules"),
-        ("MOST_OFFERED", Register(offer=["4001", "4003", "4005", "4007"]), "4 features"),
-    ],
-)
-def test_bounds_of_one_service(
-    table: Table, monkeypatch: pytest.MonkeyPatch, bound: str, asked: Register, why: str
-) -> None:
-    monkeypatch.setattr(registered, bound, 3)
-    service = table.service(node_ids=[NODE])
-    before = service.entry()
-    with pytest.raises(Refused, match=f"{why} are too many for one service, 3 may be"):
-        table.register("s", asked)
-    assert service.entry() == before
-
-
-def test_bound_of_all(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is registered already is not counted twice."""
-    monkeypatch.setattr(registrations, "MOST_WANTED", 3)
-    table.service("a", node_ids=[NODE], channels=[BusChannel(CHANNEL, NODE)])  # and one is the program's
-    table.register("a", Register(node_ids=[NODE], channels=[BusChannel(CHANNEL, NODE)]))
-    table.arrive("b")
-    with pytest.raises(Refused, match="3 nodes and channels of all services are the most"):
-        table.register("b", Register(node_ids=[ID]))
-
-
-def test_taking_back(table: Table) -> None:
-    """In any spelling; what is not there is no error."""
-    table.service(
-        node_ids=[NODE],
-        channels=[BusChannel(CHANNEL, ID)],
-        take=[32],
-        copy=[7, 9],
-        offer=["option_provide_storage"],
-        allow=["10.1.2.3/8"],
-        deny=["ALL"],
-    )
-    table.unregister(
-        "s",
-        Unregister(
-            node_ids=[NODE, OTHER],
-            channel_ids=[CHANNEL, CHANNEL_2],
-            take=[32, 34],
-            copy=[7],
-            offer=["43"],
-            allow=["10.0.0.0/8"],
-            deny=["all"],
-        ),
-    )
-    service = table.named("s")
-    assert service is not None
-    entry = service.entry()
-    assert (entry.node_ids, entry.channels, entry.take, entry.copy) == ([], [], [], [9])
-    assert (entry.offer, entry.allow, entry.deny) == ([], [], [])
 
 
 # kept
