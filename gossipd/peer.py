@@ -131,13 +131,20 @@ class Peer:
             if number in _INGESTED and self._around.routes.action(number) is _GOSSIP:
                 return self._hear_news(message)
             return self._hear_other(number, message)
-        except UnknownEncoding as error:  # B7-90: the question can be asked again in another form
-            return self._around.fault(self, PeerFault(f"{message_name(number)}: {error}", Consequence.WARN))
+        except UnknownEncoding as error:
+            return self._cannot_unpack(number, message, error)
         except WireError as error:  # B1-7, B1-8
             fault = PeerFault(f"{message_name(number)}: {error}", Consequence.DISCONNECT)
             return self._around.fault(self, fault)
         except PeerFault as fault:
             return self._around.fault(self, fault)
+
+    def _cannot_unpack(self, number: int, message: bytes, error: UnknownEncoding) -> bool:
+        """The question can be asked again in another form (B7-90). Electrum 4.3 waits for the end whatever it reads."""
+        stays = self._around.fault(self, PeerFault(f"{message_name(number)}: {error}", Consequence.WARN))
+        if stays and number == QueryShortChannelIds.number and number not in self.queries:
+            self.say(ReplyShortChannelIdsEnd(message[2:34], 0).encode())
+        return stays
 
     def _hear_news(self, message: bytes) -> bool:
         standing = self.standing

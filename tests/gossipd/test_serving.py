@@ -246,13 +246,33 @@ async def test_second_query_before_the_answer_is_complete(gossipd: House) -> Non
 
 
 @pytest.mark.bolt("B7-90")
-async def test_encoding_that_must_not_be_used(gossipd: House) -> None:
-    """zlib, as it was once: a warning, and the connection stays."""
+@pytest.mark.parametrize(
+    "query",
+    [
+        QueryShortChannelIds(CHAIN, b"\1" + bytes(8)).encode(),
+        asks_for(0).encode() + b"\1\2\1\0",
+    ],
+    ids=["ids", "flags"],
+)
+async def test_encoding_that_must_not_be_used(gossipd: House, query: bytes) -> None:
+    """zlib, as it was once: a warning, and the connection stays. The end follows, for Electrum waits for it."""
+    await tell(gossipd, *CHANNEL)
     peer = await gossipd.connect()
-    await peer.say(QueryShortChannelIds(CHAIN, b"\1" + bytes(8)))
-    (warning,) = [decode(raw) for raw in await peer.sync() if raw[:2] == b"\0\1"]
+    await peer.say(query)
+    warning, end = [decode(raw) for raw in await peer.sync() if raw[:2] in (b"\0\1", b"\1\6")]
     assert isinstance(warning, WarningMessage)
     assert b"encoding type 1" in warning.data
+    assert end == ReplyShortChannelIdsEnd(CHAIN, 0)
+
+
+@pytest.mark.bolt("B7-90")
+async def test_forbidden_encoding_while_another_answer_is_under_way(gossipd: House) -> None:
+    """Only that answer has an end."""
+    await tell(gossipd, *CHANNEL)
+    peer = await gossipd.connect()
+    await peer.say(asks_for(0), QueryShortChannelIds(CHAIN, b"\1" + bytes(8)))
+    assert (await peer.hear(ReplyShortChannelIdsEnd)).full_information == 1
+    assert [raw[:2] for raw in [*peer.took(), *await peer.sync()] if raw[:2] in (b"\0\1", b"\1\6")] == [b"\0\1"]
 
 
 @pytest.mark.bolt("B7-91")

@@ -123,6 +123,27 @@ async def test_electrum_syncs_from_us_and_hears_what_changes(
 
 
 @pytest.mark.bolt("B7-90")
+async def test_electrum_as_it_is_shipped_asks_on(electrum: Electrum, node: Node, known: SyntheticMap) -> None:
+    """It packs its queries with zlib, and waits for the end of each answer, whatever warning it reads. We answer none
+    of them, but end each; by its filter it comes to know the map.
+    """
+    await electrum("connect", target=node.target, packed=True)
+
+    async def has_asked_for_all() -> bool:
+        return sum("query_short_channel_ids: encoding type 1" in line for line in node.lines) == -(-CHANNELS // 500)
+
+    await until(has_asked_for_all, "Electrum has not asked on")
+    assert (await electrum("graph"))["channels"] == []
+    await electrum("want", first_timestamp=0)
+    wanted = graph_of(known)
+
+    async def is_whole() -> bool:
+        return await graph_heard(electrum) == wanted
+
+    await until(is_whole, "Electrum has not come to know the map")
+
+
+@pytest.mark.bolt("B7-90")
 async def test_electrum_stays_with_us(electrum: Electrum, nodes: Nodes) -> None:
     """A node without gossip answers its queries too; and our pings are answered."""
     node = nodes.start()

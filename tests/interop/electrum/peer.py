@@ -2,7 +2,7 @@
 
 Runs with Debian's Python, which has Electrum's modules; argument: an empty directory for its files.
 
-connect target -> null          want first_timestamp -> null: a gossip_timestamp_filter          peers -> their number
+connect target [packed] -> null     want first_timestamp -> null: a gossip_timestamp_filter     peers -> their number
 graph -> {"channels": [...], "nodes": {id: alias}, "policies": [[scid, start node, timestamp, fee base], ...]}
 """
 
@@ -21,10 +21,8 @@ TIMEOUT = 30.0
 BLOCKS = 1_000_000
 """The height that Electrum believes in: it asks for channels up to there."""
 
-# Electrum's caution against its peers is ten milliseconds for each message, and it packs its queries in a way that the
-# spec has forbidden since; its later versions do not.
+# Electrum's caution against its peers is ten milliseconds for each message.
 Peer.DELAY_INC_MSG_PROCESSING_SLEEP = 0
-Peer.query_short_channel_ids.__defaults__ = (False,)
 
 
 class Client:
@@ -45,7 +43,9 @@ class Client:
         self.network.start_gossip()
         await self.network.channel_db.data_loaded.wait()
 
-    def connect(self, target: str) -> None:
+    def connect(self, target: str, packed: bool = False) -> None:
+        """`packed`: as it is shipped, with queries in a form that has been forbidden since; later versions do not."""
+        Peer.query_short_channel_ids.__defaults__ = (packed,)
         self._wait_for(self._connect(target))
 
     async def _connect(self, target: str) -> None:
