@@ -41,6 +41,10 @@ class Remembered:
             del self._scids[next(iter(self._scids))]
         self._scids[scid] = None
 
+    def clear(self) -> None:
+        """Forget them all."""
+        self._scids.clear()
+
     def discard(self, scid: int) -> None:
         """As if it had never been added."""
         self._scids.pop(scid, None)

@@ -65,6 +65,8 @@ class OnChain:
 
     def reorganised(self, blockheight: int, unspent: list[int], done: Callable[[], None]) -> None:
         """The blocks above this one are undone: these channels live again."""
+        if blockheight == 0:  # what was closed is looked up when it is announced again
+            self._forgetting.closed.clear()
         alive = unspend(self._store, self._index, self._forgetting, unspent)
         status.info(f"the chain is reorganised from block {blockheight} on: {alive} channels are not spent any more")
         self._txout.reorganised()

@@ -41,12 +41,12 @@ class Access:
         )
 
     def __str__(self) -> str:
-        return f"bitcoind at {_bracketed(self.host)}:{self.port}"
+        return f"bitcoind at {bracketed(self.host)}:{self.port}"
 
     @property
     def url(self) -> str:
         """Where requests are posted to."""
-        return f"http://{_bracketed(self.host)}:{self.port}/"
+        return f"http://{bracketed(self.host)}:{self.port}/"
 
     @property
     def uses_cookie(self) -> bool:
@@ -73,5 +73,6 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     return text.strip("[]"), None
 
 
-def _bracketed(host: str) -> str:
+def bracketed(host: str) -> str:
+    """A host as it stands before a colon and a port."""
     return f"[{host}]" if ":" in host else host

@@ -8,6 +8,7 @@ no; that stands in the call's place among the results.
 import itertools
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -17,9 +18,10 @@ from lightningd_py.bitcoin_access import Access, NoAccess
 LARGEST_REPLY = 64 << 20
 """Bytes: a block of 4 MB has twice as many as hex, and batches of smaller things never come near."""
 CONNECT_TIMEOUT = 10.0
+HASH_SIZE = 32
 
-INVALID_PARAMETER, IN_WARMUP, NOT_FOUND, METHOD_NOT_FOUND, MISC = -8, -28, -5, -32601, -1
-"""bitcoind's error codes."""
+INVALID_PARAMETER, IN_WARMUP, MISC = -8, -28, -1
+"""bitcoind's error codes. MISC is that of a block that it has not kept, or not fetched yet."""
 
 Call = tuple[str, tuple[object, ...]]
 
@@ -116,9 +118,11 @@ def _parsed(http_status: int, body: bytes) -> list[Any]:
     if http_status == 401:
         raise ChainDown("refuses our user and password, or its cookie")
     if http_status == 403:
-        raise ChainDown("does not let us in (HTTP 403): see its rpcallowip")
+        raise ChainDown("does not let us in (HTTP 403): see its rpcallowip and rpcwhitelist")
+    if http_status == 503:
+        raise ChainDown("is too busy (HTTP 503): see its rpcworkqueue")
     try:
-        replies = json.loads(body)
+        replies = json.loads(body, parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         if http_status != 200:
             raise ChainDown(f"answers with HTTP status {http_status}") from error
@@ -150,6 +154,30 @@ def _refused(error: Any) -> Refused:
     if refused.code == IN_WARMUP:
         raise ChainDown(f"is still loading ({refused.message})")
     return refused
+
+
+def accepted(method: str, answer: Any) -> Any:
+    """The result of a call that the node has no reason to refuse. Raises ChainDown if it does."""
+    if isinstance(answer, Refused):
+        raise ChainDown(f"refuses {method}: {answer.message} (code {answer.code})")
+    return answer
+
+
+def hash_bytes(text: Any) -> bytes:
+    """A hash as JSON-RPC writes it, in the byte order of blocks. Raises ChainDown if it is none."""
+    if isinstance(text, str) and len(text) == 2 * HASH_SIZE:
+        try:
+            return bytes.fromhex(text)[::-1]
+        except ValueError:
+            pass
+    raise ChainDown("answers with something else than a hash")
+
+
+def block_named(answer: Any) -> bytes | None:
+    """getblockhash's answer; None if the chain is not so high. Raises ChainDown for anything else than a hash."""
+    if isinstance(answer, Refused) and answer.code == INVALID_PARAMETER:
+        return None
+    return hash_bytes(accepted("getblockhash", answer))
 
 
 def printable(text: str) -> str:

@@ -11,16 +11,17 @@ sentence in the log and in `warning`, and in another try.
 
 import asyncio
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from lightningd_py.bitcoin_access import Access
-from lightningd_py.bitcoin_rpc import BitcoinRpc, ChainDown, Refused
+from lightningd_py.bitcoin_rpc import MISC, BitcoinRpc, ChainDown, Refused, accepted, block_named, hash_bytes, printable
 from lightningd_py.block import BlockError, block_hash, inputs, previous_hash
 from lightningd_py.block_notices import BlockNotices
 from lightningd_py.chain import Answered, Follower
 from lightningd_py.database import Database
 from lightningd_py.options import Options
-from lightningd_py.txouts import OUTPUTS_A_REQUEST, WORKERS, Txouts, hash_bytes, report, txid_at, txids_of, unspent
+from lightningd_py.txouts import OUTPUTS_A_REQUEST, WORKERS, Txouts, report, txid_at, txids_of, unspent
 from lightningd_py.watch import KEPT_BLOCKS, Block, Watch
 from wire.chains import NETWORKS
 from wire.scid import block_of, output_of, transaction_of
@@ -66,8 +67,6 @@ class Bitcoind:
         self._warning = f"{self._who} has not been asked yet"
         self._trouble = ""
         """Why it cannot be asked; empty if it can."""
-        self._look_again_above: int | None = None
-        """Channels that were funded above this height may be elsewhere since a reorganisation."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -117,9 +116,9 @@ class Bitcoind:
     def _say_down(self, reason: str) -> None:
         """Once for each reason."""
         self._warning = f"{self._who} {reason}"
-        if reason != self._trouble:
-            self._trouble = reason
+        if reason.partition(":")[0] != self._trouble.partition(":")[0]:  # not for each block that it gets
             status.unusual(f"{self._warning}: new channels wait until it answers as it should")
+        self._trouble = reason
 
     def _say_up(self) -> None:
         if self._trouble:
@@ -153,25 +152,34 @@ class Bitcoind:
         self._notices.subscribe(await self._rpc.call("getzmqnotifications"))
 
     async def _tip(self) -> _Tip:
+        """Raises ChainDown also while the node builds its chain: what it will have is not there yet, or is gone."""
         info = await self._ask("getblockchaininfo")
         try:
             block = Block(int(info["blocks"]), hash_bytes(info["bestblockhash"]))
-            return _Tip(block, _warning(self._who, info))
+            tip = _Tip(block, _warning(self._who, info))
         except (TypeError, KeyError, ValueError) as error:
             raise ChainDown("answers getblockchaininfo with something else") from error
+        if info.get("initialblockdownload") is True:
+            headers = printable(str(info.get("headers")))
+            raise ChainDown(f"is still catching up with the chain: it has block {block.height} of {headers}")
+        if self._watch.last is not None and block.height < self._watch.last.height:
+            raise ChainDown(f"has lost blocks: it has block {block.height}, and had block {self._watch.last.height}")
+        return tip
 
     # following
 
     async def _follow(self) -> None:
         """Go on to the end of the chain, undoing first what is not part of it any more."""
-        while (tip := await self._tip()).block != self._watch.last:
+        while (tip := await self._tip()).block != self._watch.last or self._watch.look_again_above is not None:
             await self._undo()
             try:
                 await self._go_on(tip.block.height)
             except _Parted:
+                await asyncio.sleep(self._retry)  # a node that contradicts itself is not asked in a loop
                 continue
-            if self._look_again_above is not None:
-                await self._look_again(self._look_again_above)
+            self._txouts.chain_changed(tip.block.height)
+            if self._watch.look_again_above is not None:
+                await self._look_again(self._watch.look_again_above)
             self._follower.new_blockheight(self.blockheight)
         if not self.blockheight:  # nothing has happened since we ended
             self._txouts.chain_changed(tip.block.height)
@@ -181,31 +189,30 @@ class Bitcoind:
         self._warning = tip.warning
 
     async def _ask(self, method: str, *params: object) -> Any:
-        answer = await self._rpc.call(method, *params)
-        if isinstance(answer, Refused):
-            raise ChainDown(f"refuses {method}: {answer.message} (code {answer.code})")
-        return answer
+        return accepted(method, await self._rpc.call(method, *params))
 
     async def _hash_at(self, height: int) -> bytes | None:
-        answer = await self._rpc.call("getblockhash", height)
-        return None if isinstance(answer, Refused) else hash_bytes(answer)
+        return block_named(await self._rpc.call("getblockhash", height))
 
     async def _undo(self) -> None:
-        """Step back to the last block that both chains have."""
+        """Step back to the last block that both chains have. If none is remembered nothing that we know need be so."""
         last = self._watch.last
-        if last is None or await self._hash_at(last.height) == last.hash:
+        if last is None or (common := await self._common_block()) == last:
             return
-        height, known = last.height, b""
-        while height > 0:
-            height -= 1
-            known = self._watch.hash_at(height) or b""
-            if not known or await self._hash_at(height) == known:
-                break
-        status.unusual(f"the chain is reorganised: {last.height - height} blocks above {height} are undone")
+        height = common.height if common else 0
+        if common:
+            status.unusual(f"the chain is reorganised: {last.height - height} blocks above {height} are undone")
+        else:
+            status.unusual("the chain is reorganised, deeper than is remembered: every channel is looked at again")
         self._txouts.chain_changed(height, reorganised=True)
         await self._follower.reorganised(height, self._watch.spent_above(height))
-        self._watch.undo_above(Block(height, known) if known else None, height)
-        self._look_again_above = min(height, self._look_again_above or height)
+        self._watch.undo_above(common)
+
+    async def _common_block(self) -> Block | None:
+        for block in self._watch.remembered():
+            if await self._hash_at(block.height) == block.hash:
+                return block
+        return None
 
     async def _go_on(self, height: int) -> None:
         last = self._watch.last
@@ -265,9 +272,12 @@ class Bitcoind:
     async def _blocks(self, first: int, last: int) -> list[Block]:
         heights = range(first, last + 1)
         hashes = await self._rpc.batch([("getblockhash", (height,)) for height in heights])
-        if any(isinstance(found, Refused) for found in hashes):
+        blocks = [
+            Block(height, named) for height, found in zip(heights, hashes, strict=True) if (named := block_named(found))
+        ]
+        if len(blocks) < len(heights):
             raise _Parted
-        return [Block(height, hash_bytes(found)) for height, found in zip(heights, hashes, strict=True)]
+        return blocks
 
     async def _no_longer_there(self, outputs: list[tuple[int, bytes]]) -> list[int]:
         gone = []
@@ -282,25 +292,28 @@ class Bitcoind:
     async def _look_again(self, above: int) -> None:
         """Channels that were funded in blocks which are undone: those that are elsewhere now, or nowhere, are gone."""
         moved = []
-        blocks: dict[int, bytes] = {}
-        for scid, txid in self._watch.outputs(above):
-            height = block_of(scid)
-            if height not in blocks:
-                named = await self._hash_at(height)
-                blocks[height] = b"" if named is None else txids_of(await self._ask("getblock", named[::-1].hex(), 1))
-            if txid_at(blocks[height], transaction_of(scid)) != txid:
-                moved.append(scid)
+        for height, outputs in groupby(self._watch.outputs(above), lambda output: block_of(output[0])):
+            txids = await self._txids_at(height)
+            if txids is not None:
+                moved += [scid for scid, txid in outputs if txid_at(txids, transaction_of(scid)) != txid]
         if moved:
             status.info(f"{len(moved)} channels are not where they were before the reorganisation")
             await self._follower.outpoints_spent(self.blockheight, moved)
-            self._watch.forget(moved)
-        self._look_again_above = None
+        self._watch.looked_again(moved)
+
+    async def _txids_at(self, height: int) -> bytes | None:
+        """Of a block's transactions. None if the node has not kept it: so old a block was not undone."""
+        named = await self._hash_at(height)
+        if named is None:
+            return b""
+        block = await self._rpc.call("getblock", named[::-1].hex(), 1)
+        if isinstance(block, Refused) and block.code == MISC:
+            return None
+        return txids_of(accepted("getblock", block))
 
 
 def _warning(who: str, info: Any) -> str:
     """What getblockchaininfo says that an operator should know."""
-    if info.get("initialblockdownload") is True:
-        return f"{who} is still catching up with the chain: it has block {info['blocks']} of {info.get('headers')}"
     if info.get("pruned") is True:
         return (
             f"{who} is pruned below block {info.get('pruneheight', 0)}: channels that were opened in older blocks"

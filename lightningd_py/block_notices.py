@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import zmq
 import zmq.asyncio
 
+from lightningd_py.bitcoin_access import bracketed
 from wire.status import Status
 
 TOPICS = (b"hashblock", b"rawblock")
@@ -41,6 +42,7 @@ class BlockNotices:
             return
         self._context = self._context or zmq.asyncio.Context()
         self._socket = self._context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.IPV6, 1)
         for topic in TOPICS:
             self._socket.subscribe(topic)
         try:
@@ -62,7 +64,7 @@ class BlockNotices:
     def _seen_from_here(self, address: str) -> str:
         parts = urlsplit(address)
         host, _, port = parts.netloc.rpartition(":")
-        return urlunsplit(parts._replace(netloc=f"{self._host}:{port}")) if host in ANYWHERE else address
+        return urlunsplit(parts._replace(netloc=f"{bracketed(self._host)}:{port}")) if host in ANYWHERE else address
 
     def wake(self) -> None:
         """End the wait now."""

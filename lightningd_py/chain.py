@@ -41,7 +41,8 @@ class Follower(Protocol):
         if it raises nothing is remembered, and the same is said again after a restart."""
 
     async def reorganised(self, blockheight: int, unspent: list[int]) -> None:
-        """The blocks above this height are undone, and what they spent is unspent again."""
+        """The blocks above this height are undone, and what they spent is unspent again. Height 0: so may be what was
+        spent longer ago than is remembered."""
 
 
 class ChainSource(Protocol):

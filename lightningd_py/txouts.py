@@ -14,9 +14,10 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from lightningd_py.bitcoin_rpc import INVALID_PARAMETER, BitcoinRpc, ChainDown, Refused
+from lightningd_py.bitcoin_rpc import MISC, BitcoinRpc, ChainDown, Refused, accepted, block_named
 from lightningd_py.chain import Answered, NoOutput, Output
 from lightningd_py.watch import Watch
 from wire.scid import block_of, output_of, transaction_of
@@ -28,6 +29,8 @@ HASHES_A_REQUEST = 50
 CACHED_TXIDS = 500_000
 """16 MB: 100 to 200 full blocks, or 1,000 of the average in which channels were opened."""
 TXID_SIZE = 32
+SAT_PER_BITCOIN = 100_000_000
+MOST_SAT = 21_000_000 * SAT_PER_BITCOIN
 
 Step = Callable[[], Awaitable[None]]
 
@@ -210,26 +213,21 @@ class Txouts:
 
     async def _find_hashes(self, heights: list[int]) -> None:
         hashes = await self._rpc.batch([("getblockhash", (height,)) for height in heights])
-        for found in hashes:
-            if not isinstance(found, Refused):
-                hash_bytes(found)
-        for height, found in zip(heights, hashes, strict=True):
-            if not isinstance(found, Refused):
-                self._hashes.append((height, found))
-            elif found.code == INVALID_PARAMETER:
+        for height, named in zip(heights, [block_named(found) for found in hashes], strict=True):
+            if named is None:
                 self._refuse(height, "its block is beyond the end of the chain")
             else:
-                self._refuse(height, f"bitcoind does not name its block: {found.message}")
+                self._hashes.append((height, named[::-1].hex()))
         self._work.set()
 
     async def _read_block(self, wanted: list[tuple[int, str]]) -> None:
         ((height, block_hash),) = wanted
         epoch = self._epoch
         block = await self._rpc.call("getblock", block_hash, 1)
-        if isinstance(block, Refused):
+        if isinstance(block, Refused) and block.code == MISC:
             self._refuse(height, f"bitcoind does not give its block: {block.message}")
             return
-        txids = txids_of(block)
+        txids = txids_of(accepted("getblock", block))
         if epoch != self._epoch:  # the height may be another block's by now
             self._heights.append(height)
         else:
@@ -241,7 +239,7 @@ class Txouts:
     async def _find_outputs(self, jobs: list[_Job]) -> None:
         epoch = self._epoch
         found = await self._rpc.batch([("gettxout", (_txid(job), output_of(job.scid), False)) for job in jobs])
-        outputs = [None if isinstance(output, Refused) else _output(output) for output in found]
+        outputs = [_output(output) for output in found]
         missing = [job for job, output in zip(jobs, outputs, strict=True) if output is None]
         reasons = dict(zip(missing, await self._why_missing(missing), strict=True)) if missing else {}
         if epoch != self._epoch:
@@ -276,16 +274,6 @@ def report(task: asyncio.Task[None]) -> None:
         task.get_loop().call_exception_handler({"message": "following the chain has ended", "exception": error})
 
 
-def hash_bytes(text: Any) -> bytes:
-    """A hash as JSON-RPC writes it, in the byte order of blocks. Raises ChainDown if it is none."""
-    if isinstance(text, str) and len(text) == 2 * TXID_SIZE:
-        try:
-            return bytes.fromhex(text)[::-1]
-        except ValueError:
-            pass
-    raise ChainDown("answers with something else than a hash")
-
-
 def txids_of(block: Any) -> bytes:
     """The ids of a block's transactions, one after the other. Raises ChainDown for anything else.
 
@@ -307,12 +295,15 @@ def txid_at(txids: bytes, index: int) -> bytes:
 
 def _output(found: Any) -> Output | None:
     """gettxout's answer, which is null for what is spent or was never there. Raises ChainDown for anything else."""
-    if found is None:
+    if accepted("gettxout", found) is None:
         return None
     try:
-        return Output(round(found["value"] * 100_000_000), bytes.fromhex(found["scriptPubKey"]["hex"]))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        amount_sat = Decimal(found["value"]) * SAT_PER_BITCOIN
+        if 0 <= amount_sat <= MOST_SAT and amount_sat == int(amount_sat):
+            return Output(int(amount_sat), bytes.fromhex(found["scriptPubKey"]["hex"]))
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ChainDown("answers gettxout with something else than an output") from error
+    raise ChainDown("answers gettxout with an amount that is none")
 
 
 def _reason(job: _Job, transaction: Any) -> str:
@@ -326,4 +317,4 @@ def _reason(job: _Job, transaction: Any) -> str:
 
 def unspent(answers: Iterable[Any]) -> list[bool]:
     """For each answer to gettxout, whether the output is there. Raises ChainDown."""
-    return [not isinstance(answer, Refused) and _output(answer) is not None for answer in answers]
+    return [_output(answer) is not None for answer in answers]

@@ -40,6 +40,9 @@ class Watch:
         row = self._sqlite.execute("SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1").fetchone()
         self.last: Block | None = Block(*row) if row else None
         """The last block that has been looked at."""
+        row = self._sqlite.execute("SELECT value FROM counters WHERE name = 'look_again_above'").fetchone()
+        self.look_again_above: int | None = row[0] if row else None
+        """Channels that were funded above this height may be elsewhere since a reorganisation."""
 
     def __len__(self) -> int:
         return len(self._scids)
@@ -68,13 +71,13 @@ class Watch:
         return self._scids.get(outpoint)
 
     def outputs(self, above: int = -1) -> list[tuple[int, bytes]]:
-        """(scid, txid) of all unspent ones that were funded above this height."""
+        """(scid, txid) of all unspent ones that were funded above this height, in the order of the chain."""
         spent = {scid for (scid,) in self._sqlite.execute("SELECT scid FROM funding WHERE spent IS NOT NULL")}
-        return [
+        return sorted(
             (scid, outpoint[:32])
             for outpoint, scid in self._scids.items()
             if block_of(scid) > above and scid not in spent
-        ]
+        )
 
     def take(self, block: Block, spent: Iterable[int]) -> None:
         """This block follows the last one, or any after a gap, and spends these channels' outputs."""
@@ -100,25 +103,31 @@ class Watch:
         self._sqlite.executemany("INSERT INTO blocks VALUES (?, ?)", [(block.height, block.hash) for block in blocks])
         self._sqlite.execute("COMMIT")
 
-    def hash_at(self, height: int) -> bytes | None:
-        """Of a block that was looked at, if it is remembered."""
-        row = self._sqlite.execute("SELECT hash FROM blocks WHERE height = ?", (height,)).fetchone()
-        return None if row is None else bytes(row[0])
+    def remembered(self) -> list[Block]:
+        """The blocks that were looked at last, the latest first: KEPT_BLOCKS at most."""
+        return [Block(*row) for row in self._sqlite.execute("SELECT height, hash FROM blocks ORDER BY height DESC")]
 
     def spent_above(self, height: int) -> list[int]:
         """Channels whose outputs were spent above this height."""
         return [scid for (scid,) in self._sqlite.execute("SELECT scid FROM funding WHERE spent > ?", (height,))]
 
-    def undo_above(self, block: Block | None, height: int) -> None:
-        """What is above this height has not happened. `block` is the one at it, None if that is not remembered."""
+    def undo_above(self, block: Block | None) -> None:
+        """What is above this block has not happened; None: nothing that is remembered has."""
+        height = block.height if block else 0
+        above = height if self.look_again_above is None else min(height, self.look_again_above)
         self._sqlite.execute("BEGIN")
-        self._sqlite.execute("DELETE FROM blocks WHERE height > ?", (height,))
+        self._sqlite.execute("DELETE FROM blocks WHERE height > ?", (height if block else -1,))
         self._sqlite.execute("UPDATE funding SET spent = NULL WHERE spent > ?", (height,))
+        self._sqlite.execute("INSERT OR REPLACE INTO counters VALUES ('look_again_above', ?)", (above,))
         self._sqlite.execute("COMMIT")
-        self.last = block
+        self.last, self.look_again_above = block, above
 
-    def forget(self, scids: Iterable[int]) -> None:
-        """Watch these no longer."""
-        gone = set(scids)
+    def looked_again(self, moved: Iterable[int]) -> None:
+        """At all above `look_again_above`: these are not to be watched any longer."""
+        gone = set(moved)
         self._scids = {outpoint: scid for outpoint, scid in self._scids.items() if scid not in gone}
+        self._sqlite.execute("BEGIN")
         self._sqlite.executemany("DELETE FROM funding WHERE scid = ?", [(scid,) for scid in gone])
+        self._sqlite.execute("DELETE FROM counters WHERE name = 'look_again_above'")
+        self._sqlite.execute("COMMIT")
+        self.look_again_above = None

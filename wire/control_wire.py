@@ -576,7 +576,10 @@ class OutpointsSpentReply(Reply, number=3124, sender="gossipd"):
 
 
 class ChainReorganised(Request, number=3034, sender="master"):
-    """The blocks above this height are undone, and the funding outputs of these channels are unspent again."""
+    """The blocks above this height are undone, and the funding outputs of these channels are unspent again.
+
+    Height 0: all blocks that were remembered are undone, and what was spent in older ones may be unspent, too.
+    """
 
     blockheight: int
     unspent: list[int]

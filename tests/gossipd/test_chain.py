@@ -79,6 +79,19 @@ async def test_a_reorganisation_brings_them_back(houses: Houses) -> None:
     assert dying(gossipd) == {scid(0): HEIGHT + 73, scid(1): None}
 
 
+async def test_a_reorganisation_that_is_deeper_than_is_remembered(houses: Houses) -> None:
+    """What went because it was spent may be announced again: the chain is asked, not our memory."""
+    gossipd = await with_channels(houses, 2)
+    await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
+    gossipd.master.send(NewBlockheight(HEIGHT + 73))
+    assert (await gossipd.status())["channels"] == 1
+    await gossipd.master.request(ChainReorganised(0, []), ChainReorganisedReply)
+    peer = await gossipd.connect()
+    await peer.say(announcement(0), update(0))
+    gossipd.master.reply(await gossipd.hear(GetTxout), GetTxoutReply(*THERE))
+    assert (await gossipd.settled())["channels"] == 2
+
+
 async def test_spent_before_it_was_written(houses: Houses) -> None:
     gossipd = houses.new()
     await gossipd.start(check_txout=True)

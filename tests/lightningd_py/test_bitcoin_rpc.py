@@ -45,8 +45,8 @@ async def test_a_batch_is_answered_in_its_order(node: CannedBitcoind, rpc: Bitco
 
 FAULTS = {
     "answers with HTTP status 500": lambda calls: http(b"<html>oh</html>", 500),
-    "answers with HTTP status 503": lambda calls: http(b"Work queue depth exceeded", 503),
-    "does not let us in (HTTP 403): see its rpcallowip": lambda calls: http(b"", 403),
+    "is too busy (HTTP 503): see its rpcworkqueue": lambda calls: http(b"Work queue depth exceeded", 503),
+    "does not let us in (HTTP 403): see its rpcallowip and rpcwhitelist": lambda calls: http(b"", 403),
     "refuses our user and password, or its cookie": lambda calls: http(b"", 401),
     "answers with broken JSON": lambda calls: http(b"[{"),
     "answers with HTTP status 200 and no list of replies": lambda calls: http(b"7"),

@@ -177,6 +177,29 @@ async def test_reorganised(bitcoin: Bitcoin, nodes: Nodes) -> None:
     await at_height(node, bitcoin.height)
 
 
+async def test_reorganised_deeper_than_is_remembered(bitcoin: Bitcoin, nodes: Nodes) -> None:
+    """Of three channels one is spent in the old chain only, and one is funded in the old chain only."""
+    stays, spent = bitcoin.fund([Channel(1), Channel(2)])
+    fork = bitcoin.mine(6)
+    (gone,) = bitcoin.fund([Channel(3)])
+    bitcoin.mine(6)
+    node = nodes.start(*bitcoin.options)
+    await tell(node, [message for channel in (stays, spent, gone) for message in channel.gossip()])
+    await has(node, stays, spent, gone)
+    bitcoin.spend(spent)
+    bitcoin.mine(100)
+    await has(node, stays, gone)
+    await at_height(node, bitcoin.mine(60))
+    bitcoin.fork(fork, 200)
+    await node.logged("the chain is reorganised, deeper than is remembered: every channel is looked at again")
+    await at_height(node, bitcoin.height)
+    await is_dying(node, 1)
+    await tell(node, spent.gossip())
+    await has(node, stays, spent, gone)
+    bitcoin.mine(72)
+    await has(node, stays, spent)
+
+
 async def test_caught_up_with_after_a_restart(bitcoin: Bitcoin, nodes: Nodes) -> None:
     one, two = bitcoin.fund([Channel(1), Channel(2)])
     bitcoin.mine(6)
