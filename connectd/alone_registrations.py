@@ -46,7 +46,7 @@ class Wishes:
         return node_id in self.node_ids or any(channel.node_id == node_id for channel in self.channels.values())
 
     def told(self) -> SetServiceRegistrations:
-        """What the MSG bus has to know."""
+        """What the hub of the MSG bus has to know."""
         channels = [(channel.channel_id, channel.node_id) for channel in self.channels.values()]
         return SetServiceRegistrations(self.service, self.ticket, sorted(self.node_ids), channels, sorted(self.take))
 
@@ -128,12 +128,20 @@ class AloneRegistrations:
         wishes.events &= not message.events
         return wishes
 
-    def for_node(self, node_id: bytes) -> str | None:
-        """Who gets this node's connection as it comes: whoever named it, even if away; else who wants everything."""
-        for wishes in self._services.values():
+    def choose(self, node_id: bytes, said: list[bytes], without: set[str]) -> str | None:
+        """Which service, if it is here, gets a connection on which the peer has said this: whoever has named the node,
+        even if it is away; else who takes a message; else who wants everything. None of those in `without`.
+        """
+        services = [wishes for wishes in self._services.values() if wishes.service not in without]
+        for wishes in services:
             if wishes.wants_node(node_id):
                 return wishes.service if wishes.here else None
-        return next((wishes.service for wishes in self._services.values() if wishes.here and wishes.everything), None)
+        numbers = {int.from_bytes(message[:2], "big") for message in said}
+        here = [wishes for wishes in services if wishes.here]
+        candidates = [wishes for wishes in here if numbers & wishes.take] + [
+            wishes for wishes in here if wishes.everything
+        ]
+        return candidates[0].service if candidates else None
 
     def _check_node(self, service: str, node_id: bytes) -> None:
         if not is_point(node_id):

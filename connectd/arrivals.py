@@ -5,10 +5,10 @@ one line of the log and the closing of the socket.
 """
 
 import asyncio
+from typing import Protocol
 
 from connectd.connection import Connection, ConnectionEnded
 from connectd.connections import Connections
-from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
 from connectd.initmsg import TheirInit
 from connectd.live import RESERVE, Candidate, LivePeers
@@ -22,6 +22,13 @@ from wire.status import Status
 status = Status("connectd")
 
 
+class GivesAway(Protocol):
+    """Whoever has the next owner of a connection: connectd's HandOver, or connectiond on its own."""
+
+    async def give_away(self, candidate: Candidate) -> None:
+        """Returns when it is sent. Raises ConnectionEnded if the connection ends or is replaced before that."""
+
+
 class Arrivals:
     """Brings inbound and outbound connections to their owners. `timeout` is the one deadline of those that come in, in
     seconds; `outward` says how long a dial may take."""
@@ -31,7 +38,7 @@ class Arrivals:
         connections: Connections,
         handshake: Handshake,
         live: LivePeers,
-        hand_over: HandOver,
+        hand_over: GivesAway,
         outward: Outward,
         tasks: Tasks,
         *,

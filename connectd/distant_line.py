@@ -86,15 +86,21 @@ class InThread:
 class DistantLine:
     """A Line, begun with `take`. `on_exit` is called when its process or thread has ended, and nothing is left."""
 
-    def __init__(self, taken: TakePeer, start: StartCarrier, events: LineEvents, on_exit: Callable[[], None]) -> None:
+    def __init__(
+        self, taken: TakePeer, start: StartCarrier, events: LineEvents, on_exit: "Callable[[DistantLine], None]"
+    ) -> None:
         """The connection is its own from here on. Raises OSError or RuntimeError if nothing can be started."""
         self._info = taken.peer
         self._events = events
         self._on_exit = on_exit
         self._here = True
         self._paused = False
+        self.reason = ""
+        """Why it has ended."""
         self._heard: deque[bytes] = deque()
         """What came while the line was paused: WINDOW messages at most."""
+        self._again = 0
+        """So many of them were heard before."""
         self._taken = 0
         self._loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -128,13 +134,26 @@ class DistantLine:
             self._paused = False
             self._loop.call_soon(self._hear)
 
+    def hear_again(self, messages: list[bytes]) -> None:
+        """These were heard and not dealt with: they come again, before all else, from the next turn of the loop."""
+        self._heard.extendleft(reversed(messages))
+        self._again += len(messages)
+        self._loop.call_soon(self._hear)
+
     def end(self, reason: str, last_words: list[bytes]) -> None:
         """Close, when all that was said has gone out."""
         if self._here:
             self._here = False
+            self.reason = reason
             if not self._channel.closed:
                 self._channel.send(Disconnect(self._info.node_id, self._info.conn_id, last_words, reason))
             self._loop.call_later(PATIENCE, self._carrier.kill)
+
+    def close(self) -> None:
+        """Nothing of it matters any more: its other end ends with ours."""
+        self._here = False
+        for message in self._channel.close():
+            message.close_fds()
 
     async def wait(self) -> None:
         """Until nothing of it is left, after `end`."""
@@ -145,8 +164,9 @@ class DistantLine:
     def _from_it(self, message: ControlMessage) -> None:
         match message:
             case PeerWords(message=words):
-                self._heard.append(words)
-                self._hear()
+                if self._here:
+                    self._heard.append(words)
+                    self._hear()
             case WordsTaken(messages=count):
                 if self._here:
                     self._events.sent(self, count)
@@ -159,7 +179,10 @@ class DistantLine:
     def _hear(self) -> None:
         while self._here and not self._paused and self._heard:
             message = self._heard.popleft()
-            self._took()
+            if self._again:
+                self._again -= 1
+            else:
+                self._took()
             self._events.heard(self, message)
 
     def _took(self) -> None:
@@ -174,6 +197,8 @@ class DistantLine:
         self._hear()
         if self._here:
             self._here = False
+            self._heard.clear()
+            self.reason = reason
             self._events.ended(self, reason)
 
     def _exited(self, exit_status: int) -> None:
@@ -181,4 +206,4 @@ class DistantLine:
             status.unusual(f"the connection's process has ended with status {exit_status}", self._info.node_id)
         self._channel.close()
         self._lost("its process has ended")
-        self._on_exit()
+        self._on_exit(self)

@@ -20,8 +20,6 @@ from wire.status import Status
 
 WINDOW = 64
 """Messages of the peer's that may be on their way to the parent."""
-_LOOK = 0.05
-"""Seconds until it is looked again whether last words have left."""
 
 status = Status("connectiond")
 
@@ -34,15 +32,18 @@ class Separate:
         control.setblocking(False)
         self._stop = stop
         self._line: LoneLine | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._room = WINDOW
         self._parent = ControlChannel(control, "master", self._obey, lambda _: self._stop(EXIT_OK))
+        self._drained = asyncio.Event()
+        self._parent.on_drained = self._drained.set
 
     def close(self) -> None:
         """Close whatever is still open."""
         for message in self._parent.close():
             message.close_fds()
         if self._line is not None:
-            self._line.close_sockets()
+            self._line.close()
 
     # from the parent
 
@@ -84,7 +85,7 @@ class Separate:
     def ended(self, line: Line, reason: str) -> None:
         """The connection is over, and so are we when its last words have left."""
         self._tell(PeerDisconnected(line.peer.node_id, line.peer.conn_id, reason))
-        self._end_when_sent()
+        self._ending = asyncio.create_task(self._end_when_sent())
 
     def _tell(self, message: ControlMessage) -> bool:
         """False if the parent is gone."""
@@ -92,11 +93,13 @@ class Separate:
             self._parent.send(message)
         return not self._parent.closed
 
-    def _end_when_sent(self) -> None:
-        if self._parent.queued or (self._line is not None and self._line.closing):
-            asyncio.get_running_loop().call_later(_LOOK, self._end_when_sent)
-        else:
-            self._stop(EXIT_OK)
+    async def _end_when_sent(self) -> None:
+        if self._line is not None:
+            await self._line.closed()
+        if self._parent.queued:
+            self._drained.clear()
+            await self._drained.wait()
+        self._stop(EXIT_OK)
 
 
 def main() -> int:

@@ -58,6 +58,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.connection": "the inbox that a handshake waits on",
         "connectd.dial": "addresses are tried in turn, each with its deadline",
         "connectd.distant_line": "the loop of the other end is in a thread",
+        "connectd.lone_line": "goes on in the next turn of the loop",
         "connectd.live": "a newer connection waits for the end of an older one",
         "connectd.names": "one look-up has to end before others",
         "connectd.separate": "waits for last words",

@@ -26,6 +26,7 @@ class Farewell:
         self._unsent = unsent
         self._loop = loop
         self._all_of_them = all_of_them
+        self.ended: asyncio.Future[None] = loop.create_future()
         self._timer = loop.call_later(timeout, self.end)
         all_of_them.add(self)
         loop.add_reader(sock.fileno(), self._read)
@@ -59,3 +60,11 @@ class Farewell:
         self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
         self._all_of_them.discard(self)
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+async def said(farewells: set[Farewell]) -> None:
+    """Wait until the last of them is closed."""
+    while farewells:
+        await asyncio.shield(next(iter(farewells)).ended)

@@ -16,7 +16,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from wire.farewell import Farewell
+from wire.farewell import Farewell, said
 from wire.sockets import address_of, dial, listen_on, resolve, set_up
 from wire.sockman_events import RECV_SIZE, ConnectResult, SocketAddress, SockManEvents, SockManOptions
 
@@ -99,11 +99,12 @@ class SockMan(SockManEvents):
             listener.registered = accepting
 
     async def join(self) -> None:
-        """Stop to accept, and wait until the last connection is closed or released."""
+        """Stop to accept, and wait until the last connection is released, or closed and its last bytes have left."""
         self._close_listeners()
         if self._connections:
             self._all_closed = self._all_closed or self._loop.create_future()
             await asyncio.shield(self._all_closed)
+        await said(self._farewells)
 
     def close_sockets(self) -> None:
         """Close the listeners and every connection; what is unsent is lost."""
