@@ -7,6 +7,7 @@ the server holds one request and one reply for it.
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -125,6 +126,21 @@ class RpcServer:
         values = read_params(command.parameters, list(params) if isinstance(params, tuple) else params)
         return await command.handler(**values)
 
+    async def carry_out(self, request: dict[str, Any], encode: Callable[[Any], Awaitable[bytes]]) -> bytes:
+        """The encoded result of a request, of which `method`, `params` and `filter` count.
+
+        Raises RpcError for whatever goes wrong; a bug of ours is logged as broken.
+        """
+        try:
+            _check_method(request)
+            result = await self.call(request["method"], request.get("params", []))
+            return await encode(_filtered(result, request["filter"]) if "filter" in request else result)
+        except RpcError:
+            raise
+        except Exception as error:
+            status.broken(f"{request['method']}: {error!r}", exc_info=True)
+            raise RpcError(INTERNAL_ERROR, f"internal error: {type(error).__name__}") from error
+
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -158,16 +174,10 @@ class RpcServer:
         request_id = None
         try:
             request_id = _id_of(request)
-            _check(request)
-            result = await self.call(request["method"], request.get("params", []))
-            if "filter" in request:
-                result = _filtered(result, request["filter"])
-            return await _encode_result(request_id, result)
+            _check_version(request)
+            return await self.carry_out(request, functools.partial(_encode_result, request_id))
         except RpcError as error:
             return _error(request_id, error)
-        except Exception as error:
-            status.broken(f"{request.get('method')}: {error!r}", exc_info=True)
-            return _error(request_id, RpcError(INTERNAL_ERROR, f"internal error: {type(error).__name__}"))
 
     async def _help(self, command: str | None) -> dict[str, Any]:
         if command is not None and command not in self._commands:
@@ -195,9 +205,12 @@ def _id_of(request: Any) -> str | int | float:
     return request_id
 
 
-def _check(request: dict[str, Any]) -> None:
+def _check_version(request: dict[str, Any]) -> None:
     if request.get("jsonrpc") != "2.0":
         raise RpcError(INVALID_REQUEST, 'jsonrpc: "2.0" must be specified in the request')
+
+
+def _check_method(request: dict[str, Any]) -> None:
     if not isinstance(request.get("method"), str):
         raise RpcError(INVALID_REQUEST, "Expected string for method" if "method" in request else "No method")
 
@@ -210,10 +223,7 @@ def _filtered(result: Any, wanted: Any) -> Any:
 
 
 def _error(request_id: str | int | float | None, error: RpcError) -> bytes:
-    content = {"code": error.code, "message": error.message}
-    if error.data is not None:
-        content["data"] = error.data
-    return _encode(request_id, "error", content)
+    return _encode(request_id, "error", error.content)
 
 
 async def _encode_result(request_id: str | int | float, result: Any) -> bytes:

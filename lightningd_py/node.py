@@ -6,7 +6,7 @@ import random
 import signal
 import traceback
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightningd_py import connect_control, gossip_control
 from lightningd_py.access_control import AccessControl
@@ -46,7 +46,16 @@ from wire.features import Features
 from wire.peer_wire import ErrorMessage, WarningMessage, decode
 from wire.status import Status
 
+if TYPE_CHECKING:
+    from lightningd_py.bus import Buses
+
 status = Status("lightningd")
+
+
+def _load_buses() -> "type[Buses]":
+    from lightningd_py.bus import Buses  # ZMQ takes 45 ms to load
+
+    return Buses
 
 
 class Node:
@@ -117,6 +126,7 @@ class Node:
         self.ownership.on_copy = self._listeners.copy
         self._connect_control = ConnectControl(self.ownership)
         self.chain = make_chain(options, self.database)
+        loading = asyncio.ensure_future(asyncio.to_thread(_load_buses))  # while the daemons start
         self._gossip_control = GossipControl(self.ownership, self.chain, self.gossipd.channel)
         self.node_id = await self._node_id()
         bound = await connect_control.init_connectd(
@@ -150,6 +160,7 @@ class Node:
         await self.rpc.start(options.rpc_file, options.rpc_file_mode)
         self.chain.start(self._gossip_control)
         self._listeners.start()
+        self.buses = (await loading)(self)
         await connect_control.activate(self.connectd, self.services.node_ids)
         where = ", ".join(self.bindings) or "nowhere"
         status.info(f"{self.node_id.hex()} on {options.network} listens on {where}")
@@ -202,6 +213,8 @@ class Node:
             self._bootstrap.cancel()
         if hasattr(self, "staying"):
             self.staying.close()
+        if hasattr(self, "buses"):
+            await self.buses.close()
         if hasattr(self, "rpc"):
             await self.rpc.close()
             self._commands.close()

@@ -30,6 +30,8 @@ class Option:
     """Spaces at the end of the value are part of it; they are cut off otherwise."""
     allowed_in: frozenset[Origin] = _ANYWHERE
     group: str = "node"
+    short: str = ""
+    """One letter, for the command line."""
 
     @property
     def dev(self) -> bool:
@@ -263,6 +265,15 @@ OPTIONS: tuple[Option, ...] = (
             "NAME=WHAT,...",
             multiple=True,
         ),
+    ),
+    *_rows(
+        "buses of the services (ipc://PATH, tcp://IP:PORT, or none; in the network's directory if nothing is said)",
+        Option("msg", "messages of peers (default msg)", values.bus_endpoint, "ENDPOINT", short="M"),
+        Option("ctl", "registrations and events (default ctl)", values.bus_endpoint, "ENDPOINT", short="X"),
+        Option(
+            "chnl", "between services and their extensions (default chnl)", values.bus_endpoint, "ENDPOINT", short="C"
+        ),
+        Option("api", "RPC in msgpack (default api; port 62962 on tcp)", values.api_endpoint, "ENDPOINT", short="R"),
     ),
     *_rows(
         "for developers and tests",

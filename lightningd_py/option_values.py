@@ -16,6 +16,8 @@ from wire.secp256k1 import is_point, public_key
 
 LONGEST_ALIAS = 32
 DNS_PORT = 53
+API_PORT = 62962
+"""Of the API bus on tcp: LNP Node's."""
 TOR_PORT = 9050
 """Where Tor's SOCKS5 proxy listens."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -64,6 +66,26 @@ def text(value: str) -> str:
 def path(value: str) -> Path:
     """A path, not made absolute yet."""
     return Path(text(value))
+
+
+def bus_endpoint(value: str, default_port: int = 0) -> str:
+    """Where ZMQ listens: `ipc://PATH` (or just the path, not made absolute yet), `tcp://IP:PORT`, or "" for `none`."""
+    if value == "none":
+        return ""
+    scheme, _, where = value.partition("://") if "://" in value else ("ipc", "", value)
+    if scheme == "ipc" and where and not where.startswith(("@", "*")):
+        return f"ipc://{where}"
+    if scheme != "tcp":
+        raise ValueError(f"'{value}' is neither ipc://PATH nor tcp://IP:PORT nor none")
+    address = _parsed(where, default_port)
+    if address.kind not in ("ipv4", "ipv6") or not address.port:
+        raise ValueError(f"'{value}' does not name an IP address and a port")
+    return f"tcp://{address}"
+
+
+def api_endpoint(value: str) -> str:
+    """The same; its tcp port is known."""
+    return bus_endpoint(value, API_PORT)
 
 
 def one_of(*allowed: str) -> Callable[[str], str]:

@@ -25,6 +25,8 @@ from wire.limits import Limits
 from wire.timing import FAST_GOSSIP, Timing
 
 DEFAULT_SEEKER_PEERS = 10
+BUSES = ("msg", "ctl", "chnl", "api")
+"""Each is an option, and the name of its socket in the network's directory if nothing is said."""
 _LIMITS = Limits()
 _BY_NAME = {option.name: option for option in OPTIONS}
 
@@ -90,6 +92,11 @@ class Options:
     copy: tuple[values.Wanted, ...] = ()
     offer: tuple[values.Offered, ...] = ()
     may_sign: tuple[str, ...] = ()
+    msg: str
+    ctl: str
+    chnl: str
+    api: str
+    """ZMQ endpoints of the buses, empty for none."""
     developer: bool = False
     dev_force_privkey: bytes | None = field(default=None, repr=False)
     dev_fast_gossip: bool = False
@@ -231,7 +238,8 @@ def _parser() -> _Parser:
         group = groups.setdefault(option.group, None) or parser.add_argument_group(option.group)
         groups[option.group] = group
         takes = {"metavar": option.metavar} if option.parse else {"nargs": 0}
-        group.add_argument(f"--{option.name}", dest=option.name, action=_Collect, help=option.help, **takes)
+        names = [*([f"-{option.short}"] if option.short else []), f"--{option.name}"]
+        group.add_argument(*names, dest=option.name, action=_Collect, help=option.help, **takes)
     return parser
 
 
@@ -347,8 +355,14 @@ def _paths(found: dict[str, Any], lightning_dir: Path, network_dir: Path) -> dic
         "network_dir": network_dir,
         "rpc_file": network_dir / found.get("rpc_file", "lightning-rpc"),
         "pid_file": network_dir / found.get("pid_file", lightning_dir / f"lightningd-{network_dir.name}.pid"),
+        **{bus: _in_directory(found.get(bus, f"ipc://{bus}"), network_dir) for bus in BUSES},
         "log_file": tuple(log if log == "-" else str(network_dir / log) for log in logs),
     }
+
+
+def _in_directory(endpoint: str, network_dir: Path) -> str:
+    scheme, _, where = endpoint.partition("://")
+    return f"ipc://{network_dir / where}" if scheme == "ipc" else endpoint
 
 
 def _check_together(options: Options) -> None:

@@ -1,7 +1,8 @@
 """Parameters of JSON-RPC commands: how each is read from its JSON value, with CLN's words for what is wrong.
 
 A parser gets the JSON value and gives what the handler wants, or raises ValueError with words that fit after the
-parameter's name: "should be a node id". Numbers and booleans may come as strings, as from a shell.
+parameter's name: "should be a node id". Numbers and booleans may come as strings, as from a shell; what is hex in JSON
+may come as bytes, as on the API bus.
 """
 
 import json
@@ -25,6 +26,12 @@ class RpcError(Exception):
         self.code = code
         self.message = message
         self.data = data
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The answer's `error`."""
+        content = {"code": self.code, "message": self.message}
+        return content if self.data is None else content | {"data": self.data}
 
 
 PARSE_ERROR, INVALID_REQUEST, UNKNOWN_COMMAND, INVALID_PARAMETERS = -32700, -32600, -32601, -32602
@@ -75,7 +82,7 @@ def _read(parameter: Parameter, value: Any) -> Any:
     try:
         return parameter.parser(value)
     except ValueError as error:
-        token = json.dumps(value)
+        token = json.dumps(value, default=repr, skipkeys=True)  # msgpack has values that JSON has not
         token = token if len(token) <= 200 else token[:200] + "..."
         raise RpcError(INVALID_PARAMETERS, f"{parameter.name}: {error}: invalid token '{token}'") from error
 
@@ -121,6 +128,8 @@ u64 = _unsigned(64)
 
 def hex_bytes(value: Any) -> bytes:
     """Bytes in hex. Hex of nothing but digits may come as a number: `lightning-cli` makes it one."""
+    if isinstance(value, bytes):
+        return value
     if not isinstance(value, str | int) or not re.fullmatch("([0-9a-fA-F]{2})*", str(value)):
         raise ValueError("should be a hex value")
     return bytes.fromhex(str(value))
@@ -128,10 +137,9 @@ def hex_bytes(value: Any) -> bytes:
 
 def node_id(value: Any) -> bytes:
     """33 bytes, a point on the curve."""
-    if not isinstance(value, str) or not re.fullmatch("0[23][0-9a-fA-F]{64}", value):
-        raise ValueError("should be a node id")
-    point = bytes.fromhex(value)
-    if not is_point(point):
+    in_hex = isinstance(value, str) and re.fullmatch("0[23][0-9a-fA-F]{64}", value)
+    point = bytes.fromhex(value) if in_hex else value
+    if not isinstance(point, bytes) or not is_point(point):
         raise ValueError("should be a node id")
     return point
 
@@ -140,7 +148,7 @@ def peer(default_port: int) -> Parser:
     """`id` or `id@host[:port]`: the node_id, and the address or None."""
 
     def parse(value: Any) -> tuple[bytes, WireAddr | None]:
-        name, at, address = text(value).partition("@")
+        name, at, address = text(value.hex() if isinstance(value, bytes) else value).partition("@")
         point = node_id(name)
         return parse_peer(f"{point.hex()}@{address}", default_port) if at else (point, None)
 

@@ -77,6 +77,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.sigcheck": "batches go to worker processes",
         "gossipd.txout": "outputs are asked of the master",
         "lightningd_py.__main__": "runs the master's loop",
+        "lightningd_py.api_bus": "a task for each request",
         "lightningd_py.bitcoind": "one task follows the chain",
         "lightningd_py.block_notices": "waits for the next block",
         "lightningd_py.bootstrap": "tries several nodes at a time, and pauses",
@@ -124,6 +125,8 @@ SYSTEM: dict[str, dict[str, str]] = {
     },
     "zmq": {
         "wire.bus_socket": "the one place where the buses touch ZMQ",
+        "wire.curve": "certificates, and who is let in by them",
+        "lightningd_py.bus": "the context of the master's buses",
         "lightningd_py.block_notices": "bitcoind's notices of blocks",
     },
 }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from wire.bus_message import BusError, BusMessage, asked_in
 from wire.bus_socket import BusSocket, NoRoom, Unreachable
 from wire.bus_wire import Error, Goodbye, Heartbeat, Hello, Welcome
-from wire.status import Status
+from wire.status import Status, sane
 
 MAX_SESSIONS = 1_000
 MAX_QUEUED = 1_000
@@ -23,6 +23,8 @@ MAX_FAULTS = 10
 """Wrong messages in a row after which a session ends."""
 RETRY = 0.05
 """Seconds between attempts to send what waits: ZMQ does not tell when a single route has room again."""
+LONGEST_REASON = 100
+"""Of what a service gives as its reason, so much is repeated."""
 NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,31}")
 
 status = Status("bus")
@@ -111,7 +113,7 @@ class Sessions:
         elif session is None:
             raise BusError("say hello first")
         elif isinstance(message, Goodbye):
-            self._end(session, message.reason or "it said goodbye")
+            self._end(session, sane(message.reason.encode())[:LONGEST_REASON] or "it said goodbye")
         else:
             self._on_message(session, message)
             session.faults = 0
@@ -231,11 +233,12 @@ class Sessions:
         self._end(session, reason)
 
     def _end(self, session: Session, reason: str) -> None:
+        """What is still in its queue has not left; `on_gone` may look at that."""
         del self._by_name[session.service], self._by_route[session.route]
-        session.queue.clear()
-        session.froms.clear()
         status.info(f"{self._bus}: service {session.service} has left: {reason}")
         self._on_gone(session, reason)
+        session.queue.clear()
+        session.froms.clear()
 
     def close(self, reason: str) -> None:
         """Say goodbye to all."""

@@ -29,6 +29,7 @@ LINGER = 1_000
 """Milliseconds that last words have to leave."""
 KEEPALIVE, PATIENCE = 5_000, 15_000
 """Milliseconds after which ZMQ itself asks whether a silent end is still there, and in which it has to answer."""
+EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 ZAP_DOMAIN = b"lightningd-py"
 
 
@@ -62,23 +63,27 @@ class BusSocket:
         *,
         kind: int = zmq.ROUTER,
         curve: CurveKeys | None = None,
+        room: int = MAX_WAITING,
     ) -> None:
-        """`curve`: without it no tcp endpoint is bound."""
+        """`curve`: needed for tcp endpoints. `room`: messages that ZMQ keeps, each way, for each other end."""
         self.on_disconnect: Callable[[], None] = lambda: None
         """Called when the connection of some other end has ended; sending tells whose."""
-        self._on_message = on_message
+        self.on_refused: Callable[[], None] = lambda: None
+        """Called when somebody did not get through ZMQ's handshake: without CURVE where there has to be some."""
+        self.on_message = on_message
         self._curve = curve
         self._loop = asyncio.get_running_loop()
         self._socket = context.socket(kind)
         self._socket.linger = LINGER
-        self._socket.sndhwm = self._socket.rcvhwm = MAX_WAITING
+        self._socket.sndhwm = self._socket.rcvhwm = room
         self._socket.maxmsgsize = MAX_FRAME
         self._socket.set(zmq.HEARTBEAT_IVL, KEEPALIVE)
         self._socket.set(zmq.HEARTBEAT_TIMEOUT, PATIENCE)
         if kind == zmq.ROUTER:
             self._socket.router_mandatory = True
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._monitor = self._socket.get_monitor_socket(EVENTS)
         self._fds = [int(self._socket.get(zmq.FD)), int(self._monitor.get(zmq.FD))]
+        self._file: tuple[Path, int] | None = None
         self._looks_again = False
         self._paused = False
         self._loop.add_reader(self._fds[0], self._look)
@@ -105,6 +110,8 @@ class BusSocket:
             raise BindFailed(f"cannot bind {endpoint}: {error.strerror}") from error
         finally:
             os.umask(umask)
+        if scheme == "ipc":
+            self._file = Path(where), Path(where).stat().st_ino
         return cast(bytes, self._socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
 
     def _secure(self, endpoint: str) -> None:
@@ -153,19 +160,27 @@ class BusSocket:
                 frames = self._socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            self._on_message(frames)
+            self.on_message(frames)
         self._look_soon()
 
     def _look_at_monitor(self) -> None:
         with contextlib.suppress(zmq.Again):
             while not self._socket.closed:
-                recv_monitor_message(self._monitor, zmq.NOBLOCK)
-                self.on_disconnect()
+                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"]
+                if event == zmq.EVENT_DISCONNECTED:
+                    self.on_disconnect()
+                else:
+                    self.on_refused()
 
     def close(self) -> None:
-        """What was sent has LINGER to leave, when the context is terminated; ZMQ removes the file of an endpoint."""
+        """What was sent has LINGER to leave, when the context is terminated. The file of an endpoint is removed."""
         if self._socket.closed:
             return
+        if self._file is not None:
+            path, made = self._file
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == made:
+                    path.unlink()
         for fd in self._fds:
             self._loop.remove_reader(fd)
         self._socket.disable_monitor()
