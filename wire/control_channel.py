@@ -196,6 +196,10 @@ class ControlChannel:
 
     # reading
 
+    def catch_up(self) -> None:
+        """Deal now with what has come already, rather than when the loop finds it."""
+        self._readable()
+
     def _readable(self) -> None:
         for _ in range(READS_PER_TURN):
             if self._closed:  # by the handler of the last message

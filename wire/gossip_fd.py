@@ -39,7 +39,7 @@ def drain(sock: socket.socket) -> list[bytes]:
 
 
 class GossipFd:
-    """gossipd's end of one, on the loop. `on_packet` gets each message, `on_room` tells of room."""
+    """Either end of one, on the loop. `on_packet` gets each message, `on_room` tells of room."""
 
     def __init__(
         self,
@@ -93,12 +93,21 @@ class GossipFd:
         """Leave the loop, close, and return what the owner had written and we had not read."""
         if self._sock.fileno() < 0:
             return []
-        self.pause()
-        if self._waits_for_room:
-            self._loop.remove_writer(self._sock.fileno())
+        self._leave_loop()
         left = [packet for packet in drain(self._sock) if packet != GOSSIP_START]
         self._sock.close()
         return left
+
+    def detach(self) -> int:
+        """Leave the loop: the fd is the caller's, with what was not read at it."""
+        self._leave_loop()
+        return self._sock.detach()
+
+    def _leave_loop(self) -> None:
+        self.pause()
+        if self._waits_for_room:
+            self._waits_for_room = False
+            self._loop.remove_writer(self._sock.fileno())
 
     def _readable(self) -> None:
         for _ in range(_READS_PER_TURN):

@@ -143,7 +143,8 @@ class Owned(SockMan, Generic[S]):
         """Deal with what was read before: after taking the connection, and when the peer has taken its answers."""
         if conn_id in self._owned:
             line = self._owned[conn_id]
-            self._hear(line.peer, line.frames, b"")
+            if not line.peer.choked:
+                self._hear(line.peer, line.frames, b"")
             if conn_id in self._owned:
                 self.update_receiving(conn_id)
 

@@ -10,7 +10,7 @@ from wire.cursor import Cursor
 from wire.encoded import CHECKSUMS_CODEC, FLAGS_CODEC, TIMESTAMPS_CODEC, decode_short_ids, encode_short_ids
 from wire.features import Features
 from wire.message import PeerMessage, UnknownMessage, decode
-from wire.peer_types import channel_id_of, is_channel_message, message_name
+from wire.peer_types import ALL_CHANNELS, channel_id_of, is_channel_message, message_name
 from wire.types import (
     BIGSIZE_CODEC,
     CHAIN_HASH_CODEC,
@@ -60,9 +60,6 @@ __all__ = [
     "message_name",
     "printable",
 ]
-
-ALL_CHANNELS = bytes(32)
-"""The channel_id of an `error` or `warning` that is about the whole connection (B1-31)."""
 
 
 def printable(data: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lightningd_py.scripted_peer import ScriptedPeer
+from tests.connectd.bus_house import BusHouse
 from tests.connectd.house import House, Owner
 
 
@@ -54,3 +55,20 @@ async def dial(house: House) -> AsyncIterator[Dial]:
             return peer, owner
 
         yield connect
+
+
+@pytest.fixture
+async def new_bus(tmp_path: Path) -> AsyncIterator[BusHouse]:
+    """A connectiond that was told nothing; at the end it must go quietly."""
+    house = BusHouse(tmp_path)
+    try:
+        yield house
+        house.ends_well()
+    finally:
+        house.clean_up()
+
+
+@pytest.fixture
+async def bus(new_bus: BusHouse) -> BusHouse:
+    """A connectiond with a MSG bus."""
+    return await new_bus.start()

@@ -1,0 +1,95 @@
+"""Which service has which channel of one connection: learnt from what both ends say. Knows no sockets.
+
+A channel begins under a temporary id and gets its own by what the two ends tell each other: the funding output
+(funding_created), or both revocation basepoints (open_channel2 and accept_channel2). BOLT 2.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from wire.peer_types import ALL_CHANNELS
+
+OPEN_CHANNEL, FUNDING_CREATED = 32, 34
+OPEN_CHANNEL2, ACCEPT_CHANNEL2 = 64, 65
+MAX_OPENING = 1_000
+"""Temporary ids of a connection that are remembered; the oldest is forgotten for one more."""
+MAX_CHANNELS = 10_000
+"""The same for channels."""
+
+# Where the fields stand, the type included.
+_FUNDING_OUTPUT = slice(34, 68)
+_OPENER_BASEPOINT = slice(147, 180)
+_ACCEPTER_BASEPOINT = slice(107, 140)
+
+
+def id_of_output(output: bytes) -> bytes:
+    """The channel_id of a funding output: 32 bytes of funding_txid, altered by the 2 of funding_output_index."""
+    txid, index = output[:32], output[32:]
+    return txid[:30] + bytes(a ^ b for a, b in zip(txid[30:], index, strict=True))
+
+
+def id_of_basepoints(one: bytes, other: bytes) -> bytes:
+    """The channel_id of a channel of version 2, from both ends' revocation basepoints in any order."""
+    return hashlib.sha256(min(one, other) + max(one, other)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    service: str
+    basepoint: bytes
+    """The opener's, empty for version 1."""
+
+
+class ChannelIds:
+    """The channels of one connection that were seen to begin, or that a service has spoken of."""
+
+    __slots__ = ("_channels", "_opening")
+
+    def __init__(self) -> None:
+        self._opening: dict[bytes, _Opening] = {}
+        self._channels: dict[bytes, str] = {}
+
+    def service_of(self, channel_id: bytes) -> str | None:
+        """Whose channel it is; the id may be a temporary one."""
+        service = self._channels.get(channel_id)
+        if service is None and (opening := self._opening.get(channel_id)) is not None:
+            return opening.service
+        return service
+
+    def learn(self, service: str, number: int, channel_id: bytes | None, message: bytes) -> None:
+        """This message goes to the service, or comes from it: what follows for the ids."""
+        if channel_id is None:
+            return
+        if number in (OPEN_CHANNEL, OPEN_CHANNEL2):
+            self._begins(service, number, channel_id, message)
+        elif number == FUNDING_CREATED and len(message) >= _FUNDING_OUTPUT.stop:
+            self._add(id_of_output(message[_FUNDING_OUTPUT]), service)
+        elif number == ACCEPT_CHANNEL2 and len(message) >= _ACCEPTER_BASEPOINT.stop:
+            opening = self._opening.get(channel_id)
+            if opening is not None and opening.basepoint:
+                self._add(id_of_basepoints(opening.basepoint, message[_ACCEPTER_BASEPOINT]), service)
+
+    def spoken_of(self, service: str, channel_id: bytes) -> None:
+        """The service has said something about this channel: what the peer answers is for it, too."""
+        if self.service_of(channel_id) is None:
+            self._add(channel_id, service)
+
+    def forget(self, service: str) -> None:
+        """It has nothing more to do with this connection."""
+        self._opening = {id_: opening for id_, opening in self._opening.items() if opening.service != service}
+        self._channels = {id_: name for id_, name in self._channels.items() if name != service}
+
+    def _begins(self, service: str, number: int, channel_id: bytes, message: bytes) -> None:
+        if channel_id == ALL_CHANNELS or self.service_of(channel_id) is not None:
+            return
+        if len(self._opening) >= MAX_OPENING:
+            del self._opening[next(iter(self._opening))]
+        whole = number == OPEN_CHANNEL2 and len(message) >= _OPENER_BASEPOINT.stop
+        self._opening[channel_id] = _Opening(service, message[_OPENER_BASEPOINT] if whole else b"")
+
+    def _add(self, channel_id: bytes, service: str) -> None:
+        if channel_id == ALL_CHANNELS or channel_id in self._channels:
+            return
+        if len(self._channels) >= MAX_CHANNELS:
+            del self._channels[next(iter(self._channels))]
+        self._channels[channel_id] = service
