@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from tests.gossipd.ends import mirrored, tcp_pair
+from tests.gossipd.seen import Seen
 from wire import secp256k1
 from wire.chains import NETWORKS
 from wire.control_channel import ControlChannel
@@ -80,11 +80,13 @@ class FakePeer:
         """What came and was not returned by `hear`, in order."""
         self._frames = Frames(crypto)
         self._ready: list[bytes] = []
+        self._saying = asyncio.Lock()
         sock.setblocking(False)
 
     async def say(self, *messages: bytes | PeerMessage) -> None:
         """Send messages, all in one piece if the socket takes it."""
-        await self.say_raw(self.encrypt(*messages))
+        async with self._saying:  # a task may answer queries while another one tells a map
+            await self.say_raw(self.encrypt(*messages))
 
     def encrypt(self, *messages: bytes | PeerMessage) -> bytes:
         """The frames of these messages: they must be sent, all of them, before the next ones are made."""
@@ -152,7 +154,7 @@ class FakePeer:
         self.sock.close()
 
 
-class House:
+class House(Seen):
     """Starts gossipd, speaks to it as master and as connectd, and ends it."""
 
     def __init__(self, directory: Path) -> None:
@@ -166,18 +168,22 @@ class House:
         self.base_fds = 0
         self._last_conn_id = 0
         ours, theirs = zip(*(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)), strict=True)
-        fds = [sock.fileno() for sock in theirs]
-        with self.log_file.open("wb") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "gossipd", *map(str, fds), "debug"], pass_fds=fds, stderr=errors
-            )
-        for sock in theirs:
-            sock.close()
+        self._begin(theirs)
         for sock in ours:
             sock.setblocking(False)
         self.master = ControlChannel(ours[0], "gossipd", self.said.put_nowait, lambda _: None)
         self.hsm = ControlChannel(ours[1], "gossipd", self._sign, lambda _: None)
         self.link = ControlChannel(ours[2], "gossipd", self.said.put_nowait, lambda _: None)
+
+    def _begin(self, sockets: tuple[socket.socket, ...]) -> None:
+        """Start gossipd with its ends of the control sockets."""
+        fds = [sock.fileno() for sock in sockets]
+        with self.log_file.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "gossipd", *map(str, fds), "debug"], pass_fds=fds, stderr=errors
+            )
+        for sock in sockets:
+            sock.close()
 
     async def start(self, *, unwatched: list[int] | None = None, **changes: Any) -> GossipdInitReply:
         """gossipd_init as most tests want it. With `check_txout` the chain has HEIGHT blocks, and these channels of the
@@ -293,26 +299,6 @@ class House:
         for _ in range(3):
             await peer.sync()
 
-    # What can be seen from outside
-
-    def fds(self) -> int:
-        """How many fds the process has open."""
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
-
-    def workers(self) -> list[int]:
-        """The pids of its signature workers."""
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for task in tasks for pid in task.read_text().split()]
-
-    def rss(self) -> int:
-        """Resident bytes of the process."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-    def log(self) -> str:
-        """What it has logged."""
-        return self.log_file.read_text()
-
     async def logs(self, text: str) -> None:
         """Wait until it has logged this."""
         async with asyncio.timeout(PATIENCE):
@@ -356,6 +342,10 @@ class House:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Close our ends of everything."""
         for channel in (self.master, self.hsm, self.link):
             for message in channel.close():
                 message.close_fds()

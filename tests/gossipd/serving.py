@@ -6,6 +6,8 @@ from wire.message import decode
 from wire.peer_wire import (
     ChannelAnnouncement,
     ChannelUpdate,
+    Ping,
+    Pong,
     QueryChannelRange,
     QueryShortChannelIds,
     ReplyChannelRange,
@@ -14,7 +16,7 @@ from wire.peer_wire import (
 
 
 async def serve(peer: FakePeer, messages: list[bytes]) -> None:
-    """Answer gossipd's queries from these messages, until it hangs up."""
+    """Answer gossipd's queries from these messages, and its pings, until it hangs up."""
     of_channel: dict[int, list[bytes]] = {}
     for raw in messages:
         parsed = decode(raw)
@@ -26,6 +28,8 @@ async def serve(peer: FakePeer, messages: list[bytes]) -> None:
             case QueryChannelRange():
                 scids = encode_short_ids(sorted(of_channel))
                 await peer.say(ReplyChannelRange(CHAIN, 0, 0xFFFFFFFF, 1, scids))
+            case Ping(num_pong_bytes=wanted):
+                await peer.say(Pong(bytes(wanted)))
             case QueryShortChannelIds(encoded_short_ids=encoded):
                 wanted = [raw for scid in decode_short_ids(encoded) for raw in of_channel[scid]]
                 await peer.say(*wanted, *nodes, ReplyShortChannelIdsEnd(CHAIN, 1))

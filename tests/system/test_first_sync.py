@@ -4,16 +4,14 @@ import asyncio
 import time
 
 from gossipd.pending import MAX_PENDING_BYTES
-from gossipd.txout import funding_script
-from tests.gossipd.house import CHAIN, PATIENCE, House, Houses
-from tests.gossipd.messages import BITCOIN_KEYS, announcement, update
+from tests.gossipd.chain_source import ChainSource
+from tests.gossipd.house import CHAIN, PATIENCE, Houses
+from tests.gossipd.messages import announcement, update
 from tests.gossipd.owner import taken
 from tests.gossipd.serving import serve
-from wire.control_wire import ControlMessage, GetTxout, GetTxoutReply
 from wire.limits import Limits
 from wire.timing import Timing
 
-SCRIPT = funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
 FEATURES = bytes(60_000)
 """So long that a few hundred announcements are more than may wait for their outputs: 20,000 of usual size would be."""
 CHANNELS = MAX_PENDING_BYTES // len(FEATURES) + 200
@@ -23,36 +21,10 @@ AT_ONCE = 3.0
 """Seconds: reading pauses for 0.2 s at most here, and this machine has other things to do too."""
 
 
-class Source:
-    """Where outputs are looked up: the test in the master's place. It answers while `goes_on` is set."""
-
-    def __init__(self, house: House) -> None:
-        self.goes_on = asyncio.Event()
-        self.answered = 0
-        self._house = house
-        self._questions: asyncio.Queue[GetTxout] = asyncio.Queue()
-        house.master._on_message = self._received
-
-    def _received(self, message: ControlMessage) -> None:
-        if isinstance(message, GetTxout):
-            self._questions.put_nowait(message)
-        else:
-            self._house.said.put_nowait(message)
-
-    async def run(self) -> None:
-        """For ever."""
-        while True:
-            question = await self._questions.get()
-            await self.goes_on.wait()
-            self._house.master.reply(question, GetTxoutReply(5_000, SCRIPT, ""))
-            self.answered += 1
-
-
 async def test_the_chain_stops_in_the_midst_of_a_first_sync(houses: Houses) -> None:
     gossipd = houses.new()
     await gossipd.start(check_txout=True, timing=TIMING, limits=Limits(read_rate=0))
-    source = Source(gossipd)
-    source.goes_on.set()
+    source = ChainSource(gossipd)
     messages = [
         message
         for number in range(CHANNELS)

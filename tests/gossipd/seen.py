@@ -1,0 +1,30 @@
+"""A daemon's process as it can be seen from outside."""
+
+import os
+import subprocess
+from pathlib import Path
+
+
+class Seen:
+    """What the system knows of `process`, and what it has written into `log_file`."""
+
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    def fds(self) -> int:
+        """How many fds the process has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
+    def workers(self) -> list[int]:
+        """The pids of its signature workers."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for task in tasks for pid in task.read_text().split()]
+
+    def rss(self) -> int:
+        """Resident bytes of the process."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def log(self) -> str:
+        """What it has logged."""
+        return self.log_file.read_text()
