@@ -5,6 +5,7 @@
     master -- gossipd       control      gossipd -- hsmd       our node_announcement's signature
                                          connectd -- gossipd   the link
                                          connectd -- websocketd, only if a WebSocket is listened for
+    master -- connectiond   control, only if there is a service on the buses
 
 Every socketpair is made before the processes on its ends are started; each process has just its own ends.
 """
@@ -23,6 +24,14 @@ from wire.status import Status
 
 PATIENCE = 5.0
 """Seconds that a daemon has to end by itself."""
+
+COMMANDS = {
+    "hsmd": "lightningd_py.hsmd {} {level}",
+    "connectd": "connectd {} {} {} {level}",
+    "gossipd": "gossipd {} {} {} {level}",
+    "connectiond": "connectd.connectiond --control {} --log-level {level}",
+}
+"""What stands behind `python -P -m`, with the numbers of the fds."""
 
 R = TypeVar("R", bound=Reply)
 status = Status("lightningd")
@@ -70,13 +79,11 @@ class Supervisor:
         link_of_connectd, link_of_gossipd = _pair()
         connect_ours, connect_theirs = _pair()
         gossip_ours, gossip_theirs = _pair()
-        hsmd = self._hsmd = self._start("hsmd", "lightningd_py.hsmd", hsm_ours, [hsm_theirs], no_message)
+        hsmd = self._hsmd = self._start("hsmd", hsm_ours, [hsm_theirs], no_message)
         connectd = self._start(
-            "connectd", "connectd", connect_ours, [connect_theirs, connect_client, link_of_connectd], from_connectd
+            "connectd", connect_ours, [connect_theirs, connect_client, link_of_connectd], from_connectd
         )
-        gossipd = self._start(
-            "gossipd", "gossipd", gossip_ours, [gossip_theirs, gossip_client, link_of_gossipd], from_gossipd
-        )
+        gossipd = self._start("gossipd", gossip_ours, [gossip_theirs, gossip_client, link_of_gossipd], from_gossipd)
         hsmd.channel.send(control_wire.ClientHsmfd("connectd", Fd(connect_client_of_hsm.detach())))
         hsmd.channel.send(control_wire.ClientHsmfd("gossipd", Fd(gossip_client_of_hsm.detach())))
         return hsmd, connectd, gossipd
@@ -90,6 +97,11 @@ class Supervisor:
         except ChannelClosed:  # the node ends: so does the new socket
             introduced.close_fds()
         return Fd(ours.detach())
+
+    def start_connectiond(self, on_message: Callable[[ControlMessage], None]) -> ControlChannel:
+        """The owner of the connections of bus services, once there is one. Raises OSError if it cannot be started."""
+        ours, theirs = _pair()
+        return self._start("connectiond", ours, [theirs], on_message).channel
 
     def websocket_fd(self) -> Fd:
         """Connectd's end of the socket to websocketd, which is started by the first call.
@@ -107,17 +119,21 @@ class Supervisor:
     def _start(
         self,
         name: str,
-        module: str,
         ours: socket.socket,
         theirs: list[socket.socket],
         on_message: Callable[[ControlMessage], None],
     ) -> Daemon:
         """`theirs` become fds 3, 4, ... of the daemon, in this order, and are named so on its command line."""
         fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
-        argv = [sys.executable, "-P", "-m", module, *map(str, fds), self._log_level]
-        process = Process(argv, fds, lambda exit_status: self._died(name, exit_status), name)
-        for sock in theirs:
-            sock.close()
+        argv = [sys.executable, "-P", "-m", *COMMANDS[name].format(*fds, level=self._log_level).split()]
+        try:
+            process = Process(argv, fds, lambda exit_status: self._died(name, exit_status), name)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            for sock in theirs:
+                sock.close()
         channel = ControlChannel(ours, name, on_message, lambda reason: None)
         daemon = Daemon(name, process, channel)
         self._daemons.append(daemon)
@@ -130,11 +146,11 @@ class Supervisor:
     async def end(self) -> None:
         """Close the control sockets, which ends the daemons, the one with the key last.
 
-        connectd's and gossipd's are closed together: what one says while the other is gone could not be done.
+        The others' are closed together: what one says while another is gone could not be done.
         """
         self._ending = True
-        for names in ({"connectd", "gossipd"}, {"hsmd"}):
-            ending = [daemon for daemon in self._daemons if daemon.name in names]
+        for last in (False, True):
+            ending = [daemon for daemon in self._daemons if (daemon is self._hsmd) is last]
             for daemon in ending:
                 for unsent in daemon.channel.close():
                     unsent.close_fds()
