@@ -32,7 +32,7 @@ INIT = 16
 class BridgedLine:
     """One of them: a `line.Line` for the hub, and a `Speaker` for its socket."""
 
-    def __init__(self, info: PeerInfo, house: "Bridged", gossip_fd: int) -> None:
+    def __init__(self, info: PeerInfo, house: "Bridged", gossip_fd: int | None) -> None:
         """Raises OSError if the gossip fd is no socket."""
         self.info = self.peer = info
         self.gossip = GossipEnd(gossip_fd, info.node_id, house.timing.backpressure_pause, self._wants_out, self.go_on)
@@ -119,8 +119,8 @@ class BridgedLine:
         return self._own_size + self._said_size
 
     @property
-    def has_answers(self) -> bool:
-        """Nothing here may wait for its turn."""
+    def has_free(self) -> bool:
+        """Nothing here has to wait."""
         return self.has_something_to_say
 
     @property
@@ -195,7 +195,7 @@ class Bridged(Owned[BridgedLine]):
 
         Raises OSError if an fd is no socket; both are closed then.
         """
-        gossip_fd = [taken.gossip_fd]
+        gossip_fd = [] if taken.gossip_fd is None else [taken.gossip_fd]
         try:
             line = BridgedLine(taken.peer, self, taken.gossip_fd)
             gossip_fd.clear()

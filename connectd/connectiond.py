@@ -12,6 +12,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import zmq
 
@@ -23,6 +24,7 @@ from wire import control_wire
 from wire.bus_socket import BindFailed
 from wire.control_channel import ControlChannel
 from wire.control_wire import ConnectiondInit, ControlMessage, TakePeer
+from wire.curve import CurveError
 from wire.daemon import inherited_socket, prepare, run
 from wire.peer_types import channel_id_of
 from wire.routes import Routes
@@ -99,8 +101,8 @@ class Connectiond:
         loop, timing = asyncio.get_running_loop(), message.timing
         self._hub = Hub(self, self._routes, timing.bus_patience, loop.time, loop.call_later)
         try:
-            self._bus = MsgBus(self._context, message.msg, self._hub, timing.bus_heartbeat)
-        except BindFailed as error:
+            self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing.bus_heartbeat)
+        except (BindFailed, CurveError) as error:
             self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))
             return
         self._bridged = Bridged(self._routes, timing, message.limits)

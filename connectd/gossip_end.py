@@ -18,10 +18,17 @@ class GossipEnd:
     """One of them. What gossipd does not take is waited for a while, then dropped, counted and said."""
 
     def __init__(
-        self, fd: int, node_id: bytes, patience: float, on_packet: Callable[[], None], on_room: Callable[[], None]
+        self,
+        fd: int | None,
+        node_id: bytes,
+        patience: float,
+        on_packet: Callable[[], None],
+        on_room: Callable[[], None],
     ) -> None:
-        """`patience`: seconds for which gossipd may take nothing. `on_packet`: something waits for the peer. `on_room`:
-        the peer may be read again. Raises OSError if the fd is no socket: it is still the caller's then.
+        """`fd` is None where there is no gossipd. `patience`: seconds for which gossipd may take nothing.
+
+        `on_packet`: something waits for the peer. `on_room`: the peer may be read again. Raises OSError if the fd is
+        no socket: it is still the caller's then.
         """
         self.dropped = 0
         self._waiting: deque[bytes] = deque()
@@ -34,11 +41,13 @@ class GossipEnd:
         self._gives_up = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        sock = socket.socket(fileno=fd)
-        sock.setblocking(False)
-        sock.set_inheritable(False)
-        self._fd: GossipFd | None = GossipFd(sock, self._loop, self._heard, self._has_room, self._ended)
-        self._fd.send(GOSSIP_START)
+        self._fd: GossipFd | None = None
+        if fd is not None:
+            sock = socket.socket(fileno=fd)
+            sock.setblocking(False)
+            sock.set_inheritable(False)
+            self._fd = GossipFd(sock, self._loop, self._heard, self._has_room, self._ended)
+            self._fd.send(GOSSIP_START)
 
     # to gossipd
 

@@ -1,11 +1,14 @@
 """The MSG bus: where services say and hear what is said on the connections that are theirs."""
 
+from pathlib import Path
+
 import zmq
 
 from connectd.hub import Hub
 from wire.bus_sessions import Sessions
-from wire.bus_socket import BusSocket, CurveKeys
+from wire.bus_socket import BusSocket
 from wire.bus_wire import CONNECTIOND
+from wire.curve import Curve
 
 
 class MsgBus:
@@ -15,16 +18,21 @@ class MsgBus:
         self,
         context: "zmq.Context[zmq.Socket[bytes]]",
         endpoint: str,
+        curve: Path,
         hub: Hub,
         heartbeat: float,
-        curve: CurveKeys | None = None,
     ) -> None:
-        """Binds: raises BindFailed. `heartbeat` in seconds; `curve` is for tcp."""
-        self._socket = BusSocket(context, self._received, curve=curve)
+        """Binds: raises BindFailed. `curve` is the directory of the keys that tcp needs, which raise CurveError.
+        `heartbeat`: seconds.
+        """
+        self._curve = Curve(context, curve) if endpoint.startswith("tcp:") else None
+        self._socket = BusSocket(context, self._received, curve=self._curve.keys if self._curve is not None else None)
+        if self._curve is not None:
+            self._socket.on_refused = self._curve.without_key
         try:
             self.endpoint = self._socket.bind(endpoint)
         except BaseException:
-            self._socket.close()
+            self._close_sockets()
             raise
         self._sessions = Sessions(
             "msg",
@@ -44,4 +52,9 @@ class MsgBus:
     def close(self, reason: str) -> None:
         """Say goodbye to all; it leaves when the context is terminated."""
         self._sessions.close(reason)
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         self._socket.close()
+        if self._curve is not None:
+            self._curve.close()
