@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lightningd_py import connect_control, options
+from lightningd_py import options, peer_requests
 from lightningd_py.gossip_control import store_path
 from lightningd_py.jsonrpc import Command
 from lightningd_py.listings import Listings
@@ -24,23 +24,18 @@ from lightningd_py.params import (
 from lightningd_py.params import peer as peer_parameter
 from lightningd_py.peer_commands import PeerCommands
 from lightningd_py.peer_listing import list_peers
-from lightningd_py.peers import Peer
 from lightningd_py.sign_commands import SignCommands
 from wire import control_wire
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, to_json
 from wire.control_channel import ChannelClosed, RequestFailed
-from wire.peer_wire import message_name
-from wire.routes import Action, default_action
+from wire.frames import MAX_MESSAGE
 
 if TYPE_CHECKING:
     from lightningd_py.node import Node
 
-CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED, CONNECT_DISCONNECTED_DURING = 400, 401, 402
-MAX_MESSAGE = 65_535
 MAX_PING = MAX_MESSAGE - 6
 """Ignored bytes in a ping: what a message has room for besides its type and two lengths."""
 
-ENDING = "the node is ending"
 R = TypeVar("R", bound=control_wire.Reply)
 
 
@@ -152,16 +147,7 @@ class Commands:
         """Reach a node; the answer comes when the master knows who owns the connection."""
         wanted, address = id
         hints = [str(hint) for hint in [address, self._hint(host, port)] if hint is not None]
-        known = [known.address for known in self._node.database.addresses_of(wanted)]
-        try:
-            node = self._node
-            info = await connect_control.reach(node.connectd, node.database, wanted, [*hints, *known])
-        except RequestFailed as failed:
-            raise _reach_error(failed.refusal) from failed
-        except ChannelClosed:
-            raise RpcError(INTERNAL_ERROR, ENDING) from None
-        if await self._node.ownership.arrival(info.conn_id) is None:
-            raise RpcError(CONNECT_DISCONNECTED_DURING, "Peer disconnected as soon as it was connected")
+        info = (await peer_requests.reach(self._node, wanted, hints)).info
         return {
             "id": info.node_id.hex(),
             "features": info.features.hex(),
@@ -182,18 +168,11 @@ class Commands:
 
     async def disconnect(self, id: bytes, force: bool) -> dict[str, Any]:
         """Done when the connection is gone."""
-        peer = self._connected(id)
-        if peer.owner in self._node.services.names and not force:
+        peer = peer_requests.connected(self._node, id)
+        if peer_requests.is_a_services(self._node, peer) and not force:
             raise RpcError(INTERNAL_ERROR, f"Peer is owned by service {peer.owner}: use force")
-        self._node.ownership.disconnect(peer, "disconnect was asked for")
-        await peer.gone.wait()
+        await peer_requests.disconnect(self._node, peer, "disconnect was asked for")
         return {}
-
-    def _connected(self, wanted: bytes) -> Peer:
-        peer = self._node.ownership.peers.of_node(wanted)
-        if peer is None:
-            raise RpcError(INTERNAL_ERROR, "Peer not connected")
-        return peer
 
     async def listpeers(self, id: bytes | None, level: str | None) -> dict[str, Any]:
         """Also those that are to be connected. `level` is CLN's parameter for its log and has no effect here."""
@@ -216,32 +195,15 @@ class Commands:
         """Through the connection's owner; totlen is the pong's size, 0 where none may come."""
         if len > MAX_PING:
             raise RpcError(INVALID_PARAMETERS, f"len: {len} bytes do not fit into a ping, {MAX_PING} do")
-        peer = self._connected(id)
+        peer = peer_requests.connected(self._node, id)
         request = control_wire.Ping(id, peer.info.conn_id, pongbytes, len)
-        reply = await self._ask_owner(peer, request, control_wire.Pong)
+        reply = await peer_requests.ask_owner(self._node, peer, request, control_wire.Pong)
         return {"totlen": reply.totlen}
 
     async def sendcustommsg(self, node_id: bytes, msg: bytes) -> dict[str, Any]:
         """Only types that no daemon of ours and no channel service answers for."""
-        number = int.from_bytes(msg[:2], "big")
-        if not 2 <= len(msg) <= MAX_MESSAGE:
-            raise RpcError(INVALID_PARAMETERS, f"msg: a message has 2 to {MAX_MESSAGE} bytes, its type comes first")
-        if not message_name(number).startswith("unknown_"):
-            raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of type {number} ({message_name(number)})")
-        if default_action(number) is not Action.IGNORE:
-            raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of even type {number}")
-        peer = self._connected(node_id)
-        request = control_wire.SendMessage(node_id, peer.info.conn_id, msg)
-        await self._ask_owner(peer, request, control_wire.SendMessageReply)
+        await peer_requests.send_message(self._node, node_id, msg)
         return {"status": "Message sent to peer for delivery"}
-
-    async def _ask_owner(self, peer: Peer, request: control_wire.Request, reply_type: type[R]) -> R:
-        try:
-            return await self._node.ownership.channel_of(peer).request(request, reply_type)
-        except RequestFailed as failed:
-            raise RpcError(INTERNAL_ERROR, str(failed)) from failed
-        except ChannelClosed:
-            raise RpcError(INTERNAL_ERROR, "Peer not connected") from None
 
     async def addgossip(self, message: bytes) -> dict[str, Any]:
         """The answer comes after the signature check."""
@@ -283,14 +245,14 @@ class Commands:
         try:
             return await self._node.gossipd.channel.request(request, reply_type)
         except ChannelClosed:
-            raise RpcError(INTERNAL_ERROR, ENDING) from None
+            raise RpcError(INTERNAL_ERROR, peer_requests.ENDING) from None
 
     async def takepeer(self, service: str, id: bytes) -> dict[str, Any]:
         """By `release_peer`; listpeers shows the new owner."""
         chosen = self._node.services.named(service)
         if chosen is None:
             raise RpcError(INVALID_PARAMETERS, f"service: there is no service '{service}'")
-        peer = self._connected(id)
+        peer = peer_requests.connected(self._node, id)
         try:
             self._node.ownership.release(peer, chosen)
         except ValueError as error:
@@ -311,11 +273,3 @@ def _binding_json(text: str, default_port: int) -> dict[str, str | int]:
     """As CLN shows it, a WebSocket's kind of address as its subtype."""
     shown = _address_json(text.removeprefix("ws:"), default_port)
     return shown | {"type": "websocket", "subtype": shown["type"]} if text.startswith("ws:") else shown
-
-
-def _reach_error(refusal: control_wire.Refusal) -> RpcError:
-    """CLN's codes, and every address that was tried with what came of it."""
-    if not isinstance(refusal, control_wire.ReachPeerReplyfail):
-        return RpcError(INTERNAL_ERROR, refusal.error)
-    tried = [{"address": address, "error": reason} for address, reason in refusal.errors]
-    return RpcError(refusal.code, refusal.error, {"tried": tried} if tried else None)
