@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from gossipd.debt import Debt
 from gossipd.fault import Judge, PeerFault, Verdict
+from gossipd.feed import Feed
 from gossipd.sigcheck import SignatureChecks
+from wire.feed import Outcome
 
 USER = 0
 """The source of what comes by `addgossip`; no conn_id is 0."""
@@ -27,7 +29,12 @@ class Checks:
     """One for all kinds of gossip. `source` is the conn_id from which a message came, USER for a user's."""
 
     def __init__(
-        self, signatures: SignatureChecks, debt: Debt, judge: Judge, settled: Callable[[bytes, str | None], None]
+        self,
+        signatures: SignatureChecks,
+        debt: Debt,
+        judge: Judge,
+        settled: Callable[[bytes, str | None], None],
+        feed: Feed,
     ) -> None:
         """`judge` hears what a source's message was worth, `settled` what was found of a user's: None, or what is wrong
         with it.
@@ -43,6 +50,7 @@ class Checks:
         """Updates and node_announcements whose signatures are being checked."""
         self._signatures = signatures
         self._settled = settled
+        self._feed = feed
         self._refused: dict[int, None] = {}
 
     @property
@@ -78,10 +86,16 @@ class Checks:
         """Its signature is wrong, or what it holds."""
         self.counters["bad"] += 1
         self._refuse(message)
+        self.settle(message, Outcome.REJECTED, str(fault))
         if source == USER:
             self._settled(message, str(fault))
         else:
             self.judge.found_bad(source, fault)
+
+    def settle(self, message: bytes, outcome: Outcome, reason: str = "") -> None:
+        """What has become of a message is told to the feed."""
+        if self._feed.gossip:
+            self._feed.settled(message, outcome, reason)
 
     def _refuse(self, message: bytes) -> None:
         if len(self._refused) >= MAX_REFUSED:

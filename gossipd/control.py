@@ -4,6 +4,8 @@ import random
 import socket
 from collections.abc import Callable
 
+from gossipd.feed import SILENT, Feed
+from gossipd.feed_socket import FeedSocket
 from gossipd.gossipd import Gossipd
 from gossipd.requests import Requests
 from gossipd.sigcheck import stop_workers
@@ -12,6 +14,7 @@ from gossipd.store import StoreError
 from wire import control_wire
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, GossipdInit
+from wire.feed import FeedError
 from wire.status import Status
 
 status = Status("gossipd")
@@ -37,6 +40,7 @@ class Control:
         self._stopped = False
         self._gossipd: Gossipd | None = None
         self._requests: Requests | None = None
+        self._feed_socket: FeedSocket | None = None
         self._early: list[ControlMessage] = []
         self._master = ControlChannel(master, "master", self._from_master, self._master_closed, window=1_000)
         self._hsm = ControlChannel(hsm, "hsmd", self._from_hsmd, self._hsm_closed)
@@ -48,6 +52,8 @@ class Control:
             self._gossipd.close(clean=self._stopped)
         else:
             stop_workers(self._workers)
+        if self._feed_socket is not None:
+            self._feed_socket.close()
         for channel in (self._master, self._hsm, self._link):
             for message in channel.close():
                 message.close_fds()
@@ -81,10 +87,11 @@ class Control:
 
     def _init(self, message: GossipdInit) -> None:
         try:
+            feed = self._open_feed(message)
             signer = Signer(self._hsm)
-            gossipd = Gossipd(message, self._master, signer, self._workers, self._now, self._chance)
+            gossipd = Gossipd(message, self._master, signer, self._workers, self._now, self._chance, feed)
             self._gossipd = gossipd
-        except StoreError as error:
+        except (StoreError, FeedError) as error:
             self._master.reply(message, control_wire.GossipdInitReplyfail(str(error)))
             return
         except OSError as error:
@@ -97,3 +104,11 @@ class Control:
         for early in self._early:
             self._requests.handle(early, self._link)
         self._early.clear()
+
+    def _open_feed(self, init: GossipdInit) -> Feed:
+        if init.feed is None:
+            return SILENT
+        sock = self._feed_socket = FeedSocket(init.feed, init.limits.feed_queue)
+        feed = Feed(sock.send)
+        sock.subscribed = feed.subscribed
+        return feed

@@ -55,6 +55,24 @@ class Verdict(StrEnum):
     """The place where it would wait is full."""
 
 
+REASONS = {
+    Verdict.WAITING: "for a channel of its node",
+    Verdict.UNKNOWN_CHANNEL: "its channel is not known",
+    Verdict.WRONG_CHAIN: "it is for another chain",
+    Verdict.DONT_FORWARD: "it says that it is not to be passed on",
+    Verdict.FUTURE: "its timestamp is more than a day ahead",
+    Verdict.CLOSED: "its channel is closed",
+    Verdict.STALE: "its timestamp is too old: such a channel is pruned",
+    Verdict.NO_OUTPUT: "its funding output was not found a while ago",
+    Verdict.TOO_EARLY: "its block is far above the end of the chain",
+    Verdict.TWO_HOST_NAMES: "it has more than one host name",
+    Verdict.REFUSED: "its signature is wrong",
+    Verdict.OWED: "there is no room for it at the moment",
+    Verdict.FULL: "too many announcements wait already",
+}
+"""For people: why a message is not on its way."""
+
+
 class Judge(Protocol):
     """Hears what a message was worth, after its signature check, and who had brought it."""
 

@@ -11,9 +11,11 @@ that is no longer so it is appended again, and while there is none it is marked 
 from collections import Counter
 from collections.abc import Iterable
 
+from gossipd.feed import SILENT, Feed
 from gossipd.map_index import MapIndex
 from gossipd.records import DYING, delete_channel_message, dying_message
 from gossipd.store import GossipStore
+from wire.feed import CHANNEL_DYING, CHANNEL_REMOVED, NODE_REMOVED
 
 DYING_BLOCKS = 72
 """How long a spent channel stays, for it may be a splice. BOLT 7, Pruning."""
@@ -53,10 +55,13 @@ class Remembered:
 class Forgetting:
     """Takes channels out of the map. What it appends waits for the store's flush, as all that is appended."""
 
-    def __init__(self, store: GossipStore, index: MapIndex, *, remembered: int = MAX_REMEMBERED) -> None:
+    def __init__(
+        self, store: GossipStore, index: MapIndex, *, remembered: int = MAX_REMEMBERED, feed: Feed = SILENT
+    ) -> None:
         """`remembered`: how many of the channels that are gone are known for being so."""
         self._store = store
         self._index = index
+        self.feed = feed
         self.closed = Remembered(remembered)
         """Forgotten because they were spent: their announcements are not to be taken again."""
         self.pruned = Remembered(remembered)
@@ -83,7 +88,7 @@ class Forgetting:
 
     def prune(self, scids: Iterable[int]) -> int:
         """Forget stale channels. Returns how many there were."""
-        gone = self._forget(scids)
+        gone = self._forget(scids, "pruned")
         for scid in gone:
             self.pruned.add(scid)
         return len(gone)
@@ -105,6 +110,8 @@ class Forgetting:
                 self._mark_dying(row)
                 self._dying_of.update(self._ends(row))
                 nodes |= {index.node1[row], index.node2[row]}
+                if self.feed.map:
+                    self.feed.say(CHANNEL_DYING, short_channel_id=scid, deadline=deadline)
         self._put_in_order(nodes)
         return begun
 
@@ -113,14 +120,14 @@ class Forgetting:
         due = [scid for scid, (deadline, _) in self._index.dying.items() if deadline <= blockheight]
         for scid in due:
             self.closed.add(scid)
-        return len(self._forget(due))
+        return len(self._forget(due, "spent"))
 
     def drop(self, scid: int) -> None:
-        """Take a channel out of the map, because it is about to be written anew."""
-        self._forget([scid])
+        """Take a channel out of the map, because it is unspent again and about to be written anew."""
+        self._forget([scid], "unspent")
 
-    def _forget(self, scids: Iterable[int]) -> list[int]:
-        """Those of the channels that were there, and are not any more."""
+    def _forget(self, scids: Iterable[int], why: str) -> list[int]:
+        """Those of the channels that were there, and are not any more. `why` is for the feed."""
         index, store = self._index, self._store
         nodes: set[int] = set()
         gone = []
@@ -131,12 +138,21 @@ class Forgetting:
             gone.append(scid)
             if scid in index.dying:
                 self._dying_of -= Counter(self._ends(row))
+            ends = self._ends(row)
             nodes |= {index.node1[row], index.node2[row]}
             store.append(delete_channel_message(scid), 0)  # first, so that the flags follow it into the file
             for offset in index.remove_channel(row):
                 store.mark_deleted(offset)
+            if self.feed.map:
+                self._say_removed(scid, why, ends)
         self._put_in_order(nodes)
         return gone
+
+    def _say_removed(self, scid: int, why: str, ends: tuple[bytes, bytes]) -> None:
+        self.feed.say(CHANNEL_REMOVED, short_channel_id=scid, why=why)
+        for node_id in ends:
+            if node_id not in self._index.nodes:
+                self.feed.say(NODE_REMOVED, node_id=node_id)
 
     def _ends(self, row: int) -> tuple[bytes, bytes]:
         index = self._index

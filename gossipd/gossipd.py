@@ -11,7 +11,7 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     budget.py   how much is served
     ingest.py   taking gossip in: checks, signatures (sigcheck.py), funding output (txout.py), map and store
     queries.py  answers to queries                                       seeker.py   what we ask for
-    keeper.py   all that keeps the map:
+    feed.py     all of it told to whoever subscribes (feed_socket.py)   keeper.py   all that keeps the map:
     store.py    the gossip_store                                         map_index.py  the map: arrays over it
     forget.py   channels that go: spent, or stale (pruning.py)           compactor.py  the store made small again
     upkeep.py   who goes when there are too many                         wire/upkeep.py  pings, slow readers
@@ -29,6 +29,7 @@ from collections.abc import Callable
 from gossipd.budget import Budget
 from gossipd.compaction import Moved
 from gossipd.compare import KnownByMap
+from gossipd.feed import Feed
 from gossipd.ingest import Ingest
 from gossipd.keeper import Keeper
 from gossipd.local_channels import LocalChannels
@@ -76,6 +77,7 @@ class Gossipd:
         workers: list[tuple[int, socket.socket]],
         now: Callable[[], float],
         chance: random.Random,
+        feed: Feed,
     ) -> None:
         """Opens the store: raises StoreError or OSError. `now`: unix seconds."""
         self._loop = asyncio.get_running_loop()
@@ -89,7 +91,10 @@ class Gossipd:
             self._tell_all,
             self._disk_changed,
             self._records_moved,
+            feed,
         )
+        self.feed = feed
+        feed.sender_of = lambda conn_id: peer.info if (peer := self.peers.get(conn_id)) else None
         self.store, self.index = keeper.store, keeper.index
         self.chain_hash = init.chain_hash
         self.routes = Routes()

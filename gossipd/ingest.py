@@ -27,6 +27,7 @@ from gossipd.ratelimit import KEEP_ALIVE, RateLimit
 from gossipd.sigcheck import GOOD, SignatureChecks
 from gossipd.txout import Txout, funding_script
 from gossipd.wanted import ALL
+from wire.feed import Outcome
 from wire.scid import scid_to_text
 from wire.status import Status
 
@@ -74,9 +75,10 @@ class Ingest:
         `settled` what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe`
         gets scid and query_flags of what is to be asked for again, `hear_of` a scid that only an update has named.
         """
-        self.checks = checks = Checks(signatures, Debt(index, owe), judge, settled)
+        self.checks = checks = Checks(signatures, Debt(index, owe), judge, settled, writer.feed)
         self._writer = writer
         self._forgetting = writer.forgetting
+        self._feed = writer.feed
         self._index = index
         self._chain_hash = chain_hash
         self._txout = txout
@@ -110,8 +112,15 @@ class Ingest:
         Raises PeerFault if it is malformed (B1-7).
         """
         refused = self.checks.refuses(message)
-        verdict = Verdict.REFUSED if refused else self._receivers[message[0] << 8 | message[1]](message, source)
+        try:
+            verdict = Verdict.REFUSED if refused else self._receivers[message[0] << 8 | message[1]](message, source)
+        except PeerFault as fault:
+            if self._feed.gossip:
+                self._feed.refused(message, source, str(fault))
+            raise
         self.checks.counters[verdict] += 1
+        if self._feed.gossip:
+            self._feed.arrived(message, source, verdict)
         return verdict
 
     # channel_announcement
@@ -152,15 +161,18 @@ class Ingest:
         pending.stage = TXOUT
         found, wrong = partial(self._output_found, scid, pending), partial(self._output_wrong, scid)
         self._txout.ask(scid, funding_script(*pending.keys[2:]), found, wrong)
+        self.checks.settle(pending.message, Outcome.WAITING, "for its funding output")  # if nothing was said by now
 
     def _output_found(self, scid: int, pending: Pending, amount_sat: int) -> None:
         pending.amount_sat = amount_sat
         pending.stage = AWAITS_UPDATE
+        self.checks.settle(pending.message, Outcome.NEW)
         if any(pending.updates):
             self._commit_channel(scid, pending)
 
     def _output_wrong(self, scid: int, reason: str) -> None:
-        self._pending.pop(scid)
+        message = self._pending.pop(scid).message
+        self.checks.settle(message, Outcome.REJECTED, reason)
         status.debug(f"channel {scid_to_text(scid)} is ignored: {reason}")
 
     def _make_room(self) -> bool:
@@ -261,27 +273,38 @@ class Ingest:
             self.checks.bad(message, source, PeerFault(text, Consequence.DISCONNECT))  # B7-80
             return
         self.checks.good(message, source)
-        if key != self._key_of(scid, direction):
-            return  # the announcement that named this key has failed meanwhile
         row = self._index.channels.get(scid)
-        if row is not None:
-            if timestamp > self._index.update_ts[direction][row]:
-                if self._is_chatter(row, direction, timestamp, message):
-                    self.checks.counters["rate limited"] += 1
-                    self.checks.judge.found_too_often(source)
-                    return
-                if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
-                    self._writer.bring_forward(row, timestamp)
-                self._commit_update(row, direction, timestamp, message)
-                self._stored()
-            return
+        if key != self._key_of(scid, direction):
+            self.checks.settle(message, Outcome.REJECTED, "the announcement of its channel has failed meanwhile")
+        elif row is None:
+            self._keep_update(scid, direction, timestamp, message)
+        elif timestamp <= self._index.update_ts[direction][row]:
+            self.checks.settle(message, Outcome.REDUNDANT)
+        elif self._is_chatter(row, direction, timestamp, message):
+            self.checks.counters["rate limited"] += 1
+            self.checks.settle(message, Outcome.RATE_LIMITED, "its channel updates too often")
+            self.checks.judge.found_too_often(source)
+        else:
+            self.checks.settle(message, Outcome.NEW)
+            if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
+                self._writer.bring_forward(row, timestamp)
+            self._commit_update(row, direction, timestamp, message)
+            self._stored()
+
+    def _keep_update(self, scid: int, direction: int, timestamp: int, message: bytes) -> None:
+        """Of a channel that is pending: behind its announcement."""
         pending = self._pending.get(scid)
         assert pending is not None  # or there would be no key
         waiting = pending.updates[direction]
-        if not waiting or timestamp > _timestamp_of_update(waiting):
-            pending.updates[direction] = message
+        if waiting and timestamp <= _timestamp_of_update(waiting):
+            self.checks.settle(message, Outcome.REDUNDANT)
+            return
+        pending.updates[direction] = message
         if pending.stage is AWAITS_UPDATE:
+            self.checks.settle(message, Outcome.NEW)
             self._commit_channel(scid, pending)
+        else:
+            self.checks.settle(message, Outcome.WAITING, "for the announcement of its channel")
 
     def _is_chatter(self, row: int, direction: int, timestamp: int, message: bytes) -> bool:
         """The node updates this channel too often. A first update, and a keep-alive, are free."""

@@ -14,6 +14,7 @@ from gossipd.sigcheck import GOOD
 from gossipd.waiting import WaitingNodes
 from wire.address import may_forward
 from wire.cursor import WireError
+from wire.feed import Outcome
 
 _U16, _U32 = Struct(">H"), Struct(">I")
 
@@ -76,8 +77,13 @@ class NodeIngest:
         self._checks.good(message, source)
         row = self._index.nodes.get(node_id)
         timestamp = int(_U32.unpack_from(message, 68 + _U16.unpack_from(message, 66)[0])[0])
-        if row is None or timestamp <= self._index.node_ts[row]:
+        if row is None:
+            self._checks.settle(message, Outcome.REJECTED, "its last channel has gone meanwhile")
             return
+        if timestamp <= self._index.node_ts[row]:
+            self._checks.settle(message, Outcome.REDUNDANT)
+            return
+        self._checks.settle(message, Outcome.NEW)
         self._writer.write_node(row, timestamp, message)
         self._checks.counters["accepted"] += 1
         self._stored()

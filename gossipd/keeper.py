@@ -7,6 +7,7 @@ from pathlib import Path
 from gossipd import gossmap
 from gossipd.compaction import Moved
 from gossipd.compactor import Compactor
+from gossipd.feed import Feed
 from gossipd.flush import StoreFlush
 from gossipd.forget import Forgetting
 from gossipd.map_writer import MapWriter
@@ -28,13 +29,14 @@ class Keeper:
         tell_all: Callable[[list[bytes]], None],
         disk_changed: Callable[[], None],
         moved: Callable[[Moved], None],
+        feed: Feed,
     ) -> None:
         """`tell_all` gets what is new of our own, `disk_changed` hears that the disk has failed or works again, and
         `moved` that the store was compacted.
         """
         self.store, self.index = gossmap.load(path)
         self.flush = StoreFlush(self.store, disk_changed)
-        self.forgetting = Forgetting(self.store, self.index)
+        self.forgetting = Forgetting(self.store, self.index, feed=feed)
         self.own = OwnGossip(node_id, self.store, self.index, tell_all)
         self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
         self.compactor = Compactor(self.store, self.index, moved, limits.compact_size, limits.compact_ratio)

@@ -5,6 +5,7 @@ from gossipd.map_index import MapIndex
 from gossipd.own_gossip import OwnGossip
 from gossipd.records import amount_message
 from gossipd.store import GossipStore
+from wire.feed import MAP_CHANNEL, MAP_NODE, MAP_UPDATE
 
 
 class MapWriter:
@@ -18,6 +19,7 @@ class MapWriter:
         self._store = store
         self._index = index
         self._own = own
+        self.feed = forgetting.feed
 
     def write_channel(
         self, message: bytes, scid: int, node_ids: tuple[bytes, bytes], timestamp: int, amount_sat: int
@@ -29,6 +31,9 @@ class MapWriter:
         self.forgetting.channel_written(row)
         if self._own is not None:
             self._own.channel_written(scid, node_ids)
+        if self.feed.map:
+            known_sat = amount_sat or None
+            self.feed.say(MAP_CHANNEL, short_channel_id=scid, amount_sat=known_sat, timestamp=timestamp, raw=message)
         return row
 
     def write_update(self, row: int, direction: int, timestamp: int, message: bytes) -> None:
@@ -40,6 +45,9 @@ class MapWriter:
         self.forgetting.update_written(row, offset)
         if self._own is not None:
             self._own.update_written(row, direction, message, is_first=not old)
+        if self.feed.map:
+            scid = self._index.scid[row]
+            self.feed.say(MAP_UPDATE, short_channel_id=scid, direction=direction, timestamp=timestamp, raw=message)
 
     def is_keep_alive(self, offset: int, message: bytes) -> bool:
         """Whether an update says nothing but that what stands at `offset` still holds."""
@@ -67,3 +75,5 @@ class MapWriter:
         self.forgetting.node_written(row, offset)
         if self._own is not None:
             self._own.node_written(row, message)
+        if self.feed.map:
+            self.feed.say(MAP_NODE, node_id=self._index.node_ids[row], timestamp=timestamp, raw=message)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from gossipd.fault import Consequence, PeerFault, Verdict
+from gossipd.feed import Feed
 from gossipd.ingest import Ingest
 from gossipd.local_channels import LocalChannels
 from gossipd.map_index import MapIndex
@@ -61,6 +62,7 @@ class Around(Protocol):
 
     routes: Routes
     ingest: Ingest
+    feed: Feed
     store: GossipStore
     index: MapIndex
     chain_hash: bytes
@@ -149,6 +151,8 @@ class Peer:
     def _hear_news(self, message: bytes) -> bool:
         standing = self.standing
         if standing.ignored_until and standing.is_ignored(self._around.clock()):
+            if self._around.feed.gossip:
+                self._around.feed.refused(message, self.info.conn_id, "its sender is ignored for a while")
             return True
         if self.stream is not None:
             self.stream.heard(message)

@@ -37,6 +37,7 @@ def counters(gossipd: Gossipd) -> list[tuple[str, int]]:
         ("wanted", len(seeker.wanted)),
         ("asked", seeker.asked),
         ("got", seeker.got),
+        ("feed_topics", gossipd.feed.topics_taken),
         *((name.replace(" ", "_"), count) for name, count in ingest.checks.counters.items()),
     ]
 

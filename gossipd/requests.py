@@ -1,10 +1,12 @@
 """What gossipd does for each control message, from the master or from connectd over the link."""
 
 from gossipd import report
+from gossipd.feed import Feed
 from gossipd.gossipd import Gossipd
 from wire import control_wire
 from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage, HandlePeer
+from wire.control_wire import ControlMessage, FeedPeerConnected, FeedPeerDisconnected, HandlePeer
+from wire.feed import PEER_CONNECTED, PEER_DISCONNECTED
 
 MAX_OUTBOX = 65_536
 """Bytes that may wait for a peer before the master is told that it does not take more."""
@@ -102,6 +104,8 @@ class Requests:
                 gossipd.upkeep.wanted = frozenset(node_ids)
             case control_wire.AddGossip():
                 self._add_gossip(message)
+            case FeedPeerConnected() | FeedPeerDisconnected():
+                _say_peer(gossipd.feed, message)
             case control_wire.Resync():
                 gossipd.seeker.resync(gossipd.now())
                 channel.reply(message, control_wire.ResyncReply())
@@ -164,3 +168,20 @@ class Requests:
             )
 
         self._gossipd.user_gossip.add(message.message, self._gossipd.ingest, settled)
+
+
+def _say_peer(feed: Feed, message: FeedPeerConnected | FeedPeerDisconnected) -> None:
+    if isinstance(message, FeedPeerDisconnected):
+        gone = {"node_id": message.node_id, "conn_id": message.conn_id, "reason": message.reason}
+        feed.say(PEER_DISCONNECTED, message.time_ns, **gone)
+        return
+    peer = message.peer
+    feed.say(
+        PEER_CONNECTED,
+        message.time_ns,
+        node_id=peer.node_id,
+        conn_id=peer.conn_id,
+        address=peer.address,
+        incoming=peer.incoming,
+        features=peer.features,
+    )

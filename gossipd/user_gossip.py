@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gossipd.checks import USER
-from gossipd.fault import PeerFault, Verdict
+from gossipd.fault import REASONS, PeerFault, Verdict
 from gossipd.ingest import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT, Ingest
 from wire.peer_wire import message_name
 
@@ -11,17 +11,6 @@ Answer = Callable[[str | None], None]
 """Gets None if the message was taken or was known, else one sentence."""
 
 _TAKEN = frozenset({Verdict.REDUNDANT, Verdict.WAITING})
-_REFUSED = {
-    Verdict.UNKNOWN_CHANNEL: "its channel is not known",
-    Verdict.WRONG_CHAIN: "it is for another chain",
-    Verdict.DONT_FORWARD: "it says that it is not to be passed on",
-    Verdict.FUTURE: "its timestamp is more than a day ahead",
-    Verdict.STALE: "its timestamp is too old: such a channel is pruned",
-    Verdict.TWO_HOST_NAMES: "it has more than one host name",
-    Verdict.REFUSED: "its signature is wrong",
-    Verdict.OWED: "there is no room for it at the moment",
-    Verdict.FULL: "too many announcements wait already",
-}
 
 
 class UserGossip:
@@ -48,7 +37,7 @@ class UserGossip:
         if verdict is Verdict.CHECKING:
             self._waiting[message] = [answer]
         else:
-            answer(None if verdict in _TAKEN else _REFUSED[verdict])
+            answer(None if verdict in _TAKEN else REASONS[verdict])
 
     def settled(self, message: bytes, error: str | None) -> None:
         """The signatures of a message have been checked."""

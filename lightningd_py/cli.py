@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from lightningd_py.cli_output import as_text, error_text
 from lightningd_py.errors import UsageError
-from lightningd_py.options import rpc_path, version
+from lightningd_py.options import feed_endpoint, rpc_path, version
 from lightningd_py.unix_socket import connect
 from wire.chains import NETWORKS
 
@@ -50,6 +50,8 @@ def run(argv: Sequence[str]) -> int:
     try:
         arguments = _parser().parse_intermixed_args(list(argv))
         request = _request(arguments)
+        if arguments.method == "feed":
+            return _feed(arguments)
         path = rpc_path(arguments.where)
     except UsageError as error:
         print(f"lightning-cli-py: {error}", file=sys.stderr)
@@ -69,11 +71,12 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="lightning-cli-py",
         usage="lightning-cli-py [OPTIONS] METHOD [PARAMETER...]",
-        description="Give a command to a running lightningd-py. METHOD help lists the commands.",
+        description="Give a command to a running lightningd-py. METHOD help lists the commands. METHOD feed shows all"
+        " gossip live; its parameters are topics, or what they begin with.",
         allow_abbrev=False,
     )
     parser.set_defaults(where=[], style=None, keywords=None)
-    for name in ("network", "lightning-dir", "conf", "rpc-file"):
+    for name in ("network", "lightning-dir", "conf", "rpc-file", "feed"):
         parser.add_argument(f"--{name}", action=_Where, metavar=name.upper(), help="as for lightningd-py")
     for name in ("mainnet", *(name for name in NETWORKS if name != "bitcoin")):
         parser.add_argument(f"--{name}", action=_Where, nargs=0, help="as for lightningd-py")
@@ -169,6 +172,27 @@ def call(path: Path, request: dict[str, Any]) -> dict[str, Any]:
         if isinstance(content, dict) and ("result" in content or "error" in content):
             return content
     raise NotTalking(f"what answers on {path} does not speak JSON-RPC")
+
+
+def _feed(arguments: argparse.Namespace) -> int:
+    """Shows the feed until Ctrl-C, or until the node ends."""
+    endpoint = feed_endpoint(arguments.where)
+    if not endpoint:
+        raise UsageError("this node publishes no feed: --feed=none")
+    from lightningd_py import feed_output  # ZMQ and the map: no other command waits for them to be loaded
+    from wire.feed import FeedError
+
+    style = arguments.style or ("human" if sys.stdout.isatty() else "json")
+    try:
+        feed_output.follow(endpoint, arguments.params, _say_now, as_json=style != "human")
+    except FeedError as error:
+        print(f"lightning-cli-py: {error}", file=sys.stderr)
+        return NOT_TALKING
+    return DONE
+
+
+def _say_now(text: str) -> None:
+    print(text, flush=True)
 
 
 def _show(arguments: argparse.Namespace, reply: dict[str, Any]) -> None:

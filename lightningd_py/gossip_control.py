@@ -1,19 +1,23 @@
 """The master's half of gossipd: what it is told, of the chain too, and each of its messages to what it calls."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from lightningd_py.chain import ChainSource, NoOutput, Output
+from lightningd_py.errors import StartError
 from lightningd_py.options import Options
 from lightningd_py.ownership import Ownership
+from lightningd_py.peers import Peer
 from lightningd_py.supervisor import Daemon
 from wire import control_wire
 from wire.chains import NETWORKS
 from wire.control_channel import ChannelClosed, ControlChannel
 from wire.control_wire import ControlMessage, Reply, Request
 from wire.features import Features
+from wire.feed import IPC, flaw
 from wire.scid import scid_to_text
 from wire.status import Status
 
@@ -70,12 +74,26 @@ class GossipControl:
 
         self._chain.look_up(request.short_channel_id, request.script, answered)
 
+    # for the feed
+
+    def peer_came(self, peer: Peer) -> None:
+        """A connection is there, whoever owns it."""
+        self._say(control_wire.FeedPeerConnected(peer.info, time.time_ns()))
+
+    def peer_went(self, peer: Peer, reason: str) -> None:
+        """It has ended."""
+        info = peer.info
+        self._say(control_wire.FeedPeerDisconnected(info.node_id, info.conn_id, reason, time.time_ns()))
+
+    def _say(self, message: ControlMessage) -> None:
+        if not self._channel.closed:
+            self._channel.send(message)
+
     # what the chain says
 
     def new_blockheight(self, blockheight: int) -> None:
         """See chain.Follower."""
-        if not self._channel.closed:
-            self._channel.send(control_wire.NewBlockheight(blockheight))
+        self._say(control_wire.NewBlockheight(blockheight))
 
     async def outpoints_spent(self, blockheight: int, scids: list[int]) -> None:
         """See chain.Follower."""
@@ -120,11 +138,23 @@ async def init_gossipd(
             rgb=own.rgb,
             features=own.features.to_bytes(),
             addresses=own.addresses,
+            feed=_feed(options),
         ),
         control_wire.GossipdInitReply,
     )
     daemon.channel.send(control_wire.SetMessageRoutes(routes))
     return reply
+
+
+def _feed(options: Options) -> str | None:
+    """Where it is to be published. Raises StartError if that cannot be, unless it is only there by default."""
+    reason = flaw(options.feed)
+    if reason is None:
+        return options.feed or None
+    if options.feed != f"{IPC}{options.network_dir / 'feed'}":
+        raise StartError(f"--feed: {reason}")
+    status.unusual(f"there is no feed: {reason}")
+    return None
 
 
 def store_path(options: Options) -> Path:

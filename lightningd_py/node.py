@@ -240,7 +240,7 @@ class Node:
             random.random,
             dial=not (options.offline or options.dev_no_reconnect),
         )
-        self.ownership.came, self.ownership.went = self._peer_came, self.staying.went
+        self.ownership.came, self.ownership.went = self._peer_came, self._peer_went
         for kept in options.keepconnected:
             if kept.address is not None:
                 self.database.remember_hint(kept.node_id, str(kept.address))
@@ -272,8 +272,13 @@ class Node:
         """Connect, or find connected; these addresses first. Raises RequestFailed, ChannelClosed."""
         return await connect_control.reach(self.connectd, self.database, node_id, addresses)
 
+    def _peer_went(self, peer: Peer, reason: str) -> None:
+        self.staying.went(peer, reason)
+        self._gossip_control.peer_went(peer, reason)
+
     def _peer_came(self, peer: Peer) -> None:
         self.staying.came(peer)
+        self._gossip_control.peer_came(peer)
         before = self.addresses
         self.discovery.heard(peer.info)
         if (after := self.addresses) != before:

@@ -76,6 +76,12 @@ OPTIONS: tuple[Option, ...] = (
         Option("conf", "read this config file and no other", values.path, "FILE", allowed_in=_COMMAND_LINE),
         Option("rpc-file", "the JSON-RPC socket (default lightning-rpc)", values.path, "FILE"),
         Option("rpc-file-mode", "its permissions (default 0600)", values.file_mode, "MODE"),
+        Option(
+            "feed",
+            "publish all gossip there by ZMQ: ipc://PATH (default feed, in the network's directory) or none",
+            values.feed_endpoint,
+            "ENDPOINT",
+        ),
         Option("pid-file", "the locked pid file (default lightningd-NETWORK.pid)", values.path, "FILE"),
         Option("hsm-passphrase", "hsm_secret has a passphrase: hsmd reads it from the terminal, or standard input"),
         Option("daemon", "run in the background; needs --log-file"),

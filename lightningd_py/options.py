@@ -25,7 +25,7 @@ from wire.limits import Limits
 from wire.timing import FAST_GOSSIP, Timing
 
 DEFAULT_SEEKER_PEERS = 10
-BUSES = ("msg", "ctl", "chnl", "api")
+BUSES = ("msg", "ctl", "chnl", "api", "feed")
 """Each is an option, and the name of its socket in the network's directory if nothing is said."""
 _LIMITS = Limits()
 _BY_NAME = {option.name: option for option in OPTIONS}
@@ -96,7 +96,8 @@ class Options:
     ctl: str
     chnl: str
     api: str
-    """ZMQ endpoints of the buses, empty for none."""
+    feed: str
+    """ZMQ endpoints of the buses, and of the feed; empty for none."""
     developer: bool = False
     dev_force_privkey: bytes | None = field(default=None, repr=False)
     dev_fast_gossip: bool = False
@@ -206,9 +207,17 @@ def rpc_path(argv: Sequence[str]) -> Path:
 
     Other settings in the node's config files are passed over. Raises UsageError.
     """
-    wanted = {"network", "lightning-dir", "rpc-file"}
-    settings = [setting for setting in _with_files(_command_line(argv)) if setting.name in wanted]
-    return _options(settings).rpc_file
+    return _where(argv, "rpc-file").rpc_file
+
+
+def feed_endpoint(argv: Sequence[str]) -> str:
+    """The same for its feed; empty if it has none."""
+    return _where(argv, "feed").feed
+
+
+def _where(argv: Sequence[str], name: str) -> Options:
+    wanted = {"network", "lightning-dir", name}
+    return _options([setting for setting in _with_files(_command_line(argv)) if setting.name in wanted])
 
 
 class _Parser(argparse.ArgumentParser):

@@ -69,6 +69,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.tor": "Tor is tried again after a pause",
         "connectd.tor_control": "a conversation with Tor's control port, which is no peer",
         "connectd.websocketd": "a client that does not read has a deadline",
+        "gossipd.feed_socket": "ZMQ's fd is on the loop",
         "gossipd.compactor": "copies in slices on the loop",
         "gossipd.flush": "once a turn of the loop",
         "gossipd.gossipd": "timers, and the control channels",
@@ -131,9 +132,11 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.connectiond": "the context of its bus",
         "connectd.msg_bus": "the type of its context",
         "wire.bus_socket": "the one place where the buses touch ZMQ",
+        "gossipd.feed_socket": "publishes the feed",
         "wire.curve": "certificates, and who is let in by them",
         "lightningd_py.bus": "the context of the master's buses",
         "lightningd_py.block_notices": "bitcoind's notices of blocks",
+        "lightningd_py.feed_client": "takes the feed, for programs and for lightning-cli-py",
     },
 }
 """Which modules touch the loop, sockets and the buses, and why; no other does I/O with them."""

@@ -437,6 +437,8 @@ class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_ini
     features: bytes
     addresses: list[str]
     limits: Limits = field(default_factory=Limits)
+    feed: str | None = None
+    """The ZMQ endpoint at which the feed is published; nil for no feed."""
 
 
 class GossipdInitReply(Reply, number=3100, sender="gossipd", aliases=("gossipctl_init_reply",)):
@@ -448,7 +450,7 @@ class GossipdInitReply(Reply, number=3100, sender="gossipd", aliases=("gossipctl
 
 
 class GossipdInitReplyfail(Refusal, number=3200, sender="gossipd"):
-    """The store cannot be opened or written."""
+    """The store cannot be opened or written, or the feed not published."""
 
 
 class HandlePeer(
@@ -654,6 +656,22 @@ class AddGossipReply(Reply, number=3144, sender="gossipd", aliases=("addgossip_r
 
 class AddGossipReplyfail(Refusal, number=3244, sender="gossipd"):
     """It was refused."""
+
+
+class FeedPeerConnected(ControlMessage, number=3050, sender="master"):
+    """For the feed: a peer is connected since `time_ns` (unix), whoever owns it."""
+
+    peer: PeerInfo
+    time_ns: int
+
+
+class FeedPeerDisconnected(ControlMessage, number=3051, sender="master"):
+    """For the feed: a connection has ended at `time_ns` (unix)."""
+
+    node_id: bytes
+    conn_id: int
+    reason: str
+    time_ns: int
 
 
 class GossipStatus(Request, number=3030, sender="master"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gossipd import gossmap
 from gossipd.fault import Consequence, PeerFault, Verdict
+from gossipd.feed import SILENT, Feed
 from gossipd.forget import Forgetting
 from gossipd.ingest import Ingest
 from gossipd.map_index import MapIndex
@@ -86,6 +87,7 @@ class Bench:
     store: GossipStore
     index: MapIndex
     now: float = float(NOW)
+    feed: Feed = SILENT
     signatures: Signatures = field(default_factory=Signatures)
     outputs: Outputs = field(default_factory=Outputs)
     faults: list[tuple[int, str, Consequence]] = field(default_factory=list)
@@ -99,7 +101,7 @@ class Bench:
     on_settled: Callable[[bytes, str | None], None] | None = None
 
     def __post_init__(self) -> None:
-        self.forgetting = Forgetting(self.store, self.index)
+        self.forgetting = Forgetting(self.store, self.index, feed=self.feed)
         self.ingest = Ingest(
             MapWriter(
                 self.store, self.index, self.forgetting, OwnGossip(OUR_ID, self.store, self.index, self.made.append)

@@ -6,7 +6,7 @@ import pytest
 
 from lightningd_py.errors import UsageError
 from lightningd_py.option_table import OPTIONS
-from lightningd_py.options import Options, parse, rpc_path
+from lightningd_py.options import Options, feed_endpoint, parse, rpc_path
 from wire.timing import FAST_GOSSIP, Timing
 
 NODE_ID = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
@@ -271,3 +271,17 @@ def test_the_socket_is_found_whatever_else_a_file_says(home: Path) -> None:
     config(home / ".lightning-py" / "regtest" / "config", "rpc-file=my-rpc\nservice=x\n")
     assert rpc_path([]) == home / ".lightning-py" / "regtest" / "my-rpc"
     assert rpc_path(["--signet"]) == home / ".lightning-py" / "signet" / "lightning-rpc"
+
+
+def test_where_the_feed_is(home: Path) -> None:
+    assert parse([]).feed == f"ipc://{home}/.lightning-py/bitcoin/feed"
+    assert parse(["--feed=ipc://other"]).feed == f"ipc://{home}/.lightning-py/bitcoin/other"
+    assert parse(["--feed=none"]).feed == ""
+    config(home / ".lightning-py" / "config", "network=regtest\nfeed=ipc:///tmp/elsewhere\n")
+    assert feed_endpoint([]) == "ipc:///tmp/elsewhere"
+    assert feed_endpoint(["--feed=none"]) == ""
+
+
+@pytest.mark.parametrize("value", ["tcp://127.0.0.1:5", "inproc://x", "ipc://", "ipc://@x", "ipc://*"])
+def test_where_the_feed_cannot_be(value: str) -> None:
+    assert value in complaint(f"--feed={value}")

@@ -1,0 +1,117 @@
+"""What is said on the feed, and when: nothing is made for a topic that nobody takes. Knows no socket.
+
+Whoever has something to say looks at `gossip` or `map` first, one attribute: with no subscriber that is all the cost.
+An arrival whose signature has to be checked is kept until `settled` says what became of it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from gossipd.fault import REASONS, Verdict
+from wire import feed
+from wire.control_wire import PeerInfo
+from wire.feed import TOPICS, Outcome
+
+Send = Callable[[bytes, bytes], None]
+"""Gets the two frames of a message."""
+
+_OUTCOMES = {
+    Verdict.REDUNDANT: Outcome.REDUNDANT,
+    Verdict.WAITING: Outcome.WAITING,
+    Verdict.OWED: Outcome.OWED,
+    Verdict.FULL: Outcome.OWED,
+}
+"""All other verdicts are refusals."""
+
+
+def outcome_of(verdict: Verdict) -> Outcome:
+    """How the feed calls the verdict of the cheap checks."""
+    return _OUTCOMES.get(verdict, Outcome.REJECTED)
+
+
+class Feed:
+    """Counts, encodes, and hands over to `send` what somebody has subscribed to."""
+
+    def __init__(self, send: Send, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self.gossip = False
+        """Somebody takes arrivals."""
+        self.map = False
+        """Somebody takes changes of the map."""
+        self.sender_of: Callable[[int], PeerInfo | None] = lambda conn_id: None
+        """What is known of the connection; None for what is our own."""
+        self._send = send
+        self._now_ns = now_ns
+        self._prefixes: set[bytes] = set()
+        self._taken: frozenset[str] = frozenset()
+        self._seq = dict.fromkeys(TOPICS, 0)
+        self._arrivals: dict[bytes, tuple[int, PeerInfo | None]] = {}
+        """Messages whose signatures are being checked: as many as that stage holds."""
+
+    @property
+    def topics_taken(self) -> int:
+        """How many topics somebody takes."""
+        return len(self._taken)
+
+    def subscribed(self, prefix: bytes, *, wanted: bool) -> None:
+        """The first subscriber of this prefix has come, or its last one has gone."""
+        if not wanted:
+            self._prefixes.discard(prefix)
+        elif any(topic.encode().startswith(prefix) for topic in TOPICS):  # others could only pile up here
+            self._prefixes.add(prefix)
+        taken = frozenset(topic for topic in TOPICS if topic.encode().startswith(tuple(self._prefixes)))
+        for topic in taken - self._taken:
+            if self._seq[topic]:
+                self._seq[topic] += 1  # it was not counted meanwhile: whoever had it before must see a gap
+        self._taken = taken
+        self.gossip = any(topic.startswith("gossip.") for topic in taken)
+        self.map = any(topic.startswith("map.") for topic in taken)
+        if not self.gossip:
+            self._arrivals.clear()
+
+    def say(self, topic: str, time_ns: int = 0, /, **fields: Any) -> None:
+        """Publish, if anybody takes the topic. `fields` as `wire.feed` declares them; `time_ns`: not now, but then."""
+        if topic in self._taken:
+            seq = self._seq[topic] = self._seq[topic] + 1
+            self._send(topic.encode(), feed.encode(seq, time_ns or self._now_ns(), fields))
+
+    # arrivals
+
+    def arrived(self, message: bytes, source: int, verdict: Verdict) -> None:
+        """The cheap checks are done. `source` is a conn_id, or 0 for what is our own."""
+        if verdict is Verdict.CHECKING:
+            self._arrivals[message] = (self._now_ns(), self.sender_of(source))
+        else:
+            self._say_arrival(message, 0, self.sender_of(source), outcome_of(verdict), REASONS.get(verdict, ""))
+
+    def refused(self, message: bytes, source: int, reason: str) -> None:
+        """It is malformed, or its sender is not listened to."""
+        self._say_arrival(message, 0, self.sender_of(source), Outcome.REJECTED, reason)
+
+    def settled(self, message: bytes, outcome: Outcome, reason: str = "") -> None:
+        """What became of a message after its signature check. The first word counts: later ones are the map's."""
+        arrival = self._arrivals.pop(message, None)
+        if arrival is not None:
+            self._say_arrival(message, *arrival, outcome, reason)
+
+    def _say_arrival(
+        self, message: bytes, time_ns: int, sender: PeerInfo | None, outcome: Outcome, reason: str
+    ) -> None:
+        self.say(
+            feed.GOSSIP_TOPICS[message[1]],
+            time_ns,
+            node_id=sender.node_id if sender else None,
+            conn_id=sender.conn_id if sender else None,
+            incoming=sender.incoming if sender else None,
+            outcome=outcome,
+            reason=reason,
+            raw=message,
+        )
+
+
+def _nobody(topic: bytes, body: bytes) -> None:
+    """Hears what is said to nobody."""
+
+
+SILENT = Feed(_nobody)
+"""Where there is no feed. Nobody ever subscribes to it."""

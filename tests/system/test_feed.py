@@ -1,0 +1,116 @@
+"""The feed of whole nodes, and lightning-cli-py feed."""
+
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+from tests.harness.collector import Collector, kept, on_disk
+from tests.harness.node import NETWORK, PROGRAMS, Node, Nodes
+from tests.harness.waiting import until
+from tests.harness.world import CHANNELS, NODES
+from wire.feed import TOPICS, PeerConnected, PeerDisconnected
+
+MESSAGES = 3 * CHANNELS + NODES
+
+
+async def taken(node: Node, topics: int) -> None:
+    """Wait until so many topics are taken."""
+
+    async def enough() -> bool:
+        return bool((await node.rpc("gossipstatus"))["feed_topics"] == topics)
+
+    await until(enough, "subscriptions do not arrive")
+
+
+async def feed(node: Node, *arguments: str) -> asyncio.subprocess.Process:
+    """lightning-cli-py feed, which goes on until it is interrupted."""
+    where = (f"--network={NETWORK}", f"--lightning-dir={node.lightning_dir}")
+    return await asyncio.create_subprocess_exec(
+        PROGRAMS / "lightning-cli-py", *where, "feed", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+async def interrupted(process: asyncio.subprocess.Process) -> tuple[int | None, list[str], str]:
+    """Exit status, lines and complaint of what gets a Ctrl-C."""
+    process.send_signal(signal.SIGINT)
+    out, error = await process.communicate()
+    return process.returncode, out.decode().splitlines(), error.decode()
+
+
+async def test_a_collector_follows_a_full_sync(nodes: Nodes, world_store: Path) -> None:
+    """It has the store's content, every arrival once, and the peer that brought them."""
+    shutil.copy(world_store, nodes.directory("l1") / NETWORK / "gossip_store")
+    l1, l2 = nodes.start(name="l1"), nodes.start(name="l2")
+    shown = await feed(l2, "--json", "peer.")
+    await taken(l2, 2)
+    read = await feed(l2, "-H", "map.")
+    await taken(l2, 8)
+    with Collector(l2.directory / "feed") as collector:
+        await taken(l2, len(TOPICS))
+        await l2.rpc("connect", id=l1.target)
+        conn_id = (await l2.peer(l1.node_id))["conn_id"]
+        await collector.until(lambda: len({message.raw for message in collector.arrivals}) == MESSAGES)
+        await collector.until(lambda: kept(collector) == on_disk(l2.directory / "gossip_store"))
+        await l2.rpc("disconnect", id=l1.node_id, force=True)
+        await collector.until(lambda: isinstance(collector.messages[-1], PeerDisconnected))
+        first = Counter(message.raw for message in collector.arrivals if message.outcome != "redundant")
+        assert set(first.values()) == {1}
+        assert {message.conn_id for message in collector.arrivals} == {conn_id}
+        assert {message.outcome for message in collector.arrivals} <= {"new", "waiting", "redundant"}
+        came = [message for message in collector.messages if isinstance(message, PeerConnected)]
+        assert [(message.node_id.hex(), message.conn_id, message.incoming) for message in came] == [
+            (l1.node_id, conn_id, False)
+        ]
+    gone = json.loads(await read_line(shown, "peer.disconnected"))
+    assert (gone["node_id"], gone["conn_id"], gone["seq"]) == (l1.node_id, conn_id, 1)
+    assert "unchecked" in await read_line(read, "map.channel_announcement")
+    for process in (shown, read):
+        status, _, error = await interrupted(process)
+        assert (status, error) == (0, "")
+
+
+async def read_line(process: asyncio.subprocess.Process, word: str) -> str:
+    """The first line with this word."""
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while word not in (line := (await process.stdout.readline()).decode()):
+            assert line
+    return line
+
+
+async def test_the_command_ends_with_the_node(nodes: Nodes) -> None:
+    node = nodes.start()
+    process = await feed(node)
+    await taken(node, len(TOPICS))
+    node.stop()
+    out, error = await process.communicate()
+    endpoint = f"ipc://{node.directory}/feed"
+    assert (process.returncode, out, error.decode()) == (
+        2,
+        b"",
+        f"lightning-cli-py: the feed on {endpoint} has ended\n",
+    )
+
+
+async def test_a_node_without_a_feed(nodes: Nodes) -> None:
+    node = nodes.start("--feed=none")
+    assert not (await asyncio.to_thread((node.directory / "feed").exists))
+    answer = await node.cli("feed")
+    assert (answer.returncode, answer.stderr) == (
+        2,
+        f"lightning-cli-py: nobody publishes on ipc://{node.directory}/feed\n",
+    )
+
+
+async def test_a_directory_too_deep_for_a_feed(nodes: Nodes) -> None:
+    """The node does without."""
+    node = nodes.start(name="/".join(["deep" * 10] * 3))
+    line = await node.logged("there is no feed")
+    assert "is too long for a socket" in line
+    answer = await node.cli("feed")
+    assert answer.returncode == 2
+    assert "is too long for a socket" in answer.stderr
