@@ -25,6 +25,8 @@ from wire.control_wire import (
     ListPeers,
     ListPeersReply,
     PeerInfo,
+    Reply,
+    Request,
     ServicePresence,
     SetServiceRegistrations,
 )
@@ -33,6 +35,7 @@ from wire.gossip_fd import GOSSIP_START
 from wire.timing import Timing
 
 C = TypeVar("C", bound=ControlMessage)
+R = TypeVar("R", bound=Reply)
 B = TypeVar("B", bound=BusMessage)
 
 TIMING = Timing(bus_heartbeat=60.0)
@@ -222,6 +225,10 @@ class BusHouse:
             sock.setblocking(False)
         self._held += socks
         return Returned(socks[0], message.state)
+
+    def asks(self, question: Request, answer: type[R]) -> asyncio.Task[R]:
+        """A request, not waited for."""
+        return asyncio.create_task(self.master.request(question, answer))
 
     async def conn_ids(self) -> list[int]:
         """list_peers: also a barrier for what was said to connectiond before."""
