@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from gossipd.feed import SILENT, Feed
+from gossipd.gone import Gone
 from gossipd.map_index import MapIndex
 from gossipd.records import DYING, delete_channel_message, dying_message
 from gossipd.store import GossipStore
@@ -19,53 +20,17 @@ from wire.feed import CHANNEL_DYING, CHANNEL_REMOVED, NODE_REMOVED
 
 DYING_BLOCKS = 72
 """How long a spent channel stays, for it may be a splice. BOLT 7, Pruning."""
-MAX_REMEMBERED = 20_000
-"""Channels of each kind of which is known that they were here: spent ones of more than a month, 2 MB."""
-
-
-class Remembered:
-    """A set of channels that forgets the oldest when it is full."""
-
-    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
-        self._limit = limit
-        self._scids: dict[int, None] = {}
-
-    def __contains__(self, scid: object) -> bool:
-        return scid in self._scids
-
-    def __len__(self) -> int:
-        return len(self._scids)
-
-    def add(self, scid: int) -> None:
-        """The newest one, also if it was known before."""
-        self._scids.pop(scid, None)
-        if len(self._scids) >= self._limit:
-            del self._scids[next(iter(self._scids))]
-        self._scids[scid] = None
-
-    def clear(self) -> None:
-        """Forget them all."""
-        self._scids.clear()
-
-    def discard(self, scid: int) -> None:
-        """As if it had never been added."""
-        self._scids.pop(scid, None)
 
 
 class Forgetting:
     """Takes channels out of the map. What it appends waits for the store's flush, as all that is appended."""
 
-    def __init__(
-        self, store: GossipStore, index: MapIndex, *, remembered: int = MAX_REMEMBERED, feed: Feed = SILENT
-    ) -> None:
-        """`remembered`: how many of the channels that are gone are known for being so."""
+    def __init__(self, store: GossipStore, index: MapIndex, gone: Gone, feed: Feed = SILENT) -> None:
+        """`gone`: where what is forgotten is remembered."""
         self._store = store
         self._index = index
         self.feed = feed
-        self.closed = Remembered(remembered)
-        """Forgotten because they were spent: their announcements are not to be taken again."""
-        self.pruned = Remembered(remembered)
-        """Forgotten because they were stale: not to be written again without an update."""
+        self.closed, self.pruned = gone.closed, gone.pruned
         self._dying_of = Counter(node_id for scid in index.dying for node_id in self._ends(index.channels[scid]))
         """node_id -> how many of its channels are dying."""
         self._to_be_ordered: set[bytes] = set()
@@ -88,10 +53,10 @@ class Forgetting:
 
     def prune(self, scids: Iterable[int]) -> int:
         """Forget stale channels. Returns how many there were."""
-        gone = self._forget(scids, "pruned")
-        for scid in gone:
+        stale = [scid for scid in scids if scid in self._index.channels]
+        for scid in stale:
             self.pruned.add(scid)
-        return len(gone)
+        return len(self._forget(stale, "pruned"))
 
     def spend(self, scids: Iterable[int], blockheight: int) -> int:
         """The funding outputs of these channels were spent in the block at that height: they are dying from now on, or

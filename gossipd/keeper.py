@@ -10,9 +10,11 @@ from gossipd.compactor import Compactor
 from gossipd.feed import Feed
 from gossipd.flush import StoreFlush
 from gossipd.forget import Forgetting
+from gossipd.gone import ENDING, Gone
 from gossipd.map_writer import MapWriter
 from gossipd.own_gossip import OwnGossip
 from gossipd.pruning import Pruning
+from gossipd.records import BEGINNING_SIZE
 from wire.limits import Limits
 
 
@@ -36,11 +38,19 @@ class Keeper:
         """
         self.store, self.index = gossmap.load(path)
         self.flush = StoreFlush(self.store, disk_changed)
-        self.forgetting = Forgetting(self.store, self.index, feed=feed)
+        self.forgetting = Forgetting(self.store, self.index, self._gone(Path(path)), feed)
         self.own = OwnGossip(node_id, self.store, self.index, tell_all)
         self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
         self.compactor = Compactor(self.store, self.index, moved, limits.compact_size, limits.compact_ratio)
         self._pruning = Pruning(self.store, self.index, self.forgetting, prune_after, now)
+
+    def _gone(self, store: Path) -> Gone:
+        """What is remembered of channels that are gone; nothing, if the store was begun anew: perhaps the chain was."""
+        path = store.with_name(store.name + ENDING)
+        if self.store.size == BEGINNING_SIZE:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        return Gone(path)
 
     def tick(self) -> None:
         """Do what is due."""

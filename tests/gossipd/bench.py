@@ -8,6 +8,7 @@ from gossipd import gossmap
 from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.feed import SILENT, Feed
 from gossipd.forget import Forgetting
+from gossipd.gone import Gone
 from gossipd.ingest import Ingest
 from gossipd.map_index import MapIndex
 from gossipd.map_writer import MapWriter
@@ -101,7 +102,7 @@ class Bench:
     on_settled: Callable[[bytes, str | None], None] | None = None
 
     def __post_init__(self) -> None:
-        self.forgetting = Forgetting(self.store, self.index, feed=self.feed)
+        self.forgetting = Forgetting(self.store, self.index, Gone(), feed=self.feed)
         self.ingest = Ingest(
             MapWriter(
                 self.store, self.index, self.forgetting, OwnGossip(OUR_ID, self.store, self.index, self.made.append)

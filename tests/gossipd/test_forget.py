@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gossipd.forget import DYING_BLOCKS, Remembered
+from gossipd.forget import DYING_BLOCKS
 from gossipd.gossmap import Gossmap
 from gossipd.records import DYING
 from tests.gossipd.faults import Crash, failing_pwrite
@@ -238,11 +238,3 @@ def test_order_holds_whatever_happens(tmp_path: Path, steps: list[tuple[str, int
     again = Writer(path)
     assert (again.content(), again.store.dead_bytes) == (content, dead)
     again.close()
-
-
-def test_remembered_is_bounded_and_forgets_the_oldest() -> None:
-    remembered = Remembered(3)
-    for number in (1, 2, 3, 1, 4):
-        remembered.add(number)
-    assert len(remembered) == 3
-    assert [number in remembered for number in (1, 2, 3, 4)] == [True, False, True, True]

@@ -9,6 +9,7 @@ import pytest
 
 from gossipd import gossmap
 from gossipd.forget import Forgetting
+from gossipd.gone import Gone
 from gossipd.map_writer import MapWriter
 from gossipd.own_gossip import PAUSE, OwnGossip, OwnNode, descriptors
 from tests.gossipd.messages import CHAIN, KEYS, NOW, announcement, node_announcement, scid, update
@@ -40,7 +41,7 @@ class Us:
         self.refuses: str | None = None
         self.asked = 0
         self.store, self.index = gossmap.load(path)
-        self.forgetting = Forgetting(self.store, self.index)
+        self.forgetting = Forgetting(self.store, self.index, Gone())
         self.own = OwnGossip(OUR_ID, self.store, self.index, self.told.extend)
         self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
         init = GossipdInit(CHAIN, OUR_ID, str(path), False, Timing(), **(WISHES | changes))

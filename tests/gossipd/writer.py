@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from gossipd.forget import Forgetting
+from gossipd.gone import Gone
 from gossipd.gossmap import Gossmap, load
 from gossipd.records import amount_message
 from gossipd.store import GossipStore
@@ -28,9 +29,9 @@ def scid(channel: int) -> int:
 class Writer:
     """A store, its index and what forgets. Channels and nodes are small numbers; nothing is flushed by itself."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, gone: Gone | None = None) -> None:
         self.store, self.index = load(path)
-        self.forgetting = Forgetting(self.store, self.index)
+        self.forgetting = Forgetting(self.store, self.index, gone or Gone())
 
     def channel(self, channel: int, one: int, two: int, timestamp: int = 0) -> int:
         """A channel_announcement with its amount; its offset."""

@@ -9,6 +9,7 @@ import pytest
 
 from gossipd.compaction import Compaction
 from gossipd.forget import Forgetting
+from gossipd.gone import Gone
 from gossipd.gossmap import Gossmap, load
 from gossipd.map_index import MapIndex
 from gossipd.records import COMPLETED, amount_message, delete_channel_message
@@ -136,7 +137,7 @@ def test_compacted_store(reader: Any, path: Path) -> None:
     store.close()
     store, index = load(path)
     before = theirs(reader, path)
-    forgetting = Forgetting(store, index)
+    forgetting = Forgetting(store, index, Gone())
     forgetting.prune(list(index.channels)[:10])
     store.flush()
     after = reader.ask("refresh")
