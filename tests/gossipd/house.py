@@ -281,11 +281,11 @@ class House(Seen):
             return dict((await self.master.request(GossipStatus(), GossipStatusReply)).counters)
 
     async def settled(self) -> dict[str, int]:
-        """Ask until nothing is in the pipeline any more, and once more: the store is flushed a turn later."""
+        """Ask until nothing is in the pipeline any more."""
         async with asyncio.timeout(PATIENCE):
-            while (await self.status())["unfinished"]:
+            while (status := await self.status())["unfinished"]:
                 pass
-        return await self.status()
+        return status
 
     async def settled_at(self, counter: str, value: int) -> None:
         """Ask until nothing is in the pipeline and a counter is at this value."""

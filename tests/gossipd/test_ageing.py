@@ -7,6 +7,7 @@ from pathlib import Path
 from gossipd import gossmap
 from gossipd.gossmap import Gossmap
 from gossipd.store_file import successor_of
+from tests.gossipd.barriers import stored
 from tests.gossipd.house import EVERYTHING, Houses
 from tests.gossipd.messages import NOW, announcement, big_map, scid, update
 from tests.gossipd.writer import Writer, content_at, content_of, node_id
@@ -61,7 +62,7 @@ async def test_store_is_compacted_while_peers_listen(houses: Houses) -> None:
         assert content_of(follower) == before
         await peer.say(announcement(5_000), update(5_000))
         peer.heard = await peer.sync()
-        await house.settled()
+        await stored(house)
         assert follower.refresh()
         assert follower.channel(scid(5_000)) is not None
         late = await house.connect()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gossipd import gone
 from gossipd.gone import ENDING, Gone, Remembered
+from tests.gossipd.barriers import stored
 from tests.gossipd.house import HEIGHT, House, Houses
 from tests.gossipd.messages import NOW, announcement, scid, update
 from tests.gossipd.test_chain import with_channels
@@ -129,7 +130,7 @@ async def closed_and_killed(houses: Houses) -> None:
     gossipd = await with_channels(houses, 2)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
     gossipd.master.send(NewBlockheight(HEIGHT + 73))
-    assert (await gossipd.settled())["channels"] == 1
+    assert (await stored(gossipd))["channels"] == 1
     kill(gossipd)
 
 

@@ -1,0 +1,14 @@
+"""What a test waits for, of a gossipd process, besides what House has."""
+
+import asyncio
+
+from tests.gossipd.house import PATIENCE, House
+from wire.control_wire import OutpointsSpent, OutpointsSpentReply
+
+
+async def stored(gossipd: House) -> dict[str, int]:
+    """Nothing is in the pipeline any more, and the store has on disk what came through it."""
+    await gossipd.settled()
+    async with asyncio.timeout(PATIENCE):
+        await gossipd.master.request(OutpointsSpent(0, []), OutpointsSpentReply)
+    return await gossipd.status()
