@@ -133,11 +133,11 @@ class LoneLine:
     # Speaker: what is said
 
     @property
-    def has_answers(self) -> bool:
+    def has_free(self) -> bool:
         """Nothing here can wait."""
         return bool(self._outbox)
 
-    has_something_to_say = has_answers
+    has_something_to_say = has_free
 
     def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
         """Say a ping."""
