@@ -17,7 +17,7 @@ from wire.control_wire import (
 )
 from wire.gossip_fd import GOSSIP_START
 from wire.peer_wire import NodeAnnouncement, WarningMessage
-from wire.timing import FAST_GOSSIP
+from wire.timing import Timing
 
 PEER = [node_id for _, node_id in KEYS].index(PEER_ID)
 OTHER = (PEER + 3) % len(KEYS)
@@ -30,7 +30,7 @@ async def house(houses: Houses) -> House:
     """gossipd with a key of KEYS."""
     house = houses.new()
     house.node_key = KEYS[US][0]
-    await house.start(timing=FAST_GOSSIP)
+    await house.start(timing=Timing(gossip_flush=1.0))
     return house
 
 
