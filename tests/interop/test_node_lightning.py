@@ -120,6 +120,7 @@ async def test_a_compressed_query_earns_a_warning_and_no_more(theirs: NodeLightn
     scids = (await theirs("query_range"))["scids"]
     answer = await theirs("query_scids", scids=scids[:10], zlib=True)
     assert "query_short_channel_ids" in answer["warning"]
+    assert await theirs("end") == {"complete": False}
     assert await theirs("query_scids", scids=scids[:1], zlib=False) == {"complete": True}
 
 

@@ -14,6 +14,7 @@
  *   {"command": "wait", "channels", "updates", "nodes"}   -> counts, once there are so many
  *   {"command": "query_range"}                            -> {"replies", "scids", "checksums": [[c, c]], "timestamps"}
  *   {"command": "query_scids", "scids", "zlib": false}    -> {"complete"}, or {"warning"} if that is the answer
+ *   {"command": "end"}                                    -> the same: another end of an answer, or a warning
  *   {"command": "checksums"}                              -> {scid: [c, c]}, computed from the updates heard
  *   {"command": "send", "messages": [hex]}                -> {}
  *   {"command": "keep", "messages": [hex]}                -> counts: from now on it has a graph, with these in it; it
@@ -210,7 +211,11 @@ class Program {
     query.chainHash = REGTEST;
     query.shortChannelIds = scids.map(core.shortChannelIdFromString);
     this.peer.send(query.serialize(zlib ? ZLIB : RAW));
-    const { message, warning } = await this.reply(wire.ReplyShortChannelIdsEndMessage);
+    return this.end();
+  }
+
+  async end() {
+    const { message, warning } = await this.reply(this.library.wire.ReplyShortChannelIdsEndMessage);
     return warning === undefined ? { complete: message.complete } : { warning };
   }
 
@@ -242,7 +247,7 @@ class Program {
 
 const COMMANDS = [
   ...["listen", "accepted", "connect", "disconnect", "ping", "filter", "wait"],
-  ...["query_range", "query_scids", "checksums", "send"],
+  ...["query_range", "query_scids", "end", "checksums", "send"],
   ...["keep", "relay", "timestamp"],
 ];
 
