@@ -64,6 +64,7 @@ from wire.control_wire import (
     ReachPeerReply,
     ReachPeerReplyfail,
     SetAccess,
+    SetFeatures,
     SetNodeRegistrations,
 )
 from wire.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket
@@ -85,6 +86,7 @@ class _Parts:
 
     connections: Connections
     guard: Guard
+    handshake: Handshake
     websockets: WebSocketDoor | None
     live: LivePeers
     book: AddressBook
@@ -162,6 +164,8 @@ class Connectd:
                 parts.book.hint(message.node_id, message.address)
             case SetAccess():
                 parts.guard.obey(message)
+            case SetFeatures():
+                parts.handshake.features = message.features
             case SetNodeRegistrations():
                 parts.hand_over.registered = frozenset(message.node_ids)
             case PeerDisconnected():
@@ -262,6 +266,7 @@ class Connectd:
         return _Parts(
             connections,
             guard,
+            handshake,
             websockets,
             live,
             book,

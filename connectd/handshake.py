@@ -33,7 +33,8 @@ class Handshake:
     def __init__(self, *, node_id: bytes, chain_hash: bytes, features: bytes, ecdh: Ecdh, guard: Guard) -> None:
         self._node_id = node_id
         self._chain_hash = chain_hash
-        self._features = features
+        self.features = features
+        """What our INIT says from now on."""
         self._ecdh = ecdh
         self._guard = guard
 
@@ -50,7 +51,7 @@ class Handshake:
         if reason := self._guard.refuses_node(connection.address, connection.node_id):
             raise ConnectionEnded(reason)
         connection.encrypted_from_here(crypto)
-        connection.say(our_init(self._chain_hash, self._features, connection.address))
+        connection.say(our_init(self._chain_hash, self.features, connection.address))
         return await self._their_init(connection, connection.node_id)
 
     async def initiate(self, connection: Connection, node_id: bytes) -> TheirInit:
@@ -67,7 +68,7 @@ class Handshake:
             raise ConnectionEnded(f"handshake: {error}") from None
         connection.write(act)
         connection.encrypted_from_here(crypto)
-        connection.say(our_init(self._chain_hash, self._features, None))
+        connection.say(our_init(self._chain_hash, self.features, None))
         return await self._their_init(connection, node_id)
 
     async def _their_init(self, connection: Connection, node_id: bytes) -> TheirInit:

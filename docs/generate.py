@@ -295,6 +295,7 @@ def _states() -> str:
         "gossipd": "gossipd owns it",
         "releasing": "gossipd owns it and was asked for it",
         "program": "a service's program owns it",
+        "connectiond": "connectiond owns it, for one or more services of the buses",
         "ending": "its owner was told to disconnect it; what comes back all the same is closed by the master",
         "gone": "closed; connectd has been told, once",
     }
@@ -335,6 +336,8 @@ its conn_id, which never repeats.
 
 | on the way at the same time | what happens |
 |---|---|
+| a service of a bus registers a node, and connectd gives its connection to gossipd | the master asks for it as soon as `peer_taken` comes |
+| `take_peer` and the service's leaving | connectiond closes the connection: a new one begins with channel_reestablish |
 | `release_peer` and `peer_nongossip` | `peer_nongossip` decides; gossipd answers the release with `release_peer_replyfail` |
 | `disconnect` and `peer_nongossip`, `release_peer_reply` or `peer_given_back` | the master gets the connection and closes it |
 | `disconnect` and `peer_disconnected` | the owner has no such connection any more, and ignores it |

@@ -120,6 +120,10 @@ class OwnNode:
         """Our addresses have changed."""
         self._wanted = replace(self._wanted, addresses=descriptors(addresses))
 
+    def announce_features(self, features: bytes) -> None:
+        """What we do has changed."""
+        self._wanted = replace(self._wanted, features=features)
+
     def tick(self) -> None:
         """Announce ourselves if we have a public channel, and what the map says of us is wrong or old."""
         now = self._now()

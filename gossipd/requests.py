@@ -100,6 +100,8 @@ class Requests:
                 gossipd.local.replace(channels)
             case control_wire.AnnounceableChanged(addresses=addresses):
                 gossipd.own_node.announce_at(addresses)
+            case control_wire.FeaturesChanged(features=features):
+                gossipd.own_node.announce_features(features)
             case control_wire.SetWantedNodes(node_ids=node_ids):
                 gossipd.upkeep.wanted = frozenset(node_ids)
             case control_wire.AddGossip():

@@ -1,4 +1,4 @@
-"""Bans, and the allow and deny rules of the options: kept here, put in force by connectd.
+"""Bans, and the allow and deny rules of the options and the services: kept here, put in force by connectd.
 
 A ban ends the connections that fall under it, and outlives a restart. connectd asks the rules at every step of a
 stranger's way; here only those who are connected already are looked at.
@@ -30,12 +30,15 @@ class AccessControl:
         allow: tuple[str, ...],
         deny: tuple[str, ...],
         tell: Callable[[ControlMessage], None],
+        of_services: Callable[[], tuple[list[Rule], list[Rule]]] = lambda: ([], []),
     ) -> None:
+        """`of_services` gives the allow and deny rules that services have registered."""
         self._database = database
         self._ownership = ownership
         self._allow = [Rule(what) for what in allow]
         self._deny = [Rule(what, "by --deny") for what in deny]
         self._tell = tell
+        self._of_services = of_services
 
     def ban(self, what: str, reason: str, seconds: int | None) -> Ban:
         """Ban for so long, or for ever. Raises TooManyBans."""
@@ -59,14 +62,16 @@ class AccessControl:
 
     def put_in_force(self) -> None:
         """connectd is told all rules, and who may no longer be connected is disconnected."""
-        deny = [*self._deny, *(Rule(ban.what, _why(ban), ban.expires) for ban in self.bans())]
+        service_allow, service_deny = self._of_services()
+        allow = [*self._allow, *service_allow]
+        deny = [*service_deny, *self._deny, *(Rule(ban.what, _why(ban), ban.expires) for ban in self.bans())]
         self._tell(
             SetAccess(
-                [(rule.what, rule.reason, rule.expires) for rule in self._allow],
+                [(rule.what, rule.reason, rule.expires) for rule in allow],
                 [(rule.what, rule.reason, rule.expires) for rule in deny],
             )
         )
-        access = Access(self._allow, deny)
+        access = Access(allow, deny)
         for peer in self._ownership.peers:
             if reason := self._refuses(access, peer.info):
                 self._ownership.disconnect(peer, reason)

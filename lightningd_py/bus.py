@@ -14,6 +14,7 @@ from lightningd_py.errors import StartError
 from wire.bus_message import BusError
 from wire.bus_socket import BindFailed, BusSocket
 from wire.curve import Curve, CurveError
+from wire.service_name import name_flaw
 from wire.status import Status
 
 if TYPE_CHECKING:
@@ -56,9 +57,12 @@ class Buses:
             api.on_message = self._api.received
 
     def _ticket_of(self, service: str) -> bytes | None:
-        if service in self._node.services.names:
-            raise BusError(f"{service} is a program's name")
-        return None
+        if flaw := name_flaw(service):
+            raise BusError(f"'{service:.40}' {flaw}")
+        known = self._node.registrations.named(service)
+        if known is not None and not known.ticket:
+            raise BusError(f"{service} is the name of a {'program' if known.program else 'service that is away'}")
+        return None if known is None else known.ticket
 
     def _bound(self, bus: str, room: int) -> BusSocket | None:
         """The socket of a bus at its endpoint; None if it is not wanted or cannot be had. Raises StartError."""

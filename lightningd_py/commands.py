@@ -24,6 +24,7 @@ from lightningd_py.params import (
 from lightningd_py.params import peer as peer_parameter
 from lightningd_py.peer_commands import PeerCommands
 from lightningd_py.peer_listing import list_peers
+from lightningd_py.service_commands import ServiceCommands
 from lightningd_py.sign_commands import SignCommands
 from wire import control_wire
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, to_json
@@ -106,13 +107,8 @@ class Commands:
             Command("resync", self.resync, (), "Ask a peer for all it has, and compare, as at the first start."),
             Command("compactgossipstore", self.compactgossipstore, (), "Rewrite gossip_store without what is dead."),
             Command("gossipstatus", self.gossipstatus, (), "Show how the map is: sizes, and what became of gossip."),
-            Command(
-                "takepeer",
-                self.takepeer,
-                (Parameter("service", text), Parameter("id", node_id)),
-                "Hand a peer that only gossips over to a service now.",
-            ),
             *self._peer_commands.all(),
+            *ServiceCommands(self._node).all(),
             *SignCommands(self._node, self._listings).all(),
             Command("stop", self.stop, (), "End the node."),
         ]
@@ -169,7 +165,7 @@ class Commands:
     async def disconnect(self, id: bytes, force: bool) -> dict[str, Any]:
         """Done when the connection is gone."""
         peer = peer_requests.connected(self._node, id)
-        if peer_requests.is_a_services(self._node, peer) and not force:
+        if self._node.ownership.is_a_services(peer) and not force:
             raise RpcError(INTERNAL_ERROR, f"Peer is owned by service {peer.owner}: use force")
         await peer_requests.disconnect(self._node, peer, "disconnect was asked for")
         return {}
@@ -246,18 +242,6 @@ class Commands:
             return await self._node.gossipd.channel.request(request, reply_type)
         except ChannelClosed:
             raise RpcError(INTERNAL_ERROR, peer_requests.ENDING) from None
-
-    async def takepeer(self, service: str, id: bytes) -> dict[str, Any]:
-        """By `release_peer`; listpeers shows the new owner."""
-        chosen = self._node.services.named(service)
-        if chosen is None:
-            raise RpcError(INVALID_PARAMETERS, f"service: there is no service '{service}'")
-        peer = peer_requests.connected(self._node, id)
-        try:
-            self._node.ownership.release(peer, chosen)
-        except ValueError as error:
-            raise RpcError(INTERNAL_ERROR, str(error)) from error
-        return {}
 
     async def stop(self) -> dict[str, Any]:
         """The answer is written before the socket closes."""

@@ -60,9 +60,8 @@ async def init_connectd(
     )
 
 
-async def activate(daemon: Daemon, registered: list[bytes]) -> None:
-    """Accept from here on; nodes that services want do not take the direct path. Raises StartError."""
-    daemon.channel.send(control_wire.SetNodeRegistrations(registered))
+async def activate(daemon: Daemon) -> None:
+    """Accept from here on. Raises StartError."""
     await daemon.ask(control_wire.Activate(direct=True), control_wire.ActivateReply)
 
 

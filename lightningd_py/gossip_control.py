@@ -18,7 +18,6 @@ from wire.control_channel import ChannelClosed, ControlChannel
 from wire.control_wire import ControlMessage, Reply, Request
 from wire.features import Features
 from wire.feed import IPC, flaw
-from wire.scid import scid_to_text
 from wire.status import Status
 
 R = TypeVar("R", bound=Reply)
@@ -58,8 +57,8 @@ class GossipControl:
             case control_wire.UnwatchedChannels(short_channel_ids=scids):
                 reply = control_wire.UnwatchedChannelsReply(self._chain.unwatched(scids))
                 self._channel.reply(message, reply)
-            case control_wire.RemoteChannelUpdate(short_channel_id=scid, service=service):
-                status.debug(f"channel_update of {scid_to_text(scid)} for {service}", message.node_id)
+            case control_wire.RemoteChannelUpdate(service=service):
+                ownership.registrations.remote_update_to(service, message)
             case _:
                 raise RuntimeError(f"gossipd said {message.name()}")
 
@@ -123,10 +122,10 @@ class OwnNode:
 
 
 async def init_gossipd(
-    daemon: Daemon, options: Options, own: OwnNode, check_txout: bool, routes: list[tuple[int, str]]
+    daemon: Daemon, options: Options, own: OwnNode, check_txout: bool
 ) -> control_wire.GossipdInitReply:
-    """Open the store and learn the routes. Raises StartError."""
-    reply = await daemon.ask(
+    """Open the store. Raises StartError."""
+    return await daemon.ask(
         control_wire.GossipdInit(
             chain_hash=NETWORKS[options.network],
             node_id=own.node_id,
@@ -142,8 +141,6 @@ async def init_gossipd(
         ),
         control_wire.GossipdInitReply,
     )
-    daemon.channel.send(control_wire.SetMessageRoutes(routes))
-    return reply
 
 
 def _feed(options: Options) -> str | None:

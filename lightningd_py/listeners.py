@@ -8,7 +8,9 @@ seconds; one that does not read loses copies, which is counted and said, and nob
 import asyncio
 
 from lightningd_py.option_values import Service
-from lightningd_py.services import Program, Services, start_program
+from lightningd_py.registered import Registered
+from lightningd_py.registrations import Registrations
+from lightningd_py.services import Program, start_program
 from wire import control_wire
 from wire.control_wire import ControlMessage
 from wire.status import Status
@@ -83,20 +85,26 @@ class _Listener:
 
 
 class Listeners:
-    """All of them."""
+    """All of them, and the way to bus services, who need no program to hear."""
 
-    def __init__(self, services: Services) -> None:
-        self._by_service = {service.name: _Listener(service) for service in services.listening()}
-        self._services = services
+    def __init__(self, registrations: Registrations) -> None:
+        self._registrations = registrations
+        self._by_service = {
+            service.name: _Listener(service.program)
+            for service in registrations
+            if service.program is not None and service.copy
+        }
 
     def start(self) -> None:
         """Start every program that wants copies."""
         for listener in self._by_service.values():
             listener.start()
 
-    def copy(self, message: control_wire.PeerMessage) -> None:
-        """Give a copy to each service that asked for messages of this type."""
-        for service in self._services.for_copies(message.message_type):
+    def copy(self, service: Registered, message: control_wire.PeerMessage) -> None:
+        """A copy for this service. A program that has asked for none gets none."""
+        if service.ticket:
+            self._registrations.copy_to(service.name, message)
+        elif service.name in self._by_service:
             self._by_service[service.name].copy(message)
 
     async def close(self) -> None:

@@ -14,8 +14,10 @@ from lightningd_py.bootstrap import Bootstrap, read_peers
 from lightningd_py.chain import ChainSource, make_chain
 from lightningd_py.commands import Commands
 from lightningd_py.connect_control import ConnectControl
+from lightningd_py.connectiond_control import ConnectiondControl
 from lightningd_py.database import FILE_NAME, Database
 from lightningd_py.discovery import Discovery
+from lightningd_py.door import Door
 from lightningd_py.errors import StartError, UsageError
 from lightningd_py.gossip_control import GossipControl, OwnNode
 from lightningd_py.jsonrpc import RpcServer
@@ -23,15 +25,20 @@ from lightningd_py.listeners import Listeners
 from lightningd_py.log import NodeLog
 from lightningd_py.options import Options
 from lightningd_py.ownership import Ownership
+from lightningd_py.params import INTERNAL_ERROR
 from lightningd_py.peers import Peer
-from lightningd_py.services import Services
+from lightningd_py.registered import Registered
+from lightningd_py.registration_news import RegistrationNews
+from lightningd_py.registration_store import RegistrationStore
+from lightningd_py.registrations import Registrations
 from lightningd_py.staying_connected import Seeking, StayingConnected, every
 from lightningd_py.supervisor import Supervisor
 from wire.access import is_node_id
 from wire.address import DEFAULT_PORTS
-from wire.control_channel import ChannelClosed
+from wire.control_channel import ChannelClosed, RequestFailed
 from wire.control_wire import (
     AnnounceableChanged,
+    ConnectiondInit,
     ControlMessage,
     Fd,
     HsmInit,
@@ -39,6 +46,7 @@ from wire.control_wire import (
     PeerInfo,
     RandomNodes,
     RandomNodesReply,
+    ReachPeerReplyfail,
     SetWantedNodes,
 )
 from wire.cursor import WireError
@@ -65,17 +73,23 @@ class Node:
         """Raises UsageError for services that contradict each other."""
         self.options = options
         self.chain: ChainSource
-        self.features: Features = options.features
         self.node_id = b""
         self.bindings: list[str] = []
         self.announced: list[str] = []
         try:
-            self.services = Services(options.service, options.take, options.copy)
+            self.registrations = Registrations(options.service, options.take, options.copy, options.offer)
         except ValueError as error:
             raise UsageError(str(error)) from error
+        self.registrations.base_features = options.features
+        self.registrations.fixed_features = options.fixed_features
         self._log = log
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._supervisor = Supervisor(options.log_level, self._daemon_died)
+
+    @property
+    def features(self) -> Features:
+        """What init and node_announcement say now."""
+        return self.registrations.features
 
     @property
     def alias(self) -> str:
@@ -115,20 +129,21 @@ class Node:
         fallback = read_peers(options.fallback_peers, port) if options.fallback_peers and options.seeker_peers else []
         self.hsmd, self.connectd, self.gossipd = self._supervisor.start(self._from_connectd, self._from_gossipd)
         self.ownership = Ownership(
-            self.services,
+            self.registrations,
             self.connectd.channel,
             self.gossipd.channel,
             options.timing,
             self._peer_error,
             self._hsm_socket,
         )
-        self._listeners = Listeners(self.services)
+        self._listeners = Listeners(self.registrations)
         self.ownership.on_copy = self._listeners.copy
         self._connect_control = ConnectControl(self.ownership)
         self.chain = make_chain(options, self.database)
         loading = asyncio.ensure_future(asyncio.to_thread(_load_buses))  # while the daemons start
         self._gossip_control = GossipControl(self.ownership, self.chain, self.gossipd.channel)
         self.node_id = await self._node_id()
+        self.registrations.begin(self.node_id, RegistrationStore(self.database.sqlite))
         bound = await connect_control.init_connectd(
             self.connectd,
             options,
@@ -144,28 +159,63 @@ class Node:
             any_address=options.dev_allow_localhost,
         )
         own = OwnNode(self.node_id, self.alias, self.color, self.features, self.addresses)
-        opened = await gossip_control.init_gossipd(
-            self.gossipd, options, own, self.chain.checks_outputs, self.services.routes()
-        )
+        opened = await gossip_control.init_gossipd(self.gossipd, options, own, self.chain.checks_outputs)
         if opened.note:
             status.unusual(f"gossip_store: {opened.note}")
         status.info(f"gossip_store has {opened.channels} channels and {opened.nodes} nodes")
         self.access = AccessControl(
-            self.database, self.ownership, options.allow, options.deny, self.connectd.channel.send
+            self.database,
+            self.ownership,
+            options.allow,
+            options.deny,
+            self.connectd.channel.send,
+            self.registrations.rules,
         )
         self.access.put_in_force()
         self._keep_peers()
+        self._serve_services()
         self._commands = Commands(self)
         self.rpc = RpcServer(self._commands.all())
         await self.rpc.start(options.rpc_file, options.rpc_file_mode)
         self.chain.start(self._gossip_control)
         self._listeners.start()
         self.buses = (await loading)(self)
-        await connect_control.activate(self.connectd, self.services.node_ids)
+        self._first = self._first_peers(fallback, bool(opened.nodes))
+        await self.door.begin()
+
+    def _serve_services(self) -> None:
+        """From here on everybody is told what services register."""
+        options = self.options
+        init = ConnectiondInit(options.msg, str(options.network_dir / "curve"), options.timing, options.limits)
+        start = self._supervisor.start_connectiond
+        self.connectiond = ConnectiondControl(start, init if options.msg else None, self.ownership)
+        self._news = RegistrationNews(
+            self.ownership,
+            self.connectd.channel,
+            self.gossipd.channel,
+            self.connectiond,
+            self.access,
+            self.staying.keep_for_services,
+        )
+        self.door = Door(
+            options.require_service,
+            self.registrations,
+            lambda: connect_control.activate(self.connectd),
+            self._door_opened,
+        )
+        self._news.begin()
+        self.registrations.on_change = self._registered
+        self.registrations.on_wanted = self.ownership.release_nodes
+
+    def _registered(self, service: Registered) -> None:
+        self._news.changed(service)
+        self.door.look()
+
+    def _door_opened(self) -> None:
         where = ", ".join(self.bindings) or "nowhere"
-        status.info(f"{self.node_id.hex()} on {options.network} listens on {where}")
+        status.info(f"{self.node_id.hex()} on {self.options.network} listens on {where}")
         self._begin_to_dial()
-        self._bootstrap = asyncio.create_task(self._first_peers(fallback, bool(opened.nodes)).run())
+        self._bootstrap = asyncio.create_task(self._first.run())
         self._bootstrap.add_done_callback(lambda task: task.cancelled() or task.result())
 
     def _first_peers(self, fallback: list[tuple[bytes, str]], has_map: bool) -> Bootstrap:
@@ -209,6 +259,8 @@ class Node:
             self._ended.set_result(exit_status)
 
     async def _end(self) -> None:
+        if hasattr(self, "door"):
+            self.door.close()
         if hasattr(self, "_bootstrap"):
             self._bootstrap.cancel()
         if hasattr(self, "staying"):
@@ -219,7 +271,7 @@ class Node:
             await self.rpc.close()
             self._commands.close()
         if hasattr(self, "ownership"):
-            await self.ownership.close()
+            await self.ownership.programs.close()
             await self._listeners.close()
         if hasattr(self, "chain"):
             await self.chain.close()
@@ -240,7 +292,8 @@ class Node:
             random.random,
             dial=not (options.offline or options.dev_no_reconnect),
         )
-        self.ownership.came, self.ownership.went = self._peer_came, self._peer_went
+        self.ownership.came += [self.staying.came, self._gossip_control.peer_came, self._peer_came]
+        self.ownership.went += [self.staying.went, self._gossip_control.peer_went]
         for kept in options.keepconnected:
             if kept.address is not None:
                 self.database.remember_hint(kept.node_id, str(kept.address))
@@ -263,22 +316,19 @@ class Node:
     def _tell_kept(self, node_ids: Iterable[bytes]) -> None:
         """gossipd ends connections when there are too many, but not these."""
         allowed = [bytes.fromhex(what) for what in self.options.allow if is_node_id(what)]
-        self.gossipd.channel.send(SetWantedNodes([*node_ids, *allowed, *self.services.node_ids]))
+        self.gossipd.channel.send(SetWantedNodes([*node_ids, *allowed, *self.registrations.node_ids]))
 
     async def _random_nodes(self, count: int) -> list[tuple[bytes, list[str]]]:
         return (await self.gossipd.channel.request(RandomNodes(count), RandomNodesReply)).nodes
 
     async def reach(self, node_id: bytes, addresses: list[str]) -> PeerInfo:
         """Connect, or find connected; these addresses first. Raises RequestFailed, ChannelClosed."""
+        if missing := self.door.waits_for:
+            reason = f"the node waits for service {', '.join(missing)} before it connects to anybody"
+            raise RequestFailed(ReachPeerReplyfail(reason, INTERNAL_ERROR, []))
         return await connect_control.reach(self.connectd, self.database, node_id, addresses)
 
-    def _peer_went(self, peer: Peer, reason: str) -> None:
-        self.staying.went(peer, reason)
-        self._gossip_control.peer_went(peer, reason)
-
     def _peer_came(self, peer: Peer) -> None:
-        self.staying.came(peer)
-        self._gossip_control.peer_came(peer)
         before = self.addresses
         self.discovery.heard(peer.info)
         if (after := self.addresses) != before:
@@ -307,6 +357,8 @@ class Node:
     def _daemon_died(self, name: str, exit_status: int) -> None:
         status.broken(f"{name} has died (exit status {exit_status}): the node ends")
         if hasattr(self, "ownership"):
+            if name == "connectiond":
+                self.ownership.connectiond_died()
             self.ownership.peers.abandon()
         self.stop(1)
 

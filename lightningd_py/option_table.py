@@ -266,9 +266,16 @@ OPTIONS: tuple[Option, ...] = (
         ),
         Option(
             "copy",
-            "NAME gets a copy of these messages, or of what these nodes say",
+            "NAME gets a copy of these messages (name or number)",
             values.wanted,
             "NAME=WHAT,...",
+            multiple=True,
+        ),
+        Option(
+            "require-service",
+            "connect to nobody and let nobody in before service NAME, a program or a bus service, is there",
+            _one(values.service_name),
+            "NAME",
             multiple=True,
         ),
     ),

@@ -13,6 +13,7 @@ from wire.binding import Binding, parse_binding
 from wire.features import parse_feature
 from wire.peer_wire import message_name
 from wire.secp256k1 import is_point, public_key
+from wire.service_name import name_flaw
 
 LONGEST_ALIAS = 32
 DNS_PORT = 53
@@ -223,6 +224,7 @@ def _parsed(value: str, default_port: int) -> WireAddr:
 def service(value: str) -> tuple[Service, ...]:
     """NAME=COMMAND, the command split into words as a shell would, without a shell."""
     name, command = _named(value)
+    service_name(name)
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
@@ -230,6 +232,13 @@ def service(value: str) -> tuple[Service, ...]:
     if not words:
         raise ValueError(f"'{value}' has no command")
     return (Service(name, words),)
+
+
+def service_name(value: str) -> str:
+    """What a service may be called."""
+    if flaw := name_flaw(value):
+        raise ValueError(f"'{value}' {flaw}")
+    return value
 
 
 def wanted(value: str) -> tuple[Wanted, ...]:

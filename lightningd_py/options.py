@@ -92,6 +92,7 @@ class Options:
     copy: tuple[values.Wanted, ...] = ()
     offer: tuple[values.Offered, ...] = ()
     may_sign: tuple[str, ...] = ()
+    require_service: tuple[str, ...] = ()
     msg: str
     ctl: str
     chnl: str
@@ -163,9 +164,14 @@ class Options:
     @property
     def features(self) -> Features:
         """What our init says: the defaults, what services do, changed as asked."""
-        named = {bit & ~1 for bit in (*self.disable_feature, *self.feature)}
+        named = self.fixed_features
         offered = [*default_init_features().bits(), *(bit for offered in self.offer for bit in offered.bits)]
         return Features.of([*(bit for bit in offered if bit & ~1 not in named), *self.feature])
+
+    @property
+    def fixed_features(self) -> frozenset[int]:
+        """The even bits of those about which the operator has decided."""
+        return frozenset(bit & ~1 for bit in (*self.disable_feature, *self.feature))
 
     @property
     def seeds(self) -> tuple[str, ...]:

@@ -1,23 +1,22 @@
 """Who gets a connection: the master's decisions, each taken in one step from tables.
 
 While the master holds a connection nobody answers its pings, so nothing here waits for anything. The steps are those
-of the table in `peers.py`; `Held` is what the master has in its hands between two of them.
+of the table in `peers.py`; `Held` is what the master has in its hands between two of them. Whose a connection is says
+`registrations.py`; the programs that have one are in `programs.py`, and connectiond has those of all bus services.
 """
 
-import asyncio
-import os
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
-from lightningd_py.option_values import Service
+from lightningd_py.held import Held
 from lightningd_py.peers import Event, Peer, Peers, State
-from lightningd_py.services import Program, Services, flaw, start_program
+from lightningd_py.programs import Programs
+from lightningd_py.registered import Registered
+from lightningd_py.registrations import Registrations
 from wire import control_wire
 from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage, Fd, GossipState
-from wire.frames import PeerState
-from wire.peer_wire import WarningMessage, message_name
+from wire.control_wire import ControlMessage, Fd
+from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name
 from wire.status import Status
 from wire.timing import Timing
 from wire.unserved import answer_without_service, flaw_without_service
@@ -25,30 +24,13 @@ from wire.unserved import answer_without_service, flaw_without_service
 MASTER = "master"
 GOSSIPD = "gossipd"
 
-ALL_CHANNELS = bytes(32)
 MOST_REMEMBERED = 10_000
 """Connections that have ended lately: a late word about one of them is no surprise."""
 
 status = Status("lightningd")
 
 
-@dataclass(slots=True)
-class Held:
-    """A connection in the master's hands."""
-
-    state: PeerState
-    peer_fd: Fd
-    gossip_fd: Fd | None
-    gossip_state: GossipState | None = None
-
-    def close(self) -> None:
-        """End it."""
-        os.close(self.peer_fd)
-        if self.gossip_fd is not None:
-            os.close(self.gossip_fd)
-
-
-def _tell(channel: ControlChannel, message: ControlMessage) -> None:
+def tell(channel: ControlChannel, message: ControlMessage) -> None:
     """Say it to a daemon. If that is gone the node ends, and its connections with it."""
     if channel.closed:
         message.close_fds()
@@ -56,20 +38,12 @@ def _tell(channel: ControlChannel, message: ControlMessage) -> None:
         channel.send(message)
 
 
-def _objection(program: Program, message: ControlMessage) -> str | None:
-    """Why a program may not say this. None if it may."""
-    conn_id = getattr(message, "conn_id", program.conn_id)
-    if program.finished or conn_id != program.conn_id:
-        return f"connection {conn_id} is not its own"
-    return flaw(message) if isinstance(message, control_wire.PeerGivenBack) else None
-
-
 class Ownership:
     """The table of connections, and everything that moves one."""
 
     def __init__(
         self,
-        services: Services,
+        registrations: Registrations,
         connectd: ControlChannel,
         gossipd: ControlChannel,
         timing: Timing,
@@ -78,34 +52,36 @@ class Ownership:
     ) -> None:
         """`error_heard`: a peer's `error` or `warning`. `hsm_socket`: a socket to hsmd if that service may sign."""
         self.peers = Peers()
-        self.came: Callable[[Peer], None] = lambda peer: None
+        self.came: list[Callable[[Peer], None]] = []
         """Called with each new connection."""
-        self.went: Callable[[Peer, str], None] = lambda peer, reason: None
+        self.moved: list[Callable[[Peer], None]] = []
+        """Called with each connection that has another owner than the one that was told before."""
+        self.went: list[Callable[[Peer, str], None]] = []
         """Called with each connection that has ended, and why."""
-        self.services = services
+        self.registrations = registrations
         self._connectd = connectd
         self._gossipd = gossipd
-        self._timing = timing
-        self._release_timeout = timing.release_timeout
+        self.connectiond: ControlChannel | None = None
+        """There as soon as the first bus service is."""
         self._error_heard = error_heard
-        self._hsm_socket = hsm_socket
-        self.on_copy: Callable[[control_wire.PeerMessage], None] = lambda message: None
-        """Hears each copy that an owner sends up."""
-        self._programs: dict[int, Program] = {}
-        self._leaving: set[Program] = set()
+        self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
+        """Gets each copy for a service."""
+        self.programs = Programs(timing, hsm_socket, self._from_program, self._lost)
+        self._timing = timing
+        self._at_connectiond: set[int] = set()
         self._gone: set[int] = set()
         self._gone_order: deque[int] = deque()
         self._ends_wanted: dict[int, str] = {}
-        self._wanted_by: dict[int, Service] = {}
+        self._wanted_by: dict[int, Registered] = {}
 
     # from connectd
 
     def peer_connected(self, message: control_wire.PeerConnected) -> None:
         """A connection, fresh from INIT: to its service, or to gossipd."""
         peer = self.peers.begin(message.peer, Event.PEER_CONNECTED, MASTER)
-        self.came(peer)
+        self._came(peer)
         held = Held(message.state, message.peer_fd, message.gossip_fd)
-        self._place(peer, held, self.services.for_node(message.peer.node_id), None, [])
+        self._place(peer, held, self.registrations.for_node(message.peer.node_id), None, [])
 
     def peer_reconnected(self, message: control_wire.PeerReconnected) -> None:
         """The same node waits with a newer connection: this one must end. On the direct path we may not have heard of
@@ -125,30 +101,45 @@ class Ownership:
         peer = self.peers.get(message.peer.conn_id)
         if peer is None:
             peer = self.peers.begin(message.peer, Event.PEER_TAKEN, GOSSIPD)
-            self.came(peer)
+            self._came(peer)
+            service = self.registrations.for_node(message.peer.node_id)
+            if service is not None and service.present:  # it has come while connectd did not know of that yet
+                self.release(peer, service)
         else:
-            peer.step(Event.PEER_TAKEN, GOSSIPD)
+            self._step(peer, Event.PEER_TAKEN, GOSSIPD)
         reason = self._ends_wanted.pop(message.peer.conn_id, None)
         if reason is not None:
             self.disconnect(peer, reason)
 
     def peer_nongossip(self, message: control_wire.PeerNongossip) -> None:
-        """A message that is not gossipd's, with its connection."""
+        """A message that is not its owner's, with its connection."""
         peer = self._known(message.conn_id)
-        peer.step(Event.PEER_NONGOSSIP, MASTER)
+        self._at_connectiond.discard(message.conn_id)
+        self._step(peer, Event.PEER_NONGOSSIP, MASTER)
         held = Held(message.state, message.peer_fd, message.gossip_fd)
         status.debug(f"{message_name(message.message_type)}", message.node_id)
-        service = self.services.for_message(message.message_type)
         about = (message.message_type, message.channel_id)
-        reason = flaw_without_service(*about) if service is None else None
-        self._place(peer, held, service, message.message, [] if reason else answer_without_service(*about))
+        service = self.registrations.for_message(*about, message.node_id)
+        if service is None:
+            self._nobodys(peer, held, message)
+        elif not service.present:
+            self._close(peer, held, f"service {service.name} is away")
+        else:
+            self._place(peer, held, service, message.message, answer_without_service(*about))
+
+    def _nobodys(self, peer: Peer, held: Held, message: control_wire.PeerNongossip) -> None:
+        """The spec's answer; copies of it are wanted, perhaps."""
+        about = (message.message_type, message.channel_id)
+        self._copy(peer, control_wire.PeerMessage(message.node_id, message.conn_id, message.message, *about))
+        reason = flaw_without_service(*about)
+        self._place(peer, held, None, None, [] if reason else answer_without_service(*about))
         if reason is not None:
             self.disconnect(peer, reason, [WarningMessage(ALL_CHANNELS, reason.encode()).encode()])
 
     def release_peer_reply(self, message: control_wire.ReleasePeerReply) -> None:
         """A connection that was asked for."""
         peer = self._known(message.conn_id)
-        peer.step(Event.RELEASE_PEER_REPLY, MASTER)
+        self._step(peer, Event.RELEASE_PEER_REPLY, MASTER)
         held = Held(message.state, message.peer_fd, message.gossip_fd)
         self._place(peer, held, self._wanted_by.pop(message.conn_id, None), None, [])
 
@@ -157,20 +148,26 @@ class Ownership:
         self._wanted_by.pop(message.conn_id, None)
         peer = self.peers.get(message.conn_id)
         if peer is not None:
-            peer.step(Event.RELEASE_PEER_REPLYFAIL, peer.owner)
+            self._step(peer, Event.RELEASE_PEER_REPLYFAIL, peer.owner)
 
     def peer_given_back(self, message: control_wire.PeerGivenBack) -> None:
         """Its owner is done with it."""
         peer = self._known(message.conn_id)
-        peer.step(Event.PEER_GIVEN_BACK, MASTER)
-        self._part_with_program(message.conn_id)
+        self._step(peer, Event.PEER_GIVEN_BACK, MASTER)
+        self._part(message.conn_id)
         held = Held(message.state, message.peer_fd, message.gossip_fd, message.gossip_state)
         self._place(peer, held, None, None, message.send)
 
     def peer_disconnected(self, message: control_wire.PeerDisconnected) -> None:
         """It has ended."""
         self._end(self._known(message.conn_id), Event.PEER_DISCONNECTED, message.reason)
-        self._part_with_program(message.conn_id)
+        self._part(message.conn_id)
+
+    def peer_owner(self, message: control_wire.PeerOwner) -> None:
+        """connectiond has it for another service now."""
+        peer = self.peers.get(message.conn_id)
+        if peer is not None:
+            self._step(peer, Event.PEER_OWNER, message.service)
 
     def peer_fault(self, message: control_wire.PeerFault) -> None:
         """Its gossip has earned its end, while somebody else has it."""
@@ -183,7 +180,19 @@ class Ownership:
         peer = self.peers.get(message.conn_id)
         if peer is not None:
             self._error_heard(peer, message.message)
-        self.on_copy(message)
+            self._copy(peer, message)
+
+    def _copy(self, peer: Peer, message: control_wire.PeerMessage) -> None:
+        """To all who want to hear of it: an `error` about all channels is for everybody who has something registered
+        for the peer, and who has not heard it from connectiond as a part of the connection.
+        """
+        services = self.registrations.for_copies(message.message_type)
+        if message.message_type == ErrorMessage.number and message.channel_id == ALL_CHANNELS:
+            heard = peer.state is State.CONNECTIOND
+            concerned = self.registrations.concerned(peer.info.node_id)
+            services = [service for service in concerned if not (heard and service.present)]
+        for service in services:
+            self.on_copy(service, message)
 
     # decisions
 
@@ -194,49 +203,39 @@ class Ownership:
         return peer
 
     def _place(
-        self, peer: Peer, held: Held, service: Service | None, message: bytes | None, answer: list[bytes]
+        self, peer: Peer, held: Held, service: Registered | None, message: bytes | None, answer: list[bytes]
     ) -> None:
         """Give away what the master holds: to the service, or with the answer to gossipd."""
         if peer.end_wanted is not None:
-            held.close()
-            self._end(peer, Event.PEER_DISCONNECTED, peer.end_wanted)
-        elif service is None or not self._to_program(peer, held, service, message):
-            peer.step(Event.HANDLE_PEER, GOSSIPD)
+            self._close(peer, held, peer.end_wanted)
+        elif service is None or not service.present or not self._to_service(peer, held, service, message):
+            self._step(peer, Event.HANDLE_PEER, GOSSIPD)
             order = control_wire.HandlePeer(
                 peer.info, held.state, answer, held.gossip_state, held.peer_fd, held.gossip_fd
             )
-            _tell(self._gossipd, order)
+            tell(self._gossipd, order)
 
-    def _to_program(self, peer: Peer, held: Held, service: Service, message: bytes | None) -> bool:
-        """Start the service's program with the connection. False if it cannot be started."""
-        conn_id = peer.info.conn_id
-        assert held.gossip_fd is not None
-        try:
-            program = start_program(
-                service,
-                conn_id,
-                lambda said: self._from_program(program, said),
-                lambda reason: self._program_closed(program),
-                lambda exit_status: self._program_exited(program, exit_status),
-            )
-        except OSError as error:
-            status.unusual(f"service {service.name} cannot be started: {error}", peer.info.node_id)
+    def _close(self, peer: Peer, held: Held, reason: str) -> None:
+        """End what the master holds, without a word to the peer."""
+        held.close()
+        self._end(peer, Event.PEER_DISCONNECTED, peer.end_wanted or reason)
+
+    def _to_service(self, peer: Peer, held: Held, service: Registered, message: bytes | None) -> bool:
+        """To its program, or to connectiond. False if there is neither: then nothing has moved."""
+        if service.program is not None:
+            started = self.programs.start(service.program, peer.info, held, message, self.registrations.routes())
+            if started:
+                self._step(peer, Event.TAKE_PEER, service.name)
+            return started
+        if self.connectiond is None:
             return False
-        self._programs[conn_id] = program
-        peer.step(Event.TAKE_PEER, service.name)
-        program.channel.send(control_wire.SetMessageRoutes(self.services.routes()))
-        program.channel.send(
-            control_wire.TakePeer(
-                service.name,
-                peer.info,
-                message,
-                held.state,
-                held.peer_fd,
-                held.gossip_fd,
-                self._timing,
-                self._hsm_socket(service.name),
-            )
+        assert held.gossip_fd is not None
+        self._at_connectiond.add(peer.info.conn_id)
+        self._step(peer, Event.TAKE_PEER_FOR_BUS, service.name)
+        order = control_wire.TakePeer(
+            service.name, peer.info, message, held.state, held.peer_fd, held.gossip_fd, self._timing, None
         )
+        tell(self.connectiond, order)
         return True
 
     def disconnect(self, peer: Peer, reason: str, last_words: list[bytes] | None = None) -> None:
@@ -246,35 +245,57 @@ class Ownership:
         peer.end_wanted = reason
         info = peer.info
         order = control_wire.Disconnect(info.node_id, info.conn_id, last_words or [], reason)
-        program = self._programs.get(info.conn_id)
-        if program is not None:
-            program.channel.send(order)
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._release_timeout, self._lose_patience, program)
-        else:
-            _tell(self._gossipd, order)
-        peer.step(Event.DISCONNECT, peer.owner)
+        if not self.programs.disconnect(order):
+            tell(self.channel_of(peer), order)
+        self._step(peer, Event.DISCONNECT, peer.owner)
 
-    def release(self, peer: Peer, service: Service) -> None:
+    def release(self, peer: Peer, service: Registered) -> None:
         """Have gossipd give a connection up, for this service. Raises ValueError if gossipd has not got it."""
         if peer.state not in (State.GOSSIPD, State.GIVEN):
             raise ValueError(f"the connection is {peer.owner}'s")
-        peer.step(Event.RELEASE_PEER, peer.owner)
+        self._step(peer, Event.RELEASE_PEER, peer.owner)
         self._wanted_by[peer.info.conn_id] = service
-        _tell(self._gossipd, control_wire.ReleasePeer(peer.info.node_id, peer.info.conn_id))
+        tell(self._gossipd, control_wire.ReleasePeer(peer.info.node_id, peer.info.conn_id))
+
+    def release_nodes(self, service: Registered, node_ids: Iterable[bytes]) -> None:
+        """Have gossipd give up what it has of these nodes, for this service."""
+        wanted = frozenset(node_ids)
+        for peer in self.peers:
+            if peer.info.node_id in wanted and peer.state in (State.GOSSIPD, State.GIVEN):
+                self.release(peer, service)
+
+    def _came(self, peer: Peer) -> None:
+        peer.told_owner = peer.owner
+        for listener in self.came:
+            listener(peer)
+
+    def _step(self, peer: Peer, event: Event, owner: str) -> None:
+        """Go on by this message; whoever cares is told if the owner is another one."""
+        peer.step(event, owner)
+        if owner not in (peer.told_owner, MASTER):
+            peer.told_owner = owner
+            for listener in self.moved:
+                listener(peer)
+
+    def _part(self, conn_id: int) -> None:
+        """Its owner has it no longer."""
+        self.programs.part_with(conn_id)
+        self._at_connectiond.discard(conn_id)
 
     def _end(self, peer: Peer, event: Event, reason: str) -> None:
         """A connection is gone: everybody who must know is told, once."""
         info = peer.info
-        peer.step(event, peer.owner)
+        self._step(peer, event, peer.owner)
         self.peers.forget(peer)
+        self._wanted_by.pop(info.conn_id, None)
         self._gone.add(info.conn_id)
         self._gone_order.append(info.conn_id)
         if len(self._gone_order) > MOST_REMEMBERED:
             self._gone.discard(self._gone_order.popleft())
         status.info(f"disconnected: {reason}", info.node_id)
-        _tell(self._connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
-        self.went(peer, reason)
+        tell(self._connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+        for listener in self.went:
+            listener(peer, reason)
 
     async def arrival(self, conn_id: int) -> Peer | None:
         """The connection of that number, as soon as the master has heard of it; None if it has ended already."""
@@ -282,23 +303,26 @@ class Ownership:
 
     def channel_of(self, peer: Peer) -> ControlChannel:
         """Where the owner of a connection hears us."""
-        program = self._programs.get(peer.info.conn_id)
-        return program.channel if program is not None else self._gossipd
+        if peer.info.conn_id in self._at_connectiond and self.connectiond is not None:
+            return self.connectiond
+        return self.programs.channel_of(peer.info.conn_id) or self._gossipd
 
     def owners(self) -> list[ControlChannel]:
         """Everybody who owns connections."""
-        return [self._gossipd, *(program.channel for program in self._programs.values())]
+        connectiond = [self.connectiond] if self.connectiond is not None else []
+        return [self._gossipd, *connectiond, *self.programs.channels()]
 
-    # programs
+    def is_a_services(self, peer: Peer) -> bool:
+        """Whether a service owns it."""
+        return peer.state in (State.PROGRAM, State.CONNECTIOND)
 
-    def _from_program(self, program: Program, message: ControlMessage) -> None:
-        """What a program says; it may speak of its own connection only, and only while it has it."""
-        reason = _objection(program, message)
-        if reason is not None:
-            status.unusual(f"service {program.service.name} said {message.name()}: {reason}: killed")
-            message.close_fds()
-            program.process.kill()
-            return
+    def connectiond_died(self) -> None:
+        """All that it had is lost."""
+        for conn_id in tuple(self._at_connectiond):
+            self._lost(conn_id, "connectiond has died")
+            self._at_connectiond.discard(conn_id)
+
+    def _from_program(self, message: ControlMessage) -> None:
         match message:
             case control_wire.PeerGivenBack():
                 self.peer_given_back(message)
@@ -306,44 +330,7 @@ class Ownership:
                 self.peer_disconnected(message)
             case control_wire.PeerMessage():
                 self.peer_message(message)
-            case _:
-                status.unusual(f"service {program.service.name} said {message.name()}: ignored")
 
-    def _part_with_program(self, conn_id: int) -> None:
-        """A program has let go of its connection: it gets some time to exit by itself."""
-        program = self._programs.pop(conn_id, None)
-        if program is not None:
-            program.finished = True
-            for unsent in program.channel.close():
-                unsent.close_fds()
-        if program is not None and program.process.running:
-            self._leaving.add(program)
-            asyncio.get_running_loop().call_later(self._release_timeout, self._lose_patience, program)
-
-    def _program_closed(self, program: Program) -> None:
-        """Its control socket is closed: what it has not given back is lost, and it must not go on with that."""
-        if self._programs.get(program.conn_id) is program:
-            program.process.kill()
-            reason = f"service {program.service.name} has left it"
-            self._end(self._known(program.conn_id), Event.OWNER_DIED, reason)
-            self._part_with_program(program.conn_id)
-
-    def _program_exited(self, program: Program, exit_status: int) -> None:
-        if exit_status:
-            status.unusual(f"service {program.service.name} (process {program.process.pid}) exited with {exit_status}")
-        self._leaving.discard(program)
-
-    def _lose_patience(self, program: Program) -> None:
-        if program.process.running:
-            status.unusual(f"service {program.service.name} (process {program.process.pid}) does not let go: killed")
-            program.process.kill()
-
-    async def close(self) -> None:
-        """End all programs, and with them their connections."""
-        programs = [*self._programs.values(), *self._leaving]
-        for program in programs:
-            for unsent in program.channel.close():
-                unsent.close_fds()
-        self._programs.clear()
-        for program in programs:
-            await program.process.wait(self._release_timeout)
+    def _lost(self, conn_id: int, reason: str) -> None:
+        """Its owner is gone, and it with it."""
+        self._end(self._known(conn_id), Event.OWNER_DIED, reason)

@@ -6,7 +6,6 @@ Each function raises RpcError with CLN's code and words for what cannot be done.
 from collections.abc import Container
 from typing import TYPE_CHECKING, TypeVar
 
-from lightningd_py import connect_control
 from lightningd_py.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError
 from lightningd_py.peers import Peer
 from wire import control_wire
@@ -29,7 +28,7 @@ async def reach(node: "Node", node_id: bytes, hints: list[str]) -> Peer:
     """
     known = [known.address for known in node.database.addresses_of(node_id)]
     try:
-        info = await connect_control.reach(node.connectd, node.database, node_id, [*hints, *known])
+        info = await node.reach(node_id, [*hints, *known])
     except RequestFailed as failed:
         raise _reach_error(failed.refusal) from failed
     except ChannelClosed:
@@ -54,11 +53,6 @@ def connected(node: "Node", node_id: bytes) -> Peer:
     if peer is None:
         raise RpcError(INTERNAL_ERROR, "Peer not connected")
     return peer
-
-
-def is_a_services(node: "Node", peer: Peer) -> bool:
-    """Whether a service owns it."""
-    return peer.owner in node.services.names
 
 
 async def disconnect(node: "Node", peer: Peer, reason: str) -> None:

@@ -29,6 +29,8 @@ class State(Enum):
     """gossipd has it and was asked to release it."""
     PROGRAM = "program"
     """A service's program has it."""
+    CONNECTIOND = "connectiond"
+    """connectiond has it, for one or more services of the buses."""
     ENDING = "ending"
     """Its owner was told to disconnect it."""
     GONE = "gone"
@@ -41,10 +43,12 @@ class Event(Enum):
     PEER_TAKEN = "peer_taken"
     HANDLE_PEER = "handle_peer"
     TAKE_PEER = "take_peer"
+    TAKE_PEER_FOR_BUS = "take_peer (to connectiond)"
     PEER_NONGOSSIP = "peer_nongossip"
     RELEASE_PEER = "release_peer"
     RELEASE_PEER_REPLY = "release_peer_reply"
     RELEASE_PEER_REPLYFAIL = "release_peer_replyfail"
+    PEER_OWNER = "peer_owner"
     PEER_GIVEN_BACK = "peer_given_back"
     DISCONNECT = "disconnect"
     PEER_DISCONNECTED = "peer_disconnected"
@@ -56,6 +60,7 @@ S, E = State, Event
 NEXT: dict[tuple[State, Event], State] = {
     (S.MASTER, E.HANDLE_PEER): S.GIVEN,
     (S.MASTER, E.TAKE_PEER): S.PROGRAM,
+    (S.MASTER, E.TAKE_PEER_FOR_BUS): S.CONNECTIOND,
     (S.MASTER, E.PEER_DISCONNECTED): S.GONE,
     (S.GIVEN, E.PEER_TAKEN): S.GOSSIPD,
     (S.GIVEN, E.RELEASE_PEER): S.RELEASING,
@@ -80,11 +85,19 @@ NEXT: dict[tuple[State, Event], State] = {
     (S.PROGRAM, E.PEER_DISCONNECTED): S.GONE,
     (S.PROGRAM, E.RELEASE_PEER_REPLYFAIL): S.PROGRAM,
     (S.PROGRAM, E.OWNER_DIED): S.GONE,
+    (S.CONNECTIOND, E.PEER_OWNER): S.CONNECTIOND,
+    (S.CONNECTIOND, E.PEER_NONGOSSIP): S.MASTER,
+    (S.CONNECTIOND, E.PEER_GIVEN_BACK): S.MASTER,
+    (S.CONNECTIOND, E.DISCONNECT): S.ENDING,
+    (S.CONNECTIOND, E.PEER_DISCONNECTED): S.GONE,
+    (S.CONNECTIOND, E.RELEASE_PEER_REPLYFAIL): S.CONNECTIOND,
+    (S.CONNECTIOND, E.OWNER_DIED): S.GONE,
     # What was on its way when the owner was told to disconnect: the master then has the connection, and ends it itself.
     (S.ENDING, E.PEER_TAKEN): S.ENDING,
     (S.ENDING, E.PEER_NONGOSSIP): S.MASTER,
     (S.ENDING, E.RELEASE_PEER_REPLY): S.MASTER,
     (S.ENDING, E.RELEASE_PEER_REPLYFAIL): S.ENDING,
+    (S.ENDING, E.PEER_OWNER): S.ENDING,
     (S.ENDING, E.PEER_GIVEN_BACK): S.MASTER,
     (S.ENDING, E.DISCONNECT): S.ENDING,
     (S.ENDING, E.PEER_DISCONNECTED): S.GONE,
@@ -120,6 +133,8 @@ class Peer:
     """The reason why it is to end, once somebody has asked for that."""
     moves: deque[Move] = field(default_factory=lambda: deque(maxlen=MAX_MOVES))
     last_error: str | None = None
+    told_owner: str = ""
+    """The owner that others have been told of last: not the master, which has it for no time."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     def step(self, event: Event, owner: str) -> None:

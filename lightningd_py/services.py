@@ -1,4 +1,4 @@
-"""Services: who wants what is not gossip. Which messages and nodes they have registered for, and their programs.
+"""The programs of services: how one is started, and what may be wrong with what it gives back.
 
 A program is started for one connection, by exec, with its control socket as fd 3. The first message there is
 `take_peer`: the peer fd, the gossip fd, the PeerState and the message for which it was called. It gives the connection
@@ -6,84 +6,17 @@ back with `peer_given_back`, or says `peer_disconnected`, and exits. docs/archit
 """
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lightningd_py.option_values import Service, Wanted
+from lightningd_py.option_values import Service
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, PeerGivenBack
 from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames
 from wire.process import Process
-from wire.routes import Action
-from wire.status import Status
 
 CONTROL_FD = 3
 KEY_SIZE = 32
-
-status = Status("lightningd")
-
-
-class Services:
-    """The registrations. Of two services that want the same, the one that was named first gets it."""
-
-    def __init__(self, services: Iterable[Service], take: Iterable[Wanted], copy: Iterable[Wanted]) -> None:
-        """Raises ValueError, one sentence, if a service is wanted that is none."""
-        self._services: dict[str, Service] = {}
-        for service in services:
-            self._services.setdefault(service.name, service)
-        self._takers: dict[int, Service] = {}
-        self._nodes: dict[bytes, Service] = {}
-        self._copies: dict[int, list[Service]] = {}
-        for wanted in take:
-            service = self._named(wanted.service)
-            for number in wanted.messages:
-                self._takers.setdefault(number, service)
-            for node_id in wanted.node_ids:
-                self._nodes.setdefault(node_id, service)
-        for wanted in copy:
-            service = self._named(wanted.service)
-            for number in wanted.messages:
-                self._copies.setdefault(number, []).append(service)
-
-    def _named(self, name: str) -> Service:
-        if name not in self._services:
-            raise ValueError(f"there is no --service {name}")
-        return self._services[name]
-
-    @property
-    def node_ids(self) -> list[bytes]:
-        """Nodes that are taken as soon as they connect: never on the direct path."""
-        return list(self._nodes)
-
-    @property
-    def names(self) -> list[str]:
-        """Their names, in the order of the options."""
-        return list(self._services)
-
-    def named(self, name: str) -> Service | None:
-        """The service of that name."""
-        return self._services.get(name)
-
-    def routes(self) -> list[tuple[int, str]]:
-        """What differs from the defaults in the routes table."""
-        copies = [(number, Action.COPY.value) for number in self._copies if number not in self._takers]
-        return copies + [(number, Action.TAKE.value) for number in self._takers]
-
-    def for_message(self, number: int) -> Service | None:
-        """Who takes a connection on which this message came."""
-        return self._takers.get(number)
-
-    def for_copies(self, number: int) -> list[Service]:
-        """Who gets a copy of such a message."""
-        return self._copies.get(number, [])
-
-    def listening(self) -> list[Service]:
-        """Every service that gets copies of something."""
-        return list({service.name: service for services in self._copies.values() for service in services}.values())
-
-    def for_node(self, node_id: bytes) -> Service | None:
-        """Who takes every connection of this node."""
-        return self._nodes.get(node_id)
 
 
 @dataclass(slots=True, eq=False)

@@ -50,10 +50,14 @@ class StayingConnected:
         self._peers = peers
         self._reach = reach
         self._tell_kept = tell_kept
-        self._dial = dial
+        self._may_dial = dial
+        self._dial = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._chosen: set[bytes] = set()
+        self._of_services: frozenset[bytes] = frozenset()
+        self._room = asyncio.Semaphore(MOST_DIALS)
 
     def close(self) -> None:
         """Dial nobody any more."""
@@ -66,25 +70,39 @@ class StayingConnected:
     # which ones
 
     def start(self, always: Iterable[bytes]) -> None:
-        """Begin, with those of the database and these."""
-        for node_id in [*self._database.kept_nodes(), *always]:
-            self._keep(node_id)
+        """Begin to dial, with those of the database and these."""
+        self._dial = self._may_dial
+        self._chosen = {*self._database.kept_nodes(), *always}
+        self._keep(self._chosen)
         self._changed()
 
     def keep(self, node_id: bytes) -> None:
         """Stay connected with this node, after a restart, too."""
         self._database.keep_node(node_id, keep=True)
-        self._keep(node_id)
+        self._chosen.add(node_id)
+        self._keep([node_id])
         self._changed()
 
     def let_go(self, node_id: bytes) -> None:
         """No longer; a connection is left as it is."""
         self._database.keep_node(node_id, keep=False)
-        self.core.let_go(node_id)
+        self._chosen.discard(node_id)
+        if node_id not in self._of_services:
+            self.core.let_go(node_id)
         self._changed()
 
-    def _keep(self, node_id: bytes) -> None:
-        self.core.keep(node_id, self._loop.time(), connected=self._peers.of_node(node_id) is not None)
+    def keep_for_services(self, node_ids: Iterable[bytes]) -> None:
+        """Stay connected with these, too, as long as their services are here; they replace the ones of before."""
+        before, self._of_services = self._of_services, frozenset(node_ids)
+        for node_id in before - self._of_services - self._chosen:
+            self.core.let_go(node_id)
+        self._keep(self._of_services - before)
+        self._changed()
+
+    def _keep(self, node_ids: Iterable[bytes]) -> None:
+        connected = {peer.info.node_id for peer in self._peers}
+        for node_id in node_ids:
+            self.core.keep(node_id, self._loop.time(), connected=node_id in connected)
 
     def _changed(self) -> None:
         self._tell_kept(self.core.nodes)
@@ -128,7 +146,10 @@ class StayingConnected:
     async def _try(self, node_id: bytes) -> None:
         known = [known.address for known in self._database.addresses_of(node_id)]
         try:
-            await self._reach(node_id, known)
+            async with self._room:
+                if node_id not in self.core:  # let go of while it waited
+                    return
+                await self._reach(node_id, known)
         except RequestFailed as failed:
             self.core.failed(node_id, self._loop.time(), str(failed))
             node = self.core.nodes.get(node_id)

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
-from lightningd_py import ownership as module
-from tests.lightningd_py.master import SERVICES, House
+from lightningd_py import programs as module
+from tests.lightningd_py.master import House
 from tests.lightningd_py.table import Open, Table
 
 
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """Programs are started by nobody, and said to have ended at the end."""
-    house = House(SERVICES)
+    house = House()
     monkeypatch.setattr(module, "start_program", house.start)
     yield house
     for program, _, _ in house.programs:

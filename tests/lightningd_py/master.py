@@ -8,7 +8,9 @@ from typing import Any
 from lightningd_py.option_values import Service, Wanted
 from lightningd_py.ownership import Ownership
 from lightningd_py.peers import Peer, State
-from lightningd_py.services import Program, Services
+from lightningd_py.registered import Registered
+from lightningd_py.registrations import Registrations
+from lightningd_py.services import Program
 from wire.control_wire import (
     ControlMessage,
     Fd,
@@ -29,7 +31,10 @@ KEYS = CryptoState(4, 6, *[bytes(32)] * 4)
 STATE = PeerState(KEYS, b"unread", b"unsent")
 OPEN_CHANNEL = b"\x00\x20" + bytes(32) + CHANNEL
 NODE, PRIVILEGED = bytes([2]) * 33, bytes([3]) * 33
-SERVICES = Services([Service("s", ("s-program",))], [Wanted("s", (32,), (PRIVILEGED,))], [])
+
+
+def registrations() -> Registrations:
+    return Registrations([Service("s", ("s-program",))], [Wanted("s", (32,), (PRIVILEGED,))])
 
 
 class Channel:
@@ -80,7 +85,7 @@ class FakeProcess:
 class House:
     """An Ownership with everybody around it. Its programs are started by nobody."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self) -> None:
         self.connectd, self.gossipd = Channel(), Channel()
         self.errors: list[bytes] = []
         self.programs: list[tuple[Program, Callable[[ControlMessage], None], Callable[[str], None]]] = []
@@ -88,7 +93,7 @@ class House:
         connectd: Any = self.connectd
         gossipd: Any = self.gossipd
         self.ownership = Ownership(
-            services,
+            registrations(),
             connectd,
             gossipd,
             Timing(release_timeout=0.01),
@@ -110,6 +115,13 @@ class House:
         program = Program(service, conn_id, channel, process)
         self.programs.append((program, on_message, on_closed))
         return program
+
+    @property
+    def service(self) -> Registered:
+        """The one program."""
+        found = self.ownership.registrations.named("s")
+        assert found is not None
+        return found
 
     # shorthand for what comes
 
@@ -176,9 +188,3 @@ def fd() -> Fd:
 def given_back(conn_id: int = 1, **fields: Any) -> PeerGivenBack:
     values = {"node_id": NODE, "state": STATE, "send": [], "gossip_state": None, "peer_fd": fd(), "gossip_fd": fd()}
     return PeerGivenBack(conn_id=conn_id, **(values | fields))
-
-
-def service() -> Service:
-    found = SERVICES.named("s")
-    assert found is not None
-    return found

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lightningd_py import connect_control
 from lightningd_py.chain import NoChain
 from lightningd_py.commands import Commands
 from lightningd_py.database import Database
@@ -15,9 +16,9 @@ from lightningd_py.jsonrpc import RpcServer
 from lightningd_py.options import parse
 from lightningd_py.ownership import Ownership
 from lightningd_py.params import RpcError
+from lightningd_py.peers import State
 from lightningd_py.reconnect import Reconnect
-from lightningd_py.services import Services
-from tests.lightningd_py.master import SERVICES, Channel
+from tests.lightningd_py.master import Channel, registrations
 from wire.control_channel import ChannelClosed, RequestFailed
 from wire.control_wire import (
     AddGossip,
@@ -79,11 +80,11 @@ class Daemon(Channel):
 class Rpc:
     """The methods, called as a client does."""
 
-    def __init__(self, directory: Path, services: Services) -> None:
+    def __init__(self, directory: Path) -> None:
         self.connectd, self.gossipd = Daemon(), Daemon()
         connectd: Any = self.connectd
         gossipd: Any = self.gossipd
-        self.ownership = Ownership(services, connectd, gossipd, Timing(), lambda peer, message: None)
+        self.ownership = Ownership(registrations(), connectd, gossipd, Timing(), lambda peer, message: None)
         self.database = Database(directory / "database")
         self.stopped: list[int] = []
         self.kept = Reconnect(Timing(), lambda: 0.0)
@@ -95,7 +96,9 @@ class Rpc:
             color=NODE[:3],
             chain=NoChain(),
             bindings=["127.0.0.1:19846", "[::1]:1234", "/a/path"],
-            services=services,
+            registrations=self.ownership.registrations,
+            reach=lambda *where: connect_control.reach(connectd, self.database, *where),
+            door=SimpleNamespace(waits_for=[]),
             ownership=self.ownership,
             database=self.database,
             connectd=self.connectd,
@@ -130,7 +133,7 @@ class Rpc:
 
 @pytest.fixture
 async def rpc(tmp_path: Path) -> Any:
-    rpc = Rpc(tmp_path, SERVICES)
+    rpc = Rpc(tmp_path)
     yield rpc
     rpc.commands.close()
     rpc.database.close()
@@ -302,7 +305,7 @@ async def test_disconnect_of_a_service_needs_force(rpc: Rpc) -> None:
     rpc.peer()
     peer = rpc.ownership.peers.of_node(NODE)
     assert peer is not None
-    peer.owner = "s"
+    peer.owner, peer.state = "s", State.PROGRAM
     assert "force" in (await rpc.code("disconnect", id=NODE.hex()))[1]
 
 

@@ -164,7 +164,7 @@ async def test_program_leaves(house: House) -> None:
         for step in steps if order == "closed first" else reversed(steps):
             step()
         house.ended_once("service s has left it")
-        assert house.ownership._leaving == set()
+        assert house.ownership.programs._leaving == set()
 
 
 async def test_error_of_a_peer_while_a_program_has_it(house: House) -> None:
@@ -209,9 +209,7 @@ async def test_late_words_of_a_program(house: House) -> None:
 async def test_released_before_gossipd_has_said_that_it_has_it(house: House) -> None:
     peer = house.connected()
     assert peer.state is State.GIVEN
-    service = house.ownership.services.named("s")
-    assert service is not None
-    house.ownership.release(peer, service)
+    house.ownership.release(peer, house.service)
     house.taken()
     assert peer.state is State.RELEASING
     house.released()

@@ -15,7 +15,6 @@ from tests.lightningd_py.master import (
     House,
     given_back,
     said,
-    service,
 )
 from wire.control_wire import (
     Disconnect,
@@ -33,16 +32,16 @@ from wire.control_wire import (
 
 async def test_release(house: House) -> None:
     peer = house.taken()
-    house.ownership.release(peer, service())
+    house.ownership.release(peer, house.service)
     (asked,) = house.gossipd.take()
     assert isinstance(asked, ReleasePeer)
     assert peer.state is State.RELEASING
     with pytest.raises(ValueError, match="gossipd"):
-        house.ownership.release(peer, service())
+        house.ownership.release(peer, house.service)
     house.released()
     assert peer.owner == "s"
     with pytest.raises(ValueError, match="s"):
-        house.ownership.release(peer, service())
+        house.ownership.release(peer, house.service)
     taken = said(house.programs[0][0].channel)[1]
     assert isinstance(taken, TakePeer)
     assert taken.message is None
@@ -53,7 +52,7 @@ async def test_release(house: House) -> None:
 async def test_release_crosses_with_nongossip(house: House, message: bytes, taken_first: bool) -> None:
     """peer_nongossip decides, and the refusal that follows means nothing, wherever the connection is by then."""
     peer = house.taken()
-    house.ownership.release(peer, service())
+    house.ownership.release(peer, house.service)
     house.nongossip(message=message)
     expected = State.PROGRAM if message == OPEN_CHANNEL else State.GIVEN
     if taken_first and expected is State.GIVEN:
@@ -67,7 +66,7 @@ async def test_release_crosses_with_nongossip(house: House, message: bytes, take
 
 async def test_release_crosses_with_the_end(house: House) -> None:
     peer = house.taken()
-    house.ownership.release(peer, service())
+    house.ownership.release(peer, house.service)
     house.disconnected()
     house.ended_once("gone")
     house.not_released()
@@ -77,7 +76,7 @@ async def test_release_crosses_with_the_end(house: House) -> None:
 async def test_release_crosses_with_disconnect(house: House) -> None:
     """gossipd lets go of it before it hears that it is to end it: the master does that."""
     peer = house.taken()
-    house.ownership.release(peer, service())
+    house.ownership.release(peer, house.service)
     house.ownership.disconnect(peer, "no more")
     assert [type(order) for order in house.gossipd.take()] == [ReleasePeer, Disconnect]
     house.released()
@@ -148,7 +147,7 @@ async def test_program_that_has_given_back_and_does_not_exit(house: House) -> No
     say(given_back())
     await asyncio.wait_for(process.killed.wait(), 10)
     process.exit(-9)
-    assert house.ownership._leaving == set()
+    assert house.ownership.programs._leaving == set()
 
 
 async def test_program_that_exits_in_time_is_not_killed(house: House) -> None:
@@ -240,7 +239,7 @@ async def test_daemons_that_are_gone_are_told_nothing(house: House) -> None:
     peers = [house.taken(conn_id) for conn_id in range(1, 4)]
     house.gossipd.closed = house.connectd.closed = True
     house.ownership.disconnect(peers[0], "no more")
-    house.ownership.release(peers[1], service())
+    house.ownership.release(peers[1], house.service)
     house.connected(4)
     house.disconnected(3)
     assert (house.gossipd.said, house.connectd.said) == ([], [])
@@ -251,7 +250,7 @@ async def test_closing_ends_all_programs(house: House) -> None:
     house.connected(2, PRIVILEGED)
     program, say, _ = house.programs[-1]
     say(given_back(conn_id=2))
-    await house.ownership.close()
+    await house.ownership.programs.close()
     assert [program.channel.closed for program, _, _ in house.programs] == [True, True]
     assert [program.process.running for program, _, _ in house.programs] == [False, False]
     assert program.finished

@@ -1,45 +1,13 @@
-"""Who has registered for what; programs that are started; what programs may give back."""
+"""Programs that are started, and what they may give back."""
 
 from dataclasses import replace
 
 import pytest
 
-from lightningd_py.option_values import Service, Wanted
-from lightningd_py.services import Services, flaw, start_program
+from lightningd_py.option_values import Service
+from lightningd_py.services import flaw, start_program
 from wire.control_wire import Fd, PeerGivenBack, SetMessageRoutes
 from wire.frames import MAX_MESSAGE, MAX_UNREAD, CryptoState, PeerState
-
-A, B = Service("a", ("a-program",)), Service("b", ("b-program", "word"))
-NODE, OTHER = bytes([2]) * 33, bytes([3]) * 33
-
-
-def test_the_first_one_gets_it() -> None:
-    services = Services([A, B], [Wanted("b", (32,), (NODE,)), Wanted("a", (32, 33), (NODE, OTHER))], [])
-    assert services.for_message(32) == B
-    assert services.for_message(33) == A
-    assert services.for_message(34) is None
-    assert (services.for_node(NODE), services.for_node(OTHER)) == (B, A)
-    assert sorted(services.node_ids) == [NODE, OTHER]
-    assert services.names == ["a", "b"]
-    assert (services.named("b"), services.named("c")) == (B, None)
-
-
-def test_routes() -> None:
-    """To take goes before to copy, whoever wants it."""
-    services = Services([A, B], [Wanted("a", (32, 513), ())], [Wanted("b", (513, 7), ())])
-    assert sorted(services.routes()) == [(7, "copy"), (32, "take"), (513, "take")]
-
-
-def test_none_at_all() -> None:
-    services = Services([], [], [])
-    assert (services.routes(), services.node_ids, services.names) == ([], [], [])
-    assert services.for_message(32) is None
-
-
-@pytest.mark.parametrize("wanted", [([Wanted("c", (32,), ())], []), ([], [Wanted("c", (32,), ())])])
-def test_a_service_that_is_none(wanted: tuple[list[Wanted], list[Wanted]]) -> None:
-    with pytest.raises(ValueError, match="--service c"):
-        Services([A], *wanted)
 
 
 async def test_program_that_cannot_be_started_leaves_nothing() -> None:
@@ -61,6 +29,7 @@ async def test_program_has_its_control_socket_as_fd_3() -> None:
     program.channel.close()
 
 
+NODE = bytes([2]) * 33
 KEYS = CryptoState(0, 0, *[bytes(32)] * 4)
 
 
