@@ -165,7 +165,7 @@ class Commands:
     async def disconnect(self, id: bytes, force: bool) -> dict[str, Any]:
         """Done when the connection is gone."""
         peer = peer_requests.connected(self._node, id)
-        if self._node.ownership.is_a_services(peer) and not force:
+        if peer_requests.is_a_services(self._node, peer) and not force:
             raise RpcError(INTERNAL_ERROR, f"Peer is owned by service {peer.owner}: use force")
         await peer_requests.disconnect(self._node, peer, "disconnect was asked for")
         return {}

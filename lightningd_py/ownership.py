@@ -312,10 +312,6 @@ class Ownership:
         connectiond = [self.connectiond] if self.connectiond is not None else []
         return [self._gossipd, *connectiond, *self.programs.channels()]
 
-    def is_a_services(self, peer: Peer) -> bool:
-        """Whether a service owns it."""
-        return peer.state in (State.PROGRAM, State.CONNECTIOND)
-
     def connectiond_died(self) -> None:
         """All that it had is lost."""
         for conn_id in tuple(self._at_connectiond):

@@ -55,6 +55,11 @@ def connected(node: "Node", node_id: bytes) -> Peer:
     return peer
 
 
+def is_a_services(node: "Node", peer: Peer) -> bool:
+    """Whether a service owns it."""
+    return node.registrations.named(peer.owner) is not None
+
+
 async def disconnect(node: "Node", peer: Peer, reason: str) -> None:
     """Done when the connection is gone."""
     node.ownership.disconnect(peer, reason)

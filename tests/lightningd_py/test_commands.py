@@ -16,7 +16,6 @@ from lightningd_py.jsonrpc import RpcServer
 from lightningd_py.options import parse
 from lightningd_py.ownership import Ownership
 from lightningd_py.params import RpcError
-from lightningd_py.peers import State
 from lightningd_py.reconnect import Reconnect
 from tests.lightningd_py.master import Channel, registrations
 from wire.control_channel import ChannelClosed, RequestFailed
@@ -305,7 +304,7 @@ async def test_disconnect_of_a_service_needs_force(rpc: Rpc) -> None:
     rpc.peer()
     peer = rpc.ownership.peers.of_node(NODE)
     assert peer is not None
-    peer.owner, peer.state = "s", State.PROGRAM
+    peer.owner = "s"
     assert "force" in (await rpc.code("disconnect", id=NODE.hex()))[1]
 
 
