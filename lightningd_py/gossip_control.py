@@ -1,6 +1,7 @@
 """The master's half of gossipd: what it is told, of the chain too, and each of its messages to what it calls."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,11 @@ class GossipControl:
     def _say(self, message: ControlMessage) -> None:
         if not self._channel.closed:
             self._channel.send(message)
+
+    def ended(self, feed: str) -> None:
+        """gossipd has ended. If it was killed its socket is still there."""
+        with contextlib.suppress(OSError):
+            Path(feed.removeprefix(IPC)).unlink()
 
     # what the chain says
 
