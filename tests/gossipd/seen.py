@@ -4,6 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from tests.harness import processes
+
 
 class Seen:
     """What the system knows of `process`, and what it has written into `log_file`."""
@@ -12,8 +14,8 @@ class Seen:
     log_file: Path
 
     def fds(self) -> int:
-        """How many fds the process has open."""
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+        """How many fds the process has open; 0 if we may not know."""
+        return processes.fd_count(self.process.pid)
 
     def workers(self) -> list[int]:
         """The pids of its signature workers."""

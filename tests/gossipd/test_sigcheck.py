@@ -11,6 +11,7 @@ import pytest
 
 from gossipd.sigcheck import BATCH_MESSAGES, GOOD, SignatureChecks, check, start_worker, stop_workers
 from tests.gossipd.messages import KEYS, announcement, big_map, high_s, node_announcement, spoilt, update
+from tests.harness import processes
 from wire.daemon import EXIT_BROKEN, run
 
 CHANNEL = announcement()
@@ -155,7 +156,8 @@ def test_workers_hold_nothing_of_each_other() -> None:
         sock.setblocking(True)
         sock.send(msgpack.packb([UPDATE, KEY]))
         assert sock.recv(10) == bytes([GOOD]), "it has begun"
-    sockets = [{str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()} for pid, _ in workers]
+    processes.look_into(workers[0][0])
+    sockets = [set(processes.links(pid)) for pid, _ in workers]
     shared = sockets[0] & sockets[1] & sockets[2]
     assert [len([name for name in each - shared if name.startswith("socket:")]) for each in sockets] == [1, 1, 1]
     stop_workers(workers)

@@ -1,10 +1,16 @@
-"""What Linux tells about processes, through /proc: children, sessions, sockets. For tests that look from outside."""
+"""What Linux tells about processes, through /proc: children, sessions, sockets. For tests that look from outside.
+
+Our daemons cannot be dumped, so their fds are root's alone to see: for anybody else they have none, and tests that are
+about fds call `look_into` first.
+"""
 
 import contextlib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 PROC = Path("/proc")
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
@@ -47,17 +53,24 @@ def _is_in(pid: int, leader: int) -> bool:
     return int(its_session) == leader and state not in "ZX"
 
 
+def look_into(pid: int) -> None:
+    """Skips the test if this process' fds cannot be seen."""
+    if not os.access(PROC / str(pid) / "fd", os.R_OK):
+        pytest.skip("the fds of a process that cannot be dumped are root's to see")
+
+
 def sockets(pid: int) -> list[int]:
     """The inodes of its sockets, one for each fd, in order. Empty if it is gone."""
-    return sorted(int(match[1]) for link in _links(pid) if (match := _SOCKET.fullmatch(link)))
+    return sorted(int(match[1]) for link in links(pid) if (match := _SOCKET.fullmatch(link)))
 
 
 def fd_count(pid: int) -> int:
     """How many fds it has open."""
-    return len(list(_links(pid)))
+    return len(list(links(pid)))
 
 
-def _links(pid: int) -> Iterator[str]:
+def links(pid: int) -> Iterator[str]:
+    """What each of its fds is: a path, or `socket:[inode]`."""
     with contextlib.suppress(OSError):
         for entry in (PROC / str(pid) / "fd").iterdir():
             with contextlib.suppress(OSError):

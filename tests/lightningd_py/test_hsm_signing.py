@@ -234,4 +234,4 @@ def test_it_can_neither_be_dumped_nor_gain_privileges(hsmd: Hsmd) -> None:
     assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
     if os.geteuid() == 0:
         assert int(fields["VmLck"].split()[0]) > 0
-    assert proc.stat().st_uid == 0, "a process that cannot be dumped is root's in /proc"
+    assert (proc / "mem").stat().st_uid == 0, "the memory of a process that cannot be dumped is root's in /proc"

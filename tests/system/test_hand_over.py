@@ -4,15 +4,14 @@ The test is the master and connectd; the far end of each connection is the test'
 """
 
 import asyncio
-import contextlib
 import os
-from pathlib import Path
 
 import pytest
 
 from tests.gossipd.ends import mirrored
 from tests.gossipd.house import CHAIN, FakePeer, House, peer_info
 from tests.gossipd.owner import Owner, released, taken
+from tests.harness import processes
 from wire.control_wire import (
     Disconnect,
     Fd,
@@ -31,38 +30,25 @@ from wire.peer_wire import Ping, Pong
 OPEN_CHANNEL = (32).to_bytes(2, "big") + CHAIN + bytes(range(32)) + bytes(100)
 
 
-def inode(fd: int) -> int:
-    """Which socket an fd is."""
-    return os.fstat(fd).st_ino
-
-
-def inodes_of(pid: int) -> set[str]:
-    """The sockets that a process holds."""
-    names = set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # the fd with which we look
-            names.add(str(entry.readlink()))
-    return names
-
-
 # one hand-over
 
 
 async def test_fd_leaves_one_process_and_appears_in_the_other(gossipd: House) -> None:
     peer, fd, state = gossipd.connection()
-    socket_name = f"socket:[{inode(fd)}]"
+    socket_inode = processes.inode(fd)
     await gossipd.hand_over(peer_info(peer.conn_id), fd, state)
-    assert socket_name in inodes_of(gossipd.process.pid)
-    assert socket_name not in inodes_of(os.getpid())
+    processes.look_into(gossipd.process.pid)
+    assert socket_inode in processes.sockets(gossipd.process.pid)
+    assert socket_inode not in processes.sockets(os.getpid())
     await peer.say(OPEN_CHANNEL)
     message = await gossipd.hear(PeerNongossip)
     assert (message.node_id, message.conn_id) == (peer_info(1).node_id, peer.conn_id)
     assert (message.message, message.message_type) == (OPEN_CHANNEL, 32)
     assert message.channel_id == bytes(range(32))
     owner = Owner(gossipd, message)
-    assert f"socket:[{inode(owner.fd)}]" == socket_name
+    assert processes.inode(owner.fd) == socket_inode
     await gossipd.status()  # it closes its copy when the message is sent
-    assert socket_name not in inodes_of(gossipd.process.pid)
+    assert socket_inode not in processes.sockets(gossipd.process.pid)
     await owner.say(b"\x80\x01from the owner")
     assert [await peer.next(), await peer.next()][1] == b"\x80\x01from the owner", "after our filter"
     owner.hangs_up()

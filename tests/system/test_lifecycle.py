@@ -311,8 +311,9 @@ def test_what_the_parent_left_open_goes_no_further(nodes: Nodes, tmp_path: Path)
     (tmp_path / "of the parent").touch()
     script = f'exec {PROGRAMS}/lightningd-py "$@" 9<"{tmp_path}/of the parent"'
     node = nodes.start(program=["/bin/sh", "-c", script, "sh"])
+    processes.look_into(node.pids()["gossipd"])
     for name, pid in node.pids().items():
-        files = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+        files = list(processes.links(pid))
         assert name == "lightningd" or not any("of the parent" in file for file in files), name
 
 

@@ -72,7 +72,7 @@ async def test_what_daemons_give_up(nodes: Nodes) -> None:
         limits = {line[:25].strip(): line.split()[-3:-1] for line in (proc / "limits").read_text().splitlines()}
         assert limits["Max core file size"] == ["0", "0"]
         assert limits["Max data size"] == [str(4 << 30)] * 2
-        files = [Path(link) for link in processes._links(int(proc.name)) if link.startswith("/")]
+        files = [Path(link) for link in processes.links(int(proc.name)) if link.startswith("/")]
         allowed = (Path("/dev/null"), node.directory / "gossip_store", node.directory / "gossip_store.index")
         assert [file for file in files if file not in allowed] == [], "no file that is not its own"
 

@@ -75,6 +75,7 @@ async def test_message_is_delivered_once_and_what_follows_is_too(
 async def test_fds_pass_between_processes(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
     """The socket's inode leaves gossipd and appears in the program, and back; no other process has it."""
     pids = node.pids()
+    processes.look_into(pids["gossipd"])
     await peer.say(opening())
     puppet = await puppets.next()
     inode = puppet.about["peer_inode"]
