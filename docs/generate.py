@@ -1,7 +1,7 @@
 """Writes the generated pages of docs/: `make docs`. tests/test_docs.py holds that they are current.
 
 bolt-checklist.md comes from bolt-requirements.txt and the `bolt` markers in tests/, control-messages.md from the
-declarations in wire/control_wire.py, json-rpc.md from the commands that lightningd_py/commands.py registers.
+declarations in wire/control_wire.py, json-rpc.md from the commands that lightningd_py/commands.py registers, bus-messages.md from wire/bus_wire.py.
 """
 
 import ast
@@ -17,6 +17,7 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
+from docs.bus_pages import bus_messages  # noqa: E402
 from lightningd_py import params, peers  # noqa: E402
 from lightningd_py.commands import Commands  # noqa: E402
 from lightningd_py.jsonrpc import Command, RpcServer  # noqa: E402
@@ -350,6 +351,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "control-messages.md": control_messages,
     "json-rpc.md": json_rpc,
     "handover.md": handover,
+    "bus-messages.md": lambda: NOTE + bus_messages(),
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from docs import generate
+from docs import bus_pages, generate
 
 PAGES = sorted([*generate.ROOT.glob("*.md"), *generate.DOCS.glob("*.md")])
 
@@ -57,3 +57,18 @@ def helper(): ...
         ("B1-1", "TestMany::test_two"),
         ("B1-4", "TestMany::test_two"),
     ]
+
+
+def test_every_bus_message_and_field_is_explained() -> None:
+    registry = bus_pages.BusMessage.registry.values()
+    assert [cls.name() for cls in registry if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}(")] == []
+    assert {name for cls in registry for name, *_, meaning in bus_pages.fields(cls) if not meaning} == set()
+    page = generate.PAGES["bus-messages.md"]()
+    assert [cls.name() for cls in registry if f"#### {cls.name()}\n" not in page] == []
+
+
+def test_the_channel_service_in_the_page_is_the_example() -> None:
+    source = (generate.DOCS / "examples" / "channel_service.py").read_text()
+    code = source[source.index("import sys\n") :]
+    assert f"```python\n{code}```" in (generate.DOCS / "bus.md").read_text()
+    assert sum(bool(line.strip()) for line in code.splitlines()) <= 45

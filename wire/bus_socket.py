@@ -27,6 +27,8 @@ MAX_FRAME = MAX_BODY + 1_024
 """Bytes of a frame; who sends a longer one is disconnected by ZMQ."""
 LINGER = 1_000
 """Milliseconds that last words have to leave."""
+HANDSHAKE = 5_000
+"""Milliseconds in which whoever connects must have said who he is."""
 KEEPALIVE, PATIENCE = 5_000, 15_000
 """Milliseconds after which ZMQ itself asks whether a silent end is still there, and in which it has to answer."""
 EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -79,6 +81,7 @@ class BusSocket:
         self._socket.maxmsgsize = MAX_FRAME
         self._socket.set(zmq.HEARTBEAT_IVL, KEEPALIVE)
         self._socket.set(zmq.HEARTBEAT_TIMEOUT, PATIENCE)
+        self._socket.handshake_ivl = HANDSHAKE
         if kind == zmq.ROUTER:
             self._socket.router_mandatory = True
         self._monitor = self._socket.get_monitor_socket(EVENTS)

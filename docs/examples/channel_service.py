@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""A channel service on the buses, complete: it is asked about every channel, and refuses the small ones and the large.
+
+python3 channel_service.py ~/.lightning-py/regtest        (needs pyzmq and msgpack, and nothing of ours)
+"""
+
+import sys
+
+import msgpack
+import zmq
+
+NAME, OPEN_CHANNEL, ERROR, SMALLEST_SAT = "refuser", 32, 17, 1_000_000
+
+
+class Bus:
+    def __init__(self, endpoint: str, address: bytes) -> None:
+        self.address, self.socket = address, zmq.Context.instance().socket(zmq.DEALER)
+        self.socket.connect(endpoint)
+
+    def say(self, kind: str, **fields: object) -> None:
+        self.socket.send_multipart([self.address, msgpack.packb({"v": 1, "type": kind, **fields})])
+
+    def hear(self) -> dict:
+        message = msgpack.unpackb(self.socket.recv_multipart()[1])
+        if message["type"] in ("error", "goodbye"):
+            sys.exit(message.get("error") or message.get("reason"))
+        return message
+
+    def ask(self, kind: str, **fields: object) -> dict:
+        self.say(kind, **fields)
+        while (answer := self.hear())["type"] == "heartbeat":
+            pass
+        return answer
+
+
+def refuse(conn_id: int, open_channel: bytes) -> None:
+    channel_id, funding_sat = open_channel[34:66], int.from_bytes(open_channel[66:74], "big")
+    reason = b"too small for us" if funding_sat < SMALLEST_SAT else b"we have channels enough"
+    error = ERROR.to_bytes(2, "big") + channel_id + len(reason).to_bytes(2, "big") + reason
+    msg.say("message", conn_id=conn_id, seq=1, message=error)
+    msg.say("give_back", conn_id=conn_id)
+
+
+ctl = Bus(f"ipc://{sys.argv[1]}/ctl", b"lightningd")
+welcome = ctl.ask("hello", service=NAME)
+msg = Bus(welcome["msg"], b"connectiond")
+msg.ask("hello", service=NAME, ticket=welcome["ticket"])
+ctl.ask("register", take=[OPEN_CHANNEL])
+while readable := zmq.select([ctl.socket, msg.socket], [], [], 15)[0]:  # each bus says every 5 s that it lives
+    for bus in [bus for bus in (ctl, msg) if bus.socket in readable]:
+        message = bus.hear()
+        if message["type"] == "message" and message["message_type"] == OPEN_CHANNEL:
+            refuse(message["conn_id"], message["message"])
+sys.exit("the node is gone")
