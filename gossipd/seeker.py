@@ -379,6 +379,6 @@ class Seeker:
             self._next_probe = now + self._timing.query_timeout
             return
         for scid, flags in question.batch:
-            self.wanted.retry(scid, flags)
+            self.wanted.add(scid, flags)  # no try is used up: whoever has failed is not asked again
         self._step(Event.QUERY_FAILED)
         self._ask(now)

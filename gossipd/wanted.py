@@ -6,7 +6,7 @@ ALL = ANNOUNCEMENT | UPDATE_1 | UPDATE_2 | NODE_1 | NODE_2
 MOST = 100_000
 """Channels that are remembered at a time: twice the public network. What is more is found by the next comparison."""
 TRIES = 3
-"""So often something is asked for, each time of a random peer."""
+"""So often something is asked for that answers do not bring, each time of a random peer."""
 
 
 class Wanted:

@@ -279,6 +279,20 @@ def test_peer_that_leaves_in_the_middle_of_an_answer(world: World) -> None:
     assert world.asked_for() == (2, {9: ALL})
 
 
+def test_peers_that_do_not_answer_use_up_no_tries(world: World) -> None:
+    """Several LDKs among the peers: what they were asked for is not given up, as long as somebody may answer."""
+    asking(world, 9)
+    asked_of = [world.asked_for()[0]]
+    for conn_id in range(2, TRIES + 3):
+        world.come(conn_id)
+    for _ in range(TRIES + 1):
+        world.pass_time(world.timing.query_timeout + 1)
+        conn_id, wanted = world.asked_for()
+        assert wanted == {9: ALL}
+        asked_of.append(conn_id)
+    assert sorted(asked_of) == list(range(1, TRIES + 3)), "nobody twice"
+
+
 def test_who_answers_no_query_is_asked_to_stream_everything(world: World) -> None:
     """LDK answers query_channel_range but not query_short_channel_ids."""
     world.map = {}
