@@ -47,6 +47,10 @@ class Verdict(StrEnum):
     """Its block is far above the end of the chain."""
     TWO_HOST_NAMES = "two host names"
     """A node_announcement that must not be passed on (B7-74)."""
+    CONFLICT = "conflict"
+    """Its channel is on the map with other nodes and other bitcoin keys."""
+    BLACKLISTED = "blacklisted"
+    """Its nodes have announced a channel that others have announced, too (B7-65)."""
     REFUSED = "refused"
     """Its signature was found wrong a while ago."""
     OWED = "owed"
@@ -66,6 +70,8 @@ REASONS = {
     Verdict.NO_OUTPUT: "its funding output was not found a while ago",
     Verdict.TOO_EARLY: "its block is far above the end of the chain",
     Verdict.TWO_HOST_NAMES: "it has more than one host name",
+    Verdict.CONFLICT: "its channel is known with other keys",
+    Verdict.BLACKLISTED: "its nodes are on the blacklist",
     Verdict.REFUSED: "its signature is wrong",
     Verdict.OWED: "there is no room for it at the moment",
     Verdict.FULL: "too many announcements wait already",

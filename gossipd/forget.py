@@ -87,6 +87,13 @@ class Forgetting:
             self.closed.add(scid)
         return len(self._forget(due, "spent"))
 
+    def condemn(self, scids: Iterable[int]) -> None:
+        """Forget the channels of nodes that are not listened to any more; they do not come back."""
+        condemned = list(scids)
+        for scid in condemned:
+            self.closed.add(scid)
+        self._forget(condemned, "blacklisted")
+
     def drop(self, scid: int) -> None:
         """Take a channel out of the map, because it is unspent again and about to be written anew."""
         self._forget([scid], "unspent")

@@ -17,6 +17,7 @@ from functools import partial
 from struct import Struct
 
 from gossipd.checks import Checks
+from gossipd.conflicts import Conflicts
 from gossipd.debt import Debt
 from gossipd.fault import Consequence, Judge, PeerFault, Verdict
 from gossipd.ingest_nodes import NodeIngest
@@ -89,6 +90,7 @@ class Ingest:
         self._hear_of = hear_of
         self._pending = PendingChannels()
         self._rate_limit = RateLimit()
+        self.conflicts = Conflicts(writer, index, checks, stored)
         self._nodes = NodeIngest(writer, index, checks, stored)
         self._receivers = {
             CHANNEL_ANNOUNCEMENT: self._receive_channel_announcement,
@@ -129,16 +131,20 @@ class Ingest:
         if len(message) < 260 or len(message) < (at := 260 + _U16.unpack_from(message, 258)[0]) + 172:
             raise PeerFault("channel_announcement is too short", Consequence.DISCONNECT)
         scid = _U64.unpack_from(message, at + 32)[0]
-        if scid in self._index.channels or scid in self._pending:
+        if scid in self._pending:
             return _REDUNDANT
         if message[at : at + 32] != self._chain_hash:
             return Verdict.WRONG_CHAIN  # B7-59
+        if scid in self._index.channels:
+            return self.conflicts.receive(scid, message, at + 40, source)
         if scid in self._forgetting.closed:
             return Verdict.CLOSED
         pending = Pending(message, source, _KEYS.unpack_from(message, at + 40), self._now())
         if pending.keys[0] >= pending.keys[1]:  # B7-58
             text = f"channel_announcement {scid_to_text(scid)}: node ids are not in ascending order"
             raise PeerFault(text, Consequence.WARN)
+        if self.conflicts.refuses(pending.keys[:2]):
+            return Verdict.BLACKLISTED  # B7-65
         if (refused := self._txout.refuses(scid, pending.keys[2:])) is not None:
             return refused
         if self._pending.is_full and not self._make_room():
@@ -196,6 +202,8 @@ class Ingest:
             return  # spent meanwhile, or as stale as when it went
         timestamp = min(map(_timestamp_of_update, updates), default=0)
         node_ids = pending.keys[:2]
+        if self.conflicts.refuses(node_ids):
+            return
         row = self._writer.write_channel(pending.message, scid, node_ids, timestamp, pending.amount_sat)
         self.checks.counters["accepted"] += 1
         for direction, update in enumerate(pending.updates):

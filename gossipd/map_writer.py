@@ -21,6 +21,20 @@ class MapWriter:
         self._own = own
         self.feed = forgetting.feed
 
+    @property
+    def our_id(self) -> bytes:
+        """Our own node_id, b"" if that does not matter here."""
+        return b"" if self._own is None else self._own.node_id
+
+    def announcement(self, row: int) -> bytes:
+        """The channel's raw announcement."""
+        return self._store.read(self._index.announce_off[row])
+
+    def nodes_of(self, row: int) -> tuple[bytes, bytes]:
+        """The channel's node_id_1 and node_id_2."""
+        index = self._index
+        return index.node_ids[index.node1[row]], index.node_ids[index.node2[row]]
+
     def write_channel(
         self, message: bytes, scid: int, node_ids: tuple[bytes, bytes], timestamp: int, amount_sat: int
     ) -> int:

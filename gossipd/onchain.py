@@ -10,7 +10,7 @@ from collections.abc import Callable
 from gossipd.forget import Forgetting
 from gossipd.map_index import MapIndex
 from gossipd.store import GossipStore
-from gossipd.txout import Txout, funding_script
+from gossipd.txout import Txout, bitcoin_keys, funding_script
 from gossipd.unspend import unspend
 from wire.control_channel import ChannelClosed, ControlChannel
 from wire.control_wire import UnwatchedChannels, UnwatchedChannelsReply
@@ -103,7 +103,7 @@ class OnChain:
     def _ask(self, scid: int) -> None:
         row = self._index.channels.get(scid)
         if row is not None and scid not in self._index.dying:
-            script = funding_script(*_bitcoin_keys(self._store.read(self._index.announce_off[row])))
+            script = funding_script(*bitcoin_keys(self._store.read(self._index.announce_off[row])))
             self._txout.ask(scid, script, lambda amount: self._there(scid, amount), lambda why: self._gone(scid, why))
 
     def _there(self, scid: int, amount_sat: int) -> None:
@@ -120,12 +120,6 @@ class OnChain:
 
 def _nothing_more() -> None:
     """A flush for which nobody waits."""
-
-
-def _bitcoin_keys(announcement: bytes) -> tuple[bytes, bytes]:
-    """The last two of the four keys; they begin 40 bytes behind the features."""
-    at = 260 + int.from_bytes(announcement[258:260], "big") + 40 + 66
-    return announcement[at : at + 33], announcement[at + 33 : at + 66]
 
 
 def _report(task: asyncio.Task[None]) -> None:

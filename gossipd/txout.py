@@ -43,6 +43,12 @@ def funding_script(bitcoin_key_1: bytes, bitcoin_key_2: bytes) -> bytes:
     return b"\x00\x20" + hashlib.sha256(witness_script).digest()
 
 
+def bitcoin_keys(announcement: bytes) -> tuple[bytes, bytes]:
+    """Those of a raw channel_announcement: the last two of its four keys, which begin 40 bytes behind the features."""
+    at = 260 + int.from_bytes(announcement[258:260], "big") + 40 + 66
+    return announcement[at : at + 33], announcement[at + 33 : at + 66]
+
+
 @dataclass(slots=True)
 class _Question:
     scid: int
