@@ -1,4 +1,4 @@
-"""Fixtures: gossipd processes, and an Ingest without any."""
+"""Fixtures: gossipd processes, an Ingest without any, and the store that both are about."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -6,8 +6,32 @@ from pathlib import Path
 import pytest
 
 from gossipd import gossmap
+from gossipd.store import GossipStore
 from tests.gossipd.bench import Bench
 from tests.gossipd.house import House, Houses
+from tests.gossipd.writer import Writer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the store is, or is to be."""
+    return tmp_path / "gossip_store"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[GossipStore]:
+    """An empty store."""
+    store = GossipStore.open(path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def writer(path: Path) -> Iterator[Writer]:
+    """An empty store, and what writes to it."""
+    writer = Writer(path)
+    yield writer
+    writer.close()
 
 
 @pytest.fixture
@@ -26,9 +50,8 @@ async def gossipd(houses: Houses) -> House:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(path: Path) -> Iterator[Bench]:
     """An Ingest over an empty map."""
-    path = tmp_path / "gossip_store"
     bench = Bench(path, *gossmap.load(path))
     yield bench
     bench.store.close()

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,18 +18,6 @@ from gossipd.store_file import successor_of
 from tests.gossipd.faults import Countdown, Crash, in_a_process
 from tests.gossipd.test_forget import STEPS, check_order, take
 from tests.gossipd.writer import Writer, content_at, content_of, live_messages, scid
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gossip_store"
-
-
-@pytest.fixture
-def writer(path: Path) -> Iterator[Writer]:
-    writer = Writer(path)
-    yield writer
-    writer.close()
 
 
 def fill(writer: Writer, channels: int = 6) -> None:

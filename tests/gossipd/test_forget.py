@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,18 +16,6 @@ from tests.gossipd.writer import Writer, content_at, content_of, live_messages, 
 from wire.message import decode
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 from wire.scid import block_of
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gossip_store"
-
-
-@pytest.fixture
-def writer(path: Path) -> Iterator[Writer]:
-    writer = Writer(path)
-    yield writer
-    writer.close()
 
 
 def sendable(writer: Writer) -> list[str]:

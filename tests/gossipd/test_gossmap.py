@@ -1,7 +1,6 @@
 """The index over a gossip_store, and the library that follows one while it is written."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,46 +19,9 @@ from gossipd.records import (
     pack_record,
 )
 from gossipd.store import GossipStore, StoreError
-from lightningd_py.synthetic_map import SignedChannel, SyntheticMap, random_edges
+from tests.gossipd.made import CHANNELS, NODES, NOW, PARSED, full, put, scid
 from wire.address import WireAddr
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
-
-NOW = 1_770_000_000
-MADE = SyntheticMap(random_edges(1, 12, 6), 1, NOW)
-CHANNELS = list(MADE.channels())
-NODES = list(MADE.node_announcements())
-PARSED = [ChannelAnnouncement.decode(channel.announcement) for channel in CHANNELS]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gossip_store"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[GossipStore]:
-    store = GossipStore.open(path)
-    yield store
-    store.close()
-
-
-def put(store: GossipStore, channel: SignedChannel) -> list[int]:
-    """Offsets of announcement, amount and both updates."""
-    return [
-        store.append(channel.announcement, channel.timestamps[0]),
-        store.append(amount_message(channel.capacity_sat), 0),
-        *(store.append(raw, time) for raw, time in zip(channel.updates, channel.timestamps, strict=True)),
-    ]
-
-
-def scid(number: int) -> int:
-    return PARSED[number].short_channel_id
-
-
-def full(path: Path) -> None:
-    store = GossipStore.open(path)
-    MADE.write_store(store)
-    store.close()
+from wire.peer_wire import ChannelUpdate, NodeAnnouncement
 
 
 def scids_of(gossmap: Gossmap) -> set[int]:

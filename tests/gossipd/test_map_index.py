@@ -1,9 +1,7 @@
 """The index over a gossip_store: its arrays, and what it makes of a file."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,45 +9,12 @@ from gossipd.gossmap import Gossmap, load
 from gossipd.map_index import MapIndex
 from gossipd.records import COMPLETED, DELETED, amount_message, dying_message
 from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SignedChannel, SyntheticMap, random_edges
-from wire.peer_wire import ChannelAnnouncement, NodeAnnouncement
-
-NOW = 1_770_000_000
-MADE = SyntheticMap(random_edges(1, 12, 6), 1, NOW)
-CHANNELS = list(MADE.channels())
-NODES = list(MADE.node_announcements())
-PARSED = [ChannelAnnouncement.decode(channel.announcement) for channel in CHANNELS]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gossip_store"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[GossipStore]:
-    store = GossipStore.open(path)
-    yield store
-    store.close()
-
-
-def put(store: GossipStore, channel: SignedChannel) -> list[int]:
-    """Offsets of announcement, amount and both updates."""
-    return [
-        store.append(channel.announcement, channel.timestamps[0]),
-        store.append(amount_message(channel.capacity_sat), 0),
-        *(store.append(raw, time) for raw, time in zip(channel.updates, channel.timestamps, strict=True)),
-    ]
-
-
-def scid(number: int) -> int:
-    return PARSED[number].short_channel_id
+from tests.gossipd.made import CHANNELS, NODES, NOW, PARSED, full, put, scid
+from wire.peer_wire import NodeAnnouncement
 
 
 def test_index_holds_what_the_messages_say(path: Path) -> None:
-    store = GossipStore.open(path)
-    MADE.write_store(store)
-    store.close()
+    full(path)
     store, index = load(path)
     assert store.note == ""
     assert list(index.channels) == [parsed.short_channel_id for parsed in PARSED]

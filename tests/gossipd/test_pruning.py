@@ -1,8 +1,5 @@
 """Stale channels go after two weeks, by an injected clock."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from gossipd import pruning
@@ -26,13 +23,6 @@ class Clock:
         self.now += seconds
         self.pruning.tick()
         return sorted((number >> 40) - 100 for number in self.writer.index.channels)
-
-
-@pytest.fixture
-def writer(tmp_path: Path) -> Iterator[Writer]:
-    writer = Writer(tmp_path / "gossip_store")
-    yield writer
-    writer.close()
 
 
 def at(age: float) -> int:

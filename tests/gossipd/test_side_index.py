@@ -17,11 +17,6 @@ from tests.gossipd.test_forget import STEPS, take
 from tests.gossipd.writer import Content, Writer, scid
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gossip_store"
-
-
 def fill(path: Path) -> Content:
     """A store with its side index; what it holds."""
     writer = Writer(path)

@@ -5,7 +5,6 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,18 +21,6 @@ TIMESTAMP = st.integers(0, 0xFFFFFFFF)
 IN_A_DIRECTORY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 Entry = tuple[bytes, int]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gossip_store"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[GossipStore]:
-    store = GossipStore.open(path)
-    yield store
-    store.close()
 
 
 def entries(store: GossipStore) -> list[Entry]:

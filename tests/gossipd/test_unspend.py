@@ -12,11 +12,6 @@ from tests.gossipd.writer import Writer, content_at, content_of, scid
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "gossip_store"
-
-
-@pytest.fixture
 def writer(path: Path) -> Iterator[Writer]:
     writer = Writer(path)
     writer.full_channel(1, 1, 2, 10)
