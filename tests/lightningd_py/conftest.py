@@ -1,12 +1,13 @@
 """Fixtures: the master's table of connections, with everybody around it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lightningd_py import programs as module
+from tests.lightningd_py.bus_house import BusHouse
 from tests.lightningd_py.master import House
 from tests.lightningd_py.table import Open, Table
 
@@ -40,3 +41,14 @@ def open_table(tmp_path: Path) -> Iterator[Open]:
 @pytest.fixture
 def table(open_table: Open) -> Table:
     return open_table()
+
+
+@pytest.fixture
+async def bus(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BusHouse]:
+    """With connectiond as a puppet; programs as above."""
+    house = BusHouse()
+    monkeypatch.setattr(module, "start_program", house.start)
+    yield house
+    for program, _, _ in house.programs:
+        fake: Any = program.process
+        fake.running = False

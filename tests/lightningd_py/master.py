@@ -136,8 +136,8 @@ class House:
         return self.peer(conn_id)
 
     def nongossip(self, conn_id: int = 1, message: bytes = OPEN_CHANNEL, channel_id: bytes | None = CHANNEL) -> None:
-        number = int.from_bytes(message[:2], "big")
-        self.ownership.peer_nongossip(PeerNongossip(NODE, conn_id, message, number, channel_id, STATE, fd(), fd()))
+        number, node_id = int.from_bytes(message[:2], "big"), self.peer(conn_id).info.node_id
+        self.ownership.peer_nongossip(PeerNongossip(node_id, conn_id, message, number, channel_id, STATE, fd(), fd()))
 
     def released(self, conn_id: int = 1) -> None:
         self.ownership.release_peer_reply(ReleasePeerReply(NODE, conn_id, STATE, fd(), fd()))
