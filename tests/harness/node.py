@@ -11,12 +11,9 @@ ended by `Nodes` must go quietly, with exit status 0, no BROKEN line, no process
 import asyncio
 import contextlib
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,16 +21,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.harness import processes
+from tests.harness.logged import PATIENCE, Logged, NodeEnded, logs
+
+__all__ = ["Node", "NodeEnded", "Nodes", "RpcError", "logs"]
 
 PROGRAMS = Path(sys.executable).parent
 OPTIONS = ("--bind-addr=127.0.0.1:0", "--developer", "--dev-fast-gossip", "--dev-allow-localhost", "--log-level=debug")
 NETWORK = "regtest"
-PATIENCE = 30.0
-"""Seconds until something that must come is given up."""
 LONGEST_ANSWER = 1 << 26
 _READY = re.compile(rf"lightningd: ([0-9a-f]{{66}}) on {NETWORK} listens on (.*)$")
-_LISTENING: list["Node"] = []
-"""Nodes whose log is worth showing when a test fails."""
 
 
 class RpcError(Exception):
@@ -46,11 +42,7 @@ class RpcError(Exception):
         self.data: Any = error.get("data")
 
 
-class NodeEnded(Exception):
-    """The node has ended instead of doing what was waited for; the text is its log."""
-
-
-class Node:
+class Node(Logged):
     """A node on regtest, chain `none`, port of the system's choice. Starts with the constructor; `ready` waits."""
 
     def __init__(
@@ -61,33 +53,10 @@ class Node:
         self.directory = directory / NETWORK
         self.node_id = ""
         self.bindings: list[str] = []
-        self.lines: list[str] = []
-        """The log so far, and what the node said on standard error."""
-        self._grown = threading.Condition()
-        self._at_end = False
-        where = (f"--network={NETWORK}", f"--lightning-dir={directory}")
-        self.process = subprocess.Popen(
-            [*(program or [PROGRAMS / "lightningd-py"]), *where, *OPTIONS, *options],
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read_log, daemon=True)
-        self._reader.start()
         self._sockets_at_start: dict[str, int] = {}
-        _LISTENING.append(self)
-
-    def _read_log(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as log:
-            for line in log:
-                with self._grown:
-                    self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-                    self._grown.notify_all()
-        with self._grown:
-            self._at_end = True
-            self._grown.notify_all()
+        where = (f"--network={NETWORK}", f"--lightning-dir={directory}")
+        command = [*(program or [PROGRAMS / "lightningd-py"]), *where, *OPTIONS, *options]
+        super().__init__(directory.name, command, stdin)
 
     # waiting
 
@@ -98,28 +67,6 @@ class Node:
         self.node_id, self.bindings = match[1], [] if match[2] == "nowhere" else match[2].split(", ")
         self._sockets_at_start = self.sockets()
         return self
-
-    def _wait_for(self, pattern: str, start: int, patience: float) -> str:
-        deadline = time.monotonic() + patience
-        with self._grown:
-            while True:
-                for line in self.lines[start:]:
-                    if re.search(pattern, line):
-                        return line
-                start = len(self.lines)
-                if self._at_end:
-                    raise NodeEnded(self.log)
-                if not self._grown.wait(deadline - time.monotonic()):
-                    raise TimeoutError(f"no line like {pattern!r} in the log:\n{self.log}")
-
-    async def logged(self, pattern: str, start: int = 0, patience: float = PATIENCE) -> str:
-        """The first line, from this one on, that matches; waits for it. Raises NodeEnded, TimeoutError."""
-        return await asyncio.to_thread(self._wait_for, pattern, start, patience)
-
-    def all_gone(self, patience: float = PATIENCE) -> bool:
-        """Wait until none of its processes can write to the log any more. False if that takes too long."""
-        with self._grown:
-            return self._grown.wait_for(lambda: self._at_end, patience)
 
     # talking
 
@@ -171,15 +118,6 @@ class Node:
 
     # looking
 
-    @property
-    def log(self) -> str:
-        """All of it, so far."""
-        return "\n".join(self.lines)
-
-    def broken(self) -> list[str]:
-        """The lines that no test passes with."""
-        return [line for line in self.lines if " BROKEN " in line]
-
     def pids(self) -> dict[str, int]:
         """`lightningd` and its children by name: the daemon's module, or the program's last word of the command."""
         found = {"lightningd": self.process.pid}
@@ -213,46 +151,6 @@ class Node:
         await self.has_no_more_sockets()
 
     # the end
-
-    def send_signal(self, number: signal.Signals, whole_group: bool = False) -> None:
-        """To the master, or as a terminal does it, to all."""
-        if whole_group:
-            os.killpg(self.process.pid, number)
-        else:
-            self.process.send_signal(number)
-
-    def wait(self, patience: float = PATIENCE) -> int:
-        """Its exit status, once it and all its processes have ended. Raises TimeoutExpired."""
-        status = self.process.wait(patience)
-        assert self.all_gone(patience) and self._no_survivors(), f"its master has gone, not so: {self.survivors()}"
-        return status
-
-    def _no_survivors(self) -> bool:
-        """A process lets go of the log a moment before it is gone."""
-        deadline = time.monotonic() + 5.0
-        while self.survivors() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        return not self.survivors()
-
-    def stop(self) -> int:
-        """SIGTERM and wait; the exit status."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        return self.wait()
-
-    def kill(self) -> None:
-        """Whatever is left of it, at once."""
-        for pid in self.survivors():
-            os.kill(pid, signal.SIGKILL)
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(PATIENCE)
-        if self in _LISTENING:
-            _LISTENING.remove(self)
-
-    def survivors(self) -> list[int]:
-        """Its processes that live."""
-        return processes.session(self.process.pid)
 
     def left_behind(self) -> list[str]:
         """What an ended node must not leave: processes, socket files, its pid file."""
@@ -307,8 +205,3 @@ class Nodes:
         finally:
             for node in self._nodes:
                 node.kill()
-
-
-def logs() -> list[tuple[str, str]]:
-    """(title, text) of the nodes that run now, for the report of a failed test."""
-    return [(f"log of {node.lightning_dir.name}", "\n".join(node.lines[-60:])) for node in _LISTENING]
