@@ -4,19 +4,18 @@ The messages are those of the node's CTL (docs/bus.md). What only a node can do 
 """
 
 import importlib.metadata
-from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from connectd.alone_options import Settings
 from connectd.alone_peers import AlonePeers
 from connectd.alone_registrations import AloneRegistrations, Wishes
+from connectd.bus_endpoint import BusEndpoint
 from connectd.dial import ReachFailed
 from connectd.distant_line import DistantLine
 from connectd.tasks import Tasks
 from wire.address import parse_address
 from wire.bus_message import BusError, BusMessage, Id
 from wire.bus_sessions import Session, Sessions
-from wire.bus_socket import BusSocket
 from wire.bus_wire import (
     LIGHTNINGD,
     BusPeer,
@@ -39,6 +38,9 @@ from wire.bus_wire import (
 )
 from wire.secp256k1 import is_point
 
+if TYPE_CHECKING:
+    from zmq import Context, Socket
+
 CONNECTIOND = "connectiond"
 MAX_CONNECTS = 64
 """Requests to connect that may be under way."""
@@ -59,19 +61,20 @@ class Owners(Protocol):
 
 
 class AloneCtl:
-    """The bus. `msg` is the endpoint that services are told for MSG."""
+    """The bus, bound by the constructor. `msg` is the endpoint that services are told for MSG."""
 
     def __init__(
         self,
         settings: Settings,
         node_id: bytes,
-        socket: Callable[[Callable[[list[bytes]], None]], BusSocket],
+        context: "Context[Socket[bytes]]",
+        msg: str,
         registrations: AloneRegistrations,
         owners: Owners,
         tasks: Tasks,
         heartbeat: float,
     ) -> None:
-        self.msg = ""
+        self._msg = msg
         self._settings = settings
         self._node_id = node_id
         self._registrations = registrations
@@ -79,26 +82,29 @@ class AloneCtl:
         self._tasks = tasks
         self._peers: AlonePeers | None = None
         self._connects = 0
-        self._socket = socket(lambda frames: self._sessions.received(frames))
+        self._bound = BusEndpoint(context, settings.ctl, settings.curve, self._received)
+        self.endpoint = self._bound.name
         self._sessions = Sessions(
             "ctl",
             LIGHTNINGD,
-            self._socket,
+            self._bound.socket,
             admit=self._admit,
             on_message=self._answer,
             on_gone=self._gone,
             heartbeat=heartbeat,
         )
 
-    def start(self, peers: AlonePeers) -> str:
-        """Bind; the endpoint. Raises BindFailed."""
+    def start(self, peers: AlonePeers) -> None:
+        """Whose connections these are."""
         self._peers = peers
-        return self._socket.bind(self._settings.ctl)
 
     def close(self, reason: str) -> None:
         """Say goodbye."""
         self._sessions.close(reason)
-        self._socket.close()
+        self._bound.close()
+
+    def _received(self, frames: list[bytes]) -> None:
+        self._sessions.received(frames)
 
     # sessions
 
@@ -112,7 +118,7 @@ class AloneCtl:
             network=self._settings.network,
             features=self._settings.features,
             version=VERSION,
-            msg=self.msg,
+            msg=self._msg,
             node_ids=sorted(wishes.node_ids),
             channels=list(wishes.channels.values()),
         )

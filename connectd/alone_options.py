@@ -1,6 +1,7 @@
 """The command line of `connectiond` on its own: what was asked for, checked before anything is started."""
 
 import argparse
+import importlib.metadata
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,6 +56,11 @@ class Settings:
     def chain_hash(self) -> bytes:
         """The network's."""
         return NETWORKS[self.network]
+
+    @property
+    def curve(self) -> Path:
+        """The directory of the keys that tcp endpoints need, and of who may come."""
+        return self.directory / "curve"
 
     @property
     def port(self) -> int:
@@ -122,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("lightningd-py"))
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--listen", nargs="+", default=[], metavar="ADDR", help="accept connections at IP[:PORT], [IPV6]:PORT or /PATH"

@@ -185,7 +185,16 @@ class Connectiond:
 
 
 def main() -> int:
-    """Run until the master closes its socket; the exit status."""
+    """The command: with `--control` the master's daemon, else on its own. The exit status."""
+    if not any(word.startswith("--control") for word in sys.argv[1:]):
+        from connectd import standalone
+
+        return standalone.main(sys.argv[1:])
+    return _daemon()
+
+
+def _daemon() -> int:
+    """Run until the master closes its socket."""
     parser = argparse.ArgumentParser(prog="connectiond", description=__doc__)
     parser.add_argument("--control", metavar="FD", required=True)
     parser.add_argument("--log-level", metavar="LEVEL", default="info")

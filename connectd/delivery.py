@@ -79,7 +79,8 @@ class Delivery:
     def _concerned(self, shared: Shared, channel_id: bytes) -> list[Part]:
         if channel_id == ALL_CHANNELS:
             return list(shared.parts.values())
-        service = self._peers.service_of(shared, channel_id)
+        everything = self._peers.wants.everything.get(shared.node_id)
+        service = self._peers.service_of(shared, channel_id) or everything
         return [] if service is None else [self._peers.part_of(shared, service)]
 
     def _hear_taken(self, shared: Shared, number: int, message: bytes) -> bool:
@@ -103,9 +104,10 @@ class Delivery:
         taker = peers.wants.of_type(number)
         if taker is not None and peers.post.named(taker) is not None:
             return peers.part_of(shared, taker)
-        if number in OPENINGS:
+        everything = peers.wants.everything.get(shared.node_id)
+        if number in OPENINGS and everything is None:
             return None
-        service = peers.wants.of_node(shared.node_id)
+        service = peers.wants.of_node(shared.node_id) or everything
         if service is not None:
             return peers.part_of(shared, service)
         alone = len(shared.parts) == 1 and channel_id is not None

@@ -1,14 +1,15 @@
 """The MSG bus: where services say and hear what is said on the connections that are theirs."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import zmq
-
+from connectd.bus_endpoint import BusEndpoint
 from connectd.hub import Hub
 from wire.bus_sessions import Sessions
-from wire.bus_socket import BusSocket
 from wire.bus_wire import CONNECTIOND
-from wire.curve import Curve
+
+if TYPE_CHECKING:
+    from zmq import Context, Socket
 
 
 class MsgBus:
@@ -16,7 +17,7 @@ class MsgBus:
 
     def __init__(
         self,
-        context: "zmq.Context[zmq.Socket[bytes]]",
+        context: "Context[Socket[bytes]]",
         endpoint: str,
         curve: Path,
         hub: Hub,
@@ -25,19 +26,12 @@ class MsgBus:
         """Binds: raises BindFailed. `curve` is the directory of the keys that tcp needs, which raise CurveError.
         `heartbeat`: seconds.
         """
-        self._curve = Curve(context, curve) if endpoint.startswith("tcp:") else None
-        self._socket = BusSocket(context, self._received, curve=self._curve.keys if self._curve is not None else None)
-        if self._curve is not None:
-            self._socket.on_refused = self._curve.without_key
-        try:
-            self.endpoint = self._socket.bind(endpoint)
-        except BaseException:
-            self._close_sockets()
-            raise
+        self._bound = BusEndpoint(context, endpoint, curve, self._received)
+        self.endpoint = self._bound.name
         self._sessions = Sessions(
             "msg",
             CONNECTIOND,
-            self._socket,
+            self._bound.socket,
             admit=hub.admit,
             on_message=hub.received,
             on_gone=hub.gone,
@@ -52,9 +46,4 @@ class MsgBus:
     def close(self, reason: str) -> None:
         """Say goodbye to all; it leaves when the context is terminated."""
         self._sessions.close(reason)
-        self._close_sockets()
-
-    def _close_sockets(self) -> None:
-        self._socket.close()
-        if self._curve is not None:
-            self._curve.close()
+        self._bound.close()

@@ -11,17 +11,30 @@ import socket
 import sys
 from collections.abc import Callable
 
+from connectd.bridged import Bridged, BridgedLine
 from connectd.line import Line
-from connectd.lone_line import LoneLine
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, Disconnect, PeerDisconnected, PeerWords, TakePeer, WordsTaken
 from wire.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket, prepare, run
+from wire.limits import Limits
+from wire.routes import Action, Routes
 from wire.status import Status
 
 WINDOW = 64
 """Messages of the peer's that may be on their way to the parent."""
 
+ANSWERED = frozenset({1, 17, 18, 19})
+"""Pings are answered; a `warning` or an `error` goes to all whom it concerns."""
+
 status = Status("connectiond")
+
+
+class EverythingTaken(Routes):
+    """Each message is for a service, gossip too: nobody else is here who could deal with it."""
+
+    def action(self, number: int) -> Action:
+        """What happens to a message of this type."""
+        return Action.ANSWER if number in ANSWERED else Action.TAKE
 
 
 class Separate:
@@ -31,7 +44,8 @@ class Separate:
         """`stop` ends the loop with an exit status."""
         control.setblocking(False)
         self._stop = stop
-        self._line: LoneLine | None = None
+        self._bridged: Bridged | None = None
+        self._line: BridgedLine | None = None
         self._ending: asyncio.Task[None] | None = None
         self._room = WINDOW
         self._parent = ControlChannel(control, "master", self._obey, lambda _: self._stop(EXIT_OK))
@@ -42,16 +56,17 @@ class Separate:
         """Close whatever is still open."""
         for message in self._parent.close():
             message.close_fds()
-        if self._line is not None:
-            self._line.close()
+        if self._bridged is not None:
+            self._bridged.close()
 
     # from the parent
 
     def _obey(self, message: ControlMessage) -> None:
         match message:
             case TakePeer() if self._line is None:
-                self._line = LoneLine(message, self)
-                self._line.resume()
+                self._take(message)
+            case _ if self._ending is not None:  # it has crossed with the end of the connection
+                message.close_fds()
             case PeerWords(message=words) if self._line is not None:
                 self._line.say(words)
             case WordsTaken(messages=count) if self._line is not None:
@@ -64,7 +79,12 @@ class Separate:
                 status.broken(f"{message.name()} is nothing that a connection is told")
                 self._stop(EXIT_BROKEN)
 
-    def _has_room(self, line: LoneLine, count: int) -> None:
+    def _take(self, message: TakePeer) -> None:
+        self._bridged = Bridged(EverythingTaken(), message.timing, Limits())
+        self._bridged.events = self
+        self._line = self._bridged.begin(message)
+
+    def _has_room(self, line: BridgedLine, count: int) -> None:
         was_full, self._room = self._room <= 0, self._room + count
         if was_full and self._room > 0:
             line.resume()
@@ -94,8 +114,8 @@ class Separate:
         return not self._parent.closed
 
     async def _end_when_sent(self) -> None:
-        if self._line is not None:
-            await self._line.closed()
+        if self._bridged is not None:
+            await self._bridged.join()
         if self._parent.queued:
             self._drained.clear()
             await self._drained.wait()

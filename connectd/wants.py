@@ -14,6 +14,8 @@ class Wants:
         self._nodes: dict[bytes, str] = {}
         self._with_channels: dict[bytes, dict[str, None]] = {}
         self._takers: dict[int, str] = {}
+        self.everything: dict[bytes, str] = {}
+        """By node_id, who gets all that nobody else wants: only where connectiond has no master."""
 
     def replace(self, wanted: SetServiceRegistrations) -> set[bytes]:
         """What this service wants from now on. Returns the nodes that are new among those that it has to do with."""

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"wire", "connectd", "gossipd", "lightningd_py"}
-SCRIPTS = ("lightningd-py", "lightning-cli-py")
+SCRIPTS = ("lightningd-py", "lightning-cli-py", "connectiond")
 HOSTILE = "raise SystemExit('a module of the working directory was taken')\n"
 
 

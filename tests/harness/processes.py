@@ -40,6 +40,11 @@ def command_line(pid: int) -> list[str]:
     return []
 
 
+def status(pid: int) -> str:
+    """What the kernel tells about it: lines of `Name:\tvalue`."""
+    return (PROC / str(pid) / "status").read_text()
+
+
 def session(leader: int) -> list[int]:
     """All living processes of a session, zombies not counted."""
     return [int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit() and _is_in(int(entry.name), leader)]
