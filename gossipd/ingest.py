@@ -167,12 +167,14 @@ class Ingest:
         pending.stage = TXOUT
         found, wrong = partial(self._output_found, scid, pending), partial(self._output_wrong, scid)
         self._txout.ask(scid, funding_script(*pending.keys[2:]), found, wrong)
-        self.checks.settle(pending.message, Outcome.WAITING, "for its funding output")  # if nothing was said by now
+        if self._feed.gossip:
+            self._feed.settled(pending.message, Outcome.WAITING, "for its funding output")  # if nothing was said by now
 
     def _output_found(self, scid: int, pending: Pending, amount_sat: int) -> None:
         pending.amount_sat = amount_sat
         pending.stage = AWAITS_UPDATE
-        self.checks.settle(pending.message, Outcome.NEW)
+        if self._feed.gossip:
+            self._feed.settled(pending.message, Outcome.NEW)
         if any(pending.updates):
             self._commit_channel(scid, pending)
 
@@ -293,7 +295,8 @@ class Ingest:
             self.checks.settle(message, Outcome.RATE_LIMITED, "its channel updates too often")
             self.checks.judge.found_too_often(source)
         else:
-            self.checks.settle(message, Outcome.NEW)
+            if self._feed.gossip:
+                self._feed.settled(message, Outcome.NEW)
             if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
                 self._writer.bring_forward(row, timestamp)
             self._commit_update(row, direction, timestamp, message)
@@ -309,10 +312,11 @@ class Ingest:
             return
         pending.updates[direction] = message
         if pending.stage is AWAITS_UPDATE:
-            self.checks.settle(message, Outcome.NEW)
+            if self._feed.gossip:
+                self._feed.settled(message, Outcome.NEW)
             self._commit_channel(scid, pending)
-        else:
-            self.checks.settle(message, Outcome.WAITING, "for the announcement of its channel")
+        elif self._feed.gossip:
+            self._feed.settled(message, Outcome.WAITING, "for the announcement of its channel")
 
     def _is_chatter(self, row: int, direction: int, timestamp: int, message: bytes) -> bool:
         """The node updates this channel too often. A first update, and a keep-alive, are free."""

@@ -4,8 +4,8 @@ What strangers have written reaches a terminal only as `printable` makes it.
 """
 
 import dataclasses
-import datetime
 import json
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,8 +55,9 @@ def _json(name: str, value: Any) -> Any:
 
 def line(message: FeedMessage) -> str:
     """Time, topic, who, what, and what became of it."""
-    moment = datetime.datetime.fromtimestamp(message.time_ns / 1e9).astimezone()
-    words = [moment.strftime("%H:%M:%S.%f"), printable(message.topic).ljust(27), *_words(message)]
+    seconds, rest_ns = divmod(message.time_ns, 10**9)
+    moment = time.strftime("%H:%M:%S", time.localtime(seconds))
+    words = [f"{moment}.{rest_ns // 1000:06}", printable(message.topic).ljust(27), *_words(message)]
     return "  ".join(words)
 
 

@@ -11,7 +11,7 @@ from tests.gossipd.house import FakePeer, House
 PEERS = 2
 
 
-async def _send(house: House, peers: list[FakePeer], bench: Bench, counter: str) -> Meter:
+async def send(house: House, peers: list[FakePeer], bench: Bench, counter: str) -> Meter:
     """Everything, each peer its share; returns when it has been counted."""
     shares = [bench.map.share(number, PEERS) for number in range(PEERS)]
     streams = [peer.encrypt(*share) for peer, share in zip(peers, shares, strict=True)]
@@ -33,8 +33,8 @@ async def measure(bench: Bench) -> Iterator[Row]:
     before = floor_of(bench.map)
     async with gossipd(bench.directory / "ingest") as house:
         peers = [await house.connect(tcp=True) for _ in range(PEERS)]
-        first = (await _send(house, peers, bench, "accepted")).read()
-        again = (await _send(house, peers, bench, "redundant")).read()
+        first = (await send(house, peers, bench, "accepted")).read()
+        again = (await send(house, peers, bench, "redundant")).read()
     after = floor_of(bench.map)
     floor = Floor(*((one + other) / 2 for one, other in zip(before, after, strict=True)))
     each = 1e6 / messages

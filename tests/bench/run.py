@@ -21,6 +21,7 @@ BENCHMARKS = {
     "frames": "430-byte messages received and sent",
     "connects": "handshake and INIT of inbound connections",
     "ingest": "a map taken in over two connections, then the same again",
+    "feed": "a map taken in while nobody, and while somebody, takes the feed",
     "serve": "the map sent to peers",
     "hand_overs": "release_peer and handle_peer, back and forth",
     "opening": "a gossip_store opened and indexed",
