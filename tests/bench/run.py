@@ -27,6 +27,7 @@ BENCHMARKS = {
     "opening": "a gossip_store opened and indexed",
     "idle_peers": "memory of a connected peer that is quiet",
     "listing": "listchannels",
+    "bus": "messages of a peer to a service on the MSG bus and back",
     "txouts": "funding outputs asked of a Bitcoin node",
 }
 

@@ -32,6 +32,7 @@ from wire.control_wire import (
 )
 from wire.frames import Frames, PeerState
 from wire.gossip_fd import GOSSIP_START
+from wire.limits import Limits
 from wire.timing import Timing
 
 C = TypeVar("C", bound=ControlMessage)
@@ -146,9 +147,9 @@ class BusHouse:
         ours.setblocking(False)
         self.master = ControlChannel(ours, "connectiond", self.said.put_nowait, lambda _: None)
 
-    async def start(self, timing: Timing = TIMING) -> Self:
+    async def start(self, timing: Timing = TIMING, limits: Limits | None = None) -> Self:
         """connectiond_init."""
-        init = ConnectiondInit(f"ipc://{self._directory}/msg", "", timing)
+        init = ConnectiondInit(f"ipc://{self._directory}/msg", "", timing, limits or Limits())
         async with asyncio.timeout(PATIENCE):
             self.endpoint = (await self.master.request(init, ConnectiondInitReply)).msg
         return self
