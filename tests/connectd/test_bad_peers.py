@@ -250,6 +250,7 @@ async def test_a_stranger_who_resets(house: House) -> None:
     await house.lives()
 
 
+@pytest.mark.bolt("B1-29", "B7-101")
 async def test_a_refused_peer_that_has_said_more_reads_why(house: House) -> None:
     """What it has said and nobody reads must not reset the connection before the warning has arrived."""
     async with await ScriptedPeer.dial(house.target(), privkey=PRIVKEY) as peer:
