@@ -47,6 +47,7 @@ class Connectiond:
     def __init__(self, control: socket.socket, stop: Callable[[int], None]) -> None:
         self._routes = Routes()
         self._bus: MsgBus | None = None
+        self._refused = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._master = ControlChannel(control, "master", self._from_master, lambda reason: stop(0))
 
@@ -75,6 +76,8 @@ class Connectiond:
                 self._init(message)
             case control_wire.SetMessageRoutes(routes=routes):
                 self._routes.replace(routes)
+            case _ if self._refused:  # what the master said before it heard that there is no bus
+                message.close_fds()
             case _ if self._bus is None:
                 raise RuntimeError(f"{message.name()} before connectiond_init")
             case control_wire.SetServiceRegistrations():
@@ -103,6 +106,7 @@ class Connectiond:
         try:
             self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing.bus_heartbeat)
         except (BindFailed, CurveError) as error:
+            self._refused = True
             self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))
             return
         self._bridged = Bridged(self._routes, timing, message.limits)

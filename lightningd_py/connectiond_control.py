@@ -27,25 +27,27 @@ class ConnectiondControl:
         self._registrations = ownership.registrations
         self._told: dict[str, SetServiceRegistrations] = {}
         self._channel: ControlChannel | None = None
+        self._ready = False
+        """It has been told that it is to bind the bus, and has not refused that."""
         self.endpoint = "" if init is None else init.msg
         """Where services find the MSG bus; as it was bound as soon as that is known. Empty if there is none."""
 
     def start(self) -> None:
         """Have it running."""
-        if self._init is None or self._ownership.connectiond is not None:
+        if self._init is None or self._channel is not None:
             return
         try:
-            channel = self._ownership.connectiond = self._start(self.received)
+            channel = self._channel = self._ownership.connectiond = self._start(self.received)
         except OSError as error:
             status.unusual(f"connectiond cannot be started: {error}")
             return
         asked = asyncio.ensure_future(channel.request(self._init, ConnectiondInitReply))
         asked.add_done_callback(self._bound)
-        asyncio.get_running_loop().call_soon(self._begin, channel)  # after the request has been sent
+        asyncio.get_running_loop().call_soon(self._begin)  # after the request has been sent
 
-    def _begin(self, channel: ControlChannel) -> None:
+    def _begin(self) -> None:
         """All at once, so that it knows each service before one can have found its bus."""
-        self._channel = channel
+        self._ready = True
         self.tell_routes(self._registrations.routes())
         for service in self._registrations:
             self.tell_service(service)
@@ -56,11 +58,12 @@ class ConnectiondControl:
             status.info(f"bus msg is at {self.endpoint}")
         except RequestFailed as refused:
             status.unusual(f"there is no bus msg: {refused}")
+            self._ready, self._ownership.connectiond = False, None
         except (ChannelClosed, asyncio.CancelledError):
             return
 
     def _tell(self, message: ControlMessage) -> None:
-        if self._channel is not None and not self._channel.closed:
+        if self._ready and self._channel is not None and not self._channel.closed:
             self._channel.send(message)
 
     def tell_routes(self, routes: list[tuple[int, str]]) -> None:
@@ -75,7 +78,7 @@ class ConnectiondControl:
         said = SetServiceRegistrations(
             service.name, service.ticket, list(service.node_ids), channels, list(service.take)
         )
-        if self._channel is not None and self._told.get(service.name) != said:
+        if self._ready and self._told.get(service.name) != said:
             self._told[service.name] = said
             self._tell(said)
         if self._registrations.named(service.name) is None:

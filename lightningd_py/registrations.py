@@ -325,7 +325,9 @@ class Registrations:
     def is_ready(self, name: str) -> bool:
         """Whether a service that the node needs is there, and has registered what it does."""
         service = self._services.get(name)
-        return service is not None and (service.present or bool(service.here and (service.copy or service.offer)))
+        if service is None or service.program is not None:
+            return service is not None
+        return service.here and bool(service.takes or service.copy or service.offer)
 
 
 def _refuse_if_others(owner: Registered | None, service: Registered, what: str) -> None:

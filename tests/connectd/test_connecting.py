@@ -17,6 +17,7 @@ from wire.control_wire import (
     ConnectdInitReply,
     HandlePeer,
     PeerConnected,
+    SetFeatures,
     SetNodeRegistrations,
 )
 from wire.features import Features, default_init_features
@@ -71,6 +72,15 @@ async def test_our_init(dial: Dial) -> None:
     ]
     assert peer.their_init.networks == [NETWORKS["regtest"]]
     assert peer.their_init.remote_addr is None, "a loopback address is private"
+
+
+async def test_what_our_init_says_changes_with_the_services(house: House, dial: Dial) -> None:
+    """From the next connection on."""
+    with_storage = default_init_features() | Features.of([43])
+    house.master.send(SetFeatures(with_storage.to_bytes()))
+    peer, _ = await dial()
+    assert peer.their_init is not None
+    assert peer.their_init.all_features() == with_storage
 
 
 async def test_all_bindings_are_told_with_their_ports(new_house: Callable[[], House], tmp_path: Path) -> None:

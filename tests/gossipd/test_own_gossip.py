@@ -126,6 +126,17 @@ def test_announcing_where_we_have_moved_to(us: Us) -> None:
     assert list(map(str, read_descriptors(said.addresses))) == ["192.0.2.8:9735"]
 
 
+def test_announcing_what_services_do(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    us.node.announce_features(b"\x80")
+    assert us.said(PAUSE) is None, "nothing has changed"
+    us.node.announce_features(b"\x08\x80")
+    said = us.said()
+    assert said is not None
+    assert said.features == b"\x08\x80"
+
+
 def test_it_stands_until_it_ages(us: Us) -> None:
     us.channel()
     assert us.said() is not None

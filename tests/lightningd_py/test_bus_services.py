@@ -66,6 +66,10 @@ async def test_msg_cannot_be_had(bus: BusHouse, trouble: str) -> None:
     bus.puppet.answer = ConnectiondInitReplyfail("it is in use") if trouble == "refused" else None
     await bus.service(copy=[513], present=False)
     assert bus.registrations.for_copies(513)
+    assert bus.ownership.owners() == ([bus.gossipd, bus.puppet] if trouble == "dead" else [bus.gossipd])
+    bus.puppet.take()
+    await bus.service("second")
+    assert bus.starts == (trouble != "unstartable"), "that would not be different with the next one"
     bus.taken(node_id=ID)
     bus.nongossip(message=REESTABLISH)
     assert isinstance(bus.gossipd.take().pop(), HandlePeer)

@@ -197,11 +197,13 @@ def test_what_is_wanted_now(table: Table) -> None:
 
 
 def test_ready(table: Table) -> None:
-    """A program always; a bus service on MSG, or with copies alone as soon as it has registered."""
+    """A program always; a bus service that has registered something, and is on MSG if that brings it connections."""
     assert table.is_ready("program")
     assert not table.is_ready("s")
     table.arrive("s")
+    table.present("s", True)
     assert not table.is_ready("s")
+    table.present("s", False)
     table.register("s", Register(copy=[513]))
     assert table.is_ready("s")
     table.register("s", Register(take=[32]))
