@@ -6,6 +6,7 @@ asked for after the start, when nothing else is to be asked.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from gossipd.forget import Forgetting
 from gossipd.map_index import MapIndex
@@ -104,13 +105,18 @@ class OnChain:
         row = self._index.channels.get(scid)
         if row is not None and scid not in self._index.dying:
             script = funding_script(*bitcoin_keys(self._store.read(self._index.announce_off[row])))
-            self._txout.ask(scid, script, lambda amount: self._there(scid, amount), lambda why: self._gone(scid, why))
+            self._txout.ask(
+                scid, script, partial(self._there, scid), partial(self._gone, scid), partial(self._stays, scid)
+            )
 
     def _there(self, scid: int, amount_sat: int) -> None:
         row = self._index.channels.get(scid)
         if row is not None and self._index.amount_sat[row] != amount_sat:
             self._store.set_amount(self._index.announce_off[row], amount_sat)
             self._index.set_amount(row, amount_sat)
+
+    def _stays(self, scid: int, why: str) -> None:
+        status.debug(f"channel {scid_to_text(scid)} stays, unchecked: {why}")
 
     def _gone(self, scid: int, why: str) -> None:
         status.info(f"channel {scid_to_text(scid)} goes: {why}")

@@ -55,6 +55,7 @@ class _Question:
     script: bytes
     passed: Passed
     failed: Failed
+    unknown: Failed
 
 
 class Failures:
@@ -118,15 +119,16 @@ class Txout:
             return Verdict.NO_OUTPUT
         return Verdict.TOO_EARLY if self._blockheight and block_of(scid) > self._blockheight + FARTHEST else None
 
-    def ask(self, scid: int, script: bytes, passed: Passed, failed: Failed) -> None:
+    def ask(self, scid: int, script: bytes, passed: Passed, failed: Failed, unknown: Failed | None = None) -> None:
         """Look the output of `scid` up and compare it with `script` (B7-60). One of `passed`, with the amount in sat,
-        and `failed`, with the reason, will be called."""
+        and `failed`, with the reason, will be called; or `unknown`, if the reason is that nobody can tell."""
+        question = _Question(scid, script, passed, failed, unknown or failed)
         if not self._check:
             passed(UNKNOWN_AMOUNT)
         elif self._is_early(scid):
-            self._keep(_Question(scid, script, passed, failed))
+            self._keep(question)
         else:
-            self._waiting.append(_Question(scid, script, passed, failed))
+            self._waiting.append(question)
             self._go_on()
 
     def new_blockheight(self, blockheight: int) -> None:
@@ -147,7 +149,7 @@ class Txout:
         if len(self._early) < MAX_EARLY:
             self._early[question.scid] = question
         else:
-            question.failed(f"its output has not {DEPTH} confirmations, and too many like it wait for theirs")
+            question.unknown(f"its output has not {DEPTH} confirmations, and too many like it wait for theirs")
 
     def _go_on(self) -> None:
         if not self._blockheight:
@@ -176,7 +178,7 @@ class Txout:
         now = self._loop.time()
         if reply.reason:
             self._failures.add(question.scid, ANY_SCRIPT, now)
-            question.failed(reply.reason)
+            (question.failed if reply.is_known else question.unknown)(reply.reason)
         elif reply.script != question.script:
             self._failures.add(question.scid, question.script, now)
             question.failed("its output pays to another script")

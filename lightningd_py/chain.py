@@ -25,6 +25,8 @@ class NoOutput:
     """There is none, and this is why: one sentence about "its" output."""
 
     reason: str
+    is_known: bool = True
+    """False: there may be one, but the node has not got its block."""
 
 
 Answered = Callable[[Output | NoOutput], None]

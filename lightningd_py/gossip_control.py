@@ -68,7 +68,7 @@ class GossipControl:
             reply = (
                 control_wire.GetTxoutReply(found.amount_sat, found.script, "")
                 if isinstance(found, Output)
-                else control_wire.GetTxoutReply(0, b"", found.reason)
+                else control_wire.GetTxoutReply(0, b"", found.reason, found.is_known)
             )
             self._channel.reply(request, reply)
 

@@ -153,9 +153,9 @@ class Txouts:
         self.unanswered -= 1
         job.answered(answer)
 
-    def _refuse(self, height: int, reason: str) -> None:
+    def _refuse(self, height: int, answer: NoOutput) -> None:
         for job in self._waiting.pop(height):
-            self._answer(job, NoOutput(reason))
+            self._answer(job, answer)
 
     def _locate(self, job: _Job) -> None:
         """The block is known: which transaction is it?"""
@@ -215,7 +215,7 @@ class Txouts:
         hashes = await self._rpc.batch([("getblockhash", (height,)) for height in heights])
         for height, named in zip(heights, [block_named(found) for found in hashes], strict=True):
             if named is None:
-                self._refuse(height, "its block is beyond the end of the chain")
+                self._refuse(height, NoOutput("its block is beyond the end of the chain"))
             else:
                 self._hashes.append((height, named[::-1].hex()))
         self._work.set()
@@ -225,7 +225,7 @@ class Txouts:
         epoch = self._epoch
         block = await self._rpc.call("getblock", block_hash, 1)
         if isinstance(block, Refused) and block.code == MISC:
-            self._refuse(height, f"bitcoind does not give its block: {block.message}")
+            self._refuse(height, NoOutput(f"bitcoind does not give its block: {block.message}", is_known=False))
             return
         txids = txids_of(accepted("getblock", block))
         if epoch != self._epoch:  # the height may be another block's by now

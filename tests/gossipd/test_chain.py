@@ -19,6 +19,7 @@ from wire.control_wire import (
     UnwatchedChannels,
     UnwatchedChannelsReply,
 )
+from wire.scid import scid_to_text
 
 SCRIPT = funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
 THERE = 5_000, SCRIPT, ""
@@ -143,6 +144,27 @@ async def test_a_map_that_was_never_looked_up(houses: Houses) -> None:
     await asyncio.sleep(0)
     with Gossmap(again.store) as gossmap:
         assert [channel.capacity_sat for channel in gossmap.channels()] == [5_000, 0, 0]
+
+
+async def test_a_channel_of_which_nothing_can_be_known_stays(houses: Houses) -> None:
+    """bitcoind is pruned, or has not fetched old blocks yet: no reason to lose the map. New ones are not taken."""
+    gossipd = houses.new()
+    await gossipd.start()
+    peer = await gossipd.connect()
+    await peer.say(announcement(0), update(0))
+    await peer.sync()
+    await gossipd.settled()
+    await houses.end(gossipd)
+    again = houses.new()
+    await again.start(check_txout=True, unwatched=[scid(0)])
+    peer = await again.connect()
+    await peer.say(announcement(1), update(1))
+    for _ in range(2):
+        question = await again.hear(GetTxout)
+        again.master.reply(question, GetTxoutReply(0, b"", "bitcoind does not give its block", is_known=False))
+    status = await again.settled()
+    assert (status["channels"], status["dying"]) == (1, 0)
+    assert f"channel {scid_to_text(scid(0))} stays, unchecked: bitcoind does not give its block" in again.log()
 
 
 async def test_what_is_said_of_the_map_is_all_of_it(houses: Houses) -> None:

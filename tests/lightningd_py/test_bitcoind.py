@@ -50,7 +50,7 @@ async def test_blocks_that_a_pruned_node_has_dropped(world: World, monkeypatch: 
     )
     async with world.following() as source:
         (answer,) = await look_up(source, scid)
-        assert answer == NoOutput("bitcoind does not give its block: Block not available (pruned data)")
+        assert answer == NoOutput("bitcoind does not give its block: Block not available (pruned data)", is_known=False)
         assert "is pruned below block 4: channels that were opened in older blocks cannot be proven" in source.warning
 
 
