@@ -38,7 +38,10 @@ class Wants:
         self._channels = {channel: name for channel, name in self._channels.items() if name != service}
         self._takers = {number: name for number, name in self._takers.items() if name != service}
         for _, node_id in wanted.channels:
-            self._with_channels.get(node_id, {}).pop(service, None)
+            services = self._with_channels.get(node_id, {})
+            services.pop(service, None)
+            if not services:
+                self._with_channels.pop(node_id, None)
 
     def ticket_is(self, service: str, ticket: bytes) -> bool:
         """Whether this service may say hello with it."""
