@@ -20,10 +20,10 @@ class Ldk:
         self.last_id = 0
 
     @classmethod
-    async def start(cls, modules: Path, log: Path) -> "Ldk":
+    async def start(cls, modules: Path, log: Path, *words: str) -> "Ldk":
         with log.open("ab") as stderr:
             process = await asyncio.create_subprocess_exec(
-                "node", HERE / "peer.mjs", modules, stdin=-1, stdout=-1, stderr=stderr, limit=LONGEST_LINE
+                "node", HERE / "peer.mjs", modules, *words, stdin=-1, stdout=-1, stderr=stderr, limit=LONGEST_LINE
             )
         return cls(process)
 

@@ -1,5 +1,5 @@
 /**
- * An LDK node without channels or chain, for tests: `node peer.mjs NODE_MODULES`.
+ * An LDK node without chain, for tests: `node peer.mjs NODE_MODULES [channels]`; without channels, too, if not asked for.
  *
  * NODE_MODULES is the directory that holds `lightningdevkit`. One JSON object a line on stdin, one answer a line on
  * stdout with the same "id": {"id": 1, "ok": {...}} or {"id": 1, "error": "..."}. LDK's log goes to stderr.
@@ -10,6 +10,9 @@
  *   {"command": "disconnect", "node_id"}                -> {}
  *   {"command": "status"}                               -> {"node_id", "peers": [ids, after INIT], "channels", "nodes",
  *                                                           "updates", "announced_nodes"}
+ *   {"command": "open_channel", "node_id", "satoshis"}  -> {"channel_id"}   the temporary one; only with `channels`
+ *   {"command": "closed_channels"}                      -> {"closed": [{"channel_id", "reason", "peer_message"}]}
+ *   {"command": "tick"}                                 -> {}            LDK's timer: a ping, and who lacks pongs goes
  *   {"command": "wait", "peers": 1, "channels": 1000, "seconds": 60}
  *                                                       -> status, once it has exactly the counts named; else an error
  *   {"command": "list_channels"}                        -> {"channels": ["scid as decimal number"]}
@@ -23,6 +26,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
+import { Channels } from "./channels.mjs";
 import { addMessage, counts, listChannels, timestamp } from "./gossip.mjs";
 import { Sockets } from "./sockets.mjs";
 
@@ -39,9 +43,12 @@ async function loadLdk(modules) {
   return ldk;
 }
 
-/** The node: a PeerManager whose gossip goes into a graph and comes out of it; channel messages get an error. */
+/**
+ * The node: a PeerManager whose gossip goes into a graph and comes out of it. Channel messages get an error, or are
+ * those of a ChannelManager if it is to have one.
+ */
 class Peer {
-  constructor(ldk) {
+  constructor(ldk, hasChannels) {
     const now = Date.now();
     this.ldk = ldk;
     const logger = ldk.Logger.new_impl({ log });
@@ -50,8 +57,9 @@ class Peer {
     this.graph = ldk.NetworkGraph.constructor_new(ldk.Network.LDKNetwork_Regtest, logger);
     const gossip = ldk.P2PGossipSync.constructor_new(this.graph, ldk.Option_UtxoLookupZ.constructor_none(), logger);
     const ignoring = ldk.IgnoringMessageHandler.constructor_new();
+    this.channels = hasChannels ? new Channels(ldk, logger, keys, this.graph) : null;
     this.manager = ldk.PeerManager.constructor_new(
-      ldk.ErroringMessageHandler.constructor_new().as_ChannelMessageHandler(),
+      this.channels?.messageHandler() ?? ldk.ErroringMessageHandler.constructor_new().as_ChannelMessageHandler(),
       gossip.as_RoutingMessageHandler(),
       ignoring.as_OnionMessageHandler(),
       ignoring.as_CustomMessageHandler(),
@@ -72,6 +80,7 @@ class Peer {
 
   tick() {
     this.manager.process_events();
+    this.channels?.tick();
     if (this.waiting.size === 0) return;
     const status = this.status();
     for (const check of [...this.waiting]) check(status);
@@ -79,7 +88,8 @@ class Peer {
 
   status() {
     const peers = this.manager.list_peers().map((peer) => toHex(peer.get_counterparty_node_id()));
-    return { node_id: this.nodeId(), peers, ...counts(this.ldk, this.graph) };
+    const closed_channels = this.channels?.closed.length ?? 0;
+    return { node_id: this.nodeId(), peers, closed_channels, ...counts(this.ldk, this.graph) };
   }
 
   /** The status once it has exactly the counts wanted; throws with what it has when the seconds are over. */
@@ -123,6 +133,16 @@ const COMMANDS = {
     return {};
   },
   status: (peer) => peer.status(),
+  open_channel: (peer, { node_id, satoshis }) => {
+    const channel_id = peer.channels.open(fromHex(node_id), satoshis);
+    peer.tick();
+    return { channel_id };
+  },
+  tick: (peer) => {
+    peer.manager.timer_tick_occurred();
+    return {};
+  },
+  closed_channels: (peer) => ({ closed: peer.channels.closed }),
   wait: (peer, { seconds = 60, ...wanted }) => peer.reached(wanted, seconds),
   list_channels: (peer) => ({ channels: listChannels(peer.graph) }),
   add_gossip: (peer, { messages }) => peer.addGossip(messages),
@@ -161,7 +181,7 @@ function fromHex(text) {
   return Uint8Array.from(Buffer.from(text, "hex"));
 }
 
-const peer = new Peer(await loadLdk(process.argv[2]));
+const peer = new Peer(await loadLdk(process.argv[2]), process.argv[3] === "channels");
 const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => answer(peer, line));
 lines.on("close", () => process.exit(0));
