@@ -3,6 +3,7 @@
 import random
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from gossipd.feed import SILENT, Feed
 from gossipd.feed_socket import FeedSocket
@@ -106,9 +107,16 @@ class Control:
         self._early.clear()
 
     def _open_feed(self, init: GossipdInit) -> Feed:
-        if init.feed is None:
+        """Raises FeedError, but not for a feed that is there by default."""
+        if not init.feed:
             return SILENT
-        sock = self._feed_socket = FeedSocket(init.feed, init.limits.feed_queue)
+        try:
+            sock = self._feed_socket = FeedSocket(init.feed, init.limits.feed_queue, Path(init.feed_keys))
+        except FeedError as error:
+            if init.feed_needed:
+                raise
+            status.unusual(str(error))
+            return SILENT
         feed = Feed(sock.send)
         sock.subscribed = feed.subscribed
         return feed

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from lightningd_py.cli_output import as_text, error_text
 from lightningd_py.errors import UsageError
-from lightningd_py.options import feed_endpoint, rpc_path, version
+from lightningd_py.options import located, rpc_path, version
 from lightningd_py.unix_socket import connect
 from wire.chains import NETWORKS
 
@@ -86,6 +86,7 @@ def _parser() -> _Parser:
     parser.add_argument("-R", "--raw", dest="style", action="store_const", const="raw", help="JSON in one line")
     parser.add_argument("-H", "--human-readable", dest="style", action="store_const", const="human", help="for people")
     parser.add_argument("-l", "--filter", type=_json, metavar="JSON", help="which fields of the result to give")
+    parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for feed on tcp: your key, beside server.key")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("params", metavar="PARAMETER", nargs="*")
@@ -176,7 +177,7 @@ def call(path: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 def _feed(arguments: argparse.Namespace) -> int:
     """Shows the feed until Ctrl-C, or until the node ends."""
-    endpoint = feed_endpoint(arguments.where)
+    endpoint = located(arguments.where, "feed").feed
     if not endpoint:
         raise UsageError("this node publishes no feed: --feed=none")
     from lightningd_py import feed_output  # ZMQ and the map: no other command waits for them to be loaded
@@ -184,7 +185,7 @@ def _feed(arguments: argparse.Namespace) -> int:
 
     style = arguments.style or ("human" if sys.stdout.isatty() else "json")
     try:
-        feed_output.follow(endpoint, arguments.params, _say_now, as_json=style != "human")
+        feed_output.follow(endpoint, arguments.params, arguments.feed_key, _say_now, as_json=style != "human")
     except FeedError as error:
         print(f"lightning-cli-py: {error}", file=sys.stderr)
         return NOT_TALKING

@@ -13,18 +13,30 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from os import PathLike, fspath
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import zmq
+import zmq.auth
 from zmq.utils.monitor import recv_monitor_message
 
-from wire.feed import IPC, FeedError, FeedMessage, decode, flaw
+from wire.feed import FeedError, FeedMessage, decode
 
 QUEUE = 10_000
 """Messages that wait in this process; more wait at the node, and what finds no room there is lost."""
 PATIENCE = 5.0
 """Seconds that a node has to answer."""
+SILENCE = 60
+"""Seconds after which a tcp connection is asked whether it is still there."""
+
+
+class Keys(NamedTuple):
+    """CURVE certificates, files as `zmq.auth.create_certificates` writes them: our own with its secret, and the public
+    one of the node."""
+
+    own: Path
+    server: Path
 
 
 class Feed:
@@ -39,15 +51,17 @@ class Feed:
         where: str | PathLike[str],
         topics: Iterable[str] = ("",),
         *,
+        keys: Keys | None = None,
         queue: int = QUEUE,
         patience: float = PATIENCE,
     ) -> None:
         """`where`: a ZMQ endpoint, or the socket's path. `topics`: those that begin with any of these are taken.
+        `keys`: for tcp.
 
         Raises FeedError, one sentence, if nobody publishes there.
         """
         name = fspath(where)
-        self.endpoint = name if "://" in name else f"{IPC}{name}"
+        self.endpoint = name if "://" in name else f"ipc://{name}"
         self.lost = self.lost_of = 0
         self._ended = False
         self._last: dict[str, int] = {}
@@ -59,6 +73,10 @@ class Feed:
             self._monitor = self._socket.get_monitor_socket(
                 zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED
             )
+            self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+            self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, SILENCE)
+            if keys is not None:
+                self._use(keys)
             self._poller = zmq.Poller()
             self._poller.register(self._socket, zmq.POLLIN)
             self._poller.register(self._monitor, zmq.POLLIN)
@@ -99,9 +117,17 @@ class Feed:
         """Let go of it. Harmless if that was done before."""
         self._context.destroy(linger=0)
 
+    def _use(self, keys: Keys) -> None:
+        try:
+            self._socket.curve_publickey, secret = zmq.auth.load_certificate(keys.own)
+            self._socket.curve_serverkey, _ = zmq.auth.load_certificate(keys.server)
+            if secret is None:
+                raise ValueError(f"{keys.own} has no secret key")
+            self._socket.curve_secretkey = secret
+        except (OSError, ValueError, zmq.ZMQError) as error:
+            raise FeedError(f"the CURVE keys cannot be used: {error}") from error
+
     def _connect(self, patience: float) -> None:
-        if reason := flaw(self.endpoint):
-            raise FeedError(f"there is no feed: {reason}")
         try:
             self._socket.connect(self.endpoint)
         except zmq.ZMQError as error:

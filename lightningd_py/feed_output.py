@@ -7,11 +7,12 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from gossipd.gossmap import Node
 from lightningd_py.cli_output import SHORT, printable
-from lightningd_py.feed_client import Feed
+from lightningd_py.feed_client import Feed, Keys
 from wire.cursor import WireError
 from wire.feed import (
     ChannelDying,
@@ -29,10 +30,16 @@ from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement,
 from wire.scid import scid_to_text
 
 
-def follow(endpoint: str, topics: Sequence[str], say: Callable[[str], None], *, as_json: bool) -> None:
-    """Say each message until Ctrl-C. Raises FeedError when there is nobody, or not any more."""
+def follow(
+    endpoint: str, topics: Sequence[str], own_key: Path | None, say: Callable[[str], None], *, as_json: bool
+) -> None:
+    """Say each message until Ctrl-C. Raises FeedError when there is nobody, or not any more.
+
+    `own_key`: for tcp a certificate with its secret; the node's, `server.key`, lies beside it.
+    """
+    keys = Keys(own_key, own_key.with_name("server.key")) if own_key is not None else None
     try:
-        with Feed(endpoint, topics or [""]) as feed:
+        with Feed(endpoint, topics or [""], keys=keys) as feed:
             for message in feed:
                 if feed.lost_of and not as_json:
                     say(f"{feed.lost_of} lost of {message.topic}")

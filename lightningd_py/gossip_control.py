@@ -1,15 +1,13 @@
 """The master's half of gossipd: what it is told, of the chain too, and each of its messages to what it calls."""
 
 import asyncio
-import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from lightningd_py.chain import ChainSource, NoOutput, Output
-from lightningd_py.errors import StartError
-from lightningd_py.options import Options
+from lightningd_py.options import Options, in_directory
 from lightningd_py.ownership import Ownership
 from lightningd_py.peers import Peer
 from lightningd_py.supervisor import Daemon
@@ -18,8 +16,10 @@ from wire.chains import NETWORKS
 from wire.control_channel import ChannelClosed, ControlChannel
 from wire.control_wire import ControlMessage, Reply, Request
 from wire.features import Features
-from wire.feed import IPC, flaw
 from wire.status import Status
+
+FEED_KEYS = "feed-curve"
+"""In the network's directory: who may take the feed on tcp may not therefore use the buses."""
 
 R = TypeVar("R", bound=Reply)
 status = Status("lightningd")
@@ -91,8 +91,9 @@ class GossipControl:
 
     def ended(self, feed: str) -> None:
         """gossipd has ended. If it was killed its socket is still there."""
-        with contextlib.suppress(OSError):
-            Path(feed.removeprefix(IPC)).unlink()
+        scheme, _, path = feed.partition("://")
+        if scheme == "ipc":
+            Path(path).unlink(missing_ok=True)
 
     # what the chain says
 
@@ -143,21 +144,12 @@ async def init_gossipd(
             rgb=own.rgb,
             features=own.features.to_bytes(),
             addresses=own.addresses,
-            feed=_feed(options),
+            feed=options.feed,
+            feed_keys=str(options.network_dir / FEED_KEYS),
+            feed_needed=options.feed != in_directory("ipc://feed", options.network_dir),
         ),
         control_wire.GossipdInitReply,
     )
-
-
-def _feed(options: Options) -> str | None:
-    """Where it is to be published. Raises StartError if that cannot be, unless it is only there by default."""
-    reason = flaw(options.feed)
-    if reason is None:
-        return options.feed or None
-    if options.feed != f"{IPC}{options.network_dir / 'feed'}":
-        raise StartError(f"--feed: {reason}")
-    status.unusual(f"there is no feed: {reason}")
-    return None
 
 
 def store_path(options: Options) -> Path:

@@ -276,7 +276,7 @@ class Node:
         if hasattr(self, "chain"):
             await self.chain.close()
         await self._supervisor.end()
-        if hasattr(self, "access") and self.options.feed:  # gossipd had begun
+        if hasattr(self, "access"):  # gossipd had begun
             self._gossip_control.ended(self.options.feed)
         self.database.close()
 

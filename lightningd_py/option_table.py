@@ -78,8 +78,8 @@ OPTIONS: tuple[Option, ...] = (
         Option("rpc-file-mode", "its permissions (default 0600)", values.file_mode, "MODE"),
         Option(
             "feed",
-            "publish all gossip there by ZMQ: ipc://PATH (default feed, in the network's directory) or none",
-            values.feed_endpoint,
+            "publish all gossip there by ZMQ: PATH (default feed, in the network's directory), tcp://IP:PORT or none",
+            values.bus_endpoint,
             "ENDPOINT",
         ),
         Option("pid-file", "the locked pid file (default lightningd-NETWORK.pid)", values.path, "FILE"),

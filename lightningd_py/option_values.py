@@ -89,14 +89,6 @@ def api_endpoint(value: str) -> str:
     return bus_endpoint(value, API_PORT)
 
 
-def feed_endpoint(value: str) -> str:
-    """The same without tcp: there it would be in the clear."""
-    endpoint = bus_endpoint(value)
-    if endpoint.startswith("tcp://"):
-        raise ValueError(f"'{value}' would be in the clear: the feed can be had on ipc://PATH only")
-    return endpoint
-
-
 def one_of(*allowed: str) -> Callable[[str], str]:
     """One of these words."""
 

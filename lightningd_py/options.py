@@ -209,19 +209,15 @@ def parse(argv: Sequence[str]) -> Options:
 
 
 def rpc_path(argv: Sequence[str]) -> Path:
-    """Where a node with these options (of "where the node lives") has its RPC socket: for `lightning-cli-py`.
+    """Where a node with these options (of "where the node lives") has its RPC socket: for `lightning-cli-py`."""
+    return located(argv, "rpc-file").rpc_file
+
+
+def located(argv: Sequence[str], name: str) -> Options:
+    """What says where a node with these options has what the option `name` is about.
 
     Other settings in the node's config files are passed over. Raises UsageError.
     """
-    return _where(argv, "rpc-file").rpc_file
-
-
-def feed_endpoint(argv: Sequence[str]) -> str:
-    """The same for its feed; empty if it has none."""
-    return _where(argv, "feed").feed
-
-
-def _where(argv: Sequence[str], name: str) -> Options:
     wanted = {"network", "lightning-dir", name}
     return _options([setting for setting in _with_files(_command_line(argv)) if setting.name in wanted])
 
@@ -370,12 +366,13 @@ def _paths(found: dict[str, Any], lightning_dir: Path, network_dir: Path) -> dic
         "network_dir": network_dir,
         "rpc_file": network_dir / found.get("rpc_file", "lightning-rpc"),
         "pid_file": network_dir / found.get("pid_file", lightning_dir / f"lightningd-{network_dir.name}.pid"),
-        **{bus: _in_directory(found.get(bus, f"ipc://{bus}"), network_dir) for bus in BUSES},
+        **{bus: in_directory(found.get(bus, f"ipc://{bus}"), network_dir) for bus in BUSES},
         "log_file": tuple(log if log == "-" else str(network_dir / log) for log in logs),
     }
 
 
-def _in_directory(endpoint: str, network_dir: Path) -> str:
+def in_directory(endpoint: str, network_dir: Path) -> str:
+    """The endpoint with an absolute path, if it has one."""
     scheme, _, where = endpoint.partition("://")
     return f"ipc://{network_dir / where}" if scheme == "ipc" else endpoint
 

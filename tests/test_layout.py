@@ -70,7 +70,6 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.tor": "Tor is tried again after a pause",
         "connectd.tor_control": "a conversation with Tor's control port, which is no peer",
         "connectd.websocketd": "a client that does not read has a deadline",
-        "gossipd.feed_socket": "ZMQ's fd is on the loop",
         "gossipd.compactor": "copies in slices on the loop",
         "gossipd.flush": "once a turn of the loop",
         "gossipd.gossipd": "timers, and the control channels",

@@ -437,8 +437,12 @@ class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_ini
     features: bytes
     addresses: list[str]
     limits: Limits = field(default_factory=Limits)
-    feed: str | None = None
-    """The ZMQ endpoint at which the feed is published; nil for no feed."""
+    feed: str = ""
+    """The ZMQ endpoint at which the feed is published; empty for no feed."""
+    feed_keys: str = ""
+    """The directory of its CURVE keys, for tcp."""
+    feed_needed: bool = False
+    """A feed that cannot be published is an error: it was asked for."""
 
 
 class GossipdInitReply(Reply, number=3100, sender="gossipd", aliases=("gossipctl_init_reply",)):

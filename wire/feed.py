@@ -6,7 +6,6 @@ docs/feed.md explains all of it.
 """
 
 import dataclasses
-import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +16,6 @@ import msgpack
 
 VERSION = 1
 """Changes when a key gets another meaning or goes away."""
-
-IPC = "ipc://"
-LONGEST_PATH = 107
-"""Bytes that a Unix socket's address holds; ZMQ knows no way around it."""
 
 
 class FeedError(Exception):
@@ -181,13 +176,6 @@ def decode(topic: bytes, body: bytes) -> FeedMessage:
         return kind(topic=name, **{key: _checked(values[key], hint) for key, hint in _hints(kind).items()})
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         raise FeedError(f"no message of a feed: {error!r}") from error
-
-
-def flaw(endpoint: str) -> str | None:
-    """Why nobody can publish at this ipc:// endpoint, None if one can."""
-    path = endpoint.removeprefix(IPC)
-    size = len(os.fsencode(path))
-    return f"{path} is too long for a socket ({size} bytes, of {LONGEST_PATH} at most)" if size > LONGEST_PATH else None
 
 
 _known_hints: dict[type[FeedMessage], dict[str, Any]] = {}

@@ -67,7 +67,7 @@ def _bound_unix(path: str) -> socket.socket:
     try:
         sock.setblocking(False)
         os.fchmod(sock.fileno(), 0o600)  # before bind: the file never has another mode
-        if Path(path).is_socket() and not answers(path):
+        if Path(path).is_socket() and not _answers(path):
             Path(path).unlink()
         sock.bind(path)
     except BaseException:
@@ -76,7 +76,7 @@ def _bound_unix(path: str) -> socket.socket:
     return sock
 
 
-def answers(path: str) -> bool:
+def _answers(path: str) -> bool:
     """Somebody listens on this unix socket. Not refused is an answer: its backlog may be full."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)

@@ -30,7 +30,6 @@ from wire.feed import (
     Outcome,
     decode,
     encode,
-    flaw,
 )
 
 LATER = 1_700_000_000_000_000_000
@@ -362,13 +361,6 @@ def test_a_topic_that_is_not_known_has_at_least_its_counter() -> None:
 def test_what_is_no_message_of_a_feed_is_refused(topic: bytes, body: bytes) -> None:
     with pytest.raises(FeedError):
         decode(topic, body)
-
-
-def test_a_path_that_does_not_fit_a_socket_is_named() -> None:
-    assert flaw("ipc:///" + 106 * "x") is None
-    complaint = flaw("ipc:///" + 107 * "x")
-    assert complaint is not None
-    assert complaint.endswith("is too long for a socket (108 bytes, of 107 at most)")
 
 
 def test_faults_keep_their_consequence(intake: Bench) -> None:

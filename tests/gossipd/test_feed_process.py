@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -13,13 +14,15 @@ from pathlib import Path
 
 import pytest
 import zmq
+import zmq.auth
 
+from lightningd_py.feed_client import Feed, Keys
 from tests.gossipd.house import PATIENCE, FakePeer, House, Houses, peer_info
 from tests.gossipd.messages import NOW, announcement, big_map, node_announcement, spoilt, update
 from tests.harness.collector import Collector, kept, on_disk
 from wire.control_channel import RequestFailed
 from wire.control_wire import AddGossip, AddGossipReply, FeedPeerConnected, FeedPeerDisconnected
-from wire.feed import TOPICS, PeerConnected, PeerDisconnected, decode
+from wire.feed import TOPICS, FeedError, PeerConnected, PeerDisconnected, decode
 from wire.limits import Limits
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "collect_gossip.py"
@@ -38,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 async def publisher(houses: Houses, path: Path) -> House:
     """A gossipd with a feed."""
     house = houses.new()
-    await house.start(feed=f"ipc://{path}", limits=UNBOUNDED)
+    await house.start(feed=f"ipc://{path}", feed_needed=True, limits=UNBOUNDED)
     return house
 
 
@@ -65,15 +68,15 @@ async def test_the_socket_of_a_killed_one_is_replaced(houses: Houses, path: Path
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
     house = houses.new()
-    await house.start(feed=f"ipc://{path}")
+    await house.start(feed=f"ipc://{path}", feed_needed=True)
     with Collector(path):
         await taken(house, len(TOPICS))
 
 
 async def test_a_file_in_the_way_is_left_alone(houses: Houses, path: Path) -> None:
     await asyncio.to_thread(path.write_text, "mine")
-    with pytest.raises(RequestFailed, match=r"cannot publish on .*: it is in the way, and no socket"):
-        await houses.new().start(feed=f"ipc://{path}")
+    with pytest.raises(RequestFailed, match="something else is there that is no socket"):
+        await houses.new().start(feed=f"ipc://{path}", feed_needed=True)
     assert await asyncio.to_thread(path.read_text) == "mine"
 
 
@@ -81,14 +84,47 @@ async def test_somebody_elses_socket_is_left_alone(houses: Houses, path: Path) -
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
-        with pytest.raises(RequestFailed, match="another process listens there"):
-            await houses.new().start(feed=f"ipc://{path}")
+        with pytest.raises(RequestFailed, match="somebody listens there"):
+            await houses.new().start(feed=f"ipc://{path}", feed_needed=True)
     assert await asyncio.to_thread(path.is_socket)
 
 
 async def test_a_directory_that_is_missing_is_said(houses: Houses, tmp_path: Path) -> None:
-    with pytest.raises(RequestFailed, match=r"cannot publish on .*/nowhere/feed: No such file or directory"):
-        await houses.new().start(feed=f"ipc://{tmp_path}/nowhere/feed")
+    with pytest.raises(RequestFailed, match=r"cannot bind ipc://.*/nowhere/feed: No such file or directory"):
+        await houses.new().start(feed=f"ipc://{tmp_path}/nowhere/feed", feed_needed=True)
+
+
+async def test_a_feed_that_is_there_by_default_may_be_missing(houses: Houses, path: Path) -> None:
+    await asyncio.to_thread(path.write_text, "mine")
+    house = houses.new()
+    await house.start(feed=f"ipc://{path}")
+    await house.logs("UNUSUAL gossipd: no feed: cannot bind")
+    assert (await house.status())["feed_topics"] == 0
+
+
+async def test_on_tcp_who_has_no_key_is_kept_out(houses: Houses, tmp_path: Path) -> None:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    house = houses.new()
+    await house.start(feed=endpoint, feed_keys=str(tmp_path / "keys"), feed_needed=True)
+    zmq.auth.create_certificates(tmp_path, "alice")
+    keys = Keys(tmp_path / "alice.key_secret", tmp_path / "keys" / "server.key")
+    for wrong in (None, keys):
+        with pytest.raises(FeedError, match="nobody publishes on"):
+            await asyncio.to_thread(Feed, endpoint, keys=wrong)
+    await house.logs("a client of a bus is refused")
+    shutil.copy(tmp_path / "alice.key", tmp_path / "keys" / "clients")
+    with Collector(endpoint, "gossip.", keys=keys) as collector:
+        await taken(house, 3)
+        peer = await house.connect()
+        await peer.say(announcement())
+        await collector.until(lambda: collector.arrivals)
+
+
+def free_port() -> int:
+    """One that nobody has at the moment."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
 
 async def test_subscribers_that_speak_are_no_danger(publisher: House, path: Path) -> None:
@@ -226,7 +262,7 @@ class Stuck:
 async def small(houses: Houses, path: Path) -> House:
     """A gossipd whose subscribers have little room."""
     house = houses.new()
-    await house.start(feed=f"ipc://{path}", limits=Limits(read_rate=0, feed_queue=QUEUE))
+    await house.start(feed=f"ipc://{path}", feed_needed=True, limits=Limits(read_rate=0, feed_queue=QUEUE))
     return house
 
 

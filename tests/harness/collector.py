@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from gossipd.gossmap import Gossmap
-from lightningd_py.feed_client import Feed
+from lightningd_py.feed_client import Feed, Keys
 from wire.feed import FeedError, FeedMessage, Gossip, MapChannel, MapNode, MapUpdate
 
 PATIENCE = 20.0
@@ -20,11 +20,11 @@ _LOOK = 0.05
 class Collector:
     """`messages` has what came, in order. Raises FeedError if there is no feed."""
 
-    def __init__(self, path: Path, *topics: str) -> None:
+    def __init__(self, where: Path | str, *topics: str, keys: Keys | None = None) -> None:
         self.messages: list[FeedMessage] = []
         self.ended = False
         """The publisher has gone."""
-        self.feed = Feed(path, topics or ("",))
+        self.feed = Feed(where, topics or ("",), keys=keys)
         self._closing = False
         self._grown = threading.Condition()
         self._thread = threading.Thread(target=self._take, daemon=True)

@@ -6,7 +6,7 @@ import pytest
 
 from lightningd_py.errors import UsageError
 from lightningd_py.option_table import OPTIONS
-from lightningd_py.options import Options, feed_endpoint, parse, rpc_path
+from lightningd_py.options import Options, located, parse, rpc_path
 from wire.timing import FAST_GOSSIP, Timing
 
 NODE_ID = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
@@ -278,10 +278,5 @@ def test_where_the_feed_is(home: Path) -> None:
     assert parse(["--feed=ipc://other"]).feed == f"ipc://{home}/.lightning-py/bitcoin/other"
     assert parse(["--feed=none"]).feed == ""
     config(home / ".lightning-py" / "config", "network=regtest\nfeed=ipc:///tmp/elsewhere\n")
-    assert feed_endpoint([]) == "ipc:///tmp/elsewhere"
-    assert feed_endpoint(["--feed=none"]) == ""
-
-
-@pytest.mark.parametrize("value", ["tcp://127.0.0.1:5", "inproc://x", "ipc://", "ipc://@x", "ipc://*"])
-def test_where_the_feed_cannot_be(value: str) -> None:
-    assert value in complaint(f"--feed={value}")
+    assert located([], "feed").feed == "ipc:///tmp/elsewhere"
+    assert located(["--feed=none"], "feed").feed == ""

@@ -109,8 +109,7 @@ async def test_a_node_without_a_feed(nodes: Nodes) -> None:
 async def test_a_directory_too_deep_for_a_feed(nodes: Nodes) -> None:
     """The node does without."""
     node = nodes.start(name="/".join(["deep" * 10] * 3))
-    line = await node.logged("there is no feed")
-    assert "is too long for a socket" in line
+    await node.logged("gossipd: no feed: cannot bind .*: its path has [0-9]+ bytes, 107 may be")
     answer = await node.cli("feed")
     assert answer.returncode == 2
-    assert "is too long for a socket" in answer.stderr
+    assert "File name too long" in answer.stderr
