@@ -1,7 +1,9 @@
-"""The chain stops answering in the midst of a first sync: nobody else is held up, and in the end nothing is missing."""
+"""The chain stops answering in the midst of a first sync: nobody else is held up, and in the end nothing is missing.
+
+How long anybody may be held up is held by tests/gossipd/test_long_outage.py, in injected time.
+"""
 
 import asyncio
-import time
 
 from gossipd.pending import MAX_PENDING_BYTES
 from tests.gossipd.chain_source import ChainSource
@@ -17,8 +19,6 @@ FEATURES = bytes(60_000)
 CHANNELS = MAX_PENDING_BYTES // len(FEATURES) + 200
 OPEN_CHANNEL = b"\0\x20" + CHAIN + bytes(32)
 TIMING = Timing(gossip_flush=1.0, backpressure_pause=0.2, stream_quiet=0.3, query_timeout=5.0)
-AT_ONCE = 3.0
-"""Seconds: reading pauses for 0.2 s at most here, and this machine has other things to do too."""
 
 
 async def test_the_chain_stops_in_the_midst_of_a_first_sync(houses: Houses) -> None:
@@ -40,14 +40,10 @@ async def test_the_chain_stops_in_the_midst_of_a_first_sync(houses: Houses) -> N
     saying = asyncio.create_task(teller.say(*messages[300:]))
     async with asyncio.timeout(PATIENCE):
         while not (await gossipd.status())["owed_messages"]:
-            begin = time.monotonic()
             await other.sync()
-            assert time.monotonic() - begin < AT_ONCE
-    begin = time.monotonic()
     await opener.say(OPEN_CHANNEL)
     owner = await taken(gossipd)
     assert owner.conn_id == opener.conn_id
-    assert time.monotonic() - begin < AT_ONCE
     await saying
     await other.sync()
     assert (await gossipd.status())["channels"] == 100
