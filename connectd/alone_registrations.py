@@ -104,9 +104,11 @@ class AloneRegistrations:
         if message.copy or message.offer or message.allow or message.deny:
             raise BusError("connectiond alone registers node_ids, channels and take; the rest is the node's")
         wishes = self._services[service]
-        for node_id in (*message.node_ids, *(channel.node_id for channel in message.channels)):
+        for node_id in message.node_ids:
+            self._check_point(node_id)
             self._check_node(service, node_id)
         for channel in message.channels:
+            self._check_point(channel.node_id)
             self._check_channel(service, channel)
         for number in message.take:
             self._check_type(service, number)
@@ -143,11 +145,13 @@ class AloneRegistrations:
         ]
         return candidates[0].service if candidates else None
 
-    def _check_node(self, service: str, node_id: bytes) -> None:
+    def _check_point(self, node_id: bytes) -> None:
         if not is_point(node_id):
             raise BusError(f"{node_id.hex():.66} is no node id")
         if node_id == self._node_id:
             raise BusError("that is our own node id")
+
+    def _check_node(self, service: str, node_id: bytes) -> None:
         for wishes in self._services.values():
             if wishes.service != service and node_id in wishes.node_ids:
                 raise BusError(f"node {node_id.hex()} is {wishes.service}'s")

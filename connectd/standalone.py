@@ -96,6 +96,8 @@ class Standalone:
         else:
             self._dialling -= 1
             status.info(f"connected with {peer.address}", node_id)
+            if not peers.lines:
+                self._one_less(f"the connection with {node_id.hex()} has ended at once")
 
     def _went(self, line: DistantLine) -> None:
         assert self._bus is not None

@@ -82,14 +82,23 @@ class Bus:
 class BusService:
     """A service with its sessions on CTL and MSG."""
 
-    def __init__(self, name: str, directory: Path, *, credit: int = CREDIT) -> None:
+    def __init__(
+        self,
+        name: str,
+        where: Path | str,
+        *,
+        credit: int = CREDIT,
+        context: zmq.asyncio.Context | None = None,
+    ) -> None:
+        """`where`: the directory of the buses, or the endpoint of CTL. A `context` stays the caller's."""
         self.name = name
         self.credit = credit
         self.ticket = b""
         self.welcome: dict[str, Any] = {}
-        self._directory = directory
-        self.context = zmq.asyncio.Context()
-        self.ctl = Bus(self.context, f"ipc://{directory}/ctl", b"lightningd")
+        self.context = context or zmq.asyncio.Context()
+        self._shared = context is not None
+        endpoint = where if isinstance(where, str) else f"ipc://{where}/ctl"
+        self.ctl = Bus(self.context, endpoint, b"lightningd")
         self._msg: Bus | None = None
         self._asked = 0
         self._said: dict[int, int] = {}
@@ -143,7 +152,11 @@ class BusService:
 
     def close(self) -> None:
         """Leave without a word, as a process does that is killed."""
-        self.context.destroy(linger=0)
+        for bus in (self.ctl, self._msg):
+            if bus is not None:
+                bus.socket.close(linger=0)
+        if not self._shared:
+            self.context.destroy(linger=0)
 
     async def __aenter__(self) -> Self:
         return self
