@@ -26,7 +26,9 @@ from wire.control_channel import ControlChannel
 from wire.control_wire import ConnectiondInit, ControlMessage, TakePeer
 from wire.curve import CurveError
 from wire.daemon import inherited_socket, prepare, run
-from wire.peer_types import channel_id_of
+from wire.fd_limit import raise_fd_limit
+from wire.peer_types import ALL_CHANNELS, channel_id_of
+from wire.peer_wire import WarningMessage
 from wire.routes import Routes
 from wire.status import Status
 
@@ -34,6 +36,12 @@ MASTER_MARK = 1_000
 """Messages that the master has not taken yet, above which it gets no copies."""
 MAX_OUTBOX = 65_536
 """Bytes that may wait for a peer before the master is told that it does not take more."""
+
+FDS_BESIDES = 512
+"""File descriptors for other things than connections: ZMQ's, and those of services."""
+FDS_EACH = 2
+"""Of a connection: its own and its gossip fd."""
+GO_AWAY = WarningMessage(ALL_CHANNELS, b"too many peers here").encode()
 
 status = Status("connectiond")
 
@@ -43,6 +51,7 @@ class Connectiond:
 
     _hub: Hub
     _bridged: Bridged
+    _most: int
 
     def __init__(self, control: socket.socket, stop: Callable[[int], None]) -> None:
         self._routes = Routes()
@@ -102,6 +111,7 @@ class Connectiond:
 
     def _init(self, message: ConnectiondInit) -> None:
         loop, timing = asyncio.get_running_loop(), message.timing
+        self._most = max(1, (raise_fd_limit() - FDS_BESIDES) // FDS_EACH)
         self._hub = Hub(self, self._routes, timing.bus_patience, loop.time, loop.call_later)
         try:
             self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing.bus_heartbeat)
@@ -122,6 +132,11 @@ class Connectiond:
         except OSError as error:
             reason = f"no socket came: {error.strerror}"
             self._tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+            return
+        if len(self._bridged) > self._most:  # or what is told us next would come without its fds
+            status.unusual(f"there are {self._most} peers, for want of file descriptors: no more are let in")
+            line.end("too many peers", [GO_AWAY])
+            self.disconnected(line, "too many peers")
             return
         self._hub.take(line, message.service, message.message)
 

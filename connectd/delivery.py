@@ -53,7 +53,7 @@ class Delivery:
         number = message[0] << 8 | message[1]
         action = self._routes.action(number)
         try:
-            if number in TROUBLE and action is Action.ANSWER:
+            if number in TROUBLE and action is not Action.IGNORE:
                 return self._hear_trouble(shared, number, message)
             if action is Action.TAKE:
                 return self._hear_taken(shared, number, message)
@@ -74,7 +74,10 @@ class Delivery:
         assert isinstance(trouble, ErrorMessage | WarningMessage)
         status.unusual(f"peer's {trouble.name()}: {sane(trouble.data)}", shared.node_id)
         self._peers.above.copy_up(shared.line, message)
-        return all(self.deliver(shared, part, message) for part in self._concerned(shared, trouble.channel_id))
+        parts = self._concerned(shared, trouble.channel_id)
+        if not parts and self._routes.action(number) is Action.TAKE:
+            return self._hear_taken(shared, number, message)
+        return all(self.deliver(shared, part, message) for part in parts)
 
     def _concerned(self, shared: Shared, channel_id: bytes) -> list[Part]:
         if channel_id == ALL_CHANNELS:

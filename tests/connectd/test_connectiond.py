@@ -2,6 +2,8 @@
 
 import hashlib
 
+import pytest
+
 from tests.connectd.bus_house import BusHouse, about, channel_id
 from tests.gossipd.ends import mirrored
 from wire import bus_wire, control_wire
@@ -202,7 +204,9 @@ async def test_every_service_with_a_channel_may_speak_first(bus: BusHouse) -> No
     assert heard == {about(REESTABLISH, channel_id(1)), about(REESTABLISH, channel_id(2))}
 
 
-async def test_error_for_all_channels_is_for_everybody(bus: BusHouse) -> None:
+@pytest.mark.parametrize("route", ["answer", "copy", "take"])
+async def test_error_for_all_channels_is_for_everybody(bus: BusHouse, route: str) -> None:
+    bus.master.send(control_wire.SetMessageRoutes([(17, route)]))
     one, two = await bus.service("one"), await bus.service("two", take=(OPEN,))
     peer = await bus.give("one")
     await one.takes(peer)

@@ -1,9 +1,11 @@
 """The real connectiond as a process: services and peers that do what they should not, or go."""
 
 import asyncio
+import resource
 
 import pytest
 
+from connectd.connectiond import FDS_BESIDES, GO_AWAY
 from tests.connectd.bus_house import TIMING, BusHouse, about, channel_id
 from wire import bus_wire, control_wire
 from wire.bus_wire import CREDIT, GiveBack, Hello
@@ -315,6 +317,20 @@ async def test_peer_that_does_not_read_gets_no_more_than_the_credit(bus: BusHous
         )
     for _ in range(CREDIT):
         assert await peer.next() == message
+
+
+async def test_as_many_peers_as_there_are_fds_for(new_bus: BusHouse) -> None:
+    fds = 2 * 3 + FDS_BESIDES
+    resource.prlimit(new_bus.process.pid, resource.RLIMIT_NOFILE, (fds, fds))
+    bus = await new_bus.start()
+    service = await bus.service("channeld")
+    for number in range(3):
+        await service.takes(await bus.give("channeld"))
+        assert await bus.conn_ids() == list(range(1, number + 2))
+    refused = await bus.give("channeld")
+    assert await refused.is_hung_up_on() == [GO_AWAY]
+    assert await bus.disconnected(refused) == "too many peers"
+    await service.hears_nothing()
 
 
 async def test_endpoint_that_cannot_be_bound(new_bus: BusHouse) -> None:

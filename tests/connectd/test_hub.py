@@ -136,6 +136,19 @@ def test_error_that_is_held_goes_up_as_a_copy_only(bus: FakeBus) -> None:
     assert bus.master.log[-2:] == [("copy", 1, error), ("returned", 1, None)]
 
 
+def test_error_for_a_channel_that_is_nobodys_is_whose_who_takes_errors(bus: FakeBus) -> None:
+    bus.service("one")
+    bus.service("two", take=(17,))
+    line = bus.give("one")
+    error = ErrorMessage(channel_id(7), b"").encode()
+    bus.hub.heard(line, error)
+    assert bus.heard("two") == []
+    bus.routes.replace([(17, "take")])
+    bus.hub.heard(line, error)
+    assert bus.heard("two") == [error]
+    assert bus.heard("one") == []
+
+
 # leaving
 
 
