@@ -10,9 +10,10 @@ import zmq
 from lightningd_py import api_bus, chnl_bus
 from lightningd_py.api_bus import ApiBus
 from lightningd_py.chnl_bus import ChnlBus
+from lightningd_py.ctl_bus import CtlBus
 from lightningd_py.errors import StartError
 from wire.bus_message import BusError
-from wire.bus_socket import BindFailed, BusSocket
+from wire.bus_socket import MAX_WAITING, BindFailed, BusSocket
 from wire.curve import Curve, CurveError
 from wire.service_name import name_flaw
 from wire.status import Status
@@ -39,6 +40,7 @@ class Buses:
         self._sockets: list[BusSocket] = []
         self._api: ApiBus | None = None
         self._chnl: ChnlBus | None = None
+        self._ctl: CtlBus | None = None
         try:
             self._open()
         except BaseException:
@@ -51,6 +53,10 @@ class Buses:
         if chnl is not None:
             self._chnl = ChnlBus(chnl, self._ticket_of, node.options.timing.bus_heartbeat)
             chnl.on_message = self._chnl.received
+        ctl = self._bound("ctl", MAX_WAITING)
+        if ctl is not None:
+            self._ctl = CtlBus(ctl, node, self._renamed)
+            ctl.on_message = self._ctl.received
         api = self._bound("api", api_bus.ROOM)
         if api is not None:
             self._api = ApiBus(api, node.rpc)
@@ -63,6 +69,10 @@ class Buses:
         if known is not None and not known.ticket:
             raise BusError(f"{service} is the name of a {'program' if known.program else 'service that is away'}")
         return None if known is None else known.ticket
+
+    def _renamed(self, service: str) -> None:
+        if self._chnl is not None:
+            self._chnl.renamed(service)
 
     def _bound(self, bus: str, room: int) -> BusSocket | None:
         """The socket of a bus at its endpoint; None if it is not wanted or cannot be had. Raises StartError."""
@@ -94,6 +104,8 @@ class Buses:
 
     async def close(self) -> None:
         """Answer what is in hand, say goodbye, and let go of the endpoints."""
+        if self._ctl is not None:
+            await self._ctl.close()
         if self._chnl is not None:
             self._chnl.close()
         if self._api is not None:

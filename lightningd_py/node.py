@@ -134,7 +134,7 @@ class Node:
             self.gossipd.channel,
             options.timing,
             self._peer_error,
-            self._hsm_socket,
+            self.hsm_socket,
         )
         self._listeners = Listeners(self.registrations)
         self.ownership.on_copy = self._listeners.copy
@@ -243,8 +243,8 @@ class Node:
             raise StartError("ended before the passphrase was given")
         return (await asking).node_id
 
-    def _hsm_socket(self, service: str) -> Fd | None:
-        """For a program of this service, if it may have channel_announcements signed."""
+    def hsm_socket(self, service: str) -> Fd | None:
+        """For this service, if it may have channel_announcements signed."""
         if service not in self.options.may_sign:
             return None
         try:

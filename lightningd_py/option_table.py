@@ -259,8 +259,8 @@ OPTIONS: tuple[Option, ...] = (
         ),
         Option(
             "may-sign",
-            "NAME may have the node's half of channel_announcements signed",
-            _one(values.text),
+            "NAME, a program or a bus service, may have the node's half of channel_announcements signed",
+            _one(values.service_name),
             "NAME",
             multiple=True,
         ),

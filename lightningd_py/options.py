@@ -392,6 +392,6 @@ def _check_together(options: Options) -> None:
         if names.count(name) > 1:
             raise UsageError(f"--service {name} is given twice")
     named = [wanted.service for wanted in options.take + options.copy]
-    for name in [*named, *(offered.service for offered in options.offer), *options.may_sign]:
+    for name in [*named, *(offered.service for offered in options.offer)]:
         if name not in names:
             raise UsageError(f"'{name}' is no service: there is no --service={name}=COMMAND")

@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
+import zmq.asyncio
 
 from lightningd_py import programs as module
+from lightningd_py.ctl_bus import CtlBus
 from tests.lightningd_py.bus_house import BusHouse
+from tests.lightningd_py.ctl_house import Master, Service, Services
 from tests.lightningd_py.master import House
 from tests.lightningd_py.table import Open, Table
+from wire.bus_socket import BusSocket
 
 
 @pytest.fixture
@@ -52,3 +57,42 @@ async def bus(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BusHouse]:
     for program, _, _ in house.programs:
         fake: Any = program.process
         fake.running = False
+
+
+@pytest.fixture
+async def master(tmp_path: Path) -> AsyncIterator[Master]:
+    master = Master(tmp_path)
+    yield master
+    master.close()
+
+
+@pytest.fixture
+def room() -> int:
+    return 1_000
+
+
+@pytest.fixture
+async def ctl(master: Master, room: int, tmp_path: Path) -> AsyncIterator[CtlBus]:
+    with zmq.Context() as context:
+        bus_socket = BusSocket(context, lambda frames: None, room=room)
+        bus = CtlBus(bus_socket, master.node, master.renamed.put_nowait)
+        master.ownership.on_copy = lambda service, copy: master.registrations.copy_to(service.name, copy)
+        bus_socket.on_message = bus.received
+        bus_socket.bind(f"ipc://{tmp_path}/ctl")
+        yield bus
+        await bus.close()
+        bus_socket.close()
+
+
+@pytest.fixture
+def services(ctl: CtlBus, tmp_path: Path) -> Iterator[Services]:
+    with zmq.asyncio.Context() as context:
+        services = Services(context, f"ipc://{tmp_path}/ctl")
+        yield services
+        for service in services.made:
+            service.socket.close()
+
+
+@pytest.fixture
+async def alice(services: Services) -> Service:
+    return await services.join("alice")

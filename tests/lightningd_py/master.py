@@ -11,6 +11,7 @@ from lightningd_py.peers import Peer, State
 from lightningd_py.registered import Registered
 from lightningd_py.registrations import Registrations
 from lightningd_py.services import Program
+from wire.control_channel import ChannelClosed, RequestFailed
 from wire.control_wire import (
     ControlMessage,
     Fd,
@@ -20,8 +21,11 @@ from wire.control_wire import (
     PeerInfo,
     PeerNongossip,
     PeerTaken,
+    Refusal,
     ReleasePeerReply,
     ReleasePeerReplyfail,
+    Reply,
+    Request,
 )
 from wire.frames import CryptoState, PeerState
 from wire.timing import Timing
@@ -57,6 +61,29 @@ class Channel:
         """What has been said since the last time."""
         said, self.said = self.said, []
         return said
+
+
+class Daemon(Channel):
+    """A daemon's channel whose answers the test decides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Request] = []
+        self.answer: Callable[[Request], Reply] | None = None
+
+    @property
+    def channel(self) -> "Daemon":
+        return self
+
+    async def request(self, message: Request, reply_type: type[Reply]) -> Reply:
+        self.asked.append(message)
+        if self.answer is None:
+            raise ChannelClosed("it is gone")
+        reply = self.answer(message)
+        if isinstance(reply, Refusal):
+            raise RequestFailed(reply)
+        assert isinstance(reply, reply_type)
+        return reply
 
 
 class FakeProcess:

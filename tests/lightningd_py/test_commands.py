@@ -1,7 +1,6 @@
 """The JSON-RPC methods by themselves: what they ask of the daemons, and what becomes of the answers."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +16,7 @@ from lightningd_py.options import parse
 from lightningd_py.ownership import Ownership
 from lightningd_py.params import RpcError
 from lightningd_py.reconnect import Reconnect
-from tests.lightningd_py.master import Channel, registrations
-from wire.control_channel import ChannelClosed, RequestFailed
+from tests.lightningd_py.master import Daemon, registrations
 from wire.control_wire import (
     AddGossip,
     AddGossipReplyfail,
@@ -39,9 +37,6 @@ from wire.control_wire import (
     ReachPeer,
     ReachPeerReply,
     ReachPeerReplyfail,
-    Refusal,
-    Reply,
-    Request,
     SendMessage,
     SendMessageReply,
 )
@@ -51,29 +46,6 @@ from wire.timing import Timing
 
 NODE = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")
 INTERNAL_ERROR, INVALID_PARAMETERS = -1, -32602
-
-
-class Daemon(Channel):
-    """A daemon's channel whose answers the test decides."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[Request] = []
-        self.answer: Callable[[Request], Reply] | None = None
-
-    @property
-    def channel(self) -> "Daemon":
-        return self
-
-    async def request(self, message: Request, reply_type: type[Reply]) -> Reply:
-        self.asked.append(message)
-        if self.answer is None:
-            raise ChannelClosed("it is gone")
-        reply = self.answer(message)
-        if isinstance(reply, Refusal):
-            raise RequestFailed(reply)
-        assert isinstance(reply, reply_type)
-        return reply
 
 
 class Rpc:

@@ -8,7 +8,7 @@ import pytest
 
 from lightningd_py.scripted_peer import ScriptedPeer
 from tests.gossipd.messages import announcement
-from tests.harness.node import Node, NodeEnded, Nodes
+from tests.harness.node import Node, Nodes
 from tests.system.test_secrets import may_read_memory, who_holds_the_key
 from wire.peer_wire import ChannelAnnouncement
 from wire.secp256k1 import double_sha256, verify
@@ -73,11 +73,3 @@ async def test_the_key_stays_where_it_is(node: Node) -> None:
         assert "py" in pids, "the program runs while its memory is searched"
         assert who_holds_the_key(node) == [pids["hsmd"]]
     await node.be_alone()
-
-
-async def test_a_service_that_is_none(nodes: Nodes) -> None:
-    node = nodes.begin("--may-sign=nobody")
-    with pytest.raises(NodeEnded, match="'nobody' is no service: there is no --service=nobody=COMMAND"):
-        node.ready()
-    assert node.wait() == 1
-    nodes.expect_end(node)

@@ -1,0 +1,142 @@
+"""The CTL bus: services say here who they are and what they want, ask for what the master does, and hear events.
+
+A session here is what makes a bus service: with its end the registrations that are not kept are gone, and the ticket
+that MSG and CHNL want is void. docs/bus.md.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lightningd_py.ctl_news import CtlNews, shown
+from lightningd_py.ctl_requests import Answer, CtlRequests
+from lightningd_py.jsonrpc import GRACE
+from lightningd_py.options import version
+from lightningd_py.params import RpcError
+from lightningd_py.registered import Refused
+from wire import bus_wire
+from wire.bus_message import BusError, BusMessage, Id
+from wire.bus_sessions import Session, Sessions
+from wire.bus_socket import BusSocket
+from wire.bus_wire import LIGHTNINGD, Error, Hello, Ok, Welcome
+
+if TYPE_CHECKING:
+    from lightningd_py.node import Node
+
+BUS = "ctl"
+MAX_IN_HAND = 64
+"""Requests of one service that are not answered yet."""
+
+
+class CtlBus:
+    """Its hub. The socket's `on_message` is to call `received`."""
+
+    def __init__(self, socket: BusSocket, node: "Node", renamed: Callable[[str], None]) -> None:
+        """`renamed`: called with the name of each service whose ticket is another one from now on."""
+        self._node = node
+        self._registrations = node.registrations
+        self._renamed = renamed
+        self._sessions = Sessions(
+            BUS,
+            LIGHTNINGD,
+            socket,
+            admit=self._admit,
+            on_message=self._heard,
+            on_gone=self._gone,
+            heartbeat=node.options.timing.bus_heartbeat,
+        )
+        self.received = self._sessions.received
+        self._news = CtlNews(self._sessions, node.ownership, node.registrations)
+        self._requests = CtlRequests(node)
+        self._in_hand: Counter[Session] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # sessions
+
+    def _admit(self, hello: Hello) -> Welcome:
+        node, name = self._node, hello.service
+        try:
+            ticket = self._registrations.arrive(name)
+        except Refused as refused:
+            raise BusError(str(refused)) from refused
+        self._renamed(name)
+        node_ids, channels = self._registrations.kept(name)
+        return Welcome(
+            service=name,
+            ticket=ticket,
+            node_id=node.node_id,
+            network=node.options.network,
+            features=node.features.to_bytes(),
+            version=version(),
+            msg=node.connectiond.endpoint,
+            node_ids=node_ids,
+            channels=channels,
+        )
+
+    def _gone(self, session: Session, reason: str) -> None:
+        self._news.forget(session.service)
+        self._requests.forget(session.service)
+        self._registrations.leave(session.service, reason)
+        self._renamed(session.service)
+
+    # requests
+
+    def _heard(self, session: Session, message: BusMessage) -> None:
+        asked: Id = getattr(message, "id", None)
+        try:
+            answer = self._at_once(session.service, message)
+        except Refused as refused:
+            answer = Error(str(refused))
+        if answer is None and self._in_hand[session] >= MAX_IN_HAND:
+            answer = Error(f"{MAX_IN_HAND} requests of this service are in hand already")
+        if answer is not None:
+            self._say(session, answer, asked)
+            return
+        self._in_hand[session] += 1
+        task = asyncio.get_running_loop().create_task(self._later(session, message, asked))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _at_once(self, service: str, message: BusMessage) -> Answer | None:
+        """The answer to what needs no waiting; None for the rest. Raises Refused."""
+        match message:
+            case bus_wire.Register():
+                self._registrations.register(service, message)
+                if message.events:
+                    self._news.tell(service)
+            case bus_wire.Unregister():
+                self._registrations.unregister(service, message)
+                if message.events:
+                    self._news.tell_no_more(service)
+            case bus_wire.ListRegistrations():
+                return bus_wire.Registrations(self._registrations.entries())
+            case bus_wire.ListPeers():
+                return bus_wire.Peers([shown(peer) for peer in self._node.ownership.peers])
+            case _:
+                return None
+        return Ok()
+
+    async def _later(self, session: Session, message: BusMessage, asked: Id) -> None:
+        try:
+            answer = await self._requests.carry_out(session.service, message)
+        except RpcError as error:
+            answer = Error(error.message)
+        finally:
+            self._in_hand[session] -= 1
+            if not self._in_hand[session]:
+                del self._in_hand[session]
+        self._say(session, answer, asked)
+
+    def _say(self, session: Session, answer: Answer, asked: Id) -> None:
+        answer.id = asked
+        self._sessions.send(session, answer)
+
+    async def close(self) -> None:
+        """Give requests in hand GRACE seconds, and say goodbye to all."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._sessions.close("the node ends")

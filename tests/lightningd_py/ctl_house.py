@@ -1,0 +1,144 @@
+"""The CTL bus with a master around it whose daemons answer as a test wishes, and the services that come to it."""
+
+import asyncio
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import zmq
+import zmq.asyncio
+
+from lightningd_py import connect_control
+from lightningd_py.database import Database
+from lightningd_py.options import parse
+from lightningd_py.ownership import Ownership
+from tests.harness.bus_client import Bus
+from tests.lightningd_py.master import Daemon, info, registrations
+from wire.control_channel import ControlChannel
+from wire.control_wire import (
+    ControlMessage,
+    Fd,
+    PeerDisconnected,
+    PeerInfo,
+    PeerMessage,
+    PeerTaken,
+    SignChannelAnnouncement,
+    SignChannelAnnouncementReply,
+    SignChannelAnnouncementReplyfail,
+)
+from wire.features import Features
+from wire.secp256k1 import public_key
+from wire.timing import Timing
+
+OWN, NODE, OTHER = (public_key(bytes([number]) * 32) for number in (1, 2, 3))
+ODD = b"\x80\x01" + b"hello"
+
+
+class Master:
+    """What CTL sees of the node: registrations and ownership are real, the daemons answer as a test wishes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.connectd, self.gossipd = Daemon(), Daemon()
+        connectd: Any = self.connectd
+        gossipd: Any = self.gossipd
+        self.registrations = registrations()
+        self.registrations._own_id = OWN
+        self.ownership = Ownership(self.registrations, connectd, gossipd, Timing(), lambda peer, message: None)
+        self.database = Database(directory / "database")
+        self.signers: list[ControlChannel] = []
+        self.renamed: asyncio.Queue[str] = asyncio.Queue()
+        self.node: Any = SimpleNamespace(
+            options=parse([f"--lightning-dir={directory}", "--network=regtest"]),
+            features=Features.of([1]),
+            node_id=OWN,
+            registrations=self.registrations,
+            connectiond=SimpleNamespace(endpoint="ipc:///msg"),
+            ownership=self.ownership,
+            database=self.database,
+            connectd=self.connectd,
+            gossipd=self.gossipd,
+            reach=lambda *where: connect_control.reach(connectd, self.database, *where),
+            hsm_socket=self.hsm_socket,
+        )
+
+    def hsm_socket(self, service: str) -> Fd | None:
+        """For the service `signer` only; it signs what ends in x."""
+        if service != "signer":
+            return None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+        def sign(message: ControlMessage) -> None:
+            assert isinstance(message, SignChannelAnnouncement)
+            if message.message.endswith(b"x"):
+                hsmd.reply(message, SignChannelAnnouncementReply(bytes(64)))
+            else:
+                hsmd.reply(message, SignChannelAnnouncementReplyfail("the channel_announcement is of other nodes"))
+
+        hsmd = ControlChannel(theirs, "service", sign, lambda reason: None)
+        self.signers.append(hsmd)
+        return Fd(ours.detach())
+
+    def connected(self, conn_id: int = 1, node_id: bytes = NODE) -> PeerInfo:
+        """A peer of gossipd's."""
+        peer = info(conn_id, node_id)
+        self.ownership.peer_taken(PeerTaken(peer))
+        return peer
+
+    def gone(self, conn_id: int = 1, node_id: bytes = NODE) -> None:
+        self.ownership.peer_disconnected(PeerDisconnected(node_id, conn_id, "it hung up"))
+
+    def copy(self, message: bytes = ODD, conn_id: int = 1) -> None:
+        """gossipd sends up a copy."""
+        number = int.from_bytes(message[:2], "big")
+        self.ownership.peer_message(PeerMessage(NODE, conn_id, message, number, None))
+
+    def close(self) -> None:
+        for signer in self.signers:
+            signer.close()
+        self.database.close()
+
+
+class Service(Bus):
+    """The end of a session, and what it asks."""
+
+    asked = 0
+
+    async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
+        self.asked += 1
+        await self.say(kind, id=self.asked, **fields)
+        return await self.hear(id=self.asked)
+
+    async def refused(self, kind: str, **fields: Any) -> str:
+        answer = await self.ask(kind, **fields)
+        assert answer["type"] == "error", answer
+        return str(answer["error"])
+
+    async def done(self, kind: str, **fields: Any) -> None:
+        answer = await self.ask(kind, **fields)
+        assert answer["type"] == "ok", answer
+
+
+class Services:
+    """Makes them."""
+
+    def __init__(self, context: zmq.asyncio.Context, endpoint: str) -> None:
+        self._context = context
+        self._endpoint = endpoint
+        self.made: list[Service] = []
+
+    def connect(self) -> Service:
+        self.made.append(Service(self._context, self._endpoint, b"lightningd"))
+        return self.made[-1]
+
+    async def join(self, name: str) -> Service:
+        service = self.connect()
+        assert (await service.ask("hello", service=name))["type"] == "welcome"
+        return service
+
+
+async def until_gone(master: Master, name: str) -> None:
+    """Wait until its session on CTL has ended."""
+    async with asyncio.timeout(10):
+        while (known := master.registrations.named(name)) is not None and known.ticket:
+            await master.renamed.get()
