@@ -79,6 +79,8 @@ class Feed:
 
     def arrived(self, message: bytes, source: int, verdict: Verdict) -> None:
         """The cheap checks are done. `source` is a conn_id, or 0 for what is our own."""
+        if feed.GOSSIP_TOPICS[message[1]] not in self._taken:
+            return
         if verdict is Verdict.CHECKING:
             self._arrivals[message] = (self._now_ns(), self.sender_of(source))
         else:

@@ -1,16 +1,19 @@
 """The master's half of gossipd: what it is told, of the chain too, and each of its messages to what it calls."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from lightningd_py.chain import ChainSource, NoOutput, Output
+from lightningd_py.errors import DirectoryError
 from lightningd_py.options import Options, in_directory
 from lightningd_py.ownership import Ownership
 from lightningd_py.peers import Peer
 from lightningd_py.supervisor import Daemon
+from lightningd_py.unix_socket import remove_stale
 from wire import control_wire
 from wire.chains import NETWORKS
 from wire.control_channel import ChannelClosed, ControlChannel
@@ -93,7 +96,8 @@ class GossipControl:
         """gossipd has ended. If it was killed its socket is still there."""
         scheme, _, path = feed.partition("://")
         if scheme == "ipc":
-            Path(path).unlink(missing_ok=True)
+            with contextlib.suppress(DirectoryError, OSError):
+                remove_stale(Path(path))
 
     # what the chain says
 

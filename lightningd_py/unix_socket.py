@@ -44,6 +44,12 @@ def inode(path: Path) -> int:
     return path.stat().st_ino
 
 
+def remove_stale(path: Path) -> None:
+    """Remove a socket file on which nobody answers, if there is one. Raises OSError, DirectoryError for another file."""
+    with _short(path) as address:
+        _remove_stale(path, address)
+
+
 def _remove_stale(path: Path, address: str) -> None:
     if not path.exists():
         return

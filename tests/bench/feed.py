@@ -27,7 +27,7 @@ async def _taken(house: House) -> None:
 async def _ingest(bench: Bench, name: str, *, feed: bool, subscribed: bool) -> tuple[Spent, int]:
     """What it has cost, and how many messages the subscriber has lost."""
     directory = bench.directory / name
-    endpoint = f"ipc://{directory}/socket" if feed else None
+    endpoint = f"ipc://{directory}/socket" if feed else ""
     async with gossipd(directory, feed=endpoint) as house:
         subscriber = Child(_take, directory / "socket", 2 * len(bench.map.messages)) if subscribed else None
         if subscriber is not None:

@@ -132,8 +132,11 @@ def test_what_nobody_takes_is_not_encoded(listener: Listener, monkeypatch: pytes
     listener.feed.subscribed(b"gossip.channel_update", wanted=True)
     monkeypatch.setattr(gossipd.feed.feed, "encode", lambda *_: pytest.fail("encoded"))
     listener.feed.arrived(announcement(), TELLER, Verdict.REDUNDANT)
+    listener.feed.arrived(announcement(), TELLER, Verdict.CHECKING)
+    listener.feed.settled(announcement(), Outcome.NEW)
     listener.feed.say(CHANNEL_DYING, short_channel_id=1, deadline=2)
     assert listener.heard == []
+    assert listener.now_ns == LATER
 
 
 # counting

@@ -106,6 +106,16 @@ async def test_a_node_without_a_feed(nodes: Nodes) -> None:
     )
 
 
+async def test_a_file_in_the_feeds_place_stays(nodes: Nodes) -> None:
+    """The node does without, and takes nothing away at its end."""
+    mine = nodes.directory("l1") / NETWORK / "feed"
+    await asyncio.to_thread(mine.write_text, "mine")
+    node = nodes.start(name="l1")
+    await node.logged("gossipd: no feed: cannot bind")
+    node.stop()
+    assert await asyncio.to_thread(mine.read_text) == "mine"
+
+
 async def test_a_directory_too_deep_for_a_feed(nodes: Nodes) -> None:
     """The node does without."""
     node = nodes.start(name="/".join(["deep" * 10] * 3))
