@@ -45,7 +45,7 @@ def inode(path: Path) -> int:
 
 
 def remove_stale(path: Path) -> None:
-    """Remove a socket file on which nobody answers, if there is one. Raises OSError, DirectoryError for another file."""
+    """Remove a socket file on which nobody answers, if there is one. Raises OSError, DirectoryError for others."""
     with _short(path) as address:
         _remove_stale(path, address)
 
