@@ -244,6 +244,7 @@ async def test_each_process_has_its_own_fds_only(connectionds: Connectionds) -> 
         await peer.sync()
         await another.sync()
         for pid in one.children("connectd.separate"):
+            processes.look_into(pid)
             assert len(processes.sockets(pid)) == 4, "its control socket, its peer, and a pair of its loop's own"
             assert "NoNewPrivs:\t1" in processes.status(pid)
 
