@@ -36,8 +36,8 @@ class Checks:
         settled: Callable[[bytes, str | None], None],
         feed: Feed,
     ) -> None:
-        """`judge` hears what a source's message was worth, `settled` what was found of a user's: None, or what is wrong
-        with it.
+        """`judge` hears what a source's message was worth, `settled` what was found of a user's whose verdict was
+        CHECKING: None, or what is wrong with it.
         """
         self.debt = debt
         self.judge = judge

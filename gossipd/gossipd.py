@@ -27,8 +27,10 @@ import socket
 from collections.abc import Callable
 
 from gossipd.budget import Budget
+from gossipd.checks import Checks
 from gossipd.compaction import Moved
 from gossipd.compare import KnownByMap
+from gossipd.debt import Debt
 from gossipd.feed import Feed
 from gossipd.ingest import Ingest
 from gossipd.keeper import Keeper
@@ -104,6 +106,15 @@ class Gossipd:
         self._timing = init.timing
         self._full_since: float | None = None
         self._slot = 0
+        self._begin_peers(init)
+        self._begin_intake(init, workers)
+        self.own_node = OwnNode(init, keeper.own, sign, self._publish, self.now)
+        self._begin_asking(init, chance)
+        master.on_drained = self._resume
+        self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
+
+    def _begin_peers(self, init: GossipdInit) -> None:
+        """Their connections, what they are worth, and what they get."""
         self._standings = Standings()
         self._offences = Offences(self, self._loop.call_later, self.clock)
         self.fault, self.bad_gossip = self._offences.fault, self._offences.bad_gossip
@@ -111,11 +122,6 @@ class Gossipd:
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
         self.owned = Owned[Peer](self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
         self.remotes = Remotes(self._loop, self._may_read, self._drop, self._budget)
-        self._begin_intake(init, workers)
-        self.own_node = OwnNode(init, keeper.own, sign, self._publish, self.now)
-        self._begin_asking(init, chance)
-        master.on_drained = self._resume
-        self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
 
     def _begin_intake(self, init: GossipdInit, workers: list[tuple[int, socket.socket]]) -> None:
         """The pipeline, and what is beside it."""
@@ -124,18 +130,21 @@ class Gossipd:
         self.user_gossip = UserGossip()
         self.txout = Txout(self._master, init.check_txout, self._resume)
         self.onchain = OnChain(self._master, self.store, self.index, keeper.forgetting, self.txout, keeper.flush.then)
+
+        def owe(scid: int, flags: int) -> None:
+            self.seeker.owe(scid, flags)
+
+        debt = Debt(self.index, owe)
         self.ingest = Ingest(
             keeper.writer,
             self.index,
             init.chain_hash,
-            self._signatures,
+            Checks(self._signatures, debt, self._offences, self.user_gossip.settled, self.feed),
             self.txout,
             init.timing.gossip_prune,
             self.now,
-            self._offences,
             keeper.flush.schedule,
-            self.user_gossip.settled,
-            lambda scid, flags: self.seeker.owe(scid, flags),
+            owe,
             lambda scid: None if scid in self.local else self.seeker.hear_of(scid),
         )
         self.local = LocalChannels(

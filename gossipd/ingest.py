@@ -18,14 +18,13 @@ from struct import Struct
 
 from gossipd.checks import Checks
 from gossipd.conflicts import Conflicts
-from gossipd.debt import Debt
-from gossipd.fault import Consequence, Judge, PeerFault, Verdict
+from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.ingest_nodes import NodeIngest
 from gossipd.map_index import MapIndex
 from gossipd.map_writer import MapWriter
 from gossipd.pending import AWAITS_UPDATE, TXOUT, Pending, PendingChannels
 from gossipd.ratelimit import KEEP_ALIVE, RateLimit
-from gossipd.sigcheck import GOOD, SignatureChecks
+from gossipd.sigcheck import GOOD
 from gossipd.txout import Txout, funding_script
 from gossipd.wanted import ALL
 from wire.feed import Outcome
@@ -62,21 +61,18 @@ class Ingest:
         writer: MapWriter,
         index: MapIndex,
         chain_hash: bytes,
-        signatures: SignatureChecks,
+        checks: Checks,
         txout: Txout,
         prune_after: float,
         now: Callable[[], float],
-        judge: Judge,
         stored: Callable[[], None],
-        settled: Callable[[bytes, str | None], None],
         owe: Callable[[int, int], None],
         hear_of: Callable[[int], None],
     ) -> None:
-        """`judge` hears what a source's message was worth, `stored` that something waits for the store's flush, and
-        `settled` what was found of a user's message whose verdict was CHECKING: None, or what is wrong with it. `owe`
-        gets scid and query_flags of what is to be asked for again, `hear_of` a scid that only an update has named.
+        """`stored` hears that something waits for the store's flush. `owe` gets scid and query_flags of what is to be
+        asked for again, `hear_of` a scid that only an update has named.
         """
-        self.checks = checks = Checks(signatures, Debt(index, owe), judge, settled, writer.feed)
+        self.checks = checks
         self._writer = writer
         self._forgetting = writer.forgetting
         self._feed = writer.feed

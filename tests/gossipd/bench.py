@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gossipd import gossmap
+from gossipd.checks import Checks
+from gossipd.debt import Debt
 from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.feed import SILENT, Feed
 from gossipd.forget import Forgetting
@@ -103,20 +105,28 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.forgetting = Forgetting(self.store, self.index, Gone(), feed=self.feed)
+
+        def owe(scid: int, flags: int) -> None:
+            self.owed.append((scid, flags))
+
         self.ingest = Ingest(
             MapWriter(
                 self.store, self.index, self.forgetting, OwnGossip(OUR_ID, self.store, self.index, self.made.append)
             ),
             self.index,
             CHAIN,
-            self.signatures,  # type: ignore[arg-type]
+            Checks(
+                self.signatures,  # type: ignore[arg-type]
+                Debt(self.index, owe),
+                self,
+                self._settle,
+                self.feed,
+            ),
             self.outputs,  # type: ignore[arg-type]
             PRUNE,
             lambda: self.now,
-            self,
             self._stored,
-            self._settle,
-            lambda scid, flags: self.owed.append((scid, flags)),
+            owe,
             self.heard_of.append,
         )
 
