@@ -163,8 +163,8 @@ class Hub:
             case bus_wire.Credit(conn_id=conn_id, messages=messages):
                 if (found := self._find(session, conn_id)) is not None:
                     self._hear_credit(*found, messages)
-            case bus_wire.GiveBack(conn_id=conn_id):
-                if (found := self._find(session, conn_id)) is not None:
+            case bus_wire.GiveBack(conn_id=conn_id, heard=heard):
+                if (found := self._find(session, conn_id)) is not None and _has_heard(found[1], heard):
                     self._part(*found)
             case bus_wire.Disconnect():
                 self._disconnect(session, message)
@@ -270,3 +270,10 @@ class Hub:
         shared = self._peers.get(line.peer.conn_id)
         assert shared is not None
         self._peers.ended(shared, reason)
+
+
+def _has_heard(part: Part, heard: int | None) -> bool:
+    """Whether nothing is on its way to a service that has heard so much. Raises BusError."""
+    if heard is not None and heard > part.sending.seq:
+        raise BusError(f"message {heard} has not been sent, {part.sending.seq} was the last")
+    return heard in (None, part.sending.seq)

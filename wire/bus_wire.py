@@ -316,6 +316,10 @@ class GiveBack(BusMessage, bus="msg", sender="service"):
     """This service has nothing more to do with the connection; it goes back to gossipd when no other service has."""
 
     conn_id: int
+    heard: int | None = None
+    """`seq` of the last message that it has heard, 0 for none: if one more is on its way to it this has no effect, for
+    that one it may want to answer. Left out, such a message is lost.
+    """
 
 
 class PeerGivenBack(BusMessage, bus="msg", sender="node"):

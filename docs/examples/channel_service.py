@@ -10,6 +10,7 @@ import msgpack
 import zmq
 
 NAME, OPEN_CHANNEL, ERROR, SMALLEST_SAT = "refuser", 32, 17, 1_000_000
+said = {}  # conn_id -> messages so far
 
 
 class Bus:
@@ -37,8 +38,8 @@ def refuse(conn_id: int, open_channel: bytes) -> None:
     channel_id, funding_sat = open_channel[34:66], int.from_bytes(open_channel[66:74], "big")
     reason = b"too small for us" if funding_sat < SMALLEST_SAT else b"we have channels enough"
     error = ERROR.to_bytes(2, "big") + channel_id + len(reason).to_bytes(2, "big") + reason
-    msg.say("message", conn_id=conn_id, seq=1, message=error)
-    msg.say("give_back", conn_id=conn_id)
+    said[conn_id] += 1
+    msg.say("message", conn_id=conn_id, seq=said[conn_id], message=error)
 
 
 ctl = Bus(f"ipc://{sys.argv[1]}/ctl", b"lightningd")
@@ -49,6 +50,10 @@ ctl.ask("register", take=[OPEN_CHANNEL])
 while readable := zmq.select([ctl.socket, msg.socket], [], [], 15)[0]:  # each bus says every 5 s that it lives
     for bus in [bus for bus in (ctl, msg) if bus.socket in readable]:
         message = bus.hear()
-        if message["type"] == "message" and message["message_type"] == OPEN_CHANNEL:
-            refuse(message["conn_id"], message["message"])
+        if message["type"] == "take_peer":
+            said[message["conn_id"]] = 0
+        elif message["type"] == "message":
+            if message["message_type"] == OPEN_CHANNEL:
+                refuse(message["conn_id"], message["message"])
+            msg.say("give_back", conn_id=message["conn_id"], heard=message["seq"])
 sys.exit("the node is gone")

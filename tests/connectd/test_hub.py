@@ -269,3 +269,20 @@ def test_credit_is_given_for_what_has_gone_out_to_whom_it_belongs(bus: FakeBus) 
     bus.hub.sent(line, 3 * CREDIT // 2 + 1)
     assert bus.told("one") == [bus_wire.Credit(1, CREDIT // 2)]
     assert bus.told("two") == [bus_wire.Credit(1, CREDIT // 2)] * 2
+
+
+# give_back
+
+
+def test_give_back_that_crosses_with_a_message_has_no_effect(bus: FakeBus) -> None:
+    service = bus.service("one")
+    line = bus.give("one")
+    bus.hub.heard(line, FIRST)
+    bus.hub.received(service, GiveBack(1, heard=0))
+    bus.hub.heard(line, SECOND)
+    bus.hub.received(service, GiveBack(1, heard=1))
+    assert bus.heard("one") == [FIRST, SECOND]
+    with pytest.raises(BusError, match="message 3 has not been sent, 2 was the last"):
+        bus.hub.received(service, GiveBack(1, heard=3))
+    bus.hub.received(service, GiveBack(1, heard=2))
+    assert bus.master.log[-1] == ("returned", 1, None)

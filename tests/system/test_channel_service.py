@@ -30,7 +30,6 @@ def refuser(node: Node, tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
     with subprocess.Popen([sys.executable, "-P", EXAMPLE, node.directory], cwd=tmp_path, stderr=subprocess.PIPE) as it:
         yield it
         it.kill()
-        print("EXAMPLE", it.stderr.read())
 
 
 async def takes_openings(node: Node) -> bool:
