@@ -39,6 +39,7 @@ TABLES = {
         ),
         frozenset({"source", "destination"}),
     ),
+    "listservices": Table("services", ("service", "kind", "here", "take", "copy", "offer", "allow", "deny")),
     "help": Table("help", ("command", "summary")),
 }
 

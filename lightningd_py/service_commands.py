@@ -77,8 +77,8 @@ def _entry_json(entry: ServiceEntry) -> dict[str, Any]:
         "here": entry.here,
         "node_ids": [node_id.hex() for node_id in entry.node_ids],
         "channels": [_channel_json(channel) for channel in entry.channels],
-        "take": list(map(_type_json, entry.take)),
-        "copy": list(map(_type_json, entry.copy)),
+        "take": list(map(_type_text, entry.take)),
+        "copy": list(map(_type_text, entry.copy)),
         "offer": entry.offer,
         "allow": entry.allow,
         "deny": entry.deny,
@@ -91,5 +91,7 @@ def _channel_json(channel: BusChannel) -> dict[str, Any]:
     return shown if scid is None else shown | {"short_channel_id": scid_to_text(scid)}
 
 
-def _type_json(number: int) -> dict[str, Any]:
-    return {"type": number, "name": message_name(number)}
+def _type_text(number: int) -> str:
+    """By name, or by number where it has none: as --take has them."""
+    name = message_name(number)
+    return str(number) if name.startswith("unknown_") else name

@@ -1,5 +1,6 @@
 """What bus services have registered, by whole nodes: away and back, over a restart; nodes that wait for a service."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ async def test_a_service_away_and_back_over_a_restart(nodes: Nodes) -> None:
         async with BusService("channels", node.directory) as service:
             await service.join()
             await service.ask("register", channels=CHANNELS, take=[32])
-            connecting = node.rpc("connect", id=listener.target)
+            connecting = asyncio.create_task(node.rpc("connect", id=listener.target))
             async with await listener.accept() as peer:
                 await connecting
                 taken = await service.msg.hear("take_peer", node_id=PEER_ID)
