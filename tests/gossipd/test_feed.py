@@ -1,9 +1,14 @@
 """What is said on the feed, and what is not even made: Feed and Ingest without processes."""
 
+import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgpack
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gossipd.feed
 from gossipd import gossmap
@@ -32,6 +37,7 @@ from wire.feed import (
     encode,
 )
 
+KEYS_OF_ALL = sorted({field.name for kind in TOPICS.values() for field in dataclasses.fields(kind)} - {"topic"})
 LATER = 1_700_000_000_000_000_000
 
 
@@ -364,6 +370,27 @@ def test_a_topic_that_is_not_known_has_at_least_its_counter() -> None:
 def test_what_is_no_message_of_a_feed_is_refused(topic: bytes, body: bytes) -> None:
     with pytest.raises(FeedError):
         decode(topic, body)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.binary(max_size=8) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+)
+
+
+@given(topic=st.sampled_from(sorted(TOPICS)), values=st.dictionaries(st.sampled_from(KEYS_OF_ALL), ANYTHING))
+def test_a_map_is_a_message_or_refused(topic: str, values: dict[str, object]) -> None:
+    body = msgpack.packb({"v": 1, "seq": 1, "time_ns": 2, **values})
+    with contextlib.suppress(FeedError):
+        message = decode(topic.encode(), body)
+        for field in dataclasses.fields(message)[1:]:
+            assert getattr(message, field.name) == {"seq": 1, "time_ns": 2, **values}[field.name]
+
+
+@given(topic=st.binary(max_size=40), body=st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_refused(topic: bytes, body: bytes) -> None:
+    with contextlib.suppress(FeedError):
+        assert decode(topic, body).topic == topic.decode()
 
 
 def test_faults_keep_their_consequence(intake: Bench) -> None:

@@ -4,9 +4,12 @@ import asyncio
 import json
 import shutil
 import signal
+import socket
 import subprocess
 from collections import Counter
 from pathlib import Path
+
+import zmq.auth
 
 from tests.harness.collector import Collector, kept, on_disk
 from tests.harness.node import NETWORK, PROGRAMS, Node, Nodes
@@ -123,3 +126,28 @@ async def test_a_directory_too_deep_for_a_feed(nodes: Nodes) -> None:
     answer = await node.cli("feed")
     assert answer.returncode == 2
     assert "File name too long" in answer.stderr
+
+
+async def test_the_command_over_tcp(nodes: Nodes, tmp_path: Path) -> None:
+    """With a key that was let in, and server.key beside it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    node = nodes.start(f"--feed={endpoint}")
+    zmq.auth.create_certificates(tmp_path, "alice")
+    shutil.copy(node.directory / "feed-curve" / "server.key", tmp_path)
+    key = f"--feed-key={tmp_path / 'alice.key_secret'}"
+    refused = await node.cli(f"--feed={endpoint}", key, "feed")
+    assert (refused.returncode, refused.stderr) == (2, f"lightning-cli-py: nobody publishes on {endpoint}\n")
+    shutil.copy(tmp_path / "alice.key", node.directory / "feed-curve" / "clients")
+    process = await feed(node, f"--feed={endpoint}", key, "map.")
+    await taken(node, 6)
+    status, _, error = await interrupted(process)
+    assert (status, error) == (0, "")
+
+
+async def test_a_key_that_is_none(nodes: Nodes, tmp_path: Path) -> None:
+    node = nodes.start()
+    answer = await node.cli(f"--feed-key={tmp_path / 'nobody.key_secret'}", "feed")
+    assert answer.returncode == 2
+    assert "the CURVE keys cannot be used" in answer.stderr
