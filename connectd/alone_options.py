@@ -102,7 +102,7 @@ def _check(settings: Settings) -> None:
             )
         if endpoint.startswith("inproc:") and not settings.threaded:
             raise UsageError(f"{option} {endpoint}: inproc endpoints are for programs that embed us with --threaded")
-    if settings.msg == settings.ctl:
+    if settings.msg == settings.ctl and not settings.msg.endswith(":0"):
         raise UsageError(f"--msg and --ctl are two buses, and cannot both be at {settings.msg}")
     if settings.always_use_proxy and settings.proxy is None:
         raise UsageError("--always-use-proxy needs --proxy")

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from lightningd_py.synthetic_map import SyntheticMap
 from tests.harness import node, processes
+from tests.harness.connectionds import Connectionds
 from tests.harness.node import Nodes
 from tests.harness.world import make_world, write_world
 
@@ -65,6 +66,13 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 def nodes(tmp_path: Path) -> Iterator[Nodes]:
     """Starts nodes: `nodes.start("--option=value")`. They end with the test, and must leave nothing behind."""
     with Nodes(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture
+def connectionds(tmp_path: Path) -> Iterator[Connectionds]:
+    """Starts connectiond on its own: `connectionds.start("--listen", "127.0.0.1:0")`. The same holds for them."""
+    with Connectionds(tmp_path) as started:
         yield started
 
 

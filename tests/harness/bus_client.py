@@ -23,6 +23,9 @@ PATIENCE = 20.0
 VERSION = 1
 CREDIT = 256
 
+Curve = tuple[bytes, bytes, bytes] | None
+"""Our public key, our secret key, and the node's public key, for tcp."""
+
 
 class BusRefused(Exception):
     """An `error`; the text is its sentence."""
@@ -31,13 +34,15 @@ class BusRefused(Exception):
 class Bus:
     """One DEALER and what it has heard."""
 
-    def __init__(self, context: zmq.asyncio.Context, endpoint: str, address: bytes) -> None:
+    def __init__(self, context: zmq.asyncio.Context, endpoint: str, address: bytes, curve: Curve = None) -> None:
         self.address = address
         self.heard: list[dict[str, Any]] = []
         self.forwarded: list[tuple[bytes, bytes]] = []
         """What came from others than the node: (from, body)."""
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
+        if curve is not None:
+            self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = curve
         self.socket.connect(endpoint)
 
     async def say(self, kind: str, **fields: Any) -> None:
@@ -89,6 +94,7 @@ class BusService:
         *,
         credit: int = CREDIT,
         context: zmq.asyncio.Context | None = None,
+        curve: Curve = None,
     ) -> None:
         """`where`: the directory of the buses, or the endpoint of CTL. A `context` stays the caller's."""
         self.name = name
@@ -98,7 +104,8 @@ class BusService:
         self.context = context or zmq.asyncio.Context()
         self._shared = context is not None
         endpoint = where if isinstance(where, str) else f"ipc://{where}/ctl"
-        self.ctl = Bus(self.context, endpoint, b"lightningd")
+        self._curve = curve
+        self.ctl = Bus(self.context, endpoint, b"lightningd", curve)
         self._msg: Bus | None = None
         self._asked = 0
         self._said: dict[int, int] = {}
@@ -119,7 +126,7 @@ class BusService:
     async def join(self) -> dict[str, Any]:
         """Begin the sessions on both buses."""
         await self.hello()
-        self._msg = Bus(self.context, self.welcome["msg"], b"connectiond")
+        self._msg = Bus(self.context, self.welcome["msg"], b"connectiond", self._curve)
         await self._msg.say("hello", service=self.name, ticket=self.ticket, credit=self.credit)
         answer = await self._msg.hear("welcome", "error")
         if answer["type"] == "error":

@@ -21,6 +21,8 @@ class Connectiond(Logged):
         self.directory = directory
         self.node_id = ""
         self.bindings: list[str] = []
+        self.msg = self.ctl = ""
+        """The endpoints of the buses."""
         where = ("--network", "regtest", "--dir", str(directory), "--log-level", "debug")
         super().__init__(directory.name, [PROGRAMS / "connectiond", *where, *options], stdin)
 
@@ -29,6 +31,7 @@ class Connectiond(Logged):
         match = re.search(_READY, self._wait_for(_READY, 0, PATIENCE))
         assert match is not None
         self.node_id, self.bindings = match[1], match[3].split(", ") if match[3] else []
+        self.msg, self.ctl = match[4], match[5]
         return self
 
     @property
@@ -43,7 +46,7 @@ class Connectiond(Logged):
 
     def service(self, name: str = "channels", **how: Any) -> BusService:
         """A bus client; `join` begins its sessions."""
-        return BusService(name, self.directory, **how)
+        return BusService(name, self.ctl, **how)
 
     def children(self, module: str) -> list[int]:
         """The processes of it that run this module."""

@@ -4,7 +4,7 @@ LDK says open_channel, which has a long way: its socket, connectiond's process o
 bus, the client. The refusal goes back, LDK's channel has failed with the client's words, and the connection lives on.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,6 @@ ROUNDS = 7
 """LDK pings before each, and hangs up when more than four pongs are missing."""
 REFUSAL = "this service opens no channels"
 CUSTOM = bytes.fromhex("9c41") + b"an odd message that LDK does not know"
-
-
-@pytest.fixture
-def connectionds(tmp_path: Path) -> Iterator[Connectionds]:
-    with Connectionds(tmp_path) as started:
-        yield started
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +25,6 @@ PRIVKEY = bytes([5]) * 32
 NOBODY = public_key(bytes([99]) * 32)
 MODES = {"processes": (), "threads": ("--threaded",)}
 LISTENS = ("--listen", "127.0.0.1:0")
-
-
-@pytest.fixture
-def connectionds(tmp_path: Path) -> Iterator[Connectionds]:
-    with Connectionds(tmp_path) as started:
-        yield started
 
 
 @pytest.fixture(params=MODES)
