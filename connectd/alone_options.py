@@ -25,7 +25,7 @@ MAX_CONNECTIONS = 64
 _EPILOG = """\
 A connection's messages go to the service that wants them: a program in any language that says hello on the CTL bus and
 on the MSG bus. docs/connectiond.md shows one. SIGTERM and SIGINT end everything; the exit status is then 0. With
---connect, connectiond ends with its last connection, and with status 1 and the reason if nobody here wanted that end.
+--connect, connectiond ends with its last connection, with status 1 and the reason.
 """
 
 

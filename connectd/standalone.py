@@ -125,14 +125,15 @@ class Standalone:
         if self._ending:
             return
         self._ending = True
-        status.info(f"ends: {reason}")
+        if not exit_status:
+            status.info(f"ends: {reason}")
         self._tasks.spawn(self._end(exit_status, reason))
 
     async def _end(self, exit_status: int, reason: str) -> None:
         if self._peers is not None:
             await self._peers.end("connectiond ends")
         if self._bus is not None:
-            self._bus.close(reason)
+            self._bus.close(f"connectiond ends: {reason}")
         if self._hsmd is not None:
             await self._hsmd.end()
         if exit_status:
