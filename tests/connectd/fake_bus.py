@@ -46,6 +46,7 @@ class FakePost:
     def __init__(self) -> None:
         self.here: dict[str, Session] = {}
         self.told: dict[str, deque[BusMessage]] = {}
+        self.history: list[tuple[Session, BusMessage]] = []
         self.unreachable: set[str] = set()
         self.on_gone: Callable[[Session, str], None]
 
@@ -59,6 +60,7 @@ class FakePost:
             self.cut_off(session, "it is gone")
             return False
         self.told[session.service].append(message)
+        self.history.append((session, message))
         return True
 
     def cut_off(self, session: Session, reason: str) -> None:
