@@ -1,8 +1,11 @@
-"""The master's half of connectiond: started with the first bus service, and each of its messages to what it calls."""
+"""The master's half of connectiond: started with the first bus service, or at once if its endpoint was asked for; and
+each of its messages to what it calls.
+"""
 
 import asyncio
 from collections.abc import Callable
 
+from lightningd_py.errors import StartError
 from lightningd_py.ownership import Ownership
 from lightningd_py.registered import Registered
 from wire import control_wire
@@ -27,6 +30,7 @@ class ConnectiondControl:
         self._registrations = ownership.registrations
         self._told: dict[str, SetServiceRegistrations] = {}
         self._channel: ControlChannel | None = None
+        self._asked: asyncio.Future[ConnectiondInitReply] | None = None
         self._ready = False
         """It has been told that it is to bind the bus, and has not refused that."""
         self.endpoint = "" if init is None else init.msg
@@ -41,9 +45,19 @@ class ConnectiondControl:
         except OSError as error:
             status.unusual(f"connectiond cannot be started: {error}")
             return
-        asked = asyncio.ensure_future(channel.request(self._init, ConnectiondInitReply))
-        asked.add_done_callback(self._bound)
+        self._asked = asyncio.ensure_future(channel.request(self._init, ConnectiondInitReply))
+        self._asked.add_done_callback(self._bound)
         asyncio.get_running_loop().call_soon(self._begin)  # after the request has been sent
+
+    async def must_bind(self) -> None:
+        """Have it running, at an endpoint that was asked for. Raises StartError if that cannot be, ChannelClosed."""
+        self.start()
+        if self._asked is None:
+            raise StartError("connectiond cannot be started; the reason stands in the log")
+        try:
+            await self._asked
+        except RequestFailed as refused:
+            raise StartError(f"--msg: {refused}") from refused
 
     def _begin(self) -> None:
         """All at once, so that it knows each service before one can have found its bus."""

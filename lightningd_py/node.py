@@ -181,6 +181,8 @@ class Node:
         self._listeners.start()
         self.buses = (await loading)(self)
         self._first = self._first_peers(fallback, bool(opened.nodes))
+        if options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
+            await self.connectiond.must_bind()
         await self.door.begin()
 
     def _serve_services(self) -> None:

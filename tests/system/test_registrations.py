@@ -1,15 +1,20 @@
 """What bus services have registered, by whole nodes: away and back, over a restart; nodes that wait for a service."""
 
 import asyncio
+import os
+import signal
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lightningd_py.scripted_peer import ScriptedListener, ScriptedPeer
 from tests.harness.bus_client import BusService
+from tests.harness.moves import CHAIN
 from tests.harness.node import Node, Nodes, RpcError
-from tests.harness.waiting import until
-from wire.secp256k1 import public_key
+from wire.peer_wire import ChannelUpdate
+from wire.secp256k1 import double_sha256, public_key, sign
 
 PRIVKEY = bytes([9]) * 32
 PEER_ID = public_key(PRIVKEY)
@@ -21,10 +26,6 @@ CHANNELS = [{"channel_id": CHANNEL, "node_id": PEER_ID, "short_channel_id": 1 <<
 async def listed(node: Node, service: str) -> dict[str, Any]:
     services = (await node.rpc("listservices"))["services"]
     return next(entry for entry in services if entry["service"] == service)
-
-
-async def is_away(node: Node) -> bool:
-    return not (await listed(node, "channels"))["here"]
 
 
 async def closed_without_a_word(node: Node) -> None:
@@ -62,7 +63,7 @@ async def test_a_service_away_and_back_over_a_restart(nodes: Nodes) -> None:
                 service.close()
                 assert [message.number for message in await peer.hangs_up() if message.number in (1, 17)] == []
             assert taken["incoming"] is False
-        await until(lambda: is_away(node), "the service has gone, and the node has not noticed")
+        await node.logged("lightningd: service channels has left")
         await closed_without_a_word(node)
         node.stop()
         node = nodes.start(name="l1")
@@ -83,7 +84,7 @@ async def test_a_service_that_comes_back_gets_the_peers_that_are_connected(nodes
     async with BusService("channels", node.directory) as service:
         await service.join()
         await service.ask("register", node_ids=[PEER_ID])
-    await until(lambda: is_away(node), "the service has gone, and the node has not noticed")
+    await node.logged("lightningd: service channels has left")
     async with await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as peer:
         await peer.sync()
         assert (await node.peer(PEER_ID))["owner"] == "gossipd"
@@ -115,3 +116,66 @@ async def test_nobody_is_connected_before_the_service_is_there(nodes: Nodes) -> 
         assert "waits_for" not in await node.rpc("listservices")
         async with await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as peer:
             await peer.sync()
+
+
+def channel_update(scid: int, direction: int) -> bytes:
+    """Signed by the peer."""
+    said = ChannelUpdate(bytes(64), CHAIN, scid, int(time.time()), 1, direction, 40, 1, 1000, 1, 10**9)
+    return replace(said, signature=sign(PRIVKEY, double_sha256(said.encode()[66:]))).encode()
+
+
+async def test_an_update_for_us_alone(nodes: Nodes) -> None:
+    """Of a channel that nobody else knows of, which the service has named by an alias."""
+    node = nodes.start("--dev-fast-gossip")
+    alias = 1 << 40
+    async with (
+        BusService("channels", node.directory) as service,
+        await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as peer,
+    ):
+        await service.hello()
+        await service.ask("register", channels=CHANNELS)
+        await node.rpc("gossipstatus")  # gossipd has heard of the channel before it answers that
+        direction = int(bytes.fromhex(node.node_id) < PEER_ID)
+        update = channel_update(alias, direction)
+        await peer.say(update)
+        told = await service.ctl.hear("remote_channel_update")
+    assert (told["node_id"], told["short_channel_id"], told["channel_update"]) == (PEER_ID, alias, update)
+
+
+# connectiond
+
+
+async def test_the_death_of_connectiond_ends_the_node(nodes: Nodes) -> None:
+    node = nodes.start()
+    async with (
+        BusService("channels", node.directory) as service,
+        await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as peer,
+    ):
+        await service.join()
+        await service.ask("register", node_ids=[PEER_ID])
+        await service.msg.hear("take_peer")
+        os.kill(node.pids()["connectiond"], signal.SIGKILL)
+        await peer.hangs_up()
+        assert await asyncio.to_thread(node.wait) == 1
+    assert any("connectiond has died (exit status -9): the node ends" in line for line in node.broken())
+    nodes.expect_end(node)
+
+
+async def test_msg_where_it_was_asked_for_or_not_at_all(nodes: Nodes) -> None:
+    node = nodes.begin("--msg=ipc:///no/such/directory/msg")
+    assert await asyncio.to_thread(node.wait) == 1
+    assert "--msg: " in node.lines[-1]
+    nodes.expect_end(node)
+
+
+async def test_msg_cannot_be_had_where_it_is_by_default(nodes: Nodes) -> None:
+    """Services are here without it; everything else goes on."""
+    (nodes.directory("l1") / "regtest" / "msg").mkdir()
+    node = nodes.start(name="l1")
+    async with BusService("channels", node.directory) as service:
+        await service.hello()
+        await node.logged("there is no bus msg")
+        await service.ask("register", node_ids=[PEER_ID], copy=[513])
+        async with await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as peer:
+            await peer.sync()
+            assert (await node.peer(PEER_ID))["owner"] == "gossipd"
