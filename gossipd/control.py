@@ -4,9 +4,9 @@ import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gossipd.feed import SILENT, Feed
-from gossipd.feed_socket import FeedSocket
 from gossipd.gossipd import Gossipd
 from gossipd.requests import Requests
 from gossipd.sigcheck import stop_workers
@@ -17,6 +17,9 @@ from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, GossipdInit
 from wire.feed import FeedError
 from wire.status import Status
+
+if TYPE_CHECKING:
+    from gossipd.feed_socket import FeedSocket
 
 status = Status("gossipd")
 
@@ -110,6 +113,8 @@ class Control:
         """Raises FeedError, but not for a feed that is there by default."""
         if not init.feed:
             return SILENT
+        from gossipd.feed_socket import FeedSocket  # ZMQ: after the signature workers were forked, who need none
+
         try:
             sock = self._feed_socket = FeedSocket(init.feed, init.limits.feed_queue, Path(init.feed_keys))
         except FeedError as error:

@@ -322,6 +322,12 @@ async def test_large_messages_do_not_fill_the_memory(publisher: House, path: Pat
             await peer.sync()
         assert publisher.rss() < 160_000_000  # some 110 MB; 210 without the bound
         publisher.base_fds += publisher.fds() - before  # ZMQ's own, once and for all, for what is sent without a copy
+    await taken(publisher, 0)
+    with Collector(path, "gossip.channel_update") as collector:
+        await taken(publisher, 1)
+        while not collector.arrivals:  # it is seen within a second that the other one has gone
+            await peer.say(update(extension=bytes(65_000)))
+            await peer.sync()
 
 
 async def example(path: Path) -> asyncio.subprocess.Process:
