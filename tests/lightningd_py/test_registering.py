@@ -1,9 +1,12 @@
 """What a bus service may register and take back, and how much of it."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lightningd_py import registered, registrations
 from lightningd_py.registered import Refused
+from lightningd_py.registrations import Registrations
 from tests.lightningd_py.table import CHANNEL, CHANNEL_2, ID, NODE, OTHER, OWN, PROGRAMS, Table
 from wire.bus_wire import BusChannel, Register, Unregister
 
@@ -48,6 +51,51 @@ def test_what_cannot_be_registered(table: Table, asked: Register, why: str) -> N
         table.register("s", asked)
     assert service.entry() == before
     assert table.changes == changes
+
+
+WORDS = st.one_of(
+    st.text(max_size=100),
+    st.from_regex(
+        r"(with:|without:|all|option_|0[23][0-9a-f]{60,66}|[0-9.:/\\[\\]a-f]{1,20}|[0-9]{1,6})(/odd|/even|/3)?",
+        fullmatch=True,
+    ),
+)
+
+
+@given(
+    st.builds(
+        Register,
+        node_ids=st.lists(st.sampled_from([ID, NODE]) | st.binary(max_size=40), max_size=2),
+        channels=st.lists(
+            st.builds(BusChannel, st.just(CHANNEL) | st.binary(max_size=33), st.just(ID), st.none() | st.integers(0)),
+            max_size=2,
+        ),
+        take=st.lists(st.integers(32, 70_000), max_size=2),
+        copy=st.lists(st.integers(0, 1 << 16), max_size=1),
+        offer=st.lists(WORDS, max_size=1),
+        allow=st.lists(WORDS, max_size=1),
+        deny=st.lists(WORDS, max_size=1),
+    )
+)
+@settings(max_examples=300)
+def test_whatever_is_asked_is_done_or_refused_in_a_sentence(asked: Register) -> None:
+    """What was registered can be taken back in the same words."""
+    table = Registrations()
+    table.arrive("s")
+    service = table.named("s")
+    assert service is not None
+    try:
+        table.register("s", asked)
+    except Refused as refused:
+        assert str(refused)
+    else:
+        channel_ids = [channel.channel_id for channel in asked.channels]
+        parts = (asked.take, asked.copy, asked.offer, asked.allow, asked.deny)
+        table.unregister("s", Unregister(asked.node_ids, channel_ids, *parts))
+        assert table.routes() == []
+        assert table.rules() == ([], [])
+    assert not service.takes
+    assert service.entry().offer == []
 
 
 @pytest.mark.parametrize(
