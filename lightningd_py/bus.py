@@ -3,6 +3,7 @@
 ZMQ takes 45 ms to load: this module is imported while the daemons start.
 """
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import zmq
@@ -104,12 +105,10 @@ class Buses:
 
     async def close(self) -> None:
         """Answer what is in hand, say goodbye, and let go of the endpoints."""
-        if self._ctl is not None:
-            await self._ctl.close()
+        self._node.registrations.on_change = lambda service: None  # services do not leave, the node does
+        await asyncio.gather(*(bus.close() for bus in (self._ctl, self._api) if bus is not None))
         if self._chnl is not None:
             self._chnl.close()
-        if self._api is not None:
-            await self._api.close()
         self._close_sockets()
 
     def _close_sockets(self) -> None:

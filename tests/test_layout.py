@@ -83,6 +83,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.api_bus": "a task for each request",
         "lightningd_py.bitcoind": "one task follows the chain",
         "lightningd_py.block_notices": "waits for the next block",
+        "lightningd_py.bus": "buses finish side by side",
         "lightningd_py.bootstrap": "tries several nodes at a time, and pauses",
         "lightningd_py.commands": "awaits the daemons, lists in a thread",
         "lightningd_py.connectiond_control": "asks connectiond while everything else goes on",

@@ -137,6 +137,21 @@ async def test_a_name_is_given_once(clients: Clients) -> None:
     assert await alice.hear_forwarded() == (b"bob", b"x")
 
 
+async def test_so_many_can_be_here(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wire.bus_sessions.MAX_SESSIONS", 2)
+    alice, bob = await clients.join("alice"), await clients.join("bob")
+    carol = clients.connect()
+    await carol.say("hello", service="carol")
+    assert await refused(carol) == "there are 2 services here, and no more can be"
+    await alice.say("goodbye")
+    await alice.say("hello", service="alice again")
+    assert await refused(alice) == "a service's name is up to 32 of a-z, 0-9, and _.- but not at the start"
+    await alice.say("hello", service="dave")
+    assert (await alice.hear())["service"] == "dave"
+    await bob.socket.send_multipart([b"bob", b"still here"])
+    assert await bob.hear_forwarded() == (b"bob", b"still here")
+
+
 async def test_a_services_name_needs_its_ticket(clients: Clients) -> None:
     stranger = clients.connect()
     for ticket in (b"", b"guessed"):

@@ -14,18 +14,19 @@ import zmq.asyncio
 import zmq.auth
 
 from tests.gossipd.messages import announcement
-from tests.harness.bus_client import BusRefused, BusService
+from tests.harness.bus_client import Bus, BusRefused, BusService
 from tests.harness.node import NodeEnded, Nodes
 
 PATIENCE = 20.0
 
 
 @pytest.fixture
-def port() -> int:
-    """One that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def ports() -> list[int]:
+    """Two that were free a moment ago."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in (one, other)]
 
 
 class Clients:
@@ -78,8 +79,8 @@ async def test_the_node_ends_by_the_bus(nodes: Nodes, clients: Clients) -> None:
     assert node.wait() == 0
 
 
-async def test_on_tcp_only_who_was_let_in(nodes: Nodes, clients: Clients, port: int, tmp_path: Path) -> None:
-    endpoint = f"tcp://127.0.0.1:{port}"
+async def test_on_tcp_only_who_was_let_in(nodes: Nodes, clients: Clients, ports: list[int], tmp_path: Path) -> None:
+    endpoint = f"tcp://127.0.0.1:{ports[0]}"
     node = nodes.start(f"--api={endpoint}")
     curve = node.directory / "curve"
     server, _ = zmq.auth.load_certificate(curve / "server.key")
@@ -94,6 +95,25 @@ async def test_on_tcp_only_who_was_let_in(nodes: Nodes, clients: Clients, port: 
     assert (await getinfo(clients.connect(endpoint, (alice, alices_secret), server)))["id"] == node.node_id
     assert [await stranger.poll(0) for stranger in strangers] == [0, 0]
     assert stat.S_IMODE((curve / "server.key_secret").stat().st_mode) == 0o600
+
+
+async def test_a_service_on_tcp(nodes: Nodes, ports: list[int], tmp_path: Path) -> None:
+    """Master and connectiond have the same keys, and let the same clients in."""
+    ctl, msg = (f"tcp://127.0.0.1:{port}" for port in ports)
+    node = nodes.start(f"--ctl={ctl}", f"--msg={msg}")
+    curve = node.directory / "curve"
+    _, secret = zmq.auth.create_certificates(curve / "clients", "alice")
+    with zmq.asyncio.Context() as context:
+        context.curve_publickey, context.curve_secretkey = zmq.auth.load_certificate(secret)
+        context.curve_serverkey, _ = zmq.auth.load_certificate(curve / "server.key")
+        on_ctl = Bus(context, ctl, b"lightningd")
+        await on_ctl.say("hello", service="alice")
+        welcome = await on_ctl.hear()
+        on_msg = Bus(context, welcome["msg"], b"connectiond")
+        await on_msg.say("hello", service="alice", ticket=welcome["ticket"])
+        assert (welcome["msg"], (await on_msg.hear())["type"]) == (msg, "welcome")
+        on_msg.socket.close()
+        on_ctl.socket.close()
 
 
 async def test_none_at_all(nodes: Nodes) -> None:
