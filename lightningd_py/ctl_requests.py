@@ -1,5 +1,7 @@
 """What services ask for on CTL and what takes a while: about peers as over JSON-RPC, and signatures."""
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from lightningd_py import peer_requests
@@ -17,6 +19,9 @@ from wire.secp256k1 import is_point
 if TYPE_CHECKING:
     from lightningd_py.node import Node
 
+ON_ITS_WAY = 2.0
+"""Seconds in which we hear from connectiond that a service has come to MSG, which it may know before us."""
+
 Answer = Ok | Error | bus_wire.Registrations | bus_wire.Peers | bus_wire.Connected | bus_wire.Signature
 
 
@@ -26,6 +31,12 @@ class CtlRequests:
     def __init__(self, node: "Node") -> None:
         self._node = node
         self._signers: dict[str, AnnouncementSigner] = {}
+        self._awaited: dict[str, asyncio.Event] = {}
+        node.registrations.on_present = self._has_come
+
+    def _has_come(self, service: str) -> None:
+        if service in self._awaited:
+            self._awaited[service].set()
 
     def forget(self, service: str) -> None:
         """Its session has ended."""
@@ -41,7 +52,7 @@ class CtlRequests:
             case bus_wire.Disconnect():
                 await self._disconnect(service, message)
             case bus_wire.ReleasePeer():
-                self._release(service, message)
+                await self._release(service, message)
             case bus_wire.SendMessage():
                 copied = self._registered(service).copy
                 await peer_requests.send_message(self._node, message.node_id, message.message, copied)
@@ -76,8 +87,14 @@ class CtlRequests:
             raise RpcError(INTERNAL_ERROR, f"the connection is service {peer.owner}'s")
         await peer_requests.disconnect(self._node, peer, f"service {service} has asked for that")
 
-    def _release(self, service: str, message: bus_wire.ReleasePeer) -> None:
+    async def _release(self, service: str, message: bus_wire.ReleasePeer) -> None:
         registered = self._registered(service)
+        if not registered.present:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ON_ITS_WAY):
+                    await self._awaited.setdefault(service, asyncio.Event()).wait()
+            self._awaited.pop(service, None)
+            registered = self._registered(service)
         if not registered.present:
             raise RpcError(INTERNAL_ERROR, "say hello on MSG first: connections are handed over there")
         peer = peer_requests.connected(self._node, message.node_id)

@@ -51,6 +51,8 @@ class Registrations:
         """Something is different for this service, or for all because of it."""
         self.on_wanted: Callable[[Registered, list[bytes]], None] = lambda service, node_ids: None
         """These nodes are this service's from now on, and it is present."""
+        self.on_present: Callable[[str], None] = lambda name: None
+        """This bus service has come to MSG."""
         self.copy_to: Callable[[str, PeerMessage], None] = lambda service, message: None
         """A copy for a bus service, by its name."""
         self.remote_update_to: Callable[[str, RemoteChannelUpdate], None] = lambda service, message: None
@@ -152,6 +154,7 @@ class Registrations:
         status.info(f"service {name} {'takes' if here else 'no longer takes'} connections")
         self._changed(service)
         if here:
+            self.on_present(name)
             self.on_wanted(service, list(service.wanted_nodes))
 
     def forget(self, name: str) -> None:

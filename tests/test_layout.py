@@ -88,6 +88,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.commands": "awaits the daemons, lists in a thread",
         "lightningd_py.connectiond_control": "asks connectiond while everything else goes on",
         "lightningd_py.ctl_bus": "a task for each request that takes a while",
+        "lightningd_py.ctl_requests": "waits for a service that is about to come",
         "lightningd_py.demo": "two nodes and a scripted peer",
         "lightningd_py.door": "opens when a service has come",
         "lightningd_py.gossip_control": "waits for gossipd to have the chain's news in its store",

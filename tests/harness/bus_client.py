@@ -3,7 +3,7 @@
     async with BusService("channels", node.directory) as service:
         await service.join()                                # hello on CTL and on MSG
         await service.ask("register", take=[32])            # answered by `ok`, or BusRefused
-        peer = await service.msg.hear("take_peer")
+        peer = await service.taken()
         opening = await service.hear_peer(peer["conn_id"])  # the next message of that connection
         await service.say(peer["conn_id"], accept)          # seq is counted here
 
@@ -141,6 +141,13 @@ class BusService:
         if answer["type"] == "error":
             raise BusRefused(answer["error"])
         return answer
+
+    async def taken(self, **fields: Any) -> dict[str, Any]:
+        """The next `take_peer` with these fields: the counting of its connection begins anew."""
+        taken = await self.msg.hear("take_peer", **fields)
+        self._said.pop(taken["conn_id"], None)
+        self._heard.pop(taken["conn_id"], None)
+        return taken
 
     async def say(self, conn_id: int, *messages: bytes) -> None:
         """BOLT messages for the peer of a connection."""

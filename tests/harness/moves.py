@@ -5,6 +5,8 @@ import asyncio
 from lightningd_py.scripted_peer import ScriptedPeer
 from tests.harness.node import Node
 from wire.chains import NETWORKS
+from wire.message import PeerMessage
+from wire.routes import Action, default_action
 
 TEMPORARY_ID = bytes(range(32))
 CHAIN = NETWORKS["regtest"]
@@ -47,3 +49,8 @@ async def ping(node: Node, peer: ScriptedPeer) -> int:
 async def is_gone(node: Node, peer: ScriptedPeer) -> bool:
     """The node does not list it any more."""
     return peer.node_id.hex() not in await node.peers()
+
+
+def said(heard: list[PeerMessage]) -> list[PeerMessage]:
+    """What the node said to a peer besides gossip and asking for it."""
+    return [message for message in heard if default_action(message.number) is not Action.GOSSIP]
