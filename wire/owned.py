@@ -109,6 +109,7 @@ class Owned(SockMan, Generic[S]):
         self._held: set[int] = set()
         self._throttled: set[int] = set()
         self._unsent: set[int] = set()
+        """Those that may not take what is sent to them."""
         self._later: set[int] = set()
         """Those that have used their budget up."""
 
@@ -197,6 +198,7 @@ class Owned(SockMan, Generic[S]):
             return
         wait = 0.0 if peer.has_free else self._rations.wait(conn_id, self._loop.time())
         if not wait:
+            self._unsent.add(conn_id)  # the socket may be full just where a batch ends
             self.want_to_send(conn_id)
         elif conn_id not in self._later:
             self._later.add(conn_id)
@@ -250,7 +252,7 @@ class Owned(SockMan, Generic[S]):
         slow = []
         for conn_id in list(self._unsent):
             line, size = self._owned[conn_id], self.unsent_size(conn_id)
-            if not size:
+            if not size and (conn_id in self._later or not line.peer.has_something_to_say):
                 self._unsent.discard(conn_id)
                 line.stuck = None
             elif line.stuck is None or line.stuck[1:] != (size, line.batches):

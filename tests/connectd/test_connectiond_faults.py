@@ -10,7 +10,16 @@ from tests.connectd.bus_house import TIMING, BusHouse, about, channel_id
 from wire import bus_wire, control_wire
 from wire.bus_wire import CREDIT, GiveBack, Hello
 from wire.control_channel import RequestFailed
-from wire.control_wire import ConnectiondInit, ConnectiondInitReply, PeerGivenBack, PeerNongossip, ServicePresence
+from wire.control_wire import (
+    ConnectiondInit,
+    ConnectiondInitReply,
+    ListPeers,
+    ListPeersReply,
+    PeerGivenBack,
+    PeerNongossip,
+    ServicePresence,
+)
+from wire.limits import Limits
 from wire.peer_wire import Ping, Pong
 from wire.timing import Timing
 
@@ -317,6 +326,43 @@ async def test_peer_that_does_not_read_gets_no_more_than_the_credit(bus: BusHous
         )
     for _ in range(CREDIT):
         assert await peer.next() == message
+
+
+async def test_silent_peer_is_pinged_and_gone_if_it_stays_silent(new_bus: BusHouse) -> None:
+    bus = await new_bus.start(Timing(ping_idle=0.1, ping_timer=(0.01, 0.02), pong_timeout=0.3))
+    service = await bus.service("channeld")
+    alive, dead = await bus.give("channeld"), await bus.give("channeld")
+    await alive.hear(Ping)
+    await alive.say(Pong(bytes(1)))
+    assert await bus.disconnected(dead) == "it does not answer pings"
+    for peer in (alive, dead):
+        await service.takes(peer)
+    assert await service.was_disconnected(dead) == "it does not answer pings"
+    (stats,) = (await bus.master.request(ListPeers(), ListPeersReply)).peers
+    assert (stats.conn_id, stats.traffic.messages_in) == (alive.conn_id, 1)
+    assert stats.latency is not None
+
+
+async def test_peer_that_never_reads_is_gone_after_a_while(new_bus: BusHouse) -> None:
+    bus = await new_bus.start(limits=Limits(slow_reader=0.5))
+    service = await bus.service("channeld")
+    peer = await bus.give("channeld")
+    await service.takes(peer)
+    await service.tell(peer, *[ODD + bytes(20_000)] * 100)
+    assert await service.was_disconnected(peer) == await bus.disconnected(peer) == "it does not take what is sent to it"
+
+
+async def test_gossipd_that_does_not_read_holds_up_a_peer_for_a_while_only(new_bus: BusHouse) -> None:
+    bus = await new_bus.start(Timing(bus_heartbeat=60.0, backpressure_pause=0.1))
+    service = await bus.service("channeld")
+    peer = await bus.give("channeld")
+    await service.takes(peer)
+    gossip = b"\x01\x02" + bytes(1_000)
+    saying = asyncio.create_task(peer.say(*[gossip] * 1_000, about(REESTABLISH, channel_id(1)), Ping(3, b"")))
+    await service.hears(peer, about(REESTABLISH, channel_id(1)))
+    assert len((await peer.hear(Pong)).ignored) == 3
+    await saying
+    assert "gossip of this peer is dropped" in bus.log()
 
 
 async def test_as_many_peers_as_there_are_fds_for(new_bus: BusHouse) -> None:

@@ -127,6 +127,18 @@ def test_held_message_goes_up_when_the_last_one_gives_back(bus: FakeBus) -> None
     assert line.ended is None
 
 
+def test_held_message_goes_up_when_the_master_wants_the_connection(bus: FakeBus) -> None:
+    bus.service("one", credit=0)
+    lines = [bus.give("one"), bus.give("one")]
+    for line in lines:
+        bus.hub.heard(line, FIRST)
+    bus.told("one")
+    bus.hub.give_back(1)
+    bus.hub.give_all_back()
+    assert bus.master.log[-2:] == [("returned", 1, FIRST), ("returned", 2, FIRST)]
+    assert bus.told("one") == [bus_wire.PeerGivenBack(1), bus_wire.PeerGivenBack(2)]
+
+
 def test_error_that_is_held_goes_up_as_a_copy_only(bus: FakeBus) -> None:
     one = bus.service("one", credit=0)
     line = bus.give("one")
