@@ -263,6 +263,30 @@ async def test_a_signal_ends_everything_in_order(listening: Connectiond, service
     assert listening.left_behind() == []
 
 
+async def test_kill_leaves_no_process(connectionds: Connectionds) -> None:
+    """And the next one in the same directory is not kept out by what is left of its sockets."""
+    one = connectionds.start(*LISTENS)
+    async with await ScriptedPeer.connect(one.target) as peer:
+        await peer.sync()
+        one.process.kill()
+        await peer.hangs_up()
+    assert await asyncio.to_thread(one.wait) == -signal.SIGKILL
+    assert connectionds.start(*LISTENS, name="c1").node_id == one.node_id
+
+
+async def test_a_passphrase_is_read_from_standard_input(connectionds: Connectionds, tmp_path: Path) -> None:
+    ids = set()
+    for words, status in ((b"open sesame\n", 0), (b"open sesame\n", 0), (b"barley\n", 1)):
+        (tmp_path / "stdin").write_bytes(words)
+        with (tmp_path / "stdin").open("rb") as stdin:
+            one = connectionds.begin(*LISTENS, "--hsm-passphrase", name="secret", stdin=stdin)
+        if status == 0:
+            ids.add(one.ready().node_id)
+        assert await asyncio.to_thread(one.wait if status else one.stop) == status
+    assert len(ids) == 1
+    assert "passphrase" in one.lines[-1]
+
+
 async def test_hsmds_death_is_the_end(connectionds: Connectionds) -> None:
     one = connectionds.start(*LISTENS)
     (hsmd,) = one.children("lightningd_py.hsmd")
