@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from tests.harness import processes
 
@@ -28,8 +29,10 @@ class NodeEnded(Exception):
 class Logged:
     """Starts with the constructor, in a session of its own; `kill` ends it in any case."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], stdin: Any = subprocess.DEVNULL) -> None:
-        self.name = name
+    def __init__(self, place: Path, command: Sequence[str | Path], stdin: Any = subprocess.DEVNULL) -> None:
+        """`place` is its directory."""
+        self.place = place
+        self.name = place.name
         self.lines: list[str] = []
         """The log so far, and what was said on standard error."""
         self._grown = threading.Condition()
@@ -122,6 +125,45 @@ class Logged:
     def survivors(self) -> list[int]:
         """Its processes that live."""
         return processes.session(self.process.pid)
+
+    def left_behind(self) -> list[str]:
+        """What one that has ended must not leave: processes, sockets' files."""
+        left = [f"process {pid}: {processes.command_line(pid)}" for pid in self.survivors()]
+        return left + [f"socket {path}" for path in self.place.rglob("*") if path.is_socket()]
+
+
+L = TypeVar("L", bound=Logged)
+
+
+class LoggedMany(Generic[L]):
+    """All of a test, or of a module: they end with the `with` block, and must end well."""
+
+    def __init__(self) -> None:
+        self._all: list[L] = []
+
+    def expect_end(self, one: L) -> None:
+        """This one has ended as its test has wanted it: there is nothing to check any more."""
+        one.kill()
+        self._all.remove(one)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for one in self._all:
+                if one.process.poll() is None:
+                    one.process.terminate()
+            statuses = {one.name: one.wait() for one in self._all}
+            assert set(statuses.values()) <= {0}, f"exit statuses: {statuses}"
+            broken = [line for one in self._all for line in one.broken()]
+            assert not broken, "\n".join(broken)
+            assert [left for one in self._all for left in one.left_behind()] == []
+        finally:
+            for one in self._all:
+                one.kill()
 
 
 def logs() -> list[tuple[str, str]]:

@@ -17,11 +17,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tests.harness import processes
-from tests.harness.logged import PATIENCE, Logged, NodeEnded, logs
+from tests.harness.logged import PATIENCE, Logged, LoggedMany, NodeEnded, logs
 
 __all__ = ["Node", "NodeEnded", "Nodes", "RpcError", "logs"]
 
@@ -56,7 +55,7 @@ class Node(Logged):
         self._sockets_at_start: dict[str, int] = {}
         where = (f"--network={NETWORK}", f"--lightning-dir={directory}")
         command = [*(program or [PROGRAMS / "lightningd-py"]), *where, *OPTIONS, *options]
-        super().__init__(directory.name, command, stdin)
+        super().__init__(directory, command, stdin)
 
     # waiting
 
@@ -153,24 +152,22 @@ class Node(Logged):
     # the end
 
     def left_behind(self) -> list[str]:
-        """What an ended node must not leave: processes, socket files, its pid file."""
-        left = [f"process {pid}: {processes.command_line(pid)}" for pid in self.survivors()]
-        left += [f"socket {path}" for path in self.lightning_dir.rglob("*") if path.is_socket()]
-        return left + [f"pid file {path}" for path in self.lightning_dir.glob("*.pid")]
+        """Nor its pid file."""
+        return super().left_behind() + [f"pid file {path}" for path in self.lightning_dir.glob("*.pid")]
 
 
-class Nodes:
-    """The nodes of a test, or of a module: all of them end with the `with` block, and must end well."""
+class Nodes(LoggedMany[Node]):
+    """The nodes of a test, or of a module."""
 
     def __init__(self, directory: Path) -> None:
+        super().__init__()
         self._directory = directory
-        self._nodes: list[Node] = []
 
     def begin(self, *options: str, name: str | None = None, **how: Any) -> Node:
         """Start a node in a directory of its own, or in `name`'s, and do not wait."""
         directory = self.directory(name)
         node = Node(directory, *options, **how)
-        self._nodes.append(node)
+        self._all.append(node)
         return node
 
     def start(self, *options: str, name: str | None = None, **how: Any) -> Node:
@@ -179,29 +176,6 @@ class Nodes:
 
     def directory(self, name: str | None = None) -> Path:
         """The lightning-dir that a node will have; made here, to put something into it first."""
-        directory = self._directory / (name or f"l{len(self._nodes) + 1}")
+        directory = self._directory / (name or f"l{len(self._all) + 1}")
         (directory / NETWORK).mkdir(mode=0o700, parents=True, exist_ok=True)
         return directory
-
-    def expect_end(self, node: Node) -> None:
-        """This one has ended as its test has wanted it: there is nothing to check any more."""
-        node.kill()
-        self._nodes.remove(node)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            running = [node for node in self._nodes if node.process.poll() is None]
-            for node in running:
-                node.process.terminate()
-            statuses = {node.lightning_dir.name: node.wait() for node in self._nodes}
-            assert set(statuses.values()) <= {0}, f"exit statuses: {statuses}"
-            assert [line for node in self._nodes for line in node.broken()] == []
-            assert [left for node in self._nodes for left in node.left_behind()] == []
-        finally:
-            for node in self._nodes:
-                node.kill()

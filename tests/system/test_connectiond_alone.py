@@ -271,6 +271,7 @@ async def test_kill_leaves_no_process(connectionds: Connectionds) -> None:
         one.process.kill()
         await peer.hangs_up()
     assert await asyncio.to_thread(one.wait) == -signal.SIGKILL
+    connectionds.expect_end(one)
     assert connectionds.start(*LISTENS, name="c1").node_id == one.node_id
 
 
@@ -282,7 +283,8 @@ async def test_a_passphrase_is_read_from_standard_input(connectionds: Connection
             one = connectionds.begin(*LISTENS, "--hsm-passphrase", name="secret", stdin=stdin)
         if status == 0:
             ids.add(one.ready().node_id)
-        assert await asyncio.to_thread(one.wait if status else one.stop) == status
+            one.send_signal(signal.SIGTERM)
+        assert await connectionds.ended(one) == status
     assert len(ids) == 1
     assert "passphrase" in one.lines[-1]
 
@@ -291,7 +293,7 @@ async def test_hsmds_death_is_the_end(connectionds: Connectionds) -> None:
     one = connectionds.start(*LISTENS)
     (hsmd,) = one.children("lightningd_py.hsmd")
     os.kill(hsmd, signal.SIGKILL)
-    assert await asyncio.to_thread(one.wait) == 1
+    assert await connectionds.ended(one) == 1
     assert one.lines[-1] == "connectiond: hsmd has ended with status -9"
 
 
@@ -307,13 +309,13 @@ async def test_connect_reaches_a_node(
             await service.say(taken["conn_id"], ODD)
             assert (await peer.hear()).encode() == ODD
         await peer.hangs_up()
-    assert await asyncio.to_thread(one.wait) == 1
+    assert await connectionds.ended(one) == 1
     assert one.lines[-1].startswith(f"connectiond: the connection with {listener.node_id.hex()} has ended: ")
 
 
 async def test_connect_tells_why_a_node_cannot_be_reached(connectionds: Connectionds, unused_ports: list[int]) -> None:
     one = connectionds.begin("--connect", f"{NOBODY.hex()}@127.0.0.1:{unused_ports[0]}")
-    assert await asyncio.to_thread(one.wait) == 1
+    assert await connectionds.ended(one) == 1
     assert one.lines[-1].startswith(f"connectiond: {NOBODY.hex()} cannot be reached: ")
     assert "Connection refused" in one.lines[-1]
 
@@ -338,5 +340,5 @@ async def test_what_is_wrong_with_a_place_is_one_sentence(connectionds: Connecti
         ((*LISTENS, "--dir", f"{tmp_path}/file/dir"), "Not a directory"),
     ):
         one = connectionds.begin(*options)
-        assert await asyncio.to_thread(one.wait) == 1
+        assert await connectionds.ended(one) == 1
         assert re.search(f"^connectiond: .*{reason}", one.lines[-1]), one.log
