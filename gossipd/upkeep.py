@@ -46,11 +46,14 @@ class Upkeep(upkeep.Upkeep[Peer]):
     def came(self, conn_id: int) -> None:
         """A connection has been taken. It, or another one, may have to go again."""
         super().came(conn_id)
+        too_many = len(self._owned) + len(self._remote) > self._most
+        if len(self._owned) <= self._limits.inbound and not too_many:
+            return  # without a look at each: then a thousand that come at once would cost a million
         unwanted = [peer for peer in self._owned.peers() if peer.info.node_id not in self.wanted]
         inbound = [peer for peer in unwanted if peer.info.incoming]
         if len(inbound) > self._limits.inbound:
             self._end_one_of(inbound, f"{self._limits.inbound} inbound peers that nobody wants")
-        elif len(self._owned) + len(self._remote) > self._most and unwanted:
+        elif too_many and unwanted:
             self._end_one_of(unwanted, f"{self._most} peers, for want of file descriptors")
 
     def _end_one_of(self, candidates: list[Peer], bound: str) -> None:
