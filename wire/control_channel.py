@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from wire.control_socket import encode, receive, receive_message, send_message, transmit
+from wire.control_socket import DONT_WAIT, encode, receive, receive_message, send_message, transmit
 from wire.control_wire import ControlError, ControlMessage, Refusal, Reply, Request
 from wire.status import Status
 
@@ -205,7 +205,7 @@ class ControlChannel:
             if self._closed:  # by the handler of the last message
                 break
             try:
-                message = receive(self._sock, self.who, socket.MSG_DONTWAIT)
+                message = receive(self._sock, self.who, DONT_WAIT)
             except BlockingIOError:
                 break
             except (ControlError, OSError) as error:
@@ -234,7 +234,7 @@ class ControlChannel:
         while self._queue:
             head = self._queue[0]
             try:
-                transmit(self._sock, head.datagram, head.fds, socket.MSG_DONTWAIT)
+                transmit(self._sock, head.datagram, head.fds, DONT_WAIT)
             except BlockingIOError:
                 self._wait_for_room()
                 return

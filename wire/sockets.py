@@ -14,13 +14,18 @@ NOTSENT_LOWAT = 131_072
 BACKLOG = 511
 """Connections that the kernel holds until they are accepted."""
 
+# Plain integers: to join two members of the enum costs more than to encrypt a message.
+SEND = int(socket.MSG_NOSIGNAL)
+SEND_MORE = int(socket.MSG_NOSIGNAL | socket.MSG_MORE)
+
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
 _UNIX_RETRY = 0.02
 
 
 def set_up(sock: socket.socket) -> None:
     """Non-blocking; a TCP socket sends at once and holds little unsent."""
     sock.setblocking(False)
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
+    if sock.family in _INTERNET:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
 

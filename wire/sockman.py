@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wire.farewell import Farewell, said
-from wire.sockets import address_of, dial, listen_on, resolve, set_up
+from wire.sockets import SEND, SEND_MORE, address_of, dial, listen_on, resolve, set_up
 from wire.sockman_events import RECV_SIZE, ConnectResult, SocketAddress, SockManEvents, SockManOptions
 
 __all__ = ["ConnectResult", "SockMan", "SockManOptions", "SocketAddress"]
@@ -284,7 +284,7 @@ class SockMan(SockManEvents):
     def _send(self, connection: _Connection, data: bytes | bytearray | memoryview, more: bool = False) -> int:
         """How many bytes the socket took."""
         try:
-            return connection.sock.send(data, socket.MSG_NOSIGNAL | (socket.MSG_MORE if more else 0))
+            return connection.sock.send(data, SEND_MORE if more else SEND)
         except BlockingIOError:
             return 0
         except OSError as error:

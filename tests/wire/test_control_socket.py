@@ -117,7 +117,7 @@ def test_envelopes_that_are_refused(ends: Pair, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_datagram_larger_than_the_buffer_is_refused(ends: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = new_pipe()
-    monkeypatch.setattr(control_socket, "DATAGRAM_SIZE", 100)
+    monkeypatch.setattr(control_socket._room, "datagram", memoryview(bytearray(100)))
     before = fd_count()
     socket.send_fds(ends[0], [hint(1).encode()[0]], [reader])
     with pytest.raises(ControlError, match="cut short"):
