@@ -9,6 +9,8 @@ import msgpack
 import pytest
 import zmq
 import zmq.asyncio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lightningd_py import api_bus
 from lightningd_py.api_bus import MAX_IN_HAND, ApiBus
@@ -293,3 +295,50 @@ async def test_what_is_in_hand_at_the_end_is_answered(tmp_path: Path, methods: M
             asyncio.get_running_loop().call_soon(methods.held.set)
             await bus.close()
             assert msgpack.unpackb((await hear(client))[-1])["result"] == 1
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats() | st.text() | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.binary(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+REQUESTS = st.fixed_dictionaries(
+    {"v": st.just(1), "method": st.sampled_from(["show", "peer", "name", "help", "plain"]) | VALUES},
+    optional={
+        "id": VALUES,
+        "params": st.dictionaries(st.sampled_from(["node", "data", "id", "name", "command"]), VALUES, max_size=2)
+        | st.lists(VALUES, max_size=2)
+        | VALUES,
+        "filter": VALUES,
+    },
+)
+
+
+class Outbox:
+    """A socket that keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[bytes]] = []
+
+    def send(self, frames: list[bytes]) -> None:
+        self.sent.append(frames)
+
+
+@given(body=REQUESTS.map(msgpack.packb) | VALUES.map(msgpack.packb) | st.binary(max_size=100))
+@settings(max_examples=300)
+def test_whatever_comes_has_one_answer_and_is_no_bug_of_ours(body: bytes) -> None:
+    async def answered() -> list[bytes]:
+        outbox: Any = Outbox()
+        bus = ApiBus(outbox, Methods().server())
+        bus.received([b"route", b"", body])
+        await asyncio.gather(*bus._tasks)
+        (frames,) = outbox.sent
+        return list(frames)
+
+    *envelope, answer = asyncio.run(answered())
+    said = msgpack.unpackb(answer, strict_map_key=False)
+    assert envelope == [b"route", b""]
+    assert said["v"] == 1 and ("result" in said) != ("error" in said)
+    assert "internal error" not in str(said.get("error"))
