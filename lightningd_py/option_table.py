@@ -193,13 +193,13 @@ OPTIONS: tuple[Option, ...] = (
         ),
         Option(
             "gossip-peer-rate",
-            "bytes a second of the map that one peer gets, by its filter and by queries (default 0, no limit)",
+            "bytes a second of the map that one peer gets, by filter and queries (default 2000000, 0 for no limit)",
             values.number(0, 1 << 40),
             "BYTES",
         ),
         Option(
             "gossip-total-rate",
-            "the same for all peers together (default 0, no limit)",
+            "the same for all peers together (default 20000000, 0 for no limit)",
             values.number(0, 1 << 40),
             "BYTES",
         ),

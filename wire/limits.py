@@ -20,9 +20,10 @@ class Limits:
     """Inbound peers that nobody wants. One more is let in, and the newest of those that were of least use goes."""
     read_rate: int = 2_000_000
     """Bytes a second that are read from one peer. 0: no limit."""
-    gossip_peer_rate: int = 0
-    """Bytes a second of gossip that one peer gets, by its filter and by queries. 0: no limit."""
-    gossip_total_rate: int = 0
+    gossip_peer_rate: int = 2_000_000
+    """Bytes a second of gossip that one peer gets, by its filter and by queries: as many as one of us reads. 0: no
+    limit."""
+    gossip_total_rate: int = 20_000_000
     """The same for all peers together."""
     compact_size: int = 10_000_000
     """Bytes below which the gossip_store is not compacted by itself. CLN's figure, as the next one."""

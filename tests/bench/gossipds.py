@@ -15,7 +15,7 @@ from wire.limits import Limits
 
 POLL = 0.05
 """Seconds between two questions how far it is: each costs gossipd some 100 µs."""
-UNBOUNDED = Limits(inbound=1_000_000, read_rate=0)
+UNBOUNDED = Limits(inbound=1_000_000, read_rate=0, gossip_peer_rate=0, gossip_total_rate=0)
 """What is measured is gossipd, not its patience with strangers."""
 STALLED = 10.0
 """Seconds without progress after which it is not waited for any more."""

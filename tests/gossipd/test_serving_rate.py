@@ -120,7 +120,7 @@ async def test_answers_move_with_the_connection(houses: Houses) -> None:
     given.close_fds()
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(gossip_peer_rate=1_000)])
+@pytest.mark.parametrize("limits", [Limits(gossip_peer_rate=0, gossip_total_rate=0), Limits(gossip_peer_rate=1_000)])
 async def test_a_map_that_nobody_reads_blocks_nothing(houses: Houses, limits: Limits) -> None:
     """Ten peers ask for everything and read nothing; another one's gossip is taken, and its questions are answered."""
     gossipd = await with_map(houses, limits)

@@ -20,6 +20,7 @@ from tests.harness.waiting import until
 TOPOLOGY = Path(__file__).parents[3] / "shared" / "data" / "mainnet-topology-2026-02-03.csv.xz"
 WHOLE = bool(os.environ.get("LIGHTNINGD_PY_WHOLE_NETWORK"))
 CUT = None if WHOLE else 5_000
+UNBOUNDED = ("--max-read-rate=0", "--gossip-peer-rate=0", "--gossip-total-rate=0")
 
 
 @pytest.mark.timeout(600)
@@ -32,7 +33,7 @@ async def test_everything_arrives(nodes: Nodes) -> None:
     world.write_store(store, processes=2)
     store.close()
     shutil.copy(first, nodes.directory("l2") / "regtest" / "gossip_store")
-    l1, l2, l3, l4 = [nodes.start("--max-read-rate=0", name=name) for name in ("l1", "l2", "l3", "l4")]
+    l1, l2, l3, l4 = [nodes.start(*UNBOUNDED, name=name) for name in ("l1", "l2", "l3", "l4")]
     messages = 3 * len(edges) + len(world.node_numbers())
 
     async def knows_everything(node: Node) -> bool:
