@@ -167,11 +167,17 @@ class AloneBus:
         self._owners[line.peer.conn_id] = service
         self._ctl.moved(self._lines[line.peer.conn_id])
 
-    def presence(self, service: str, reason: str, *, here: bool) -> None:
-        """A service has come to MSG, or has left it."""
-        self._registrations.named(service).here = here
-        if here:
-            self._waiting.look()
+    def service_admitted(self, service: str) -> None:
+        """`service_came` follows."""
+
+    def service_came(self, service: str) -> None:
+        """A service has come to MSG."""
+        self._registrations.named(service).here = True
+        self._waiting.look()
+
+    def service_left(self, service: str, reason: str) -> None:
+        """It has left it."""
+        self._registrations.named(service).here = False
 
     def copy_up(self, line: Line, message: bytes) -> None:
         """Nobody registers for copies here."""

@@ -45,8 +45,14 @@ class Above(Protocol):
     def owner(self, line: Line, service: str) -> None:
         """Another service stands for it now."""
 
-    def presence(self, service: str, reason: str, *, here: bool) -> None:
-        """A service has come or has left."""
+    def service_admitted(self, service: str) -> None:
+        """A service may come: its `welcome` goes out after this, so that nobody hears of it before we have."""
+
+    def service_came(self, service: str) -> None:
+        """It is here."""
+
+    def service_left(self, service: str, reason: str) -> None:
+        """It is gone."""
 
     def copy_up(self, line: Line, message: bytes) -> None:
         """A copy of what the peer said, for whoever wants it."""

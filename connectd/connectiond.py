@@ -186,9 +186,16 @@ class Connectiond:
         """Another service stands for it."""
         self._tell(control_wire.PeerOwner(line.peer.node_id, line.peer.conn_id, service))
 
-    def presence(self, service: str, reason: str, *, here: bool) -> None:
-        """A service has come or left."""
-        self._tell(control_wire.ServicePresence(service, here, reason))
+    def service_admitted(self, service: str) -> None:
+        """A service has said hello: what it says to the master when it is welcome comes after this."""
+        self._tell(control_wire.ServicePresence(service, True, "it has said hello"))
+
+    def service_came(self, service: str) -> None:
+        """The master knows it."""
+
+    def service_left(self, service: str, reason: str) -> None:
+        """A service has left."""
+        self._tell(control_wire.ServicePresence(service, False, reason))
 
     def copy_up(self, line: Line, message: bytes) -> None:
         """A copy of what a peer said; not if the master takes nothing."""

@@ -125,11 +125,12 @@ class Hub:
                 raise BusError("this ticket is not valid: say hello on CTL first")
         if hello.credit > MAX_CREDIT:
             raise BusError(f"credit for {hello.credit} messages is too much, {MAX_CREDIT} may be")
+        self._above.service_admitted(hello.service)
         return Welcome(hello.service)
 
     def came(self, session: Session) -> None:
         """A service is here: it has a part in the connections of its nodes at once."""
-        self._above.presence(session.service, "it has said hello", here=True)
+        self._above.service_came(session.service)
         for shared in self._peers:
             if session.service in self.wants.concerned(shared.node_id):
                 self._join(shared, session.service)
@@ -143,7 +144,7 @@ class Hub:
 
     def gone(self, session: Session, reason: str) -> None:
         """A service has left: its connections end. Not at once, for we may be in the midst of one of them."""
-        self._above.presence(session.service, reason, here=False)
+        self._above.service_left(session.service, reason)
         self._later(0.0, lambda: self._end_all_of(session, reason))
 
     def _end_all_of(self, session: Session, reason: str) -> None:

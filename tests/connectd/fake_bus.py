@@ -84,8 +84,14 @@ class FakeMaster:
     def owner(self, line: Line, service: str) -> None:
         self.log.append(("owner", line.peer.conn_id, service))
 
-    def presence(self, service: str, reason: str, *, here: bool) -> None:
-        self.log.append(("presence", service, here))
+    def service_admitted(self, service: str) -> None:
+        self.log.append(("admitted", service))
+
+    def service_came(self, service: str) -> None:
+        self.log.append(("came", service))
+
+    def service_left(self, service: str, reason: str) -> None:
+        self.log.append(("left", service))
 
     def copy_up(self, line: Line, message: bytes) -> None:
         self.log.append(("copy", line.peer.conn_id, message))

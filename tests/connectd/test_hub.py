@@ -62,7 +62,7 @@ def test_service_without_room_for_long_is_cut_off(bus: FakeBus) -> None:
     bus.advance(1 + 2 * RETRY)
     reason = "service one has left: it has taken nothing for 30 seconds"
     assert line.ended == (reason, [])
-    assert bus.master.log[-2:] == [("presence", "one", False), ("disconnected", 1, reason)]
+    assert bus.master.log[-2:] == [("left", "one"), ("disconnected", 1, reason)]
 
 
 def test_patience_begins_anew_with_each_message(bus: FakeBus) -> None:
