@@ -116,10 +116,12 @@ class Arrivals:
 
     async def _finish(self, candidate: Candidate) -> None:
         """Wait until no older connection of the node is left, then give this one away."""
-        patience = RESERVE if self._live.in_reserve(candidate) else self._timeout
         try:
-            async with asyncio.timeout(patience):
-                await candidate.turn
+            if not candidate.turn.done():  # mostly it is
+                patience = RESERVE if self._live.in_reserve(candidate) else self._timeout
+                async with asyncio.timeout(patience):
+                    await candidate.turn
+            candidate.turn.result()
             await self._hand_over.give_away(candidate)
         except (TimeoutError, ConnectionEnded) as error:
             reason = str(error) or "the older connection of the same node stays"

@@ -1,13 +1,17 @@
 """INIT: the first message each way. What ours says, and what theirs must not say. BOLT 1, The `init` Message."""
 
+import functools
 from dataclasses import dataclass
 
 from wire.address import WireAddr, is_routable
 from wire.cursor import WireError
 from wire.features import Features
 from wire.message import UnknownMessage, decode
-from wire.peer_wire import ALL_CHANNELS, ErrorMessage, Init, WarningMessage, message_name
+from wire.peer_wire import ALL_CHANNELS, REMOTE_ADDR_CODEC, ErrorMessage, Init, WarningMessage, message_name
+from wire.tlv import write_tlvs
 
+_REMOTE_ADDR = 3
+"""The number of that record: no record of ours comes after it."""
 _GLOBAL_BITS = (1 << 13) - 1
 
 
@@ -35,12 +39,17 @@ class TheirInit:
 
 def our_init(chain_hash: bytes, features: bytes, remote: WireAddr | None) -> bytes:
     """Our INIT. `remote` is the other end of an inbound connection: told if it is a public IP address (B1-26)."""
-    return Init(
-        globalfeatures=_low_bits(features),
-        features=Features(features).to_bytes(),
-        networks=[chain_hash],
-        remote_addr=remote if remote is not None and _is_public_ip(remote) else None,
-    ).encode()
+    init = _same_for_all(chain_hash, features)
+    if remote is not None and _is_public_ip(remote):
+        init += write_tlvs({_REMOTE_ADDR: REMOTE_ADDR_CODEC.write(remote)})
+    return init
+
+
+@functools.lru_cache(maxsize=1)
+def _same_for_all(chain_hash: bytes, features: bytes) -> bytes:
+    """Our INIT without the record that differs from peer to peer."""
+    init = Init(globalfeatures=_low_bits(features), features=Features(features).to_bytes(), networks=[chain_hash])
+    return init.encode()
 
 
 def _low_bits(features: bytes) -> bytes:

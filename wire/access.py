@@ -87,6 +87,10 @@ class Rules:
         same_size = self._networks.setdefault((network.version, shift), {})
         same_size[int(network.network_address) >> shift] = rule
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._exact or self._networks or self._features)
+
     @property
     def name_features(self) -> bool:
         """Whether some of them are about features."""
@@ -136,13 +140,13 @@ class Access:
 
     def refuses_address(self, address: WireAddr, now: float) -> str | None:
         """Before Noise: who may still turn out to be allowed by id or features is not refused yet."""
-        if self._allow.name_nodes or self._allow.name_features:
+        if not self._deny or self._allow.name_nodes or self._allow.name_features:
             return None
         return _reason(self._allow.for_address(address, now), self._deny.for_address(address, now))
 
     def refuses_node(self, address: WireAddr, node_id: bytes, now: float) -> str | None:
         """As soon as the id is known: features may still allow it."""
-        if self._allow.name_features:
+        if not self._deny or self._allow.name_features:
             return None
         allowed = self._allow.for_node(node_id, now) or self._allow.for_address(address, now)
         denied = self._deny.for_node(node_id, now) or self._deny.for_address(address, now)
@@ -151,6 +155,8 @@ class Access:
     def refuses_features(self, address: WireAddr, node_id: bytes, features: bytes, now: float) -> str | None:
         """After INIT: everything is known."""
         allow, deny = self._allow, self._deny
+        if not deny:
+            return None
         allowed = allow.for_node(node_id, now) or allow.for_address(address, now) or allow.for_features(features, now)
         denied = deny.for_node(node_id, now) or deny.for_address(address, now) or deny.for_features(features, now)
         return _reason(allowed, denied)

@@ -5,6 +5,7 @@ The text of an address reads back as the same address, whoever announced it.
 
 import base64
 import binascii
+import functools
 import ipaddress
 import re
 from collections.abc import Iterator
@@ -136,13 +137,19 @@ def to_json(address: WireAddr) -> dict[str, str | int]:
 def is_routable(address: WireAddr) -> bool:
     """Whether a stranger elsewhere could reach the host: no private, local, multicast or reserved address (B1-26)."""
     if address.kind in ("ipv4", "ipv6"):
-        ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.host)
-        if isinstance(ip, ipaddress.IPv6Address):
-            ip = ip.ipv4_mapped or ip
-        return ip.is_global and not ip.is_multicast
+        return _is_global(address.host)
     if address.kind == "dns":
         return address.host.split(".")[-1] not in ("localhost", "local", "internal")
     return address.kind == "torv3"
+
+
+@functools.lru_cache(maxsize=1_000)
+def _is_global(host: str) -> bool:
+    """The same for an IP address. Ours is asked for with each INIT that we hear."""
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(host)
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip
+    return ip.is_global and not ip.is_multicast
 
 
 def is_hostname(name: str) -> bool:

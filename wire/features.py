@@ -164,10 +164,10 @@ class Features:
 
         Each feature is asked for its own dependencies only: theirs are found when it is their turn.
         """
-        for feature in FEATURES:
-            for needed in feature.dependencies:
-                if self.offers(feature.name) and not self.offers(needed):
-                    return f"{feature.name} needs {needed}"
+        offered = int.from_bytes(self._data, "big")
+        for either, needed, text in _DEPENDENCIES:
+            if offered & either and not offered & needed:
+                return text
         return None
 
     def __or__(self, other: "Features") -> "Features":
@@ -185,6 +185,16 @@ class Features:
         return f"Features({self._data.hex()!r})"
 
 
+def _either(name: str) -> int:
+    """The two bits of a feature."""
+    return 3 << feature_bit(name)
+
+
+_DEPENDENCIES = tuple(
+    (_either(feature.name), _either(needed), f"{feature.name} needs {needed}")
+    for feature in FEATURES
+    for needed in feature.dependencies
+)
 _KNOWN_EVEN = sum(1 << bit for bit in _BY_BIT)
 
 

@@ -104,6 +104,14 @@ def _check_key(point: bytes, name: str) -> None:
         raise HandshakeError(f"{name}: bad key")
 
 
+def _product(secret: bytes, point: bytes, name: str) -> bytes:
+    """Our ephemeral secret's product with what the other side calls a point: the check that it is one is part of it."""
+    try:
+        return ecdh(secret, point)
+    except ValueError:
+        raise HandshakeError(f"{name}: bad key") from None
+
+
 class Initiator(_Handshake):
     """The side that dialled, and so knows whom. ValueError if `their_id` is no point or `ephemeral` no secret."""
 
@@ -133,9 +141,8 @@ class Initiator(_Handshake):
         with self._doing("receive_act_two"):
             _check_frame(act, "act two", ACT_TWO_SIZE)
             their_ephemeral = act[1:34]
-            _check_key(their_ephemeral, "act two")
             self._mix_hash(their_ephemeral)
-            self._mix_key(ecdh(self._ephemeral, their_ephemeral))
+            self._mix_key(_product(self._ephemeral, their_ephemeral, "act two"))
             self._decrypt_and_mix(act[34:], "act two: bad MAC")
             return their_ephemeral
 
@@ -189,8 +196,7 @@ class Responder(_Handshake):
         with self._doing("receive_act_three"):
             _check_frame(act, "act three", ACT_THREE_SIZE)
             their_id = self._decrypt_and_mix(act[1:50], "act three: bad MAC of the key", nonce=1)
-            _check_key(their_id, "act three")
-            self._mix_key(ecdh(self._ephemeral, their_id))
+            self._mix_key(_product(self._ephemeral, their_id, "act three"))
             self._decrypt_and_mix(act[50:], "act three: bad MAC")
             rk, sk = hkdf_pair(self._ck, b"")
             return their_id, CryptoState(rn=0, sn=0, rk=rk, sk=sk, r_ck=self._ck, s_ck=self._ck)

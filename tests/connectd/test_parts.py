@@ -28,7 +28,8 @@ PUBLIC = WireAddr("ipv4", "8.8.8.8", 4711)
 @pytest.mark.bolt("B1-26")
 def test_a_public_peer_is_told_how_we_see_it(text: str) -> None:
     address = parse_address(text, 1)
-    assert Init.decode(our_init(REGTEST, b"", address)).remote_addr == address
+    told = our_init(REGTEST, b"\x0a", address)
+    assert told == Init(b"\x0a", b"\x0a", networks=[REGTEST], remote_addr=address).encode()
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:1", "10.0.0.1:1", "[fe80::1]:1", "/a/path", "node.example:1"])
