@@ -10,6 +10,7 @@ from lightningd_py.errors import StartError
 from lightningd_py.log import NodeLog
 from lightningd_py.node import Node
 from lightningd_py.options import Options, parse
+from wire.daemon import calm_collector
 from wire.status import set_up_logging
 
 
@@ -31,6 +32,7 @@ def _run(options: Options, started: Callable[[], None]) -> int:
     try:
         log = NodeLog(options.log_file)
         set_up_logging(options.log_level)
+        calm_collector()
         try:
             return asyncio.run(_node(options, log, started))
         finally:

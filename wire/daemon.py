@@ -6,6 +6,7 @@ daemon before the master has decided what becomes of its peers.
 """
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -24,8 +25,19 @@ def inherited_socket(fd: str) -> socket.socket:
     return sock
 
 
+def calm_collector() -> None:
+    """Python's garbage collector finds next to nothing in a daemon: most objects are made and dropped with a message,
+    and hardly any is in a cycle. With Python's own figures it took a tenth of a first sync.
+
+    What is there now stays, also in processes that are forked from here, who share its pages.
+    """
+    gc.set_threshold(20_000, 20, 50)
+    gc.freeze()
+
+
 def prepare(log_level: str) -> None:
     """Log to standard error; leave signals to the master; give up what is not needed."""
+    calm_collector()
     set_up_logging(log_level)
     give_up_privileges(Status("daemon"))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
