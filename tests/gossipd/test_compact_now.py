@@ -53,5 +53,6 @@ async def test_when_the_options_say_that_it_is_worth_it(houses: Houses) -> None:
         await teller.say(update(timestamp=NOW + later, direction=0))
         await teller.sync()
         await gossipd.settled()
-    await gossipd.settled_at("compactions", 1)
-    assert (await gossipd.status())["store_dead_bytes"] == 0
+    await gossipd.logs("is compacted: ")
+    counters = await gossipd.settled()
+    assert counters["store_dead_bytes"] < counters["store_live_bytes"], "what has come since may be dead again"
