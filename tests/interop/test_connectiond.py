@@ -4,8 +4,10 @@ LDK says open_channel, which has a long way: its socket, connectiond's process o
 bus, the client. The refusal goes back, LDK's channel has failed with the client's words, and the connection lives on.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,9 @@ from tests.harness.bus_client import BusService
 from tests.harness.connectionds import Connectiond, Connectionds
 from tests.interop.conftest import pins
 from tests.interop.ldks import PACKAGE, Ldk
+from tests.interop.test_pyln_proto import CUSTOM as PYLN_CUSTOM
+from tests.interop.test_pyln_proto import OUR_INIT as PYLN_INIT
+from tests.interop.test_pyln_proto import PONG, ping
 from wire.peer_wire import ErrorMessage, channel_id_of
 
 MODES = {"processes": (), "threads": ("--threaded",)}
@@ -81,3 +86,31 @@ async def test_connectiond_dials_ldk(ldk: Ldk, connectionds: Connectionds, mode:
         await refuse_a_channel(ldk, ours, service, incoming=False)
         assert ours.stop() == 0
     await ldk("wait", peers=0)
+
+
+async def test_pyln_proto_dials_connectiond(
+    pyln: Callable[..., Any], connectionds: Connectionds, mode: tuple[str, ...]
+) -> None:
+    """What it says comes to the client, what the client says comes to it, and its pings are answered meanwhile."""
+    ours = connectionds.start("--listen", "127.0.0.1:0", *mode)
+    program = pyln("peer.py")
+
+    async def ask(command: str, **arguments: Any) -> Any:
+        return await asyncio.to_thread(program.ask, command, **arguments)
+
+    async with ours.service() as service:
+        await service.join()
+        await ask("connect", node_id=ours.node_id, host="127.0.0.1", port=ours.port)
+        await ask("send", messages=[PYLN_INIT])
+        taken = await service.msg.hear("take_peer")
+        assert taken["node_id"].hex() == await ask("node_id")
+        message = f"{PYLN_CUSTOM:04x}ff"
+        for _ in range(6):  # past a rotation of the keys, and never more at a time than there is credit for
+            await ask("send", messages=[message, ping(3)] * 100)
+            for _ in range(100):
+                assert (await service.hear_peer(taken["conn_id"])).hex() == message
+                await service.say(taken["conn_id"], bytes.fromhex(message))
+            assert await ask("receive", number=PYLN_CUSTOM, count=100) == [message] * 100
+            assert len(await ask("receive", number=PONG, count=100)) == 100
+        await ask("close")
+        assert (await service.msg.hear("peer_disconnected"))["conn_id"] == taken["conn_id"]
