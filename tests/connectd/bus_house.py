@@ -52,6 +52,19 @@ def about(number: int, channel: bytes, rest: bytes = b"") -> bytes:
     return number.to_bytes(2, "big") + (bytes(32) if number in (32, 64) else b"") + channel + rest
 
 
+def registrations_of(
+    name: str,
+    *,
+    node_ids: tuple[bytes, ...] = (),
+    channels: tuple[tuple[bytes, bytes], ...] = (),
+    take: tuple[int, ...] = (),
+    ticket: bytes | None = None,
+) -> SetServiceRegistrations:
+    """As the master tells it. If no ticket is named it is one that the name gives."""
+    ticket = name.encode().ljust(16, b"!") if ticket is None else ticket
+    return SetServiceRegistrations(name, ticket, list(node_ids), list(channels), list(take))
+
+
 class Service:
     """A service's plain DEALER on MSG, with the numbers that the protocol wants."""
 
@@ -156,19 +169,11 @@ class BusHouse:
 
     # services
 
-    def registers(
-        self,
-        name: str,
-        *,
-        node_ids: tuple[bytes, ...] = (),
-        channels: tuple[tuple[bytes, bytes], ...] = (),
-        take: tuple[int, ...] = (),
-        ticket: bytes | None = None,
-    ) -> bytes:
+    def registers(self, name: str, **wanted: Any) -> bytes:
         """set_service_registrations; the ticket."""
-        ticket = name.encode().ljust(16, b"!") if ticket is None else ticket
-        self.master.send(SetServiceRegistrations(name, ticket, list(node_ids), list(channels), list(take)))
-        return ticket
+        registrations = registrations_of(name, **wanted)
+        self.master.send(registrations)
+        return registrations.ticket
 
     async def service(self, name: str, *, credit: int = 256, **wanted: Any) -> Service:
         """A service that has said hello."""

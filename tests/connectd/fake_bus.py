@@ -4,14 +4,16 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from connectd.hub import Hub
 from connectd.line import Line
+from tests.connectd.bus_house import registrations_of
 from tests.gossipd.house import peer_info
 from wire.bus_message import BusMessage
 from wire.bus_sessions import Session
 from wire.bus_wire import Hello
-from wire.control_wire import PeerInfo, SetServiceRegistrations
+from wire.control_wire import PeerInfo
 from wire.routes import Routes
 
 PATIENCE = 30.0
@@ -126,19 +128,11 @@ class FakeBus:
             action()
         self.now = until
 
-    def registers(
-        self,
-        name: str,
-        *,
-        node_ids: tuple[bytes, ...] = (),
-        channels: tuple[tuple[bytes, bytes], ...] = (),
-        take: tuple[int, ...] = (),
-        ticket: bytes | None = None,
-    ) -> bytes:
+    def registers(self, name: str, **wanted: Any) -> bytes:
         """As the master tells it; the ticket."""
-        ticket = name.encode().ljust(16) if ticket is None else ticket
-        self.hub.registered(SetServiceRegistrations(name, ticket, list(node_ids), list(channels), list(take)))
-        return ticket
+        registrations = registrations_of(name, **wanted)
+        self.hub.registered(registrations)
+        return registrations.ticket
 
     def service(self, name: str, *, credit: int = 256, take: tuple[int, ...] = ()) -> Session:
         """One that has said hello."""
