@@ -10,20 +10,24 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from gossipd.store import GossipStore
+from lightningd_py.feed_client import Feed
 from lightningd_py.scripted_peer import ScriptedPeer
 from lightningd_py.synthetic_map import SyntheticMap, random_edges
 from wire.chains import NETWORKS
+from wire.feed import FeedError, Gossip
 from wire.peer_wire import ErrorMessage
 
 CHANNELS, NODES, SEED = 1_000, 300, 1
 PATIENCE = 30.0
 """Seconds for each step; each takes one or two."""
-REFUSER = Path(__file__).parent.parent / "docs" / "examples" / "refuse_channels.py"
+EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
+REFUSER, BUS_REFUSER = EXAMPLES / "refuse_channels.py", EXAMPLES / "channel_service.py"
 TEMPORARY_CHANNEL_ID = bytes([0xC0]) * 32
 
 
@@ -129,28 +133,70 @@ async def synced(node: DemoNode) -> None:
         raise NotSeen(f"{counts['bad']} messages of a valid map were refused")
 
 
-async def open_channel(node: DemoNode) -> None:
+def count_arrivals(feed: Feed) -> None:
+    """What bob's feed has told of each message of the map: one word, and none is missing."""
+    outcomes: Counter[str] = Counter()
+    while outcomes.total() < CHANNELS * 3 + NODES:
+        message = feed.next(PATIENCE)
+        if not isinstance(message, Gossip):
+            raise NotSeen(f"the feed has told of {outcomes.total()} messages only")
+        outcomes[message.outcome] += 1
+    if feed.lost:
+        raise NotSeen(f"the feed has lost {feed.lost} messages")
+    words = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+    say(f"bob's feed has told of each message as it came: {words}")
+
+
+async def open_channel(node: DemoNode, way: list[str]) -> None:
     """A peer asks for a channel: who owns it, when, and by which message."""
     peer = await ScriptedPeer.connect(node.target)
     try:
         await peer.sync()
-        say(f"a scripted peer {peer.node_id.hex()[:16]}... has connected; it pings, and says open_channel")
+        say(f"a scripted peer {peer.node_id.hex()[:16]}... connects to {node.name}; it pings, and says open_channel")
         await peer.say(bytes.fromhex("0020") + NETWORKS["regtest"] + TEMPORARY_CHANNEL_ID + bytes(223))
         refusal = await peer.hear(ErrorMessage)
         if refusal.channel_id != TEMPORARY_CHANNEL_ID:
             raise NotSeen("the error is for another channel")
         say(f"it hears: error for channel {refusal.channel_id.hex()[:8]}...: {refusal.text()!r}")
-        await peer.sync()
+        listed = await given_back(node, peer)
         say("and a ping later it is still connected. Who owned the connection, and how it got there:")
-        (listed,) = (await node.call("listpeers", peer.node_id.hex()))["peers"]
         first = listed["moves"][0]["at"]
         for move in listed["moves"]:
-            print(f"    {(move['at'] - first) * 1000:7.1f} ms   {move['message']:18} -> {move['owner']}")
+            print(f"    {(move['at'] - first) * 1000:7.1f} ms   {move['message']:26} -> {move['owner']}")
         owners = [move["owner"] for move in listed["moves"]]
-        if owners != ["gossipd", "master", "refuser", "master", "gossipd"]:
+        if owners != way:
             raise NotSeen(f"the connection went another way: {owners}")
     finally:
         await peer.close()
+
+
+async def given_back(node: DemoNode, peer: ScriptedPeer) -> Any:
+    """Its entry in listpeers, when gossipd has it again and answers its pings."""
+    began = time.monotonic()
+    while True:
+        await peer.sync()
+        (listed,) = (await node.call("listpeers", peer.node_id.hex()))["peers"]
+        if listed["owner"] == "gossipd":
+            return listed
+        if time.monotonic() - began > PATIENCE:
+            raise NotSeen(f"{listed['owner']} has not given the peer back")
+
+
+@contextlib.asynccontextmanager
+async def bus_service(node: DemoNode) -> AsyncIterator[None]:
+    """The example of docs/bus.md on the buses of a node, from when it takes connections."""
+    network_dir = node.directory / "regtest"
+    service = await asyncio.create_subprocess_exec(sys.executable, "-P", str(BUS_REFUSER), str(network_dir))
+    try:
+        began = time.monotonic()
+        while not any(each["take"] for each in (await node.call("listservices"))["services"] if each["here"]):
+            if time.monotonic() - began > PATIENCE:
+                raise NotSeen("the bus service has not come")
+        say(f"{BUS_REFUSER.name} runs as process {service.pid}: pyzmq and msgpack, on the buses of {node.name}")
+        yield
+    finally:
+        service.kill()
+        await service.wait()
 
 
 @contextlib.asynccontextmanager
@@ -173,17 +219,22 @@ async def story(directory: Path) -> None:
     say(f"a map of {CHANNELS} channels and {NODES} nodes is made and signed: {messages} messages for alice's store")
     async with nodes(directory) as (alice, bob):
         say("bob connects to alice, and asks for her gossip")
-        connected = await bob.call("connect", alice.target)
-        if connected["direction"] != "out":
-            raise NotSeen(f"connect said {connected}")
-        await synced(bob)
+        with Feed(bob.directory / "regtest" / "feed", ["gossip."]) as feed:
+            connected = await bob.call("connect", alice.target)
+            if connected["direction"] != "out":
+                raise NotSeen(f"connect said {connected}")
+            await synced(bob)
+            count_arrivals(feed)
         for node in (alice, bob):
             await node.show("getinfo", most=9)
             await node.show("listpeers")
         await bob.show("listnodes", most=5)
         await bob.show("listchannels", most=5)
         print()
-        await open_channel(alice)
+        say("alice has a program for channels: it is started with the connection on its fd")
+        await open_channel(alice, ["gossipd", "master", "refuser", "master", "gossipd"])
+        async with bus_service(bob):
+            await open_channel(bob, ["gossipd", "master", "refuser", "master", "gossipd"])
     say("both nodes have ended, with exit status 0 and nothing BROKEN in their logs")
 
 
@@ -193,7 +244,7 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="lightningd-py-demo-"))
     try:
         asyncio.run(story(directory))
-    except (NotSeen, OSError, TimeoutError) as error:
+    except (NotSeen, FeedError, OSError, TimeoutError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     finally:
