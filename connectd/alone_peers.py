@@ -58,6 +58,7 @@ class AlonePeers:
     ) -> None:
         self.lines: dict[int, DistantLine] = {}
         """By conn_id."""
+        self._ending = False
         self._settings = settings
         self._start_line = start_line
         self._bus = bus
@@ -109,6 +110,9 @@ class AlonePeers:
 
     async def end(self, reason: str) -> None:
         """Accept no more, close every connection, and wait until nothing is left of them."""
+        self._ending = True
+        for connection in list(self._connections.open.values()):
+            self._connections.drop(connection, reason)
         self._connections.close_sockets()
         for line in list(self.lines.values()):
             self._bus.disconnect(line, reason)
@@ -161,7 +165,7 @@ class AlonePeers:
             self._bus.disconnect(line, "a newer connection of the same node has come")
 
     def _has_room(self) -> bool:
-        return len(self.lines) < self._settings.max_connections
+        return not self._ending and len(self.lines) < self._settings.max_connections
 
 
 async def _nothing_announced(node_id: bytes) -> list[str]:

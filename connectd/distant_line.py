@@ -84,7 +84,7 @@ class InThread:
 
 
 class DistantLine:
-    """A Line, begun with `take`. `on_exit` is called when its process or thread has ended, and nothing is left."""
+    """A Line. Its other end is started with it; `on_exit` is called when that has ended, and nothing is left."""
 
     def __init__(
         self, taken: TakePeer, start: StartCarrier, events: LineEvents, on_exit: "Callable[[DistantLine], None]"

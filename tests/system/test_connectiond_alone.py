@@ -263,6 +263,27 @@ async def test_a_signal_ends_everything_in_order(listening: Connectiond, service
     assert listening.left_behind() == []
 
 
+async def test_a_signal_ends_what_has_only_begun(
+    connectionds: Connectionds, listener: ScriptedListener, mode: tuple[str, ...]
+) -> None:
+    """Handshakes, in and out, and one whose peer has not said INIT."""
+    one = connectionds.start(*LISTENS, *mode)
+    other = connectionds.begin("--connect", listener.target, *mode)
+    async with (
+        await ScriptedPeer.dial(one.target) as silent,
+        await ScriptedPeer.dial(one.target) as nearly,
+        await listener.accept_silent() as dialled,
+    ):
+        await nearly.shake_hands()
+        await nearly.hear()
+        one.send_signal(signal.SIGTERM)
+        other.send_signal(signal.SIGTERM)
+        for peer in (silent, nearly, dialled):
+            await peer.hangs_up()
+    assert await asyncio.to_thread(one.wait) == 0
+    assert await asyncio.to_thread(other.wait) == 0
+
+
 async def test_kill_leaves_no_process(connectionds: Connectionds) -> None:
     """And the next one in the same directory is not kept out by what is left of its sockets."""
     one = connectionds.start(*LISTENS)
