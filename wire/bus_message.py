@@ -43,6 +43,7 @@ class BusMessage:
         cls.registry[cls.name()] = cls
 
     @classmethod
+    @functools.cache
     def name(cls) -> str:
         """`take_peer` for TakePeer: what stands in `type`."""
         return "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__).lstrip("_")
@@ -102,6 +103,7 @@ def _is_int(value: Any) -> bool:
 
 
 Read = Callable[[Any], Any]
+_SCALARS = frozenset({bytes, int, str, bool, types.NoneType})
 _known_fields: dict[Any, dict[str, tuple[Read, bool]]] = {}
 
 
@@ -133,10 +135,12 @@ def _from_map(cls: type[Any], found: dict[str, Any]) -> Any:
 
 
 def _to_map(value: Any) -> dict[str, Any]:
-    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return {name: _plain(getattr(value, name)) for name in _fields(type(value))}
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _SCALARS:  # nearly always
+        return value
     if isinstance(value, list):
         return [_plain(part) for part in value]
     return _to_map(value) if dataclasses.is_dataclass(value) else value
