@@ -245,14 +245,12 @@ class Bitcoind:
         self._txouts.chain_changed(block.height)
 
     async def _spent_in(self, block: bytes) -> list[int]:
-        spent = []
+        spent: list[int] = []
         try:
             for number, outpoint in enumerate(inputs(block)):
                 if number % INPUTS_A_TURN == INPUTS_A_TURN - 1:
                     await asyncio.sleep(0)
-                scid = self._watch.channel_at(outpoint)
-                if scid is not None:
-                    spent.append(scid)
+                spent += self._watch.channels_at(outpoint)
         except BlockError as error:
             raise ChainDown(f"answers getblock with no block: {error}") from error
         return spent

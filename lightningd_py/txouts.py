@@ -212,7 +212,12 @@ class Txouts:
     # the three stages
 
     async def _find_hashes(self, heights: list[int]) -> None:
+        reorganisations = self._reorganisations
         hashes = await self._rpc.batch([("getblockhash", (height,)) for height in heights])
+        if reorganisations != self._reorganisations:
+            self._heights.extend(heights)
+            self._work.set()
+            return
         for height, named in zip(heights, [block_named(found) for found in hashes], strict=True):
             if named is None:
                 self._refuse(height, NoOutput("its block is beyond the end of the chain"))

@@ -1,7 +1,9 @@
 """The funding outputs that are watched, and how far the chain has been looked at: in memory, and in the database.
 
-A spent one is kept for KEPT_BLOCKS more, so that a reorganisation can make it unspent again; as many hashes of blocks
-are kept, to find where two chains part. What a block changes goes to the disk in one transaction with the block.
+A spent one is kept in the database for KEPT_BLOCKS more, so that a reorganisation can make it unspent again; as many
+hashes of blocks are kept, to find where two chains part. What a block changes goes to the disk in one transaction with
+the block. An output that a reorganisation has moved counts as spent by the block of its short_channel_id: whatever
+undoes that block may bring it back.
 """
 
 from collections.abc import Iterable
@@ -35,14 +37,19 @@ class Watch:
 
     def __init__(self, database: Database) -> None:
         self._sqlite = database.sqlite
-        rows = self._sqlite.execute("SELECT scid, txid FROM funding")
-        self._scids: dict[Outpoint, int] = {outpoint_of(txid, scid): scid for scid, txid in rows}
+        self._scids: dict[Outpoint, int] = {}
+        self._load()
         row = self._sqlite.execute("SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1").fetchone()
         self.last: Block | None = Block(*row) if row else None
         """The last block that has been looked at."""
         row = self._sqlite.execute("SELECT value FROM counters WHERE name = 'look_again_above'").fetchone()
         self.look_again_above: int | None = row[0] if row else None
         """Channels that were funded above this height may be elsewhere since a reorganisation."""
+
+    def _load(self) -> None:
+        """The unspent ones."""
+        rows = self._sqlite.execute("SELECT scid, txid FROM funding WHERE spent IS NULL")
+        self._scids = {outpoint_of(txid, scid): scid for scid, txid in rows}
 
     def __len__(self) -> int:
         return len(self._scids)
@@ -56,44 +63,47 @@ class Watch:
         self._sqlite.execute("COMMIT")
 
     def unwatched(self, scids: Iterable[int]) -> list[int]:
-        """Those that are not watched. All others that are watched are let go: `scids` is all there is."""
+        """Those that are not watched, nor were until they were spent. All others that are watched are let go: `scids`
+        is all there is.
+        """
         wanted = set(scids)
-        gone = [(outpoint, scid) for outpoint, scid in self._scids.items() if scid not in wanted]
-        for outpoint, _ in gone:
-            del self._scids[outpoint]
+        rows = self._sqlite.execute("SELECT scid, spent FROM funding").fetchall()
+        gone = [(scid,) for scid, spent in rows if spent is None and scid not in wanted]
         self._sqlite.execute("BEGIN")
-        self._sqlite.executemany("DELETE FROM funding WHERE scid = ?", [(scid,) for _, scid in gone])
+        self._sqlite.executemany("DELETE FROM funding WHERE scid = ?", gone)
         self._sqlite.execute("COMMIT")
-        return sorted(wanted - set(self._scids.values()))
+        self._load()
+        return sorted(wanted - {scid for scid, _ in rows})
 
-    def channel_at(self, outpoint: Outpoint) -> int | None:
-        """The channel whose funding output this is."""
-        return self._scids.get(outpoint)
+    def channels_at(self, outpoint: Outpoint) -> list[int]:
+        """The channel whose funding output this is. Two while a reorganisation is looked into: where its transaction
+        was and where it is.
+        """
+        scid = self._scids.get(outpoint)
+        if scid is None:
+            return []
+        if self.look_again_above is None:
+            return [scid]
+        rows = self._sqlite.execute("SELECT scid FROM funding WHERE txid = ? AND spent IS NULL", (outpoint[:32],))
+        return [scid for (scid,) in rows if outpoint_of(outpoint[:32], scid) == outpoint]
 
     def outputs(self, above: int = -1) -> list[tuple[int, bytes]]:
         """(scid, txid) of all unspent ones that were funded above this height, in the order of the chain."""
-        spent = {scid for (scid,) in self._sqlite.execute("SELECT scid FROM funding WHERE spent IS NOT NULL")}
-        return sorted(
-            (scid, outpoint[:32])
-            for outpoint, scid in self._scids.items()
-            if block_of(scid) > above and scid not in spent
-        )
+        rows = self._sqlite.execute("SELECT scid, txid FROM funding WHERE spent IS NULL ORDER BY scid")
+        return [(scid, txid) for scid, txid in rows if block_of(scid) > above]
 
     def take(self, block: Block, spent: Iterable[int]) -> None:
         """This block follows the last one, or any after a gap, and spends these channels' outputs."""
-        sqlite = self._sqlite
+        sqlite, gone = self._sqlite, set(spent)
         too_old = (block.height - KEPT_BLOCKS,)
         sqlite.execute("BEGIN")
-        sqlite.executemany("UPDATE funding SET spent = ? WHERE scid = ?", [(block.height, scid) for scid in spent])
+        sqlite.executemany("UPDATE funding SET spent = ? WHERE scid = ?", [(block.height, scid) for scid in gone])
         sqlite.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (block.height, block.hash))
         sqlite.execute("DELETE FROM blocks WHERE height <= ?", too_old)
-        old = sqlite.execute(
-            "SELECT scid, txid FROM funding WHERE spent <= ?", (block.height - KEPT_BLOCKS,)
-        ).fetchall()
-        sqlite.executemany("DELETE FROM funding WHERE scid = ?", [(scid,) for scid, _ in old])
+        sqlite.execute("DELETE FROM funding WHERE spent <= ?", too_old)
         sqlite.execute("COMMIT")
-        for scid, txid in old:
-            self._scids.pop(outpoint_of(txid, scid), None)
+        if gone:
+            self._scids = {outpoint: scid for outpoint, scid in self._scids.items() if scid not in gone}
         self.last = block
 
     def remember(self, blocks: Iterable[Block]) -> None:
@@ -120,14 +130,15 @@ class Watch:
         self._sqlite.execute("UPDATE funding SET spent = NULL WHERE spent > ?", (height,))
         self._sqlite.execute("INSERT OR REPLACE INTO counters VALUES ('look_again_above', ?)", (above,))
         self._sqlite.execute("COMMIT")
+        self._load()
         self.last, self.look_again_above = block, above
 
     def looked_again(self, moved: Iterable[int]) -> None:
-        """At all above `look_again_above`: these are not to be watched any longer."""
-        gone = set(moved)
-        self._scids = {outpoint: scid for outpoint, scid in self._scids.items() if scid not in gone}
+        """At all above `look_again_above`: these are not where they were."""
         self._sqlite.execute("BEGIN")
-        self._sqlite.executemany("DELETE FROM funding WHERE scid = ?", [(scid,) for scid in gone])
+        places = [(block_of(scid), scid) for scid in moved]
+        self._sqlite.executemany("UPDATE funding SET spent = ? WHERE scid = ?", places)
         self._sqlite.execute("DELETE FROM counters WHERE name = 'look_again_above'")
         self._sqlite.execute("COMMIT")
+        self._load()
         self.look_again_above = None

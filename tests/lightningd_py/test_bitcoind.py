@@ -109,52 +109,6 @@ async def test_a_spend_is_told_again_if_it_was_not_taken(world: World, monkeypat
     assert world.heard.spent == [(7, scids)]
 
 
-async def test_a_reorganisation_undoes_spends(world: World) -> None:
-    scids, tx = world.fund(2)
-    async with world.following() as source:
-        await look_up(source, *scids)
-        world.chain.grow(1)
-        world.spend(tx, 0)
-        world.chain.grow(2)
-        await world.reached(10)
-        del world.chain.blocks[7:]
-        world.spend(tx, 1)
-        world.chain.grow(4)
-        await world.reached(12)
-        assert world.heard.undone == [(7, [scids[0]])]
-        assert world.heard.spent == [(8, [scids[0]]), (8, [scids[1]])]
-        assert await look_up(source, *scids) == [Output(AMOUNT, SCRIPT), NoOutput("its output is spent")]
-
-
-async def test_channels_that_a_reorganisation_moves_are_gone(world: World) -> None:
-    stays, _ = world.fund()
-    goes, tx = world.fund()
-    world.chain.grow(2)
-    async with world.following() as source:
-        await look_up(source, *stays, *goes)
-        del world.chain.blocks[6:]
-        world.chain.add(Transaction([bytes(36)], [], 77), tx)
-        world.chain.grow(4)
-        await world.reached(11)
-        assert world.heard.spent == [(11, goes)]
-        moved = make_scid(7, 2, 0)
-        answers = await look_up(source, *goes, moved)
-        assert answers == [NoOutput("its transaction has only 0 outputs"), Output(AMOUNT, SCRIPT)]
-
-
-async def test_a_reorganisation_while_we_were_away(world: World) -> None:
-    scids, tx = world.fund(1)
-    async with world.following() as source:
-        await look_up(source, *scids)
-        world.spend(tx)
-        await world.reached(7)
-    del world.chain.blocks[6:]
-    world.chain.grow(5)
-    async with world.following():
-        await world.reached(11)
-    assert world.heard.undone == [(6, scids)]
-
-
 async def test_it_waits_for_a_node_that_is_down(world: World, caplog: pytest.LogCaptureFixture) -> None:
     (scid,), tx = world.fund()
     await world.node.stop()
