@@ -157,11 +157,11 @@ async def test_a_channel_of_which_nothing_can_be_known_stays(houses: Houses) -> 
     await houses.end(gossipd)
     again = houses.new()
     await again.start(check_txout=True, unwatched=[scid(0)])
+    not_known = GetTxoutReply(0, b"", "bitcoind does not give its block", is_known=False)
+    again.master.reply(await again.hear(GetTxout), not_known)  # which may come before a peer is taken
     peer = await again.connect()
     await peer.say(announcement(1), update(1))
-    for _ in range(2):
-        question = await again.hear(GetTxout)
-        again.master.reply(question, GetTxoutReply(0, b"", "bitcoind does not give its block", is_known=False))
+    again.master.reply(await again.hear(GetTxout), not_known)
     status = await again.settled()
     assert (status["channels"], status["dying"]) == (1, 0)
     assert f"channel {scid_to_text(scid(0))} stays, unchecked: bitcoind does not give its block" in again.log()
