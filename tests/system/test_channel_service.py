@@ -37,6 +37,10 @@ async def takes_openings(node: Node) -> bool:
     return any(each["service"] == "refuser" and each["here"] and each["take"] for each in services)
 
 
+async def nobody_is_here(node: Node) -> bool:
+    return (await node.rpc("listservices"))["services"] == []
+
+
 def of_sat(funding_sat: int) -> bytes:
     """An open_channel of this size."""
     message = bytearray(opening())
@@ -60,12 +64,11 @@ async def test_the_example_answers_openings_and_gives_the_peer_back(
 async def test_without_the_example_the_nodes_own_answer_comes(node: Node, refuser: "subprocess.Popen[bytes]") -> None:
     await until(lambda: takes_openings(node), "the example takes openings")
     refuser.send_signal(signal.SIGKILL)
-    await node.logged("service refuser has left: it is gone")
+    await until(lambda: nobody_is_here(node), "both buses have noticed it")
     async with await ScriptedPeer.connect(node.target) as peer:
         await peer.say(of_sat(5))
         told = ErrorMessage(TEMPORARY_ID, b"no channel service is running here")
         assert await peer.hear(ErrorMessage.number) == told
-    assert (await node.rpc("listservices"))["services"] == []
 
 
 async def test_the_example_says_why_it_ends(node: Node, refuser: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
