@@ -8,13 +8,12 @@ those that the field has used for the same thing. docs/control-messages.md is ge
 """
 
 import dataclasses
-import functools
 import os
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NewType, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, NewType, dataclass_transform
 
 import msgpack
 
@@ -130,8 +129,7 @@ class ControlMessage:
     def encode(self) -> tuple[bytes, list[int]]:
         """The datagram and the fds that go with it."""
         fds: list[int] = []
-        values = [pack(getattr(self, name), fds) for name, pack, _ in _fields(type(self))]
-        return msgpack.packb([self.number, *values]), fds
+        return msgpack.packb([self.number, *_layout(type(self)).pack(self, fds)]), fds
 
     @staticmethod
     def decode(datagram: bytes, fds: list[int], sender: str) -> "ControlMessage":
@@ -141,20 +139,17 @@ class ControlMessage:
         still owns whatever is left in `fds`, and closes it.
         """
         try:
-            number, *values = _checked(list, msgpack.unpackb(datagram, use_list=True), [])
+            number, *values = msgpack.unpackb(datagram, use_list=True)
             cls = ControlMessage.registry[number]
         except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
             raise ControlError(f"{sender} sent no control message: {datagram[:32].hex()}") from error
         if sender not in cls.senders:
             raise ControlError(f"{sender} may not say {cls.name()}")
-        declared = _fields(cls)
-        if len(values) != len(declared):
-            raise ControlError(f"{sender} sent {cls.name()} with {len(values)} fields instead of {len(declared)}")
-        left = list(fds)
+        layout, left = _layout(cls), list(fds)
+        if len(values) != len(layout.names):
+            raise ControlError(f"{sender} sent {cls.name()} with {len(values)} fields instead of {len(layout.names)}")
         try:
-            message = cls(
-                **{name: unpack(value, left) for (name, _, unpack), value in zip(declared, values, strict=True)}
-            )
+            message = cls(**dict(zip(layout.names, layout.unpack(values, left), strict=True)))
         except (TypeError, ValueError, IndexError) as error:
             raise ControlError(f"{sender} sent {cls.name()} with a wrong field: {error}") from error
         if left:
@@ -173,41 +168,87 @@ Pack = Callable[[Any, list[int]], Any]
 Unpack = Callable[[Any, list[int]], Any]
 
 
-_known_fields: dict[Any, tuple[tuple[str, Pack, Unpack], ...]] = {}
+class _Codec(NamedTuple):
+    """How values of one type travel: as they are, or through functions. `plain`: the types that one may have on arrival
+    to be taken as it is; else `unpack` has to look at it."""
+
+    plain: frozenset[type] = frozenset()
+    pack: Pack | None = None
+    unpack: Unpack | None = None
 
 
-def _fields(cls: type[Any]) -> tuple[tuple[str, Pack, Unpack], ...]:
-    """Name, packer and unpacker of each field of a dataclass, in the order in which they travel."""
-    if cls not in _known_fields:
+class _Row:
+    """Values of certain types, one after another. Most are plain, and cost one look at their type."""
+
+    def __init__(self, codecs: list[_Codec]) -> None:
+        self._size = len(codecs)
+        self._plain = [(place, codec.plain) for place, codec in enumerate(codecs) if codec.unpack is None]
+        self._packs = [(place, codec.pack) for place, codec in enumerate(codecs) if codec.pack is not None]
+        self._unpacks = [(place, codec.unpack) for place, codec in enumerate(codecs) if codec.unpack is not None]
+
+    def pack(self, values: list[Any], fds: list[int]) -> list[Any]:
+        """The same list, changed into what msgpack takes; fds are appended to `fds`."""
+        for place, pack in self._packs:
+            values[place] = pack(values[place], fds)
+        return values
+
+    def unpack(self, values: Any, fds: list[int]) -> list[Any]:
+        """The same list, changed back from what msgpack has given. Raises TypeError, IndexError."""
+        if type(values) is not list:
+            raise _wrong(values, (list,))
+        if len(values) != self._size:
+            raise TypeError(f"{len(values)} values instead of {self._size}")
+        for place, plain in self._plain:
+            if type(values[place]) not in plain:
+                raise _wrong(values[place], plain)
+        for place, unpack in self._unpacks:
+            values[place] = unpack(values[place], fds)
+        return values
+
+
+class _Layout:
+    """The fields of a dataclass in the order in which they travel."""
+
+    def __init__(self, cls: type[Any]) -> None:
         hints = typing.get_type_hints(cls)
-        _known_fields[cls] = tuple((f.name, *_codec(hints[f.name])) for f in dataclasses.fields(cls))
-    return _known_fields[cls]
+        self.names = tuple(field.name for field in dataclasses.fields(cls))
+        self._row = _Row([_codec(hints[name]) for name in self.names])
+        self.unpack = self._row.unpack
+
+    def pack(self, message: Any, fds: list[int]) -> list[Any]:
+        """The values of the fields as msgpack takes them."""
+        return self._row.pack([getattr(message, name) for name in self.names], fds)
 
 
-def _codec(hint: Any) -> tuple[Pack, Unpack]:
+_layouts: dict[Any, _Layout] = {}
+
+
+def _layout(cls: type[Any]) -> _Layout:
+    if cls not in _layouts:
+        _layouts[cls] = _Layout(cls)
+    return _layouts[cls]
+
+
+def _codec(hint: Any) -> _Codec:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Fd:
-        return _pack_fd, _unpack_fd
+        return _Codec(pack=_pack_fd, unpack=_unpack_fd)
     if dataclasses.is_dataclass(hint):
         return _nested_codec(typing.cast(type[Any], hint))
     if origin in (types.UnionType, typing.Union):
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return _optional_codec(*_codec(inner))
+        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
+        return _optional_codec(_codec(inner))
     if origin is list:
-        return _list_codec(*_codec(arguments[0]))
+        return _list_codec(_codec(arguments[0]))
     if origin is tuple:
         return _tuple_codec([_codec(argument) for argument in arguments])
-    return _plain, functools.partial(_checked, (int, float) if hint is float else hint)
+    if hint not in (bool, bytes, float, int, str):
+        raise TypeError(f"{hint} has no way to travel")
+    return _Codec(plain=frozenset((int, float) if hint is float else (hint,)))
 
 
-def _plain(value: Any, fds: list[int]) -> Any:
-    return value
-
-
-def _checked(kind: Any, value: Any, fds: list[int]) -> Any:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise TypeError(f"{type(value).__name__} instead of {getattr(kind, '__name__', kind)}")
-    return value
+def _wrong(value: Any, plain: Iterable[type]) -> TypeError:
+    return TypeError(f"{type(value).__name__} instead of {' or '.join(sorted(kind.__name__ for kind in plain))}")
 
 
 def _pack_fd(value: int, fds: list[int]) -> bool:
@@ -221,39 +262,40 @@ def _unpack_fd(value: Any, fds: list[int]) -> int:
     return fds.pop(0)
 
 
-def _nested_codec(cls: type[Any]) -> tuple[Pack, Unpack]:
-    def pack(value: Any, fds: list[int]) -> Any:
-        return [pack_field(getattr(value, name), fds) for name, pack_field, _ in _fields(cls)]
-
-    def unpack(value: Any, fds: list[int]) -> Any:
-        fields = _fields(cls)
-        if not isinstance(value, list) or len(value) != len(fields):
-            raise TypeError(f"no {cls.__name__}")
-        return cls(*(unpack_field(part, fds) for (_, _, unpack_field), part in zip(fields, value, strict=True)))
-
-    return pack, unpack
+def _nested_codec(cls: type[Any]) -> _Codec:
+    layout = _layout(cls)
+    return _Codec(pack=layout.pack, unpack=lambda value, fds: cls(*layout.unpack(value, fds)))
 
 
-def _optional_codec(pack_inner: Pack, unpack_inner: Unpack) -> tuple[Pack, Unpack]:
-    return (
-        lambda value, fds: None if value is None else pack_inner(value, fds),
-        lambda value, fds: None if value is None else unpack_inner(value, fds),
+def _optional_codec(inner: _Codec) -> _Codec:
+    pack, unpack = inner.pack, inner.unpack
+    return _Codec(
+        inner.plain | {types.NoneType},
+        pack and (lambda value, fds: None if value is None else pack(value, fds)),
+        unpack and (lambda value, fds: None if value is None else unpack(value, fds)),
     )
 
 
-def _list_codec(pack_inner: Pack, unpack_inner: Unpack) -> tuple[Pack, Unpack]:
-    return (
-        lambda value, fds: [pack_inner(part, fds) for part in value],
-        lambda value, fds: [unpack_inner(part, fds) for part in _checked(list, value, fds)],
-    )
+def _list_codec(inner: _Codec) -> _Codec:
+    pack, unpack, plain = inner.pack, inner.unpack, inner.plain
+
+    def unpack_all(value: Any, fds: list[int]) -> Any:
+        if type(value) is not list:
+            raise _wrong(value, (list,))
+        if unpack is not None:
+            return [unpack(part, fds) for part in value]
+        for part in value:
+            if type(part) not in plain:
+                raise _wrong(part, plain)
+        return value
+
+    return _Codec(pack=pack and (lambda value, fds: [pack(part, fds) for part in value]), unpack=unpack_all)
 
 
-def _tuple_codec(inner: list[tuple[Pack, Unpack]]) -> tuple[Pack, Unpack]:
-    return (
-        lambda value, fds: [pack(part, fds) for (pack, _), part in zip(inner, value, strict=True)],
-        lambda value, fds: tuple(
-            unpack(part, fds) for (_, unpack), part in zip(inner, _checked(list, value, fds), strict=True)
-        ),
+def _tuple_codec(inner: list[_Codec]) -> _Codec:
+    row = _Row(inner)
+    return _Codec(
+        pack=lambda value, fds: row.pack(list(value), fds), unpack=lambda value, fds: tuple(row.unpack(value, fds))
     )
 
 
