@@ -1,5 +1,8 @@
 """HKDF against RFC 5869."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from wire.hkdf import hkdf_pair, hkdf_sha256
 
 
@@ -13,5 +16,6 @@ def test_rfc_5869_case_3_without_salt_and_info() -> None:
     assert out.hex() == "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"
 
 
-def test_pair_is_64_bytes_in_two() -> None:
-    assert b"".join(hkdf_pair(b"salt", b"secret")) == hkdf_sha256(b"salt", b"secret", size=64)
+@given(st.binary(max_size=64), st.binary(max_size=100))
+def test_pair_is_64_bytes_in_two(salt: bytes, secret: bytes) -> None:
+    assert b"".join(hkdf_pair(salt, secret)) == hkdf_sha256(salt, secret, size=64)
