@@ -64,9 +64,10 @@ class WaitingRoom:
         self._waiting.pop(line.peer.conn_id, None)
 
     def look(self) -> None:
-        """Something has changed: a service has come, or wants more."""
+        """Something has changed: a service has come, or wants more. Giving one line away may bring us here again."""
         for line in self:
-            self._look(line)
+            if line in self:
+                self._look(line)
 
     def _look(self, line: DistantLine) -> None:
         held = self._waiting[line.peer.conn_id].held

@@ -21,6 +21,10 @@ MAX_QUEUED = 1_000
 """Messages that wait here for a service that does not read, besides those that ZMQ keeps for it."""
 MAX_FAULTS = 10
 """Wrong messages in a row after which a session ends."""
+MAX_RETURNING = 100
+"""Services that say hello while a session of their name is still here, of which we find out whether it lives."""
+LOOKS = 5
+"""How often we look, RETRY apart: the end of its old connection may come to us after its new one's first words."""
 RETRY = 0.05
 """Seconds between attempts to send what waits: ZMQ does not tell when a single route has room again."""
 LONGEST_REASON = 100
@@ -28,6 +32,15 @@ LONGEST_REASON = 100
 NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,31}")
 
 status = Status("bus")
+
+
+@dataclass(slots=True)
+class _Returning:
+    """A `hello` of a name that is here: of another, or of the same service before we have noticed that it had left."""
+
+    hello: Hello
+    body: bytes
+    looks: int = LOOKS
 
 
 @dataclass(slots=True, eq=False)
@@ -74,10 +87,12 @@ class Sessions:
         self._heartbeat = heartbeat
         self._by_name: dict[str, Session] = {}
         self._by_route: dict[bytes, Session] = {}
+        self._returning: dict[bytes, _Returning] = {}
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(heartbeat, self._beat)
         self._retry: asyncio.TimerHandle | None = None
         self._probe: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
         socket.on_disconnect = self._somebody_left
 
     def __iter__(self) -> Iterator[Session]:
@@ -109,7 +124,7 @@ class Sessions:
             return
         message = BusMessage.decode(body, self._bus, "service")
         if isinstance(message, Hello):
-            self._begin(session, route, message)
+            self._begin(session, route, message, body)
         elif session is None:
             raise BusError("say hello first")
         elif isinstance(message, Goodbye):
@@ -118,13 +133,17 @@ class Sessions:
             self._on_message(session, message)
             session.faults = 0
 
-    def _begin(self, session: Session | None, route: bytes, hello: Hello) -> None:
+    def _begin(self, session: Session | None, route: bytes, hello: Hello, body: bytes) -> None:
         if session is not None:
             raise BusError(f"this session is {session.service}'s already")
         if not NAME.fullmatch(hello.service):
             raise BusError("a service's name is up to 32 of a-z, 0-9, and _.- but not at the start")
         if hello.service in self._by_name:
-            raise BusError(f"service {hello.service} is here already")
+            self._wait_for_the_end(route, hello, body)
+        else:
+            self._welcome(route, hello)
+
+    def _welcome(self, route: bytes, hello: Hello) -> None:
         if len(self._by_name) >= MAX_SESSIONS:
             raise BusError(f"there are {MAX_SESSIONS} services here, and no more can be")
         welcome = self._admit(hello)
@@ -133,6 +152,36 @@ class Sessions:
         status.debug(f"{self._bus}: service {hello.service} is here")
         if self.send(session, welcome):
             self.on_welcome(session)
+
+    def _wait_for_the_end(self, route: bytes, hello: Hello, body: bytes) -> None:
+        if route in self._returning or len(self._returning) >= MAX_RETURNING:
+            raise BusError(_is_here(hello))
+        self._returning[route] = _Returning(hello, body)
+        self._look_later()
+
+    def _look_later(self) -> None:
+        if self._look is None:
+            self._look = self._loop.call_later(RETRY, self._look_at_returning)
+
+    def _look_at_returning(self) -> None:
+        """Whoever cannot be reached any more makes room for who comes under its name."""
+        self._look = None
+        for name in {returning.hello.service for returning in self._returning.values()}:
+            if (session := self._by_name.get(name)) is not None:
+                self._ask(session)
+        for route, returning in list(self._returning.items()):
+            returning.looks -= 1
+            if returning.hello.service in self._by_name and returning.looks:
+                continue
+            del self._returning[route]
+            try:
+                if returning.hello.service in self._by_name:
+                    raise BusError(_is_here(returning.hello))
+                self._welcome(route, returning.hello)
+            except BusError as error:
+                self._refuse(None, route, returning.body, str(error))
+        if self._returning:
+            self._look_later()
 
     def _refuse(self, session: Session | None, route: bytes, body: bytes, reason: str) -> None:
         asked, conn_id = asked_in(body)
@@ -214,13 +263,15 @@ class Sessions:
         self._ask_all()
 
     def _ask_all(self) -> None:
-        """Whoever is gone cannot be told that we live. One who does not read is not told more than once."""
-        beat = Heartbeat()
         for session in self:
-            if session.queue:
-                self._send_queue_of(session)
-            else:
-                self.send(session, beat)
+            self._ask(session)
+
+    def _ask(self, session: Session) -> None:
+        """Whoever is gone cannot be told that we live. One who does not read is not told more than once."""
+        if session.queue:
+            self._send_queue_of(session)
+        else:
+            self.send(session, Heartbeat())
 
     def cut_off(self, session: Session, reason: str) -> None:
         """End a session, and tell it why if it listens."""
@@ -242,11 +293,15 @@ class Sessions:
 
     def close(self, reason: str) -> None:
         """Say goodbye to all."""
-        for timer in (self._timer, self._retry, self._probe):
+        for timer in (self._timer, self._retry, self._probe, self._look):
             if timer is not None:
                 timer.cancel()
         for session in self:
             self.cut_off(session, reason)
+
+
+def _is_here(hello: Hello) -> str:
+    return f"service {hello.service} is here already"
 
 
 def _nobody(address: bytes) -> str:

@@ -122,6 +122,35 @@ async def test_only_the_owner_can_open_the_socket(hub: Hub, tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / "msg").stat().st_mode) == 0o600
 
 
+async def test_a_service_may_come_back_before_its_end_was_noticed(
+    context: "zmq.Context[Any]", hub: Hub, join: Callable[[], Service]
+) -> None:
+    first = join()
+    await first.ask(Hello("alice"))
+    second = join()
+    await second.say(Hello("alice", id=2))
+    await soon(hub.here)
+    first.socket.close()
+    assert await second.hear() == Welcome("alice", id=2)
+    assert (await soon(hub.gone))[0] == "alice"
+    for _ in range(10):
+        second.socket.close()
+        second = join()
+        assert await second.ask(Hello("alice")) == Welcome("alice")
+
+
+async def test_of_two_who_wait_for_a_name_one_gets_it(hub: Hub, join: Callable[[], Service]) -> None:
+    first, second, third = join(), join(), join()
+    await first.ask(Hello("alice"))
+    for other in (second, third):
+        await other.say(Hello("alice", id=1))
+        await other.say(Hello("alice", id=2))
+        assert await other.hear() == Error("service alice is here already", id=2)
+    first.socket.close()
+    answers = {repr(await second.hear()), repr(await third.hear())}
+    assert answers == {repr(Welcome("alice", id=1)), repr(Error("service alice is here already", id=1))}
+
+
 async def test_what_is_wrong_gets_one_sentence(hub: Hub, join: Callable[[], Service]) -> None:
     service = join()
     assert await service.ask(Message(7, 1, b"\0\x20")) == Error("say hello first", conn_id=7)
@@ -147,7 +176,10 @@ async def test_a_name_has_one_session(hub: Hub, join: Callable[[], Service]) -> 
     await first.say(Goodbye("I go"))
     assert await soon(hub.gone) == ("alice", "I go")
     assert await second.ask(Hello("alice")) == Welcome("alice")
-    assert await first.ask(Message(7, 1, b"")) == Error("say hello first", conn_id=7)
+    await first.say(Message(7, 1, b""))
+    while isinstance(answer := await first.hear(), Heartbeat):
+        """It was asked whether it is still there."""
+    assert answer == Error("say hello first", conn_id=7)
 
 
 async def test_nonsense_without_end_is_cut_off(hub: Hub, join: Callable[[], Service]) -> None:
