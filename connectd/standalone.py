@@ -28,7 +28,7 @@ from connectd.own_hsmd import HsmdFailed, OwnHsmd
 from connectd.tasks import Tasks
 from wire import bus_socket
 from wire.curve import CurveError
-from wire.daemon import EXIT_OK
+from wire.daemon import EXIT_OK, keep_fds
 from wire.daemon import run as run_daemon
 from wire.privilege import give_up_privileges
 from wire.status import Status, set_up_logging
@@ -193,6 +193,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = parse(arguments)
         set_up_logging(settings.log_level)
+        keep_fds()
         give_up_privileges(status)
         return run(arguments)
     except UsageError as error:

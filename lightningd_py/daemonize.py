@@ -3,11 +3,11 @@
 And what a parent leaves us: standard files that are closed, and files that are none of our children's business.
 """
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
+
+from wire.daemon import keep_fds
 
 _STARTED = b"+"
 
@@ -21,10 +21,7 @@ def open_standard_files() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
-    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
-        if number > 2:
-            with contextlib.suppress(OSError):  # the one that listed them
-                os.set_inheritable(number, False)
+    keep_fds()
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 

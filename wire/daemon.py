@@ -6,7 +6,9 @@ daemon before the master has decided what becomes of its peers.
 """
 
 import asyncio
+import contextlib
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -23,6 +25,14 @@ def inherited_socket(fd: str) -> socket.socket:
     sock = socket.socket(fileno=int(fd))
     sock.set_inheritable(False)
     return sock
+
+
+def keep_fds() -> None:
+    """What we were started with besides 0, 1 and 2 becomes close-on-exec: who we start gets what it is given, only."""
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if number > 2:
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.set_inheritable(number, False)
 
 
 def calm_collector() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import subprocess
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,14 +16,15 @@ _READY = r"connectiond: ([0-9a-f]{66}) on regtest listens (nowhere|on (.*)); MSG
 class Connectiond(Logged):
     """One on regtest. Starts with the constructor; `ready` waits."""
 
-    def __init__(self, directory: Path, *options: str, stdin: Any = subprocess.DEVNULL) -> None:
+    def __init__(self, directory: Path, *options: str, **how: Any) -> None:
+        """`how`: as for `Logged`."""
         self.directory = directory
         self.node_id = ""
         self.bindings: list[str] = []
         self.msg = self.ctl = ""
         """The endpoints of the buses."""
         where = ("--network", "regtest", "--dir", str(directory), "--log-level", "debug")
-        super().__init__(directory, [PROGRAMS / "connectiond", *where, *options], stdin)
+        super().__init__(directory, [PROGRAMS / "connectiond", *where, *options], **how)
 
     def ready(self) -> Self:
         """Wait until it listens, or dials. Raises NodeEnded."""

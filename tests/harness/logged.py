@@ -29,8 +29,14 @@ class NodeEnded(Exception):
 class Logged:
     """Starts with the constructor, in a session of its own; `kill` ends it in any case."""
 
-    def __init__(self, place: Path, command: Sequence[str | Path], stdin: Any = subprocess.DEVNULL) -> None:
-        """`place` is its directory."""
+    def __init__(
+        self,
+        place: Path,
+        command: Sequence[str | Path],
+        stdin: Any = subprocess.DEVNULL,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        """`place` is its directory. `pass_fds` are what a careless parent leaves open."""
         self.place = place
         self.name = place.name
         self.lines: list[str] = []
@@ -38,7 +44,12 @@ class Logged:
         self._grown = threading.Condition()
         self._at_end = False
         self.process = subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=pass_fds,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()

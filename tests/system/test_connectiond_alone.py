@@ -243,6 +243,24 @@ async def test_each_process_has_its_own_fds_only(connectionds: Connectionds) -> 
             assert "NoNewPrivs:\t1" in processes.status(pid)
 
 
+async def test_no_process_has_what_our_parent_left_open(connectionds: Connectionds) -> None:
+    reading, writing = os.pipe()
+    try:
+        one = connectionds.start(*LISTENS, pass_fds=[reading])
+        left = os.readlink(f"/proc/self/fd/{reading}")
+        async with await ScriptedPeer.connect(one.target) as peer:
+            await peer.sync()
+            processes.look_into(one.process.pid)
+            assert left in processes.links(one.process.pid)
+            started = processes.children(one.process.pid)
+            assert len(started) == 2, "hsmd, and the connection's process"
+            for pid in started:
+                assert left not in processes.links(pid)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 async def test_threads_need_no_process(connectionds: Connectionds) -> None:
     one = connectionds.start(*LISTENS, "--threaded")
     async with await ScriptedPeer.connect(one.target) as peer:
