@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from wire.privilege import give_up_privileges
@@ -29,7 +30,7 @@ def inherited_socket(fd: str) -> socket.socket:
 
 def keep_fds() -> None:
     """What we were started with besides 0, 1 and 2 becomes close-on-exec: who we start gets what it is given, only."""
-    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+    for number in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
         if number > 2:
             with contextlib.suppress(OSError):  # the one that listed them
                 os.set_inheritable(number, False)

@@ -41,6 +41,10 @@ async def nobody_is_here(node: Node) -> bool:
     return (await node.rpc("listservices"))["services"] == []
 
 
+async def is_gossipds(node: Node, peer: ScriptedPeer) -> bool:
+    return await owner(node, peer) == "gossipd"
+
+
 def of_sat(funding_sat: int) -> bytes:
     """An open_channel of this size."""
     message = bytearray(opening())
@@ -56,9 +60,9 @@ async def test_the_example_answers_openings_and_gives_the_peer_back(
         for funding_sat, reason in ((999_999, b"too small for us"), (1_000_000, b"we have channels enough")):
             await peer.say(of_sat(funding_sat))
             assert await peer.hear(ErrorMessage.number) == ErrorMessage(TEMPORARY_ID, reason)
+        await until(lambda: is_gossipds(node, peer), "the connection is given back")
         await peer.say(about_channel(38))
         assert (await peer.hear(WarningMessage.number)).channel_id == TEMPORARY_ID
-        assert await owner(node, peer) == "gossipd"
 
 
 async def test_without_the_example_the_nodes_own_answer_comes(node: Node, refuser: "subprocess.Popen[bytes]") -> None:

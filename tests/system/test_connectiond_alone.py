@@ -247,7 +247,7 @@ async def test_no_process_has_what_our_parent_left_open(connectionds: Connection
     reading, writing = os.pipe()
     try:
         one = connectionds.start(*LISTENS, pass_fds=[reading])
-        left = os.readlink(f"/proc/self/fd/{reading}")
+        left = str(Path(f"/proc/self/fd/{reading}").readlink())
         async with await ScriptedPeer.connect(one.target) as peer:
             await peer.sync()
             processes.look_into(one.process.pid)
