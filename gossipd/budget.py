@@ -73,12 +73,12 @@ class Budget:
         """What the peer is to be told next, `most` bytes or a little more; nothing that has to wait for its budget."""
         if peer.has_free:
             return peer.pull_free(most)
-        if self.wait(conn_id, now):
+        buckets = self._buckets(conn_id, now)
+        if any(bucket.wait(now) for bucket in buckets):
             return []
         messages = peer.pull_paid(most)
-        size = sum(map(len, messages))
-        for bucket in self._buckets(conn_id, now):
-            bucket.take(size)
+        for bucket in buckets:
+            bucket.take(sum(map(len, messages)))
         return messages
 
     def forget(self, conn_id: int) -> None:

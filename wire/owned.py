@@ -216,8 +216,7 @@ class Owned(SockMan, Generic[S]):
             messages = self._rations.pull(conn_id, peer, PULL - len(batch), now)
             if not messages:
                 break
-            for message in messages:
-                frames.encrypt_into(batch, message)
+            frames.encrypt_all_into(batch, messages)
         if batch:
             line.batches += 1
             if self.send_bytes(conn_id, batch):

@@ -75,6 +75,26 @@ def test_batch_is_the_same_as_single_messages() -> None:
     assert batch == b"".join(single.encrypt(message) for message in messages)
 
 
+@pytest.mark.bolt("B8-50", "B8-52")
+@pytest.mark.parametrize("start", [0, 2, 994, 996, 998, 1000])
+def test_many_at_once_are_the_same_as_single_messages(start: int) -> None:
+    single, batching = pair(nonce=start)[0], pair(nonce=start)[0]
+    batch = bytearray(b"before")
+    for messages in ([b"hello", b"", b"you"], [], [b"there"]):
+        batching.encrypt_all_into(batch, messages)
+    assert batch == b"before" + b"".join(map(single.encrypt, [b"hello", b"", b"you", b"there"]))
+    assert batching.export(b"") == single.export(b"")
+
+
+def test_a_message_that_is_too_long_takes_no_nonce_back() -> None:
+    sender, receiver = pair()
+    batch = bytearray()
+    with pytest.raises(ValueError, match="65536 bytes is too long"):
+        sender.encrypt_all_into(batch, [b"hello", bytes(MAX_MESSAGE + 1)])
+    sender.encrypt_all_into(batch, [b"you"])
+    assert list(receiver.feed(bytes(batch))) == [b"hello", b"you"]
+
+
 @given(
     messages=st.lists(st.binary(max_size=100), min_size=1, max_size=12),
     sizes=st.lists(st.integers(1, 300), min_size=1, max_size=8),
