@@ -74,15 +74,18 @@ class MapIndex:
 
     def add_channel(self, scid: int, node_id_1: bytes, node_id_2: bytes, offset: int) -> int:
         """A new channel, announced at `offset`; returns its row. The scid must not be known yet."""
-        nodes = self.nodes
+        nodes, node_channels, free = self.nodes, self.node_channels, self._free_channels
         node1 = nodes[node_id_1] if node_id_1 in nodes else self._add_node(node_id_1)
         node2 = nodes[node_id_2] if node_id_2 in nodes else self._add_node(node_id_2)
-        self.node_channels[node1] += 1
-        self.node_channels[node2] += 1
-        if not self._free_channels:
+        node_channels[node1] += 1
+        node_channels[node2] += 1
+        if not free:
             self._add_free_channels(max(64, len(self.scid) // 4))
-        row = self._free_channels.pop()
-        self.scid[row], self.node1[row], self.node2[row], self.announce_off[row] = scid, node1, node2, offset
+        row = free.pop()
+        self.scid[row] = scid
+        self.node1[row] = node1
+        self.node2[row] = node2
+        self.announce_off[row] = offset
         self.channels[scid] = row
         self._sorted = None
         return row
@@ -236,6 +239,9 @@ class MapIndex:
                         amount_sat[announced] = int.from_bytes(message[3:], "big")  # 7 bytes are above all bitcoin
                 elif kind == 256 and length >= 366:
                     announced = self._read_channel(message, offset)
+                elif kind == 257 and length >= SHORTEST_NODE:
+                    announced = -1
+                    self._read_node(message, offset)
                 elif kind == 4105:
                     self.ended = offset
                     break
@@ -252,10 +258,8 @@ class MapIndex:
         return offset
 
     def _read_other(self, kind: int, message: bytes, offset: int) -> None:
-        """What is less frequent: node_announcements, and channels that go."""
-        if kind == NODE_ANNOUNCEMENT and len(message) >= SHORTEST_NODE:
-            self._read_node(message, offset)
-        elif kind == DELETE_CHANNEL and len(message) == _SCID.size:
+        """What is less frequent: channels that go, and what is too short."""
+        if kind == DELETE_CHANNEL and len(message) == _SCID.size:
             self.passed_over += HEADER_SIZE + len(message)
             row = self.channels.get(_SCID.unpack(message)[1])
             self.dead += [] if row is None else self.remove_channel(row)
@@ -301,5 +305,5 @@ class MapIndex:
         if row is None:
             row = self._add_node(node_id)
             self._early_nodes.append(row)
-        old = self.set_node_announcement(row, offset, timestamp)
-        self.dead += [old] if old else []
+        if old := self.set_node_announcement(row, offset, timestamp):
+            self.dead.append(old)
