@@ -225,6 +225,7 @@ class Ingest:
                 return _REDUNDANT  # B7-82, B7-83
             if index.dying and scid in index.dying and not channel_flags & 2:
                 return Verdict.CLOSED  # B7-78
+            key = index.node_ids[(index.node2 if direction else index.node1)[row]]
         else:
             pending = self._pending.get(scid)
             if pending is None:
@@ -232,6 +233,7 @@ class Ingest:
             waiting = pending.updates[direction]
             if waiting and timestamp <= _timestamp_of_update(waiting):
                 return _REDUNDANT
+            key = pending.keys[direction]
         if chain_hash != self._chain_hash:
             return Verdict.WRONG_CHAIN  # B7-81
         if message_flags & 2:
@@ -243,7 +245,6 @@ class Ingest:
             return Verdict.STALE
         if message in self.checks.under_way:
             return _REDUNDANT
-        key = self._key_of(scid, direction)
         if not self.checks.submit(
             message, key, lambda result: self._update_checked(message, source, scid, direction, timestamp, key, result)
         ):
