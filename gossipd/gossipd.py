@@ -154,10 +154,9 @@ class Gossipd:
     def _begin_asking(self, init: GossipdInit, chance: random.Random) -> None:
         """What asks peers for gossip, and what looks after them."""
         known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed)
-        self.seeker = Seeker(
-            init.chain_hash, known, self._seek, self.ingest.checks.novel, init.timing, chance, self.now()
-        )
-        self.upkeep = Upkeep(self.owned, self.end, self.ingest.checks.novel, self.remotes, init.limits, chance.random)
+        novel = self.ingest.checks.novel
+        self.seeker = Seeker(init.chain_hash, known, self._seek, self._renew, novel, init.timing, chance, self.now())
+        self.upkeep = Upkeep(self.owned, self.end, novel, self.remotes, init.limits, chance.random)
 
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
@@ -220,6 +219,13 @@ class Gossipd:
     def _seek(self, conn_id: int, message: bytes) -> None:
         """A message of the seeker's, to a peer wherever its connection is."""
         self.say_soon(self.peers[conn_id], message)
+
+    def _renew(self, conn_id: int) -> bool:
+        """End a connection of ours, so that the peer begins anew; False if somebody else has it, for a channel."""
+        peer = self.peer(conn_id)
+        if peer is not None:
+            self.end(peer, [], "gossip is lacking that only a new connection can bring")
+        return peer is not None
 
     def _tell_all(self, messages: list[bytes]) -> None:
         """Something new of our own."""

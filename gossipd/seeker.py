@@ -5,16 +5,20 @@ it knows (with timestamps and checksums, if it can), and what we lack or have ol
 peers stream what is new, the one that tells us least is now and then replaced, and every hour a random peer is compared
 with anew. What found no room when it came is owed, and asked for in the same way.
 
-The states are a table; time and chance come in by the door; nothing here knows sockets.
+LDK answers no query for channels, and streams all it has on a connection's first filter only. If nobody answers, those
+who stream are asked for everything; if that has been tried, a connection is ended once an hour, so that the next one
+begins with everything.
+
+The states are a table (seeker_states.py); time and chance come in by the door; nothing here knows sockets.
 """
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import islice
 
 from gossipd.compare import Known, wanted_of_reply
+from gossipd.seeker_states import NEXT, Event, State
 from gossipd.wanted import ALL, Wanted
 from wire.encoded import encode_short_ids
 from wire.features import Features
@@ -40,57 +44,12 @@ MAX_REPLIES = 500
 """Replies to one query_channel_range, after which a peer is told that this is enough (lnd's figure)."""
 ALL_BLOCKS = 0xFFFFFFFF
 TIMESTAMPS_AND_CHECKSUMS = 3
+RENEWAL_INTERVAL = 3_600.0
+"""Seconds between two connections that are ended because nobody answers queries."""
 MIN_STREAM_RATE = 1.0
 """New messages a second, under which a peer that streams everything is as good as quiet (CLN's figure)."""
 
 status = Status("gossipd")
-
-
-class State(Enum):
-    """What we are about."""
-
-    STARTING_UP = "starting up"
-    """Waiting for, or listening to, one peer that streams all it has."""
-    PROBING_SCIDS = "probing scids"
-    """A peer was asked which channels it knows."""
-    ASKING_FOR_SCIDS = "asking for scids"
-    """Peers are asked for what we lack."""
-    NORMAL = "normal"
-
-
-class Event(Enum):
-    """What moves us on."""
-
-    STREAM_WENT_QUIET = "stream went quiet"
-    STREAM_LOST = "stream lost"
-    PROBE_DUE = "probe due"
-    PROBE_FOUND_SOMETHING = "probe found something"
-    PROBE_FOUND_NOTHING = "probe found nothing"
-    PROBE_FAILED = "probe failed"
-    SOMETHING_OWED = "something owed"
-    ANSWERED = "answered"
-    QUERY_FAILED = "query failed"
-    NOTHING_LEFT = "nothing left"
-    SUCCEEDED = "succeeded"
-    RESYNC = "resync"
-
-
-S, E = State, Event
-
-NEXT: dict[tuple[State, Event], State] = {
-    (S.STARTING_UP, E.STREAM_WENT_QUIET): S.PROBING_SCIDS,
-    (S.STARTING_UP, E.STREAM_LOST): S.STARTING_UP,
-    (S.STARTING_UP, E.SUCCEEDED): S.NORMAL,
-    (S.PROBING_SCIDS, E.PROBE_FOUND_SOMETHING): S.ASKING_FOR_SCIDS,
-    (S.PROBING_SCIDS, E.PROBE_FOUND_NOTHING): S.NORMAL,
-    (S.PROBING_SCIDS, E.PROBE_FAILED): S.NORMAL,
-    (S.ASKING_FOR_SCIDS, E.ANSWERED): S.ASKING_FOR_SCIDS,
-    (S.ASKING_FOR_SCIDS, E.QUERY_FAILED): S.ASKING_FOR_SCIDS,
-    (S.ASKING_FOR_SCIDS, E.NOTHING_LEFT): S.NORMAL,
-    (S.NORMAL, E.PROBE_DUE): S.PROBING_SCIDS,
-    (S.NORMAL, E.SOMETHING_OWED): S.ASKING_FOR_SCIDS,
-    **{(state, E.RESYNC): S.STARTING_UP for state in State},
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -113,18 +72,23 @@ class Question:
     conn_id: int
     at: float
     batch: list[tuple[int, int]] = field(default_factory=list)
+    come: int = 0
+    """Channels of the batch that are on the map by now."""
     replies: int = 0
     answered: bool = False
 
 
 class Seeker:
-    """The state machine. `send` sends a message to a peer; `novel` counts what was new, by conn_id."""
+    """The state machine. `send` sends a message to a peer, `renew` ends its connection if that is nobody else's, and
+    says whether it was so; `novel` counts what was new, by conn_id.
+    """
 
     def __init__(
         self,
         chain_hash: bytes,
         known: Known,
         send: Callable[[int, bytes], None],
+        renew: Callable[[int], bool],
         novel: dict[int, int],
         timing: Timing,
         chance: random.Random,
@@ -136,6 +100,7 @@ class Seeker:
         self._chain_hash = chain_hash
         self._known = known
         self._send = send
+        self._renew = renew
         self._novel = novel
         self._timing = timing
         self._chance = chance
@@ -145,6 +110,9 @@ class Seeker:
         self._question: Question | None = None
         self._next_probe = now + timing.probe_interval
         self._next_rotation = now + timing.gossiper_rotation
+        self._next_renewal = now
+        self._next_streams_all = False
+        """Something is lacking that only a new connection's stream can bring."""
 
     # peers come, go and answer
 
@@ -160,6 +128,9 @@ class Seeker:
             self._succeed(now)
         elif self.state is State.STARTING_UP and self._streamer is None and peer.offers_queries:
             self._stream_everything(peer, now)
+        elif peer.offers_queries and self._next_streams_all:
+            self._next_streams_all = False
+            self._set_filter(peer, EVERYTHING)
         elif peer.offers_queries and self._needs_gossiper():
             self._set_filter(peer, (int(now), 0xFFFFFFFF))
         else:
@@ -274,6 +245,10 @@ class Seeker:
         if question.answered:
             if not unfinished:
                 self._settle(question, now)
+            return
+        come = self._count_known(question.batch)
+        if come > question.come:  # 2 MB may take long
+            question.come, question.at = come, now
         elif now - question.at > self._timing.query_timeout:
             peer = self._peers.get(question.conn_id)
             if peer is not None:
@@ -345,7 +320,7 @@ class Seeker:
     def _query(self, peer: _Asked, now: float) -> None:
         batch = sorted(self.wanted.take(BATCH))
         self.asked += len(batch)
-        self._question = Question(peer.conn_id, now, batch)
+        self._question = Question(peer.conn_id, now, batch, self._count_known(batch))
         scids = encode_short_ids(scid for scid, _ in batch)
         flags = [flags for _, flags in batch] if peer.extended else None
         self._send(peer.conn_id, QueryShortChannelIds(self._chain_hash, scids, flags).encode())
@@ -354,9 +329,18 @@ class Seeker:
         """Nobody answers queries: those who stream are asked for everything instead."""
         self._step(Event.NOTHING_LEFT)
         self.wanted.clear()
-        for peer in self._peers.values():
-            if peer.offers_queries and peer.filter != EVERYTHING:
-                self._set_filter(peer, EVERYTHING)
+        streaming = [peer for peer in self._peers.values() if peer.offers_queries]
+        others = [peer for peer in streaming if peer.filter != EVERYTHING]
+        for peer in others:
+            self._set_filter(peer, EVERYTHING)
+        if streaming and not others and now >= self._next_renewal:
+            self._next_renewal = now + RENEWAL_INTERVAL
+            self._next_streams_all = True
+            self._chance.shuffle(streaming)
+            any(self._renew(peer.conn_id) for peer in streaming)
+
+    def _count_known(self, batch: list[tuple[int, int]]) -> int:
+        return sum(self._known.newest(scid) is not None for scid, _ in batch)
 
     def _settle(self, question: Question, now: float) -> None:
         """All answers are through the pipeline: what is still missing is asked for again, of somebody else."""

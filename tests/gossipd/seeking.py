@@ -1,0 +1,120 @@
+"""A seeker that is driven by hand: peers, answers and time come from the test."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from gossipd.seeker import ALL_BLOCKS, Seeker
+from gossipd.seeker_states import State
+from gossipd.wanted import ALL
+from wire.chains import NETWORKS
+from wire.encoded import decode_short_ids, encode_short_ids
+from wire.features import Features, feature_bit
+from wire.message import PeerMessage
+from wire.peer_wire import (
+    GossipTimestampFilter,
+    QueryShortChannelIds,
+    ReplyChannelRange,
+    ReplyShortChannelIdsEnd,
+    decode,
+)
+from wire.timing import Timing
+
+CHAIN = NETWORKS["regtest"]
+QUERIES = Features.of([feature_bit("gossip_queries") + 1]).to_bytes()
+EXTENDED = Features.of([feature_bit("gossip_queries") + 1, feature_bit("gossip_queries_ex") + 1]).to_bytes()
+NOW = 1_700_000_000.0
+EVERYTHING, NOTHING = (0, 0xFFFFFFFF), (0xFFFFFFFF, 0)
+
+
+@dataclass
+class World:
+    """What the seeker sees, and what it has said."""
+
+    map: dict[int, tuple[int, int]] = field(default_factory=dict)
+    checksums: dict[tuple[int, int], int] = field(default_factory=dict)
+    nodes_unknown: int = 0
+    novel: dict[int, int] = field(default_factory=dict)
+    sent: list[tuple[int, PeerMessage]] = field(default_factory=list)
+    taken: set[int] = field(default_factory=set)
+    """Connections that somebody else has."""
+    renewed: list[int] = field(default_factory=list)
+    now: float = NOW
+    timing: Timing = field(default_factory=Timing)
+
+    def __post_init__(self) -> None:
+        chance = random.Random(1)
+        self.seeker = Seeker(CHAIN, self, self._send, self._renew, self.novel, self.timing, chance, self.now)
+
+    def _send(self, conn_id: int, message: bytes) -> None:
+        self.sent.append((conn_id, decode(message)))
+
+    def _renew(self, conn_id: int) -> bool:
+        if conn_id in self.taken:
+            return False
+        self.renewed.append(conn_id)
+        self.seeker.peer_left(conn_id, self.now)
+        return True
+
+    def newest(self, scid: int) -> tuple[int, int] | None:
+        return self.map.get(scid)
+
+    def checksum(self, scid: int, direction: int) -> int:
+        return self.checksums.get((scid, direction), 0)
+
+    def unannounced(self, scid: int) -> int:
+        return self.nodes_unknown
+
+    def said(self, kind: type[PeerMessage]) -> list[tuple[int, PeerMessage]]:
+        """Messages of that kind since the last look; the others are forgotten too."""
+        found = [(conn_id, message) for conn_id, message in self.sent if isinstance(message, kind)]
+        self.sent.clear()
+        return found
+
+    def pass_time(self, seconds: float, unfinished: int = 0) -> None:
+        self.now += seconds
+        self.seeker.tick(self.now, unfinished)
+
+    def come(self, conn_id: int, features: bytes = EXTENDED) -> tuple[int, int]:
+        """A peer comes; its filter."""
+        self.seeker.peer_came(conn_id, features, self.now)
+        ((to, sent),) = self.said(GossipTimestampFilter)
+        assert isinstance(sent, GossipTimestampFilter) and to == conn_id and sent.chain_hash == CHAIN
+        return sent.first_timestamp, sent.timestamp_range
+
+    def reply(self, conn_id: int, scids: list[int], complete: int = 1, **tlvs: list[tuple[int, int]]) -> None:
+        self.seeker.reply_range(
+            conn_id, ReplyChannelRange(CHAIN, 0, ALL_BLOCKS, complete, encode_short_ids(scids), **tlvs), self.now
+        )
+
+    def end(self, conn_id: int) -> None:
+        self.seeker.reply_end(conn_id, ReplyShortChannelIdsEnd(CHAIN, 1), self.now)
+
+    def asked_for(self) -> tuple[int, dict[int, int]]:
+        """Of whom what was asked: scid -> flags."""
+        ((conn_id, query),) = self.said(QueryShortChannelIds)
+        assert isinstance(query, QueryShortChannelIds)
+        scids = decode_short_ids(query.encoded_short_ids)
+        assert scids == sorted(scids)  # B7-90
+        return conn_id, dict(zip(scids, query.query_flags or [ALL] * len(scids), strict=True))
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    yield World()
+
+
+def probing(world: World, features: bytes = EXTENDED, conn_id: int = 1) -> World:
+    """A world whose first peer has streamed all it had and was asked for its channels."""
+    world.come(conn_id, features)
+    world.pass_time(world.timing.stream_quiet)
+    assert world.seeker.state is State.PROBING_SCIDS
+    return world
+
+
+def asking(world: World, *scids: int) -> World:
+    probing(world).reply(1, list(scids))
+    assert world.seeker.state is State.ASKING_FOR_SCIDS
+    return world
