@@ -44,6 +44,8 @@ MAX_REPLIES = 500
 """Replies to one query_channel_range, after which a peer is told that this is enough (lnd's figure)."""
 ALL_BLOCKS = 0xFFFFFFFF
 TIMESTAMPS_AND_CHECKSUMS = 3
+PROBES_A_DAY = 24
+"""After so many, nodes that have never announced themselves are asked for again."""
 RENEWAL_INTERVAL = 3_600.0
 """Seconds between two connections that are ended because nobody answers queries."""
 MIN_STREAM_RATE = 1.0
@@ -110,6 +112,7 @@ class Seeker:
         self._question: Question | None = None
         self._next_probe = now + timing.probe_interval
         self._next_rotation = now + timing.gossiper_rotation
+        self._probes = 0
         self._next_renewal = now
         self._next_streams_all = False
         """Something is lacking that only a new connection's stream can bring."""
@@ -168,7 +171,7 @@ class Seeker:
         if reply.chain_hash != self._chain_hash:
             return
         for scid, flags in wanted_of_reply(reply, self._known):
-            self.wanted.add(scid, flags)
+            self.wanted.add_compared(scid, flags)
         # Before sync_complete was what it is now, lnd named the whole range in each reply until the last (B7-93).
         names_all = reply.first_blocknum == 0 and reply.number_of_blocks == ALL_BLOCKS
         reaches_end = reply.first_blocknum + reply.number_of_blocks >= ALL_BLOCKS
@@ -296,6 +299,9 @@ class Seeker:
     def _probe(self, now: float) -> None:
         """Ask a random peer which channels it knows."""
         self._next_probe = now + self._timing.probe_interval
+        self._probes += 1
+        if self._probes % PROBES_A_DAY == 0:
+            self.wanted.start_over()
         candidates = [peer for peer in self._peers.values() if peer.offers_queries]
         if not candidates:
             self._step(Event.PROBE_FAILED)
@@ -349,6 +355,8 @@ class Seeker:
             if self._known.newest(scid) is not None:
                 self.got += 1
                 self.wanted.done(scid)
+                if flags & self._known.unannounced(scid):
+                    self.wanted.note_silent(scid)
             else:
                 self.wanted.retry(scid, flags)
         self._step(Event.ANSWERED)

@@ -10,12 +10,17 @@ TRIES = 3
 
 
 class Wanted:
-    """A bounded set of channels with flags. `overflowed` counts what did not fit."""
+    """A bounded set of channels with flags. `overflowed` counts what did not fit.
+
+    Nodes that never announce themselves are no more asked for after TRIES answers without them, until `start_over`.
+    """
 
     def __init__(self) -> None:
         self.overflowed = 0
         self._flags: dict[int, int] = {}
         self._tries: dict[int, int] = {}
+        self._silent: dict[int, int] = {}
+        """Channel -> answers that did not bring its nodes."""
 
     def __len__(self) -> int:
         return len(self._flags)
@@ -29,6 +34,13 @@ class Wanted:
         else:
             self.overflowed += 1
 
+    def add_compared(self, scid: int, flags: int) -> None:
+        """A peer has these parts, or would have the nodes if they had ever announced themselves."""
+        if self._silent.get(scid, 0) >= TRIES:
+            flags &= ~(NODE_1 | NODE_2)
+        if flags:
+            self.add(scid, flags)
+
     def take(self, most: int) -> list[tuple[int, int]]:
         """The oldest wishes, which are asked for now."""
         scids = [scid for scid, _ in zip(self._flags, range(most), strict=False)]
@@ -40,6 +52,15 @@ class Wanted:
         if tries < TRIES:
             self._tries[scid] = tries
             self.add(scid, flags)
+
+    def note_silent(self, scid: int) -> None:
+        """An answer has come, and a node of this channel has not."""
+        if scid in self._silent or len(self._silent) < MOST:
+            self._silent[scid] = self._silent.get(scid, 0) + 1
+
+    def start_over(self) -> None:
+        """Nodes may have announced themselves by now."""
+        self._silent.clear()
 
     def done(self, scid: int) -> None:
         """It came."""

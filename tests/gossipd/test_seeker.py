@@ -2,7 +2,7 @@
 
 import pytest
 
-from gossipd.seeker import ALL_BLOCKS, BATCH, GOSSIPERS, MAX_REPLIES, MAX_RUMOURS
+from gossipd.seeker import ALL_BLOCKS, BATCH, GOSSIPERS, MAX_REPLIES, MAX_RUMOURS, PROBES_A_DAY
 from gossipd.seeker_states import NEXT, Event, State
 from gossipd.wanted import ALL, MOST, NODE_1, TRIES, UPDATE_1, UPDATE_2, Wanted
 from tests.gossipd.seeking import CHAIN, EVERYTHING, EXTENDED, NOTHING, NOW, QUERIES, World, asking, probing, world
@@ -94,6 +94,35 @@ def test_nodes_that_never_announced_are_asked_for(world: World) -> None:
     world.nodes_unknown = NODE_1
     probing(world).reply(1, [1])
     assert world.asked_for() == (1, {1: NODE_1})
+
+
+def test_nodes_that_stay_silent_are_not_asked_for_at_each_probe(world: World) -> None:
+    world.map = {1: (10, 10)}
+    world.nodes_unknown = NODE_1
+    probing(world)
+    asked = []
+    for probe in range(1, PROBES_A_DAY + 1):
+        world.sent.clear()
+        world.reply(1, [1])
+        if world.sent:
+            asked.append(probe)
+            assert world.asked_for() == (1, {1: NODE_1})
+            world.end(1)
+            world.pass_time(1)
+        assert world.seeker.state is State.NORMAL
+        world.pass_time(world.timing.probe_interval)
+    assert asked == [1, 2, 3, PROBES_A_DAY]
+
+
+def test_silent_nodes_are_left_out_of_comparisons_only(world: World) -> None:
+    wanted = world.seeker.wanted
+    for _ in range(TRIES):
+        wanted.note_silent(1)
+    wanted.add_compared(1, NODE_1)
+    assert len(wanted) == 0
+    wanted.add_compared(1, NODE_1 | UPDATE_1)
+    wanted.add(2, NODE_1)
+    assert wanted.take(5) == [(1, UPDATE_1), (2, NODE_1)]
 
 
 @pytest.mark.bolt("B7-91")
@@ -190,7 +219,7 @@ def test_what_is_owed_is_asked_for(world: World) -> None:
 def test_updates_of_channels_that_do_not_exist_fill_nothing(world: World) -> None:
     for scid in range(MAX_RUMOURS + 500):
         world.seeker.hear_of(scid)
-    assert len(world.seeker.wanted) == MAX_RUMOURS
+    assert len(world.seeker.wanted) == MAX_RUMOURS, PROBES_A_DAY
 
 
 def test_wanted_is_bounded() -> None:
