@@ -6,8 +6,8 @@ peers stream what is new, the one that tells us least is now and then replaced, 
 with anew. What found no room when it came is owed, and asked for in the same way.
 
 LDK answers no query for channels, and streams all it has on a connection's first filter only. If nobody answers, those
-who stream are asked for everything; if that has been tried, a connection is ended once an hour, so that the next one
-begins with everything.
+who stream are asked for everything; if that has been tried, a connection is ended now and then, so that the next one
+begins with everything; not for nodes only, which may never have announced themselves.
 
 The states are a table (seeker_states.py); time and chance come in by the door; nothing here knows sockets.
 """
@@ -46,8 +46,8 @@ ALL_BLOCKS = 0xFFFFFFFF
 TIMESTAMPS_AND_CHECKSUMS = 3
 PROBES_A_DAY = 24
 """After so many, nodes that have never announced themselves are asked for again."""
-RENEWAL_INTERVAL = 3_600.0
-"""Seconds between two connections that are ended because nobody answers queries."""
+LONGEST_RENEWAL = 86_400.0
+"""Seconds between two connections that are ended because nobody answers queries, which double each time, at most."""
 MIN_STREAM_RATE = 1.0
 """New messages a second, under which a peer that streams everything is as good as quiet (CLN's figure)."""
 
@@ -113,7 +113,8 @@ class Seeker:
         self._next_probe = now + timing.probe_interval
         self._next_rotation = now + timing.gossiper_rotation
         self._probes = 0
-        self._next_renewal = now
+        self._next_renewal, self._renewal_interval = now + timing.gossip_renewal, timing.gossip_renewal
+        self._nothing_helps = False
         self._next_streams_all = False
         """Something is lacking that only a new connection's stream can bring."""
 
@@ -226,6 +227,8 @@ class Seeker:
             self._probe(now)
         if now >= self._next_rotation:
             self._rotate(now)
+        if self._nothing_helps:
+            self._begin_one_anew(now)
 
     def _step(self, event: Event) -> None:
         self.state = NEXT[self.state, event]
@@ -334,16 +337,25 @@ class Seeker:
     def _ask_for_streams(self, now: float) -> None:
         """Nobody answers queries: those who stream are asked for everything instead."""
         self._step(Event.NOTHING_LEFT)
+        lacks_channels = self.wanted.has_channels
         self.wanted.clear()
         streaming = [peer for peer in self._peers.values() if peer.offers_queries]
         others = [peer for peer in streaming if peer.filter != EVERYTHING]
         for peer in others:
             self._set_filter(peer, EVERYTHING)
-        if streaming and not others and now >= self._next_renewal:
-            self._next_renewal = now + RENEWAL_INTERVAL
-            self._next_streams_all = True
-            self._chance.shuffle(streaming)
-            any(self._renew(peer.conn_id) for peer in streaming)
+        self._nothing_helps = lacks_channels and bool(streaming) and not others
+
+    def _begin_one_anew(self, now: float) -> None:
+        """End a connection. Only as time passes: whoever is being heard must not be closed by what it says."""
+        self._nothing_helps = False
+        if now < self._next_renewal:
+            return
+        self._next_renewal = now + self._renewal_interval
+        self._renewal_interval = min(2 * self._renewal_interval, LONGEST_RENEWAL)
+        self._next_streams_all = True
+        streaming = [peer.conn_id for peer in self._peers.values() if peer.offers_queries]
+        self._chance.shuffle(streaming)
+        any(map(self._renew, streaming))
 
     def _count_known(self, batch: list[tuple[int, int]]) -> int:
         return sum(self._known.newest(scid) is not None for scid, _ in batch)

@@ -25,6 +25,11 @@ class Wanted:
     def __len__(self) -> int:
         return len(self._flags)
 
+    @property
+    def has_channels(self) -> bool:
+        """Not only nodes."""
+        return any(flags & ~(NODE_1 | NODE_2) for flags in self._flags.values())
+
     def add(self, scid: int, flags: int) -> None:
         """Want these parts too."""
         if scid in self._flags:

@@ -37,6 +37,8 @@ class Timing:
     """How often all that we know is compared with what a random peer knows."""
     gossiper_rotation: float = 1_800.0
     """How often the streaming peer that tells us least makes room for another one."""
+    gossip_renewal: float = 3_600.0
+    """A peer that answers no queries is connected with anew if nothing else has brought what is lacking for so long."""
     chain_poll: float = 30.0
     """How often the Bitcoin node is asked for a new block where it does not tell; also the longest pause between two
     tries while it is away. CLN's figure."""

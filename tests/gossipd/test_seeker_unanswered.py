@@ -1,8 +1,7 @@
 """The seeker among peers that answer late, or not at all, as LDK does queries for channels."""
 
-from gossipd.seeker import RENEWAL_INTERVAL
 from gossipd.seeker_states import State
-from gossipd.wanted import ALL, TRIES
+from gossipd.wanted import ALL, NODE_1, TRIES
 from tests.gossipd.seeking import EVERYTHING, NOTHING, World, asking, probing, world
 from wire.peer_wire import GossipTimestampFilter, QueryChannelRange
 
@@ -53,24 +52,27 @@ def test_who_answers_no_query_is_asked_to_stream_everything(world: World) -> Non
     assert world.seeker.state is State.NORMAL
 
 
-def lacks_something(world: World) -> None:
-    """A channel is owed, and nobody answers the query for it."""
-    world.seeker.owe(9, ALL)
+def lacks_something(world: World, flags: int = ALL) -> None:
+    """A channel, or a part of it, is owed, and nobody answers the query for it."""
+    world.seeker.owe(9, flags)
     world.pass_time(1)
     while world.seeker.state is State.ASKING_FOR_SCIDS:
         world.pass_time(world.timing.query_timeout + 1)
     assert world.seeker.state is State.NORMAL
-    world.seeker._next_probe = world.now + 10 * RENEWAL_INTERVAL
+    world.seeker._next_probe = world.now + 1e6
     world.sent.clear()
 
 
 def test_a_connection_is_renewed_if_nothing_else_brings_what_is_lacking(world: World) -> None:
-    """Only LDKs: they answer no query, and stream everything on a connection's first filter. Once an hour."""
+    """Only LDKs: they answer no query, and stream everything on a connection's first filter."""
+    hour = world.timing.gossip_renewal
     probing(world).reply(1, [])
     world.come(2)
     world.taken = {2}
     lacks_something(world)
-    assert world.renewed == [], "first those who stream are asked"
+    lacks_something(world)
+    assert world.renewed == [], "it may still be on its way"
+    world.now += hour
     lacks_something(world)
     assert world.renewed == [1], "2 has a channel with us"
     assert world.come(3, b"") == NOTHING
@@ -79,6 +81,45 @@ def test_a_connection_is_renewed_if_nothing_else_brings_what_is_lacking(world: W
     lacks_something(world)
     lacks_something(world)
     assert world.renewed == [1]
-    world.now += RENEWAL_INTERVAL
+    world.now += hour
     lacks_something(world)
     assert len(world.renewed) == 2
+    world.come(6)
+    world.now += hour
+    lacks_something(world)
+    lacks_something(world)
+    assert len(world.renewed) == 2, "twice as seldom each time"
+    world.now += hour
+    lacks_something(world)
+    assert len(world.renewed) == 3
+
+
+def test_first_those_who_stream_are_asked_for_everything(world: World) -> None:
+    probing(world).reply(1, [])
+    world.come(2)
+    world.now += world.timing.gossip_renewal
+    lacks_something(world)
+    assert world.renewed == []
+    lacks_something(world)
+    assert len(world.renewed) == 1
+
+
+def test_no_connection_is_renewed_by_what_it_says(world: World) -> None:
+    """It is in the midst of being heard."""
+    probing(world).reply(1, [])
+    lacks_something(world)
+    world.now += world.timing.gossip_renewal
+    world.seeker._next_probe = world.now
+    world.pass_time(1)
+    world.reply(1, [9])
+    assert (world.seeker.state, world.renewed) == (State.NORMAL, [])
+    world.pass_time(1)
+    assert world.renewed == [1]
+
+
+def test_no_connection_is_renewed_for_nodes_that_may_never_have_announced_themselves(world: World) -> None:
+    probing(world).reply(1, [])
+    world.now += world.timing.gossip_renewal
+    for _ in range(3):
+        lacks_something(world, NODE_1)
+    assert world.renewed == []
