@@ -6,16 +6,22 @@ from collections import deque
 from collections.abc import Callable
 
 from wire.gossip_fd import GOSSIP_START, GossipFd
+from wire.gossip_owed import GossipOwed
 from wire.status import Status
 
 MARK = 32_768
 """Bytes of gossip for the peer that wait here; the rest stays at gossipd."""
 
+MAX_QUESTIONS = 16
+_ANNOUNCED = tuple(number.to_bytes(2, "big") for number in (256, 257, 258))
+
 status = Status("connectiond")
 
 
 class GossipEnd:
-    """One of them. What gossipd does not take is waited for a while, then dropped, counted and said."""
+    """One of them. What gossipd does not take is waited for a while, then dropped, and owed: gossipd hears what it was
+    about as soon as it takes something, and asks for it again.
+    """
 
     def __init__(
         self,
@@ -39,6 +45,9 @@ class GossipEnd:
         self._on_room = on_room
         self._unsent: bytes | None = None
         self._gives_up = False
+        self._owed = GossipOwed()
+        self._questions: deque[bytes] = deque(maxlen=MAX_QUESTIONS)
+        """The latest that nobody could be asked for again: filters, queries, and the answers to ours."""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._fd: GossipFd | None = None
@@ -61,12 +70,16 @@ class GossipEnd:
         if self._fd is None:
             return
         if self._unsent is not None or self._gives_up:
-            self._drop()
+            self._drop(message)
         elif not self._fd.send(message):
             self._unsent = message
             self._timer = self._loop.call_later(self._patience, self._give_up)
 
-    def _drop(self) -> None:
+    def _drop(self, message: bytes) -> None:
+        if message[:2] not in _ANNOUNCED:
+            self._questions.append(message)
+            return
+        self._owed.note(message)
         self.dropped += 1
         if self.dropped == 1:
             status.unusual("gossipd takes nothing: gossip of this peer is dropped", self._node_id)
@@ -77,14 +90,24 @@ class GossipEnd:
         self._stop_waiting()
         if unsent is not None:
             self.write(unsent)
+        self._make_up()
         if not self.is_full:
             self._on_room()
 
+    def _make_up(self) -> None:
+        """Say what is owed, and what had to wait."""
+        if self._owed and not self.is_full:
+            packet, self._owed = self._owed.encode(), GossipOwed()
+            self.write(packet)
+        while self._questions and not self.is_full:
+            self.write(self._questions.popleft())
+
     def _give_up(self) -> None:
         self._timer = None
-        self._unsent = None
+        unsent, self._unsent = self._unsent, None
         self._gives_up = True
-        self._drop()
+        if unsent is not None:
+            self._drop(unsent)
         self._on_room()
 
     def _stop_waiting(self) -> None:
@@ -132,8 +155,10 @@ class GossipEnd:
 
     def detach(self) -> int | None:
         """The fd is the caller's, None if gossipd is gone. What waits for the peer is to be pulled as well."""
+        unsent, self._unsent, self._gives_up = self._unsent, None, False
+        if unsent is not None:
+            self._drop(unsent)
+        self._make_up()
         self._stop_waiting()
-        if self._unsent is not None:
-            self._drop()
         fd, self._fd = self._fd, None
         return None if fd is None else fd.detach()

@@ -7,10 +7,10 @@ from typing import Protocol
 from gossipd.map_index import MapIndex
 from gossipd.queries import checksum
 from gossipd.store import GossipStore
-from gossipd.wanted import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2
 from wire.cursor import WireError
 from wire.encoded import decode_short_ids
 from wire.peer_wire import ReplyChannelRange
+from wire.query_flags import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2
 
 _NEWEST = (0xFFFFFFFF, 0xFFFFFFFF)
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from struct import Struct
 
 from gossipd.map_index import MapIndex
-from gossipd.wanted import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2
+from wire.gossip_owed import GossipOwed
+from wire.query_flags import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2
 
 MAX_NODES = 10_000
 
@@ -18,13 +19,14 @@ _CHANNEL_ANNOUNCEMENT, _CHANNEL_UPDATE = 256, 258
 
 
 class Debt:
-    """What is owed. `owe` is the seeker's: scid and query_flags."""
+    """What is owed. `owe` is the seeker's: scid and query_flags; `overflowed` tells it that more was dropped."""
 
-    def __init__(self, index: MapIndex, owe: Callable[[int, int], None]) -> None:
+    def __init__(self, index: MapIndex, owe: Callable[[int, int], None], overflowed: Callable[[], None]) -> None:
         self.count = 0
         """Messages that found no room since the start."""
         self._index = index
         self._owe = owe
+        self._overflowed = overflowed
         self._nodes: set[bytes] = set()
 
     def note(self, message: bytes) -> None:
@@ -37,9 +39,23 @@ class Debt:
             scid = _U64.unpack_from(message, 292 + _U16.unpack_from(message, 258)[0])[0]
             if scid not in self._index.channels:
                 self._owe(scid, ALL)
-        elif len(self._nodes) < MAX_NODES:
+        else:
             at = 72 + _U16.unpack_from(message, 66)[0]
-            self._nodes.add(message[at : at + 33])
+            self._note_node(message[at : at + 33])
+
+    def note_owed(self, owed: GossipOwed) -> None:
+        """What the owner of a connection could not pass on to us."""
+        self.count += len(owed.channels) + len(owed.nodes)
+        for scid, flags in owed.channels.items():
+            self._owe(scid, flags if scid in self._index.channels else ALL)
+        for node_id in owed.nodes:
+            self._note_node(node_id)
+        if owed.overflowed:
+            self._overflowed()
+
+    def _note_node(self, node_id: bytes) -> None:
+        if len(self._nodes) < MAX_NODES:
+            self._nodes.add(node_id)
 
     def _note_update(self, message: bytes) -> None:
         scid, timestamp = _U64.unpack_from(message, 98)[0], int.from_bytes(message[106:110], "big")

@@ -49,7 +49,9 @@ from gossipd.user_gossip import Answer, UserGossip
 from wire import control_wire
 from wire.control_channel import ControlChannel
 from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
+from wire.cursor import WireError
 from wire.frames import PeerState
+from wire.gossip_owed import GossipOwed
 from wire.owned import Owned
 from wire.peer_wire import channel_id_of
 from wire.routes import Routes
@@ -121,7 +123,7 @@ class Gossipd:
         self.unwanted = self._offences.unwanted
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
         self.owned = Owned[Peer](self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
-        self.remotes = Remotes(self._loop, self._may_read, self._drop, self._budget)
+        self.remotes = Remotes(self._loop, self._may_read, self._drop, self._owed_elsewhere, self._budget)
 
     def _begin_intake(self, init: GossipdInit, workers: list[tuple[int, socket.socket]]) -> None:
         """The pipeline, and what is beside it."""
@@ -134,7 +136,10 @@ class Gossipd:
         def owe(scid: int, flags: int) -> None:
             self.seeker.owe(scid, flags)
 
-        debt = Debt(self.index, owe)
+        def overflowed() -> None:
+            self.seeker.wanted.overflowed += 1
+
+        debt = Debt(self.index, owe, overflowed)
         self.ingest = Ingest(
             keeper.writer,
             self.index,
@@ -205,9 +210,15 @@ class Gossipd:
         return peer
 
     def _take_gossip_back(self, peer: Peer, returned: Fd | None) -> None:
-        for message in self.remotes.take_back(peer, returned):
-            if not peer.hear_gossip(message):
+        for packet in self.remotes.take_back(peer, returned):
+            if not self.remotes.hear(peer, packet):
                 return
+
+    def _owed_elsewhere(self, peer: Peer, packet: bytes) -> None:
+        try:
+            self.ingest.checks.debt.note_owed(GossipOwed.decode(packet))
+        except WireError as error:
+            status.unusual(f"the owner of connection {peer.info.conn_id} said {error}: ignored", peer.info.node_id)
 
     def _ask_for_gossip(self, peer: Peer) -> None:
         info = peer.info

@@ -26,8 +26,8 @@ from gossipd.pending import AWAITS_UPDATE, TXOUT, Pending, PendingChannels
 from gossipd.ratelimit import KEEP_ALIVE, RateLimit
 from gossipd.sigcheck import GOOD
 from gossipd.txout import Txout, funding_script
-from gossipd.wanted import ALL
 from wire.feed import Outcome
+from wire.query_flags import ALL
 from wire.scid import scid_to_text
 from wire.status import Status
 

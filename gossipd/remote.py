@@ -21,14 +21,16 @@ class Remote:
         loop: asyncio.AbstractEventLoop,
         may_read: Callable[[], bool],
         ended: Callable[[Peer], None],
+        hear: Callable[[Peer, bytes], bool],
         budget: Budget,
     ) -> None:
-        """`may_read`: whether the pipeline has room. `ended`: the owner has closed its end."""
+        """`may_read`: whether the pipeline has room. `ended`: the owner has closed its end. `hear` gets each packet."""
         self.peer = peer
         self._conn_id = peer.info.conn_id
         self._may_read = may_read
         self._loop = loop
         self._ended = ended
+        self._hear_packet = hear
         self._budget = budget
         self._later: asyncio.TimerHandle | None = None
         """The peer has used its budget up."""
@@ -36,7 +38,7 @@ class Remote:
         self._fd = GossipFd(sock, loop, self._hear, self.pump, self._end)
 
     def _hear(self, packet: bytes) -> None:
-        self.peer.hear_gossip(packet)
+        self._hear_packet(self.peer, packet)
         if self.peer.has_something_to_say:
             self.pump()
         self.update_reading()

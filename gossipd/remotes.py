@@ -8,6 +8,7 @@ from gossipd.peer import Peer
 from gossipd.remote import Remote
 from wire.control_wire import Fd
 from wire.gossip_fd import close_returned, gossip_pair
+from wire.gossip_owed import is_owed
 
 
 class Remotes:
@@ -18,12 +19,16 @@ class Remotes:
         loop: asyncio.AbstractEventLoop,
         may_read: Callable[[], bool],
         ended: Callable[[Peer], None],
+        owed: Callable[[Peer, bytes], None],
         budget: Budget,
     ) -> None:
-        """`may_read`: whether the pipeline has room. `ended`: an owner has closed its end, and has been heard out."""
+        """`may_read`: whether the pipeline has room. `ended`: an owner has closed its end, and has been heard out.
+        `owed` gets the packets about gossip that an owner could not pass on.
+        """
         self._loop = loop
         self._may_read = may_read
         self._ended = ended
+        self._owed = owed
         self._budget = budget
         self._remotes: dict[int, Remote] = {}
 
@@ -37,7 +42,7 @@ class Remotes:
         """The owner's end of a new gossip fd."""
         ours, theirs = gossip_pair()
         self._remotes[peer.info.conn_id] = Remote(
-            peer, ours, self._loop, self._may_read, self._owner_closed, self._budget
+            peer, ours, self._loop, self._may_read, self._owner_closed, self.hear, self._budget
         )
         return Fd(theirs)
 
@@ -56,9 +61,16 @@ class Remotes:
 
     def _owner_closed(self, peer: Peer) -> None:
         to_us, _ = self._remotes.pop(peer.info.conn_id).close()
-        for message in to_us:
-            peer.hear_gossip(message)
+        for packet in to_us:
+            self.hear(peer, packet)
         self._ended(peer)
+
+    def hear(self, peer: Peer, packet: bytes) -> bool:
+        """What an owner has written: a message of the peer's, or what is owed of its gossip. False if it has gone."""
+        if not is_owed(packet):
+            return peer.hear_gossip(packet)
+        self._owed(peer, packet)
+        return True
 
     def pump_soon(self, conn_id: int) -> None:
         """Write what is for this peer: not now, for its messages may be in the midst of being heard."""

@@ -19,7 +19,7 @@ from itertools import islice
 
 from gossipd.compare import Known, wanted_of_reply
 from gossipd.seeker_states import NEXT, Event, State
-from gossipd.wanted import ALL, Wanted
+from gossipd.wanted import Wanted
 from wire.encoded import encode_short_ids
 from wire.features import Features
 from wire.peer_wire import (
@@ -29,6 +29,7 @@ from wire.peer_wire import (
     ReplyChannelRange,
     ReplyShortChannelIdsEnd,
 )
+from wire.query_flags import ALL
 from wire.status import Status
 from wire.timing import Timing
 

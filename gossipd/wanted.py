@@ -1,7 +1,6 @@
 """What we lack and want to ask for: channels, and which parts of each, in the bits of query_flags (B7-91)."""
 
-ANNOUNCEMENT, UPDATE_1, UPDATE_2, NODE_1, NODE_2 = 1, 2, 4, 8, 16
-ALL = ANNOUNCEMENT | UPDATE_1 | UPDATE_2 | NODE_1 | NODE_2
+from wire.query_flags import NODE_1, NODE_2
 
 MOST = 100_000
 """Channels that are remembered at a time: twice the public network. What is more is found by the next comparison."""

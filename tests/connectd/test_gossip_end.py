@@ -8,7 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from connectd.gossip_end import MARK, GossipEnd
+from tests.gossipd.messages import KEYS, announcement, node_announcement, scid, update
 from wire.gossip_fd import GOSSIP_START, drain
+from wire.gossip_owed import GossipOwed
+from wire.peer_wire import GossipTimestampFilter
+from wire.query_flags import ALL, UPDATE_1, UPDATE_2
 
 PATIENCE = 0.05
 NODE = b"\2" * 33
@@ -28,12 +32,12 @@ class Ends:
         count = 0
         while not self.end.is_full:
             count += 1
-            self.end.write(count.to_bytes(4, "big") + bytes(1_000))
+            self.end.write(b"\1\0" + count.to_bytes(4, "big") + b"\xff" * 1_000)
         return count
 
     def taken(self) -> list[int]:
         """The numbers of what gossipd reads now."""
-        return [int.from_bytes(packet[:4], "big") for packet in drain(self.theirs) if packet != GOSSIP_START]
+        return [int.from_bytes(packet[2:6], "big") for packet in drain(self.theirs) if packet != GOSSIP_START]
 
 
 @pytest.fixture
@@ -64,18 +68,34 @@ async def test_gossipd_that_reads_late_gets_everything(ends: Ends) -> None:
     assert not ends.end.is_full
 
 
-async def test_gossipd_that_does_not_read_for_long_loses_some(ends: Ends) -> None:
+async def test_what_gossipd_did_not_read_for_long_is_owed(ends: Ends) -> None:
+    """It hears what that was about; what could not be asked for again has waited."""
     count = ends.fill()
     await ends.room.wait()  # patience is over: the peer is read again
     assert not ends.end.is_full
-    for _ in range(5):
-        ends.end.write(b"\1\2more")
-    assert ends.end.dropped == 6
+    asked = GossipTimestampFilter(bytes(32), 0, 1).encode()
+    for message in (announcement(7), update(8, direction=1), node_announcement(1), asked, b"\1\2no update"):
+        ends.end.write(message)
+    assert ends.end.dropped == 5, "with the one that waited"
     assert ends.taken() == list(range(1, count))
     ends.room.clear()
     await ends.room.wait()
-    ends.end.write((99).to_bytes(4, "big"))
-    assert ends.taken() == [99]
+    ends.end.write(b"\1\2 news")
+    owed, *rest = drain(ends.theirs)
+    assert GossipOwed.decode(owed) == GossipOwed({scid(7): ALL, scid(8): UPDATE_2}, {KEYS[1][1]})
+    assert rest == [asked, b"\1\2 news"]
+
+
+async def test_what_is_owed_goes_with_the_fd(ends: Ends) -> None:
+    count = ends.fill()
+    await ends.room.wait()
+    ends.end.write(update(8))
+    assert ends.taken() == list(range(1, count))
+    fd = ends.end.detach()
+    assert fd is not None
+    (owed,) = drain(ends.theirs)
+    assert GossipOwed.decode(owed).channels == {scid(8): UPDATE_1}
+    os.close(fd)
 
 
 async def test_what_waits_for_the_peer_is_bounded(ends: Ends) -> None:

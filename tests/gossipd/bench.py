@@ -101,6 +101,8 @@ class Bench:
     good: list[int] = field(default_factory=list)
     too_often: list[int] = field(default_factory=list)
     stored: int = 0
+    overflows: list[int] = field(default_factory=list)
+    """What the owners of connections dropped without knowing what it was about."""
     on_settled: Callable[[bytes, str | None], None] | None = None
 
     def __post_init__(self) -> None:
@@ -117,7 +119,7 @@ class Bench:
             CHAIN,
             Checks(
                 self.signatures,  # type: ignore[arg-type]
-                Debt(self.index, owe),
+                Debt(self.index, owe, lambda: self.overflows.append(1)),
                 self,
                 self._settle,
                 self.feed,

@@ -8,7 +8,6 @@ import pytest
 
 from gossipd.seeker import ALL_BLOCKS, Seeker
 from gossipd.seeker_states import State
-from gossipd.wanted import ALL
 from wire.chains import NETWORKS
 from wire.encoded import decode_short_ids, encode_short_ids
 from wire.features import Features, feature_bit
@@ -20,6 +19,7 @@ from wire.peer_wire import (
     ReplyShortChannelIdsEnd,
     decode,
 )
+from wire.query_flags import ALL
 from wire.timing import Timing
 
 CHAIN = NETWORKS["regtest"]

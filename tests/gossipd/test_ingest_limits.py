@@ -8,9 +8,10 @@ from gossipd import checks
 from gossipd.debt import MAX_NODES
 from gossipd.fault import Verdict
 from gossipd.ratelimit import BURST
-from gossipd.wanted import ALL, NODE_1, NODE_2, UPDATE_2
 from tests.gossipd.bench import Bench
 from tests.gossipd.messages import NOW, announcement, node_announcement, scid, spoilt, update
+from wire.gossip_owed import GossipOwed
+from wire.query_flags import ALL, NODE_1, NODE_2, UPDATE_2
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]
 
@@ -91,6 +92,17 @@ def test_everything_is_owed_while_nothing_can_be_written(bench: Bench) -> None:
     assert bench.tell(CHANNEL[0]) == [Verdict.OWED]
     assert bench.tell(CHANNEL[1]) == [Verdict.UNKNOWN_CHANNEL]
     assert bench.heard_of == [scid(0)]
+
+
+def test_what_another_owner_could_not_pass_on_is_owed(bench: Bench) -> None:
+    """Of a channel that we do not know everything is wanted."""
+    bench.take(*CHANNEL)
+    debt = bench.ingest.checks.debt
+    debt.note_owed(GossipOwed({scid(0): UPDATE_2, scid(1): UPDATE_2}))
+    assert bench.owed == [(scid(0), UPDATE_2), (scid(1), ALL)]
+    assert bench.overflows == []
+    debt.note_owed(GossipOwed(overflowed=True))
+    assert bench.overflows == [1]
 
 
 def test_owed_nodes_are_bounded(bench: Bench) -> None:

@@ -4,10 +4,11 @@ import pytest
 
 from gossipd.seeker import ALL_BLOCKS, BATCH, GOSSIPERS, MAX_REPLIES, MAX_RUMOURS, PROBES_A_DAY
 from gossipd.seeker_states import NEXT, Event, State
-from gossipd.wanted import ALL, MOST, NODE_1, TRIES, UPDATE_1, UPDATE_2, Wanted
+from gossipd.wanted import MOST, TRIES, Wanted
 from tests.gossipd.seeking import CHAIN, EVERYTHING, EXTENDED, NOTHING, NOW, QUERIES, World, asking, probing, world
 from wire.cursor import WireError
 from wire.peer_wire import GossipTimestampFilter, QueryChannelRange
+from wire.query_flags import ALL, NODE_1, UPDATE_1, UPDATE_2
 
 __all__ = ["world"]
 

@@ -1,9 +1,10 @@
 """The seeker among peers that answer late, or not at all, as LDK does queries for channels."""
 
 from gossipd.seeker_states import State
-from gossipd.wanted import ALL, NODE_1, TRIES
+from gossipd.wanted import TRIES
 from tests.gossipd.seeking import EVERYTHING, NOTHING, World, asking, probing, world
 from wire.peer_wire import GossipTimestampFilter, QueryChannelRange
+from wire.query_flags import ALL, NODE_1
 
 __all__ = ["world"]
 

@@ -243,11 +243,16 @@ async def test_each_process_has_its_own_fds_only(connectionds: Connectionds) -> 
             assert "NoNewPrivs:\t1" in processes.status(pid)
 
 
+def link_of(fd: int) -> str:
+    """What an fd of ours is."""
+    return str(Path(f"/proc/self/fd/{fd}").readlink())
+
+
 async def test_no_process_has_what_our_parent_left_open(connectionds: Connectionds) -> None:
     reading, writing = os.pipe()
     try:
         one = connectionds.start(*LISTENS, pass_fds=[reading])
-        left = str(Path(f"/proc/self/fd/{reading}").readlink())
+        left = link_of(reading)
         async with await ScriptedPeer.connect(one.target) as peer:
             await peer.sync()
             processes.look_into(one.process.pid)

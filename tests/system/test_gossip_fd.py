@@ -9,12 +9,21 @@ import pytest
 
 from gossipd.checks import PIPELINE_MARK
 from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip, peer_info
-from tests.gossipd.messages import announcement, big_map, spoilt, update
+from tests.gossipd.messages import announcement, big_map, scid, spoilt, update
 from tests.gossipd.owner import Owner, released, taken
 from wire.control_wire import Fd, HandlePeer, PeerDisconnected, PeerFault, PeerTaken
 from wire.gossip_fd import GOSSIP_START, drain
+from wire.gossip_owed import GossipOwed
 from wire.message import decode
-from wire.peer_wire import Ping, QueryChannelRange, QueryShortChannelIds, ReplyChannelRange, WarningMessage
+from wire.peer_wire import (
+    ChannelAnnouncement,
+    Ping,
+    QueryChannelRange,
+    QueryShortChannelIds,
+    ReplyChannelRange,
+    WarningMessage,
+)
+from wire.query_flags import UPDATE_1, UPDATE_2
 from wire.timing import Timing
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]
@@ -49,6 +58,17 @@ async def test_gossip_of_a_peer_that_connectd_still_holds(gossipd: House) -> Non
     say(gossip, *CHANNEL)
     await gossipd.settled_at("accepted", 3)
     assert (await gossipd.status())["remote_peers"] == 1
+
+
+async def test_what_the_owner_could_not_pass_on_is_wanted(gossipd: House) -> None:
+    """Packets that are wrong are its mistake, and nobody else's."""
+    gossip = await gossipd.connect_elsewhere()
+    say(gossip, *CHANNEL)
+    await gossipd.settled_at("accepted", 3)
+    node_id = ChannelAnnouncement.decode(CHANNEL[0]).node_id_1
+    say(gossip, b"\0\0 wrong", GossipOwed({scid(0): UPDATE_1, scid(9): UPDATE_2}, {node_id}).encode())
+    await gossipd.settled_at("owed_messages", 3)
+    await gossipd.settled_at("wanted", 2)
 
 
 async def test_nothing_is_written_before_the_owner_begins(gossipd: House) -> None:
