@@ -43,7 +43,7 @@ from connectd.tor import OnionServices, TorSettings
 from connectd.websocket_door import WebSocketDoor
 from wire.address import DEFAULT_PORTS, parse_address
 from wire.chains import NETWORKS
-from wire.control_channel import ControlChannel
+from wire.control_channel import ChannelClosed, ControlChannel
 from wire.control_wire import (
     Activate,
     ActivateReply,
@@ -57,9 +57,11 @@ from wire.control_wire import (
     Fd,
     GossipGetAddrs,
     GossipGetAddrsReply,
+    NewGossipdLink,
     PeerAddrhint,
     PeerDisconnected,
     PeerReconnected,
+    PeersElsewhere,
     ReachPeer,
     ReachPeerReply,
     ReachPeerReplyfail,
@@ -107,15 +109,15 @@ class Connectd:
         self._parts: _Parts | None = None
         self._master = ControlChannel(master, "master", self._from_master, lambda _: self._end(EXIT_OK))
         self._hsm = ControlChannel(hsm, "hsmd", self._unexpected, self._alone)
-        self._link = ControlChannel(link, "gossipd", self._unexpected, self._alone)
-        self._channels = [self._master, self._hsm, self._link]
+        self._channels = [self._master, self._hsm]
+        self._link = self._open_link(link)
 
     def close(self) -> None:
         """Close whatever is still open."""
         self._ending = True
         for door in self._doors():
             door.close_sockets()
-        for channel in self._channels:
+        for channel in (*self._channels, self._link):
             for message in channel.close():
                 message.close_fds()
 
@@ -128,6 +130,21 @@ class Connectd:
     def _alone(self, reason: str) -> None:
         """A daemon has gone: if all of us are to go, it was only the first to hear of it."""
         self._tasks.later(ALONE_FOR, lambda: self._give_up(reason))
+
+    def _open_link(self, link: socket) -> ControlChannel:
+        """If gossipd dies the master starts it anew, and we wait for the link to it."""
+        return ControlChannel(link, "gossipd", self._unexpected, lambda reason: status.debug(reason))
+
+    def _renew_link(self, parts: _Parts, message: NewGossipdLink) -> None:
+        for unsent in self._link.hear_out():
+            unsent.close_fds()
+        for peer in parts.live.lose_direct(frozenset(message.live)):
+            reason = "gossipd has died before it had the connection"
+            self._master.send(PeerDisconnected(peer.node_id, peer.conn_id, reason))
+        self._link = self._open_link(inherited_socket(str(message.link_fd)))
+        self._link.on_drained = self._accept_again
+        parts.hand_over.new_link(self._link)
+        self._accept_again()
 
     def _give_up(self, reason: str) -> None:
         if not self._ending:
@@ -170,6 +187,11 @@ class Connectd:
                 parts.hand_over.registered = frozenset(message.node_ids)
             case PeerDisconnected():
                 self._disconnected(parts.live, message)
+            case PeersElsewhere():
+                for peer in message.peers:
+                    parts.live.lives_elsewhere(peer)
+            case NewGossipdLink():
+                self._renew_link(parts, message)
             case _:
                 self._unexpected(message)
 
@@ -220,7 +242,10 @@ class Connectd:
         return (await self._hsm.request(Ecdh(point=point), EcdhReply)).shared_secret
 
     async def _announced(self, node_id: bytes) -> list[str]:
-        return (await self._link.request(GossipGetAddrs(node_id=node_id), GossipGetAddrsReply)).addresses
+        try:
+            return (await self._link.request(GossipGetAddrs(node_id=node_id), GossipGetAddrsReply)).addresses
+        except ChannelClosed:  # gossipd is started anew: what others know must do
+            return []
 
     def _on_duplicate(self, node_id: bytes, conn_id: int) -> None:
         self._master.send(PeerReconnected(node_id=node_id, conn_id=conn_id))

@@ -4,12 +4,13 @@ Out of the event loop, sent, our copy closed, the keys forgotten, in this order;
 message has been taken.
 """
 
+import asyncio
 import os
 
 from connectd.connection import ConnectionEnded
 from connectd.connections import Connections
 from connectd.live import Candidate, LivePeers
-from wire.control_channel import ControlChannel
+from wire.control_channel import ChannelClosed, ControlChannel
 from wire.control_wire import Fd, GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected
 from wire.status import Status
 
@@ -24,16 +25,37 @@ class HandOver:
         self._live = live
         self._master = master
         self._link = link
+        self._renewed = asyncio.Event()
         self.direct = False
         self.registered: frozenset[bytes] = frozenset()
 
     async def give_away(self, candidate: Candidate) -> None:
-        """Returns when it is sent. Raises ConnectionEnded if the connection ends or is replaced before that."""
+        """Returns when it is sent: while gossipd is started anew that takes a while. Raises ConnectionEnded if the
+        connection ends or is replaced before that.
+        """
+        while not await self._has_gone(candidate):
+            await self._renewed.wait()
+        self._connections.forget(candidate.connection)
+
+    def new_link(self, link: ControlChannel) -> None:
+        """gossipd was started anew, and hears us there."""
+        self._link = link
+        self._renewed.set()
+        self._renewed = asyncio.Event()
+
+    async def _has_gone(self, candidate: Candidate) -> bool:
+        """False if there is no gossipd at this moment: it has the gossip of every connection, whoever owns it."""
+        if self._link.closed:
+            return False
         if self.direct and candidate.peer.node_id not in self.registered:
             self._to_gossipd(candidate)
-        else:
+            return True
+        link = self._link
+        try:
             await self._to_master(candidate)
-        self._connections.forget(candidate.connection)
+        except ChannelClosed:
+            return self._link is not link and await self._has_gone(candidate)
+        return True
 
     def _to_gossipd(self, candidate: Candidate) -> None:
         self._still_there(candidate)
@@ -48,6 +70,7 @@ class HandOver:
                 gossip_fd=None,
             )
         )
+        candidate.direct = True
         status.debug("given to gossipd", candidate.peer.node_id)
 
     async def _to_master(self, candidate: Candidate) -> None:

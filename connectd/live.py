@@ -12,7 +12,8 @@ moment in reserve, for the end of the older one may be known to the other node o
 """
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from connectd.connection import Connection, ConnectionEnded
@@ -47,6 +48,8 @@ class Candidate:
         self.settled: asyncio.Future[str | None] = loop.create_future()
         """None if it was given away, else why not."""
         self.done = loop.time()
+        self.direct = False
+        """It was given straight to gossipd."""
 
     def may_go(self) -> None:
         """Nothing stands in the way."""
@@ -74,6 +77,8 @@ class _Entry:
     """The master knows that the owned connection must end."""
     reserve: Candidate | None = None
     """Crossed with one of these, and gives way to it, unless that turns out to have ended."""
+    direct: bool = False
+    """The owned connection was given straight to gossipd."""
 
 
 class LivePeers:
@@ -152,8 +157,27 @@ class LivePeers:
     def given_away(self, candidate: Candidate) -> None:
         """The connection is with its owner now."""
         reserve = self._entries[candidate.peer.node_id].reserve
-        self._entries[candidate.peer.node_id] = _Entry(candidate.peer, candidate.done, reserve=reserve)
+        self._entries[candidate.peer.node_id] = _Entry(
+            candidate.peer, candidate.done, reserve=reserve, direct=candidate.direct
+        )
         candidate.settled.set_result(None)
+
+    def lives_elsewhere(self, peer: PeerInfo) -> None:
+        """A connection that another connectd has given away, before we were. If a newer one is here it must end."""
+        entry = self._entries.setdefault(peer.node_id, _Entry())
+        if entry.owned is None:
+            entry.owned, entry.done = peer, -math.inf
+            self._its_turn(entry)
+        elif entry.owned.conn_id != peer.conn_id:
+            self._on_duplicate(peer.node_id, peer.conn_id)
+
+    def lose_direct(self, live: Container[int]) -> list[PeerInfo]:
+        """gossipd has died: what it was given on the direct path is gone, but for these conn_ids. Returns what went."""
+        owned = [entry.owned for entry in self._entries.values() if entry.owned is not None and entry.direct]
+        lost = [peer for peer in owned if peer.conn_id not in live]
+        for peer in lost:
+            self.disconnected(peer.node_id, peer.conn_id)
+        return lost
 
     def lost(self, candidate: Candidate, reason: str) -> None:
         """The connection has ended before it could be given away."""
@@ -171,7 +195,7 @@ class LivePeers:
         entry = self._entries.get(node_id)
         if entry is None or entry.owned is None or entry.owned.conn_id != conn_id:
             return False
-        entry.owned, entry.told = None, False
+        entry.owned, entry.told, entry.direct = None, False, False
         if entry.candidate is None:
             entry.candidate, entry.reserve = entry.reserve, None
         self._its_turn(entry)

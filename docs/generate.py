@@ -343,7 +343,7 @@ its conn_id, which never repeats.
 | `disconnect` and `peer_nongossip`, `release_peer_reply` or `peer_given_back` | the master gets the connection and closes it |
 | `disconnect` and `peer_disconnected` | the owner has no such connection any more, and ignores it |
 | `peer_reconnected` and `peer_taken` (direct path) | the master remembers the conn_id and disconnects it when gossipd has it |
-| `handle_peer` and the death of gossipd | not acknowledged by `peer_taken`: lost |
+| `handle_peer` and the death of gossipd | not acknowledged by `peer_taken`: lost; of what the master has not heard of connectd says so (`peer_disconnected`) |
 """
 
 PAGES: dict[str, Callable[[], str]] = {

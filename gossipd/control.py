@@ -14,7 +14,8 @@ from gossipd.signer import Signer
 from gossipd.store import StoreError
 from wire import control_wire
 from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage, GossipdInit
+from wire.control_wire import ControlMessage, GossipdInit, NewConnectdLink
+from wire.daemon import inherited_socket
 from wire.feed import FeedError
 from wire.status import Status
 
@@ -48,7 +49,7 @@ class Control:
         self._early: list[ControlMessage] = []
         self._master = ControlChannel(master, "master", self._from_master, self._master_closed, window=1_000)
         self._hsm = ControlChannel(hsm, "hsmd", self._from_hsmd, self._hsm_closed)
-        self._link = ControlChannel(link, "connectd", self._from_link, self._link_closed)
+        self._link = self._open_link(link)
 
     def close(self) -> None:
         """The end: everything is flushed and closed."""
@@ -73,9 +74,15 @@ class Control:
     def _from_hsmd(self, message: ControlMessage) -> None:
         raise RuntimeError(f"hsmd said {message.name()}")
 
-    def _link_closed(self, reason: str) -> None:
-        """connectd is gone; the master knows what that means."""
-        status.debug(f"the link is closed: {reason}")
+    def _open_link(self, link: socket.socket) -> ControlChannel:
+        """If connectd dies the master starts it anew, and we wait for the link to it."""
+        return ControlChannel(link, "connectd", self._from_link, lambda reason: status.debug(reason))
+
+    def _renew_link(self, message: NewConnectdLink) -> None:
+        """What the connectd before has given us is ours."""
+        for unsent in self._link.hear_out():
+            unsent.close_fds()
+        self._link = self._open_link(inherited_socket(str(message.link_fd)))
 
     def _from_link(self, message: ControlMessage) -> None:
         if self._requests is None:
@@ -86,6 +93,8 @@ class Control:
     def _from_master(self, message: ControlMessage) -> None:
         if isinstance(message, GossipdInit):
             self._init(message)
+        elif isinstance(message, NewConnectdLink):
+            self._renew_link(message)
         elif self._requests is not None:
             self._requests.handle(message, self._master)
 

@@ -241,7 +241,7 @@ class Commands:
         try:
             return await self._node.gossipd.channel.request(request, reply_type)
         except ChannelClosed:
-            raise RpcError(INTERNAL_ERROR, peer_requests.ENDING) from None
+            raise RpcError(INTERNAL_ERROR, self._node.anew.refusal(self._node.gossipd)) from None
 
     async def stop(self) -> dict[str, Any]:
         """The answer is written before the socket closes."""

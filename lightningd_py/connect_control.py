@@ -27,21 +27,33 @@ class ConnectControl:
                 self._ownership.peer_connected(message)
             case control_wire.PeerReconnected():
                 self._ownership.peer_reconnected(message)
+            case control_wire.PeerDisconnected():
+                self._ownership.never_came(message)
             case _:
                 raise RuntimeError(f"connectd said {message.name()}")
 
 
 async def init_connectd(
-    daemon: Daemon, options: Options, node_id: bytes, features: Features, conn_id: int, websocket_fd: Fd | None
+    daemon: Daemon,
+    options: Options,
+    node_id: bytes,
+    features: Features,
+    conn_id: int,
+    websocket_fd: Fd | None,
+    bound: list[str],
 ) -> control_wire.ConnectdInitReply:
-    """Bind. `websocket_fd` leads to websocketd, if that runs. Raises StartError."""
+    """Bind. `websocket_fd` leads to websocketd, if that runs. `bound`: sockets of a connectd that has died, which are
+    bound again, at the same ports. Raises StartError.
+    """
+    asked = [binding for binding in options.listen_and_announce if not bound or binding.is_onion]
+    besides = [str(binding) for binding in options.listen if not bound or binding.is_onion]
     return await daemon.ask(
         control_wire.ConnectdInit(
             chain_hash=NETWORKS[options.network],
             node_id=node_id,
             features=features.to_bytes(),
-            addr=[str(binding) for binding in options.listen_and_announce],
-            bind=[str(binding) for binding in options.listen],
+            addr=[str(binding) for binding in asked],
+            bind=[*bound, *besides],
             announce=[str(address) for address in options.announce_addr],
             ways=control_wire.Ways(
                 proxy=None if options.proxy is None else str(options.proxy),

@@ -33,12 +33,14 @@ class ConnectiondControl:
         self._asked: asyncio.Future[ConnectiondInitReply] | None = None
         self._ready = False
         """It has been told that it is to bind the bus, and has not refused that."""
+        self._away = False
+        """It has died, and is started anew in a moment."""
         self.endpoint = "" if init is None else init.msg
         """Where services find the MSG bus; as it was bound as soon as that is known. Empty if there is none."""
 
     def start(self) -> None:
         """Have it running."""
-        if self._init is None or self._channel is not None:
+        if self._init is None or self._channel is not None or self._away:
             return
         try:
             channel = self._channel = self._ownership.connectiond = self._start(self.received)
@@ -48,6 +50,19 @@ class ConnectiondControl:
         self._asked = asyncio.ensure_future(channel.request(self._init, ConnectiondInitReply))
         self._asked.add_done_callback(self._bound)
         asyncio.get_running_loop().call_soon(self._begin)  # after the request has been sent
+
+    def ended(self) -> None:
+        """It has died, and what it had with it: its services have to say hello once more."""
+        self._away, self._ready, self._channel, self._told = True, False, None, {}
+        self._ownership.connectiond_died()
+        self._ownership.connectiond = None
+        for service in self._registrations:
+            self._registrations.present(service.name, False)
+
+    def start_anew(self) -> None:
+        """After `ended`."""
+        self._away = False
+        self.start()
 
     async def must_bind(self) -> None:
         """Have it running, at an endpoint that was asked for. Raises StartError if that cannot be, ChannelClosed."""

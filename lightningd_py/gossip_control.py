@@ -31,10 +31,20 @@ status = Status("lightningd")
 class GossipControl:
     """gossipd, as the master sees it. It is the chain's follower, too."""
 
-    def __init__(self, ownership: Ownership, chain: ChainSource, channel: ControlChannel) -> None:
+    def __init__(self, ownership: Ownership, chain: ChainSource) -> None:
         self._ownership = ownership
         self._chain = chain
-        self._channel = channel
+        self._returned = asyncio.Event()
+
+    @property
+    def _channel(self) -> ControlChannel:
+        return self._ownership.gossipd
+
+    def returned(self) -> None:
+        """gossipd was started anew: it is told how high the chain is, and again what the one before has not done."""
+        if self._chain.blockheight:
+            self.new_blockheight(self._chain.blockheight)
+        self._returned.set()
 
     def received(self, message: ControlMessage) -> None:
         """A message that is no reply."""
@@ -67,13 +77,15 @@ class GossipControl:
                 raise RuntimeError(f"gossipd said {message.name()}")
 
     def _get_txout(self, request: control_wire.GetTxout) -> None:
+        channel = self._channel  # the answer may come when another gossipd is there, which has not asked
+
         def answered(found: Output | NoOutput) -> None:
             reply = (
                 control_wire.GetTxoutReply(found.amount_sat, found.script, "")
                 if isinstance(found, Output)
                 else control_wire.GetTxoutReply(0, b"", found.reason, found.is_known)
             )
-            self._channel.reply(request, reply)
+            channel.reply(request, reply)
 
         self._chain.look_up(request.short_channel_id, request.script, answered)
 
@@ -114,11 +126,14 @@ class GossipControl:
         await self._tell(control_wire.ChainReorganised(blockheight, unspent), control_wire.ChainReorganisedReply)
 
     async def _tell(self, request: Request, reply_type: type[R]) -> None:
-        """Returns when gossipd has it in its store; never if it is gone, and with it the node in a moment."""
-        try:
-            await self._channel.request(request, reply_type)
-        except ChannelClosed:
-            await asyncio.get_running_loop().create_future()
+        """Returns when gossipd has it in its store: if it dies before that, the one that is started anew."""
+        while True:
+            try:
+                await self._channel.request(request, reply_type)
+                return
+            except ChannelClosed:
+                self._returned.clear()
+                await self._returned.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from lightningd_py import connect_control, gossip_control
+from lightningd_py import briefing, connect_control
 from lightningd_py.access_control import AccessControl
+from lightningd_py.anew import Anew
 from lightningd_py.bootstrap import Bootstrap, read_peers
 from lightningd_py.chain import ChainSource, make_chain
 from lightningd_py.commands import Commands
@@ -19,12 +20,12 @@ from lightningd_py.database import FILE_NAME, Database
 from lightningd_py.discovery import Discovery
 from lightningd_py.door import Door
 from lightningd_py.errors import StartError, UsageError
-from lightningd_py.gossip_control import GossipControl, OwnNode
+from lightningd_py.gossip_control import GossipControl
 from lightningd_py.jsonrpc import RpcServer
 from lightningd_py.listeners import Listeners
 from lightningd_py.log import NodeLog
 from lightningd_py.options import Options
-from lightningd_py.ownership import Ownership
+from lightningd_py.ownership import Ownership, tell
 from lightningd_py.params import INTERNAL_ERROR
 from lightningd_py.peers import Peer
 from lightningd_py.registered import Registered
@@ -83,8 +84,10 @@ class Node:
         self.registrations.base_features = options.features
         self.registrations.fixed_features = options.fixed_features
         self._log = log
+        self._failed = ""
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._supervisor = Supervisor(options.log_level, self._daemon_died)
+        self.anew = Anew(self)
+        self.supervisor = Supervisor(options.log_level, self.anew.died)
 
     @property
     def features(self) -> Features:
@@ -121,13 +124,15 @@ class Node:
             return await self._ended
         finally:
             await self._end()
+            if self._failed:
+                status.broken(self._failed)
 
     async def _start(self) -> None:
         """The daemons first, then the RPC, and the door last: nobody comes in before there is an owner for him."""
         options = self.options
         port = DEFAULT_PORTS[options.network]
         fallback = read_peers(options.fallback_peers, port) if options.fallback_peers and options.seeker_peers else []
-        self.hsmd, self.connectd, self.gossipd = self._supervisor.start(self._from_connectd, self._from_gossipd)
+        self.hsmd, self.connectd, self.gossipd = self.supervisor.start(self.from_connectd, self.from_gossipd)
         self.ownership = Ownership(
             self.registrations,
             self.connectd.channel,
@@ -137,38 +142,26 @@ class Node:
             self.hsm_socket,
         )
         self._listeners = Listeners(self.registrations)
-        self.ownership.on_copy = self._listeners.copy
+        self.ownership.on_copy, self.ownership.on_lost = self._listeners.copy, self.anew.lost
         self._connect_control = ConnectControl(self.ownership)
         self.chain = make_chain(options, self.database)
         loading = asyncio.ensure_future(asyncio.to_thread(_load_buses))  # while the daemons start
-        self._gossip_control = GossipControl(self.ownership, self.chain, self.gossipd.channel)
+        self.gossip_control = GossipControl(self.ownership, self.chain)
         self.node_id = await self._node_id()
         self.registrations.begin(self.node_id, RegistrationStore(self.database.sqlite))
-        bound = await connect_control.init_connectd(
-            self.connectd,
-            options,
-            self.node_id,
-            self.features,
-            self.database.next_conn_id_block(),
-            self._supervisor.websocket_fd() if options.websockets else None,
-        )
-        self.bindings, self.announced = bound.bindings, bound.announceable
+        await briefing.init_connectd(self, self.connectd)
         self.discovery = Discovery(
             options.announce_addr_discovered_port or port,
             self.database.discovered(),
             any_address=options.dev_allow_localhost,
         )
-        own = OwnNode(self.node_id, self.alias, self.color, self.features, self.addresses)
-        opened = await gossip_control.init_gossipd(self.gossipd, options, own, self.chain.checks_outputs)
-        if opened.note:
-            status.unusual(f"gossip_store: {opened.note}")
-        status.info(f"gossip_store has {opened.channels} channels and {opened.nodes} nodes")
+        opened = await briefing.init_gossipd(self, self.gossipd)
         self.access = AccessControl(
             self.database,
             self.ownership,
             options.allow,
             options.deny,
-            self.connectd.channel.send,
+            lambda message: tell(self.ownership.connectd, message),
             self.registrations.rules,
         )
         self.access.put_in_force()
@@ -177,24 +170,23 @@ class Node:
         self._commands = Commands(self)
         self.rpc = RpcServer(self._commands.all())
         await self.rpc.start(options.rpc_file, options.rpc_file_mode)
-        self.chain.start(self._gossip_control)
+        self.chain.start(self.gossip_control)
         self._listeners.start()
         self.buses = (await loading)(self)
         self._first = self._first_peers(fallback, bool(opened.nodes))
         if options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
             await self.connectiond.must_bind()
         await self.door.begin()
+        self.anew.ready = True
 
     def _serve_services(self) -> None:
         """From here on everybody is told what services register."""
         options = self.options
         init = ConnectiondInit(options.msg, str(options.network_dir / "curve"), options.timing, options.limits)
-        start = self._supervisor.start_connectiond
+        start = self.supervisor.start_connectiond
         self.connectiond = ConnectiondControl(start, init if options.msg else None, self.ownership)
-        self._news = RegistrationNews(
+        self.news = RegistrationNews(
             self.ownership,
-            self.connectd.channel,
-            self.gossipd.channel,
             self.connectiond,
             self.access,
             self.staying.keep_for_services,
@@ -202,15 +194,22 @@ class Node:
         self.door = Door(
             options.require_service,
             self.registrations,
-            lambda: connect_control.activate(self.connectd),
+            self._activate,
             self._door_opened,
         )
-        self._news.begin()
+        self.news.begin()
         self.registrations.on_change = self._registered
         self.registrations.on_wanted = self.ownership.release_nodes
 
+    async def _activate(self) -> None:
+        try:
+            await connect_control.activate(self.connectd)
+        except StartError:
+            if not self.anew.ready:  # else the next connectd is activated as soon as it is there
+                raise
+
     def _registered(self, service: Registered) -> None:
-        self._news.changed(service)
+        self.news.changed(service)
         self.door.look()
 
     def _door_opened(self) -> None:
@@ -250,7 +249,7 @@ class Node:
         if service not in self.options.may_sign:
             return None
         try:
-            return self._supervisor.hsm_socket("service")
+            return self.supervisor.hsm_socket("service")
         except OSError as error:
             status.unusual(f"service {service} cannot have anything signed: {error}")
             return None
@@ -260,7 +259,18 @@ class Node:
         if not self._ended.done():
             self._ended.set_result(exit_status)
 
+    def fail(self, reason: str) -> None:
+        """End the node, with this as the last line of its log, too; exit status 1."""
+        if self._ended.done():
+            return
+        status.unusual(reason)
+        self._failed = reason
+        if hasattr(self, "ownership"):
+            self.ownership.peers.abandon()
+        self.stop(1)
+
     async def _end(self) -> None:
+        self.anew.close()
         if hasattr(self, "door"):
             self.door.close()
         if hasattr(self, "_bootstrap"):
@@ -277,9 +287,9 @@ class Node:
             await self._listeners.close()
         if hasattr(self, "chain"):
             await self.chain.close()
-        await self._supervisor.end()
+        await self.supervisor.end()
         if hasattr(self, "access"):  # gossipd had begun
-            self._gossip_control.ended(self.options.feed)
+            self.gossip_control.ended(self.options.feed)
         self.database.close()
 
     # peers
@@ -296,8 +306,8 @@ class Node:
             random.random,
             dial=not (options.offline or options.dev_no_reconnect),
         )
-        self.ownership.came += [self.staying.came, self._gossip_control.peer_came, self._peer_came]
-        self.ownership.went += [self.staying.went, self._gossip_control.peer_went]
+        self.ownership.came += [self.staying.came, self.gossip_control.peer_came, self._peer_came]
+        self.ownership.went += [self.staying.went, self.gossip_control.peer_went]
         for kept in options.keepconnected:
             if kept.address is not None:
                 self.database.remember_hint(kept.node_id, str(kept.address))
@@ -320,17 +330,21 @@ class Node:
     def _tell_kept(self, node_ids: Iterable[bytes]) -> None:
         """gossipd ends connections when there are too many, but not these."""
         allowed = [bytes.fromhex(what) for what in self.options.allow if is_node_id(what)]
-        self.gossipd.channel.send(SetWantedNodes([*node_ids, *allowed, *self.registrations.node_ids]))
+        tell(self.ownership.gossipd, SetWantedNodes([*node_ids, *allowed, *self.registrations.node_ids]))
 
     async def _random_nodes(self, count: int) -> list[tuple[bytes, list[str]]]:
         return (await self.gossipd.channel.request(RandomNodes(count), RandomNodesReply)).nodes
 
     async def reach(self, node_id: bytes, addresses: list[str]) -> PeerInfo:
-        """Connect, or find connected; these addresses first. Raises RequestFailed, ChannelClosed."""
+        """Connect, or find connected; these addresses first. Raises RequestFailed."""
         if missing := self.door.waits_for:
             reason = f"the node waits for service {', '.join(missing)} before it connects to anybody"
             raise RequestFailed(ReachPeerReplyfail(reason, INTERNAL_ERROR, []))
-        return await connect_control.reach(self.connectd, self.database, node_id, addresses)
+        try:
+            return await connect_control.reach(self.connectd, self.database, node_id, addresses)
+        except ChannelClosed:
+            refusal = ReachPeerReplyfail(self.anew.refusal(self.connectd), INTERNAL_ERROR, [])
+            raise RequestFailed(refusal) from None
 
     def _peer_came(self, peer: Peer) -> None:
         before = self.addresses
@@ -338,7 +352,7 @@ class Node:
         if (after := self.addresses) != before:
             status.info(f"peers see us at {', '.join(after[len(self.announced) :])}")
             self.database.remember_discovered(self.discovery.agreed)
-            self.gossipd.channel.send(AnnounceableChanged(after))
+            tell(self.ownership.gossipd, AnnounceableChanged(after))
 
     @property
     def addresses(self) -> list[str]:
@@ -352,19 +366,13 @@ class Node:
 
     # what the daemons say
 
-    def _from_connectd(self, message: ControlMessage) -> None:
+    def from_connectd(self, message: ControlMessage) -> None:
+        """What connectd says."""
         self._connect_control.received(message)
 
-    def _from_gossipd(self, message: ControlMessage) -> None:
-        self._gossip_control.received(message)
-
-    def _daemon_died(self, name: str, exit_status: int) -> None:
-        status.broken(f"{name} has died (exit status {exit_status}): the node ends")
-        if hasattr(self, "ownership"):
-            if name == "connectiond":
-                self.ownership.connectiond_died()
-            self.ownership.peers.abandon()
-        self.stop(1)
+    def from_gossipd(self, message: ControlMessage) -> None:
+        """What gossipd says."""
+        self.gossip_control.received(message)
 
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Nobody has caught this: it is our own bug, and the state cannot be trusted."""

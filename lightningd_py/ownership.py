@@ -31,7 +31,7 @@ status = Status("lightningd")
 
 
 def tell(channel: ControlChannel, message: ControlMessage) -> None:
-    """Say it to a daemon. If that is gone the node ends, and its connections with it."""
+    """Say it to a daemon. If that is gone so is what it had; the one that is started anew is told all at once."""
     if channel.closed:
         message.close_fds()
     else:
@@ -59,10 +59,15 @@ class Ownership:
         self.went: list[Callable[[Peer, str], None]] = []
         """Called with each connection that has ended, and why."""
         self.registrations = registrations
-        self._connectd = connectd
-        self._gossipd = gossipd
+        self.connectd = connectd
+        """Another one when connectd was started anew; so of gossipd."""
+        self.gossipd = gossipd
         self.connectiond: ControlChannel | None = None
         """There as soon as the first bus service is."""
+        self.first_conn_id = 0
+        """Of connections that this connectd has made: those below were an earlier one's."""
+        self.on_lost: Callable[[bytes], None] = lambda node_id: None
+        """Gets the node of each connection whose owner, a daemon, has died."""
         self._error_heard = error_heard
         self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
         """Gets each copy for a service."""
@@ -94,6 +99,13 @@ class Ownership:
         elif message.conn_id not in self._gone:
             self._ends_wanted[message.conn_id] = reason
 
+    def never_came(self, message: control_wire.PeerDisconnected) -> None:
+        """connectd had given it to a gossipd that has died before we heard of it."""
+        self.peers.never_comes(message.conn_id)
+        self._ends_wanted.pop(message.conn_id, None)
+        self._remember_gone(message.conn_id)
+        self.on_lost(message.node_id)
+
     # from owners
 
     def peer_taken(self, message: control_wire.PeerTaken) -> None:
@@ -101,6 +113,8 @@ class Ownership:
         peer = self.peers.get(message.peer.conn_id)
         if peer is None:
             peer = self.peers.begin(message.peer, Event.PEER_TAKEN, GOSSIPD)
+            if message.peer.conn_id < self.first_conn_id:
+                tell(self.connectd, control_wire.PeersElsewhere([message.peer]))
             self._came(peer)
             service = self.registrations.for_node(message.peer.node_id)
             if service is not None and service.present:  # it has come while connectd did not know of that yet
@@ -208,12 +222,17 @@ class Ownership:
         """Give away what the master holds: to the service, or with the answer to gossipd."""
         if peer.end_wanted is not None:
             self._close(peer, held, peer.end_wanted)
-        elif service is None or not service.present or not self._to_service(peer, held, service, message):
+        elif service is not None and service.present and self._to_service(peer, held, service, message):
+            return
+        elif self.gossipd.closed:
+            self._close(peer, held, "gossipd is away")
+            self.on_lost(peer.info.node_id)
+        else:
             self._step(peer, Event.HANDLE_PEER, GOSSIPD)
             order = control_wire.HandlePeer(
                 peer.info, held.state, answer, held.gossip_state, held.peer_fd, held.gossip_fd
             )
-            tell(self._gossipd, order)
+            tell(self.gossipd, order)
 
     def _close(self, peer: Peer, held: Held, reason: str) -> None:
         """End what the master holds, without a word to the peer."""
@@ -255,7 +274,7 @@ class Ownership:
             raise ValueError(f"the connection is {peer.owner}'s")
         self._step(peer, Event.RELEASE_PEER, peer.owner)
         self._wanted_by[peer.info.conn_id] = service
-        tell(self._gossipd, control_wire.ReleasePeer(peer.info.node_id, peer.info.conn_id))
+        tell(self.gossipd, control_wire.ReleasePeer(peer.info.node_id, peer.info.conn_id))
 
     def release_nodes(self, service: Registered, node_ids: Iterable[bytes]) -> None:
         """Have gossipd give up what it has of these nodes, for this service."""
@@ -288,14 +307,17 @@ class Ownership:
         self._step(peer, event, peer.owner)
         self.peers.forget(peer)
         self._wanted_by.pop(info.conn_id, None)
-        self._gone.add(info.conn_id)
-        self._gone_order.append(info.conn_id)
-        if len(self._gone_order) > MOST_REMEMBERED:
-            self._gone.discard(self._gone_order.popleft())
+        self._remember_gone(info.conn_id)
         status.info(f"disconnected: {reason}", info.node_id)
-        tell(self._connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+        tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
         for listener in self.went:
             listener(peer, reason)
+
+    def _remember_gone(self, conn_id: int) -> None:
+        self._gone.add(conn_id)
+        self._gone_order.append(conn_id)
+        if len(self._gone_order) > MOST_REMEMBERED:
+            self._gone.discard(self._gone_order.popleft())
 
     async def arrival(self, conn_id: int) -> Peer | None:
         """The connection of that number, as soon as the master has heard of it; None if it has ended already."""
@@ -305,18 +327,28 @@ class Ownership:
         """Where the owner of a connection hears us."""
         if peer.info.conn_id in self._at_connectiond and self.connectiond is not None:
             return self.connectiond
-        return self.programs.channel_of(peer.info.conn_id) or self._gossipd
+        return self.programs.channel_of(peer.info.conn_id) or self.gossipd
 
     def owners(self) -> list[ControlChannel]:
         """Everybody who owns connections."""
         connectiond = [self.connectiond] if self.connectiond is not None else []
-        return [self._gossipd, *connectiond, *self.programs.channels()]
+        return [self.gossipd, *connectiond, *self.programs.channels()]
 
     def connectiond_died(self) -> None:
         """All that it had is lost."""
         for conn_id in tuple(self._at_connectiond):
-            self._lost(conn_id, "connectiond has died")
+            self._lost_by_daemon(self._known(conn_id), "connectiond has died")
             self._at_connectiond.discard(conn_id)
+
+    def gossipd_died(self) -> None:
+        """All that it had, or was given, is lost."""
+        for peer in self.peers:
+            if self.channel_of(peer) is self.gossipd:
+                self._lost_by_daemon(peer, "gossipd has died")
+
+    def _lost_by_daemon(self, peer: Peer, reason: str) -> None:
+        self._end(peer, Event.OWNER_DIED, reason)
+        self.on_lost(peer.info.node_id)
 
     def _from_program(self, message: ControlMessage) -> None:
         match message:

@@ -196,6 +196,12 @@ class Peers:
         self._arrivals.setdefault(conn_id, []).append(waiter)
         return await waiter
 
+    def never_comes(self, conn_id: int) -> None:
+        """No word about this connection will come: whoever waits for it is let go."""
+        for waiter in self._arrivals.pop(conn_id, []):
+            if not waiter.done():
+                waiter.set_result(None)
+
     def abandon(self) -> None:
         """No word about any connection will come any more: whoever waits for one is let go."""
         for waiter in [waiter for waiters in self._arrivals.values() for waiter in waiters if not waiter.done()]:

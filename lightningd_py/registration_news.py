@@ -8,8 +8,8 @@ from lightningd_py.connectiond_control import ConnectiondControl
 from lightningd_py.ownership import Ownership, tell
 from lightningd_py.registered import Registered
 from lightningd_py.registrations import Registrations
-from wire.control_channel import ControlChannel
 from wire.control_wire import FeaturesChanged, LocalChannels, SetFeatures, SetMessageRoutes, SetNodeRegistrations
+from wire.features import Features
 
 T = TypeVar("T")
 
@@ -20,8 +20,6 @@ class RegistrationNews:
     def __init__(
         self,
         ownership: Ownership,
-        connectd: ControlChannel,
-        gossipd: ControlChannel,
         connectiond: ConnectiondControl,
         access: AccessControl,
         nodes_changed: Callable[[list[bytes]], None],
@@ -31,8 +29,6 @@ class RegistrationNews:
         connectd and gossipd have been told the features of this moment, and `access` is in force.
         """
         self._ownership = ownership
-        self._connectd = connectd
-        self._gossipd = gossipd
         self._connectiond = connectiond
         self._access = access
         self._nodes_changed = nodes_changed
@@ -44,6 +40,16 @@ class RegistrationNews:
         """Tell what is registered already, by programs and by services that are away."""
         self._tell_all()
 
+    def fresh_gossipd(self, features: Features) -> None:
+        """gossipd was started anew, with these features, and knows nothing else."""
+        self._told |= {"features": features, "routes": [], "local": []}
+        self._tell_all()
+
+    def fresh_connectd(self, features: Features) -> None:
+        """The same for connectd; the rules are in force."""
+        self._told |= {"features": features, "nodes": None}
+        self._tell_all()
+
     def changed(self, service: Registered) -> None:
         """Something is different for this service, or for all because of it."""
         if service.ticket:
@@ -53,10 +59,10 @@ class RegistrationNews:
 
     def _tell_all(self) -> None:
         table = self._table
-        self._if_new("nodes", table.node_ids, lambda nodes: tell(self._connectd, SetNodeRegistrations(nodes)))
+        self._if_new("nodes", table.node_ids, lambda nodes: tell(self._ownership.connectd, SetNodeRegistrations(nodes)))
         self._if_new("features", table.features, lambda features: self._tell_features(features.to_bytes()))
         self._if_new("routes", table.routes(), self._tell_routes)
-        self._if_new("local", table.local_channels(), lambda local: tell(self._gossipd, LocalChannels(local)))
+        self._if_new("local", table.local_channels(), lambda local: tell(self._ownership.gossipd, LocalChannels(local)))
         self._if_new("rules", table.rules(), lambda rules: self._access.put_in_force())
         kept = [
             node_id
@@ -72,11 +78,11 @@ class RegistrationNews:
             say(value)
 
     def _tell_features(self, features: bytes) -> None:
-        tell(self._connectd, SetFeatures(features))
-        tell(self._gossipd, FeaturesChanged(features))
+        tell(self._ownership.connectd, SetFeatures(features))
+        tell(self._ownership.gossipd, FeaturesChanged(features))
 
     def _tell_routes(self, routes: list[tuple[int, str]]) -> None:
-        tell(self._gossipd, SetMessageRoutes(routes))
+        tell(self._ownership.gossipd, SetMessageRoutes(routes))
         self._connectiond.tell_routes(routes)
         for program in self._ownership.programs.channels():
             tell(program, SetMessageRoutes(routes))

@@ -105,8 +105,28 @@ class StayingConnected:
             self.core.keep(node_id, self._loop.time(), connected=node_id in connected)
 
     def _changed(self) -> None:
-        self._tell_kept(self.core.nodes)
+        self.tell_again()
         self._set_timer()
+
+    def tell_again(self) -> None:
+        """Say all nodes to stay connected with, to whoever may not know them."""
+        self._tell_kept(self.core.nodes)
+
+    def dial_again(self, node_ids: Iterable[bytes]) -> None:
+        """Nodes whose connections were lost by our own fault: once, and those that are to stay in their time."""
+        for node_id in node_ids:
+            if self._dial and node_id not in self.core:
+                self.spawn(self._once(node_id))
+
+    async def _once(self, node_id: bytes) -> None:
+        known = [known.address for known in self._database.addresses_of(node_id)]
+        async with self._room:
+            if self._peers.of_node(node_id) is not None:
+                return
+            try:
+                await self._reach(node_id, known)
+            except (RequestFailed, ChannelClosed) as failed:
+                status.debug(f"was lost, and cannot be reached: {failed}", node_id)
 
     # what happens
 

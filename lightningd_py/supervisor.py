@@ -74,19 +74,24 @@ class Supervisor:
     ) -> tuple[Daemon, Daemon, Daemon]:
         """hsmd, connectd, gossipd: running, and not yet told anything but hsmd of its clients."""
         hsm_ours, hsm_theirs = _pair()
-        connect_client, connect_client_of_hsm = _pair()
-        gossip_client, gossip_client_of_hsm = _pair()
         link_of_connectd, link_of_gossipd = _pair()
-        connect_ours, connect_theirs = _pair()
-        gossip_ours, gossip_theirs = _pair()
         hsmd = self._hsmd = self._start("hsmd", hsm_ours, [hsm_theirs], no_message)
-        connectd = self._start(
-            "connectd", connect_ours, [connect_theirs, connect_client, link_of_connectd], from_connectd
-        )
-        gossipd = self._start("gossipd", gossip_ours, [gossip_theirs, gossip_client, link_of_gossipd], from_gossipd)
-        hsmd.channel.send(control_wire.ClientHsmfd("connectd", Fd(connect_client_of_hsm.detach())))
-        hsmd.channel.send(control_wire.ClientHsmfd("gossipd", Fd(gossip_client_of_hsm.detach())))
+        connectd = self._start_linked("connectd", link_of_connectd, from_connectd)
+        gossipd = self._start_linked("gossipd", link_of_gossipd, from_gossipd)
         return hsmd, connectd, gossipd
+
+    def start_anew(self, name: str, on_message: Callable[[ControlMessage], None]) -> tuple[Daemon, Fd]:
+        """connectd or gossipd once more, and the other one's end of the new link. Raises OSError if it cannot be."""
+        link, link_of_other = _pair()
+        with link_of_other:
+            return self._start_linked(name, link, on_message), Fd(link_of_other.detach())
+
+    def _start_linked(self, name: str, link: socket.socket, on_message: Callable[[ControlMessage], None]) -> Daemon:
+        """`link` is closed here."""
+        with link:
+            client = socket.socket(fileno=self.hsm_socket(name))
+            ours, theirs = _pair()
+            return self._start(name, ours, [theirs, client, link], on_message)
 
     def hsm_socket(self, client: str) -> Fd:
         """A new socket to hsmd, for whoever has the rights of `client` there. Raises OSError if none can be made."""
@@ -140,8 +145,14 @@ class Supervisor:
         return daemon
 
     def _died(self, name: str, exit_status: int) -> None:
-        if not self._ending:
-            self._on_death(name, exit_status)
+        """What it has said before is heard first."""
+        if self._ending:
+            return
+        for daemon in [daemon for daemon in self._daemons if daemon.name == name]:
+            self._daemons.remove(daemon)
+            for unsent in daemon.channel.hear_out():
+                unsent.close_fds()
+        self._on_death(name, exit_status)
 
     async def end(self) -> None:
         """Close the control sockets, which ends the daemons, the one with the key last.

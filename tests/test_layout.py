@@ -97,6 +97,8 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.node": "signals and the end of the node",
         "lightningd_py.programs": "deadlines for those who do not let go",
         "lightningd_py.peer_listing": "owners are asked all at once, none for long",
+        "connectd.hand_over": "connections wait for the next gossipd",
+        "lightningd_py.anew": "waits before a daemon is started anew",
         "lightningd_py.staying_connected": "timers and dials of kept peers",
         "lightningd_py.peers": "the arrival and the end of a connection are awaited",
         "lightningd_py.scripted_peer": "a peer for scripts and tests",

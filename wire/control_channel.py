@@ -200,14 +200,21 @@ class ControlChannel:
         """Deal now with what has come already, rather than when the loop finds it."""
         self._readable()
 
-    def _readable(self) -> None:
+    def hear_out(self) -> list[ControlMessage]:
+        """The other end has died: deal with all that it has said before, then close. Returns what `close` does."""
+        while not self._closed and self._readable():
+            pass
+        return self.close()
+
+    def _readable(self) -> bool:
+        """False if nothing is left to be read."""
         for _ in range(READS_PER_TURN):
             if self._closed:  # by the handler of the last message
                 break
             try:
                 message = receive(self._sock, self.who, DONT_WAIT)
             except BlockingIOError:
-                break
+                return False
             except (ControlError, OSError) as error:
                 self._break(str(error))
                 break
@@ -215,6 +222,7 @@ class ControlChannel:
                 self._fail(f"{self.who} has closed its end")
             else:
                 self._dispatch(message)
+        return True
 
     def _dispatch(self, message: ControlMessage) -> None:
         asked = self._outstanding.get(message.request_id) if isinstance(message, Reply) else None

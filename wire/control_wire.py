@@ -440,6 +440,21 @@ class PeerDisconnected(
     reason: str
 
 
+class PeersElsewhere(ControlMessage, number=2021, sender="master"):
+    """For a connectd that was started anew: these connections live, at their owners, and were an earlier one's."""
+
+    peers: list[PeerInfo]
+
+
+class NewGossipdLink(ControlMessage, number=2022, sender="master"):
+    """gossipd was started anew: this is the link to it. What connectd has given to the one before it, by the direct
+    path, is lost unless its conn_id is in `live`.
+    """
+
+    link_fd: Fd
+    live: list[int]
+
+
 class Bootstrap(Request, number=2030, sender="master"):
     """We know nobody: ask these DNS seeds (BOLT 10), by the system's resolver if no `nameserver` is named."""
 
@@ -669,6 +684,12 @@ class RandomNodesReply(Reply, number=3146, sender="gossipd"):
     """Each with its addresses."""
 
     nodes: list[tuple[bytes, list[str]]]
+
+
+class NewConnectdLink(ControlMessage, number=3019, sender="master"):
+    """connectd was started anew: this is the link to it."""
+
+    link_fd: Fd
 
 
 class PeerFault(ControlMessage, number=3020, sender="gossipd"):

@@ -29,6 +29,7 @@ from wire.control_wire import (
     GossipNewPeer,
     GossipNewPeerReply,
     HandlePeer,
+    NewGossipdLink,
     PeerConnected,
     PeerDisconnected,
     PeerInfo,
@@ -91,6 +92,13 @@ class House:
         self.master = ControlChannel(master, "connectd", self.said.put_nowait, lambda _: None)
         self.hsm = ControlChannel(hsm, "connectd", self._as_hsmd, lambda _: None)
         self.link = ControlChannel(link, "connectd", self._as_gossipd, lambda _: None)
+
+    def new_link(self, *live: int) -> None:
+        """gossipd was started anew; these conn_ids are not lost."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.link.close()
+        self.link = ControlChannel(ours, "connectd", self._as_gossipd, lambda _: None)
+        self.master.send(NewGossipdLink(Fd(theirs.detach()), list(live)))
 
     def _as_hsmd(self, message: ControlMessage) -> None:
         assert isinstance(message, Ecdh)

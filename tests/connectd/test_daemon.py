@@ -45,9 +45,8 @@ async def test_a_handshake_goes_on_in_the_same_moment_as_the_master_goes(house: 
     assert "BROKEN" not in house.log()
 
 
-@pytest.mark.parametrize("neighbour", ["hsm", "link"])
-async def test_it_cannot_go_on_without_its_neighbours(house: House, neighbour: str) -> None:
-    getattr(house, neighbour).close()
+async def test_it_cannot_go_on_without_hsmd(house: House) -> None:
+    house.hsm.close()
     assert await asyncio.to_thread(house.process.wait, 20) == 1
     assert "BROKEN  connectd: cannot go on: " in house.log()
     house.master.close()

@@ -9,7 +9,7 @@ from connectd.live import crosses
 from lightningd_py.scripted_peer import ScriptedPeer
 from tests.connectd.conftest import Dial
 from tests.connectd.house import House, Owner, peer_init
-from wire.control_wire import PeerDisconnected, PeerInfo, PeerReconnected
+from wire.control_wire import PeerDisconnected, PeerInfo, PeerReconnected, PeersElsewhere
 from wire.secp256k1 import public_key
 from wire.timing import Timing
 
@@ -96,6 +96,62 @@ async def test_the_one_that_waits_for_its_gossip_fd_is_replaced_at_once(house: H
         await house.barrier()
         assert house.said.empty()
         await owner.ends()
+
+
+async def test_connections_of_an_earlier_connectd(house: House) -> None:
+    """They are found, and end before a newer one of the node goes on."""
+    elsewhere = PeerInfo(PEER_ID, 7, "127.0.0.1:9735", True, None, b"", [])
+    house.master.send(PeersElsewhere([elsewhere]))
+    assert await house.reach(PEER_ID) == elsewhere
+    async with await again(house):
+        assert await house.hear(PeerReconnected) == PeerReconnected(PEER_ID, 7)
+        house.master.send(PeerDisconnected(PEER_ID, 7, "it has come again"))
+        new = await house.owner()
+        house.master.send(PeersElsewhere([elsewhere]))  # heard of late
+        assert await house.hear(PeerReconnected) == PeerReconnected(PEER_ID, 7)
+        await new.ends()
+
+
+async def test_what_a_dead_gossipd_was_given(new_house: Callable[[], House]) -> None:
+    """On the direct path: what the master has not heard of is lost, and it is told so."""
+    house = new_house()
+    await house.start(direct=True)
+    async with await again(house), await ScriptedPeer.connect(house.target()):
+        lost, kept = await house.owner(), await house.owner()
+        if lost.info.node_id != PEER_ID:
+            lost, kept = kept, lost
+        house.new_link(kept.info.conn_id)
+        told = await house.hear(PeerDisconnected)
+        assert (told.node_id, told.conn_id) == (PEER_ID, lost.info.conn_id)
+        assert (await house.reach(kept.info.node_id)).conn_id == kept.info.conn_id
+        await lost.close()
+        async with await again(house):
+            await (await house.owner()).ends()
+        await kept.ends()
+
+
+@pytest.mark.parametrize("direct", [True, False])
+async def test_who_comes_while_there_is_no_gossipd_waits_for_the_next(
+    new_house: Callable[[], House], direct: bool
+) -> None:
+    house = new_house()
+    await house.start(direct=direct)
+    house.gossip_gate.clear()
+    async with await again(house) as first:
+        if direct:
+            await (await house.owner()).ends()
+        else:
+            await first.say(bytes.fromhex("8001"))
+        house.link.close()
+        async with await ScriptedPeer.connect(house.target()) as second:
+            await house.barrier()
+            assert house.said.empty()
+            house.gossip_gate.set()
+            house.new_link()
+            for _ in range(1 if direct else 2):
+                owner = await house.owner()
+                assert owner.info.node_id in (first.node_id, second.node_id)
+                await owner.ends()
 
 
 async def test_nobody_waits_for_ever(new_house: Callable[[], House]) -> None:

@@ -54,9 +54,7 @@ class BusHouse(House):
         self.copies: list[tuple[str, PeerMessage]] = []
         self.control = ConnectiondControl(self._start_connectiond, INIT, self.ownership)
         access: Any = self
-        connectd: Any = self.connectd
-        gossipd: Any = self.gossipd
-        self.news = RegistrationNews(self.ownership, connectd, gossipd, self.control, access, self.kept.append)
+        self.news = RegistrationNews(self.ownership, self.control, access, self.kept.append)
         self.news.begin()
         self.registrations.on_change = self.news.changed
         self.registrations.on_wanted = self.ownership.release_nodes

@@ -91,6 +91,24 @@ async def test_death_of_connectiond(bus: BusHouse) -> None:
     assert [peer.info.conn_id for peer in bus.ownership.peers] == [3]
 
 
+async def test_connectiond_is_started_anew(bus: BusHouse) -> None:
+    """Not before its time, and it is told all once more; its services have to come to MSG again."""
+    await bus.service(node_ids=[ID])
+    service = bus.registrations.named("bus")
+    assert service is not None
+    told = bus.puppet.take()
+    bus.control.ended()
+    assert not service.present
+    bus.news.changed(service)
+    assert bus.starts == 1
+    bus.control.start_anew()
+    await turn()
+    assert bus.starts == 2
+    assert [message for message in bus.puppet.take() if isinstance(message, SetServiceRegistrations)] == [
+        message for message in told if isinstance(message, SetServiceRegistrations)
+    ][-1:]
+
+
 # its connections
 
 

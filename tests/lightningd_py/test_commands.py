@@ -76,6 +76,7 @@ class Rpc:
             gossipd=self.gossipd,
             stop=self.stopped.append,
             addresses=["example.com:9735"],
+            anew=SimpleNamespace(refusal=lambda daemon: "it is away"),
             staying=SimpleNamespace(core=self.kept),
         )
         node: Any = self.node

@@ -12,20 +12,27 @@ from tests.lightningd_py.master import (
     NODE,
     OPEN_CHANNEL,
     PRIVILEGED,
+    STATE,
     House,
+    fd,
     given_back,
+    info,
     said,
 )
 from wire.control_wire import (
     Disconnect,
     HandlePeer,
+    PeerConnected,
     PeerDisconnected,
     PeerFault,
     PeerMessage,
     PeerReconnected,
+    PeersElsewhere,
     ReleasePeer,
     TakePeer,
 )
+
+OTHER = bytes([2]) + bytes([7]) * 32
 
 # release_peer
 
@@ -235,14 +242,55 @@ async def test_words_about_unknown_connections_are_our_own_bug(house: House) -> 
 
 
 async def test_daemons_that_are_gone_are_told_nothing(house: House) -> None:
-    """The node ends then: fds are closed, nothing is raised."""
+    """Fds are closed, nothing is raised. What comes while there is no gossipd has no owner, and is dialled again."""
+    lost: list[bytes] = []
+    house.ownership.on_lost = lost.append
     peers = [house.taken(conn_id) for conn_id in range(1, 4)]
     house.gossipd.closed = house.connectd.closed = True
     house.ownership.disconnect(peers[0], "no more")
     house.ownership.release(peers[1], house.service)
-    house.connected(4)
+    house.ownership.peer_connected(PeerConnected(info(4), STATE, fd(), fd()))
     house.disconnected(3)
     assert (house.gossipd.said, house.connectd.said) == ([], [])
+    assert (house.ownership.peers.get(4), lost) == (None, [NODE])
+
+
+async def test_death_of_gossipd(house: House) -> None:
+    """All that it had, was given or was to end is lost, each once; what a program has is not."""
+    lost: list[bytes] = []
+    house.ownership.on_lost = lost.append
+    house.with_program()
+    house.taken(2)
+    house.connected(3, OTHER)
+    house.ownership.release(house.taken(4), house.service)
+    house.ownership.disconnect(house.taken(5), "no more")
+    house.connectd.take()
+    for _ in range(2):
+        house.ownership.gossipd_died()
+        told = house.connectd.take()
+        assert [vars(message)["conn_id"] for message in told] in ([2, 3, 4, 5], [])
+    assert [peer.info.conn_id for peer in house.ownership.peers] == [1]
+    assert lost == [NODE, OTHER, NODE, NODE]
+
+
+async def test_what_has_died_with_gossipd_before_we_heard_of_it(house: House) -> None:
+    """Whoever waits for it is let go; a late word about it means nothing."""
+    lost: list[bytes] = []
+    house.ownership.on_lost = lost.append
+    house.ownership.peer_reconnected(PeerReconnected(NODE, 1))
+    waiting = asyncio.create_task(house.ownership.arrival(1))
+    await asyncio.sleep(0)
+    house.ownership.never_came(PeerDisconnected(NODE, 1, "gossipd has died"))
+    assert (await waiting, await house.ownership.arrival(1)) == (None, None)
+    assert lost == [NODE]
+
+
+async def test_what_an_earlier_connectd_has_given_away(house: House) -> None:
+    """The new one is told of it, for it may not have heard."""
+    house.ownership.first_conn_id = 10
+    house.taken(9)
+    house.taken(10, OTHER)
+    assert house.connectd.take() == [PeersElsewhere([info(9)])]
 
 
 async def test_closing_ends_all_programs(house: House) -> None:

@@ -73,8 +73,23 @@ async def test_local_channels_and_what_their_peers_say(bus: BusHouse) -> None:
     bus.registrations.remote_update_to = lambda service, message: heard.append((service, message))
     nothing: Any = None
     update = RemoteChannelUpdate(ID, 7, "bus", b"update")
-    GossipControl(bus.ownership, nothing, nothing).received(update)
+    GossipControl(bus.ownership, nothing).received(update)
     assert heard == [("bus", update)]
+
+
+async def test_what_is_fresh_is_told_all(bus: BusHouse) -> None:
+    """And what has changed since its first request."""
+    await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE, 7)], offer=["option_provide_storage"])
+    features = bus.registrations.features
+    bus.connectd.take(), bus.gossipd.take()
+    bus.news.fresh_gossipd(features)
+    routes, local = bus.gossipd.take()
+    assert isinstance(routes, SetMessageRoutes)
+    assert local == LocalChannels([LocalChannel(7, NODE, "bus")])
+    bus.news.fresh_connectd(features)
+    assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED, ID, NODE])]
+    bus.news.fresh_connectd(Features())
+    assert SetFeatures(features.to_bytes()) in bus.connectd.take()
 
 
 # --require-service

@@ -103,6 +103,25 @@ async def test_few_are_dialled_at_a_time(world: World) -> None:
     assert len(world.dialled) == MOST_DIALS
 
 
+async def test_lost_peers_are_dialled_again(world: World) -> None:
+    """Once, and few at a time; not those that are back, nor those that are dialled in their time."""
+    lost = [node(number) for number in range(2 * MOST_DIALS)]
+    world.staying.dial_again(lost)
+    await turn()
+    assert world.dialled == [], "the node dials nobody yet"
+    world.staying.start([node(0)])
+    await world.until_dialled(1)
+    world.staying.dial_again(lost)
+    await world.until_dialled(MOST_DIALS)
+    await turn()
+    assert world.dialled == lost[:MOST_DIALS]
+    world.peers.begin(PeerInfo(lost[-1], 1_000, "5.6.7.8:9735", True, None, b"", []), Event.PEER_TAKEN, "gossipd")
+    world.answers.set()
+    await world.until_dialled(2 * MOST_DIALS - 1)
+    await turn()
+    assert world.dialled == lost[:-1]
+
+
 async def test_who_is_connected_is_not_dialled(world: World) -> None:
     world.peers.begin(PeerInfo(node(1), 1, "5.6.7.8:9735", False, None, b"", []), Event.PEER_TAKEN, "gossipd")
     world.staying.start([])

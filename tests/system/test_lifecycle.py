@@ -1,6 +1,5 @@
 """Starting and ending a node: what keeps it from starting, signals, deaths of its processes, what it keeps."""
 
-import asyncio
 import os
 import select
 import shutil
@@ -15,11 +14,9 @@ from lightningd_py.database import FILE_NAME
 from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
 from lightningd_py.synthetic_map import SyntheticMap
 from tests.harness import processes
-from tests.harness.node import NETWORK, PROGRAMS, Nodes, RpcError
+from tests.harness.node import NETWORK, PROGRAMS, Nodes
 from tests.harness.waiting import until
 from tests.harness.world import CHANNELS, NODES
-
-DAEMONS = ("connectd", "gossipd", "hsmd")
 
 
 def refused(nodes: Nodes, *options: str, name: str | None = None) -> str:
@@ -201,35 +198,19 @@ async def test_both_ends_of_a_connection_end_at_once(nodes: Nodes) -> None:
         node.send_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("daemon", DAEMONS)
-async def test_death_of_a_daemon_ends_the_node(nodes: Nodes, daemon: str) -> None:
-    """The reason stands in the log, the exit status says so, and all the others have gone with it."""
+async def test_death_of_hsmd_ends_the_node(nodes: Nodes) -> None:
+    """The reason is last in the log, the exit status says so, and all the others have gone with it."""
     node = nodes.start()
     async with await ScriptedPeer.connect(node.target) as peer:
         await peer.sync()
-        os.kill(node.pids()[daemon], signal.SIGKILL)
+        os.kill(node.pids()["hsmd"], signal.SIGKILL)
         assert node.wait() == 1
         await peer.hangs_up()
     assert [line.partition(" lightningd: ")[2] for line in node.broken()] == [
-        f"{daemon} has died (exit status -9): the node ends"
+        "hsmd has died (killed by SIGKILL): the node ends"
     ]
+    assert node.lines[-1] == node.broken()[0]
     assert node.left_behind() == []
-    nodes.expect_end(node)
-
-
-async def test_death_of_a_daemon_frees_who_waits(nodes: Nodes) -> None:
-    """A request in hand fails, and does not keep the node."""
-    node = nodes.start()
-    async with await ScriptedPeer.connect(node.target) as peer:
-        await peer.sync()
-        peer.auto_pong = False
-        asking = asyncio.create_task(node.rpc("ping", id=peer.node_id.hex(), len=7))
-        await peer.hear(18)
-        os.kill(node.pids()["gossipd"], signal.SIGKILL)
-        with pytest.raises(RpcError):
-            await asking
-    assert node.wait(3.0) == 1
-    assert len(node.broken()) == 1
     nodes.expect_end(node)
 
 

@@ -1,8 +1,6 @@
 """What bus services have registered, by whole nodes: away and back, over a restart; nodes that wait for a service."""
 
 import asyncio
-import os
-import signal
 import time
 from dataclasses import replace
 from typing import Any
@@ -143,22 +141,6 @@ async def test_an_update_for_us_alone(nodes: Nodes) -> None:
 
 
 # connectiond
-
-
-async def test_the_death_of_connectiond_ends_the_node(nodes: Nodes) -> None:
-    node = nodes.start()
-    async with (
-        BusService("channels", node.directory) as service,
-        await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as peer,
-    ):
-        await service.join()
-        await service.ask("register", node_ids=[PEER_ID])
-        await service.msg.hear("take_peer")
-        os.kill(node.pids()["connectiond"], signal.SIGKILL)
-        await peer.hangs_up()
-        assert await asyncio.to_thread(node.wait) == 1
-    assert any("connectiond has died (exit status -9): the node ends" in line for line in node.broken())
-    nodes.expect_end(node)
 
 
 async def test_msg_where_it_was_asked_for_or_not_at_all(nodes: Nodes) -> None:

@@ -179,6 +179,18 @@ async def test_what_waits_in_the_channel_is_read_before_the_end(ends: Pair) -> N
     assert connectd.channel.close() == [ReachPeerReplyfail("", 401, [])]
 
 
+async def test_hearing_out_the_dead(ends: Pair) -> None:
+    """At once, and with the same end; of a neighbour who lives, what he has said so far."""
+    for number in range(100):
+        send_message(ends[0], hint(number, 10))
+    connectd = End(ends[1], "master")
+    assert connectd.channel.hear_out() == []
+    assert (numbers(connectd.got), connectd.channel.closed) == (list(range(100)), True)
+    assert connectd.channel.hear_out() == []
+    assert ends[0].recv(1) == b""
+    ends[0].close()
+
+
 async def test_close_gives_back_what_was_never_sent(ends: Pair) -> None:
     filled = fill(ends[0])
     master = End(ends[0], "hsmd")
