@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import zmq
 
-from lightningd_py import api_bus, chnl_bus
+from lightningd_py import api_bus, chnl_bus, ctl_bus
 from lightningd_py.api_bus import ApiBus
 from lightningd_py.chnl_bus import ChnlBus
 from lightningd_py.ctl_bus import CtlBus
 from lightningd_py.errors import StartError
 from wire.bus_message import BusError
-from wire.bus_socket import MAX_WAITING, BindFailed, BusSocket
+from wire.bus_socket import BindFailed, BusSocket
 from wire.curve import Curve, CurveError
 from wire.service_name import name_flaw
 from wire.status import Status
@@ -54,7 +54,7 @@ class Buses:
         if chnl is not None:
             self._chnl = ChnlBus(chnl, self._ticket_of, node.options.timing.bus_heartbeat)
             chnl.on_message = self._chnl.received
-        ctl = self._bound("ctl", MAX_WAITING)
+        ctl = self._bound("ctl", ctl_bus.ROOM)
         if ctl is not None:
             self._ctl = CtlBus(ctl, node, self._renamed)
             ctl.on_message = self._ctl.received

@@ -17,7 +17,7 @@ from lightningd_py.params import RpcError
 from lightningd_py.registered import Refused
 from wire import bus_wire
 from wire.bus_message import BusError, BusMessage, Id
-from wire.bus_sessions import Session, Sessions
+from wire.bus_sessions import RETRY, Session, Sessions
 from wire.bus_socket import BusSocket
 from wire.bus_wire import LIGHTNINGD, Error, Hello, Ok, Welcome
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lightningd_py.node import Node
 
 BUS = "ctl"
+ROOM = 100
+"""Messages, lists of several MB among them, that ZMQ keeps for one service that does not read."""
 MAX_IN_HAND = 64
 """Requests of one service that are not answered yet."""
 
@@ -85,7 +87,7 @@ class CtlBus:
     def _heard(self, session: Session, message: BusMessage) -> None:
         asked: Id = getattr(message, "id", None)
         try:
-            answer = self._at_once(session.service, message)
+            answer = self._at_once(session, message)
         except Refused as refused:
             answer = Error(str(refused))
         if answer is None and self._in_hand[session] >= MAX_IN_HAND:
@@ -98,8 +100,9 @@ class CtlBus:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _at_once(self, service: str, message: BusMessage) -> Answer | None:
+    def _at_once(self, session: Session, message: BusMessage) -> Answer | None:
         """The answer to what needs no waiting; None for the rest. Raises Refused."""
+        service = session.service
         match message:
             case bus_wire.Register():
                 self._registrations.register(service, message)
@@ -109,17 +112,28 @@ class CtlBus:
                 self._registrations.unregister(service, message)
                 if message.events:
                     self._news.tell_no_more(service)
-            case bus_wire.ListRegistrations():
-                return bus_wire.Registrations(self._registrations.entries())
-            case bus_wire.ListPeers():
-                return bus_wire.Peers([shown(peer) for peer in self._node.ownership.peers])
+            case bus_wire.ListRegistrations() | bus_wire.ListPeers() if not session.queue:
+                return self._listed(message)
             case _:
                 return None
         return Ok()
 
+    def _listed(self, message: BusMessage) -> Answer:
+        if isinstance(message, bus_wire.ListPeers):
+            return bus_wire.Peers([shown(peer) for peer in self._node.ownership.peers])
+        return bus_wire.Registrations(self._registrations.entries())
+
+    async def _carry_out(self, session: Session, message: BusMessage) -> Answer:
+        """A list, of some MB perhaps, is made when all before it has found room. Raises RpcError."""
+        if not isinstance(message, bus_wire.ListRegistrations | bus_wire.ListPeers):
+            return await self._requests.carry_out(session.service, message)
+        while session.queue:  # noqa: ASYNC110 - ZMQ does not tell of room
+            await asyncio.sleep(RETRY)
+        return self._listed(message)
+
     async def _later(self, session: Session, message: BusMessage, asked: Id) -> None:
         try:
-            answer = await self._requests.carry_out(session.service, message)
+            answer = await self._carry_out(session, message)
         except RpcError as error:
             answer = Error(error.message)
         finally:

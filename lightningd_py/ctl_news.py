@@ -11,6 +11,9 @@ from wire.bus_sessions import Sessions
 from wire.bus_wire import BusPeer
 from wire.status import Status
 
+MAX_QUEUED_COPIES = 500
+"""Messages in the queue of a service beyond which it gets no copies."""
+
 status = Status("bus")
 
 
@@ -62,11 +65,11 @@ class CtlNews:
                 self._sessions.send(session, event)
 
     def _copy(self, service: str, copy: control_wire.PeerMessage) -> None:
-        """Copies do not queue: what finds no room is lost, and the next one that does says how many."""
+        """What finds no room is lost, and the next one that does says how many."""
         session = self._sessions.named(service)
         if session is None:
             return
-        if session.queue:
+        if len(session.queue) >= MAX_QUEUED_COPIES:
             self._lost[service] += 1
             if self._lost[service].bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
                 status.unusual(f"service {service} takes no copies: {self._lost[service]} are lost so far")

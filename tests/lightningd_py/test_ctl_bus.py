@@ -2,6 +2,7 @@
 
 import pytest
 
+from lightningd_py.ctl_bus import MAX_IN_HAND, CtlBus
 from tests.lightningd_py.ctl_house import NODE, ODD, OTHER, OWN, Master, Service, Services, until_gone
 from wire.bus_sessions import MAX_FAULTS
 from wire.control_wire import (
@@ -9,6 +10,7 @@ from wire.control_wire import (
     PeerTaken,
     RemoteChannelUpdate,
 )
+from wire.secp256k1 import public_key
 
 CHANNEL = bytes(range(32))
 
@@ -183,6 +185,33 @@ async def test_lost_copies_are_counted_and_others_go_on(
         else:
             heard.append(await alice.hear("peer_message"))
     assert sum(copy["lost"] for copy in heard) >= 2
+
+
+@pytest.mark.parametrize("room", [2])
+async def test_lists_wait_until_what_was_said_before_has_found_room(
+    services: Services, alice: Service, ctl: CtlBus, master: Master
+) -> None:
+    """A list may have some MB: a service that asks and does not read makes nothing grow."""
+    bob = await services.join("bob")
+    await alice.done("register", node_ids=[public_key((number + 5).to_bytes(32, "big")) for number in range(1_000)])
+    session = ctl._sessions.named("alice")
+    assert session is not None
+    asked = 0
+    while ctl._in_hand[session] < MAX_IN_HAND:  # ZMQ's room is full, here and there, and one list waits in our queue
+        await alice.say("list_registrations", id=5_000 + asked)
+        asked += 1
+        if not asked % 64:
+            await bob.ask("list_peers")
+    assert sum(len(body) > 33_000 for body in session.queue) == 1
+    assert await _refusal(alice) == "64 requests of this service are in hand already"
+    answers = [await alice.hear(id=5_000 + number) for number in range(asked)]
+    assert "registrations" in {answer["type"] for answer in answers}
+
+
+async def _refusal(service: Service) -> str:
+    """Of a request more."""
+    await service.say("list_registrations", id=1)
+    return str((await service.hear("error"))["error"])
 
 
 @pytest.mark.parametrize("room", [2])
