@@ -112,7 +112,8 @@ class AloneRegistrations:
             self._check_channel(service, channel)
         for number in message.take:
             self._check_type(service, number)
-        if max(len(wishes.node_ids) + len(message.node_ids), len(wishes.channels) + len(message.channels)) > MAX_NODES:
+        channel_ids = {channel.channel_id for channel in message.channels}
+        if max(len(wishes.node_ids.union(message.node_ids)), len(wishes.channels.keys() | channel_ids)) > MAX_NODES:
             raise BusError(f"a service has at most {MAX_NODES} nodes, and as many channels")
         wishes.node_ids.update(message.node_ids)
         wishes.channels.update((channel.channel_id, channel) for channel in message.channels)

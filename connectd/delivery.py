@@ -74,13 +74,17 @@ class Delivery:
         assert isinstance(trouble, ErrorMessage | WarningMessage)
         status.unusual(f"peer's {trouble.name()}: {sane(trouble.data)}", shared.node_id)
         self._peers.above.copy_up(shared.line, message)
-        parts = self._concerned(shared, trouble.channel_id)
+        parts = self._concerned(shared, number, trouble.channel_id)
         if not parts and self._routes.action(number) is Action.TAKE:
             return self._hear_taken(shared, number, message)
         return all(self.deliver(shared, part, message) for part in parts)
 
-    def _concerned(self, shared: Shared, channel_id: bytes) -> list[Part]:
+    def _concerned(self, shared: Shared, number: int, channel_id: bytes) -> list[Part]:
+        """An error about all channels is for those, too, who have something registered and gave their part back."""
         if channel_id == ALL_CHANNELS:
+            if number == ErrorMessage.number:
+                for name in self._peers.wants.concerned(shared.node_id):
+                    self._peers.add_part(shared, name)
             return list(shared.parts.values())
         everything = self._peers.wants.everything.get(shared.node_id)
         service = self._peers.service_of(shared, channel_id) or everything

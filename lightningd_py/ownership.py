@@ -24,6 +24,8 @@ from wire.unserved import answer_without_service, flaw_without_service
 MASTER = "master"
 GOSSIPD = "gossipd"
 
+TROUBLE = (WarningMessage.number, ErrorMessage.number)
+
 MOST_REMEMBERED = 10_000
 """Connections that have ended lately: a late word about one of them is no surprise."""
 
@@ -151,11 +153,14 @@ class Ownership:
             self.disconnect(peer, reason, [WarningMessage(ALL_CHANNELS, reason.encode()).encode()])
 
     def release_peer_reply(self, message: control_wire.ReleasePeerReply) -> None:
-        """A connection that was asked for."""
+        """A connection that was asked for; if who wanted it has gone, somebody else may have registered it since."""
         peer = self._known(message.conn_id)
         self._step(peer, Event.RELEASE_PEER_REPLY, MASTER)
         held = Held(message.state, message.peer_fd, message.gossip_fd)
-        self._place(peer, held, self._wanted_by.pop(message.conn_id, None), None, [])
+        wanted_by = self._wanted_by.pop(message.conn_id, None)
+        if wanted_by is None or not wanted_by.present:
+            wanted_by = self.registrations.for_node(peer.info.node_id)
+        self._place(peer, held, wanted_by, None, [])
 
     def release_peer_replyfail(self, message: control_wire.ReleasePeerReplyfail) -> None:
         """It is not there any more: another message has said, or will say, where it went."""
@@ -197,16 +202,22 @@ class Ownership:
             self._copy(peer, message)
 
     def _copy(self, peer: Peer, message: control_wire.PeerMessage) -> None:
-        """To all who want to hear of it: an `error` about all channels is for everybody who has something registered
-        for the peer, and who has not heard it from connectiond as a part of the connection.
-        """
-        services = self.registrations.for_copies(message.message_type)
-        if message.message_type == ErrorMessage.number and message.channel_id == ALL_CHANNELS:
-            heard = peer.state is State.CONNECTIOND
-            concerned = self.registrations.concerned(peer.info.node_id)
-            services = [service for service in concerned if not (heard and service.present)]
-        for service in services:
+        for service in self._to_hear(peer, message):
             self.on_copy(service, message)
+
+    def _to_hear(self, peer: Peer, message: control_wire.PeerMessage) -> list[Registered]:
+        """Who gets a copy. An `error` about all channels is for everybody who has something registered for the peer,
+        and trouble with one channel is for its service; but connectiond tells those who are there by itself.
+        """
+        number, channel_id = message.message_type, message.channel_id
+        if number not in TROUBLE or channel_id is None:
+            return self.registrations.for_copies(number)
+        if channel_id != ALL_CHANNELS:
+            concerned = self.registrations.of_channel(channel_id, message.node_id)
+        else:
+            concerned = self.registrations.concerned(message.node_id) if number == ErrorMessage.number else []
+        heard = peer.state is State.CONNECTIOND
+        return [service for service in concerned if not (heard and service.present)]
 
     # decisions
 

@@ -263,12 +263,16 @@ class Registrations:
         taker = by_type if by_type is not None and by_type.present else None
         if not is_channel_message(number):
             return taker
-        by_channel = self._channels.get(channel_id or b"")
-        if by_channel is not None and by_channel.channels[channel_id or b""].node_id == node_id:
-            return by_channel
+        if by_channel := self.of_channel(channel_id or b"", node_id):
+            return by_channel[0]
         if taker is not None and number in OPENINGS:
             return taker
         return self.for_node(node_id) or taker
+
+    def of_channel(self, channel_id: bytes, node_id: bytes) -> list[Registered]:
+        """The service that has this channel with this node, if there is one."""
+        service = self._channels.get(channel_id)
+        return [] if service is None or service.channels[channel_id].node_id != node_id else [service]
 
     def for_node(self, node_id: bytes) -> Registered | None:
         """Who gets every connection of this node: whoever has registered it, or else the first that has a channel

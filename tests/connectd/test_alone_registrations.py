@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from connectd import alone_registrations
 from connectd.alone_registrations import MAX_SERVICES, AloneRegistrations
 from wire.bus_message import BusError
 from wire.bus_wire import BusChannel, Register, Unregister
@@ -95,6 +96,14 @@ def test_a_refusal_changes_nothing(known: AloneRegistrations, wanted: dict[str, 
     with pytest.raises(BusError, match=reason):
         known.register("b", Register(**({"node_ids": [OTHER]} | wanted)))
     assert known.named("b").everything
+
+
+def test_the_same_again_is_not_too_much(known: AloneRegistrations, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone_registrations, "MAX_NODES", 1)
+    for _ in range(2):
+        known.register("a", Register(node_ids=[NODE], channels=[CHANNEL]))
+    with pytest.raises(BusError, match="a service has at most 1 nodes"):
+        known.register("a", Register(node_ids=[OTHER]))
 
 
 def test_names_and_numbers_are_bounded(known: AloneRegistrations) -> None:

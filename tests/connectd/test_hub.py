@@ -9,7 +9,7 @@ from wire import bus_wire
 from wire.bus_message import BusError
 from wire.bus_wire import CREDIT, GiveBack, Hello, Message
 from wire.peer_types import ALL_CHANNELS
-from wire.peer_wire import ErrorMessage
+from wire.peer_wire import ErrorMessage, WarningMessage
 
 OPEN, REESTABLISH = 32, 136
 FIRST, SECOND = about(REESTABLISH, channel_id(1)), about(REESTABLISH, channel_id(2))
@@ -102,6 +102,23 @@ def test_error_for_all_of_which_one_gives_back_meanwhile(bus: FakeBus) -> None:
     bus.hub.received(one, GiveBack(1))
     assert bus.heard("two") == [about(OPEN, channel_id(3)), error]
     assert not line.paused
+
+
+def test_error_for_all_comes_to_who_has_a_channel_and_gave_its_part_back(bus: FakeBus) -> None:
+    bus.service("one")
+    two = bus.service("two")
+    line = bus.give("one")
+    bus.registers("two", channels=((channel_id(3), line.peer.node_id),))
+    bus.hub.received(two, GiveBack(1))
+    bus.told("two")
+    bus.hub.heard(line, WarningMessage(ALL_CHANNELS, b"").encode())
+    assert bus.told("two") == []
+    error = ErrorMessage(ALL_CHANNELS, b"").encode()
+    bus.hub.heard(line, error)
+    taken, message = bus.told("two")
+    assert isinstance(taken, bus_wire.TakePeer)
+    assert isinstance(message, Message) and (message.seq, message.message) == (1, error)
+    assert bus.heard("one") == [WarningMessage(ALL_CHANNELS, b"").encode(), error]
 
 
 def test_held_message_of_one_who_gives_back_is_somebody_elses(bus: FakeBus) -> None:

@@ -193,6 +193,19 @@ async def test_takepeer_for_a_service_that_leaves_meanwhile(bus: BusHouse) -> No
     assert (peer.state, peer.owner) == (State.GIVEN, "gossipd")
 
 
+async def test_release_for_one_who_leaves_comes_to_who_has_registered_the_node_meanwhile(bus: BusHouse) -> None:
+    await bus.service("first", take=[33])
+    await bus.service("second")
+    peer = bus.taken(1, ID)
+    first = bus.registrations.named("first")
+    assert first is not None
+    bus.ownership.release(peer, first)
+    bus.registrations.leave("first", "")
+    bus.registrations.register("second", Register(node_ids=[ID]))
+    bus.released()
+    assert bus.taken_by_bus().owner == "second"
+
+
 async def test_a_program_and_a_bus_service_side_by_side(bus: BusHouse) -> None:
     """Each has its own peer, and the program's death is not the other's."""
     await bus.service(take=[33])
@@ -306,7 +319,27 @@ async def test_error_about_all_channels(bus: BusHouse) -> None:
     assert bus.copies == [("node", said), ("channel", said)]
     assert bus.errors == [ERROR_FOR_ALL] * 2
     bus.copies.clear()
-    bus.ownership.peer_message(PeerMessage(ID, 1, b"\x00\x11" + CHANNEL, 17, CHANNEL))
+    bus.ownership.peer_message(PeerMessage(ID, 1, b"\x00\x01" + bytes(32), 1, bytes(32)))
+    assert bus.copies == []
+
+
+@pytest.mark.parametrize("number", [1, 17])
+async def test_trouble_with_one_channel(bus: BusHouse, number: int) -> None:
+    """To its service, who has given the connection back; never for the channel that another node claims."""
+    await bus.service("channel", channels=[BusChannel(CHANNEL, ID)])
+    await bus.service("other", node_ids=[ID])
+    said = PeerMessage(ID, 1, number.to_bytes(2, "big") + CHANNEL, number, CHANNEL)
+    bus.connected(1, ID)
+    bus.taken_by_bus()
+    bus.control.received(said)
+    assert bus.copies == []
+    bus.control.received(given_back(node_id=ID))
+    bus.ownership.peer_message(said)
+    assert bus.copies == [("channel", said)]
+    bus.copies.clear()
+    bus.taken(2, NODE)
+    bus.ownership.peer_message(PeerMessage(NODE, 2, said.message, number, CHANNEL))
+    bus.ownership.peer_message(PeerMessage(ID, 1, said.message, number, CHANNEL_2))
     assert bus.copies == []
 
 

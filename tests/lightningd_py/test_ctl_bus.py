@@ -203,15 +203,9 @@ async def test_lists_wait_until_what_was_said_before_has_found_room(
         if not asked % 64:
             await bob.ask("list_peers")
     assert sum(len(body) > 33_000 for body in session.queue) == 1
-    assert await _refusal(alice) == "64 requests of this service are in hand already"
+    assert await alice.refused("list_registrations") == "64 requests of this service are in hand already"
     answers = [await alice.hear(id=5_000 + number) for number in range(asked)]
     assert "registrations" in {answer["type"] for answer in answers}
-
-
-async def _refusal(service: Service) -> str:
-    """Of a request more."""
-    await service.say("list_registrations", id=1)
-    return str((await service.hear("error"))["error"])
 
 
 @pytest.mark.parametrize("room", [2])
