@@ -27,7 +27,8 @@ FARTHEST = 12
 MAX_EARLY = 2_000
 MAX_FAILURES = 10_000
 FAILURE_AGE = 3_600.0
-"""Seconds after which a failure may be forgotten; so many failures make it sooner. CLN's figures."""
+"""Seconds after which a failure may be forgotten, and after twice as many is; so many failures make it sooner. CLN's
+figures."""
 
 UNKNOWN_AMOUNT = 0
 ANY_SCRIPT = b""
@@ -69,13 +70,24 @@ class Failures:
 
     def add(self, scid: int, script: bytes, now: float) -> None:
         """`script`: the one that was wrong, or ANY_SCRIPT. `now` in seconds of any clock."""
-        if len(self._young) >= self._limit or now - self._since > FAILURE_AGE:
-            self._young, self._old, self._since = {}, self._young, now
+        self._age(now)
+        if len(self._young) >= self._limit:
+            self._next_generation(now)
         self._young[scid] = script
 
-    def get(self, scid: int) -> bytes | None:
+    def get(self, scid: int, now: float) -> bytes | None:
         """The script that was wrong, None if nothing was."""
+        self._age(now)
         return self._young.get(scid, self._old.get(scid))
+
+    def _age(self, now: float) -> None:
+        if now - self._since > 2 * FAILURE_AGE:
+            self.clear()
+        if now - self._since > FAILURE_AGE:
+            self._next_generation(now)
+
+    def _next_generation(self, now: float) -> None:
+        self._young, self._old, self._since = {}, self._young, now
 
     def clear(self) -> None:
         """All may be different now."""
@@ -114,7 +126,7 @@ class Txout:
 
     def refuses(self, scid: int, bitcoin_keys: tuple[bytes, ...]) -> Verdict | None:
         """What can be said of an announcement before its signatures are checked."""
-        script = self._failures.get(scid)
+        script = self._failures.get(scid, self._loop.time())
         if script is not None and script in (ANY_SCRIPT, funding_script(*bitcoin_keys)):
             return Verdict.NO_OUTPUT
         return Verdict.TOO_EARLY if self._blockheight and block_of(scid) > self._blockheight + FARTHEST else None

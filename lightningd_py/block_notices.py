@@ -11,6 +11,7 @@ import zmq
 import zmq.asyncio
 
 from lightningd_py.bitcoin_access import bracketed
+from lightningd_py.bitcoin_rpc import printable
 from wire.status import Status
 
 TOPICS = (b"hashblock", b"rawblock")
@@ -46,10 +47,11 @@ class BlockNotices:
         for topic in TOPICS:
             self._socket.subscribe(topic)
         try:
-            self._socket.connect(endpoints[0])
-            status.info(f"block notices come from {endpoints[0]}")
-        except zmq.ZMQError as error:
-            status.unusual(f"block notices of {endpoints[0]} cannot be had ({error}): bitcoind is asked instead")
+            self._socket.connect(self._seen_from_here(endpoints[0]))
+            status.info(f"block notices come from {printable(endpoints[0])}")
+        except (zmq.ZMQError, ValueError) as error:  # ValueError: no URL, or half a surrogate pair, which JSON can hold
+            named = printable(endpoints[0])
+            status.unusual(f"block notices of {named} cannot be had ({error}): bitcoind is asked instead")
             self._unsubscribe()
 
     def _of_blocks(self, answer: Any) -> list[str]:
@@ -58,7 +60,7 @@ class BlockNotices:
         for kind in ("pubhashblock", "pubrawblock"):
             found = [str(entry.get("address")) for entry in entries if entry.get("type") == kind]
             if found:
-                return [self._seen_from_here(address) for address in found]
+                return found
         return []
 
     def _seen_from_here(self, address: str) -> str:

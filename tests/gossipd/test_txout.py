@@ -133,10 +133,21 @@ def test_failures_have_a_bound_and_an_age() -> None:
     failures = Failures(limit=3)
     for scid in range(7):
         failures.add(scid, ANY_SCRIPT, 10_000.0)
-    assert [failures.get(scid) is not None for scid in range(7)] == [False] * 3 + [True] * 4
+    assert [failures.get(scid, 10_000.0) is not None for scid in range(7)] == [False] * 3 + [True] * 4
     failures.add(8, ANY_SCRIPT, 14_000.0)
     failures.add(9, ANY_SCRIPT, 18_000.0)
-    assert [failures.get(scid) is not None for scid in (6, 8, 9)] == [False, True, True]
+    assert [failures.get(scid, 18_000.0) is not None for scid in (6, 8, 9)] == [False, True, True]
+
+
+@pytest.mark.parametrize("looked_at", [[17_000.0], [11_000.0, 14_000.0], [13_000.0, 17_000.0]])
+def test_a_failure_is_forgotten_when_no_others_come(looked_at: list[float]) -> None:
+    """bitcoind may have got its block by now."""
+    failures = Failures()
+    failures.add(1, ANY_SCRIPT, 9_000.0)
+    assert failures.get(1, 10_000.0) == ANY_SCRIPT
+    for now in looked_at:
+        failures.get(2, now)
+    assert failures.get(1, 18_001.0) is None
 
 
 async def test_more_than_the_window_holds_reading_back(stage: Stage) -> None:

@@ -34,3 +34,16 @@ async def test_without_notices_the_time_goes_by(answer: object) -> None:
     notices.subscribe(answer)
     await notices.wait()
     notices.close()
+
+
+@pytest.mark.parametrize(
+    "address", ["tcp://[x:1", "tcp://", "x", "", "tcp://1.2.3.4:x", "tcp://\ud800:5", "a\nb", "ipc://"]
+)
+async def test_an_address_that_is_none_is_one_sentence(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    notices = BlockNotices("127.0.0.1", 0.0)
+    notices.subscribe([{"type": "pubhashblock", "address": address}])
+    await notices.wait()
+    notices.close()
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said.startswith("block notices of ") and said.endswith(": bitcoind is asked instead")
+    assert said.isprintable()
