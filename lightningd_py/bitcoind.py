@@ -29,6 +29,7 @@ from wire.status import Status
 
 CATCH_UP = 144
 """Blocks that are read one by one: about 300 MB."""
+MOST_BLOCKS = (1 << 24) - 1
 INPUTS_A_TURN = 2_000
 """Inputs that are looked at in one go, about 2 ms."""
 
@@ -155,7 +156,7 @@ class Bitcoind:
         """Raises ChainDown also while the node builds its chain: what it will have is not there yet, or is gone."""
         info = await self._ask("getblockchaininfo")
         try:
-            block = Block(int(info["blocks"]), hash_bytes(info["bestblockhash"]))
+            block = Block(_height(info["blocks"]), hash_bytes(info["bestblockhash"]))
             tip = _Tip(block, _warning(self._who, info))
         except (TypeError, KeyError, ValueError) as error:
             raise ChainDown("answers getblockchaininfo with something else") from error
@@ -308,6 +309,13 @@ class Bitcoind:
         if isinstance(block, Refused) and block.code == MISC:
             return None
         return txids_of(accepted("getblock", block))
+
+
+def _height(blocks: Any) -> int:
+    """Raises ValueError if it is none that a short_channel_id could name."""
+    if isinstance(blocks, int) and 0 <= blocks <= MOST_BLOCKS:
+        return blocks
+    raise ValueError(blocks)
 
 
 def _warning(who: str, info: Any) -> str:
