@@ -13,7 +13,7 @@ import pytest
 
 from gossipd.store import GossipStore
 from lightningd_py.synthetic_map import SyntheticMap, random_edges
-from tests.harness.node import Node, Nodes
+from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.waiting import until
 from tests.interop.conftest import pins
 from tests.interop.ldks import PACKAGE, Ldk
@@ -120,11 +120,19 @@ async def test_we_dial_ldk(ldk: Ldk, node: Node) -> None:
     assert (await ldk("wait", peers=1))["peers"] == [node.node_id]
 
 
+async def answers(node: Node, node_id: str) -> bool:
+    """Whether the peer answers a ping. LDK may have the connection before our master has heard of it."""
+    try:
+        return bool((await node.rpc("ping", id=node_id))["totlen"] > 0)
+    except RpcError:
+        return False
+
+
 async def test_ldk_hangs_up_and_dials_again(ldk: Ldk, node: Node) -> None:
     for _ in range(3):
         await ldk.connect(node.node_id, node.port)
         ldk_id = (await ldk("wait", peers=1))["node_id"]
-        assert (await node.rpc("ping", id=ldk_id))["totlen"] > 0
+        await until(lambda: answers(node, ldk_id), "LDK does not answer our ping")
         await ldk("disconnect", node_id=node.node_id)
         await ldk("wait", peers=0)
 

@@ -189,11 +189,11 @@ def channels_of_another_chain(runner: Runner) -> Events:
 
 
 def bad_encodings(runner: Runner) -> Events:
-    """zlib, and a type nobody knows: a warning, and it goes on."""
+    """zlib, and a type nobody knows: a warning, the end of an answer that says we know too little, and it goes on."""
     types = [
         Msg("query_short_channel_ids", chain_hash=REGTEST, encoded_short_ids=t + scids(ONE)[2:]) for t in ("01", "07")
     ]
-    return [*hello(ASKER), *(event for query in types for event in (query, ExpectMsg("warning"))), *alive()]
+    return [*hello(ASKER), *(event for query in types for event in (query, ExpectMsg("warning"), end(0))), *alive()]
 
 
 def bad_lengths(runner: Runner) -> Events:
