@@ -5,6 +5,7 @@ query_short_channel_ids. Its relay drops under bursts, so nothing here depends o
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -132,7 +133,7 @@ async def test_ldk_hangs_up_and_dials_again(ldk: Ldk, node: Node) -> None:
     for _ in range(3):
         await ldk.connect(node.node_id, node.port)
         ldk_id = (await ldk("wait", peers=1))["node_id"]
-        await until(lambda: answers(node, ldk_id), "LDK does not answer our ping")
+        await until(functools.partial(answers, node, ldk_id), "LDK does not answer our ping")
         await ldk("disconnect", node_id=node.node_id)
         await ldk("wait", peers=0)
 
