@@ -15,15 +15,16 @@ class StoreFlush:
     def __init__(self, store: GossipStore, changed: Callable[[], None]) -> None:
         self.failed = False
         """Nothing can be written now; `retry` does it where that has ended."""
+        self.scheduled = False
+        """Something was appended in this turn, which readers of the file do not see yet."""
         self._store = store
         self._changed = changed
-        self._scheduled = False
         self._done: list[Callable[[], None]] = []
 
     def schedule(self) -> None:
         """Something was appended."""
-        if not self._scheduled:
-            self._scheduled = True
+        if not self.scheduled:
+            self.scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def then(self, done: Callable[[], None]) -> None:
@@ -37,7 +38,7 @@ class StoreFlush:
             self._flush()
 
     def _flush(self) -> None:
-        self._scheduled = False
+        self.scheduled = False
         try:
             self._store.flush()
         except OSError as error:

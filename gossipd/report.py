@@ -29,7 +29,7 @@ def counters(gossipd: Gossipd) -> list[tuple[str, int]]:
         ("store_live_bytes", store.size - store.dead_bytes),
         ("store_dead_bytes", store.dead_bytes),
         ("compactions", gossipd.keeper.compactor.count),
-        ("unfinished", ingest.unfinished),
+        ("unfinished", ingest.unfinished + gossipd.keeper.flush.scheduled),
         ("blacklisted_nodes", ingest.conflicts.count),
         ("early", gossipd.txout.early),
         ("dying", len(gossipd.index.dying)),

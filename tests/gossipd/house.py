@@ -281,7 +281,7 @@ class House(Seen):
             return dict((await self.master.request(GossipStatus(), GossipStatusReply)).counters)
 
     async def settled(self) -> dict[str, int]:
-        """Ask until nothing is in the pipeline any more."""
+        """Ask until nothing is in the pipeline any more, and all is in the store."""
         async with asyncio.timeout(PATIENCE):
             while (status := await self.status())["unfinished"]:
                 pass

@@ -1,7 +1,5 @@
 """What the chain does to the map, with the real gossipd: early and spent channels, somebody else's store."""
 
-import asyncio
-
 import pytest
 
 from gossipd.gossmap import Gossmap
@@ -141,7 +139,6 @@ async def test_a_map_that_was_never_looked_up(houses: Houses) -> None:
         assert question.script == SCRIPT
         again.master.reply(question, GetTxoutReply(*answers[question.short_channel_id]))
     assert (await again.settled())["dying"] == 1
-    await asyncio.sleep(0)
     with Gossmap(again.store) as gossmap:
         assert [channel.capacity_sat for channel in gossmap.channels()] == [5_000, 0, 0]
 
