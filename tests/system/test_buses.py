@@ -284,6 +284,7 @@ async def test_a_program_and_a_bus_service_side_by_side(nodes: Nodes, tmp_path: 
         await channels.ask("register", take=[OPEN_CHANNEL])
         conn_id = await take(channels, peer)
         await channels.msg.say("give_back", conn_id=conn_id)
+        await channels.msg.hear("peer_given_back", conn_id=conn_id)
         await peer.say(opening(OPEN_CHANNEL2))
         puppet = await puppets.next()
         assert puppet.about["message"] == opening(OPEN_CHANNEL2).hex()
