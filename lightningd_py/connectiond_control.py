@@ -57,7 +57,9 @@ class ConnectiondControl:
         self._ownership.connectiond_died()
         self._ownership.connectiond = None
         for service in self._registrations:
-            self._registrations.present(service.name, False)
+            if service.program is None and service.present:
+                self._registrations.present(service.name, False)
+                self._registrations.msg_lost(service.name)
 
     def start_anew(self) -> None:
         """After `ended`."""

@@ -35,6 +35,7 @@ class CtlNews:
         ownership.went.append(self._went)
         registrations.copy_to = self._copy
         registrations.remote_update_to = self._remote_update
+        registrations.msg_lost = self._msg_lost
 
     def tell(self, service: str) -> None:
         """It hears of all connections from now on."""
@@ -83,3 +84,8 @@ class CtlNews:
         if session is not None:
             told = bus_wire.RemoteChannelUpdate(update.node_id, update.short_channel_id, update.channel_update)
             self._sessions.send(session, told)
+
+    def _msg_lost(self, service: str) -> None:
+        session = self._sessions.named(service)
+        if session is not None:
+            self._sessions.send(session, bus_wire.Error("connectiond has died: say hello on MSG again"))

@@ -53,6 +53,8 @@ class Registrations:
         """These nodes are this service's from now on, and it is present."""
         self.on_present: Callable[[str], None] = lambda name: None
         """This bus service has come to MSG."""
+        self.msg_lost: Callable[[str], None] = lambda name: None
+        """connectiond has died, and with it the session on MSG of this bus service, which cannot know that."""
         self.copy_to: Callable[[str, PeerMessage], None] = lambda service, message: None
         """A copy for a bus service, by its name."""
         self.remote_update_to: Callable[[str, RemoteChannelUpdate], None] = lambda service, message: None

@@ -97,8 +97,14 @@ async def test_connectiond_is_started_anew(bus: BusHouse) -> None:
     service = bus.registrations.named("bus")
     assert service is not None
     told = bus.puppet.take()
+    await bus.service("absent", present=False)
+    bus.puppet.take()
+    lost: list[str] = []
+    bus.registrations.msg_lost = lost.append
     bus.control.ended()
     assert not service.present
+    assert lost == ["bus"]
+    bus.registrations.leave("absent", "")
     bus.news.changed(service)
     assert bus.starts == 1
     bus.control.start_anew()

@@ -222,6 +222,12 @@ async def test_who_does_not_read_its_events_is_cut_off(services: Services, alice
     await bob.done("register", take=[40001])
 
 
+async def test_who_has_lost_its_session_on_msg_is_told(alice: Service, master: Master) -> None:
+    master.registrations.msg_lost("nobody")
+    master.registrations.msg_lost("alice")
+    assert (await alice.hear())["error"] == "connectiond has died: say hello on MSG again"
+
+
 async def test_private_channel_updates_come_to_their_service(alice: Service, master: Master) -> None:
     master.registrations.remote_update_to("alice", RemoteChannelUpdate(NODE, 5, "alice", b"update"))
     master.registrations.remote_update_to("nobody", RemoteChannelUpdate(NODE, 5, "nobody", b"update"))

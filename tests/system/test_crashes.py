@@ -182,6 +182,7 @@ async def test_connectiond_dies_and_its_services_join_again(nodes: Nodes) -> Non
             await kill(node, "connectiond")
             await peer.hangs_up()
         assert await is_gone(node, peer)
+        assert (await service.ctl.hear("error"))["error"] == "connectiond has died: say hello on MSG again"
         await service.msg.say("hello", service="channels", ticket=service.ticket, credit=service.credit)
         await service.msg.hear("welcome")
         async with await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as peer:
