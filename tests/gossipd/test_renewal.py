@@ -9,7 +9,7 @@ import pytest
 
 from tests.gossipd.house import CHAIN, FakePeer, Houses, PeerGone
 from tests.gossipd.messages import announcement, scid, update
-from wire.control_wire import PeerDisconnected
+from wire.control_wire import PeerDisconnected, Resync, ResyncReply
 from wire.encoded import encode_short_ids
 from wire.message import PeerMessage, decode
 from wire.peer_wire import GossipTimestampFilter, Ping, Pong, QueryChannelRange, ReplyChannelRange
@@ -65,3 +65,14 @@ async def test_what_no_query_brings_comes_with_a_new_connection(houses: Houses) 
     await being
     assert (await gossipd.hear(PeerDisconnected)).conn_id == second.peer.conn_id, "a channel is lacking now, too"
     assert (first.first, second.first) == (0, 0)
+
+
+async def test_resync_asks_for_everything_again(houses: Houses) -> None:
+    gossipd = houses.new()
+    await gossipd.start(timing=TIMING)
+    peer = await gossipd.connect()
+    assert (await peer.hear(GossipTimestampFilter)).first_timestamp == 0
+    await peer.hear(QueryChannelRange)
+    await peer.say(ReplyChannelRange(CHAIN, 0, 0xFFFFFFFF, 1, encode_short_ids([])))
+    await gossipd.master.request(Resync(), ResyncReply)
+    assert (await peer.hear(GossipTimestampFilter)).first_timestamp == 0

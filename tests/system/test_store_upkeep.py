@@ -39,3 +39,14 @@ async def test_compactgossipstore(nodes: Nodes, world: SyntheticMap) -> None:
         assert sorted(heard) == wanted
     done = await node.cli("compactgossipstore")
     assert (done.returncode, str(reply["store_bytes"]) in done.stdout) == (0, True)
+
+
+async def test_resync(nodes: Nodes) -> None:
+    node = nodes.start()
+    async with await ScriptedPeer.connect(node.target) as peer:
+        assert (await peer.hear(GossipTimestampFilter)).first_timestamp == 0
+        done = await node.cli("resync")
+        assert done.returncode == 0
+        assert (await peer.hear(GossipTimestampFilter)).first_timestamp == 0
+        status = await node.rpc("gossipstatus")
+        assert (status["state"], status["percent"]) == ("starting up", 100)
