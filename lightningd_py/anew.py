@@ -46,7 +46,10 @@ class Deaths:
 
 def manner(exit_status: int) -> str:
     """How a process has died."""
-    return f"killed by {signal.Signals(-exit_status).name}" if exit_status < 0 else f"exit status {exit_status}"
+    if exit_status >= 0:
+        return f"exit status {exit_status}"
+    named = -exit_status in {int(number) for number in signal.Signals}
+    return f"killed by {signal.Signals(-exit_status).name if named else f'signal {-exit_status}'}"
 
 
 class Anew:

@@ -17,4 +17,5 @@ def test_deaths_of_long_ago_do_not_count() -> None:
 
 
 def test_how_it_has_died() -> None:
-    assert [manner(exit_status) for exit_status in (-9, 1)] == ["killed by SIGKILL", "exit status 1"]
+    manners = [manner(exit_status) for exit_status in (-9, 1, -40)]
+    assert manners == ["killed by SIGKILL", "exit status 1", "killed by signal 40"]

@@ -3,10 +3,14 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from tests.connectd.webs import web_peer
 from tests.harness.bus_client import BusService
 from tests.harness.moves import is_gone, opening, owner, ping
 from tests.harness.node import Node, Nodes, RpcError
@@ -126,6 +130,24 @@ async def test_connectd_dies_and_no_peer_notices(nodes: Nodes) -> None:
         async with await ScriptedPeer.connect(node.target) as stranger:
             await stranger.sync()
     await node.be_alone()
+
+
+async def test_connectd_listens_where_it_did(nodes: Nodes, tmp_path: Path) -> None:
+    """Also on a Unix socket, and for WebSockets, whose process lives on."""
+    path = tmp_path / "peers"
+    node = nodes.start(f"--bind-addr={path}", "--bind-addr=ws:127.0.0.1:0")
+    before, websocketd = (await node.rpc("getinfo"))["binding"], node.pids()["websocketd"]
+    assert len(before) == 3
+    await kill(node, "connectd")
+    assert ((await node.rpc("getinfo"))["binding"], node.pids()["websocketd"]) == (before, websocketd)
+    house: Any = SimpleNamespace(bindings=node.bindings, node_id=bytes.fromhex(node.node_id))
+    async with (
+        await ScriptedPeer.connect(f"{node.node_id}@{path}") as peer,
+        await ScriptedPeer.connect(node.target) as other,
+        web_peer(house) as third,
+    ):
+        for each in (peer, other, third):
+            await each.sync()
 
 
 async def test_connecting_while_connectd_is_away_fails_with_a_sentence(nodes: Nodes) -> None:
