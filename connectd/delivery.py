@@ -1,8 +1,8 @@
 """What a peer says, to the service whose it is. Knows no sockets.
 
-Whose a message is: its channel's service, registered or learnt; else whoever takes its type; else who has registered
-the node, or has the connection alone. It is delivered once and in order to that service. If it cannot be, the
-connection ends, and everybody with a part in it is told why. Design 2.7, 2.10.
+Whose a message is: its channel's service, registered or learnt; for an opening the one that takes its type; else who
+has registered the node, or takes the type, or has the connection alone. It is delivered once and in order to that
+service. If it cannot be, the connection ends, and everybody with a part in it is told why. Design 2.7, 2.10.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from connectd.line import Line
 from connectd.parts import TROUBLE, Part, Shared
 from wire.bus_wire import Message
 from wire.cursor import WireError
-from wire.peer_types import ALL_CHANNELS, channel_id_of, message_name
+from wire.peer_types import ALL_CHANNELS, channel_id_of, is_channel_message, message_name
 from wire.peer_wire import ErrorMessage, WarningMessage, decode
 from wire.routes import Action, Routes
 from wire.status import Status, sane
@@ -108,17 +108,20 @@ class Delivery:
         peers = self._peers
         if channel_id is not None and (service := peers.service_of(shared, channel_id)) is not None:
             return peers.part_of(shared, service)
-        taker = peers.wants.of_type(number)
-        if taker is not None and peers.post.named(taker) is not None:
-            return peers.part_of(shared, taker)
-        everything = peers.wants.everything.get(shared.node_id)
-        if number in OPENINGS and everything is None:
-            return None
-        service = peers.wants.of_node(shared.node_id) or everything
+        service = next(filter(None, self._by_registration(shared.node_id, number)), None)
         if service is not None:
             return peers.part_of(shared, service)
-        alone = len(shared.parts) == 1 and channel_id is not None
+        alone = len(shared.parts) == 1 and channel_id is not None and number not in OPENINGS
         return next(iter(shared.parts.values())) if alone else None
+
+    def _by_registration(self, node_id: bytes, number: int) -> list[str | None]:
+        """Who has registered for the type, the node, or everything, as far as that is so: the first one gets it."""
+        wants = self._peers.wants
+        taker, of_node, everything = wants.of_type(number), wants.of_node(node_id), wants.everything.get(node_id)
+        if taker is not None and self._peers.post.named(taker) is None:
+            taker = None
+        node_first = is_channel_message(number) and number not in OPENINGS
+        return [of_node, taker, everything] if node_first else [taker, of_node, everything]
 
     def deliver(self, shared: Shared, part: Part, message: bytes) -> bool:
         """To this service, or held for it. False if the connection has ended over it."""

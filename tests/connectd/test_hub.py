@@ -134,6 +134,18 @@ def test_held_message_of_one_who_gives_back_is_somebody_elses(bus: FakeBus) -> N
     assert not line.paused
 
 
+def test_channel_that_is_nobodys_is_its_nodes_service_before_the_types(bus: FakeBus) -> None:
+    """As the master decides it; an opening is the type's."""
+    bus.service("node")
+    bus.service("type", take=(OPEN, REESTABLISH))
+    line = bus.give("type")
+    bus.registers("node", node_ids=(line.peer.node_id,))
+    opening = about(OPEN, channel_id(1))
+    assert bus.hub.heard(line, FIRST) and bus.hub.heard(line, opening)
+    assert bus.heard("node") == [FIRST]
+    assert bus.heard("type") == [opening]
+
+
 def test_held_message_goes_up_when_the_last_one_gives_back(bus: FakeBus) -> None:
     one = bus.service("one", credit=0)
     line = bus.give("one")
