@@ -164,7 +164,7 @@ async def test_copies_come_to_who_is_registered_for_them(services: Services, ali
     assert (alice.heard, bob.heard) == ([], [])
 
 
-@pytest.mark.parametrize("room", [2])
+@pytest.mark.parametrize("room", [50])
 async def test_lost_copies_are_counted_and_others_go_on(
     services: Services, alice: Service, master: Master, caplog: pytest.LogCaptureFixture
 ) -> None:
