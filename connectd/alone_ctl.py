@@ -82,7 +82,7 @@ class AloneCtl:
         self._tasks = tasks
         self._peers: AlonePeers | None = None
         self._connects = 0
-        self._bound = BusEndpoint(context, settings.ctl, settings.curve, self._received)
+        self._bound = BusEndpoint(context, settings.ctl, settings.curve)
         self.endpoint = self._bound.name
         self._sessions = Sessions(
             "ctl",
@@ -102,9 +102,6 @@ class AloneCtl:
         """Say goodbye."""
         self._sessions.close(reason)
         self._bound.close()
-
-    def _received(self, frames: list[bytes]) -> None:
-        self._sessions.received(frames)
 
     # sessions
 

@@ -1,6 +1,5 @@
 """An endpoint of a bus, bound, with a doorkeeper where there has to be one."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +13,10 @@ if TYPE_CHECKING:
 class BusEndpoint:
     """A socket of the bus. `curve` is the directory of the keys that tcp needs; one tcp endpoint for each context."""
 
-    def __init__(
-        self,
-        context: "Context[Socket[bytes]]",
-        endpoint: str,
-        curve: Path,
-        on_message: Callable[[list[bytes]], None],
-    ) -> None:
+    def __init__(self, context: "Context[Socket[bytes]]", endpoint: str, curve: Path) -> None:
         """Raises BindFailed, and CurveError about the keys."""
         self._curve = Curve(context, curve) if endpoint.startswith("tcp:") else None
-        self.socket = BusSocket(context, on_message, curve=self._curve.keys if self._curve is not None else None)
+        self.socket = BusSocket(context, curve=self._curve.keys if self._curve is not None else None)
         if self._curve is not None:
             self.socket.on_refused = self._curve.without_key
         try:

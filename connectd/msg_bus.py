@@ -26,7 +26,7 @@ class MsgBus:
         """Binds: raises BindFailed. `curve` is the directory of the keys that tcp needs, which raise CurveError.
         `heartbeat`: seconds.
         """
-        self._bound = BusEndpoint(context, endpoint, curve, self._received)
+        self._bound = BusEndpoint(context, endpoint, curve)
         self.endpoint = self._bound.name
         self._sessions = Sessions(
             "msg",
@@ -39,9 +39,6 @@ class MsgBus:
         )
         self._sessions.on_welcome = hub.came
         hub.open(self._sessions)
-
-    def _received(self, frames: list[bytes]) -> None:
-        self._sessions.received(frames)
 
     def close(self, reason: str) -> None:
         """Say goodbye to all; it leaves when the context is terminated."""

@@ -16,7 +16,6 @@ from lightningd_py.errors import StartError
 from wire.bus_message import BusError
 from wire.bus_socket import BindFailed, BusSocket
 from wire.curve import Curve, CurveError
-from wire.service_name import name_flaw
 from wire.status import Status
 
 if TYPE_CHECKING:
@@ -53,19 +52,15 @@ class Buses:
         chnl = self._bound("chnl", chnl_bus.ROOM)
         if chnl is not None:
             self._chnl = ChnlBus(chnl, self._ticket_of, node.options.timing.bus_heartbeat)
-            chnl.on_message = self._chnl.received
         ctl = self._bound("ctl", ctl_bus.ROOM)
         if ctl is not None:
             self._ctl = CtlBus(ctl, node, self._renamed)
-            ctl.on_message = self._ctl.received
         api = self._bound("api", api_bus.ROOM)
         if api is not None:
             self._api = ApiBus(api, node.rpc)
             api.on_message = self._api.received
 
     def _ticket_of(self, service: str) -> bytes | None:
-        if flaw := name_flaw(service):
-            raise BusError(f"'{service:.40}' {flaw}")
         known = self._node.registrations.named(service)
         if known is not None and not known.ticket:
             raise BusError(f"{service} is the name of a {'program' if known.program else 'service that is away'}")
@@ -97,7 +92,7 @@ class Buses:
         if tcp and self._curve is None:
             self._curve = Curve(self._context, self._node.options.network_dir / CURVE_DIRECTORY)
         keys = self._curve.keys if tcp and self._curve is not None else None
-        made = BusSocket(self._context, lambda frames: None, curve=keys, room=room)
+        made = BusSocket(self._context, curve=keys, room=room)
         self._sockets.append(made)
         if self._curve is not None:
             made.on_refused = self._curve.without_key

@@ -35,7 +35,6 @@ class ChnlBus:
             heartbeat=heartbeat,
         )
         self._sessions.on_raw = self._forward
-        self.received = self._sessions.received
 
     def _admit(self, hello: Hello) -> Welcome:
         ticket = self._ticket_of(hello.service)

@@ -32,7 +32,7 @@ MAX_IN_HAND = 64
 
 
 class CtlBus:
-    """Its hub. The socket's `on_message` is to call `received`."""
+    """Its hub."""
 
     def __init__(self, socket: BusSocket, node: "Node", renamed: Callable[[str], None]) -> None:
         """`renamed`: called with the name of each service whose ticket is another one from now on."""
@@ -48,7 +48,6 @@ class CtlBus:
             on_gone=self._gone,
             heartbeat=node.options.timing.bus_heartbeat,
         )
-        self.received = self._sessions.received
         self._news = CtlNews(self._sessions, node.ownership, node.registrations)
         self._requests = CtlRequests(node)
         self._in_hand: Counter[Session] = Counter()

@@ -6,7 +6,6 @@ docs/bus.md, "Sessions".
 """
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from wire.bus_message import BusError, BusMessage, asked_in
 from wire.bus_socket import BusSocket, NoRoom, Unreachable
 from wire.bus_wire import Error, Goodbye, Heartbeat, Hello, Welcome
+from wire.service_name import name_flaw
 from wire.status import Status, sane
 
 MAX_SESSIONS = 1_000
@@ -29,7 +29,6 @@ RETRY = 0.05
 """Seconds between attempts to send what waits: ZMQ does not tell when a single route has room again."""
 LONGEST_REASON = 100
 """Of what a service gives as its reason, so much is repeated."""
-NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,31}")
 
 status = Status("bus")
 
@@ -72,7 +71,7 @@ class Sessions:
         heartbeat: float,
     ) -> None:
         """`address` is the hub's own. `admit` and `on_message` raise BusError for what is answered by an `error`.
-        `heartbeat`: seconds. The socket's `on_message` is to call `received`.
+        `heartbeat`: seconds.
         """
         self.on_raw: Callable[[Session, bytes, bytes], None] | None = None
         """Gets (session, address, body) of what is for another service; raises BusError if there is no way."""
@@ -93,6 +92,7 @@ class Sessions:
         self._retry: asyncio.TimerHandle | None = None
         self._probe: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
+        socket.on_message = self._received
         socket.on_disconnect = self._somebody_left
 
     def __iter__(self) -> Iterator[Session]:
@@ -104,7 +104,7 @@ class Sessions:
 
     # what comes
 
-    def received(self, frames: list[bytes]) -> None:
+    def _received(self, frames: list[bytes]) -> None:
         """One message, as the ROUTER gives it."""
         route, *rest = frames
         session = self._by_route.get(route)
@@ -136,8 +136,8 @@ class Sessions:
     def _begin(self, session: Session | None, route: bytes, hello: Hello, body: bytes) -> None:
         if session is not None:
             raise BusError(f"this session is {session.service}'s already")
-        if not NAME.fullmatch(hello.service):
-            raise BusError("a service's name is up to 32 of a-z, 0-9, and _.- but not at the start")
+        if flaw := name_flaw(hello.service):
+            raise BusError(f"'{hello.service:.40}' {flaw}")
         if hello.service in self._by_name:
             self._wait_for_the_end(route, hello, body)
         else:

@@ -61,7 +61,7 @@ class BusSocket:
     def __init__(
         self,
         context: "zmq.Context[zmq.Socket[bytes]]",
-        on_message: Callable[[list[bytes]], None],
+        on_message: Callable[[list[bytes]], None] = lambda frames: None,
         *,
         kind: int = zmq.ROUTER,
         curve: CurveKeys | None = None,

@@ -84,7 +84,7 @@ async def methods() -> Methods:
 async def api(methods: Methods, tmp_path: Path) -> AsyncIterator[str]:
     """The bus's endpoint."""
     with zmq.Context() as context:
-        bus_socket = BusSocket(context, lambda frames: None)
+        bus_socket = BusSocket(context)
         bus = ApiBus(bus_socket, methods.server())
         bus_socket.on_message = bus.received
         yield bus_socket.bind(f"ipc://{tmp_path}/api")
@@ -285,7 +285,7 @@ async def test_who_never_reads_loses_answers_and_others_go_on(
 
 async def test_what_is_in_hand_at_the_end_is_answered(tmp_path: Path, methods: Methods) -> None:
     with zmq.Context() as context, zmq.asyncio.Context() as client_context:
-        bus_socket = BusSocket(context, lambda frames: None)
+        bus_socket = BusSocket(context)
         bus = ApiBus(bus_socket, methods.server())
         bus_socket.on_message = bus.received
         with client_context.socket(zmq.DEALER) as client:
