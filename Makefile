@@ -12,7 +12,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: $(INSTALLED) ## two nodes, a map, a peer handed from process to process; under a minute, leaves nothing running
-	@$(VENV)/bin/python -P -m lightningd_py.demo $(ARGS)
+	@$(VENV)/bin/python -P -m lightningd_py.tools.demo $(ARGS)
 
 run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS='--alias=me'
 	@$(VENV)/bin/lightningd-py --network=regtest $(ARGS)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from connectd.connectd import Connectd
-from wire.daemon import inherited_socket, prepare, run
+from wire.control.daemon import inherited_socket, prepare, run
 
 
 def main() -> int:

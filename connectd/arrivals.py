@@ -11,13 +11,13 @@ from connectd.connection import Connection, ConnectionEnded
 from connectd.connections import Connections
 from connectd.handshake import Handshake
 from connectd.initmsg import TheirInit
-from connectd.live import RESERVE, Candidate, LivePeers
-from connectd.outward import Outward
+from connectd.one_per_node import RESERVE, Candidate, LivePeers
+from connectd.reach.ways_out import Outward
 from connectd.tasks import Tasks
 from wire.address import WireAddr
-from wire.control_wire import PeerInfo
+from wire.control.control_wire import PeerInfo
+from wire.control.status import Status
 from wire.secp256k1 import is_point
-from wire.status import Status
 
 status = Status("connectd")
 

@@ -26,25 +26,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
-from connectd.addresses import AddressBook
 from connectd.arrivals import Arrivals
 from connectd.connection import Connection
 from connectd.connections import Connections
-from connectd.dial import Dialler, ReachFailed
-from connectd.guard import Guard
+from connectd.doors.listen import BindFailed, BindRules, Listeners, in_order
+from connectd.doors.tor import OnionServices, TorSettings
+from connectd.doors.websocket_door import WebSocketDoor
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
-from connectd.listen import BindFailed, BindRules, Listeners, in_order
-from connectd.live import Candidate, LivePeers
-from connectd.outward import Outward
-from connectd.seeds import bootstrap
+from connectd.one_per_node import Candidate, LivePeers
+from connectd.reach.addresses import AddressBook
+from connectd.reach.dial import Dialler, ReachFailed
+from connectd.reach.seeds import bootstrap
+from connectd.reach.ways_out import Outward
 from connectd.tasks import Tasks
-from connectd.tor import OnionServices, TorSettings
-from connectd.websocket_door import WebSocketDoor
 from wire.address import DEFAULT_PORTS, parse_address
-from wire.chains import NETWORKS
-from wire.control_channel import ChannelClosed, ControlChannel
-from wire.control_wire import (
+from wire.control.access import Guard
+from wire.control.control_channel import ChannelClosed, ControlChannel
+from wire.control.control_wire import (
     Activate,
     ActivateReply,
     Bootstrap,
@@ -69,9 +68,10 @@ from wire.control_wire import (
     SetFeatures,
     SetNodeRegistrations,
 )
-from wire.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket
-from wire.sockman import SockMan, SockManOptions
-from wire.status import Status
+from wire.control.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket
+from wire.control.status import Status
+from wire.net.sockman.sockman import SockMan, SockManOptions
+from wire.types import NETWORKS
 
 ALONE_FOR = 1.0
 """Seconds between the end of another daemon and ours, if the master lives: it may only be the first to go."""

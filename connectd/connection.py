@@ -9,8 +9,8 @@ import asyncio
 
 from wire.address import WireAddr
 from wire.frames import MAX_PACKET, CryptoState, Frames, PeerState
-from wire.pinger import patience_for
-from wire.sockman import SockMan
+from wire.net.pinger import patience_for
+from wire.net.sockman.sockman import SockMan
 
 WRITE_DEADLINE = 5.0
 """Seconds in which a peer must take an act or INIT (lnd's figure); three times that through Tor."""

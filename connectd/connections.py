@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from connectd.addresses import from_socket
 from connectd.connection import Connection
-from connectd.guard import Guard
+from connectd.reach.addresses import from_socket
 from connectd.strangers import Strangers
 from wire.address import WireAddr
-from wire.fd_limit import raise_fd_limit
-from wire.limits import Limits
-from wire.sockman import SocketAddress, SockMan
-from wire.status import Status
+from wire.control.access import Guard
+from wire.control.limits import Limits
+from wire.control.privilege import raise_fd_limit
+from wire.control.status import Status
+from wire.net.sockman.sockman import SocketAddress, SockMan
 
 FDS_BESIDES = 256
 """File descriptors that are wanted for other things than handshakes: sockets to the house, listeners, dials, farewells,

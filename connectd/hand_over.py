@@ -9,10 +9,10 @@ import os
 
 from connectd.connection import ConnectionEnded
 from connectd.connections import Connections
-from connectd.live import Candidate, LivePeers
-from wire.control_channel import ChannelClosed, ControlChannel
-from wire.control_wire import Fd, GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected
-from wire.status import Status
+from connectd.one_per_node import Candidate, LivePeers
+from wire.control.control_channel import ChannelClosed, ControlChannel
+from wire.control.control_wire import Fd, GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected
+from wire.control.status import Status
 
 status = Status("connectd")
 

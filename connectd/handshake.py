@@ -7,9 +7,9 @@ another byte (B8-45..47); an INIT that we refuse is answered by a warning first.
 from collections.abc import Awaitable, Callable
 
 from connectd.connection import Connection, ConnectionEnded
-from connectd.guard import Guard
 from connectd.initmsg import InitRefused, TheirInit, our_init, read_init
 from wire import secp256k1
+from wire.control.access import Guard
 from wire.frames import FrameError
 from wire.noise import (
     ACT_ONE_SIZE,

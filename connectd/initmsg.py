@@ -4,11 +4,10 @@ import functools
 from dataclasses import dataclass
 
 from wire.address import WireAddr, is_routable
-from wire.cursor import WireError
+from wire.cursor import WireError, write_tlvs
 from wire.features import Features
 from wire.message import UnknownMessage, decode
 from wire.peer_wire import ALL_CHANNELS, REMOTE_ADDR_CODEC, ErrorMessage, Init, WarningMessage, message_name
-from wire.tlv import write_tlvs
 
 _REMOTE_ADDR = 3
 """The number of that record: no record of ours comes after it."""

@@ -9,7 +9,7 @@ import ipaddress
 from collections import OrderedDict
 
 from wire.address import WireAddr
-from wire.limits import Limits
+from wire.control.limits import Limits
 
 BURST = 20
 """Connections of one source that may come at once, and count towards its rate from then on."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from wire.control_channel import ChannelClosed
+from wire.control.control_channel import ChannelClosed
 
 
 class Tasks:

@@ -1,4 +1,4 @@
-"""bus-messages.md: every message of the buses CTL, MSG and CHNL, from the declarations in wire/bus_wire.py."""
+"""bus-messages.md: every message of the buses CTL, MSG and CHNL, from the declarations in wire/bus/bus_wire.py."""
 
 import ast
 import dataclasses
@@ -8,8 +8,8 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 
-from wire import bus_wire
-from wire.bus_message import BusMessage
+from wire.bus import bus_wire
+from wire.bus.bus_message import BusMessage
 
 BUSES = {
     "ctl": ("CTL: who a service is, what it wants, and what happens", bus_wire.LIGHTNINGD, ""),
@@ -69,7 +69,7 @@ What services and the node say to each other on CTL, MSG and CHNL. What the buse
 [bus.md](bus.md). A message is two ZMQ frames: the address of the other end (to whom; on arrival, from whom), and a
 msgpack map with string keys: `v` (int, 1), `type` (str, the message's name) and the fields below. A field that has a
 default may be left out; a key that is not known is ignored. Numbers are 0 to 2^64 - 1, a body has 1 MiB at most, a list
-10,000 entries. Declared in [wire/bus_wire.py](../wire/bus_wire.py).
+10,000 entries. Declared in [wire/bus/bus_wire.py](../wire/bus_wire.py).
 
 """
 

@@ -6,8 +6,8 @@ import sys
 import time
 
 from gossipd.control import Control
-from gossipd.sigcheck import start_worker
-from wire.daemon import inherited_socket, prepare, run
+from gossipd.ingest.signatures import start_worker
+from wire.control.daemon import inherited_socket, prepare, run
 
 
 def main() -> int:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from gossipd.feed import SILENT, Feed
 from gossipd.gossipd import Gossipd
+from gossipd.ingest.signatures import stop_workers
+from gossipd.own_node import Signer
 from gossipd.requests import Requests
-from gossipd.sigcheck import stop_workers
-from gossipd.signer import Signer
-from gossipd.store import StoreError
-from wire import control_wire
-from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage, GossipdInit, NewConnectdLink
-from wire.daemon import inherited_socket
-from wire.feed import FeedError
-from wire.status import Status
+from gossipd.store.writer import StoreError
+from wire.bus.feed import FeedError
+from wire.control import control_wire
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import ControlMessage, GossipdInit, NewConnectdLink
+from wire.control.daemon import inherited_socket
+from wire.control.status import Status
 
 if TYPE_CHECKING:
     from gossipd.feed_socket import FeedSocket

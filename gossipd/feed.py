@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gossipd.fault import REASONS, Verdict
-from wire import feed
-from wire.control_wire import PeerInfo
-from wire.feed import TOPICS, Outcome
+from gossipd.verdict import REASONS, Verdict
+from wire.bus import feed
+from wire.bus.feed import TOPICS, Outcome
+from wire.control.control_wire import PeerInfo
 
 Send = Callable[[bytes, bytes], None]
 """Gets the two frames of a message."""
@@ -70,7 +70,7 @@ class Feed:
             self._arrivals.clear()
 
     def say(self, topic: str, time_ns: int = 0, /, **fields: Any) -> None:
-        """Publish, if anybody takes the topic. `fields` as `wire.feed` declares them; `time_ns`: not now, but then."""
+        """Publish, if the topic is taken. `fields` as `wire.bus.feed` declares them; `time_ns`: then instead of now."""
         if topic in self._taken:
             seq = self._seq[topic] = self._seq[topic] + 1
             self._send(topic.encode(), feed.encode(seq, time_ns or self._now_ns(), fields))

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import zmq
 
-from wire.bus_socket import BindFailed, BusSocket
-from wire.curve import Curve, CurveError
-from wire.feed import FeedError
+from wire.bus.curve import Curve, CurveError
+from wire.bus.feed import FeedError
+from wire.bus.socket import BindFailed, BusSocket
 
 LARGE = 4_096
 """Bytes of a message that are counted singly: usual gossip is a tenth of that."""

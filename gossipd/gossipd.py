@@ -4,18 +4,13 @@ A tour. A connection comes in `handle_peer`, from the master or straight from co
 `peer_nongossip`, when the peer says something that a route says to take, or with `release_peer_reply`, when the master
 asks for it. While it is away its gossip goes on through a gossip fd.
 
+    store/    the file gossip_store                     map/    the map over it: writing, forgetting, compaction
+    ingest/   the way of gossip: checks, signatures, funding output, map and store
+    serve/    streams and answers to queries            ask/    what we ask for: the seeker
+    peers/    what one peer says and is told, its score, eviction
     control.py  the control sockets       requests.py  each message to what it calls here      report.py  what is asked
-    wire/owned.py  sockets and frames of the connections that are here   remotes.py  gossip fds of those that are not
-    peer.py     what one peer says and is to be told                     stream.py   its filter and place in the store
-    offences.py what follows from what it does wrong                     score.py    what its gossip has been worth
-    budget.py   how much is served
-    ingest.py   taking gossip in: checks, signatures (sigcheck.py), funding output (txout.py), map and store
-    queries.py  answers to queries                                       seeker.py   what we ask for
-    feed.py     all of it told to whoever subscribes (feed_socket.py)   keeper.py   all that keeps the map:
-    store.py    the gossip_store                                         map_index.py  the map: arrays over it
-    forget.py   channels that go: spent, or stale (pruning.py)           compactor.py  the store made small again
-    upkeep.py   who goes when there are too many                         wire/upkeep.py  pings, slow readers
-    own_gossip.py  what we say of ourselves                              local_channels.py  channels nobody else knows
+    chain.py    what the chain does to the map          local_channels.py  channels that only their two ends know
+    wire/net/   sockets, frames, pings, slow readers, gossip fds
 
 Here the pieces are put together: who owns which peer, what follows from faults, the flush of news.
 """
@@ -26,36 +21,36 @@ import random
 import socket
 from collections.abc import Callable
 
-from gossipd.budget import Budget
-from gossipd.checks import Checks
-from gossipd.compaction import Moved
-from gossipd.compare import KnownByMap
-from gossipd.debt import Debt
+from gossipd.ask.compare import KnownByMap
+from gossipd.ask.seeker import Seeker
+from gossipd.chain import OnChain
 from gossipd.feed import Feed
-from gossipd.ingest import Ingest
-from gossipd.keeper import Keeper
+from gossipd.ingest.checks import Checks
+from gossipd.ingest.debt import Debt
+from gossipd.ingest.pipeline import Ingest
+from gossipd.ingest.signatures import SignatureChecks
+from gossipd.ingest.txout import Txout
+from gossipd.ingest.user_gossip import Answer, UserGossip
 from gossipd.local_channels import LocalChannels
-from gossipd.offences import Offences
-from gossipd.onchain import OnChain
-from gossipd.own_gossip import OwnNode, Sign
-from gossipd.peer import Peer
-from gossipd.remotes import Remotes
-from gossipd.score import Standings
-from gossipd.seeker import Seeker
-from gossipd.sigcheck import SignatureChecks
-from gossipd.txout import Txout
-from gossipd.upkeep import Upkeep
-from gossipd.user_gossip import Answer, UserGossip
-from wire import control_wire
-from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
+from gossipd.map.compaction import Moved
+from gossipd.map.keeper import Keeper
+from gossipd.map.own import OwnNode, Sign
+from gossipd.peers.eviction import Upkeep
+from gossipd.peers.offences import Offences
+from gossipd.peers.peer import Peer
+from gossipd.peers.remotes import Remotes
+from gossipd.peers.score import Standings
+from gossipd.serve.budget import Budget
+from wire.control import control_wire
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
+from wire.control.status import Status
 from wire.cursor import WireError
 from wire.frames import PeerState
-from wire.gossip_owed import GossipOwed
-from wire.owned import Owned
+from wire.net.gossip_fd import GossipOwed
+from wire.net.owned_peers import Owned
 from wire.peer_wire import channel_id_of
-from wire.routes import Routes
-from wire.status import Status
+from wire.routing import Routes
 
 SLOTS = 60
 """The flush interval in so many steps: peers are told their news in turn, not all in the same moment."""

@@ -16,12 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gossipd import side_index
-from gossipd.gossmap_views import Channel, Direction, Node, message_at
-from gossipd.map_index import MapIndex
-from gossipd.records import FIRST_RECORD, OLDEST_VERSION, SMALLEST_RECORD, Buffer, walk_over
-from gossipd.store import NEWEST_READ, GossipStore, StoreError
-from gossipd.upgrade import completed_mask, dead_mask
+from gossipd.map import side_index
+from gossipd.map.index import MapIndex
+from gossipd.map.views import Channel, Direction, Node, message_at
+from gossipd.store.records import FIRST_RECORD, OLDEST_VERSION, SMALLEST_RECORD, Buffer, walk_over
+from gossipd.store.upgrade import completed_mask, dead_mask
+from gossipd.store.writer import NEWEST_READ, GossipStore, StoreError
 
 __all__ = ["Channel", "Direction", "Gossmap", "MapIndex", "Node", "StoreError", "load", "save"]
 

@@ -7,13 +7,13 @@ channel, and nowhere else: not into the map, and not to other peers. BOLT 7, The
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gossipd.fault import Consequence, PeerFault
-from gossipd.ingest import MAX_FUTURE
-from gossipd.sigcheck import GOOD
-from wire.control_wire import LocalChannel, RemoteChannelUpdate
+from gossipd.ingest.pipeline import MAX_FUTURE
+from gossipd.ingest.signatures import GOOD
+from gossipd.verdict import Consequence, PeerFault
+from wire.control.control_wire import LocalChannel, RemoteChannelUpdate
+from wire.control.status import Status
 from wire.peer_wire import ChannelUpdate
 from wire.scid import scid_to_text
-from wire.status import Status
 
 status = Status("gossipd")
 

@@ -5,7 +5,7 @@ import random
 
 from gossipd.gossipd import Gossipd
 from wire.address import read_descriptors
-from wire.control_wire import GossipStatusReply
+from wire.control.control_wire import GossipStatusReply
 from wire.cursor import WireError
 from wire.peer_wire import NodeAnnouncement
 

@@ -3,10 +3,10 @@
 from gossipd import report
 from gossipd.feed import Feed
 from gossipd.gossipd import Gossipd
-from wire import control_wire
-from wire.control_channel import ControlChannel
-from wire.control_wire import ControlMessage, FeedPeerConnected, FeedPeerDisconnected, HandlePeer
-from wire.feed import PEER_CONNECTED, PEER_DISCONNECTED
+from wire.bus.feed import PEER_CONNECTED, PEER_DISCONNECTED
+from wire.control import control_wire
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import ControlMessage, FeedPeerConnected, FeedPeerDisconnected, HandlePeer
 
 MAX_OUTBOX = 65_536
 """Bytes that may wait for a peer before the master is told that it does not take more."""

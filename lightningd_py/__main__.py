@@ -4,14 +4,14 @@ import asyncio
 import sys
 from collections.abc import Callable
 
-from lightningd_py.daemonize import daemonize, open_standard_files
-from lightningd_py.directory import PidLock, make_directory
+from lightningd_py.config.daemonize import daemonize, open_standard_files
+from lightningd_py.config.options import Options, parse
 from lightningd_py.errors import StartError
 from lightningd_py.log import NodeLog
 from lightningd_py.node import Node
-from lightningd_py.options import Options, parse
-from wire.daemon import calm_collector
-from wire.status import set_up_logging
+from lightningd_py.pid_lock import PidLock, make_directory
+from wire.control.daemon import calm_collector
+from wire.control.status import set_up_logging
 
 
 def main() -> int:

@@ -71,7 +71,7 @@ class KnownAddress:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """Who is banned, as `wire.access` names it. Times in unix seconds; without `expires` for ever."""
+    """Who is banned, as `wire.control.access` names it. Times in unix seconds; without `expires` for ever."""
 
     what: str
     reason: str

@@ -8,36 +8,37 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from lightningd_py import briefing, connect_control
-from lightningd_py.access_control import AccessControl
-from lightningd_py.anew import Anew
-from lightningd_py.bootstrap import Bootstrap, read_peers
-from lightningd_py.chain import ChainSource, make_chain
-from lightningd_py.commands import Commands
-from lightningd_py.connect_control import ConnectControl
-from lightningd_py.connectiond_control import ConnectiondControl
+from lightningd_py.chain.source import ChainSource, make_chain
+from lightningd_py.config.options import Options
+from lightningd_py.daemons import connect_control
+from lightningd_py.daemons import setup as briefing
+from lightningd_py.daemons.connect_control import ConnectControl
+from lightningd_py.daemons.connectiond_control import ConnectiondControl
+from lightningd_py.daemons.gossip_control import GossipControl
+from lightningd_py.daemons.registration_news import RegistrationNews
+from lightningd_py.daemons.restart import Anew
+from lightningd_py.daemons.supervisor import Supervisor
 from lightningd_py.database import FILE_NAME, Database
-from lightningd_py.discovery import Discovery
-from lightningd_py.door import Door
 from lightningd_py.errors import StartError, UsageError
-from lightningd_py.gossip_control import GossipControl
-from lightningd_py.jsonrpc import RpcServer
-from lightningd_py.listeners import Listeners
 from lightningd_py.log import NodeLog
-from lightningd_py.options import Options
-from lightningd_py.ownership import Ownership, tell
-from lightningd_py.params import INTERNAL_ERROR
-from lightningd_py.peers import Peer
-from lightningd_py.registered import Registered
-from lightningd_py.registration_news import RegistrationNews
-from lightningd_py.registration_store import RegistrationStore
-from lightningd_py.registrations import Registrations
-from lightningd_py.staying_connected import Seeking, StayingConnected, every
-from lightningd_py.supervisor import Supervisor
-from wire.access import is_node_id
+from lightningd_py.opening import Door
+from lightningd_py.owners.copy_programs import Listeners
+from lightningd_py.owners.ownership import Ownership, tell
+from lightningd_py.owners.peers import Peer
+from lightningd_py.peers.access_control import AccessControl
+from lightningd_py.peers.bootstrap import Bootstrap, read_peers
+from lightningd_py.peers.own_address import Discovery
+from lightningd_py.peers.staying_connected import Seeking, StayingConnected, every
+from lightningd_py.registrations.registered import Registered
+from lightningd_py.registrations.registrations import Registrations
+from lightningd_py.registrations.store import RegistrationStore
+from lightningd_py.rpc.commands import Commands
+from lightningd_py.rpc.jsonrpc import RpcServer
+from lightningd_py.rpc.params import INTERNAL_ERROR
 from wire.address import DEFAULT_PORTS
-from wire.control_channel import ChannelClosed, RequestFailed
-from wire.control_wire import (
+from wire.control.access import is_node_id
+from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.control_wire import (
     AnnounceableChanged,
     ConnectiondInit,
     ControlMessage,
@@ -50,19 +51,19 @@ from wire.control_wire import (
     ReachPeerReplyfail,
     SetWantedNodes,
 )
+from wire.control.status import Status
 from wire.cursor import WireError
 from wire.features import Features
 from wire.peer_wire import ErrorMessage, WarningMessage, decode
-from wire.status import Status
 
 if TYPE_CHECKING:
-    from lightningd_py.bus import Buses
+    from lightningd_py.bus.buses import Buses
 
 status = Status("lightningd")
 
 
 def _load_buses() -> "type[Buses]":
-    from lightningd_py.bus import Buses  # ZMQ takes 45 ms to load
+    from lightningd_py.bus.buses import Buses  # ZMQ takes 45 ms to load
 
     return Buses
 

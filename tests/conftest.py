@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from lightningd_py.synthetic_map import SyntheticMap
+from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness import node, processes
 from tests.harness.connectionds import Connectionds
 from tests.harness.node import Nodes

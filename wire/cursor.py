@@ -2,8 +2,11 @@
 
 Every reader of the package goes through a Cursor, so a length that lies is found in one place. The integers that have
 a single correct encoding (BigSize, truncated integers) are written here too, next to their readers.
+
+TLV streams: records of type, length and value, in ascending order, of which odd ones may be unknown. BOLT 1.
 """
 
+from collections.abc import Container, Mapping
 from types import TracebackType
 
 _BIGSIZE = {0xFD: (2, 0xFD), 0xFE: (4, 0x1_0000), 0xFF: (8, 0x1_0000_0000)}
@@ -141,3 +144,29 @@ def encode_truncated(value: int, size: int = 8) -> bytes:
     if not 0 <= value < 1 << 8 * size:
         raise ValueError(f"{value} does not fit a tu{8 * size}")
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def read_tlvs(cursor: Cursor, known: Container[int]) -> dict[int, bytes]:
+    """All records up to the fence, in their order; unknown odd ones too, so that the stream can be written again.
+
+    Raises WireError for types that do not ascend (B1-9), numbers that are not minimal (B1-10), values that are cut
+    off (B1-11), and even types that are not in `known` (B1-13).
+    """
+    records: dict[int, bytes] = {}
+    last = -1
+    while cursor.remaining:
+        number = cursor.bigsize()
+        if number <= last:
+            raise WireError(f"TLV type {number} after {last}")
+        if number % 2 == 0 and number not in known:
+            raise WireError(f"unknown even TLV type {number}")
+        records[number] = cursor.take(cursor.bigsize())
+        last = number
+    return records
+
+
+def write_tlvs(records: Mapping[int, bytes]) -> bytes:
+    """The stream of these records, in ascending order whatever the order of `records`."""
+    return b"".join(
+        encode_bigsize(number) + encode_bigsize(len(value)) + value for number, value in sorted(records.items())
+    )

@@ -2,6 +2,8 @@
 
 Only type 0 is left, the items as they are. Type 1 was zlib and must not be used: like all others it raises
 UnknownEncoding.
+
+The bits of query_flags: which parts of a channel are asked for. BOLT 7, query_short_channel_ids (B7-91).
 """
 
 import struct
@@ -57,3 +59,7 @@ _PAIRS = pairs("I")
 FLAGS_CODEC = Codec(_read_flags, lambda flags: bytes([UNCOMPRESSED]) + b"".join(map(encode_bigsize, flags)))
 TIMESTAMPS_CODEC = Codec(_read_timestamps, lambda values: bytes([UNCOMPRESSED]) + _PAIRS.write(values))
 CHECKSUMS_CODEC = _PAIRS
+
+
+ANNOUNCEMENT, UPDATE_1, UPDATE_2, NODE_1, NODE_2 = 1, 2, 4, 8, 16
+ALL = ANNOUNCEMENT | UPDATE_1 | UPDATE_2 | NODE_1 | NODE_2

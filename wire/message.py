@@ -9,8 +9,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform
 
-from wire.cursor import Cursor, WireError
-from wire.tlv import read_tlvs, write_tlvs
+from wire.cursor import Cursor, WireError, read_tlvs, write_tlvs
 from wire.types import Codec, NotOurs, Tlv
 
 MAX_MESSAGE = 65535

@@ -24,15 +24,16 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from wire import control_wire, peer_wire
-from wire.control_socket import receive_message, send_message
-from wire.control_wire import ControlMessage, Fd, PeerStats, TakePeer
+from wire import peer_wire
+from wire.control import control_wire
+from wire.control.control_socket import receive_message, send_message
+from wire.control.control_wire import ControlMessage, Fd, PeerStats, TakePeer
 from wire.cursor import WireError
 from wire.frames import READ_SIZE, FrameError, Frames
-from wire.gossip_fd import GOSSIP_START
+from wire.net.gossip_fd import GOSSIP_START
+from wire.net.pinger import NO_PONG, PONG_BYTES, Pinger, Pings, PongHandler, Verdict, patience_for
 from wire.peer_wire import channel_id_of, decode
-from wire.pinger import NO_PONG, PONG_BYTES, Pinger, Pings, PongHandler, Verdict, patience_for
-from wire.routes import Action, Routes
+from wire.routing import Action, Routes
 
 CONTROL_FD = 3
 _PACKET = 65_536

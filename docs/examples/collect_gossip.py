@@ -6,8 +6,8 @@ python collect_gossip.py ~/.lightning-py/bitcoin/feed >> arrivals.jsonl
 import json
 import sys
 
-from lightningd_py.feed_client import Feed
-from wire.feed import FeedError, Gossip
+from lightningd_py.tools.feed_client import Feed
+from wire.bus.feed import FeedError, Gossip
 
 
 def main() -> None:

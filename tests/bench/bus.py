@@ -15,9 +15,9 @@ import zmq
 from tests.bench.harness import Bench, Child, Row, cpu_seconds, swallow
 from tests.connectd.bus_house import TIMING, BusHouse
 from tests.gossipd.ends import mirrored
-from wire.bus_wire import CONNECTIOND, CREDIT, Credit, Hello, Message, PeerDisconnected, Welcome
+from wire.bus.bus_wire import CONNECTIOND, CREDIT, Credit, Hello, Message, PeerDisconnected, Welcome
+from wire.control.limits import Limits
 from wire.frames import Frames
-from wire.limits import Limits
 
 COUNT, SIZE = 20_000, 130
 COMMITMENT = b"\0\x84" + bytes([1]) * (SIZE - 2)

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.bench.harness import ROOT, Bench, Row, cpu_seconds
 from tests.bench.nodes import Node, node
 

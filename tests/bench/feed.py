@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from lightningd_py.feed_client import Feed
+from lightningd_py.tools.feed_client import Feed
 from tests.bench.gossipds import Spent, gossipd
 from tests.bench.harness import Bench, Child, Row
 from tests.bench.ingest import PEERS, send
 from tests.gossipd.house import House
-from wire.feed import TOPICS
+from wire.bus.feed import TOPICS
 
 
 def _take(path: Path, messages: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from tests.bench.harness import cpu_of, cpu_seconds
 from tests.gossipd.house import FakePeer, House
-from wire.limits import Limits
+from wire.control.limits import Limits
 
 POLL = 0.05
 """Seconds between two questions how far it is: each costs gossipd some 100 µs."""

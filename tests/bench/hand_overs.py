@@ -8,7 +8,7 @@ from tests.bench.floor import pass_bare
 from tests.bench.gossipds import Meter, gossipd
 from tests.bench.harness import Bench, Row, cpu_seconds
 from tests.gossipd.house import peer_info
-from wire.control_wire import HandlePeer, PeerTaken, ReleasePeer, ReleasePeerReply
+from wire.control.control_wire import HandlePeer, PeerTaken, ReleasePeer, ReleasePeerReply
 
 
 async def measure(bench: Bench) -> Iterator[Row]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tests.bench.gossipds import gossipd
 from tests.bench.harness import Bench, Row, resident
-from wire.chains import NETWORKS
+from wire.control.timing import Timing
 from wire.peer_wire import GossipTimestampFilter
-from wire.timing import Timing
+from wire.types import NETWORKS
 
 NEWS_ONLY = GossipTimestampFilter(NETWORKS["regtest"], 0xFFFFFFFF, 0xFFFFFFFF)
 FLUSH = 1.0

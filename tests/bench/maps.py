@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from gossipd.records import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT
-from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SyntheticMap, random_edges, read_topology
+from gossipd.store.records import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT
+from gossipd.store.writer import GossipStore
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges, read_topology
 
 FRESH = 21_600
 """Seconds for which a map is used; synthetic_map leaves twice as much before anything in it is stale."""

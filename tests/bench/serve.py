@@ -11,12 +11,12 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from gossipd.records import DELETED, HEADER_AND_TYPE
+from gossipd.store.records import DELETED, HEADER_AND_TYPE
 from tests.bench.gossipds import Meter, gossipd
 from tests.bench.harness import Bench, Child, Row, swallow
 from tests.gossipd.ends import tcp_pair
 from tests.gossipd.house import EVERYTHING, FakePeer, House
-from wire.control_wire import PeerDisconnected
+from wire.control.control_wire import PeerDisconnected
 from wire.hkdf import hkdf_pair
 from wire.peer_wire import GossipTimestampFilter
 

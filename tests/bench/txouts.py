@@ -9,10 +9,10 @@ from hashlib import sha256
 from multiprocessing.connection import Connection
 from typing import Any
 
-from lightningd_py.bitcoind import Bitcoind
-from lightningd_py.chain import NoOutput, Output
+from lightningd_py.chain.bitcoind import Bitcoind
+from lightningd_py.chain.source import NoOutput, Output
+from lightningd_py.config.options import parse
 from lightningd_py.database import Database
-from lightningd_py.options import parse
 from tests.bench.harness import Bench, Row
 from tests.lightningd_py.canned_bitcoind import PASSWORD, USER, CannedBitcoind, Chain
 from wire.scid import make_scid

@@ -13,11 +13,12 @@ import zmq.asyncio
 
 from tests.gossipd.ends import mirrored
 from tests.gossipd.house import PATIENCE, FakePeer, peer_info
-from wire import bus_wire, control_wire
-from wire.bus_message import BusMessage
-from wire.bus_wire import CONNECTIOND, Heartbeat, Hello, TakePeer, Welcome
-from wire.control_channel import ControlChannel
-from wire.control_wire import (
+from wire.bus import bus_wire
+from wire.bus.bus_message import BusMessage
+from wire.bus.bus_wire import CONNECTIOND, Heartbeat, Hello, TakePeer, Welcome
+from wire.control import control_wire
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import (
     ConnectiondInit,
     ConnectiondInitReply,
     ControlMessage,
@@ -30,10 +31,10 @@ from wire.control_wire import (
     ServicePresence,
     SetServiceRegistrations,
 )
+from wire.control.limits import Limits
+from wire.control.timing import Timing
 from wire.frames import Frames, PeerState
-from wire.gossip_fd import GOSSIP_START
-from wire.limits import Limits
-from wire.timing import Timing
+from wire.net.gossip_fd import GOSSIP_START
 
 C = TypeVar("C", bound=ControlMessage)
 R = TypeVar("R", bound=Reply)
@@ -154,7 +155,7 @@ class BusHouse:
         self._last_conn_id = 0
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         fd = theirs.fileno()
-        command = [sys.executable, "-P", "-m", "connectd.connectiond", "--control", str(fd), "--log-level", "debug"]
+        command = [sys.executable, "-P", "-m", "connectd.connectiond", str(fd), "debug"]
         with theirs, self.log_file.open("wb") as errors:
             self.process = subprocess.Popen(command, pass_fds=[fd], stderr=errors)
         ours.setblocking(False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.bus_house import BusHouse
 from tests.connectd.house import House, Owner
 

@@ -10,7 +10,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
-from connectd.seeds import checksum
+from connectd.reach.seeds import checksum
 
 _ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 

@@ -6,15 +6,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from connectd.hub import Hub
-from connectd.line import Line
+from connectd.connectiond.hub import Hub
+from connectd.connectiond.lines.line import Line
 from tests.connectd.bus_house import registrations_of
 from tests.gossipd.house import peer_info
-from wire.bus_message import BusMessage
-from wire.bus_sessions import Session
-from wire.bus_wire import Hello
-from wire.control_wire import PeerInfo
-from wire.routes import Routes
+from wire.bus.bus_message import BusMessage
+from wire.bus.bus_wire import Hello
+from wire.bus.sessions import Session
+from wire.control.control_wire import PeerInfo
+from wire.routing import Routes
 
 PATIENCE = 30.0
 

@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness import processes
 from wire import secp256k1
-from wire.chains import NETWORKS
-from wire.control_channel import ControlChannel, RequestFailed
-from wire.control_wire import (
+from wire.control.control_channel import ControlChannel, RequestFailed
+from wire.control.control_wire import (
     Activate,
     ActivateReply,
     ConnectdInit,
@@ -38,9 +37,10 @@ from wire.control_wire import (
     ReachPeerReplyfail,
     Ways,
 )
+from wire.control.timing import Timing
 from wire.features import default_init_features
 from wire.peer_wire import Init
-from wire.timing import Timing
+from wire.types import NETWORKS
 
 M = TypeVar("M", bound=ControlMessage)
 

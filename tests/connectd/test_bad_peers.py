@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer, Spoil
+from lightningd_py.tools.scripted_peer import ScriptedPeer, Spoil
 from tests.connectd.house import House, peer_init
-from wire.chains import NETWORKS
-from wire.control_channel import RequestFailed
+from wire.control.control_channel import RequestFailed
+from wire.control.timing import Timing
 from wire.features import Features, default_init_features
 from wire.noise import HandshakeError
 from wire.peer_wire import ErrorMessage, Init, Ping, WarningMessage
 from wire.secp256k1 import public_key
-from wire.timing import Timing
+from wire.types import NETWORKS
 
 PRIVKEY = bytes([2]) * 32
 PEER_ID = public_key(PRIVKEY)

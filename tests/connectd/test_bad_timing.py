@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.connectd.house import House, peer_init
 from tests.connectd.test_limits import Crowd, crowds, within
-from wire.fd_limit import raise_fd_limit
+from wire.control.privilege import raise_fd_limit
+from wire.control.timing import Timing
 from wire.noise import ACT_ONE_SIZE, ACT_THREE_SIZE
-from wire.timing import Timing
 
 __all__ = ["crowds"]
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.conftest import Dial
 from tests.connectd.house import FIRST_ID, House, peer_init
-from wire.chains import NETWORKS
-from wire.control_channel import RequestFailed
-from wire.control_wire import (
+from wire.control.control_channel import RequestFailed
+from wire.control.control_wire import (
     Activate,
     ActivateReply,
     ConnectdInitReply,
@@ -23,6 +22,7 @@ from wire.control_wire import (
 from wire.features import Features, default_init_features
 from wire.peer_wire import GossipTimestampFilter
 from wire.secp256k1 import public_key
+from wire.types import NETWORKS
 
 PRIVKEY = bytes([2]) * 32
 PEER_ID = public_key(PRIVKEY)

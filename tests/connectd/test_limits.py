@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.connectd.house import House
-from wire.control_wire import SetAccess
-from wire.limits import Limits
+from wire.control.control_wire import SetAccess
+from wire.control.limits import Limits
 from wire.peer_wire import Init, WarningMessage
 from wire.secp256k1 import public_key
 

@@ -5,7 +5,7 @@ import pytest
 from connectd import strangers
 from connectd.strangers import BURST, HERE, Rates, Strangers, source_of
 from wire.address import WireAddr, parse_address
-from wire.limits import Limits
+from wire.control.limits import Limits
 
 A, B = (WireAddr("ipv4", f"192.0.2.{host}", 9735) for host in (1, 2))
 LOCAL = WireAddr("ipv4", "127.0.0.1", 9735)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.house import House
 from tests.harness import processes
-from wire.control_wire import Fd
+from wire.control.control_wire import Fd
 
 
 class Websocketd:

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.gossipd.house import PATIENCE, House
-from wire.control_wire import OutpointsSpent, OutpointsSpentReply
+from wire.control.control_wire import OutpointsSpent, OutpointsSpentReply
 
 
 async def stored(gossipd: House) -> dict[str, int]:

@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gossipd import gossmap
-from gossipd.checks import Checks
-from gossipd.debt import Debt
-from gossipd.fault import Consequence, PeerFault, Verdict
 from gossipd.feed import SILENT, Feed
-from gossipd.forget import Forgetting
-from gossipd.gone import Gone
-from gossipd.ingest import Ingest
-from gossipd.map_index import MapIndex
-from gossipd.map_writer import MapWriter
-from gossipd.own_gossip import OwnGossip
-from gossipd.records import CHANNEL_AMOUNT
-from gossipd.sigcheck import check
-from gossipd.store import GossipStore
+from gossipd.ingest.checks import Checks
+from gossipd.ingest.debt import Debt
+from gossipd.ingest.pipeline import Ingest
+from gossipd.ingest.signatures import check
+from gossipd.map.forget import Forgetting
+from gossipd.map.gone import Gone
+from gossipd.map.index import MapIndex
+from gossipd.map.own import OwnGossip
+from gossipd.map.writer import MapWriter
+from gossipd.store.records import CHANNEL_AMOUNT
+from gossipd.store.writer import GossipStore
+from gossipd.verdict import Consequence, PeerFault, Verdict
 from tests.gossipd.messages import (
     CHAIN,
     NOW,

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.gossipd.house import House
-from wire.control_wire import ControlMessage, GetTxout, GetTxoutReply
+from wire.control.control_wire import ControlMessage, GetTxout, GetTxoutReply
 
 
 class ChainSource:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gossipd import gossmap
-from gossipd.store import GossipStore
+from gossipd.store.writer import GossipStore
 from tests.gossipd.bench import Bench
 from tests.gossipd.house import House, Houses
 from tests.gossipd.writer import Writer

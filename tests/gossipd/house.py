@@ -13,9 +13,8 @@ from typing import Any, Self, TypeVar
 from tests.gossipd.ends import mirrored, tcp_pair
 from tests.gossipd.seen import Seen
 from wire import secp256k1
-from wire.chains import NETWORKS
-from wire.control_channel import ControlChannel
-from wire.control_wire import (
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import (
     ControlMessage,
     Fd,
     GossipdInit,
@@ -34,11 +33,12 @@ from wire.control_wire import (
     UnwatchedChannels,
     UnwatchedChannelsReply,
 )
+from wire.control.timing import Timing
 from wire.features import default_init_features
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
 from wire.message import PeerMessage, decode
 from wire.peer_wire import GossipTimestampFilter, Ping, Pong
-from wire.timing import Timing
+from wire.types import NETWORKS
 
 C = TypeVar("C", bound=ControlMessage)
 M = TypeVar("M", bound=PeerMessage)

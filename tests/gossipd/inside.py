@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gossipd.control import Control
 from gossipd.gossipd import Gossipd
-from gossipd.sigcheck import start_worker
+from gossipd.ingest.signatures import start_worker
 from tests.gossipd.house import House
 from tests.gossipd.messages import NOW
 from tests.harness.injected_time import START, InjectedTime

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from gossipd.records import amount_message
-from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SignedChannel, SyntheticMap, random_edges
+from gossipd.store.records import amount_message
+from gossipd.store.writer import GossipStore
+from lightningd_py.tools.synthetic_map import SignedChannel, SyntheticMap, random_edges
 from wire.peer_wire import ChannelAnnouncement
 
 NOW = 1_770_000_000

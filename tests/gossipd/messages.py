@@ -4,11 +4,11 @@ import functools
 import time
 from dataclasses import replace
 
-from lightningd_py.synthetic_map import generate
-from wire.chains import NETWORKS
+from lightningd_py.tools.synthetic_map import generate
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 from wire.scid import make_scid
 from wire.secp256k1 import double_sha256, public_key, sign
+from wire.types import NETWORKS
 
 CHAIN = NETWORKS["regtest"]
 NOW = int(time.time())

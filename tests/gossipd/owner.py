@@ -4,7 +4,7 @@ import asyncio
 import os
 
 from tests.gossipd.house import PATIENCE, House, peer_info
-from wire.control_wire import Fd, PeerNongossip, ReleasePeer, ReleasePeerReply
+from wire.control.control_wire import Fd, PeerNongossip, ReleasePeer, ReleasePeerReply
 from wire.frames import READ_SIZE, Frames, PeerState
 
 

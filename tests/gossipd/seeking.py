@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from gossipd.seeker import ALL_BLOCKS, Seeker
-from gossipd.seeker_states import State
-from wire.chains import NETWORKS
-from wire.encoded import decode_short_ids, encode_short_ids
+from gossipd.ask.seeker import ALL_BLOCKS, Seeker
+from gossipd.ask.states import State
+from wire.control.timing import Timing
+from wire.encoded import ALL, decode_short_ids, encode_short_ids
 from wire.features import Features, feature_bit
 from wire.message import PeerMessage
 from wire.peer_wire import (
@@ -19,8 +19,7 @@ from wire.peer_wire import (
     ReplyShortChannelIdsEnd,
     decode,
 )
-from wire.query_flags import ALL
-from wire.timing import Timing
+from wire.types import NETWORKS
 
 CHAIN = NETWORKS["regtest"]
 QUERIES = Features.of([feature_bit("gossip_queries") + 1]).to_bytes()

@@ -3,10 +3,10 @@
 import pytest
 
 from gossipd.gossmap import Gossmap
-from gossipd.txout import funding_script
+from gossipd.ingest.txout import funding_script
 from tests.gossipd.house import HEIGHT, House, Houses
 from tests.gossipd.messages import BITCOIN_KEYS, NOW, announcement, scid, update
-from wire.control_wire import (
+from wire.control.control_wire import (
     ChainReorganised,
     ChainReorganisedReply,
     GetTxout,

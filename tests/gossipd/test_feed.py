@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 import gossipd.feed
 from gossipd import gossmap
-from gossipd.fault import REASONS, Consequence, PeerFault, Verdict
+from gossipd.chain import unspend
 from gossipd.feed import Feed
-from gossipd.unspend import unspend
+from gossipd.verdict import REASONS, Consequence, PeerFault, Verdict
 from tests.gossipd.bench import TELLER, Bench
 from tests.gossipd.house import peer_info
 from tests.gossipd.messages import KEYS, NOW, announcement, node_announcement, scid, spoilt, update
-from wire.feed import (
+from wire.bus.feed import (
     CHANNEL_DYING,
     GOSSIP_TOPICS,
     PEER_DISCONNECTED,

@@ -16,14 +16,14 @@ import pytest
 import zmq
 import zmq.auth
 
-from lightningd_py.feed_client import Feed, Keys
+from lightningd_py.tools.feed_client import Feed, Keys
 from tests.gossipd.house import PATIENCE, FakePeer, House, Houses, peer_info
 from tests.gossipd.messages import NOW, announcement, big_map, node_announcement, spoilt, update
 from tests.harness.collector import Collector, kept, on_disk
-from wire.control_channel import RequestFailed
-from wire.control_wire import AddGossip, AddGossipReply, FeedPeerConnected, FeedPeerDisconnected
-from wire.feed import TOPICS, FeedError, PeerConnected, PeerDisconnected, decode
-from wire.limits import Limits
+from wire.bus.feed import TOPICS, FeedError, PeerConnected, PeerDisconnected, decode
+from wire.control.control_channel import RequestFailed
+from wire.control.control_wire import AddGossip, AddGossipReply, FeedPeerConnected, FeedPeerDisconnected
+from wire.control.limits import Limits
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "collect_gossip.py"
 QUEUE = 500

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipd.gossmap import Gossmap, load
-from gossipd.gossmap_views import Node, sane_alias
-from gossipd.records import (
+from gossipd.map.views import Node, sane_alias
+from gossipd.store.records import (
     COMPLETED,
     DELETED,
     amount_message,
@@ -18,7 +18,7 @@ from gossipd.records import (
     ended_message,
     pack_record,
 )
-from gossipd.store import GossipStore, StoreError
+from gossipd.store.writer import GossipStore, StoreError
 from tests.gossipd.made import CHANNELS, NODES, NOW, PARSED, full, put, scid
 from wire.address import WireAddr
 from wire.peer_wire import ChannelUpdate, NodeAnnouncement

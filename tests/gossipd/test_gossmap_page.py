@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SyntheticMap, random_edges
-from tests.gossipd.test_compaction import compact
+from gossipd.store.writer import GossipStore
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
+from tests.gossipd.map.test_compaction import compact
 from tests.gossipd.writer import Writer, scid
 
 ROOT = Path(__file__).parent.parent.parent

@@ -2,13 +2,13 @@
 
 import pytest
 
-from gossipd.fault import Consequence, PeerFault
-from gossipd.ingest import MAX_FUTURE
+from gossipd.ingest.pipeline import MAX_FUTURE
+from gossipd.ingest.signatures import check
 from gossipd.local_channels import LocalChannels
-from gossipd.sigcheck import check
+from gossipd.verdict import Consequence, PeerFault
 from tests.gossipd.messages import CHAIN, KEYS, NOW, scid, spoilt, update
-from wire.chains import NETWORKS
-from wire.control_wire import LocalChannel, RemoteChannelUpdate
+from wire.control.control_wire import LocalChannel, RemoteChannelUpdate
+from wire.types import NETWORKS
 
 OUR_ID, PEER_ID, CONN_ID = KEYS[1][1], KEYS[0][1], 4
 DIRECT = 0b11

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from gossipd.chain import unspend
 from gossipd.gossmap import Gossmap
-from gossipd.unspend import unspend
-from tests.gossipd.test_forget import check_order, sendable
+from tests.gossipd.map.test_forget import check_order, sendable
 from tests.gossipd.writer import Writer, content_at, content_of, scid
 
 

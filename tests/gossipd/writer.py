@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from gossipd.forget import Forgetting
-from gossipd.gone import Gone
 from gossipd.gossmap import Gossmap, load
-from gossipd.records import amount_message
-from gossipd.store import GossipStore
-from wire.chains import NETWORKS
+from gossipd.map.forget import Forgetting
+from gossipd.map.gone import Gone
+from gossipd.store.records import amount_message
+from gossipd.store.writer import GossipStore
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 from wire.scid import make_scid
+from wire.types import NETWORKS
 
 CHAIN = NETWORKS["regtest"]
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from gossipd.txout import funding_script
+from gossipd.ingest.txout import funding_script
 from tests.interop.conftest import Program
-from wire.chains import NETWORKS
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate
 from wire.scid import make_scid
 from wire.secp256k1 import double_sha256, public_key, sign
+from wire.types import NETWORKS
 
 BCOIN = ("bcoin@1.0.2",)
 """What npm is to install."""

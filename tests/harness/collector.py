@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from gossipd.gossmap import Gossmap
-from lightningd_py.feed_client import Feed, Keys
-from wire.feed import FeedError, FeedMessage, Gossip, MapChannel, MapNode, MapUpdate
+from lightningd_py.tools.feed_client import Feed, Keys
+from wire.bus.feed import FeedError, FeedMessage, Gossip, MapChannel, MapNode, MapUpdate
 
 PATIENCE = 20.0
 _LOOK = 0.05

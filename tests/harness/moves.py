@@ -2,11 +2,11 @@
 
 import asyncio
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.node import Node
-from wire.chains import NETWORKS
 from wire.message import PeerMessage
-from wire.routes import Action, default_action
+from wire.routing import Action, default_action
+from wire.types import NETWORKS
 
 TEMPORARY_ID = bytes(range(32))
 CHAIN = NETWORKS["regtest"]

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wire import control_wire
-from wire.control_socket import receive_message, send_message
-from wire.control_wire import Fd, PeerGivenBack, TakePeer
+from wire.control import control_wire
+from wire.control.control_socket import receive_message, send_message
+from wire.control.control_wire import Fd, PeerGivenBack, TakePeer
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
 
 PACKET = 65_536

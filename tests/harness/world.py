@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
-from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SyntheticMap, random_edges
+from gossipd.store.writer import GossipStore
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 
 CHANNELS, NODES = 60, 25
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.harness.bus_client import BusService
 from tests.harness.moves import TEMPORARY_ID, opening, owner, said
 from tests.harness.node import Node, Nodes

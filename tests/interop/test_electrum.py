@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
-from lightningd_py.synthetic_map import SyntheticMap, random_edges
+from lightningd_py.tools.scripted_peer import ScriptedPeer
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
 from tests.harness.world import write_world

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SyntheticMap, random_edges
+from gossipd.store.writer import GossipStore
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.waiting import until
 from tests.interop.conftest import pins

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SyntheticMap, random_edges
+from gossipd.store.writer import GossipStore
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
 from tests.interop.conftest import pins

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.synthetic_map import SyntheticMap, random_edges
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
 
 CHANNELS, NODES = 50, 20

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from gossipd.compaction import Compaction
-from gossipd.forget import Forgetting
-from gossipd.gone import Gone
 from gossipd.gossmap import Gossmap, load
-from gossipd.map_index import MapIndex
-from gossipd.records import COMPLETED, amount_message, delete_channel_message
-from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SignedChannel, SyntheticMap, random_edges
+from gossipd.map.compaction import Compaction
+from gossipd.map.forget import Forgetting
+from gossipd.map.gone import Gone
+from gossipd.map.index import MapIndex
+from gossipd.store.records import COMPLETED, amount_message, delete_channel_message
+from gossipd.store.writer import GossipStore
+from lightningd_py.tools.synthetic_map import SignedChannel, SyntheticMap, random_edges
 from wire.scid import scid_from_text, scid_to_text
 
 MADE = SyntheticMap(random_edges(3, 60, 25), 3, 1_770_000_000)

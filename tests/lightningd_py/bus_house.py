@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
-from lightningd_py.connectiond_control import ConnectiondControl
-from lightningd_py.peers import Peer, State
-from lightningd_py.registration_news import RegistrationNews
+from lightningd_py.daemons.connectiond_control import ConnectiondControl
+from lightningd_py.daemons.registration_news import RegistrationNews
+from lightningd_py.owners.peers import Peer, State
 from tests.lightningd_py.master import Channel, House
-from wire.bus_wire import Register
-from wire.control_channel import ChannelClosed, RequestFailed
-from wire.control_wire import (
+from wire.bus.bus_wire import Register
+from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.control_wire import (
     ConnectiondInit,
     ConnectiondInitReply,
     ControlMessage,
@@ -19,7 +19,7 @@ from wire.control_wire import (
     ServicePresence,
     TakePeer,
 )
-from wire.timing import Timing
+from wire.control.timing import Timing
 
 INIT = ConnectiondInit("ipc://msg", "curve", Timing())
 

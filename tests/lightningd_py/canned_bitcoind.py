@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Self
 
-from wire.chains import NETWORKS
+from wire.types import NETWORKS
 
 GENESIS = NETWORKS["regtest"]
 BLOCK_AGE = 600

@@ -8,13 +8,13 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from lightningd_py import programs as module
-from lightningd_py.ctl_bus import CtlBus
+from lightningd_py.bus.ctl_bus import CtlBus
+from lightningd_py.owners import programs as module
 from tests.lightningd_py.bus_house import BusHouse
 from tests.lightningd_py.ctl_house import Master, Service, Services
 from tests.lightningd_py.master import House
 from tests.lightningd_py.table import Open, Table
-from wire.bus_socket import BusSocket
+from wire.bus.socket import BusSocket
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from typing import Any
 import zmq
 import zmq.asyncio
 
-from lightningd_py import connect_control
+from lightningd_py.config.options import parse
+from lightningd_py.daemons import connect_control
 from lightningd_py.database import Database
-from lightningd_py.options import parse
-from lightningd_py.ownership import Ownership
+from lightningd_py.owners.ownership import Ownership
 from tests.harness.bus_client import Bus
 from tests.lightningd_py.master import Daemon, info, registrations
-from wire.control_channel import ControlChannel
-from wire.control_wire import (
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import (
     ControlMessage,
     Fd,
     PeerDisconnected,
@@ -27,9 +27,9 @@ from wire.control_wire import (
     SignChannelAnnouncementReply,
     SignChannelAnnouncementReplyfail,
 )
+from wire.control.timing import Timing
 from wire.features import Features
 from wire.secp256k1 import public_key
-from wire.timing import Timing
 
 OWN, NODE, OTHER = (public_key(bytes([number]) * 32) for number in (1, 2, 3))
 ODD = b"\x80\x01" + b"hello"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.bitcoind import Bitcoind
-from lightningd_py.chain import NoOutput, Output
+from lightningd_py.chain.bitcoind import Bitcoind
+from lightningd_py.chain.source import NoOutput, Output
+from lightningd_py.config.options import Options, parse
 from lightningd_py.database import Database
-from lightningd_py.options import Options, parse
 from tests.harness.waiting import until
 from tests.lightningd_py.canned_bitcoind import PASSWORD, USER, CannedBitcoind, Chain, Transaction
 from wire.scid import make_scid

@@ -5,14 +5,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from lightningd_py.option_values import Service, Wanted
-from lightningd_py.ownership import Ownership
-from lightningd_py.peers import Peer, State
-from lightningd_py.registered import Registered
-from lightningd_py.registrations import Registrations
-from lightningd_py.services import Program
-from wire.control_channel import ChannelClosed, RequestFailed
-from wire.control_wire import (
+from lightningd_py.config.values import Service, Wanted
+from lightningd_py.owners.ownership import Ownership
+from lightningd_py.owners.peers import Peer, State
+from lightningd_py.owners.service_process import Program
+from lightningd_py.registrations.registered import Registered
+from lightningd_py.registrations.registrations import Registrations
+from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.control_wire import (
     ControlMessage,
     Fd,
     PeerConnected,
@@ -27,8 +27,8 @@ from wire.control_wire import (
     Reply,
     Request,
 )
+from wire.control.timing import Timing
 from wire.frames import CryptoState, PeerState
-from wire.timing import Timing
 
 CHANNEL = bytes(range(32))
 KEYS = CryptoState(4, 6, *[bytes(32)] * 4)

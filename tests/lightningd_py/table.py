@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from lightningd_py.config.values import Offered, Service, Wanted
 from lightningd_py.database import Database
-from lightningd_py.option_values import Offered, Service, Wanted
-from lightningd_py.registered import Registered
-from lightningd_py.registration_store import RegistrationStore
-from lightningd_py.registrations import Registrations
-from wire.bus_wire import Register
+from lightningd_py.registrations.registered import Registered
+from lightningd_py.registrations.registrations import Registrations
+from lightningd_py.registrations.store import RegistrationStore
+from wire.bus.bus_wire import Register
 from wire.features import default_init_features
 from wire.secp256k1 import public_key
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.gossipd.house import House, Houses
 from tests.harness.moves import PRIVILEGED
 from tests.harness.node import Node, Nodes

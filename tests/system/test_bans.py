@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.harness.node import Nodes, RpcError
 from wire.secp256k1 import public_key
 

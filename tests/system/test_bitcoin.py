@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.bitcoind import Bitcoind
-from lightningd_py.chain import NoOutput, Output
+from lightningd_py.chain.bitcoind import Bitcoind
+from lightningd_py.chain.source import NoOutput, Output
+from lightningd_py.config.options import parse
 from lightningd_py.database import Database
-from lightningd_py.options import parse
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.bitcoin import BCOIN, SEGWIT, Bitcoin, Channel
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until

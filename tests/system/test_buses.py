@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.bus_client import Bus, BusRefused, BusService
 from tests.harness.moves import TEMPORARY_ID, is_gone, moves, opening, owner, ping, said
 from tests.harness.node import Node, Nodes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.moves import TEMPORARY_ID, about_channel, opening, owner
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until

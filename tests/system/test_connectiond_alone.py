@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedListener, ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedListener, ScriptedPeer
 from tests.harness import processes
 from tests.harness.bus_client import BusRefused, BusService
 from tests.harness.connectionds import Connectiond, Connectionds
@@ -222,7 +222,7 @@ async def test_a_process_that_dies_closes_its_connection_only(connectionds: Conn
     async with one.service() as service, await ScriptedPeer.connect(one.target, privkey=PRIVKEY) as unlucky:
         await service.join()
         await service.msg.hear("take_peer")
-        (process,) = one.children("connectd.separate")
+        (process,) = one.children("connectd.connectiond.lines.carrier")
         async with await ScriptedPeer.connect(one.target) as other:
             conn_id = (await service.msg.hear("take_peer"))["conn_id"]
             os.kill(process, signal.SIGKILL)
@@ -237,7 +237,7 @@ async def test_each_process_has_its_own_fds_only(connectionds: Connectionds) -> 
     async with await ScriptedPeer.connect(one.target) as peer, await ScriptedPeer.connect(one.target) as another:
         await peer.sync()
         await another.sync()
-        for pid in one.children("connectd.separate"):
+        for pid in one.children("connectd.connectiond.lines.carrier"):
             processes.look_into(pid)
             assert len(processes.sockets(pid)) == 4, "its control socket, its peer, and a pair of its loop's own"
             assert "NoNewPrivs:\t1" in processes.status(pid)
@@ -270,7 +270,7 @@ async def test_threads_need_no_process(connectionds: Connectionds) -> None:
     one = connectionds.start(*LISTENS, "--threaded")
     async with await ScriptedPeer.connect(one.target) as peer:
         await peer.sync()
-        assert one.children("connectd.separate") == []
+        assert one.children("connectd.connectiond.lines.carrier") == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -335,7 +335,7 @@ async def test_a_passphrase_is_read_from_standard_input(connectionds: Connection
 
 async def test_hsmds_death_is_the_end(connectionds: Connectionds) -> None:
     one = connectionds.start(*LISTENS)
-    (hsmd,) = one.children("lightningd_py.hsmd")
+    (hsmd,) = one.children("lightningd_py.hsm.hsmd")
     os.kill(hsmd, signal.SIGKILL)
     assert await connectionds.ended(one) == 1
     assert one.lines[-1] == "connectiond: hsmd has ended with status -9"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import zmq.auth
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.proxies import GRANTED, USER_PASSWORD, FakeProxy
 from tests.harness.connectionds import Connectionds
 

@@ -4,7 +4,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.node import Nodes
 
 LISTENER = """

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.connectd.webs import web_peer
 from tests.harness.bus_client import BusService
 from tests.harness.moves import is_gone, opening, owner, ping

@@ -15,7 +15,7 @@ from tests.harness.collector import Collector, kept, on_disk
 from tests.harness.node import NETWORK, PROGRAMS, Node, Nodes
 from tests.harness.waiting import until
 from tests.harness.world import CHANNELS, NODES
-from wire.feed import TOPICS, PeerConnected, PeerDisconnected
+from wire.bus.feed import TOPICS, PeerConnected, PeerDisconnected
 
 MESSAGES = 3 * CHANNELS + NODES
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connectd.seeds import ALIAS
-from lightningd_py.scripted_peer import ScriptedPeer
+from connectd.reach.seeds import ALIAS
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.dns_server import DnsServer, label_of
 from tests.harness.node import Nodes
 

@@ -1,18 +1,18 @@
 """The chain stops answering in the midst of a first sync: nobody else is held up, and in the end nothing is missing.
 
-How long anybody may be held up is held by tests/gossipd/test_long_outage.py, in injected time.
+How long anybody may be held up is held by tests/gossipd/ingest/test_long_outage.py, in injected time.
 """
 
 import asyncio
 
-from gossipd.pending import MAX_PENDING_BYTES
+from gossipd.ingest.pending import MAX_PENDING_BYTES
 from tests.gossipd.chain_source import ChainSource
 from tests.gossipd.house import CHAIN, PATIENCE, Houses
 from tests.gossipd.messages import announcement, update
 from tests.gossipd.owner import taken
 from tests.gossipd.serving import serve
-from wire.limits import Limits
-from wire.timing import Timing
+from wire.control.limits import Limits
+from wire.control.timing import Timing
 
 FEATURES = bytes(60_000)
 """So long that a few hundred announcements are more than may wait for their outputs: 20,000 of usual size would be."""

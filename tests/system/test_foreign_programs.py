@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.moves import (
     is_gone,
     opening,

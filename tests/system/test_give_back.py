@@ -8,13 +8,13 @@ import pytest
 from tests.gossipd.house import EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip, peer_info
 from tests.gossipd.messages import announcement, big_map, update
 from tests.gossipd.owner import released
-from wire.control_channel import RequestFailed
-from wire.control_wire import AllGivenBack, GiveBack, PeerGivenBack
-from wire.control_wire import Ping as AskPing
-from wire.control_wire import Pong as PingAnswer
+from wire.control.control_channel import RequestFailed
+from wire.control.control_wire import AllGivenBack, GiveBack, PeerGivenBack
+from wire.control.control_wire import Ping as AskPing
+from wire.control.control_wire import Pong as PingAnswer
+from wire.control.timing import Timing
 from wire.encoded import encode_short_ids
 from wire.peer_wire import GossipTimestampFilter, Ping, Pong, QueryShortChannelIds, ReplyShortChannelIdsEnd
-from wire.timing import Timing
 
 CHAIN = peer_info(1).networks[0]
 

@@ -7,14 +7,15 @@ import socket
 
 import pytest
 
-from gossipd.checks import PIPELINE_MARK
+from gossipd.ingest.checks import PIPELINE_MARK
 from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip, peer_info
 from tests.gossipd.messages import announcement, big_map, scid, spoilt, update
 from tests.gossipd.owner import Owner, released, taken
-from wire.control_wire import Fd, HandlePeer, PeerDisconnected, PeerFault, PeerTaken
-from wire.gossip_fd import GOSSIP_START, drain
-from wire.gossip_owed import GossipOwed
+from wire.control.control_wire import Fd, HandlePeer, PeerDisconnected, PeerFault, PeerTaken
+from wire.control.timing import Timing
+from wire.encoded import UPDATE_1, UPDATE_2
 from wire.message import decode
+from wire.net.gossip_fd import GOSSIP_START, GossipOwed, drain
 from wire.peer_wire import (
     ChannelAnnouncement,
     Ping,
@@ -23,8 +24,6 @@ from wire.peer_wire import (
     ReplyChannelRange,
     WarningMessage,
 )
-from wire.query_flags import UPDATE_1, UPDATE_2
-from wire.timing import Timing
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]
 WRONG = spoilt(update(direction=0), 3)

@@ -12,7 +12,7 @@ from tests.gossipd.ends import mirrored
 from tests.gossipd.house import CHAIN, FakePeer, House, peer_info
 from tests.gossipd.owner import Owner, released, taken
 from tests.harness import processes
-from wire.control_wire import (
+from wire.control.control_wire import (
     Disconnect,
     Fd,
     GiveBack,

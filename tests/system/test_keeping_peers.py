@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedListener, ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedListener, ScriptedPeer
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
 from wire.address import WireAddr
-from wire.chains import NETWORKS
 from wire.features import default_init_features
 from wire.peer_wire import Init
 from wire.secp256k1 import public_key
+from wire.types import NETWORKS
 
 PRIVKEY = bytes([2]) * 32
 PEER_ID = public_key(PRIVKEY).hex()

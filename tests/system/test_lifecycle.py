@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lightningd_py.database import FILE_NAME
-from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
-from lightningd_py.synthetic_map import SyntheticMap
+from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
+from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness import processes
 from tests.harness.node import NETWORK, PROGRAMS, Nodes
 from tests.harness.waiting import until

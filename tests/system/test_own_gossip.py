@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.gossipd.messages import KEYS, announcement, update
 from tests.harness.node import Node, Nodes
 from wire.address import read_descriptors

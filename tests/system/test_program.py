@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
-from lightningd_py.synthetic_map import SyntheticMap
+from lightningd_py.tools.scripted_peer import ScriptedPeer
+from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.moves import CHAIN, GIVEN_BACK, about_channel, is_gone, moves, opening, owner, ping
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until

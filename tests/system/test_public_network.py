@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gossipd.gossmap import Gossmap
-from gossipd.store import GossipStore
-from lightningd_py.synthetic_map import SyntheticMap, read_topology
+from gossipd.store.writer import GossipStore
+from lightningd_py.tools.synthetic_map import SyntheticMap, read_topology
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
 

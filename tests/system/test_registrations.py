@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedListener, ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedListener, ScriptedPeer
 from tests.harness.bus_client import BusService
 from tests.harness.moves import CHAIN
 from tests.harness.node import Node, Nodes, RpcError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.hsm_secret import derive_node_key
+from lightningd_py.hsm.secret import derive_node_key
 from tests.harness import processes
 from tests.harness.node import Node, Nodes, RpcError
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
-from lightningd_py.synthetic_map import SyntheticMap
+from lightningd_py.tools.scripted_peer import ScriptedPeer
+from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness import processes
 from tests.harness.moves import (
     CHAIN,

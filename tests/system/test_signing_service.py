@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.gossipd.messages import announcement
 from tests.harness.node import Node, Nodes
 from tests.system.test_secrets import may_read_memory, who_holds_the_key

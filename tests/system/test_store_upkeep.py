@@ -3,12 +3,12 @@
 import time
 
 from gossipd.gossmap import Gossmap, load
-from lightningd_py.scripted_peer import ScriptedPeer
-from lightningd_py.synthetic_map import SyntheticMap
+from lightningd_py.tools.scripted_peer import ScriptedPeer
+from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.node import Nodes
 from tests.harness.world import CHANNELS, write_world
-from wire.chains import NETWORKS
 from wire.peer_wire import GossipTimestampFilter
+from wire.types import NETWORKS
 
 
 async def test_compactgossipstore(nodes: Nodes, world: SyntheticMap) -> None:

@@ -11,7 +11,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from lightningd_py.scripted_peer import PeerClosed, ScriptedPeer
+from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.harness.moves import about_channel, opening
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.waiting import until

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.scripted_peer import ScriptedPeer
-from lightningd_py.synthetic_map import SyntheticMap
+from lightningd_py.tools.scripted_peer import ScriptedPeer
+from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.waiting import until
 from tests.harness.world import CHANNELS, NODES

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wire.control_channel import ControlChannel
-from wire.control_wire import (
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import (
     ControlMessage,
     Fd,
     PeerAddrhint,

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from wire.sockman import SocketAddress, SockMan
+from wire.net.sockman.sockman import SocketAddress, SockMan
 
 ANY_PORT = SocketAddress("tcp", "127.0.0.1", 0)
 Pair = tuple[socket.socket, socket.socket]

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import pytest
 
-from wire.control_socket import receive_message, send_message
-from wire.control_wire import (
+from wire.control.control_socket import receive_message, send_message
+from wire.control.control_wire import (
     ControlMessage,
     Disconnect,
     Fd,
@@ -30,15 +30,15 @@ from wire.control_wire import (
     SignChannelAnnouncementReplyfail,
     TakePeer,
 )
+from wire.control.timing import Timing
 from wire.frames import CryptoState, Frames, PeerState
-from wire.gossip_fd import GOSSIP_START
 from wire.message import decode
+from wire.net.gossip_fd import GOSSIP_START
+from wire.net.pinger import PONG_BYTES
 from wire.peer_wire import ErrorMessage
 from wire.peer_wire import Ping as PeerPing
 from wire.peer_wire import Pong as PeerPong
-from wire.pinger import PONG_BYTES
 from wire.program import TakenPeer, taken_peer
-from wire.timing import Timing
 
 M = TypeVar("M", bound=ControlMessage)
 NODE = bytes([2]) * 33

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.address import DEFAULT_PORTS
-from wire.chains import NETWORKS
 from wire.scid import block_of, make_scid, output_of, scid_from_text, scid_to_text, transaction_of
+from wire.types import NETWORKS
 
 
 @pytest.mark.bolt("B7-55")

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.cursor import Cursor, WireError
-from wire.tlv import read_tlvs, write_tlvs
+from wire.cursor import Cursor, WireError, read_tlvs, write_tlvs
 
 RECORDS = st.dictionaries(st.integers(0, 2**64 - 1), st.binary(max_size=300), max_size=5)
 

@@ -1,0 +1,161 @@
+"""The connections of bus services: who has a part in which, how a part begins, how a connection ends. No sockets."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from connectd.connectiond.lines.line import Line
+from connectd.connectiond.registrations import Wants
+from connectd.connectiond.shared import Part, Shared
+from wire.bus import bus_wire
+from wire.bus.bus_message import BusMessage
+from wire.bus.bus_wire import CREDIT
+from wire.bus.sessions import Session
+from wire.control.status import Status
+from wire.peer_types import ALL_CHANNELS
+from wire.peer_wire import WarningMessage
+
+MOST_REMEMBERED = 10_000
+"""Parts that have ended lately: what a service had on the way then is no mistake of its."""
+
+status = Status("connectiond")
+
+
+class Post(Protocol):
+    """`wire.bus.sessions.Sessions`, as far as it is needed here."""
+
+    def named(self, service: str) -> Session | None:
+        """The session of this service."""
+
+    def send(self, session: Session, message: BusMessage) -> bool:
+        """False if the session has ended."""
+
+    def cut_off(self, session: Session, reason: str) -> None:
+        """End a session."""
+
+
+class Above(Protocol):
+    """Whoever gives connections to the hub: the master's channel, or connectiond itself where there is no master."""
+
+    def returned(self, line: Line, message: bytes | None) -> None:
+        """Nobody here has a part in the connection any more. `message`: what the peer said last, if nobody got it."""
+
+    def disconnected(self, line: Line, reason: str) -> None:
+        """The connection has ended."""
+
+    def owner(self, line: Line, service: str) -> None:
+        """Another service stands for it now."""
+
+    def service_admitted(self, service: str) -> None:
+        """A service may come: its `welcome` goes out after this, so that nobody hears of it before we have."""
+
+    def service_came(self, service: str) -> None:
+        """It is here."""
+
+    def service_left(self, service: str, reason: str) -> None:
+        """It is gone."""
+
+    def copy_up(self, line: Line, message: bytes) -> None:
+        """A copy of what the peer said, for whoever wants it."""
+
+    def catch_up(self) -> None:
+        """Deal with what has been said from above and was not read yet: a ticket may be in it."""
+
+
+class Away(Exception):
+    """What was said is for a service that is not here."""
+
+
+class BusPeers:
+    """All of them, by conn_id. `post` is set before anything comes."""
+
+    post: Post
+
+    def __init__(self, above: Above, wants: Wants) -> None:
+        self.above = above
+        self.wants = wants
+        self._shared: dict[int, Shared] = {}
+        self._ended: dict[tuple[int, str], None] = {}
+
+    def __iter__(self) -> Iterator[Shared]:
+        return iter(list(self._shared.values()))
+
+    def get(self, conn_id: int) -> Shared | None:
+        """The connection, if it is here."""
+        return self._shared.get(conn_id)
+
+    def begin(self, line: Line) -> Shared:
+        """A connection is here; nobody has a part in it yet."""
+        shared = self._shared[line.peer.conn_id] = Shared(line)
+        return shared
+
+    def clear(self) -> None:
+        """None is here any more, and nobody is told."""
+        self._shared.clear()
+
+    def service_of(self, shared: Shared, channel_id: bytes) -> str | None:
+        """Whose channel it is: registered, or learnt from what was said."""
+        return self.wants.of_channel(shared.node_id, channel_id) or shared.ids.service_of(channel_id)
+
+    def part_of(self, shared: Shared, service: str) -> Part:
+        """Its part in the connection, which begins now if there was none. Raises Away."""
+        part = shared.parts.get(service) or self.add_part(shared, service)
+        if part is None:
+            raise Away(f"service {service} is not here")
+        return part
+
+    def add_part(self, shared: Shared, service: str) -> Part | None:
+        """The service has a part from now on, and is told; None if it is not here, or had one."""
+        session = self.post.named(service)
+        if session is None or service in shared.parts:
+            return None
+        part = shared.parts[service] = Part(session)
+        self._ended.pop((shared.conn_id, service), None)
+        peer = shared.line.peer
+        take = bus_wire.TakePeer(peer.conn_id, peer.node_id, peer.address, peer.incoming, peer.features, CREDIT)
+        self.post.send(session, take)
+        return part
+
+    def has_ended(self, conn_id: int, service: str) -> bool:
+        """Whether it was this service's lately, and ended without its doing."""
+        return (conn_id, service) in self._ended
+
+    def give_credit(self, shared: Shared, part: Part, messages: int) -> None:
+        """So many of its messages have been dealt with."""
+        credit = part.receiving.done(messages)
+        if credit:
+            self.post.send(part.session, bus_wire.Credit(shared.conn_id, credit))
+
+    # the end
+
+    def end(self, shared: Shared, reason: str, last_words: list[bytes] | None = None) -> bool:
+        """Close the connection and tell everybody. False: it is gone."""
+        shared.line.end(reason, last_words or [])
+        self.ended(shared, reason)
+        return False
+
+    def end_with_warning(self, shared: Shared, flaw: str) -> bool:
+        """The same over something that the peer has done."""
+        return self.end(shared, flaw, [WarningMessage(ALL_CHANNELS, flaw.encode()).encode()])
+
+    def ended(self, shared: Shared, reason: str) -> None:
+        """It has ended: tell everybody."""
+        del self._shared[shared.conn_id]
+        for part in self._part(shared):
+            self.post.send(part.session, bus_wire.PeerDisconnected(shared.node_id, shared.conn_id, reason))
+        status.debug(f"disconnected: {reason}", shared.node_id)
+        self.above.disconnected(shared.line, reason)
+
+    def give_back(self, shared: Shared, message: bytes | None) -> None:
+        """It goes up, with what nobody has heard; whoever still has a part in it is told."""
+        del self._shared[shared.conn_id]
+        for part in self._part(shared):
+            self.post.send(part.session, bus_wire.PeerGivenBack(shared.conn_id))
+        self.above.returned(shared.line, message)
+
+    def _part(self, shared: Shared) -> list[Part]:
+        """Those whose part ends now."""
+        for service in shared.parts:
+            self._ended[shared.conn_id, service] = None
+            if len(self._ended) > MOST_REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+        return list(shared.parts.values())

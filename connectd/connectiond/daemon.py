@@ -1,0 +1,207 @@
+"""connectiond owns the connections of services that talk ZMQ, and bridges them to the MSG bus.
+
+    python -P -m connectd.connectiond CONTROL_FD LOGLEVEL        as the master starts it
+
+Connections come in `take_peer` and leave in `peer_given_back`, when no service has a part in them any more, or in
+`peer_nongossip`, with a message that nobody here got. `hub.py` has the tour of what is between.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import zmq
+
+from connectd.connectiond.bus import MsgBus
+from connectd.connectiond.hub import Hub
+from connectd.connectiond.lines.here import Bridged, BridgedLine
+from connectd.connectiond.lines.line import Line
+from wire.bus.curve import CurveError
+from wire.bus.socket import BindFailed
+from wire.control import control_wire
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import ConnectiondInit, ControlMessage, TakePeer
+from wire.control.privilege import raise_fd_limit
+from wire.control.status import Status
+from wire.peer_types import ALL_CHANNELS, channel_id_of
+from wire.peer_wire import WarningMessage
+from wire.routing import Routes
+
+MASTER_MARK = 1_000
+"""Messages that the master has not taken yet, above which it gets no copies."""
+MAX_OUTBOX = 65_536
+"""Bytes that may wait for a peer before the master is told that it does not take more."""
+
+FDS_BESIDES = 512
+"""File descriptors for other things than connections: ZMQ's, and those of services."""
+FDS_EACH = 2
+"""Of a connection: its own and its gossip fd."""
+GO_AWAY = WarningMessage(ALL_CHANNELS, b"too many peers here").encode()
+
+status = Status("connectiond")
+
+
+class Connectiond:
+    """The daemon under the master. Implements `bus_peers.Above`."""
+
+    _hub: Hub
+    _bridged: Bridged
+    _most: int
+
+    def __init__(self, control: socket.socket, stop: Callable[[int], None]) -> None:
+        self._routes = Routes()
+        self._bus: MsgBus | None = None
+        self._refused = False
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._master = ControlChannel(control, "master", self._from_master, lambda reason: stop(0))
+
+    def close(self) -> None:
+        """The end."""
+        if self._bus is not None:
+            self._hub.close()
+            self._bridged.close()
+            self._bus.close("the node ends")
+        self._context.term()
+        for message in self._master.close():
+            message.close_fds()
+
+    def _tell(self, message: ControlMessage) -> None:
+        """Say it to the master. If that has gone, so are we in a moment."""
+        if self._master.closed:
+            message.close_fds()
+        else:
+            self._master.send(message)
+
+    # from the master
+
+    def _from_master(self, message: ControlMessage) -> None:
+        match message:
+            case ConnectiondInit():
+                self._init(message)
+            case control_wire.SetMessageRoutes(routes=routes):
+                self._routes.replace(routes)
+            case _ if self._refused:  # what the master said before it heard that there is no bus
+                message.close_fds()
+            case _ if self._bus is None:
+                raise RuntimeError(f"{message.name()} before connectiond_init")
+            case control_wire.SetServiceRegistrations():
+                self._hub.registered(message)
+            case TakePeer():
+                self._take(message)
+            case control_wire.Disconnect(conn_id=conn_id, send=send, reason=reason):
+                self._hub.disconnect(conn_id, send, reason)
+            case control_wire.GiveBack(conn_id=None):
+                self._hub.give_all_back()
+                self._tell(control_wire.AllGivenBack())
+            case control_wire.GiveBack(conn_id=int(conn_id)):
+                self._hub.give_back(conn_id)
+            case control_wire.ListPeers():
+                self._master.reply(message, control_wire.ListPeersReply(self._bridged.stats()))
+            case control_wire.SendMessage():
+                self._send_message(message)
+            case control_wire.Ping():
+                self._ping(message)
+            case _:
+                raise RuntimeError(f"connectiond does not know {message.name()}")
+
+    def _init(self, message: ConnectiondInit) -> None:
+        loop, timing = asyncio.get_running_loop(), message.timing
+        self._most = max(1, (raise_fd_limit() - FDS_BESIDES) // FDS_EACH)
+        self._hub = Hub(self, self._routes, timing.bus_patience, loop.time, loop.call_later)
+        try:
+            self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing.bus_heartbeat)
+        except (BindFailed, CurveError) as error:
+            self._refused = True
+            self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))
+            return
+        self._bridged = Bridged(self._routes, timing, message.limits)
+        self._bridged.events = self._hub
+        self._master.reply(message, control_wire.ConnectiondInitReply(self._bus.endpoint))
+
+    def _take(self, message: TakePeer) -> None:
+        if message.hsm_fd is not None:
+            os.close(message.hsm_fd)
+        info = message.peer
+        try:
+            line = self._bridged.begin(message)
+        except OSError as error:
+            reason = f"no socket came: {error.strerror}"
+            self._tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+            return
+        if len(self._bridged) > self._most:  # or what is told us next would come without its fds
+            status.unusual(f"there are {self._most} peers, for want of file descriptors: no more are let in")
+            line.end("too many peers", [GO_AWAY])
+            self.disconnected(line, "too many peers")
+            return
+        self._hub.take(line, message.service, message.message)
+
+    def _send_message(self, message: control_wire.SendMessage) -> None:
+        line = self._bridged.find(message.conn_id)
+        if line is None or line.waiting > MAX_OUTBOX:
+            reason = "the peer is not here" if line is None else "the peer does not read: its queue is full"
+            self._master.reply(message, control_wire.SendMessageReplyfail(reason))
+            return
+        self._hub.say(message.conn_id, message.message)
+        self._master.reply(message, control_wire.SendMessageReply())
+
+    def _ping(self, message: control_wire.Ping) -> None:
+        line = self._bridged.find(message.conn_id)
+        if line is None:
+            self._master.reply(message, control_wire.PingReplyfail("the peer is not here"))
+            return
+
+        def answered(total: int | None) -> None:
+            failed = control_wire.PingReplyfail("the connection left before the pong came")
+            self._master.reply(message, failed if total is None else control_wire.Pong(total))
+
+        line.ping(message.num_pong_bytes, message.ignored_len, answered)
+
+    # to the master
+
+    def returned(self, line: Line, message: bytes | None) -> None:
+        """No service has a part in it any more."""
+        assert isinstance(line, BridgedLine)
+        info = line.info
+        state, peer_fd, gossip_fd = self._bridged.hand_over(line)
+        if message is None:
+            self._tell(control_wire.PeerGivenBack(info.node_id, info.conn_id, state, [], None, peer_fd, gossip_fd))
+        elif gossip_fd is not None:
+            number, channel_id = int.from_bytes(message[:2], "big"), channel_id_of(message)
+            about = (info.node_id, info.conn_id, message, number, channel_id)
+            self._tell(control_wire.PeerNongossip(*about, state, peer_fd, gossip_fd))
+        else:
+            os.close(peer_fd)
+            self.disconnected(line, "gossipd is gone")
+
+    def disconnected(self, line: Line, reason: str) -> None:
+        """It has ended."""
+        self._tell(control_wire.PeerDisconnected(line.peer.node_id, line.peer.conn_id, reason))
+
+    def owner(self, line: Line, service: str) -> None:
+        """Another service stands for it."""
+        self._tell(control_wire.PeerOwner(line.peer.node_id, line.peer.conn_id, service))
+
+    def service_admitted(self, service: str) -> None:
+        """A service has said hello: what it says to the master when it is welcome comes after this."""
+        self._tell(control_wire.ServicePresence(service, True, "it has said hello"))
+
+    def service_came(self, service: str) -> None:
+        """The master knows it."""
+
+    def service_left(self, service: str, reason: str) -> None:
+        """A service has left."""
+        self._tell(control_wire.ServicePresence(service, False, reason))
+
+    def copy_up(self, line: Line, message: bytes) -> None:
+        """A copy of what a peer said; not if the master takes nothing."""
+        if self._master.queued < MASTER_MARK:
+            number = int.from_bytes(message[:2], "big")
+            info = line.peer
+            copy = control_wire.PeerMessage(info.node_id, info.conn_id, message, number, channel_id_of(message))
+            self._tell(copy)
+
+    def catch_up(self) -> None:
+        """Read what the master has said already."""
+        self._master.catch_up()

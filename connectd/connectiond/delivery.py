@@ -1,0 +1,191 @@
+"""What a peer says, to the service whose it is. Knows no sockets.
+
+Whose a message is: its channel's service, registered or learnt; for an opening the one that takes its type; else who
+has registered the node, or takes the type, or has the connection alone. It is delivered once and in order to that
+service. If it cannot be, the connection ends, and everybody with a part in it is told why. Design 2.7, 2.10.
+"""
+
+from collections.abc import Callable
+
+from connectd.connectiond.connections import Away, BusPeers
+from connectd.connectiond.lines.line import Line
+from connectd.connectiond.shared import TROUBLE, Part, Shared
+from wire.bus.bus_wire import Message
+from wire.control.status import Status, sane
+from wire.cursor import WireError
+from wire.peer_types import ALL_CHANNELS, channel_id_of, is_channel_message, message_name
+from wire.peer_wire import ErrorMessage, WarningMessage, decode
+from wire.routing import OPENINGS, Action, Routes, answer_without_service, flaw_without_service
+
+RETRY = 0.05
+"""Seconds between looks at services that have no room: ZMQ does not tell of room."""
+
+status = Status("connectiond")
+
+
+class Delivery:
+    """From lines to sessions. A line is paused while a service has no room for what the peer has just said."""
+
+    def __init__(
+        self,
+        peers: BusPeers,
+        routes: Routes,
+        patience: float,
+        now: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        """`patience`: seconds in which a service must take what waits for it. `later`: as the loop's `call_later`."""
+        self._peers = peers
+        self._routes = routes
+        self._patience = patience
+        self._now = now
+        self._later = later
+        self._holding: dict[int, Shared] = {}
+        self._looks = False
+
+    def heard(self, line: Line, message: bytes) -> bool:
+        """The peer has said this. False if the connection is gone."""
+        shared = self._peers.get(line.peer.conn_id)
+        assert shared is not None
+        if len(message) < 2:
+            return self._peers.end_with_warning(shared, "a message without a type")
+        number = message[0] << 8 | message[1]
+        action = self._routes.action(number)
+        try:
+            if number in TROUBLE and action is not Action.IGNORE:
+                return self._hear_trouble(shared, number, message)
+            if action is Action.TAKE:
+                return self._hear_taken(shared, number, message)
+        except Away as away:  # no word to the peer: it is to try again
+            return self._peers.end(shared, str(away))
+        if action is Action.COPY:
+            self._peers.above.copy_up(line, message)
+        elif action is Action.CLOSE:  # B1-6
+            return self._peers.end_with_warning(shared, f"unknown even message type {number}")
+        return True
+
+    def _hear_trouble(self, shared: Shared, number: int, message: bytes) -> bool:
+        """An error or a warning: to its channel's service, or to all for all channels (B1-31); a copy goes up."""
+        try:
+            trouble = decode(message)
+        except WireError as error:  # B1-7
+            return self._peers.end_with_warning(shared, f"{message_name(number)}: {error}")
+        assert isinstance(trouble, ErrorMessage | WarningMessage)
+        status.unusual(f"peer's {trouble.name()}: {sane(trouble.data)}", shared.node_id)
+        self._peers.above.copy_up(shared.line, message)
+        parts = self._concerned(shared, number, trouble.channel_id)
+        if not parts and self._routes.action(number) is Action.TAKE:
+            return self._hear_taken(shared, number, message)
+        return all(self.deliver(shared, part, message) for part in parts)
+
+    def _concerned(self, shared: Shared, number: int, channel_id: bytes) -> list[Part]:
+        """An error about all channels is for those, too, who have something registered and gave their part back."""
+        if channel_id == ALL_CHANNELS:
+            if number == ErrorMessage.number:
+                for name in self._peers.wants.concerned(shared.node_id):
+                    self._peers.add_part(shared, name)
+            return list(shared.parts.values())
+        everything = self._peers.wants.everything.get(shared.node_id)
+        service = self._peers.service_of(shared, channel_id) or everything
+        return [] if service is None else [self._peers.part_of(shared, service)]
+
+    def _hear_taken(self, shared: Shared, number: int, message: bytes) -> bool:
+        channel_id = channel_id_of(message)
+        part = self._destination(shared, number, channel_id)
+        if part is not None:
+            return self.deliver(shared, part, message)
+        flaw = flaw_without_service(number, channel_id)
+        if flaw is not None:
+            return self._peers.end_with_warning(shared, flaw)
+        status.debug(f"nobody here is for its {message_name(number)}", shared.node_id)
+        for answer in answer_without_service(number, channel_id):
+            shared.say(answer)
+        return True
+
+    def _destination(self, shared: Shared, number: int, channel_id: bytes | None) -> Part | None:
+        """Who gets the message; None if there is nobody. Raises Away if the one who should is not here."""
+        peers = self._peers
+        if channel_id is not None and (service := peers.service_of(shared, channel_id)) is not None:
+            return peers.part_of(shared, service)
+        service = next(filter(None, self._by_registration(shared.node_id, number)), None)
+        if service is not None:
+            return peers.part_of(shared, service)
+        alone = len(shared.parts) == 1 and channel_id is not None and number not in OPENINGS
+        return next(iter(shared.parts.values())) if alone else None
+
+    def _by_registration(self, node_id: bytes, number: int) -> list[str | None]:
+        """Who has registered for the type, the node, or everything, as far as that is so: the first one gets it."""
+        wants = self._peers.wants
+        taker, of_node, everything = wants.of_type(number), wants.of_node(node_id), wants.everything.get(node_id)
+        if taker is not None and self._peers.post.named(taker) is None:
+            taker = None
+        node_first = is_channel_message(number) and number not in OPENINGS
+        return [of_node, taker, everything] if node_first else [taker, of_node, everything]
+
+    def deliver(self, shared: Shared, part: Part, message: bytes) -> bool:
+        """To this service, or held for it. False if the connection has ended over it."""
+        if shared.held or not part.has_room:
+            self._hold(shared, part, message)
+            return True
+        return self._send(shared, part, message)
+
+    def _send(self, shared: Shared, part: Part, message: bytes) -> bool:
+        number, channel_id = message[0] << 8 | message[1], channel_id_of(message)
+        shared.ids.learn(part.session.service, number, channel_id, message)
+        seq = part.sending.next()
+        sending = Message(shared.conn_id, seq, message, shared.node_id, number, channel_id)
+        if self._peers.post.send(part.session, sending):
+            return True
+        return self._peers.end(shared, f"service {part.session.service} has left")
+
+    # services without room
+
+    def _hold(self, shared: Shared, part: Part, message: bytes) -> None:
+        if not shared.held:
+            shared.held_since = self._now()
+            shared.line.pause()
+            self._holding[shared.conn_id] = shared
+            self._look_later()
+        shared.held.append((part, message))
+
+    def _look_later(self) -> None:
+        if not self._looks:
+            self._looks = True
+            self._later(RETRY, self._look)
+
+    def _look(self) -> None:
+        """Whoever has got room gets what is held for him; whoever has had none for long is cut off."""
+        self._looks = False
+        for conn_id, shared in list(self._holding.items()):
+            if self._peers.get(conn_id) is not shared or not shared.held:
+                del self._holding[conn_id]
+            elif shared.leaving:
+                continue
+            elif not self._is_stuck(shared):
+                self.deliver_held(shared)
+            elif self._now() - shared.held_since >= self._patience:
+                session = shared.held[0][0].session
+                self._peers.post.cut_off(session, f"it has taken nothing for {self._patience:.0f} seconds")
+        if self._holding:
+            self._look_later()
+
+    def _is_stuck(self, shared: Shared) -> bool:
+        part, _ = shared.held[0]
+        return shared.parts.get(part.session.service) is part and not part.has_room
+
+    def deliver_held(self, shared: Shared) -> None:
+        """What can be delivered of what is held; then the peer is heard again."""
+        while shared.held:
+            if self._is_stuck(shared):
+                return
+            shared.held_since = self._now()
+            if not self._deliver_again(shared, *shared.held.popleft()):
+                return
+        shared.line.resume()
+
+    def _deliver_again(self, shared: Shared, part: Part, message: bytes) -> bool:
+        if shared.parts.get(part.session.service) is part:
+            return self._send(shared, part, message)
+        if message[0] << 8 | message[1] in TROUBLE:  # a copy went up, and the others get theirs
+            return True
+        return self.heard(shared.line, message)  # he has given his part back: it may be somebody else's

@@ -1,0 +1,155 @@
+"""Numbers and credit of the messages of one connection and one service, in each direction. Knows no sockets.
+
+Each message has a number, counted from 1; nobody sends more than the receiver has given room for. So a lost message is
+noticed, and what waits anywhere is bounded.
+
+One connection, and the services with a part in it. Knows no sockets.
+"""
+
+from collections import deque
+
+from connectd.connectiond.channel_ids import ChannelIds
+from connectd.connectiond.lines.line import Line
+from wire.bus.bus_wire import CREDIT, MAX_CREDIT
+from wire.bus.sessions import Session
+
+
+class CreditError(Exception):
+    """The other end has lost count, or sends more than it may. The text is one sentence for it."""
+
+
+class Sending:
+    """What we send. `credit` messages may be sent now."""
+
+    __slots__ = ("credit", "seq")
+
+    def __init__(self, credit: int) -> None:
+        self.credit = credit
+        self.seq = 0
+        """Of the last message."""
+
+    def next(self) -> int:
+        """The number of a message that is sent now; there must be credit for it."""
+        assert self.credit > 0
+        self.credit -= 1
+        self.seq += 1
+        return self.seq
+
+    def give(self, messages: int) -> None:
+        """The receiver has room for so many more. Raises CreditError if that is too many."""
+        if self.credit + messages > MAX_CREDIT:
+            raise CreditError(f"credit for {self.credit + messages} messages is too much, {MAX_CREDIT} may be")
+        self.credit += messages
+
+
+class Receiving:
+    """What we receive: at most `window` messages that we have not dealt with."""
+
+    __slots__ = ("_credit", "_done", "_seq", "_window")
+
+    def __init__(self, window: int) -> None:
+        self._window = self._credit = window
+        self._seq = 0
+        self._done = 0
+
+    def take(self, seq: int) -> None:
+        """A message of this number has come. Raises CreditError."""
+        if seq != self._seq + 1:
+            raise CreditError(f"seq {seq} came where {self._seq + 1} was due")
+        if not self._credit:
+            raise CreditError(f"message {seq} came without credit for it")
+        self._seq = seq
+        self._credit -= 1
+
+    def done(self, messages: int) -> int:
+        """So many have been dealt with. Returns the credit to give now: nothing until half of the window is due."""
+        self._done += messages
+        if 2 * self._done < self._window:
+            return 0
+        given, self._done = self._done, 0
+        self._credit += given
+        return given
+
+
+TROUBLE = (1, 17)
+"""`warning` and `error`: what is for all channels goes to everybody."""
+
+
+class Part:
+    """A service's part in a connection: the messages each way are numbered from its beginning on."""
+
+    __slots__ = ("receiving", "sending", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.sending = Sending(session.hello.credit)
+        self.receiving = Receiving(CREDIT)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the service takes one more message now."""
+        return self.sending.credit > 0 and not self.session.queue
+
+
+class Shared:
+    """A connection that services own together. The first one of `parts` stands for it."""
+
+    __slots__ = ("_said", "held", "held_since", "ids", "leaving", "line", "parts")
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.parts: dict[str, Part] = {}
+        self.ids = ChannelIds()
+        self.held: deque[tuple[Part, bytes]] = deque()
+        """What the peer has said and a service has no room for; nothing more is heard meanwhile. One message, or one
+        `error` for several services.
+        """
+        self.held_since = 0.0
+        self.leaving = False
+        """Nobody has a part any more; it goes when all that was said has gone out."""
+        self._said: deque[tuple[Part | None, int]] = deque()
+
+    @property
+    def node_id(self) -> bytes:
+        """The peer's."""
+        return self.line.peer.node_id
+
+    @property
+    def conn_id(self) -> int:
+        """The connection's."""
+        return self.line.peer.conn_id
+
+    @property
+    def owner(self) -> str | None:
+        """The service that stands for it."""
+        return next(iter(self.parts), None)
+
+    @property
+    def all_sent(self) -> bool:
+        """Nothing that was said to the peer waits."""
+        return not self._said
+
+    @property
+    def unheard(self) -> bytes | None:
+        """What the peer has said and nobody has got. Of trouble a copy went up, so it counts as heard."""
+        return next((said for _, said in self.held if said[0] << 8 | said[1] not in TROUBLE), None)
+
+    def say(self, message: bytes, part: Part | None = None) -> None:
+        """Send it to the peer, for this part or for ourselves."""
+        if self._said and self._said[-1][0] is part:
+            self._said[-1] = (part, self._said[-1][1] + 1)
+        else:
+            self._said.append((part, 1))
+        self.line.say(message)
+
+    def sent(self, count: int) -> list[tuple[Part, int]]:
+        """So many of the oldest messages have gone out: how many for which part."""
+        parts = []
+        while count:
+            part, waiting = self._said.popleft()
+            if waiting > count:
+                self._said.appendleft((part, waiting - count))
+            if part is not None:
+                parts.append((part, min(count, waiting)))
+            count -= min(count, waiting)
+        return parts

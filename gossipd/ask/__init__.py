@@ -1,0 +1,3 @@
+"""What we ask of which peer, so that the map becomes complete and stays so.
+Called by gossipd; knows no sockets.
+"""

@@ -1,0 +1,83 @@
+"""Comparing what a peer says that it knows with what we know. BOLT 7, reply_channel_range."""
+
+from collections.abc import Container, Iterator
+from itertools import repeat
+from typing import Protocol
+
+from gossipd.map.index import MapIndex
+from gossipd.serve.queries import checksum
+from gossipd.store.writer import GossipStore
+from wire.cursor import WireError
+from wire.encoded import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2, decode_short_ids
+from wire.peer_wire import ReplyChannelRange
+
+_NEWEST = (0xFFFFFFFF, 0xFFFFFFFF)
+
+
+class Known(Protocol):
+    """What we know of a channel."""
+
+    def newest(self, scid: int) -> tuple[int, int] | None:
+        """The timestamps of both directions, 0 for none; None if the channel is not on the map."""
+
+    def checksum(self, scid: int, direction: int) -> int:
+        """That of the update of one direction, 0 for none."""
+
+    def unannounced(self, scid: int) -> int:
+        """Which of its nodes have never announced themselves, in the bits of query_flags."""
+
+
+class KnownByMap:
+    """The map as somebody who knows. Channels that were closed lately count as known, so that nobody asks for them."""
+
+    def __init__(self, index: MapIndex, store: GossipStore, closed: Container[int] = frozenset()) -> None:
+        self._index = index
+        self._store = store
+        self._closed = closed
+
+    def newest(self, scid: int) -> tuple[int, int] | None:
+        row = self._index.channels.get(scid)
+        if row is None:
+            return _NEWEST if scid in self._closed else None
+        return int(self._index.update_ts[0][row]), int(self._index.update_ts[1][row])
+
+    def checksum(self, scid: int, direction: int) -> int:
+        return checksum(self._index.update_off[direction][self._index.channels[scid]], self._store)
+
+    def unannounced(self, scid: int) -> int:
+        row = self._index.channels.get(scid)
+        if row is None:
+            return 0
+        announced = self._index.node_announce_off
+        return sum(
+            bit
+            for bit, node in ((NODE_1, self._index.node1[row]), (NODE_2, self._index.node2[row]))
+            if not announced[node]
+        )
+
+
+def wanted_of_reply(reply: ReplyChannelRange, known: Known) -> Iterator[tuple[int, int]]:
+    """(scid, query_flags) of what the peer has and we lack, or have older with other content.
+
+    Without timestamps only whole channels can be found. Raises WireError if the parts of the reply do not fit together.
+    """
+    scids = decode_short_ids(reply.encoded_short_ids)
+    timestamps, checksums = reply.timestamps_tlv, reply.checksums_tlv
+    for extra in (timestamps, checksums):
+        if extra is not None and len(extra) != len(scids):
+            raise WireError(f"{len(extra)} timestamps or checksums for {len(scids)} channels")
+    pairs = zip(scids, timestamps or repeat(None), checksums or repeat(None), strict=False)
+    return ((scid, flags) for scid, stamps, sums in pairs if (flags := _wanted(scid, stamps, sums, known)))
+
+
+def _wanted(scid: int, stamps: tuple[int, int] | None, sums: tuple[int, int] | None, known: Known) -> int:
+    ours = known.newest(scid)
+    if ours is None:
+        return ALL
+    flags = known.unannounced(scid)
+    if stamps is not None:
+        for direction, bit in ((0, UPDATE_1), (1, UPDATE_2)):
+            newer = stamps[direction] > ours[direction]
+            if newer and (sums is None or sums[direction] != known.checksum(scid, direction)):
+                flags |= bit
+    return flags

@@ -1,0 +1,173 @@
+"""What the chain does to the map: channels that are spent, alive again, or deep enough, and those never looked up.
+
+The last are channels of a store that somebody else wrote, or that were taken while no chain was followed. They are
+asked for after the start, when nothing else is to be asked.
+
+Channels whose funding outputs are unspent again, after a reorganisation of the chain: they are not dying any more.
+
+They are written anew, behind `delete_chan`: flags in the file cannot be taken back for readers that have seen them, and
+the peers that were not sent the dying ones are sent these.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from gossipd.ingest.txout import Txout, bitcoin_keys, funding_script
+from gossipd.map.forget import Forgetting
+from gossipd.map.index import MapIndex
+from gossipd.map.writer import MapWriter
+from gossipd.store.writer import GossipStore
+from wire.control.control_channel import ChannelClosed, ControlChannel
+from wire.control.control_wire import UnwatchedChannels, UnwatchedChannelsReply
+from wire.control.status import Status
+from wire.scid import scid_to_text
+
+AT_ONCE = 200
+PAUSE = 0.05
+"""Seconds between two looks at whether there is room for more."""
+
+status = Status("gossipd")
+
+
+class OnChain:
+    """`flush_then` is to call what it gets when the store has on disk what was appended to it."""
+
+    def __init__(
+        self,
+        master: ControlChannel,
+        store: GossipStore,
+        index: MapIndex,
+        forgetting: Forgetting,
+        txout: Txout,
+        flush_then: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._master = master
+        self._store = store
+        self._index = index
+        self._forgetting = forgetting
+        self._txout = txout
+        self._flush_then = flush_then
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._left: list[int] = []
+        self._blockheight = 0
+
+    def new_blockheight(self, blockheight: int) -> None:
+        """The chain ends here: spent channels are forgotten in their time, early ones are deep enough in theirs."""
+        self._blockheight = blockheight
+        if self._forgetting.block(blockheight):
+            self._flush_then(_nothing_more)
+        if self._task is None:  # before anything is asked for that the master could let go again
+            self._task = asyncio.get_running_loop().create_task(self._look_up_the_rest())
+            self._task.add_done_callback(_report)
+        self._txout.new_blockheight(blockheight)
+
+    def outpoints_spent(self, blockheight: int, scids: list[int], done: Callable[[], None]) -> None:
+        """These channels are dying. `done` is called when the store has it, be it that the disk is full for a while."""
+        if self._forgetting.spend(scids, blockheight):
+            status.info(f"spent in block {blockheight}: {', '.join(map(scid_to_text, scids))}")
+        self._flush_then(done)
+
+    def reorganised(self, blockheight: int, unspent: list[int], done: Callable[[], None]) -> None:
+        """The blocks above this one are undone: these channels live again."""
+        if blockheight == 0:  # what was closed is looked up when it is announced again
+            self._forgetting.closed.clear()
+        alive = unspend(self._store, self._index, self._forgetting, unspent)
+        status.info(f"the chain is reorganised from block {blockheight} on: {alive} channels are not spent any more")
+        self._txout.reorganised()
+        self._flush_then(done)
+
+    def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # what was never looked up
+
+    async def _look_up_the_rest(self) -> None:
+        try:
+            known = UnwatchedChannels(sorted(self._index.channels))
+            scids = (await self._master.request(known, UnwatchedChannelsReply)).short_channel_ids
+        except ChannelClosed:
+            return
+        if scids:
+            status.info(f"{len(scids)} channels on the map were never looked up on the chain: they are now")
+        self._left = scids[::-1]
+        self._step()
+
+    def _step(self) -> None:
+        if self._txout.unfinished <= AT_ONCE:
+            batch, self._left = self._left[-AT_ONCE:], self._left[:-AT_ONCE]
+            for scid in reversed(batch):
+                self._ask(scid)
+        if self._left:
+            self._timer = asyncio.get_running_loop().call_later(PAUSE, self._step)
+
+    def _ask(self, scid: int) -> None:
+        row = self._index.channels.get(scid)
+        if row is not None and scid not in self._index.dying:
+            script = funding_script(*bitcoin_keys(self._store.read(self._index.announce_off[row])))
+            self._txout.ask(
+                scid, script, partial(self._there, scid), partial(self._gone, scid), partial(self._stays, scid)
+            )
+
+    def _there(self, scid: int, amount_sat: int) -> None:
+        row = self._index.channels.get(scid)
+        if row is not None and self._index.amount_sat[row] != amount_sat:
+            self._store.set_amount(self._index.announce_off[row], amount_sat)
+            self._index.set_amount(row, amount_sat)
+
+    def _stays(self, scid: int, why: str) -> None:
+        status.debug(f"channel {scid_to_text(scid)} stays, unchecked: {why}")
+
+    def _gone(self, scid: int, why: str) -> None:
+        status.info(f"channel {scid_to_text(scid)} goes: {why}")
+        self._forgetting.spend([scid], self._blockheight)
+        self._flush_then(_nothing_more)
+
+
+def _nothing_more() -> None:
+    """A flush for which nobody waits."""
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """An exception that ends it is our own bug."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": "looking channels up has ended", "exception": error})
+
+
+def unspend(store: GossipStore, index: MapIndex, forgetting: Forgetting, scids: Iterable[int]) -> int:
+    """Returns how many are alive again. Those that are not on the map any more may be announced again."""
+    writer = MapWriter(store, index, forgetting)
+    alive = 0
+    for scid in scids:
+        forgetting.closed.discard(scid)
+        if scid in index.dying:
+            _write_anew(store, index, forgetting, writer, scid)
+            alive += 1
+    return alive
+
+
+def _write_anew(store: GossipStore, index: MapIndex, forgetting: Forgetting, writer: MapWriter, scid: int) -> None:
+    row = index.channels[scid]
+    message, amount_sat = store.read(index.announce_off[row]), max(0, index.amount_sat[row])
+    timestamp = store.timestamp(index.announce_off[row])
+    updates = [(direction, _kept(store, index.update_off[direction][row])) for direction in (0, 1)]
+    node_ids = index.node_ids[index.node1[row]], index.node_ids[index.node2[row]]
+    nodes = [_kept(store, index.node_announce_off[index.nodes[node_id]]) for node_id in node_ids]
+    forgetting.drop(scid)
+    row = writer.write_channel(message, scid, node_ids, timestamp, amount_sat)
+    for direction, update in updates:
+        if update:
+            writer.write_update(row, direction, update[1], update[0])
+    for node_id, announcement in zip(node_ids, nodes, strict=True):
+        node = index.nodes[node_id]
+        if announcement and not index.node_announce_off[node]:  # it went with its last channel
+            writer.write_node(node, announcement[1], announcement[0])
+
+
+def _kept(store: GossipStore, offset: int) -> tuple[bytes, int] | None:
+    return (store.read(offset), store.timestamp(offset)) if offset else None

@@ -1,0 +1,103 @@
+"""The way into the signature stage and out of it: what is let in, what is owed instead, and what verdicts are worth.
+
+Nothing whose signature is being checked is checked a second time, and what had a wrong one is not looked at again for
+a while.
+"""
+
+from collections.abc import Callable
+
+from gossipd.feed import Feed
+from gossipd.ingest.debt import Debt
+from gossipd.ingest.signatures import SignatureChecks
+from gossipd.verdict import Judge, PeerFault, Verdict
+from wire.bus.feed import Outcome
+
+USER = 0
+"""The source of what comes by `addgossip`; no conn_id is 0."""
+
+PIPELINE_MARK = 1_024
+"""Messages in the signature stage above which reading of peers stops: 30 ms of two workers, and what fits a cache."""
+PIPELINE_BYTES = 8_000_000
+"""The same in bytes: a stranger may make each of its messages 65,535 bytes long."""
+DEBT_MARK, DEBT_BYTES = 4 * PIPELINE_MARK, 2 * PIPELINE_BYTES
+"""When that has lasted, reading goes on, for the sake of pings; what comes above these marks is owed."""
+MAX_REFUSED = 10_000
+"""Messages with a wrong signature that are remembered, by their hash."""
+
+
+class Checks:
+    """One for all kinds of gossip. `source` is the conn_id from which a message came, USER for a user's."""
+
+    def __init__(
+        self,
+        signatures: SignatureChecks,
+        debt: Debt,
+        judge: Judge,
+        settled: Callable[[bytes, str | None], None],
+        feed: Feed,
+    ) -> None:
+        """`judge` hears what a source's message was worth, `settled` what was found of a user's whose verdict was
+        CHECKING: None, or what is wrong with it.
+        """
+        self.debt = debt
+        self.judge = judge
+        self.suspended = False
+        """Nothing can be written: everything is owed."""
+        self.novel: dict[int, int] = {}
+        """How many messages that were new, and rightly signed, each source has brought."""
+        self.counters: dict[str, int] = dict.fromkeys([*Verdict, "accepted", "bad", "rate limited"], 0)
+        self.under_way: set[bytes] = set()
+        """Updates and node_announcements whose signatures are being checked."""
+        self._signatures = signatures
+        self._settled = settled
+        self._feed = feed
+        self._refused: dict[int, None] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """False: whoever reads peers should stop for a moment."""
+        return self._signatures.waiting < PIPELINE_MARK and self._signatures.waiting_bytes < PIPELINE_BYTES
+
+    @property
+    def waiting(self) -> int:
+        """Messages whose signatures are being checked."""
+        return self._signatures.waiting
+
+    def submit(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> bool:
+        """To the signature stage; False if there is no room, and then the message is owed."""
+        if self.suspended or self._signatures.waiting >= DEBT_MARK or self._signatures.waiting_bytes >= DEBT_BYTES:
+            self.debt.note(message)
+            return False
+        self._signatures.submit(message, key, verdict)
+        return True
+
+    def refuses(self, message: bytes) -> bool:
+        """Its signature was found wrong a while ago."""
+        return bool(self._refused) and hash(message) in self._refused
+
+    def good(self, message: bytes, source: int) -> None:
+        """It is rightly signed, and was new when it came."""
+        self.novel[source] = self.novel.get(source, 0) + 1
+        self.judge.found_good(source)
+        if source == USER:
+            self._settled(message, None)
+
+    def bad(self, message: bytes, source: int, fault: PeerFault) -> None:
+        """Its signature is wrong, or what it holds."""
+        self.counters["bad"] += 1
+        self._refuse(message)
+        self.settle(message, Outcome.REJECTED, str(fault))
+        if source == USER:
+            self._settled(message, str(fault))
+        else:
+            self.judge.found_bad(source, fault)
+
+    def settle(self, message: bytes, outcome: Outcome, reason: str = "") -> None:
+        """What has become of a message is told to the feed."""
+        if self._feed.gossip:
+            self._feed.settled(message, outcome, reason)
+
+    def _refuse(self, message: bytes) -> None:
+        if len(self._refused) >= MAX_REFUSED:
+            del self._refused[next(iter(self._refused))]
+        self._refused[hash(message)] = None

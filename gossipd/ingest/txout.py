@@ -1,0 +1,198 @@
+"""Is the channel's funding output there, and deep enough? The third stage: it asks the master, which asks the chain.
+
+An announcement that is `early` waits here until its output has DEPTH confirmations; none is asked before the height of
+the chain is known. With chain `none` nothing is asked and every announcement passes, unchecked.
+
+What has failed is remembered for a while, so that whoever sends it again costs no signature check: a wrong script only
+together with that script, for somebody else may announce the same output rightly.
+"""
+
+import asyncio
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gossipd.verdict import Verdict
+from wire.control.control_channel import ChannelClosed, ControlChannel
+from wire.control.control_wire import GetTxout, GetTxoutReply
+from wire.scid import block_of
+
+WINDOW = 1_000
+"""Questions at the master at a time; as many more wait before reading of peers stops."""
+DEPTH = 6
+"""Confirmations that a funding output must have. BOLT 7, channel_announcement."""
+FARTHEST = 12
+"""An announcement of a block so many above the end of the chain is not kept (CLN's figure)."""
+MAX_EARLY = 2_000
+MAX_FAILURES = 10_000
+FAILURE_AGE = 3_600.0
+"""Seconds after which a failure may be forgotten, and after twice as many is; so many failures make it sooner. CLN's
+figures."""
+
+UNKNOWN_AMOUNT = 0
+ANY_SCRIPT = b""
+
+Passed = Callable[[int], None]
+Failed = Callable[[str], None]
+
+
+def funding_script(bitcoin_key_1: bytes, bitcoin_key_2: bytes) -> bytes:
+    """The P2WSH script of the 2-of-2 of both keys. BOLT 3, Funding Transaction Output."""
+    first, second = sorted((bitcoin_key_1, bitcoin_key_2))
+    witness_script = b"\x52\x21" + first + b"\x21" + second + b"\x52\xae"
+    return b"\x00\x20" + hashlib.sha256(witness_script).digest()
+
+
+def bitcoin_keys(announcement: bytes) -> tuple[bytes, bytes]:
+    """Those of a raw channel_announcement: the last two of its four keys, which begin 40 bytes behind the features."""
+    at = 260 + int.from_bytes(announcement[258:260], "big") + 40 + 66
+    return announcement[at : at + 33], announcement[at + 33 : at + 66]
+
+
+@dataclass(slots=True)
+class _Question:
+    scid: int
+    script: bytes
+    passed: Passed
+    failed: Failed
+    unknown: Failed
+
+
+class Failures:
+    """Channels whose output was not there, in two generations of which the older one goes when the younger is full."""
+
+    def __init__(self, limit: int = MAX_FAILURES) -> None:
+        self._limit = limit
+        self._young: dict[int, bytes] = {}
+        self._old: dict[int, bytes] = {}
+        self._since = 0.0
+
+    def add(self, scid: int, script: bytes, now: float) -> None:
+        """`script`: the one that was wrong, or ANY_SCRIPT. `now` in seconds of any clock."""
+        self._age(now)
+        if len(self._young) >= self._limit:
+            self._next_generation(now)
+        self._young[scid] = script
+
+    def get(self, scid: int, now: float) -> bytes | None:
+        """The script that was wrong, None if nothing was."""
+        self._age(now)
+        return self._young.get(scid, self._old.get(scid))
+
+    def _age(self, now: float) -> None:
+        if now - self._since > 2 * FAILURE_AGE:
+            self.clear()
+        if now - self._since > FAILURE_AGE:
+            self._next_generation(now)
+
+    def _next_generation(self, now: float) -> None:
+        self._young, self._old, self._since = {}, self._young, now
+
+    def clear(self) -> None:
+        """All may be different now."""
+        self._young.clear()
+        self._old.clear()
+
+
+class Txout:
+    """The stage. `drained` is called when there is room again."""
+
+    def __init__(self, master: ControlChannel, check: bool, drained: Callable[[], None]) -> None:
+        self._master = master
+        self._check = check
+        self._drained = drained
+        self._loop = asyncio.get_running_loop()
+        self._blockheight = 0
+        self._waiting: deque[_Question] = deque()
+        self._early: dict[int, _Question] = {}
+        self._failures = Failures()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def unfinished(self) -> int:
+        """Questions that are open and will be answered soon, as far as it is ours to say."""
+        return len(self._waiting) + len(self._tasks)
+
+    @property
+    def early(self) -> int:
+        """How many wait for more confirmations."""
+        return len(self._early)
+
+    @property
+    def has_room(self) -> bool:
+        """False: whoever reads peers should stop for a moment."""
+        return len(self._waiting) < WINDOW
+
+    def refuses(self, scid: int, bitcoin_keys: tuple[bytes, ...]) -> Verdict | None:
+        """What can be said of an announcement before its signatures are checked."""
+        script = self._failures.get(scid, self._loop.time())
+        if script is not None and script in (ANY_SCRIPT, funding_script(*bitcoin_keys)):
+            return Verdict.NO_OUTPUT
+        return Verdict.TOO_EARLY if self._blockheight and block_of(scid) > self._blockheight + FARTHEST else None
+
+    def ask(self, scid: int, script: bytes, passed: Passed, failed: Failed, unknown: Failed | None = None) -> None:
+        """Look the output of `scid` up and compare it with `script` (B7-60). One of `passed`, with the amount in sat,
+        and `failed`, with the reason, will be called; or `unknown`, if the reason is that nobody can tell."""
+        question = _Question(scid, script, passed, failed, unknown or failed)
+        if not self._check:
+            passed(UNKNOWN_AMOUNT)
+        elif self._is_early(scid):
+            self._keep(question)
+        else:
+            self._waiting.append(question)
+            self._go_on()
+
+    def new_blockheight(self, blockheight: int) -> None:
+        """The chain ends here: it may be the first time that we hear of it."""
+        self._blockheight = blockheight
+        deep_enough = [scid for scid in self._early if not self._is_early(scid)]
+        self._waiting.extend(self._early.pop(scid) for scid in deep_enough)
+        self._go_on()
+
+    def reorganised(self) -> None:
+        """What was not there may be there now."""
+        self._failures.clear()
+
+    def _is_early(self, scid: int) -> bool:
+        return bool(self._blockheight) and block_of(scid) > self._blockheight - DEPTH + 1
+
+    def _keep(self, question: _Question) -> None:
+        if len(self._early) < MAX_EARLY:
+            self._early[question.scid] = question
+        else:
+            question.unknown(f"its output has not {DEPTH} confirmations, and too many like it wait for theirs")
+
+    def _go_on(self) -> None:
+        if not self._blockheight:
+            return
+        was_full = not self.has_room
+        while self._waiting and len(self._tasks) < WINDOW:
+            question = self._waiting.popleft()
+            if self._is_early(question.scid):  # it came before the height was known
+                self._keep(question)
+                continue
+            task = self._loop.create_task(self._ask(question))
+            self._tasks.add(task)
+            task.add_done_callback(self._done)
+        if was_full and self.has_room:
+            self._drained()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._go_on()
+
+    async def _ask(self, question: _Question) -> None:
+        try:
+            reply = await self._master.request(GetTxout(question.scid, question.script), GetTxoutReply)
+        except ChannelClosed:
+            return  # the master is gone, and so are we in a moment
+        now = self._loop.time()
+        if reply.reason:
+            self._failures.add(question.scid, ANY_SCRIPT, now)
+            (question.failed if reply.is_known else question.unknown)(reply.reason)
+        elif reply.script != question.script:
+            self._failures.add(question.scid, question.script, now)
+            question.failed("its output pays to another script")
+        else:
+            question.passed(reply.amount_sat)

@@ -1,0 +1,173 @@
+"""Compaction: what is alive in the gossip_store goes to a new file, which takes its place while everything goes on.
+
+    copy() ... copy()   slices, each a few milliseconds long, until nothing is left to copy
+    sync()              waits for the disk; meanwhile more is appended, so copy() again
+    finish()            the rest, then the new file has the old one's name and all offsets are those of the new file
+    release()           lets the old file go, which takes the disk its time again
+
+It works in slices on the daemon's loop and not in a process of its own, as CLN's does, because here the same process
+appends and deletes: which record went where, and what was deleted after it was copied, is known without asking
+anybody, and there is no third process to be watched. A crash leaves the old file whole, and a new one to be removed.
+"""
+
+import contextlib
+import os
+from array import array
+from bisect import bisect_left
+
+from gossipd.map.index import MapIndex
+from gossipd.store.file import begin_successor, successor_of, write_all
+from gossipd.store.records import (
+    BEGINNING_SIZE,
+    DELETE_CHANNEL,
+    DELETED,
+    FIRST_RECORD,
+    HEADER,
+    HEADER_AND_TYPE,
+    HEADER_SIZE,
+    UUID,
+)
+from gossipd.store.writer import GossipStore
+
+SLICE_RECORDS = 2_000
+SLICE_BYTES = 1 << 19
+"""A slice of copying ends at whichever comes first: 2 ms or so."""
+PIECE = 4_096
+"""Offsets that are translated at a time: 1 ms."""
+
+_NOT_COPIED = {UUID, DELETE_CHANNEL}
+"""The new file has its own uuid, and its readers have never seen what was deleted before."""
+
+
+class Moved:
+    """Where in the new file things are. For whoever keeps a place in the store."""
+
+    def __init__(self, new_of: dict[int, int], end: int) -> None:
+        """`new_of`: of each record that was alive, in the order of the file; and 0 of 0, as in the index."""
+        self._new_of = new_of
+        self._old = list(new_of)
+        self._end = end
+
+    def place(self, offset: int) -> int:
+        """What `offset` of the old file is in the new one: as far as it had been read, and no further."""
+        following = bisect_left(self._old, offset)
+        return self._new_of[self._old[following]] if following < len(self._old) else self._end
+
+
+class _Columns:
+    """The index's columns, translated a piece at a time. Pieces that change afterwards are done again in the end."""
+
+    def __init__(self, index: MapIndex, new_of: dict[int, int]) -> None:
+        self._columns = index.offset_columns()
+        self._new_of = new_of
+        self._done: dict[tuple[int, int], tuple[array[int], array[int]]] = {}
+        self._to_do = [(number, start) for number in range(len(self._columns)) for start in self._starts(number)]
+
+    def _starts(self, number: int) -> range:
+        return range(0, len(self._columns[number]), PIECE)
+
+    def prepare(self) -> bool:
+        """Translate a piece. False if there is none left."""
+        if self._to_do:
+            number, start = self._to_do.pop()
+            piece = self._columns[number][start : start + PIECE]
+            with contextlib.suppress(KeyError):  # it has a record that is not copied yet
+                self._done[number, start] = piece, self._translate(piece)
+        return bool(self._to_do)
+
+    def _translate(self, piece: "array[int]") -> "array[int]":
+        return array("Q", map(self._new_of.__getitem__, piece))
+
+    def put(self) -> None:
+        """Set all columns. Everything that is in use must have been copied."""
+        for number, column in enumerate(self._columns):
+            moved = array("Q")
+            for start in self._starts(number):
+                piece = column[start : start + PIECE]
+                before, after = self._done.get((number, start), (None, piece))
+                moved += after if before == piece else self._translate(piece)
+            column[:] = moved
+
+
+class Compaction:
+    """One compaction of a store. Raises OSError where the disk does; then `abandon`, and nothing has happened."""
+
+    def __init__(self, store: GossipStore, index: MapIndex) -> None:
+        """Begins the new file."""
+        self._store = store
+        self._index = index
+        self._fd, self._uuid = begin_successor(store.path)
+        self._end = BEGINNING_SIZE
+        self._copied = FIRST_RECORD
+        self._new_of = {0: 0}
+        self._columns: _Columns | None = None
+        self._changed: set[int] = set()
+        self._old_fd = -1
+        store.watch(self._changed.add)
+
+    def copy(self) -> bool:
+        """Do a slice of what can be done beforehand. False if nothing is left at the moment."""
+        if self._copied < self._store.end:
+            self._copy_records()
+            return True
+        if self._columns is None:
+            self._columns = _Columns(self._index, self._new_of)
+        return self._columns.prepare()
+
+    def _copy_records(self) -> None:
+        data, stop = self._store.content(), self._store.end
+        unpack, new_of, new_end = HEADER_AND_TYPE.unpack_from, self._new_of, self._end
+        offset, out = self._copied, bytearray()
+        for _ in range(SLICE_RECORDS):
+            if offset >= stop or len(out) >= SLICE_BYTES:
+                break
+            flags, length, _, _, kind = unpack(data, offset)
+            following = offset + HEADER_SIZE + length
+            if not flags & DELETED and kind not in _NOT_COPIED:
+                new_of[offset] = new_end + len(out)
+                out += data[offset:following]
+            offset = following
+        self._end += write_all(self._fd, bytes(out), new_end)
+        self._copied = offset
+
+    def sync(self) -> None:
+        """Wait until the disk has what is copied. Takes its time, and may be called from another thread."""
+        os.fsync(self._fd)
+
+    def finish(self) -> Moved:
+        """Put the new file in the old one's place and set the index's offsets. One step, so have little to copy."""
+        store = self._store
+        store.flush()
+        while self.copy():
+            pass
+        dead_bytes = self._copy_changed_headers()
+        self._old_fd = store.move_to(self._fd, self._uuid, self._end)
+        store.watch(None)
+        store.dead_bytes = dead_bytes
+        self._move_index()
+        return Moved(self._new_of, self._end)
+
+    def _move_index(self) -> None:
+        index, new_of = self._index, self._new_of
+        (self._columns or _Columns(index, new_of)).put()
+        index.dying = {scid: (height, new_of[offset]) for scid, (height, offset) in index.dying.items()}
+
+    def release(self) -> None:
+        """Close the old file, after `finish`. May be called from another thread."""
+        os.close(self._old_fd)
+
+    def _copy_changed_headers(self) -> int:
+        """What was deleted, or got another flag or timestamp, after it was copied. Returns the size of what is dead."""
+        data = self._store.content()
+        dead_bytes = 0
+        for offset in self._changed & self._new_of.keys():
+            write_all(self._fd, data[offset : offset + HEADER_SIZE], self._new_of[offset])
+            flags, length, _, _ = HEADER.unpack_from(data, offset)
+            dead_bytes += HEADER_SIZE + length if flags & DELETED else 0
+        return dead_bytes
+
+    def abandon(self) -> None:
+        """Leave everything as it is. Not after `finish` has succeeded."""
+        self._store.watch(None)
+        os.close(self._fd)
+        successor_of(self._store.path).unlink(missing_ok=True)

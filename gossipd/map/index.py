@@ -1,0 +1,309 @@
+"""The map of the network as arrays of offsets into a gossip_store: 100,000 channel directions without an object each.
+
+A channel is a row in the channel arrays, a node a row in the node arrays; rows of what is gone are used again. The
+messages themselves stay in the store. `read_records` fills the index from a store and checks every CRC on the way: it
+is the walker that GossipStore.open and Gossmap lead over the file, so a file is read once.
+"""
+
+from array import array
+from struct import Struct
+
+import google_crc32c
+
+from gossipd.store.records import (
+    CHANNEL_ANNOUNCEMENT,
+    CHANNEL_DYING,
+    CHANNEL_UPDATE,
+    COMPLETED,
+    DELETE_CHANNEL,
+    DELETED,
+    HEADER_AND_TYPE,
+    HEADER_SIZE,
+    NODE_ANNOUNCEMENT,
+    Buffer,
+)
+
+# Fields of BOLT 7's messages: at fixed places in an update (98), behind the features in the announcements.
+_UPDATE = Struct(">QIBB")
+_SCID_AND_NODES = Struct(">Q33s33s")
+_TIMESTAMP_AND_NODE = Struct(">I33s")
+_SCID = Struct(">HQ")
+_DYING = Struct(">HQI")
+SHORTEST_NODE = 68 + _TIMESTAMP_AND_NODE.size
+
+
+class MapIndex:
+    """Channels and nodes by row. Offsets are those of record headers, 0 means none; amounts in satoshi, -1 unknown.
+
+    Rows: `channels` (scid -> row) with `scid`, `node1`, `node2` (node rows), `announce_off`, `amount_sat`,
+    `update_off[direction]`, `update_ts[direction]`; `nodes` (node_id -> row) with `node_ids`, `node_announce_off`,
+    `node_ts`, `node_channels` (how many). A free channel row has announce_off 0, a free node row the node_id b"".
+    """
+
+    def __init__(self, *, completed: int = COMPLETED, dead_flags: int = DELETED) -> None:
+        """The flags are for stores of older versions, see upgrade.py."""
+        self.channels: dict[int, int] = {}
+        self.scid = array("Q")
+        self.node1 = array("L")
+        self.node2 = array("L")
+        self.announce_off = array("Q")
+        self.amount_sat = array("q")
+        self.update_off = (array("Q"), array("Q"))
+        self.update_ts = (array("L"), array("L"))
+        self.nodes: dict[bytes, int] = {}
+        self.node_ids: list[bytes] = []
+        self.node_announce_off = array("Q")
+        self.node_ts = array("L")
+        self.node_channels = array("L")
+        self.dying: dict[int, tuple[int, int]] = {}
+        """scid -> (blockheight at which it is to be forgotten, offset of the chan_dying record)."""
+        self.dead: list[int] = []
+        """Offsets of records that read_records found to be of no use any more, though not marked deleted."""
+        self.ended: int = 0
+        """Offset of the record that says that the file was replaced by another one."""
+        self.passed_over: int = 0
+        """Bytes of the records that read_records found marked deleted, or that are notes to followers."""
+        self._completed = completed
+        self._dead_flags = dead_flags
+        self._sorted: list[int] | None = None
+        self._free_channels: list[int] = []
+        self._free_nodes: list[int] = []
+        self._announced = -1
+        self._position = 0
+        self._early_nodes: list[int] = []
+
+    def add_channel(self, scid: int, node_id_1: bytes, node_id_2: bytes, offset: int) -> int:
+        """A new channel, announced at `offset`; returns its row. The scid must not be known yet."""
+        nodes, node_channels, free = self.nodes, self.node_channels, self._free_channels
+        node1 = nodes[node_id_1] if node_id_1 in nodes else self._add_node(node_id_1)
+        node2 = nodes[node_id_2] if node_id_2 in nodes else self._add_node(node_id_2)
+        node_channels[node1] += 1
+        node_channels[node2] += 1
+        if not free:
+            self._add_free_channels(max(64, len(self.scid) // 4))
+        row = free.pop()
+        self.scid[row] = scid
+        self.node1[row] = node1
+        self.node2[row] = node2
+        self.announce_off[row] = offset
+        self.channels[scid] = row
+        self._sorted = None
+        return row
+
+    def set_amount(self, row: int, amount_sat: int) -> None:
+        """The channel's capacity."""
+        self.amount_sat[row] = amount_sat
+
+    def set_update(self, row: int, direction: int, offset: int, timestamp: int) -> int:
+        """The newest update of one direction; returns the offset of the one it replaces, or 0."""
+        offsets = self.update_off[direction]
+        old, offsets[row] = offsets[row], offset
+        self.update_ts[direction][row] = timestamp
+        return old
+
+    def set_node_announcement(self, node_row: int, offset: int, timestamp: int) -> int:
+        """The newest announcement of a node; returns the offset of the one it replaces, or 0."""
+        old, self.node_announce_off[node_row] = self.node_announce_off[node_row], offset
+        self.node_ts[node_row] = timestamp
+        return old
+
+    def remove_channel(self, row: int) -> list[int]:
+        """Forget a channel, and its nodes if it was their last one. Returns the offsets of the records that died by it:
+        announcement, updates, chan_dying, node_announcements."""
+        scid = self.scid[row]
+        died = [self.announce_off[row], self.update_off[0][row], self.update_off[1][row]]
+        died.append(self.dying.pop(scid, (0, 0))[1])
+        for node in (self.node1[row], self.node2[row]):
+            self.node_channels[node] -= 1
+            if not self.node_channels[node]:
+                died.append(self._remove_node(node))
+        del self.channels[scid]
+        self._sorted = None
+        self.scid[row] = self.announce_off[row] = 0
+        self.amount_sat[row] = -1
+        for direction in (0, 1):
+            self.update_off[direction][row] = self.update_ts[direction][row] = 0
+        self._free_channels.append(row)
+        return [offset for offset in died if offset]
+
+    def sorted_scids(self) -> list[int]:
+        """Those of all channels, ascending. Not to be changed, nor kept: the next change of the map makes a new one."""
+        if self._sorted is None:
+            self._sorted = sorted(self.channels)
+        return self._sorted
+
+    def rows_of_node(self, node_row: int) -> list[int]:
+        """The channel rows of a node, in no order. Looks at every channel: for listings and the rare case."""
+        ends = zip(self.node1, self.node2, self.announce_off, strict=True)
+        return [row for row, (one, two, known) in enumerate(ends) if known and node_row in (one, two)]
+
+    def _add_free_channels(self, count: int) -> None:
+        """More rows at once: setting four fields of a row costs a third of appending to eight arrays."""
+        first = len(self.scid)
+        for column in (self.scid, self.node1, self.node2, self.announce_off, *self.update_off, *self.update_ts):
+            column.frombytes(bytes(count * column.itemsize))
+        self.amount_sat.extend([-1] * count)
+        self._free_channels.extend(range(first + count - 1, first - 1, -1))
+
+    def _add_node(self, node_id: bytes) -> int:
+        if self._free_nodes:
+            row = self._free_nodes.pop()
+            self.node_ids[row] = node_id
+        else:
+            row = len(self.node_ids)
+            self.node_ids.append(node_id)
+            self.node_announce_off.append(0)
+            self.node_ts.append(0)
+            self.node_channels.append(0)
+        self.nodes[node_id] = row
+        return row
+
+    def _remove_node(self, row: int) -> int:
+        """Forget a node without channels; returns the offset of its announcement, or 0."""
+        del self.nodes[self.node_ids[row]]
+        offset = self.node_announce_off[row]
+        self.node_ids[row] = b""
+        self.node_announce_off[row] = self.node_ts[row] = 0
+        self._free_nodes.append(row)
+        return offset
+
+    def drop_lonely_nodes(self) -> None:
+        """Forget nodes that were announced without a channel. A channel may stand behind its nodes' announcements when
+        an older channel of theirs was deleted, so this waits until the file is read."""
+        for row in self._early_nodes:
+            if self.node_ids[row] and not self.node_channels[row]:
+                self.dead.append(self._remove_node(row))
+        self._early_nodes.clear()
+
+    def offset_columns(self) -> tuple["array[int]", ...]:
+        """All arrays of offsets, for who moves the records. There are offsets in `dying` besides."""
+        return self.announce_off, *self.update_off, self.node_announce_off
+
+    def channel_columns(self) -> tuple["array[int]", ...]:
+        """What is known of channels, row by row."""
+        return self.scid, self.node1, self.node2, self.announce_off, self.amount_sat, *self.update_off, *self.update_ts
+
+    def node_columns(self) -> tuple["array[int]", ...]:
+        """What is known of nodes, row by row; their ids are in `node_ids`."""
+        return self.node_announce_off, self.node_ts, self.node_channels
+
+    def rows_restored(self) -> None:
+        """The columns, `node_ids` and `dying` of an empty index were filled: find out what follows from them."""
+        used = self.announce_off
+        self.channels = {scid: row for row, scid in enumerate(self.scid) if used[row]}
+        self.nodes = {node_id: row for row, node_id in enumerate(self.node_ids) if node_id}
+        self._free_channels = [row for row, offset in enumerate(used) if not offset][::-1]
+        self._free_nodes = [row for row, node_id in enumerate(self.node_ids) if not node_id]
+
+    def read_records(self, data: Buffer, start: int, end: int) -> int:
+        """Take in the records from start to end; call `drop_lonely_nodes` when the last part of a file is read.
+
+        Returns the offset of the first record that is not completed or damaged, or of an `ended` record.
+
+        The hot path of opening: one loop, a precompiled struct a kind, types and places as numbers, and a call only for
+        what is not an update or an amount. A record that says something twice, or of a channel that is not there, goes
+        to `dead`.
+        """
+        unpack, unpack_update, crc_of = HEADER_AND_TYPE.unpack_from, _UPDATE.unpack_from, google_crc32c.extend
+        completed, live_mask, dead = self._completed, self._completed | self._dead_flags, self.dead
+        row_of, update_off, update_ts = self.channels.get, self.update_off, self.update_ts
+        amount_sat = self.amount_sat
+        offset, last = start, end - HEADER_AND_TYPE.size
+        self.ended = 0
+        # The row of the announcement right before, to which an amount belongs; behind damage it may be lost.
+        announced = self._announced if start == self._position else -1
+        while offset <= last:
+            flags, length, crc, timestamp, kind = unpack(data, offset)
+            following = offset + 12 + length
+            if following > end:
+                break
+            if flags & live_mask == completed:
+                message = data[offset + 12 : following]
+                if crc_of(timestamp, message) != crc:
+                    break
+                if kind == 258 and length >= 138:
+                    scid, updated, _, channel_flags = unpack_update(message, 98)
+                    row = row_of(scid, -1)
+                    if row >= 0:
+                        offsets = update_off[channel_flags & 1]
+                        if offsets[row]:
+                            dead.append(offsets[row])
+                        offsets[row] = offset
+                        update_ts[channel_flags & 1][row] = updated
+                    else:
+                        dead.append(offset)
+                elif kind == 4101 and length == 10:
+                    if announced < 0:
+                        dead.append(offset)
+                    else:
+                        amount_sat[announced] = int.from_bytes(message[3:], "big")  # 7 bytes are above all bitcoin
+                elif kind == 256 and length >= 366:
+                    announced = self._read_channel(message, offset)
+                elif kind == 257 and length >= SHORTEST_NODE:
+                    announced = -1
+                    self._read_node(message, offset)
+                elif kind == 4105:
+                    self.ended = offset
+                    break
+                else:
+                    announced = -1
+                    self._read_other(kind, message, offset)
+            elif flags & completed != completed:
+                break
+            else:
+                self.passed_over += following - offset
+                announced = -1
+            offset = following
+        self._announced, self._position = announced, offset
+        return offset
+
+    def _read_other(self, kind: int, message: bytes, offset: int) -> None:
+        """What is less frequent: channels that go, and what is too short."""
+        if kind == DELETE_CHANNEL and len(message) == _SCID.size:
+            self.passed_over += HEADER_SIZE + len(message)
+            row = self.channels.get(_SCID.unpack(message)[1])
+            self.dead += [] if row is None else self.remove_channel(row)
+        elif kind == CHANNEL_DYING and len(message) == _DYING.size:
+            _, scid, blockheight = _DYING.unpack(message)
+            if scid in self.channels:
+                self.dead += [self.dying[scid][1]] if scid in self.dying else []
+                self.dying[scid] = (blockheight, offset)
+            else:
+                self.dead.append(offset)
+        elif kind in (CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE):  # too short
+            self.dead.append(offset)
+
+    def _read_channel(self, message: bytes, offset: int) -> int:
+        """The new channel's row, or -1. The length of its features stands at 258, chain_hash and scid behind them."""
+        start = 292 + (message[258] << 8 | message[259])
+        if start + _SCID_AND_NODES.size > len(message):
+            self.dead.append(offset)
+            return -1
+        scid, node_id_1, node_id_2 = _SCID_AND_NODES.unpack_from(message, start)
+        if scid in self.channels:
+            return self._read_channel_again(self.channels[scid], node_id_1, node_id_2, offset)
+        return self.add_channel(scid, node_id_1, node_id_2, offset)
+
+    def _read_channel_again(self, row: int, node_id_1: bytes, node_id_2: bytes, offset: int) -> int:
+        """The second announcement takes over only before the first update: gossipd brings one forward that way."""
+        known = (self.node_ids[self.node1[row]], self.node_ids[self.node2[row]]) == (node_id_1, node_id_2)
+        if not known or self.update_off[0][row] or self.update_off[1][row]:
+            self.dead.append(offset)
+            return -1
+        self.dead.append(self.announce_off[row])
+        self.announce_off[row] = offset
+        return row
+
+    def _read_node(self, message: bytes, offset: int) -> None:
+        """The length of its features stands at 66, timestamp and node_id behind them."""
+        start = 68 + (message[66] << 8 | message[67])
+        if start + _TIMESTAMP_AND_NODE.size > len(message):
+            self.dead.append(offset)
+            return
+        timestamp, node_id = _TIMESTAMP_AND_NODE.unpack_from(message, start)
+        row = self.nodes.get(node_id)
+        if row is None:
+            row = self._add_node(node_id)
+            self._early_nodes.append(row)
+        if old := self.set_node_announcement(row, offset, timestamp):
+            self.dead.append(old)

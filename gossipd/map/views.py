@@ -1,0 +1,163 @@
+"""What the gossmap library gives out: a channel, one direction of it, a node.
+
+Light views of raw messages in a mapped store: made when asked for, decoded when a property is read, and good for as
+long as they are kept, whatever becomes of the map or the file's name meanwhile. Everything a stranger wrote is data:
+no property raises over it.
+"""
+
+from struct import Struct
+from typing import NamedTuple
+
+from gossipd.store.records import DYING, HEADER, HEADER_SIZE, Buffer
+from wire.address import WireAddr, read_descriptors
+from wire.cursor import WireError
+
+_FIELDS_OF_UPDATE = Struct(">IBBHQIIQ")
+_PLACE_IN_UPDATE = 2 + 64 + 32 + 8
+_FEATURES_OF_CHANNEL = 258
+_FEATURES_OF_NODE = 66
+
+
+def message_at(data: Buffer, offset: int) -> bytes:
+    """The raw message of the record at `offset`."""
+    start = offset + HEADER_SIZE
+    return data[start : start + int(HEADER.unpack_from(data, offset)[1])]
+
+
+def sane_alias(alias: bytes) -> str:
+    """A node's alias as text that can be shown: UTF-8 if it is that and printable, else ASCII with \\xNN escapes."""
+    alias = alias.rstrip(b"\0")
+    try:
+        text = alias.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    if text.isprintable():
+        return text
+    return "".join(chr(byte) if 32 <= byte < 127 and byte != 92 else f"\\x{byte:02x}" for byte in alias)
+
+
+class Direction(NamedTuple):
+    """One end's channel_update: the fields of BOLT 7 in its order, and the raw message. Amounts in msat."""
+
+    timestamp: int
+    message_flags: int
+    channel_flags: int
+    cltv_expiry_delta: int
+    htlc_minimum_msat: int
+    fee_base_msat: int
+    fee_proportional_millionths: int
+    htlc_maximum_msat: int
+    raw: bytes
+
+    @property
+    def disabled(self) -> bool:
+        """This end does not forward at the moment."""
+        return bool(self.channel_flags & 2)
+
+
+class Channel:
+    """An announced channel. `node_ids` are node_id_1 and node_id_2; direction 0 is from the first to the second.
+
+    `capacity_sat` is None where the store does not know it; `dying_at` the blockheight at which a spent channel is to
+    be forgotten, else None.
+    """
+
+    __slots__ = ("_announcement", "_data", "_updates", "capacity_sat", "dying_at", "node_ids", "short_channel_id")
+
+    def __init__(
+        self,
+        data: Buffer,
+        short_channel_id: int,
+        node_ids: tuple[bytes, bytes],
+        offsets: tuple[int, int, int],
+        capacity_sat: int | None,
+        dying_at: int | None,
+    ) -> None:
+        """`offsets`: of the announcement's record and of the two updates', 0 for none."""
+        self._data = data
+        self.short_channel_id = short_channel_id
+        self.node_ids = node_ids
+        self._announcement, *self._updates = offsets
+        self.capacity_sat = capacity_sat
+        self.dying_at = dying_at
+
+    @property
+    def announcement(self) -> bytes:
+        """The raw channel_announcement."""
+        return message_at(self._data, self._announcement)
+
+    @property
+    def features(self) -> bytes:
+        """The feature bits of its announcement, big-endian."""
+        return _counted(self.announcement, _FEATURES_OF_CHANNEL)
+
+    @property
+    def is_dying(self) -> bool:
+        """Its output is spent. Read anew each time from the record's flags."""
+        return self.dying_at is not None or bool(HEADER.unpack_from(self._data, self._announcement)[0] & DYING)
+
+    def direction(self, number: int) -> Direction | None:
+        """The newest update from node_ids[number], or None if there was none. `number` is 0 or 1."""
+        offset = self._updates[number]
+        if not offset:
+            return None
+        raw = message_at(self._data, offset)
+        return Direction._make((*_FIELDS_OF_UPDATE.unpack_from(raw, _PLACE_IN_UPDATE), raw))
+
+
+class Node:
+    """A node that has channels. What it announced is empty, or None, where it has announced nothing."""
+
+    __slots__ = ("announcement", "channel_count", "node_id")
+
+    def __init__(self, node_id: bytes, announcement: bytes, channel_count: int) -> None:
+        """`announcement`: the raw node_announcement, or b""."""
+        self.node_id = node_id
+        self.announcement = announcement
+        self.channel_count = channel_count
+
+    @property
+    def features(self) -> bytes:
+        """Its feature bits, big-endian."""
+        return _counted(self.announcement, _FEATURES_OF_NODE)
+
+    @property
+    def timestamp(self) -> int | None:
+        """Unix seconds of its announcement, by its own clock."""
+        return int.from_bytes(self._after_features(0, 4), "big") if self.announcement else None
+
+    @property
+    def color(self) -> bytes:
+        """Red, green, blue."""
+        return self._after_features(37, 40)
+
+    @property
+    def alias(self) -> str:
+        """Its name as text that can be shown, see sane_alias. Anybody may call himself anything."""
+        return sane_alias(self.alias_bytes)
+
+    @property
+    def alias_bytes(self) -> bytes:
+        """The 32 bytes as they were announced."""
+        return self._after_features(40, 72)
+
+    @property
+    def addresses(self) -> list[WireAddr]:
+        """Where it says it can be reached; none if what it says is cut off."""
+        try:
+            return read_descriptors(_counted(self.announcement, self._end_of_features() + 72))
+        except WireError:
+            return []
+
+    def _end_of_features(self) -> int:
+        place = _FEATURES_OF_NODE
+        return place + 2 + int.from_bytes(self.announcement[place : place + 2], "big")
+
+    def _after_features(self, start: int, stop: int) -> bytes:
+        place = self._end_of_features()
+        return self.announcement[place + start : place + stop]
+
+
+def _counted(message: bytes, place: int) -> bytes:
+    """The bytes behind the u16 at `place` that says how many they are."""
+    return message[place + 2 : place + 2 + int.from_bytes(message[place : place + 2], "big")]

@@ -1,0 +1,3 @@
+"""The peers of gossipd: what each says and is told, what its gossip is worth, and who goes when there are too many.
+Called by gossipd.
+"""

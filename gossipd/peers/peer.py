@@ -1,0 +1,370 @@
+"""One peer of gossipd: what it says, and what it is to be told. Knows no sockets.
+
+While gossipd owns the connection everything comes here; while somebody else does, only gossip, through the gossip fd.
+What waits to be sent is kept as plaintext, cursors and a query under way, and is pulled when there is room.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from gossipd.ask.seeker import Seeker
+from gossipd.feed import Feed
+from gossipd.ingest.pipeline import Ingest
+from gossipd.local_channels import LocalChannels
+from gossipd.map.index import MapIndex
+from gossipd.peers.score import UNWANTED, Standing
+from gossipd.serve.queries import Answer, Messages, Source, answer_range, answer_scids
+from gossipd.serve.stream import Stream
+from gossipd.store.writer import GossipStore
+from gossipd.verdict import Consequence, PeerFault, Verdict
+from wire.control.control_wire import GossipState, PeerInfo
+from wire.control.status import Status, sane
+from wire.cursor import WireError
+from wire.encoded import UnknownEncoding
+from wire.message import decode
+from wire.net.pinger import NO_PONG, Pings, PongHandler
+from wire.peer_wire import (
+    ErrorMessage,
+    GossipTimestampFilter,
+    Ping,
+    Pong,
+    QueryChannelRange,
+    QueryShortChannelIds,
+    ReplyChannelRange,
+    ReplyShortChannelIdsEnd,
+    WarningMessage,
+    message_name,
+)
+from wire.routing import Action, Routes
+
+ANSWERS_MARK = 16_384
+"""Bytes of pongs and warnings in the outbox above which nothing more is taken from the peer: it must read them first.
+What others have put there does not count: two nodes that both wait for the other one to read would wait for ever."""
+
+OWN_MARK = 65_536
+"""Bytes in the outbox above which a peer is not told what is new of our own."""
+
+_FRAME = 34
+"""What a frame has besides its message."""
+_INGESTED = (256, 257, 258)
+# Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
+_GOSSIP, _REDUNDANT = Action.GOSSIP, Verdict.REDUNDANT
+_UNKNOWN_CHANNEL, _DONT_FORWARD = Verdict.UNKNOWN_CHANNEL, Verdict.DONT_FORWARD
+_ANSWERS = (b"\x00\x01", b"\x00\x13")
+"""Warnings and pongs: the peer's own doing."""
+
+status = Status("gossipd")
+
+
+class Around(Protocol):
+    """What a peer needs of its daemon."""
+
+    routes: Routes
+    ingest: Ingest
+    feed: Feed
+    store: GossipStore
+    index: MapIndex
+    chain_hash: bytes
+    seeker: Seeker
+    local: LocalChannels
+    now: Callable[[], float]
+    """Unix seconds."""
+    clock: Callable[[], float]
+    """Seconds that do not jump."""
+
+    def fault(self, peer: "Peer", fault: PeerFault) -> bool:
+        """What follows from a fault; False if the connection is gone."""
+
+    def bad_gossip(self, peer: "Peer", fault: PeerFault) -> bool:
+        """The same for a gossip message, which counts."""
+
+    def unwanted(self, peer: "Peer", points: float) -> bool:
+        """What follows from gossip that costs points; False if the connection is gone."""
+
+    def nongossip(self, peer: "Peer", message: bytes) -> None:
+        """Give the connection up, with this message."""
+
+    def copy_up(self, peer: "Peer", message: bytes) -> None:
+        """Tell the master what the peer said."""
+
+
+class Peer:
+    """State of one connection, whoever owns it. Made at its first hand-over, gone with the connection."""
+
+    __slots__ = (
+        "_answer_bytes",
+        "_around",
+        "_greeting",
+        "_outbox",
+        "_pings",
+        "filter",
+        "filter_sent",
+        "greeted",
+        "info",
+        "outbox_bytes",
+        "queries",
+        "standing",
+        "stream",
+    )
+
+    def __init__(self, info: PeerInfo, around: Around, standing: Standing) -> None:
+        self.info = info
+        self.standing = standing
+        self.filter: tuple[int, int] | None = None
+        self.filter_sent = False
+        self.stream: Stream | None = None
+        self.outbox_bytes = 0
+        self._pings = Pings()
+        self.queries: dict[int, Answer] = {}
+        self.greeted = False
+        """Our own gossip has been said, or is on its way."""
+        self._greeting: Answer | None = None
+        self._answer_bytes = 0
+        self._around = around
+        self._outbox: deque[bytes] = deque()
+
+    # hearing
+
+    def hear(self, message: bytes) -> bool:
+        """Deal with one message; False if the connection is no longer ours after it."""
+        number = message[0] << 8 | message[1] if len(message) > 1 else 0
+        try:
+            if number in _INGESTED and self._around.routes.action(number) is _GOSSIP:
+                return self._hear_news(message)
+            return self._hear_other(number, message)
+        except UnknownEncoding as error:
+            return self._cannot_unpack(number, message, error)
+        except WireError as error:  # B1-7, B1-8
+            fault = PeerFault(f"{message_name(number)}: {error}", Consequence.DISCONNECT)
+            return self._around.fault(self, fault)
+        except PeerFault as fault:
+            return self._around.fault(self, fault)
+
+    def _cannot_unpack(self, number: int, message: bytes, error: UnknownEncoding) -> bool:
+        """The question can be asked again in another form (B7-90). Electrum 4.3 waits for the end whatever it reads."""
+        stays = self._around.fault(self, PeerFault(f"{message_name(number)}: {error}", Consequence.WARN))
+        if stays and number == QueryShortChannelIds.number and number not in self.queries:
+            self.say(ReplyShortChannelIdsEnd(message[2:34], 0).encode())
+        return stays
+
+    def _hear_news(self, message: bytes) -> bool:
+        standing = self.standing
+        if standing.ignored_until and standing.is_ignored(self._around.clock()):
+            if self._around.feed.gossip:
+                self._around.feed.refused(message, self.info.conn_id, "its sender is ignored for a while")
+            return True
+        if self.stream is not None:
+            self.stream.heard(message)
+        try:
+            verdict = self._around.ingest.receive(message, self.info.conn_id)
+        except PeerFault as fault:
+            return self._around.bad_gossip(self, fault)
+        if verdict is _REDUNDANT:
+            standing.redundant += 1
+        elif verdict is _UNKNOWN_CHANNEL or verdict is _DONT_FORWARD:
+            self._around.local.receive(message, self.info.node_id, self.info.conn_id)
+        elif verdict in UNWANTED:
+            return self._around.unwanted(self, UNWANTED[verdict])
+        return True
+
+    def hear_gossip(self, message: bytes) -> bool:
+        """Deal with a message from the gossip fd; whatever is no gossip is the owner's mistake and ignored."""
+        number = int.from_bytes(message[:2], "big")
+        if self._around.routes.action(number) is not Action.GOSSIP:
+            status.unusual(f"{message_name(number)} came through the gossip fd: ignored", self.info.node_id)
+            return True
+        return self.hear(message)
+
+    def _hear_other(self, number: int, message: bytes) -> bool:
+        if len(message) < 2:
+            raise WireError("a message without a type")
+        match self._around.routes.action(number):
+            case Action.IGNORE:  # first, and its name is not looked up: a stranger may send nothing else
+                status.trace(f"ignored a message of type {number}", self.info.node_id)
+            case Action.ANSWER:
+                self._answer(message)
+            case Action.GOSSIP:
+                self._hear_query(message)
+            case Action.TAKE:
+                self._around.nongossip(self, message)
+                return False
+            case Action.COPY:
+                self._around.copy_up(self, message)
+            case Action.CLOSE:  # B1-6
+                raise PeerFault(f"unknown even message type {number}", Consequence.DISCONNECT)
+        return True
+
+    def _answer(self, message: bytes) -> None:
+        match decode(message):
+            case Ping(num_pong_bytes=wanted) if wanted < NO_PONG:  # B1-37; zeros never hold a secret (B1-38)
+                self.say(Pong(ignored=bytes(wanted)).encode())
+            case Pong(ignored=ignored):
+                self._hear_pong(len(message), len(ignored))
+            case ErrorMessage(data=data):
+                status.unusual(f"peer's error: {sane(data)}", self.info.node_id)
+                self._around.copy_up(self, message)
+            case WarningMessage(data=data):  # B1-34
+                status.unusual(f"peer's warning: {sane(data)}", self.info.node_id)
+                self._around.copy_up(self, message)
+
+    def _hear_pong(self, total: int, ignored: int) -> None:
+        if not self._pings.heard(total, ignored):
+            status.debug(f"a pong of {ignored} bytes that nobody asked for", self.info.node_id)
+
+    def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
+        """Say a ping, and call `answered` when its pong has come."""
+        self.say(Ping(num_pong_bytes, bytes(ignored_len)).encode())
+        self._pings.said(num_pong_bytes, answered)
+
+    def _hear_query(self, message: bytes) -> None:
+        """Also what is left of a query, from the gossipd that was here before."""
+        around = self._around
+        match decode(message):
+            case GossipTimestampFilter() as wanted:
+                if wanted.chain_hash == around.chain_hash:
+                    self.set_filter(wanted.first_timestamp, wanted.timestamp_range)
+            case ReplyChannelRange() as reply:
+                around.seeker.reply_range(self.info.conn_id, reply, around.now())
+            case ReplyShortChannelIdsEnd() as end:
+                around.seeker.reply_end(self.info.conn_id, end, around.now())
+            case QueryShortChannelIds() as query:
+                self._begin_answer(query.number, answer_scids(query, around.chain_hash, around.index, around.store))
+            case QueryChannelRange() as query:
+                self._begin_answer(query.number, answer_range(query, around.chain_hash, around.index, around.store))
+
+    def _begin_answer(self, number: int, answer: Source) -> None:
+        if number in self.queries:  # B7-91, B7-92: one outstanding
+            raise PeerFault(f"{message_name(number)} before the last one was answered", Consequence.WARN)
+        self.queries[number] = Answer(answer)
+
+    def set_filter(self, first: int, timestamp_range: int, offset: int | None = None) -> None:
+        """Put a filter in force; it replaces the last one, and what the store holds for it goes out at once (B7-96).
+
+        `offset` is where to go on in the store, if the filter was in force before.
+        """
+        store = self._around.store
+        self.filter = (first, timestamp_range)
+        nothing_past = first == 0xFFFFFFFF or timestamp_range == 0
+        begin = (store.end if nothing_past else 1) if offset is None else offset
+        self.stream = Stream(first, timestamp_range, begin, store.end)
+
+    # saying
+
+    def say(self, message: bytes) -> None:
+        """Put a message into the outbox, which goes before all gossip."""
+        self._outbox.append(message)
+        self._count(message, 1)
+
+    def greet(self, own: Iterator[bytes]) -> None:
+        """Our own gossip goes to the peer whatever its filter is, or will be (B7-97)."""
+        self.greeted = True
+        greeting = Answer(Messages(own))
+        self._greeting = None if greeting.finished else greeting
+
+    def say_own(self, messages: Iterable[bytes]) -> None:
+        """What is new of our own gossip goes out at once, and not with the next flush again."""
+        for message in messages:
+            if self.outbox_bytes <= OWN_MARK and (self.stream is None or self.stream.heard(message)):
+                self.say(message)
+
+    def _count(self, message: bytes, sign: int) -> None:
+        size = sign * (len(message) + _FRAME)
+        self.outbox_bytes += size
+        if message[:2] in _ANSWERS:
+            self._answer_bytes += size
+
+    @property
+    def choked(self) -> bool:
+        """The peer does not take our answers: nothing more is heard until it does."""
+        return self._answer_bytes > ANSWERS_MARK
+
+    @property
+    def has_free(self) -> bool:
+        """Whether there is something to say that the peer has not asked for in bulk."""
+        return bool(self._outbox or self._greeting)
+
+    @property
+    def has_something_to_say(self) -> bool:
+        """Whether `pull` would, or might, give something."""
+        return bool(self.has_free or self.queries or (self.stream is not None and not self.stream.finished))
+
+    def pull_outbox(self) -> list[bytes]:
+        """All of the outbox."""
+        messages = list(self._outbox)
+        self._outbox.clear()
+        self.outbox_bytes = self._answer_bytes = 0
+        return messages
+
+    def pull(self, budget: int) -> list[bytes]:
+        """The next messages to send, until they are `budget` bytes or more: the outbox, what is our own, then answers
+        to queries, then the stream.
+        """
+        return self.pull_free(budget) if self.has_free else self.pull_paid(budget)
+
+    def pull_free(self, budget: int) -> list[bytes]:
+        """The outbox, and what is our own."""
+        if self._outbox or self._greeting is None:
+            return self._pull_outbox(budget)
+        messages = self._greeting.pull(budget)
+        if self._greeting.finished:
+            self._greeting = None
+        return messages
+
+    def pull_paid(self, budget: int) -> list[bytes]:
+        """Answers to queries, then the stream."""
+        if self.queries:
+            return self._pull_answer(budget)
+        if self.stream is None or self.stream.finished:
+            return []
+        return self.stream.pull(self._around.store, self._around.index, budget)
+
+    def _pull_outbox(self, budget: int) -> list[bytes]:
+        messages = []
+        while self._outbox and budget > 0:
+            message = self._outbox.popleft()
+            messages.append(message)
+            self._count(message, -1)
+            budget -= len(message) + _FRAME
+        return messages
+
+    def _pull_answer(self, budget: int) -> list[bytes]:
+        number, answer = next(iter(self.queries.items()))
+        messages = answer.pull(budget)
+        if answer.finished:
+            del self.queries[number]
+        return messages
+
+    def flush(self) -> None:
+        """The time has come to send what is news."""
+        if self.stream is not None:
+            self.stream.limit = self._around.store.end
+
+    # moving
+
+    def break_off(self) -> tuple[list[bytes], GossipState]:
+        """What has still to be said before all else, and what another gossipd needs to go on."""
+        messages, queries = self.pull_outbox(), []
+        for answer in self.queries.values():
+            made, rest = answer.break_off()
+            messages += made
+            queries += [] if rest is None else [rest]
+        offset = self.stream.offset if self.stream is not None else 0
+        greeted = self.greeted and self._greeting is None
+        return messages, GossipState(self.filter, self._around.store.uuid, offset, self.filter_sent, greeted, queries)
+
+    def restore(self, state: GossipState) -> None:
+        """Go on where another gossipd was. An offset of another file, or behind a tail that was cut off since, is of
+        no use: then the filter begins anew.
+        """
+        self.filter_sent, self.greeted = state.filter_sent, state.greeted
+        for query in state.queries:
+            self._hear_query(query)
+        if state.filter is not None:
+            store = self._around.store
+            same_file = state.store_uuid == store.uuid and state.store_offset <= store.end
+            self.set_filter(*state.filter, state.store_offset if same_file else None)
+
+    def fail_pings(self) -> None:
+        """Nobody will hear the pongs here."""
+        self._pings.fail()

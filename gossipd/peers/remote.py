@@ -1,0 +1,79 @@
+"""Peers whose connection somebody else owns: their gossip flows through a gossip fd, and nothing else does."""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from gossipd.peers.peer import Peer
+from gossipd.serve.budget import Budget
+from wire.net.gossip_fd import GossipFd
+from wire.net.owned_peers import PULL
+
+
+class Remote:
+    """One such peer. Bounded: at most one pulled batch waits here, the rest stays a cursor in the Peer."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        sock: socket.socket,
+        loop: asyncio.AbstractEventLoop,
+        may_read: Callable[[], bool],
+        ended: Callable[[Peer], None],
+        hear: Callable[[Peer, bytes], bool],
+        budget: Budget,
+    ) -> None:
+        """`may_read`: whether the pipeline has room. `ended`: the owner has closed its end. `hear` gets each packet."""
+        self.peer = peer
+        self._conn_id = peer.info.conn_id
+        self._may_read = may_read
+        self._loop = loop
+        self._ended = ended
+        self._hear_packet = hear
+        self._budget = budget
+        self._later: asyncio.TimerHandle | None = None
+        """The peer has used its budget up."""
+        self._waiting: deque[bytes] = deque()
+        self._fd = GossipFd(sock, loop, self._hear, self.pump, self._end)
+
+    def _hear(self, packet: bytes) -> None:
+        self._hear_packet(self.peer, packet)
+        if self.peer.has_something_to_say:
+            self.pump()
+        self.update_reading()
+
+    def _end(self) -> None:
+        self._ended(self.peer)
+
+    def pump(self) -> None:
+        """Write what is for the peer, from the cursor, while there is room and the owner has begun to read."""
+        if not self._fd.started:
+            return
+        if not self._waiting:
+            self._waiting.extend(self._budget.pull(self._conn_id, self.peer, PULL, self._loop.time()))
+        while self._waiting:
+            if not self._fd.send(self._waiting[0]):
+                return
+            self._waiting.popleft()
+        self.update_reading()
+        if self.peer.has_something_to_say and self._later is None:
+            wait = 0.0 if self.peer.has_free else self._budget.wait(self._conn_id, self._loop.time())
+            self._later = self._loop.call_later(wait, self._pump_on)
+
+    def _pump_on(self) -> None:
+        self._later = None
+        self.pump()
+
+    def update_reading(self) -> None:
+        """Read the gossip fd while the pipeline has room and the owner takes the peer's warnings."""
+        if self._may_read() and not self.peer.choked:
+            self._fd.resume()
+        else:
+            self._fd.pause()
+
+    def close(self) -> tuple[list[bytes], list[bytes]]:
+        """Close our end: what the owner had written to us, and what we had not yet written to it."""
+        if self._later is not None:
+            self._later.cancel()
+        return self._fd.close(), list(self._waiting)

@@ -1,0 +1,81 @@
+"""A peer's view of the store: its gossip_timestamp_filter and a cursor, pulled from when its socket takes more.
+
+Nothing is gathered in memory for a peer: what is news for it lies between its cursor and the end of the store. BOLT 7,
+The gossip_timestamp_filter Message.
+"""
+
+from collections.abc import Callable
+from struct import Struct
+
+from gossipd.map.index import MapIndex
+from gossipd.store.records import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, DYING, NODE_ANNOUNCEMENT
+from gossipd.store.writer import GossipStore
+
+_U16 = Struct(">H")
+_U64 = Struct(">Q")
+
+
+MAX_HEARD = 10_000
+"""Messages of the peer's own that are remembered: far more than it says between two flushes, but for a first sync."""
+
+
+class Stream:
+    """What one peer has asked to hear: timestamps from `first` on, `last` excluded; `offset` is how far we are."""
+
+    __slots__ = ("_heard", "first", "last", "limit", "offset")
+
+    def __init__(self, first: int, timestamp_range: int, offset: int, limit: int) -> None:
+        """`limit`: records from that offset on wait for the next flush."""
+        self.first = first
+        self.last = min(first + timestamp_range, 1 << 32)
+        self.offset = offset
+        self.limit = limit
+        self._heard: dict[int, None] = {}
+
+    def heard(self, message: bytes) -> bool:
+        """The peer knows this, and need not hear it with the next flush. False if that was known."""
+        if hash(message) in self._heard:
+            return False
+        if len(self._heard) >= MAX_HEARD:
+            del self._heard[next(iter(self._heard))]
+        self._heard[hash(message)] = None
+        return True
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to send before the next flush."""
+        return self.offset >= self.limit
+
+    def move(self, place: Callable[[int], int]) -> None:
+        """The store was compacted: `place` says where in the new file an offset is."""
+        self.offset, self.limit = place(self.offset), place(self.limit)
+
+    def pull(self, store: GossipStore, index: MapIndex, budget: int) -> list[bytes]:
+        """What the peer wants of the next `budget` bytes of the store; may be empty before the limit is reached.
+
+        Deleted and dying records are passed over, so an update that was replaced before its flush never goes out.
+        """
+        first, last = self.first, self.last
+        records, self.offset = store.scan(self.offset, min(budget, self.limit - self.offset))
+        wanted = [
+            message
+            for flags, timestamp, kind, message, _ in records
+            if not flags & DYING
+            and (
+                (first <= timestamp < last and kind in (CHANNEL_UPDATE, NODE_ANNOUNCEMENT))
+                or (kind == CHANNEL_ANNOUNCEMENT and self._wants_announcement(message, index))
+            )
+        ]
+        return wanted if not self._heard else [message for message in wanted if hash(message) not in self._heard]
+
+    def _wants_announcement(self, message: bytes, index: MapIndex) -> bool:
+        """An announcement counts as being of the time of its updates, and does not go without one (B7-98)."""
+        scid = _U64.unpack_from(message, 292 + _U16.unpack_from(message, 258)[0])[0]
+        row = index.channels.get(scid)
+        if row is None:
+            return False
+        offsets, timestamps = index.update_off, index.update_ts  # written out: it is the hot path
+        return bool(
+            (offsets[0][row] and self.first <= timestamps[0][row] < self.last)
+            or (offsets[1][row] and self.first <= timestamps[1][row] < self.last)
+        )

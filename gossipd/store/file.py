@@ -1,0 +1,147 @@
+"""The file of a gossip_store: locked, opened whatever state it is in, begun anew, replaced by another one.
+
+What it does with a file that others, or accidents, have left: an older version is rewritten, a bad tail is cut off, a
+bad middle is bridged, and what cannot be read at all is moved aside.
+"""
+
+import fcntl
+import mmap
+import os
+from pathlib import Path
+
+from gossipd.store import upgrade
+from gossipd.store.records import (
+    BEGINNING_SIZE,
+    FIRST_RECORD,
+    OLDEST_VERSION,
+    VERSION,
+    Walker,
+    beginning,
+    ended_message,
+    fillers,
+    pack_record,
+    uuid_of,
+    walk_over,
+)
+
+NEWEST_READ = 31
+"""Minor versions after 16 only add to the format, by CLN's promise; major ones (the upper 3 bits) do not."""
+
+TEMPORARY = ".tmp"
+"""Ending of the name of a file in the making that is to replace the store."""
+
+
+class StoreError(Exception):
+    """The store cannot be opened; one sentence for the user."""
+
+
+def open_locked(path: Path) -> int:
+    """A descriptor of the file that is at `path`, with its lock held."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                return fd
+            os.close(fd)  # replaced between open and lock
+        except FileNotFoundError:
+            os.close(fd)
+        except BlockingIOError:
+            os.close(fd)
+            raise StoreError(f"{path} is in use by another process.") from None
+
+
+def open_current(path: Path) -> tuple[int, str]:
+    """A locked descriptor of a file of version 16 with a uuid at `path`, and what had to be done for it."""
+    fd = open_locked(path)
+    try:
+        data = os.pread(fd, BEGINNING_SIZE, 0)
+        if data[:1] == bytes([VERSION]) and uuid_of(data):
+            return fd, ""
+        if data[:1] in (b"", bytes([VERSION])) and len(data) < BEGINNING_SIZE:
+            os.ftruncate(fd, 0)
+            write_all(fd, beginning(os.urandom(32)), 0)
+            return fd, ""
+        replacement = _rewrite(path, fd) if OLDEST_VERSION <= data[0] <= NEWEST_READ else None
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    if replacement is not None:
+        return replacement, f"rewritten from version {data[0]} as version {VERSION}"
+    aside = path.with_name(path.name + ".corrupt")
+    path.replace(aside)
+    fd, _ = open_current(path)
+    return fd, f"no gossip_store that can be read (version byte {data[0]}): moved to {aside.name} and begun anew"
+
+
+def successor_of(path: Path) -> Path:
+    """The name of a file that is to replace the store at `path`."""
+    return path.with_name(path.name + TEMPORARY)
+
+
+def begin_successor(path: Path) -> tuple[int, bytes]:
+    """A new, locked file beside the store at `path`, with nothing in it: its descriptor and its uuid."""
+    temporary = successor_of(path)
+    temporary.unlink(missing_ok=True)
+    fd = open_locked(temporary)
+    uuid = os.urandom(32)
+    try:
+        write_all(fd, beginning(uuid), 0)
+    except OSError:
+        os.close(fd)
+        temporary.unlink()
+        raise
+    return fd, uuid
+
+
+def _rewrite(path: Path, old: int) -> int | None:
+    """Put what is good in the old file into a new one at `path`; its descriptor, locked, or None if nothing is good."""
+    temporary = successor_of(path)
+    fd, uuid = begin_successor(path)
+    try:
+        size = written = BEGINNING_SIZE
+        with map_file(old, os.fstat(old).st_size) as data:
+            for record in upgrade.convert(data):
+                size += write_all(fd, record, size)
+        if size == written:
+            temporary.unlink()
+            os.close(fd)
+            return None
+        os.fsync(fd)
+        temporary.replace(path)
+        write_all(old, pack_record(ended_message(size, uuid), 0), os.fstat(old).st_size)  # followers move on by it
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def repair(fd: int, walker: Walker) -> tuple[int, str]:
+    """Lead the walker over the file, cut off its bad tail and bridge bad stretches. Returns the good end and a note."""
+    size = os.fstat(fd).st_size
+    with map_file(fd, size) as data:
+        walked = walk_over(data, FIRST_RECORD, size, walker)
+    notes = []
+    for start, stop in walked.gaps:
+        for offset, header in fillers(start, stop):
+            write_all(fd, header, offset)
+        notes.append(f"{stop - start} bad bytes skipped at offset {start}")
+    if walked.end < size:
+        os.ftruncate(fd, walked.end)
+        notes.append(f"an unfinished tail of {size - walked.end} bytes cut off at offset {walked.end}")
+    return walked.end, "; ".join(notes)
+
+
+def map_file(fd: int, size: int) -> mmap.mmap:
+    """The first `size` bytes (at least one), shared with the file, to be read only."""
+    return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
+
+
+def write_all(fd: int, data: bytes, offset: int) -> int:
+    """pwrite until all is written; returns how much that was. OSError when the disk is full."""
+    done = 0
+    with memoryview(data) as view:
+        while done < len(view):
+            done += os.pwrite(fd, view[done:], offset + done)
+    return done

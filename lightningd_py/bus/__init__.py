@@ -1,0 +1,3 @@
+"""The ZMQ buses that the master binds: CTL, CHNL and API.
+Called by the node.
+"""

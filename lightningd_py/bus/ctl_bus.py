@@ -1,0 +1,155 @@
+"""The CTL bus: services say here who they are and what they want, ask for what the master does, and hear events.
+
+A session here is what makes a bus service: with its end the registrations that are not kept are gone, and the ticket
+that MSG and CHNL want is void. docs/bus.md.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lightningd_py.bus.ctl_news import CtlNews, shown
+from lightningd_py.bus.ctl_requests import Answer, CtlRequests
+from lightningd_py.config.options import version
+from lightningd_py.registrations.registered import Refused
+from lightningd_py.rpc.jsonrpc import GRACE
+from lightningd_py.rpc.params import RpcError
+from wire.bus import bus_wire
+from wire.bus.bus_message import BusError, BusMessage, Id
+from wire.bus.bus_wire import LIGHTNINGD, Error, Hello, Ok, Welcome
+from wire.bus.sessions import RETRY, Session, Sessions
+from wire.bus.socket import BusSocket
+
+if TYPE_CHECKING:
+    from lightningd_py.node import Node
+
+BUS = "ctl"
+ROOM = 100
+"""Messages, lists of several MB among them, that ZMQ keeps for one service that does not read."""
+MAX_IN_HAND = 64
+"""Requests of one service that are not answered yet."""
+
+
+class CtlBus:
+    """Its hub."""
+
+    def __init__(self, socket: BusSocket, node: "Node", renamed: Callable[[str], None]) -> None:
+        """`renamed`: called with the name of each service whose ticket is another one from now on."""
+        self._node = node
+        self._registrations = node.registrations
+        self._renamed = renamed
+        self._sessions = Sessions(
+            BUS,
+            LIGHTNINGD,
+            socket,
+            admit=self._admit,
+            on_message=self._heard,
+            on_gone=self._gone,
+            heartbeat=node.options.timing.bus_heartbeat,
+        )
+        self._news = CtlNews(self._sessions, node.ownership, node.registrations)
+        self._requests = CtlRequests(node)
+        self._in_hand: Counter[Session] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # sessions
+
+    def _admit(self, hello: Hello) -> Welcome:
+        node, name = self._node, hello.service
+        try:
+            ticket = self._registrations.arrive(name)
+        except Refused as refused:
+            raise BusError(str(refused)) from refused
+        self._renamed(name)
+        node_ids, channels = self._registrations.kept(name)
+        return Welcome(
+            service=name,
+            ticket=ticket,
+            node_id=node.node_id,
+            network=node.options.network,
+            features=node.features.to_bytes(),
+            version=version(),
+            msg=node.connectiond.endpoint,
+            node_ids=node_ids,
+            channels=channels,
+        )
+
+    def _gone(self, session: Session, reason: str) -> None:
+        self._news.forget(session.service)
+        self._requests.forget(session.service)
+        self._registrations.leave(session.service, reason)
+        self._renamed(session.service)
+
+    # requests
+
+    def _heard(self, session: Session, message: BusMessage) -> None:
+        asked: Id = getattr(message, "id", None)
+        try:
+            answer = self._at_once(session, message)
+        except Refused as refused:
+            answer = Error(str(refused))
+        if answer is None and self._in_hand[session] >= MAX_IN_HAND:
+            answer = Error(f"{MAX_IN_HAND} requests of this service are in hand already")
+        if answer is not None:
+            self._say(session, answer, asked)
+            return
+        self._in_hand[session] += 1
+        task = asyncio.get_running_loop().create_task(self._later(session, message, asked))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _at_once(self, session: Session, message: BusMessage) -> Answer | None:
+        """The answer to what needs no waiting; None for the rest. Raises Refused."""
+        service = session.service
+        match message:
+            case bus_wire.Register():
+                self._registrations.register(service, message)
+                if message.events:
+                    self._news.tell(service)
+            case bus_wire.Unregister():
+                self._registrations.unregister(service, message)
+                if message.events:
+                    self._news.tell_no_more(service)
+            case bus_wire.ListRegistrations() | bus_wire.ListPeers() if not session.queue:
+                return self._listed(message)
+            case _:
+                return None
+        return Ok()
+
+    def _listed(self, message: BusMessage) -> Answer:
+        if isinstance(message, bus_wire.ListPeers):
+            return bus_wire.Peers([shown(peer) for peer in self._node.ownership.peers])
+        return bus_wire.Registrations(self._registrations.entries())
+
+    async def _carry_out(self, session: Session, message: BusMessage) -> Answer:
+        """A list, of some MB perhaps, is made when all before it has found room. Raises RpcError."""
+        if not isinstance(message, bus_wire.ListRegistrations | bus_wire.ListPeers):
+            return await self._requests.carry_out(session.service, message)
+        while session.queue:  # noqa: ASYNC110 - ZMQ does not tell of room
+            await asyncio.sleep(RETRY)
+        return self._listed(message)
+
+    async def _later(self, session: Session, message: BusMessage, asked: Id) -> None:
+        try:
+            answer = await self._carry_out(session, message)
+        except RpcError as error:
+            answer = Error(error.message)
+        finally:
+            self._in_hand[session] -= 1
+            if not self._in_hand[session]:
+                del self._in_hand[session]
+        self._say(session, answer, asked)
+
+    def _say(self, session: Session, answer: Answer, asked: Id) -> None:
+        answer.id = asked
+        self._sessions.send(session, answer)
+
+    async def close(self) -> None:
+        """Give requests in hand GRACE seconds, and say goodbye to all."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._sessions.close("the node ends")

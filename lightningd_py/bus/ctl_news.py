@@ -1,0 +1,92 @@
+"""What services hear on CTL without asking: connections that come, move and go, and copies of what peers say."""
+
+from collections import Counter
+
+from lightningd_py.owners.ownership import Ownership
+from lightningd_py.owners.peers import Peer
+from lightningd_py.registrations.registrations import Registrations
+from wire.bus import bus_wire
+from wire.bus.bus_message import BusMessage
+from wire.bus.bus_wire import BusPeer
+from wire.bus.sessions import Sessions
+from wire.control import control_wire
+from wire.control.status import Status
+
+MAX_QUEUED_COPIES = 500
+"""Messages in the queue of a service beyond which it gets no copies."""
+
+status = Status("bus")
+
+
+def shown(peer: Peer) -> BusPeer:
+    """A connection as the buses show it."""
+    info = peer.info
+    return BusPeer(info.node_id, info.conn_id, peer.owner, info.address, info.incoming, info.features)
+
+
+class CtlNews:
+    """Who hears of connections, and how many copies each has lost."""
+
+    def __init__(self, sessions: Sessions, ownership: Ownership, registrations: Registrations) -> None:
+        self._sessions = sessions
+        self._listening: set[str] = set()
+        self._lost: Counter[str] = Counter()
+        ownership.came.append(self._came)
+        ownership.moved.append(self._moved)
+        ownership.went.append(self._went)
+        registrations.copy_to = self._copy
+        registrations.remote_update_to = self._remote_update
+        registrations.msg_lost = self._msg_lost
+
+    def tell(self, service: str) -> None:
+        """It hears of all connections from now on."""
+        self._listening.add(service)
+
+    def tell_no_more(self, service: str) -> None:
+        """It does not."""
+        self._listening.discard(service)
+
+    def forget(self, service: str) -> None:
+        """Its session has ended."""
+        self._listening.discard(service)
+        del self._lost[service]
+
+    def _came(self, peer: Peer) -> None:
+        self._to_all(bus_wire.PeerConnected(shown(peer)))
+
+    def _moved(self, peer: Peer) -> None:
+        self._to_all(bus_wire.PeerOwner(peer.info.node_id, peer.info.conn_id, peer.owner))
+
+    def _went(self, peer: Peer, reason: str) -> None:
+        self._to_all(bus_wire.PeerDisconnected(peer.info.node_id, peer.info.conn_id, reason))
+
+    def _to_all(self, event: BusMessage) -> None:
+        """One that does not read is cut off when its queue is full: it would know less than it thinks."""
+        for session in self._sessions:
+            if session.service in self._listening:
+                self._sessions.send(session, event)
+
+    def _copy(self, service: str, copy: control_wire.PeerMessage) -> None:
+        """What finds no room is lost, and the next one that does says how many."""
+        session = self._sessions.named(service)
+        if session is None:
+            return
+        if len(session.queue) >= MAX_QUEUED_COPIES:
+            self._lost[service] += 1
+            if self._lost[service].bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
+                status.unusual(f"service {service} takes no copies: {self._lost[service]} are lost so far")
+            return
+        lost = self._lost.pop(service, 0)
+        about = (copy.node_id, copy.conn_id, copy.message_type, copy.channel_id)
+        self._sessions.send(session, bus_wire.PeerMessage(*about, copy.message, lost))
+
+    def _remote_update(self, service: str, update: control_wire.RemoteChannelUpdate) -> None:
+        session = self._sessions.named(service)
+        if session is not None:
+            told = bus_wire.RemoteChannelUpdate(update.node_id, update.short_channel_id, update.channel_update)
+            self._sessions.send(session, told)
+
+    def _msg_lost(self, service: str) -> None:
+        session = self._sessions.named(service)
+        if session is not None:
+            self._sessions.send(session, bus_wire.Error("connectiond has died: say hello on MSG again"))

@@ -1,0 +1,117 @@
+"""What services ask for on CTL and what takes a while: about peers as over JSON-RPC, and signatures."""
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from lightningd_py.bus.ctl_news import shown
+from lightningd_py.daemons.hsm_control import AnnouncementSigner
+from lightningd_py.registrations.registered import Registered
+from lightningd_py.rpc import peer_requests
+from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError
+from wire.address import DEFAULT_PORTS, parse_address
+from wire.bus import bus_wire
+from wire.bus.bus_message import BusMessage
+from wire.bus.bus_wire import Error, Ok
+from wire.control.control_channel import ChannelClosed
+from wire.secp256k1 import is_point
+
+if TYPE_CHECKING:
+    from lightningd_py.node import Node
+
+ON_ITS_WAY = 2.0
+"""Seconds in which we hear from connectiond that a service has come to MSG, which it may know before us."""
+
+Answer = Ok | Error | bus_wire.Registrations | bus_wire.Peers | bus_wire.Connected | bus_wire.Signature
+
+
+class CtlRequests:
+    """For all services of a node."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._signers: dict[str, AnnouncementSigner] = {}
+        self._awaited: dict[str, asyncio.Event] = {}
+        node.registrations.on_present = self._has_come
+
+    def _has_come(self, service: str) -> None:
+        if service in self._awaited:
+            self._awaited[service].set()
+
+    def forget(self, service: str) -> None:
+        """Its session has ended."""
+        signer = self._signers.pop(service, None)
+        if signer is not None:
+            signer.close()
+
+    async def carry_out(self, service: str, message: BusMessage) -> Answer:
+        """Raises RpcError, whose message is one sentence."""
+        match message:
+            case bus_wire.Connect():
+                return await self._connect(message)
+            case bus_wire.Disconnect():
+                await self._disconnect(service, message)
+            case bus_wire.ReleasePeer():
+                await self._release(service, message)
+            case bus_wire.SendMessage():
+                copied = self._registered(service).copy
+                await peer_requests.send_message(self._node, message.node_id, message.message, copied)
+            case bus_wire.SignChannelAnnouncement():
+                return await self._sign(service, message.message)
+            case _:
+                raise RpcError(INVALID_PARAMETERS, f"there is nothing that a {message.name()} could do on this bus")
+        return Ok()
+
+    def _registered(self, service: str) -> Registered:
+        found = self._node.registrations.named(service)
+        if found is None:
+            raise RpcError(INTERNAL_ERROR, "the session has ended")
+        return found
+
+    async def _connect(self, message: bus_wire.Connect) -> bus_wire.Connected:
+        if not is_point(message.node_id):
+            raise RpcError(INVALID_PARAMETERS, "node_id: it is no point on the curve")
+        hints = []
+        if message.address is not None:
+            try:
+                hints = [str(parse_address(message.address, DEFAULT_PORTS[self._node.options.network]))]
+            except ValueError as error:
+                raise RpcError(INVALID_PARAMETERS, f"address: {error}") from error
+        return bus_wire.Connected(shown(await peer_requests.reach(self._node, message.node_id, hints)))
+
+    async def _disconnect(self, service: str, message: bus_wire.Disconnect) -> None:
+        if message.node_id is None:
+            raise RpcError(INVALID_PARAMETERS, "node_id: it is missing")
+        peer = peer_requests.connected(self._node, message.node_id)
+        if peer.owner != service and peer_requests.is_a_services(self._node, peer):
+            raise RpcError(INTERNAL_ERROR, f"the connection is service {peer.owner}'s")
+        await peer_requests.disconnect(self._node, peer, f"service {service} has asked for that")
+
+    async def _release(self, service: str, message: bus_wire.ReleasePeer) -> None:
+        registered = self._registered(service)
+        if not registered.present:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ON_ITS_WAY):
+                    await self._awaited.setdefault(service, asyncio.Event()).wait()
+            self._awaited.pop(service, None)
+            registered = self._registered(service)
+        if not registered.present:
+            raise RpcError(INTERNAL_ERROR, "say hello on MSG first: connections are handed over there")
+        peer = peer_requests.connected(self._node, message.node_id)
+        try:
+            self._node.ownership.release(peer, registered)
+        except ValueError as error:
+            raise RpcError(INTERNAL_ERROR, str(error)) from error
+
+    async def _sign(self, service: str, message: bytes) -> bus_wire.Signature:
+        if service not in self._signers:
+            hsm_socket = self._node.hsm_socket(service)
+            if hsm_socket is None:
+                raise RpcError(INTERNAL_ERROR, f"nothing is signed for this service: there is no --may-sign={service}")
+            self._signers[service] = AnnouncementSigner(hsm_socket)
+        try:
+            return bus_wire.Signature(await self._signers[service].sign_channel_announcement(message))
+        except ValueError as error:
+            raise RpcError(INVALID_PARAMETERS, str(error)) from error
+        except ChannelClosed:
+            raise RpcError(INTERNAL_ERROR, peer_requests.ENDING) from None

@@ -1,0 +1,208 @@
+"""`lightning-cli-py`: one command to a running node, with the habits of CLN's lightning-cli.
+
+A table or plain lines for a person at a terminal, JSON into a pipe. Exit status: 0 done, 1 the node answered with an
+error, 2 no node could be talked to, 3 the command line is wrong.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightningd_py.cli.output import as_text, error_text
+from lightningd_py.config.options import located, rpc_path, version
+from lightningd_py.errors import UsageError
+from lightningd_py.unix_socket import connect
+from wire.types import NETWORKS
+
+DONE, ERROR_REPLY, NOT_TALKING, WRONG_USAGE = 0, 1, 2, 3
+_LITERAL = re.compile(r'-?[0-9]+(\.[0-9]+)?|true|false|null|[\[{"].*', re.DOTALL)
+_KEYWORD = re.compile(r"[a-z_]+=.*", re.DOTALL)
+
+
+class NotTalking(Exception):
+    """Nobody answers on the socket."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def main() -> NoReturn:
+    """The console script."""
+    try:
+        status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough; Python would complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = DONE
+    sys.exit(status)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Do what the command line says; the exit status."""
+    try:
+        arguments = _parser().parse_intermixed_args(list(argv))
+        request = _request(arguments)
+        if arguments.method == "feed":
+            return _feed(arguments)
+        path = rpc_path(arguments.where)
+    except UsageError as error:
+        print(f"lightning-cli-py: {error}", file=sys.stderr)
+        return WRONG_USAGE
+    try:
+        reply = call(path, request)
+    except NotTalking as error:
+        print(f"lightning-cli-py: {error}", file=sys.stderr)
+        return NOT_TALKING
+    except KeyboardInterrupt:
+        return 130
+    _show(arguments, reply)
+    return ERROR_REPLY if "error" in reply else DONE
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="lightning-cli-py",
+        usage="lightning-cli-py [OPTIONS] METHOD [PARAMETER...]",
+        description="Give a command to a running lightningd-py. METHOD help lists the commands. METHOD feed shows all"
+        " gossip live; its parameters are topics, or what they begin with.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(where=[], style=None, keywords=None)
+    for name in ("network", "lightning-dir", "conf", "rpc-file", "feed"):
+        parser.add_argument(f"--{name}", action=_Where, metavar=name.upper(), help="as for lightningd-py")
+    for name in ("mainnet", *(name for name in NETWORKS if name != "bitcoin")):
+        parser.add_argument(f"--{name}", action=_Where, nargs=0, help="as for lightningd-py")
+    parser.add_argument("-k", "--keywords", action="store_true", help="parameters are KEY=VALUE")
+    parser.add_argument("-o", "--order", dest="keywords", action="store_false", help="parameters are in order")
+    parser.add_argument("-j", "-J", "--json", dest="style", action="store_const", const="json", help="JSON")
+    parser.add_argument("-R", "--raw", dest="style", action="store_const", const="raw", help="JSON in one line")
+    parser.add_argument("-H", "--human-readable", dest="style", action="store_const", const="human", help="for people")
+    parser.add_argument("-l", "--filter", type=_json, metavar="JSON", help="which fields of the result to give")
+    parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for feed on tcp: your key, beside server.key")
+    parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument("method", metavar="METHOD")
+    parser.add_argument("params", metavar="PARAMETER", nargs="*")
+    return parser
+
+
+class _Where(argparse.Action):
+    """Collects what is for `options.rpc_path`."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        option = str(option_string)
+        namespace.where = [*namespace.where, option if self.nargs == 0 else f"{option}={values}"]
+
+
+class _Version(argparse.Action):
+    """argparse's own wants the version even when nobody asks for it, and finding it takes as long as all else."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        print(version())
+        parser.exit()
+
+
+def _json(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{value} is no JSON") from error
+
+
+def _request(arguments: argparse.Namespace) -> dict[str, Any]:
+    request = {
+        "jsonrpc": "2.0",
+        "id": f"cli-py:{arguments.method}#{os.getpid()}",
+        "method": arguments.method,
+        "params": parameters(arguments.params, arguments.keywords),
+    }
+    if arguments.filter is not None:
+        request["filter"] = arguments.filter
+    return request
+
+
+def parameters(words: Sequence[str], keywords: bool | None) -> list[Any] | dict[str, Any]:
+    """The words after the method as JSON. With no `keywords` the first word tells. Raises UsageError."""
+    if keywords is None:
+        keywords = bool(words) and _KEYWORD.fullmatch(words[0]) is not None
+    if not keywords:
+        return [parameter(word) for word in words]
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UsageError(f"expected key=value in '{word}'")
+        found[key] = parameter(value)
+    return found
+
+
+def parameter(word: str) -> Any:
+    """A number, true, false, null, or what begins like JSON is that; all else, as 02ab or 1e5, is a string."""
+    if not _LITERAL.fullmatch(word):
+        return word
+    try:
+        return json.loads(word)
+    except ValueError as error:
+        if word[0] in '[{"':
+            raise UsageError(f"'{word}' is no JSON") from error
+        return word
+
+
+def call(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Send one request and wait for its reply. Raises NotTalking with one sentence that names the socket."""
+    try:
+        with connect(path) as connection:
+            connection.sendall(json.dumps(request).encode())
+            reply = bytearray()
+            while not reply.endswith(b"\n\n"):
+                data = connection.recv(1 << 16)
+                if not data:
+                    raise NotTalking(f"the node on {path} hung up without an answer")
+                reply += data
+    except OSError as error:
+        raise NotTalking(f"no node answers on {path}: {error.strerror}") from error
+    with contextlib.suppress(ValueError):
+        content = json.loads(reply)
+        if isinstance(content, dict) and ("result" in content or "error" in content):
+            return content
+    raise NotTalking(f"what answers on {path} does not speak JSON-RPC")
+
+
+def _feed(arguments: argparse.Namespace) -> int:
+    """Shows the feed until Ctrl-C, or until the node ends."""
+    endpoint = located(arguments.where, "feed").feed
+    if not endpoint:
+        raise UsageError("this node publishes no feed: --feed=none")
+    from lightningd_py.cli import feed_output  # ZMQ and the map: no other command waits for them to be loaded
+    from wire.bus.feed import FeedError
+
+    style = arguments.style or ("human" if sys.stdout.isatty() else "json")
+    try:
+        feed_output.follow(endpoint, arguments.params, arguments.feed_key, _say_now, as_json=style != "human")
+    except FeedError as error:
+        print(f"lightning-cli-py: {error}", file=sys.stderr)
+        return NOT_TALKING
+    return DONE
+
+
+def _say_now(text: str) -> None:
+    print(text, flush=True)
+
+
+def _show(arguments: argparse.Namespace, reply: dict[str, Any]) -> None:
+    """JSON is written in ASCII, so that no stranger's control characters reach a terminal."""
+    style = arguments.style or ("human" if sys.stdout.isatty() else "json")
+    if style == "human":
+        if "error" in reply:
+            print(error_text(reply["error"]), file=sys.stderr)
+        else:
+            print(as_text(arguments.method, reply["result"]))
+    else:
+        print(json.dumps(reply.get("error", reply.get("result")), indent=3 if style == "json" else None))

@@ -1,0 +1,119 @@
+"""`lightning-cli-py feed`: the feed as it comes, a line a message for people, or a line of JSON.
+
+What strangers have written reaches a terminal only as `printable` makes it.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from gossipd.gossmap import Node
+from lightningd_py.cli.output import SHORT, printable
+from lightningd_py.tools.feed_client import Feed, Keys
+from wire.bus.feed import (
+    ChannelDying,
+    ChannelRemoved,
+    FeedMessage,
+    Gossip,
+    MapChannel,
+    MapNode,
+    MapUpdate,
+    NodeRemoved,
+    PeerConnected,
+    PeerDisconnected,
+)
+from wire.cursor import WireError
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
+from wire.scid import scid_to_text
+
+
+def follow(
+    endpoint: str, topics: Sequence[str], own_key: Path | None, say: Callable[[str], None], *, as_json: bool
+) -> None:
+    """Say each message until Ctrl-C. Raises FeedError when there is nobody, or not any more.
+
+    `own_key`: for tcp a certificate with its secret; the node's, `server.key`, lies beside it.
+    """
+    keys = Keys(own_key, own_key.with_name("server.key")) if own_key is not None else None
+    try:
+        with Feed(endpoint, topics or [""], keys=keys) as feed:
+            for message in feed:
+                if feed.lost_of and not as_json:
+                    say(f"{feed.lost_of} lost of {message.topic}")
+                say(json_line(message, feed.lost_of) if as_json else line(message))
+    except KeyboardInterrupt:
+        return
+
+
+def json_line(message: FeedMessage, lost: int) -> str:
+    """All fields; bytes in hex, a short_channel_id as text, and `lost` if messages of the topic are missing before."""
+    fields = {name: _json(name, getattr(message, name)) for name in (f.name for f in dataclasses.fields(message))}
+    return json.dumps(fields | ({"lost": lost} if lost else {}))
+
+
+def _json(name: str, value: Any) -> Any:
+    if name == "short_channel_id":
+        return scid_to_text(value)
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def line(message: FeedMessage) -> str:
+    """Time, topic, who, what, and what became of it."""
+    seconds, rest_ns = divmod(message.time_ns, 10**9)
+    moment = time.strftime("%H:%M:%S", time.localtime(seconds))
+    words = [f"{moment}.{rest_ns // 1000:06}", printable(message.topic).ljust(27), *_words(message)]
+    return "  ".join(words)
+
+
+def _words(message: FeedMessage) -> list[str]:
+    match message:
+        case Gossip():
+            reason = f": {printable(message.reason)}" if message.reason else ""
+            return [_sender(message), _about(message.raw), f"{message.outcome}{reason}"]
+        case MapChannel():
+            amount = "unchecked" if message.amount_sat is None else f"{message.amount_sat} sat"
+            return [scid_to_text(message.short_channel_id), amount]
+        case MapUpdate() | MapNode():
+            return [_about(message.raw)]
+        case ChannelDying():
+            return [scid_to_text(message.short_channel_id), f"until block {message.deadline}"]
+        case ChannelRemoved():
+            return [scid_to_text(message.short_channel_id), printable(message.why)]
+        case NodeRemoved():
+            return [_short(message.node_id)]
+        case PeerConnected():
+            direction = "from" if message.incoming else "to"
+            return [_short(message.node_id), f"#{message.conn_id}", f"{direction} {printable(message.address)}"]
+        case PeerDisconnected():
+            return [_short(message.node_id), f"#{message.conn_id}", printable(message.reason)]
+    return []
+
+
+def _sender(message: Gossip) -> str:
+    if message.node_id is None:
+        return "ourselves"
+    return f"{_short(message.node_id)} #{message.conn_id} {'in' if message.incoming else 'out'}"
+
+
+def _about(raw: bytes) -> str:
+    """What a gossip message is about."""
+    try:
+        said = decode(raw)
+    except WireError:
+        return "malformed"
+    match said:
+        case ChannelAnnouncement():
+            return scid_to_text(said.short_channel_id)
+        case ChannelUpdate():
+            off = " disabled" if said.channel_flags & 2 else ""
+            return f"{scid_to_text(said.short_channel_id)}/{said.channel_flags & 1}{off}"
+        case NodeAnnouncement():
+            return f"{_short(said.node_id)} {Node(said.node_id, raw, 0).alias}".rstrip()
+    return "-"
+
+
+def _short(node_id: bytes) -> str:
+    return node_id.hex()[:SHORT] + "…"

@@ -1,0 +1,310 @@
+"""The table of the node's options: the command line, the config files and the documentation come from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lightningd_py.config import values
+from lightningd_py.config.config_file import Origin
+from wire.features import parse_feature
+from wire.types import NETWORKS
+
+SHORTCUTS = {"mainnet": "bitcoin", **{name: name for name in NETWORKS if name != "bitcoin"}}
+_ANYWHERE = frozenset(Origin)
+_COMMAND_LINE = frozenset({Origin.COMMAND_LINE})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the table. `parse` is None for an option that takes no value."""
+
+    name: str
+    help: str
+    parse: Callable[..., Any] | None = None
+    metavar: str = ""
+    multiple: bool = False
+    """May be repeated; `parse` then gives a tuple, and the tuples are joined."""
+    by_network: bool = False
+    """`parse` wants the network's default port as its second argument."""
+    trailing_spaces: bool = False
+    """Spaces at the end of the value are part of it; they are cut off otherwise."""
+    allowed_in: frozenset[Origin] = _ANYWHERE
+    group: str = "node"
+    short: str = ""
+    """One letter, for the command line."""
+
+    @property
+    def dev(self) -> bool:
+        """Needs --developer."""
+        return self.name.startswith("dev-")
+
+    @property
+    def field(self) -> str:
+        """The name in `Options`."""
+        return self.name.replace("-", "_")
+
+
+def _one(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any]]:
+    return lambda value: (parse(value),)
+
+
+def _rows(group: str, *rows: Option) -> tuple[Option, ...]:
+    return tuple(replace(row, group=group) for row in rows)
+
+
+OPTIONS: tuple[Option, ...] = (
+    *_rows(
+        "where the node lives",
+        Option(
+            "network",
+            f"which chain: {', '.join(NETWORKS)} (default bitcoin)",
+            values.one_of(*NETWORKS),
+            "NETWORK",
+            allowed_in=_ANYWHERE - {Origin.NETWORK_FILE},
+        ),
+        *(
+            Option(name, f"the same as --network={network}", allowed_in=_ANYWHERE - {Origin.NETWORK_FILE})
+            for name, network in SHORTCUTS.items()
+        ),
+        Option(
+            "lightning-dir",
+            "the node's directory (default ~/.lightning-py); the chain's own directory is in it",
+            values.path,
+            "DIR",
+            allowed_in=frozenset({Origin.COMMAND_LINE, Origin.EXPLICIT_FILE}),
+        ),
+        Option("conf", "read this config file and no other", values.path, "FILE", allowed_in=_COMMAND_LINE),
+        Option("rpc-file", "the JSON-RPC socket (default lightning-rpc)", values.path, "FILE"),
+        Option("rpc-file-mode", "its permissions (default 0600)", values.file_mode, "MODE"),
+        Option(
+            "feed",
+            "publish all gossip there by ZMQ: PATH (default feed, in the network's directory), tcp://IP:PORT or none",
+            values.bus_endpoint,
+            "ENDPOINT",
+        ),
+        Option("pid-file", "the locked pid file (default lightningd-NETWORK.pid)", values.path, "FILE"),
+        Option("hsm-passphrase", "hsm_secret has a passphrase: hsmd reads it from the terminal, or standard input"),
+        Option("daemon", "run in the background; needs --log-file"),
+        Option("log-level", "io, trace, debug, info, unusual or broken (default info)", values.log_level, "LEVEL"),
+        Option("log-file", "where the log goes; - is stdout (the default)", _one(values.text), "FILE", multiple=True),
+    ),
+    *_rows(
+        "addresses",
+        Option(
+            "addr",
+            "listen here, and announce it if it is public: [IP][:PORT], or an onion service by Tor's control port,"
+            " autotor:IP[:PORT][/torport=PORT] or statictor:IP[:PORT][/torport=PORT][/torblob=TEXT]",
+            values.addr,
+            "ADDR",
+            multiple=True,
+            by_network=True,
+        ),
+        Option(
+            "bind-addr",
+            "listen here: as --addr, a socket's path, or ws:[IP][:PORT] for WebSockets",
+            values.bind_address,
+            "ADDR|PATH",
+            multiple=True,
+            by_network=True,
+        ),
+        Option(
+            "announce-addr",
+            "announce this: IP[:PORT], ONION[:PORT] or dns:NAME[:PORT]",
+            values.announce_address,
+            "ADDR",
+            multiple=True,
+            by_network=True,
+        ),
+        Option("autolisten", "listen everywhere if no address is given (default true)", values.boolean, "BOOL"),
+        Option("proxy", "reach .onion addresses through this SOCKS5 proxy (port 9050)", values.proxy, "HOST[:PORT]"),
+        Option("always-use-proxy", "reach all others through it too, and look up no names", values.boolean, "BOOL"),
+        Option("tor-service-password", "authenticates to Tor's control port", values.text, "PASSWORD"),
+        Option("disable-dns", "look up no names: not of peers, and not of seeds"),
+        Option("offline", "do not listen and do not connect"),
+        Option(
+            "announce-addr-discovered",
+            "announce the address at which peers see us: auto (if no other is announced; the default), true or false",
+            values.one_of("auto", "true", "false"),
+            "WHEN",
+        ),
+        Option(
+            "announce-addr-discovered-port", "with this port (default: the network's)", values.number(1, 65535), "PORT"
+        ),
+        Option("alias", "the node's name, up to 32 bytes", values.alias, "NAME", trailing_spaces=True),
+        Option("rgb", "the node's colour", values.rgb, "RRGGBB"),
+    ),
+    *_rows(
+        "peers",
+        Option(
+            "keepconnected",
+            "stay connected with this node, as the command of that name does",
+            values.node_to_keep,
+            "ID[@ADDR]",
+            multiple=True,
+            by_network=True,
+        ),
+        Option(
+            "autoconnect-seeker-peers",
+            "connect to nodes of the map while there are fewer peers than this (default 10, on regtest 0)",
+            values.number(0, 1_000),
+            "N",
+        ),
+        Option(
+            "dns-seed",
+            "ask this DNS seed (BOLT 10) when no other node is known, instead of the network's usual ones",
+            _one(values.host_name),
+            "NAME",
+            multiple=True,
+        ),
+        Option("fallback-peers", "a file of ID@ADDR lines, used when the seeds lead to nobody", values.path, "FILE"),
+        Option(
+            "allow",
+            "let in whom this names, whatever denies it: a node id, an address or network, an .onion, with:FEATURE,"
+            " without:FEATURE or all",
+            values.access_rule,
+            "WHO",
+            multiple=True,
+        ),
+        Option("deny", "let in nobody whom this names", values.access_rule, "WHO", multiple=True),
+        Option(
+            "max-inbound",
+            "peers that have connected to us and that nobody wants (default 100)",
+            values.number(0, 1_000_000),
+            "N",
+        ),
+        Option("max-half-open", "inbound handshakes at a time (default 1000)", values.number(1, 1_000_000), "N"),
+        Option(
+            "max-half-open-per-source",
+            "of these, from one address or IPv6 /64 (default 20)",
+            values.number(1, 1_000_000),
+            "N",
+        ),
+        Option(
+            "max-connect-rate",
+            "connections a minute from one address or IPv6 /64 (default 60, 0 for no limit)",
+            values.number(0, 1_000_000),
+            "N",
+        ),
+        Option(
+            "max-read-rate",
+            "bytes a second that are read from one peer (default 2000000, 0 for no limit)",
+            values.number(0, 1 << 40),
+            "BYTES",
+        ),
+        Option(
+            "gossip-peer-rate",
+            "bytes a second of the map that one peer gets, by filter and queries (default 2000000, 0 for no limit)",
+            values.number(0, 1 << 40),
+            "BYTES",
+        ),
+        Option(
+            "gossip-total-rate",
+            "the same for all peers together (default 20000000, 0 for no limit)",
+            values.number(0, 1 << 40),
+            "BYTES",
+        ),
+        Option(
+            "gossip-store-compact-size",
+            "bytes from which on the gossip_store is compacted when it is worth it (default 10000000)",
+            values.number(0, 1 << 40),
+            "BYTES",
+        ),
+        Option(
+            "gossip-store-compact-ratio",
+            "bytes of no use for each that is of use in it, from which on it is worth it (default 4)",
+            values.number(1, 1_000_000),
+            "N",
+        ),
+        Option(
+            "slow-reader-timeout",
+            "seconds in which a peer must take some of what waits for it (default 30)",
+            values.number(1, 86_400),
+            "SECONDS",
+        ),
+        Option(
+            "feature",
+            "offer this in init, by name or number; with /even, require it",
+            _one(parse_feature),
+            "FEATURE",
+            multiple=True,
+        ),
+        Option("disable-feature", "do not offer this in init", _one(parse_feature), "FEATURE", multiple=True),
+    ),
+    *_rows(
+        "chain",
+        Option(
+            "chain",
+            "where funding outputs are looked up: none, or bitcoind (the default if a bitcoin- option is given)",
+            values.one_of("none", "bitcoind"),
+            "SOURCE",
+        ),
+        Option("bitcoin-rpcconnect", "bitcoind's host (default 127.0.0.1)", values.text, "HOST"),
+        Option("bitcoin-rpcport", "bitcoind's RPC port", values.number(1, 65535), "PORT"),
+        Option("bitcoin-rpcuser", "bitcoind's RPC user", values.text, "USER"),
+        Option("bitcoin-rpcpassword", "bitcoind's RPC password", values.text, "PASSWORD"),
+        Option("bitcoin-datadir", "bitcoind's directory, for its cookie", values.path, "DIR"),
+    ),
+    *_rows(
+        "services",
+        Option("service", "start COMMAND for peers that NAME takes", values.service, "NAME=COMMAND", multiple=True),
+        Option(
+            "take",
+            "NAME gets the connection: on these messages (name or number), or of these nodes",
+            values.wanted,
+            "NAME=WHAT,...",
+            multiple=True,
+        ),
+        Option(
+            "offer", "NAME does these features: offer them in init", values.offered, "NAME=FEATURE,...", multiple=True
+        ),
+        Option(
+            "may-sign",
+            "NAME, a program or a bus service, may have the node's half of channel_announcements signed",
+            _one(values.service_name),
+            "NAME",
+            multiple=True,
+        ),
+        Option(
+            "copy",
+            "NAME gets a copy of these messages (name or number)",
+            values.wanted,
+            "NAME=WHAT,...",
+            multiple=True,
+        ),
+        Option(
+            "require-service",
+            "connect to nobody and let nobody in before service NAME, a program or a bus service, is there",
+            _one(values.service_name),
+            "NAME",
+            multiple=True,
+        ),
+    ),
+    *_rows(
+        "buses of the services (ipc://PATH, tcp://IP:PORT, or none; in the network's directory if nothing is said)",
+        Option("msg", "messages of peers (default msg)", values.bus_endpoint, "ENDPOINT", short="M"),
+        Option("ctl", "registrations and events (default ctl)", values.bus_endpoint, "ENDPOINT", short="X"),
+        Option(
+            "chnl", "between services and their extensions (default chnl)", values.bus_endpoint, "ENDPOINT", short="C"
+        ),
+        Option("api", "RPC in msgpack (default api; port 62962 on tcp)", values.api_endpoint, "ENDPOINT", short="R"),
+    ),
+    *_rows(
+        "for developers and tests",
+        Option("developer", "allow the options that begin with dev-"),
+        Option("dev-force-privkey", "use this node key instead of hsm_secret", values.private_key, "HEX"),
+        Option("dev-fast-gossip", "flush gossip every second"),
+        Option("dev-fast-gossip-prune", "forget channels after 90 seconds"),
+        Option("dev-allow-localhost", "announce addresses that are not public"),
+        Option("dev-timeout-secs", "deadline of a connection attempt", values.number(1, 1 << 31), "SECONDS"),
+        Option("dev-dns-server", "ask seeds by this name server", values.name_server, "IP[:PORT]"),
+        Option("dev-bitcoind-poll", "look for a new block so often", values.number(1, 1 << 31), "SECONDS"),
+        Option("dev-no-reconnect", "dial nobody without being told to"),
+        Option("dev-no-ping-timer", "ping nobody without being told to"),
+    ),
+    *_rows(
+        "print and exit",
+        Option("help", "print this", allowed_in=_COMMAND_LINE),
+        Option("version", "print the version", allowed_in=_COMMAND_LINE),
+        Option("list-features-only", "print the features that our init message offers", allowed_in=_COMMAND_LINE),
+    ),
+)

@@ -1,0 +1,135 @@
+"""The master's half of connectiond: started with the first bus service, or at once if its endpoint was asked for; and
+each of its messages to what it calls.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from lightningd_py.errors import StartError
+from lightningd_py.owners.ownership import Ownership
+from lightningd_py.registrations.registered import Registered
+from wire.control import control_wire
+from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
+from wire.control.control_wire import ConnectiondInit, ConnectiondInitReply, ControlMessage, SetServiceRegistrations
+from wire.control.status import Status
+
+Start = Callable[[Callable[[ControlMessage], None]], ControlChannel]
+"""Makes the process, which calls with what it says and hears us at the channel. Raises OSError."""
+
+status = Status("lightningd")
+
+
+class ConnectiondControl:
+    """connectiond, as the master sees it."""
+
+    def __init__(self, start: Start, init: ConnectiondInit | None, ownership: Ownership) -> None:
+        """`init` is what it is told first; None if there is to be no MSG bus: then it is never started."""
+        self._start = start
+        self._init = init
+        self._ownership = ownership
+        self._registrations = ownership.registrations
+        self._told: dict[str, SetServiceRegistrations] = {}
+        self._channel: ControlChannel | None = None
+        self._asked: asyncio.Future[ConnectiondInitReply] | None = None
+        self._ready = False
+        """It has been told that it is to bind the bus, and has not refused that."""
+        self._away = False
+        """It has died, and is started anew in a moment."""
+        self.endpoint = "" if init is None else init.msg
+        """Where services find the MSG bus; as it was bound as soon as that is known. Empty if there is none."""
+
+    def start(self) -> None:
+        """Have it running."""
+        if self._init is None or self._channel is not None or self._away:
+            return
+        try:
+            channel = self._channel = self._ownership.connectiond = self._start(self.received)
+        except OSError as error:
+            status.unusual(f"connectiond cannot be started: {error}")
+            return
+        self._asked = asyncio.ensure_future(channel.request(self._init, ConnectiondInitReply))
+        self._asked.add_done_callback(self._bound)
+        asyncio.get_running_loop().call_soon(self._begin)  # after the request has been sent
+
+    def ended(self) -> None:
+        """It has died, and what it had with it: its services have to say hello once more."""
+        self._away, self._ready, self._channel, self._told = True, False, None, {}
+        self._ownership.connectiond_died()
+        self._ownership.connectiond = None
+        for service in self._registrations:
+            if service.program is None and service.present:
+                self._registrations.present(service.name, False)
+                self._registrations.msg_lost(service.name)
+
+    def start_anew(self) -> None:
+        """After `ended`."""
+        self._away = False
+        self.start()
+
+    async def must_bind(self) -> None:
+        """Have it running, at an endpoint that was asked for. Raises StartError if that cannot be, ChannelClosed."""
+        self.start()
+        if self._asked is None:
+            raise StartError("connectiond cannot be started; the reason stands in the log")
+        try:
+            await self._asked
+        except RequestFailed as refused:
+            raise StartError(f"--msg: {refused}") from refused
+
+    def _begin(self) -> None:
+        """All at once, so that it knows each service before one can have found its bus."""
+        self._ready = True
+        self.tell_routes(self._registrations.routes())
+        for service in self._registrations:
+            self.tell_service(service)
+
+    def _bound(self, asked: asyncio.Future[ConnectiondInitReply]) -> None:
+        try:
+            self.endpoint = asked.result().msg
+            status.info(f"bus msg is at {self.endpoint}")
+        except RequestFailed as refused:
+            status.unusual(f"there is no bus msg: {refused}")
+            self._ready, self._ownership.connectiond = False, None
+        except (ChannelClosed, asyncio.CancelledError):
+            return
+
+    def _tell(self, message: ControlMessage) -> None:
+        if self._ready and self._channel is not None and not self._channel.closed:
+            self._channel.send(message)
+
+    def tell_routes(self, routes: list[tuple[int, str]]) -> None:
+        """What is done with each message type."""
+        self._tell(control_wire.SetMessageRoutes(routes))
+
+    def tell_service(self, service: Registered) -> None:
+        """What a bus service has registered, if that has changed."""
+        if service.program is not None:
+            return
+        channels = [(channel.channel_id, channel.node_id) for channel in service.channels.values()]
+        said = SetServiceRegistrations(
+            service.name, service.ticket, list(service.node_ids), channels, list(service.take)
+        )
+        if self._ready and self._told.get(service.name) != said:
+            self._told[service.name] = said
+            self._tell(said)
+        if self._registrations.named(service.name) is None:
+            self._told.pop(service.name, None)
+
+    def received(self, message: ControlMessage) -> None:
+        """A message that is no reply."""
+        ownership = self._ownership
+        match message:
+            case control_wire.ServicePresence(service=name, here=here):
+                self._registrations.present(name, here)
+            case control_wire.PeerOwner():
+                ownership.peer_owner(message)
+            case control_wire.PeerMessage():
+                ownership.peer_message(message)
+            case control_wire.PeerNongossip():
+                ownership.peer_nongossip(message)
+            case control_wire.PeerGivenBack():
+                ownership.peer_given_back(message)
+            case control_wire.PeerDisconnected():
+                ownership.peer_disconnected(message)
+            case _:
+                raise RuntimeError(f"connectiond said {message.name()}")

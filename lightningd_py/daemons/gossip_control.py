@@ -1,0 +1,176 @@
+"""The master's half of gossipd: what it is told, of the chain too, and each of its messages to what it calls."""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from lightningd_py.chain.source import ChainSource, NoOutput, Output
+from lightningd_py.config.options import Options, in_directory
+from lightningd_py.daemons.supervisor import Daemon
+from lightningd_py.errors import DirectoryError
+from lightningd_py.owners.ownership import Ownership
+from lightningd_py.owners.peers import Peer
+from lightningd_py.unix_socket import remove_stale
+from wire.control import control_wire
+from wire.control.control_channel import ChannelClosed, ControlChannel
+from wire.control.control_wire import ControlMessage, Reply, Request
+from wire.control.status import Status
+from wire.features import Features
+from wire.types import NETWORKS
+
+FEED_KEYS = "feed-curve"
+"""In the network's directory: who may take the feed on tcp may not therefore use the buses."""
+
+R = TypeVar("R", bound=Reply)
+status = Status("lightningd")
+
+
+class GossipControl:
+    """gossipd, as the master sees it. It is the chain's follower, too."""
+
+    def __init__(self, ownership: Ownership, chain: ChainSource) -> None:
+        self._ownership = ownership
+        self._chain = chain
+        self._returned = asyncio.Event()
+
+    @property
+    def _channel(self) -> ControlChannel:
+        return self._ownership.gossipd
+
+    def returned(self) -> None:
+        """gossipd was started anew: it is told how high the chain is, and again what the one before has not done."""
+        if self._chain.blockheight:
+            self.new_blockheight(self._chain.blockheight)
+        self._returned.set()
+
+    def received(self, message: ControlMessage) -> None:
+        """A message that is no reply."""
+        ownership = self._ownership
+        match message:
+            case control_wire.PeerTaken():
+                ownership.peer_taken(message)
+            case control_wire.PeerNongossip():
+                ownership.peer_nongossip(message)
+            case control_wire.ReleasePeerReply():
+                ownership.release_peer_reply(message)
+            case control_wire.ReleasePeerReplyfail():
+                ownership.release_peer_replyfail(message)
+            case control_wire.PeerGivenBack():
+                ownership.peer_given_back(message)
+            case control_wire.PeerDisconnected():
+                ownership.peer_disconnected(message)
+            case control_wire.PeerFault():
+                ownership.peer_fault(message)
+            case control_wire.PeerMessage():
+                ownership.peer_message(message)
+            case control_wire.GetTxout():
+                self._get_txout(message)
+            case control_wire.UnwatchedChannels(short_channel_ids=scids):
+                reply = control_wire.UnwatchedChannelsReply(self._chain.unwatched(scids))
+                self._channel.reply(message, reply)
+            case control_wire.RemoteChannelUpdate(service=service):
+                ownership.registrations.remote_update_to(service, message)
+            case _:
+                raise RuntimeError(f"gossipd said {message.name()}")
+
+    def _get_txout(self, request: control_wire.GetTxout) -> None:
+        channel = self._channel  # the answer may come when another gossipd is there, which has not asked
+
+        def answered(found: Output | NoOutput) -> None:
+            reply = (
+                control_wire.GetTxoutReply(found.amount_sat, found.script, "")
+                if isinstance(found, Output)
+                else control_wire.GetTxoutReply(0, b"", found.reason, found.is_known)
+            )
+            channel.reply(request, reply)
+
+        self._chain.look_up(request.short_channel_id, request.script, answered)
+
+    # for the feed
+
+    def peer_came(self, peer: Peer) -> None:
+        """A connection is there, whoever owns it."""
+        self._say(control_wire.FeedPeerConnected(peer.info, time.time_ns()))
+
+    def peer_went(self, peer: Peer, reason: str) -> None:
+        """It has ended."""
+        info = peer.info
+        self._say(control_wire.FeedPeerDisconnected(info.node_id, info.conn_id, reason, time.time_ns()))
+
+    def _say(self, message: ControlMessage) -> None:
+        if not self._channel.closed:
+            self._channel.send(message)
+
+    def ended(self, feed: str) -> None:
+        """gossipd has ended. If it was killed its socket is still there."""
+        scheme, _, path = feed.partition("://")
+        if scheme == "ipc":
+            with contextlib.suppress(DirectoryError, OSError):
+                remove_stale(Path(path))
+
+    # what the chain says
+
+    def new_blockheight(self, blockheight: int) -> None:
+        """See chain.Follower."""
+        self._say(control_wire.NewBlockheight(blockheight))
+
+    async def outpoints_spent(self, blockheight: int, scids: list[int]) -> None:
+        """See chain.Follower."""
+        await self._tell(control_wire.OutpointsSpent(blockheight, scids), control_wire.OutpointsSpentReply)
+
+    async def reorganised(self, blockheight: int, unspent: list[int]) -> None:
+        """See chain.Follower."""
+        await self._tell(control_wire.ChainReorganised(blockheight, unspent), control_wire.ChainReorganisedReply)
+
+    async def _tell(self, request: Request, reply_type: type[R]) -> None:
+        """Returns when gossipd has it in its store: if it dies before that, the one that is started anew."""
+        while True:
+            try:
+                await self._channel.request(request, reply_type)
+                return
+            except ChannelClosed:
+                self._returned.clear()
+                await self._returned.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNode:
+    """What our node_announcement says."""
+
+    node_id: bytes
+    alias: str
+    rgb: bytes
+    features: Features
+    addresses: list[str]
+
+
+async def init_gossipd(
+    daemon: Daemon, options: Options, own: OwnNode, check_txout: bool
+) -> control_wire.GossipdInitReply:
+    """Open the store. Raises StartError."""
+    return await daemon.ask(
+        control_wire.GossipdInit(
+            chain_hash=NETWORKS[options.network],
+            node_id=own.node_id,
+            store=str(store_path(options)),
+            check_txout=check_txout,
+            timing=options.timing,
+            limits=options.limits,
+            alias=own.alias,
+            rgb=own.rgb,
+            features=own.features.to_bytes(),
+            addresses=own.addresses,
+            feed=options.feed,
+            feed_keys=str(options.network_dir / FEED_KEYS),
+            feed_needed=options.feed != in_directory("ipc://feed", options.network_dir),
+        ),
+        control_wire.GossipdInitReply,
+    )
+
+
+def store_path(options: Options) -> Path:
+    """Where the map is kept: CLN's name for it, so that its tools find it."""
+    return options.network_dir / "gossip_store"

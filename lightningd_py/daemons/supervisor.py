@@ -1,0 +1,187 @@
+"""The daemons: made with their sockets, told who they are, watched, and ended in order.
+
+    master -- hsmd          control, and one socket more for each client of hsmd: two daemons, and services' programs
+    master -- connectd      control      connectd -- hsmd      ecdh
+    master -- gossipd       control      gossipd -- hsmd       our node_announcement's signature
+                                         connectd -- gossipd   the link
+                                         connectd -- websocketd, only if a WebSocket is listened for
+    master -- connectiond   control, only if there is a service on the buses
+
+Every socketpair is made before the processes on its ends are started; each process has just its own ends.
+"""
+
+import socket
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from lightningd_py.errors import StartError
+from wire.control import control_wire
+from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
+from wire.control.control_wire import ControlMessage, Fd, Reply, Request
+from wire.control.process import Process
+from wire.control.status import Status
+
+PATIENCE = 5.0
+"""Seconds that a daemon has to end by itself."""
+
+COMMANDS = {
+    "hsmd": "lightningd_py.hsm.hsmd {} {level}",
+    "connectd": "connectd {} {} {} {level}",
+    "gossipd": "gossipd {} {} {} {level}",
+    "connectiond": "connectd.connectiond {} {level}",
+}
+"""What stands behind `python -P -m`, with the numbers of the fds."""
+
+R = TypeVar("R", bound=Reply)
+status = Status("lightningd")
+
+
+class Daemon:
+    """One daemon's process and the control channel to it."""
+
+    def __init__(self, name: str, process: Process, channel: ControlChannel) -> None:
+        self.name = name
+        self.process = process
+        self.channel = channel
+
+    async def ask(self, request: Request, reply_type: type[R]) -> R:
+        """A request of the start. Raises StartError, one sentence, for a refusal or a daemon that has died."""
+        try:
+            return await self.channel.request(request, reply_type)
+        except RequestFailed as refusal:
+            raise StartError(str(refusal)) from refusal
+        except ChannelClosed:
+            raise StartError(f"{self.name} ended at the start; its reason stands in the log") from None
+
+
+class Supervisor:
+    """Starts the three daemons, and says when one ends that was not told to."""
+
+    def __init__(self, log_level: str, on_death: Callable[[str, int], None]) -> None:
+        """`on_death` gets a daemon's name and exit status."""
+        self._log_level = log_level
+        self._on_death = on_death
+        self._ending = False
+        self._daemons: list[Daemon] = []
+        self._hsmd: Daemon
+        self._websocketd: tuple[Process, socket.socket] | None = None
+
+    def start(
+        self,
+        from_connectd: Callable[[ControlMessage], None],
+        from_gossipd: Callable[[ControlMessage], None],
+    ) -> tuple[Daemon, Daemon, Daemon]:
+        """hsmd, connectd, gossipd: running, and not yet told anything but hsmd of its clients."""
+        hsm_ours, hsm_theirs = _pair()
+        link_of_connectd, link_of_gossipd = _pair()
+        hsmd = self._hsmd = self._start("hsmd", hsm_ours, [hsm_theirs], no_message)
+        connectd = self._start_linked("connectd", link_of_connectd, from_connectd)
+        gossipd = self._start_linked("gossipd", link_of_gossipd, from_gossipd)
+        return hsmd, connectd, gossipd
+
+    def start_anew(self, name: str, on_message: Callable[[ControlMessage], None]) -> tuple[Daemon, Fd]:
+        """connectd or gossipd once more, and the other one's end of the new link. Raises OSError if it cannot be."""
+        link, link_of_other = _pair()
+        with link_of_other:
+            return self._start_linked(name, link, on_message), Fd(link_of_other.detach())
+
+    def _start_linked(self, name: str, link: socket.socket, on_message: Callable[[ControlMessage], None]) -> Daemon:
+        """`link` is closed here."""
+        with link:
+            client = socket.socket(fileno=self.hsm_socket(name))
+            ours, theirs = _pair()
+            return self._start(name, ours, [theirs, client, link], on_message)
+
+    def hsm_socket(self, client: str) -> Fd:
+        """A new socket to hsmd, for whoever has the rights of `client` there. Raises OSError if none can be made."""
+        ours, theirs = _pair()
+        introduced = control_wire.ClientHsmfd(client, Fd(theirs.detach()))
+        try:
+            self._hsmd.channel.send(introduced)
+        except ChannelClosed:  # the node ends: so does the new socket
+            introduced.close_fds()
+        return Fd(ours.detach())
+
+    def start_connectiond(self, on_message: Callable[[ControlMessage], None]) -> ControlChannel:
+        """The owner of the connections of bus services, once there is one. Raises OSError if it cannot be started."""
+        ours, theirs = _pair()
+        return self._start("connectiond", ours, [theirs], on_message).channel
+
+    def websocket_fd(self) -> Fd:
+        """Connectd's end of the socket to websocketd, which is started by the first call.
+
+        We keep the end that this is a copy of, so that websocketd outlives connectd.
+        """
+        if self._websocketd is None:
+            ours, theirs = _pair()
+            argv = [sys.executable, "-P", "-m", "connectd.websocketd", "3", self._log_level]
+            fds = {3: theirs.fileno()}
+            self._websocketd = Process(argv, fds, lambda status: self._died("websocketd", status), "websocketd"), ours
+            theirs.close()
+        return Fd(self._websocketd[1].dup().detach())
+
+    def _start(
+        self,
+        name: str,
+        ours: socket.socket,
+        theirs: list[socket.socket],
+        on_message: Callable[[ControlMessage], None],
+    ) -> Daemon:
+        """`theirs` become fds 3, 4, ... of the daemon, in this order, and are named so on its command line."""
+        fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
+        argv = [sys.executable, "-P", "-m", *COMMANDS[name].format(*fds, level=self._log_level).split()]
+        try:
+            process = Process(argv, fds, lambda exit_status: self._died(name, exit_status), name)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            for sock in theirs:
+                sock.close()
+        channel = ControlChannel(ours, name, on_message, lambda reason: None)
+        daemon = Daemon(name, process, channel)
+        self._daemons.append(daemon)
+        return daemon
+
+    def _died(self, name: str, exit_status: int) -> None:
+        """What it has said before is heard first."""
+        if self._ending:
+            return
+        for daemon in [daemon for daemon in self._daemons if daemon.name == name]:
+            self._daemons.remove(daemon)
+            for unsent in daemon.channel.hear_out():
+                unsent.close_fds()
+        self._on_death(name, exit_status)
+
+    async def end(self) -> None:
+        """Close the control sockets, which ends the daemons, the one with the key last.
+
+        The others' are closed together: what one says while another is gone could not be done.
+        """
+        self._ending = True
+        for last in (False, True):
+            ending = [daemon for daemon in self._daemons if (daemon is self._hsmd) is last]
+            for daemon in ending:
+                for unsent in daemon.channel.close():
+                    unsent.close_fds()
+            for daemon in ending:
+                await _wait(daemon.process)
+        if self._websocketd is not None:
+            process, socket_to_it = self._websocketd
+            socket_to_it.close()
+            await _wait(process)
+
+
+async def _wait(process: Process) -> None:
+    if not await process.wait(PATIENCE):
+        status.debug(f"{process.name} ended with {process.exit_status}")
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def no_message(message: ControlMessage) -> None:
+    """hsmd only ever replies."""
+    raise RuntimeError(f"hsmd said {message.name()}")

@@ -1,0 +1,243 @@
+"""hsmd: the only process that knows the node's secret. Run as `python -P -m lightningd_py.hsm.hsmd FD LOGLEVEL`.
+
+FD is the control socket to the master, who has the secret loaded (`hsm_init`) and introduces clients (`client_hsmfd`).
+Each client has its own socket and its own row of PERMITTED; whoever asks for anything else has a bug or is no longer
+itself, so its socket is closed and the rest lives on. hsmd ends when the master's socket does.
+
+One request is done after the other, with blocking sockets: an ECDH takes 40 µs, and our daemons always read. A service
+that does not is cut off.
+"""
+
+import ctypes
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from lightningd_py.hsm import sign as hsm_sign
+from lightningd_py.hsm.passphrase import NoPassphrase, PassphraseSource
+from lightningd_py.hsm.secret import SecretError, derive_node_key, load_secret
+from lightningd_py.hsm.signmessage import digest_of
+from wire import secp256k1
+from wire.control.control_socket import receive_message, send_message
+from wire.control.control_wire import (
+    ClientHsmfd,
+    ControlError,
+    ControlMessage,
+    Ecdh,
+    EcdhReply,
+    HsmInit,
+    HsmInitReply,
+    HsmInitReplyfail,
+    SignChannelAnnouncement,
+    SignChannelAnnouncementReply,
+    SignChannelAnnouncementReplyfail,
+    SignChannelUpdate,
+    SignChannelUpdateReply,
+    SignMessage,
+    SignMessageReply,
+    SignNodeAnnouncement,
+    SignNodeAnnouncementReply,
+)
+from wire.control.privilege import give_up_privileges
+from wire.control.status import Status, set_up_logging
+from wire.secp256k1 import sign_recoverable
+
+PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
+    {
+        "master": frozenset({HsmInit, ClientHsmfd, SignMessage}),
+        "connectd": frozenset({Ecdh}),
+        "gossipd": frozenset({SignNodeAnnouncement, SignChannelUpdate}),
+        "service": frozenset({SignChannelAnnouncement}),
+    }
+)
+"""Who may ask for what."""
+
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+
+status = Status("hsmd")
+
+
+class Forbidden(Exception):
+    """A client asked for what it may not have, or cannot have meant."""
+
+
+class Hsmd:
+    """The loop over the clients' sockets."""
+
+    def __init__(self, master: socket.socket) -> None:
+        self._node_key: bytes | None = None
+        self._node_id = b""
+        self._master = master
+        self._selector = selectors.DefaultSelector()
+        self._add_client("master", master)
+
+    def run(self) -> None:
+        """Answer until the master's socket ends."""
+        while self._master.fileno() >= 0:
+            for key, _ in self._selector.select():
+                assert isinstance(key.fileobj, socket.socket)
+                self._serve(key.data, key.fileobj)
+
+    def close(self) -> None:
+        """Close all sockets."""
+        for key in list(self._selector.get_map().values()):
+            assert isinstance(key.fileobj, socket.socket)
+            self._drop(key.fileobj)
+        self._selector.close()
+
+    def _add_client(self, client: str, sock: socket.socket) -> None:
+        self._selector.register(sock, selectors.EVENT_READ, client)
+
+    def _drop(self, sock: socket.socket) -> None:
+        self._selector.unregister(sock)
+        sock.close()
+
+    def _serve(self, client: str, sock: socket.socket) -> None:
+        """One message of one client; on any fault that client is gone."""
+        try:
+            message = receive_message(sock, client)
+            if message is None:
+                self._drop(sock)
+                return
+            reply = self._answer(client, message)
+            if reply is not None:
+                send_message(sock, reply)
+        except (ControlError, Forbidden) as error:
+            status.broken(f"{client} is cut off: {error}")
+            self._drop(sock)
+        except BlockingIOError:
+            status.unusual(f"{client} is cut off: it does not read its replies")
+            self._drop(sock)
+        except OSError as error:
+            status.unusual(f"{client} went away: {error}")
+            self._drop(sock)
+
+    def _answer(self, client: str, message: ControlMessage) -> ControlMessage | None:
+        if type(message) not in PERMITTED[client]:
+            message.close_fds()
+            raise Forbidden(f"it may not ask for {message.name()}")
+        match message:
+            case Ecdh():
+                return self._ecdh(message)
+            case SignMessage() | SignNodeAnnouncement() | SignChannelUpdate():
+                return self._sign(message)
+            case SignChannelAnnouncement():
+                return self._sign_for_service(message)
+            case ClientHsmfd():
+                self._introduce(message)
+                return None
+            case HsmInit():
+                return self._init(message)
+            case _:
+                raise AssertionError(f"{message.name()} is permitted and not implemented")
+
+    def _ecdh(self, request: Ecdh) -> EcdhReply:
+        key = self._key_for(request)
+        try:
+            shared_secret = secp256k1.ecdh(key, request.point)
+        except ValueError as error:  # the handshake checks points before it asks (B8-47)
+            raise Forbidden(f"ecdh with {request.point.hex()}: {error}") from error
+        return EcdhReply(shared_secret, request_id=request.request_id)
+
+    def _sign(self, request: SignMessage | SignNodeAnnouncement | SignChannelUpdate) -> ControlMessage:
+        key, request_id = self._key_for(request), request.request_id
+        try:
+            match request:
+                case SignMessage():
+                    return SignMessageReply(*sign_recoverable(key, digest_of(request.message)), request_id=request_id)
+                case SignNodeAnnouncement():
+                    signature = hsm_sign.node_announcement(key, self._node_id, request.announcement)
+                    return SignNodeAnnouncementReply(signature, request_id=request_id)
+                case SignChannelUpdate():
+                    return SignChannelUpdateReply(hsm_sign.channel_update(key, request.message), request_id=request_id)
+        except ValueError as error:
+            raise Forbidden(f"{request.name()}: {error}") from error
+
+    def _sign_for_service(self, request: SignChannelAnnouncement) -> ControlMessage:
+        """A service is not ours: a wrong message of its is refused, and it may try again."""
+        key, request_id = self._key_for(request), request.request_id
+        try:
+            signature = hsm_sign.channel_announcement(key, self._node_id, request.message)
+        except ValueError as error:
+            return SignChannelAnnouncementReplyfail(str(error), request_id=request_id)
+        return SignChannelAnnouncementReply(signature, request_id=request_id)
+
+    def _key_for(self, request: ControlMessage) -> bytes:
+        if self._node_key is None:
+            raise Forbidden(f"{request.name()} before hsm_init")
+        return self._node_key
+
+    def _introduce(self, message: ClientHsmfd) -> None:
+        if message.client not in PERMITTED or message.client == "master":
+            message.close_fds()
+            raise Forbidden(f"there is no client {message.client!r}")
+        sock = socket.socket(fileno=message.fd)
+        sock.setblocking(message.client != "service")  # a program of anybody's: hsmd never waits for it
+        self._add_client(message.client, sock)
+
+    def _init(self, request: HsmInit) -> HsmInitReply | HsmInitReplyfail:
+        if self._node_key is not None:
+            request.close_fds()
+            raise Forbidden("a second hsm_init")
+        try:
+            key = request.dev_force_privkey
+            if key is None:
+                key = derive_node_key(self._load(request))
+            node_id = secp256k1.public_key(key)
+        except (SecretError, NoPassphrase) as error:
+            return HsmInitReplyfail(str(error), request_id=request.request_id)
+        except ValueError:
+            return HsmInitReplyfail("dev_force_privkey is no secret key", request_id=request.request_id)
+        finally:
+            if request.passphrase_fd is not None:
+                os.close(request.passphrase_fd)
+        self._node_key, self._node_id = key, node_id
+        keep_in_memory(key)
+        return HsmInitReply(node_id, request_id=request.request_id)
+
+    def _load(self, request: HsmInit) -> bytes:
+        path, fd = Path(request.hsm_secret), request.passphrase_fd
+        if fd is None:
+            return load_secret(path)
+        source = PassphraseSource(fd, self._master)
+        return load_secret(path, source.ask, lambda: source.ask(new=True))
+
+
+def keep_in_memory(key: bytes) -> None:
+    """See that no page of this process, or at least none with this key, is ever written to a disk.
+
+    All of it may be locked by root, and by others if `ulimit -l` lets them; a few pages by everybody.
+    """
+    libc = ctypes.CDLL(None)
+    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0:
+        return
+    address = ctypes.cast(ctypes.c_char_p(key), ctypes.c_void_p)
+    if libc.mlock(address, ctypes.c_size_t(len(key))) != 0:
+        status.unusual("the node's key is in memory that may be swapped: mlock failed")
+
+
+def main() -> int:
+    """Serve the control socket whose fd is the first argument; the second one is the log level."""
+    # A terminal's or systemd's signal reaches the whole node at once: the master decides, and its end is ours.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    set_up_logging(sys.argv[2])
+    give_up_privileges(status)
+    hsmd = Hsmd(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        hsmd.run()
+    except Exception:
+        status.broken("hsmd ends", exc_info=True)
+        return 1
+    finally:
+        hsmd.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

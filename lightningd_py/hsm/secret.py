@@ -1,0 +1,162 @@
+"""The node's secret: CLN's file `hsm_secret`, in all its forms, and CLN's derivation of the node key.
+
+    32 bytes            the secret itself
+    73 bytes            the secret, encrypted with a passphrase (libsodium's secretstream; argon2id makes the key)
+    32 zeros, words     a mnemonic; BIP 39's seed is the secret
+    hash, words         a mnemonic with a passphrase; the hash is SHA-256 of the seed, and tells if it is the right one
+
+A new one is a mnemonic, as CLN makes it. So a node can be moved here from CLN with its identity (never run both). Only
+hsmd imports this. PyNaCl and mnemonic are loaded for the files that need them.
+"""
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from wire import secp256k1
+from wire.control.status import Status
+from wire.hkdf import hkdf_sha256
+
+SECRET_SIZE = 32
+ENCRYPTED_SIZE = 73
+_HEADER_SIZE = 24
+_LARGEST_FILE = 4096
+_SALT = b"c-lightning".ljust(16, b"\0")
+_NO_PASSPHRASE = bytes(32)
+"""In the hash's place."""
+
+Ask = Callable[[], bytes]
+"""Gets the passphrase from whoever knows it."""
+
+status = Status("hsmd")
+
+
+class SecretError(Exception):
+    """The secret cannot be used; the text is one sentence for the user."""
+
+
+def load_secret(path: Path, ask: Ask | None = None, ask_new: Ask | None = None) -> bytes:
+    """The secret; of a mnemonic's 64 bytes the first 32, from which CLN derives the node key.
+
+    A missing file is made, with a passphrase if there is `ask_new`. Without `ask` a file that has one is refused, with
+    it one that has none. Raises SecretError, and whatever the two raise.
+    """
+    try:
+        if not path.exists():
+            content, secret = _new_secret(None if ask_new is None else ask_new())
+            _create(path, content)
+            status.info(f"created {path}")
+            return secret
+        return _secret_in(path, _read(path), ask)
+    except OSError as error:
+        raise SecretError(f"{path} cannot be used: {error.strerror}") from error
+
+
+def _new_secret(passphrase: bytes | None) -> tuple[bytes, bytes]:
+    """Content of the file, and the secret: twelve words, as CLN makes them."""
+    from mnemonic import Mnemonic
+
+    words = Mnemonic("english").generate(strength=128).encode()
+    seed = _seed_of(words, passphrase or b"")
+    return (_NO_PASSPHRASE if passphrase is None else hashlib.sha256(seed).digest()) + words, seed[:SECRET_SIZE]
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Write a new file, complete and on the disk, or leave none. Raises OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    try:
+        os.write(fd, content)
+        os.fsync(fd)
+        _sync_directory(path.parent)
+    except BaseException:
+        path.unlink()
+        raise
+    finally:
+        os.close(fd)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _read(path: Path) -> bytes:
+    # Non-blocking, so that a FIFO in its place cannot make us wait.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            raise SecretError(f"{path} is no regular file")
+        if mode & 0o077:
+            raise SecretError(f"{path} is open to other users (mode {stat.S_IMODE(mode):04o}): chmod 600 it")
+        return os.read(fd, _LARGEST_FILE)
+    finally:
+        os.close(fd)
+
+
+def _secret_in(path: Path, content: bytes, ask: Ask | None) -> bytes:
+    if len(content) < SECRET_SIZE:
+        raise SecretError(f"{path} has {len(content)} bytes instead of 32")
+    is_hashed = len(content) > SECRET_SIZE and content[:SECRET_SIZE] != _NO_PASSPHRASE
+    passphrase = _passphrase_for(path, ask, is_needed=is_hashed)
+    if len(content) == SECRET_SIZE:
+        return content
+    if len(content) == ENCRYPTED_SIZE:
+        return _decrypted(path, content, passphrase or b"")
+    seed = _seed_of(_words(path, content[SECRET_SIZE:]), passphrase or b"")
+    if is_hashed and hashlib.sha256(seed).digest() != content[:SECRET_SIZE]:
+        raise SecretError(f"wrong passphrase for {path}")
+    return seed[:SECRET_SIZE]
+
+
+def _passphrase_for(path: Path, ask: Ask | None, *, is_needed: bool) -> bytes | None:
+    if is_needed and ask is None:
+        raise SecretError(f"{path} has a passphrase: start with --hsm-passphrase")
+    if not is_needed and ask is not None:
+        raise SecretError(f"{path} has no passphrase: start without --hsm-passphrase")
+    return None if ask is None else ask()
+
+
+def _decrypted(path: Path, content: bytes, passphrase: bytes) -> bytes:
+    from nacl import bindings
+    from nacl.exceptions import CryptoError
+    from nacl.pwhash import argon2id
+
+    key = argon2id.kdf(32, passphrase, _SALT, argon2id.OPSLIMIT_MODERATE, argon2id.MEMLIMIT_MODERATE)
+    state = bindings.crypto_secretstream_xchacha20poly1305_state()
+    bindings.crypto_secretstream_xchacha20poly1305_init_pull(state, content[:_HEADER_SIZE], key)
+    try:
+        secret, _ = bindings.crypto_secretstream_xchacha20poly1305_pull(state, content[_HEADER_SIZE:])
+    except CryptoError as error:
+        raise SecretError(f"wrong passphrase for {path}") from error
+    return bytes(secret)
+
+
+def _words(path: Path, words: bytes) -> bytes:
+    from mnemonic import Mnemonic
+
+    if not words.replace(b" ", b"").isalpha() or not Mnemonic("english").check(words.decode()):
+        raise SecretError(f"{path} holds neither 32 bytes nor a valid mnemonic")
+    return words
+
+
+def _seed_of(words: bytes, passphrase: bytes) -> bytes:
+    """BIP 39's, 64 bytes. The passphrase is taken as it was typed, as CLN takes it."""
+    return hashlib.pbkdf2_hmac("sha512", words, b"mnemonic" + passphrase, 2048)
+
+
+def derive_node_key(hsm_secret: bytes) -> bytes:
+    """The node's secret key, as CLN derives it: HKDF, salted with a counter (u32, little endian), until it is valid."""
+    counter = 0
+    while True:
+        key = hkdf_sha256(counter.to_bytes(4, "little"), hsm_secret, b"nodeid", SECRET_SIZE)
+        with contextlib.suppress(ValueError):
+            secp256k1.public_key(key)
+            return key
+        counter += 1

@@ -1,0 +1,375 @@
+"""Who gets a connection: the master's decisions, each taken in one step from tables.
+
+While the master holds a connection nobody answers its pings, so nothing here waits for anything. The steps are those
+of the table in `peers.py`; `Held` is what the master has in its hands between two of them. Whose a connection is says
+`registrations.py`; the programs that have one are in `programs.py`, and connectiond has those of all bus services.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from lightningd_py.owners.between_owners import Held
+from lightningd_py.owners.peers import Event, Peer, Peers, State
+from lightningd_py.owners.programs import Programs
+from lightningd_py.registrations.registered import Registered
+from lightningd_py.registrations.registrations import Registrations
+from wire.control import control_wire
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import ControlMessage, Fd
+from wire.control.status import Status
+from wire.control.timing import Timing
+from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name
+from wire.routing import answer_without_service, flaw_without_service
+
+MASTER = "master"
+GOSSIPD = "gossipd"
+
+TROUBLE = (WarningMessage.number, ErrorMessage.number)
+
+MOST_REMEMBERED = 10_000
+"""Connections that have ended lately: a late word about one of them is no surprise."""
+
+status = Status("lightningd")
+
+
+def tell(channel: ControlChannel, message: ControlMessage) -> None:
+    """Say it to a daemon. If that is gone so is what it had; the one that is started anew is told all at once."""
+    if channel.closed:
+        message.close_fds()
+    else:
+        channel.send(message)
+
+
+class Ownership:
+    """The table of connections, and everything that moves one."""
+
+    def __init__(
+        self,
+        registrations: Registrations,
+        connectd: ControlChannel,
+        gossipd: ControlChannel,
+        timing: Timing,
+        error_heard: Callable[[Peer, bytes], None],
+        hsm_socket: Callable[[str], Fd | None] = lambda service: None,
+    ) -> None:
+        """`error_heard`: a peer's `error` or `warning`. `hsm_socket`: a socket to hsmd if that service may sign."""
+        self.peers = Peers()
+        self.came: list[Callable[[Peer], None]] = []
+        """Called with each new connection."""
+        self.moved: list[Callable[[Peer], None]] = []
+        """Called with each connection that has another owner than the one that was told before."""
+        self.went: list[Callable[[Peer, str], None]] = []
+        """Called with each connection that has ended, and why."""
+        self.registrations = registrations
+        self.connectd = connectd
+        """Another one when connectd was started anew; so of gossipd."""
+        self.gossipd = gossipd
+        self.connectiond: ControlChannel | None = None
+        """There as soon as the first bus service is."""
+        self.first_conn_id = 0
+        """Of connections that this connectd has made: those below were an earlier one's."""
+        self.on_lost: Callable[[bytes], None] = lambda node_id: None
+        """Gets the node of each connection whose owner, a daemon, has died."""
+        self._error_heard = error_heard
+        self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
+        """Gets each copy for a service."""
+        self.programs = Programs(timing, hsm_socket, self._from_program, self._lost)
+        self._timing = timing
+        self._at_connectiond: set[int] = set()
+        self._gone: set[int] = set()
+        self._gone_order: deque[int] = deque()
+        self._ends_wanted: dict[int, str] = {}
+        self._wanted_by: dict[int, Registered] = {}
+
+    # from connectd
+
+    def peer_connected(self, message: control_wire.PeerConnected) -> None:
+        """A connection, fresh from INIT: to its service, or to gossipd."""
+        peer = self.peers.begin(message.peer, Event.PEER_CONNECTED, MASTER)
+        self._came(peer)
+        held = Held(message.state, message.peer_fd, message.gossip_fd)
+        self._place(peer, held, self.registrations.for_node(message.peer.node_id), None, [])
+
+    def peer_reconnected(self, message: control_wire.PeerReconnected) -> None:
+        """The same node waits with a newer connection: this one must end. On the direct path we may not have heard of
+        it yet; then it ends as soon as gossipd says that it has it.
+        """
+        reason = "the node has connected again"
+        peer = self.peers.get(message.conn_id)
+        if peer is not None:
+            self.disconnect(peer, reason)
+        elif message.conn_id not in self._gone:
+            self._ends_wanted[message.conn_id] = reason
+
+    def never_came(self, message: control_wire.PeerDisconnected) -> None:
+        """connectd had given it to a gossipd that has died before we heard of it."""
+        self.peers.never_comes(message.conn_id)
+        self._ends_wanted.pop(message.conn_id, None)
+        self._remember_gone(message.conn_id)
+        self.on_lost(message.node_id)
+
+    # from owners
+
+    def peer_taken(self, message: control_wire.PeerTaken) -> None:
+        """gossipd has it: given by us, or by connectd on the direct path."""
+        peer = self.peers.get(message.peer.conn_id)
+        if peer is None:
+            peer = self.peers.begin(message.peer, Event.PEER_TAKEN, GOSSIPD)
+            if message.peer.conn_id < self.first_conn_id:
+                tell(self.connectd, control_wire.PeersElsewhere([message.peer]))
+            self._came(peer)
+            service = self.registrations.for_node(message.peer.node_id)
+            if service is not None and service.present:  # it has come while connectd did not know of that yet
+                self.release(peer, service)
+        else:
+            self._step(peer, Event.PEER_TAKEN, GOSSIPD)
+        reason = self._ends_wanted.pop(message.peer.conn_id, None)
+        if reason is not None:
+            self.disconnect(peer, reason)
+
+    def peer_nongossip(self, message: control_wire.PeerNongossip) -> None:
+        """A message that is not its owner's, with its connection."""
+        peer = self._known(message.conn_id)
+        self._at_connectiond.discard(message.conn_id)
+        self._step(peer, Event.PEER_NONGOSSIP, MASTER)
+        held = Held(message.state, message.peer_fd, message.gossip_fd)
+        status.debug(f"{message_name(message.message_type)}", message.node_id)
+        about = (message.message_type, message.channel_id)
+        service = self.registrations.for_message(*about, message.node_id)
+        if service is None:
+            self._nobodys(peer, held, message)
+        elif not service.present:
+            self._close(peer, held, f"service {service.name} is away")
+        else:
+            self._place(peer, held, service, message.message, answer_without_service(*about))
+
+    def _nobodys(self, peer: Peer, held: Held, message: control_wire.PeerNongossip) -> None:
+        """The spec's answer; copies of it are wanted, perhaps."""
+        about = (message.message_type, message.channel_id)
+        self._copy(peer, control_wire.PeerMessage(message.node_id, message.conn_id, message.message, *about))
+        reason = flaw_without_service(*about)
+        self._place(peer, held, None, None, [] if reason else answer_without_service(*about))
+        if reason is not None:
+            self.disconnect(peer, reason, [WarningMessage(ALL_CHANNELS, reason.encode()).encode()])
+
+    def release_peer_reply(self, message: control_wire.ReleasePeerReply) -> None:
+        """A connection that was asked for; if who wanted it has gone, somebody else may have registered it since."""
+        peer = self._known(message.conn_id)
+        self._step(peer, Event.RELEASE_PEER_REPLY, MASTER)
+        held = Held(message.state, message.peer_fd, message.gossip_fd)
+        wanted_by = self._wanted_by.pop(message.conn_id, None)
+        if wanted_by is None or not wanted_by.present:
+            wanted_by = self.registrations.for_node(peer.info.node_id)
+        self._place(peer, held, wanted_by, None, [])
+
+    def release_peer_replyfail(self, message: control_wire.ReleasePeerReplyfail) -> None:
+        """It is not there any more: another message has said, or will say, where it went."""
+        self._wanted_by.pop(message.conn_id, None)
+        peer = self.peers.get(message.conn_id)
+        if peer is not None:
+            self._step(peer, Event.RELEASE_PEER_REPLYFAIL, peer.owner)
+
+    def peer_given_back(self, message: control_wire.PeerGivenBack) -> None:
+        """Its owner is done with it."""
+        peer = self._known(message.conn_id)
+        self._step(peer, Event.PEER_GIVEN_BACK, MASTER)
+        self._part(message.conn_id)
+        held = Held(message.state, message.peer_fd, message.gossip_fd, message.gossip_state)
+        self._place(peer, held, None, None, message.send)
+
+    def peer_disconnected(self, message: control_wire.PeerDisconnected) -> None:
+        """It has ended."""
+        self._end(self._known(message.conn_id), Event.PEER_DISCONNECTED, message.reason)
+        self._part(message.conn_id)
+
+    def peer_owner(self, message: control_wire.PeerOwner) -> None:
+        """connectiond has it for another service now."""
+        peer = self.peers.get(message.conn_id)
+        if peer is not None:
+            self._step(peer, Event.PEER_OWNER, message.service)
+
+    def peer_fault(self, message: control_wire.PeerFault) -> None:
+        """Its gossip has earned its end, while somebody else has it."""
+        peer = self.peers.get(message.conn_id)
+        if peer is not None:
+            self.disconnect(peer, message.reason)
+
+    def peer_message(self, message: control_wire.PeerMessage) -> None:
+        """A copy of what it said."""
+        peer = self.peers.get(message.conn_id)
+        if peer is not None:
+            self._error_heard(peer, message.message)
+            self._copy(peer, message)
+
+    def _copy(self, peer: Peer, message: control_wire.PeerMessage) -> None:
+        for service in self._to_hear(peer, message):
+            self.on_copy(service, message)
+
+    def _to_hear(self, peer: Peer, message: control_wire.PeerMessage) -> list[Registered]:
+        """Who gets a copy. An `error` about all channels is for everybody who has something registered for the peer,
+        and trouble with one channel is for its service; but connectiond tells those who are there by itself.
+        """
+        number, channel_id = message.message_type, message.channel_id
+        if number not in TROUBLE or channel_id is None:
+            return self.registrations.for_copies(number)
+        if channel_id != ALL_CHANNELS:
+            concerned = self.registrations.of_channel(channel_id, message.node_id)
+        else:
+            concerned = self.registrations.concerned(message.node_id) if number == ErrorMessage.number else []
+        heard = peer.state is State.CONNECTIOND
+        return [service for service in concerned if not (heard and service.present)]
+
+    # decisions
+
+    def _known(self, conn_id: int) -> Peer:
+        peer = self.peers.get(conn_id)
+        if peer is None:
+            raise RuntimeError(f"connection {conn_id} is not known")
+        return peer
+
+    def _place(
+        self, peer: Peer, held: Held, service: Registered | None, message: bytes | None, answer: list[bytes]
+    ) -> None:
+        """Give away what the master holds: to the service, or with the answer to gossipd."""
+        if peer.end_wanted is not None:
+            self._close(peer, held, peer.end_wanted)
+        elif service is not None and service.present and self._to_service(peer, held, service, message):
+            return
+        elif self.gossipd.closed:
+            self._close(peer, held, "gossipd is away")
+            self.on_lost(peer.info.node_id)
+        else:
+            self._step(peer, Event.HANDLE_PEER, GOSSIPD)
+            order = control_wire.HandlePeer(
+                peer.info, held.state, answer, held.gossip_state, held.peer_fd, held.gossip_fd
+            )
+            tell(self.gossipd, order)
+
+    def _close(self, peer: Peer, held: Held, reason: str) -> None:
+        """End what the master holds, without a word to the peer."""
+        held.close()
+        self._end(peer, Event.PEER_DISCONNECTED, peer.end_wanted or reason)
+
+    def _to_service(self, peer: Peer, held: Held, service: Registered, message: bytes | None) -> bool:
+        """To its program, or to connectiond. False if there is neither: then nothing has moved."""
+        if service.program is not None:
+            started = self.programs.start(service.program, peer.info, held, message, self.registrations.routes())
+            if started:
+                self._step(peer, Event.TAKE_PEER, service.name)
+            return started
+        if self.connectiond is None:
+            return False
+        assert held.gossip_fd is not None
+        self._at_connectiond.add(peer.info.conn_id)
+        self._step(peer, Event.TAKE_PEER_FOR_BUS, service.name)
+        order = control_wire.TakePeer(
+            service.name, peer.info, message, held.state, held.peer_fd, held.gossip_fd, self._timing, None
+        )
+        tell(self.connectiond, order)
+        return True
+
+    def disconnect(self, peer: Peer, reason: str, last_words: list[bytes] | None = None) -> None:
+        """Have a connection ended by its owner; `peer.gone` tells when it is done."""
+        if peer.end_wanted is not None:
+            return
+        peer.end_wanted = reason
+        info = peer.info
+        order = control_wire.Disconnect(info.node_id, info.conn_id, last_words or [], reason)
+        if not self.programs.disconnect(order):
+            tell(self.channel_of(peer), order)
+        self._step(peer, Event.DISCONNECT, peer.owner)
+
+    def release(self, peer: Peer, service: Registered) -> None:
+        """Have gossipd give a connection up, for this service. Raises ValueError if gossipd has not got it."""
+        if peer.state not in (State.GOSSIPD, State.GIVEN):
+            raise ValueError(f"the connection is {peer.owner}'s")
+        self._step(peer, Event.RELEASE_PEER, peer.owner)
+        self._wanted_by[peer.info.conn_id] = service
+        tell(self.gossipd, control_wire.ReleasePeer(peer.info.node_id, peer.info.conn_id))
+
+    def release_nodes(self, service: Registered, node_ids: Iterable[bytes]) -> None:
+        """Have gossipd give up what it has of these nodes, for this service."""
+        wanted = frozenset(node_ids)
+        for peer in self.peers:
+            if peer.info.node_id in wanted and peer.state in (State.GOSSIPD, State.GIVEN):
+                self.release(peer, service)
+
+    def _came(self, peer: Peer) -> None:
+        peer.told_owner = peer.owner
+        for listener in self.came:
+            listener(peer)
+
+    def _step(self, peer: Peer, event: Event, owner: str) -> None:
+        """Go on by this message; whoever cares is told if the owner is another one."""
+        peer.step(event, owner)
+        if owner not in (peer.told_owner, MASTER):
+            peer.told_owner = owner
+            for listener in self.moved:
+                listener(peer)
+
+    def _part(self, conn_id: int) -> None:
+        """Its owner has it no longer."""
+        self.programs.part_with(conn_id)
+        self._at_connectiond.discard(conn_id)
+
+    def _end(self, peer: Peer, event: Event, reason: str) -> None:
+        """A connection is gone: everybody who must know is told, once."""
+        info = peer.info
+        self._step(peer, event, peer.owner)
+        self.peers.forget(peer)
+        self._wanted_by.pop(info.conn_id, None)
+        self._remember_gone(info.conn_id)
+        status.info(f"disconnected: {reason}", info.node_id)
+        tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+        for listener in self.went:
+            listener(peer, reason)
+
+    def _remember_gone(self, conn_id: int) -> None:
+        self._gone.add(conn_id)
+        self._gone_order.append(conn_id)
+        if len(self._gone_order) > MOST_REMEMBERED:
+            self._gone.discard(self._gone_order.popleft())
+
+    async def arrival(self, conn_id: int) -> Peer | None:
+        """The connection of that number, as soon as the master has heard of it; None if it has ended already."""
+        return None if conn_id in self._gone else await self.peers.arrival(conn_id)
+
+    def channel_of(self, peer: Peer) -> ControlChannel:
+        """Where the owner of a connection hears us."""
+        if peer.info.conn_id in self._at_connectiond and self.connectiond is not None:
+            return self.connectiond
+        return self.programs.channel_of(peer.info.conn_id) or self.gossipd
+
+    def owners(self) -> list[ControlChannel]:
+        """Everybody who owns connections."""
+        connectiond = [self.connectiond] if self.connectiond is not None else []
+        return [self.gossipd, *connectiond, *self.programs.channels()]
+
+    def connectiond_died(self) -> None:
+        """All that it had is lost."""
+        for conn_id in tuple(self._at_connectiond):
+            self._lost_by_daemon(self._known(conn_id), "connectiond has died")
+            self._at_connectiond.discard(conn_id)
+
+    def gossipd_died(self) -> None:
+        """All that it had, or was given, is lost."""
+        for peer in self.peers:
+            if self.channel_of(peer) is self.gossipd:
+                self._lost_by_daemon(peer, "gossipd has died")
+
+    def _lost_by_daemon(self, peer: Peer, reason: str) -> None:
+        self._end(peer, Event.OWNER_DIED, reason)
+        self.on_lost(peer.info.node_id)
+
+    def _from_program(self, message: ControlMessage) -> None:
+        match message:
+            case control_wire.PeerGivenBack():
+                self.peer_given_back(message)
+            case control_wire.PeerDisconnected():
+                self.peer_disconnected(message)
+            case control_wire.PeerMessage():
+                self.peer_message(message)
+
+    def _lost(self, conn_id: int, reason: str) -> None:
+        """Its owner is gone, and it with it."""
+        self._end(self._known(conn_id), Event.OWNER_DIED, reason)

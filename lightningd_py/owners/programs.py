@@ -1,0 +1,149 @@
+"""The programs that own a connection: one for each, from `take_peer` to its exit.
+
+What a program says is checked here: it may speak of its own connection only, and only while it has it. What it has not
+given back when its control socket closes is lost, and it must not go on with that.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from lightningd_py.config.values import Service
+from lightningd_py.owners.between_owners import Held
+from lightningd_py.owners.service_process import Program, flaw, start_program
+from wire.control import control_wire
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import ControlMessage, Fd, PeerInfo
+from wire.control.status import Status
+from wire.control.timing import Timing
+
+status = Status("lightningd")
+
+
+def _objection(program: Program, message: ControlMessage) -> str | None:
+    """Why a program may not say this. None if it may."""
+    conn_id = getattr(message, "conn_id", program.conn_id)
+    if program.finished or conn_id != program.conn_id:
+        return f"connection {conn_id} is not its own"
+    return flaw(message) if isinstance(message, control_wire.PeerGivenBack) else None
+
+
+class Programs:
+    """All of them, by the conn_id of what they own; those that own nothing any more until they have exited."""
+
+    def __init__(
+        self,
+        timing: Timing,
+        hsm_socket: Callable[[str], Fd | None],
+        on_message: Callable[[ControlMessage], None],
+        on_lost: Callable[[int, str], None],
+    ) -> None:
+        """`hsm_socket`: a socket to hsmd if that service may sign. `on_message` gets what a program may say, `on_lost`
+        a connection that its program has not given back, and why.
+        """
+        self._timing = timing
+        self._hsm_socket = hsm_socket
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._owning: dict[int, Program] = {}
+        self._leaving: set[Program] = set()
+
+    def start(
+        self, service: Service, info: PeerInfo, held: Held, message: bytes | None, routes: list[tuple[int, str]]
+    ) -> bool:
+        """Start the service's program with the connection. False if it cannot be started: then nothing has moved."""
+        try:
+            program = start_program(
+                service,
+                info.conn_id,
+                lambda said: self._said(program, said),
+                lambda reason: self._closed(program),
+                lambda exit_status: self._exited(program, exit_status),
+            )
+        except OSError as error:
+            status.unusual(f"service {service.name} cannot be started: {error}", info.node_id)
+            return False
+        self._owning[info.conn_id] = program
+        program.channel.send(control_wire.SetMessageRoutes(routes))
+        assert held.gossip_fd is not None
+        program.channel.send(
+            control_wire.TakePeer(
+                service.name,
+                info,
+                message,
+                held.state,
+                held.peer_fd,
+                held.gossip_fd,
+                self._timing,
+                self._hsm_socket(service.name),
+            )
+        )
+        return True
+
+    def channel_of(self, conn_id: int) -> ControlChannel | None:
+        """Where the program that has this connection hears us; None if none has it."""
+        program = self._owning.get(conn_id)
+        return None if program is None else program.channel
+
+    def channels(self) -> list[ControlChannel]:
+        """Of all that own a connection."""
+        return [program.channel for program in self._owning.values()]
+
+    def disconnect(self, order: control_wire.Disconnect) -> bool:
+        """Have a program end its connection, in a while by force. False if none has it."""
+        program = self._owning.get(order.conn_id)
+        if program is None:
+            return False
+        program.channel.send(order)
+        asyncio.get_running_loop().call_later(self._timing.release_timeout, self._lose_patience, program)
+        return True
+
+    def part_with(self, conn_id: int) -> None:
+        """Whoever has let go of this connection, if it was a program, gets some time to exit by itself."""
+        program = self._owning.pop(conn_id, None)
+        if program is None:
+            return
+        program.finished = True
+        for unsent in program.channel.close():
+            unsent.close_fds()
+        if program.process.running:
+            self._leaving.add(program)
+            asyncio.get_running_loop().call_later(self._timing.release_timeout, self._lose_patience, program)
+
+    async def close(self) -> None:
+        """End all programs, and with them their connections."""
+        programs = [*self._owning.values(), *self._leaving]
+        for program in programs:
+            for unsent in program.channel.close():
+                unsent.close_fds()
+        self._owning.clear()
+        for program in programs:
+            await program.process.wait(self._timing.release_timeout)
+
+    def _said(self, program: Program, message: ControlMessage) -> None:
+        reason = _objection(program, message)
+        if reason is not None:
+            status.unusual(f"service {program.service.name} said {message.name()}: {reason}: killed")
+            message.close_fds()
+            program.process.kill()
+            return
+        match message:
+            case control_wire.PeerGivenBack() | control_wire.PeerDisconnected() | control_wire.PeerMessage():
+                self._on_message(message)
+            case _:
+                status.unusual(f"service {program.service.name} said {message.name()}: ignored")
+
+    def _closed(self, program: Program) -> None:
+        if self._owning.get(program.conn_id) is program:
+            program.process.kill()
+            self._on_lost(program.conn_id, f"service {program.service.name} has left it")
+            self.part_with(program.conn_id)
+
+    def _exited(self, program: Program, exit_status: int) -> None:
+        if exit_status:
+            status.unusual(f"service {program.service.name} (process {program.process.pid}) exited with {exit_status}")
+        self._leaving.discard(program)
+
+    def _lose_patience(self, program: Program) -> None:
+        if program.process.running:
+            status.unusual(f"service {program.service.name} (process {program.process.pid}) does not let go: killed")
+            program.process.kill()

@@ -1,0 +1,3 @@
+"""Who wants what is not gossip: the table of the programs of the options and the services of the buses.
+Asked by owners/, changed by bus/.
+"""

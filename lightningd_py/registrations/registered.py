@@ -1,0 +1,174 @@
+"""One service and what it has registered, and what is wrong with a registration by itself.
+
+Everything of a bus service's comes from a stranger to the code, if not to the operator: sizes are bounded here, points
+are points, and what is wrong is one sentence.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lightningd_py.config.values import Service
+from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
+from wire.control.access import parse_what
+from wire.features import Features, parse_feature
+from wire.peer_wire import message_name
+from wire.routing import Action, default_action
+from wire.secp256k1 import is_point
+
+MOST_WANTED = 10_000
+"""Nodes and channels of one service."""
+MOST_RULES = 1_000
+"""Allow and deny rules of one service."""
+MOST_OFFERED = 32
+"""Features of one service."""
+MOST_TYPES = 65_536
+_PLAIN_PARTS = ("node_ids", "take", "copy", "offer", "allow", "deny")
+"""Those that have one name in a service's registrations, in `register` and in `unregister`."""
+
+
+class Refused(Exception):
+    """A registration that cannot be. The text is one sentence for the service."""
+
+
+@dataclass(slots=True, eq=False)
+class Registered:
+    """A service of ours, and what it wants. What is in dicts is in the order in which it was registered."""
+
+    name: str
+    program: Service | None = None
+    """What is started for its connections; None for a bus service."""
+    ticket: bytes = field(default=b"", repr=False)
+    """Of its session on CTL; empty while it has none."""
+    present: bool = False
+    """It can be given connections: a program always, a bus service while it is on MSG, too."""
+    node_ids: dict[bytes, None] = field(default_factory=dict)
+    channels: dict[bytes, BusChannel] = field(default_factory=dict)
+    take: dict[int, None] = field(default_factory=dict)
+    copy: dict[int, None] = field(default_factory=dict)
+    offer: dict[str, None] = field(default_factory=dict)
+    allow: dict[str, None] = field(default_factory=dict)
+    deny: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it has registered what outlasts its session."""
+        return bool(self.node_ids or self.channels)
+
+    @property
+    def takes(self) -> bool:
+        """Whether it wants connections, and not just copies."""
+        return self.keeps or bool(self.take)
+
+    @property
+    def here(self) -> bool:
+        """Whether it does what it has registered for: a bus service that takes nothing needs no session on MSG."""
+        return self.present or bool(self.ticket and not self.takes)
+
+    @property
+    def wanted_nodes(self) -> dict[bytes, None]:
+        """Its nodes, and those of its channels."""
+        return self.node_ids | dict.fromkeys(channel.node_id for channel in self.channels.values())
+
+    def entry(self) -> ServiceEntry:
+        """As buses and RPC show it."""
+        return ServiceEntry(
+            service=self.name,
+            kind="bus" if self.program is None else "program",
+            here=self.here,
+            node_ids=list(self.node_ids),
+            channels=list(self.channels.values()),
+            take=list(self.take),
+            copy=list(self.copy),
+            offer=list(self.offer),
+            allow=list(self.allow),
+            deny=list(self.deny),
+        )
+
+    def end_session(self) -> None:
+        """Only nodes and channels stay."""
+        self.ticket, self.present = b"", False
+        for part in (self.take, self.copy, self.offer, self.allow, self.deny):
+            part.clear()
+
+
+def checked(asked: Register, own_id: bytes) -> Register:
+    """What was asked for, in the one form of each part. Raises Refused for what could be nobody's."""
+    for node_id in [*asked.node_ids, *(channel.node_id for channel in asked.channels)]:
+        _check_node(node_id, own_id)
+    for channel in asked.channels:
+        if len(channel.channel_id) != 32 or channel.channel_id == bytes(32):
+            raise Refused(f"{channel.channel_id.hex()[:66] or 'nothing'} is no channel_id")
+    for number in (*asked.take, *asked.copy):
+        check_type(number)
+    offer, allow, deny = _forms(asked)
+    return Register(asked.node_ids, asked.channels, asked.take, asked.copy, offer, allow, deny)
+
+
+def in_one_form(asked: Unregister) -> Unregister:
+    """What is taken back, in the form in which it was registered. Raises Refused for what has no form."""
+    offer, allow, deny = _forms(asked)
+    return Unregister(asked.node_ids, asked.channel_ids, asked.take, asked.copy, offer, allow, deny)
+
+
+def _forms(asked: Register | Unregister) -> tuple[list[str], list[str], list[str]]:
+    return (
+        [_form(_feature, text) for text in asked.offer],
+        [_form(parse_what, text) for text in asked.allow],
+        [_form(parse_what, text) for text in asked.deny],
+    )
+
+
+def _form(parse: Callable[[str], str], text: str) -> str:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise Refused(f"'{text:.80}' {error}" if parse is parse_what else str(error)) from error
+
+
+def _feature(text: str) -> str:
+    """`option_provide_storage/odd` for each way of saying that."""
+    (name,) = Features.of([parse_feature(text[:80])]).names()
+    return name
+
+
+def _check_node(node_id: bytes, own_id: bytes) -> None:
+    if not is_point(node_id):
+        raise Refused(f"{node_id.hex()[:66] or 'nothing'} is no node id")
+    if node_id == own_id:
+        raise Refused("this node's own id cannot be registered")
+
+
+def check_type(number: int) -> None:
+    """Raises Refused for a message that its owner or gossipd must have."""
+    if number >= MOST_TYPES:
+        raise Refused(f"{number} is no message type")
+    if default_action(number) in (Action.ANSWER, Action.GOSSIP):
+        raise Refused(f"message {number} ({message_name(number)}) cannot be registered")
+
+
+def add(entry: Registered, asked: Register) -> None:
+    """To the service's registrations. Raises Refused, with nothing done, if it would have too much."""
+    rules = len(entry.allow | dict.fromkeys(asked.allow)) + len(entry.deny | dict.fromkeys(asked.deny))
+    channels = {channel.channel_id: channel for channel in asked.channels}
+    wanted = len(entry.node_ids | dict.fromkeys(asked.node_ids)) + len(entry.channels | channels)
+    for count, most, what in (
+        (wanted, MOST_WANTED, "nodes and channels"),
+        (rules, MOST_RULES, "rules"),
+        (len(entry.offer | dict.fromkeys(asked.offer)), MOST_OFFERED, "features"),
+    ):
+        if count > most:
+            raise Refused(f"{count} {what} are too many for one service, {most} may be")
+    entry.channels |= channels
+    for name in _PLAIN_PARTS:
+        getattr(entry, name).update(dict.fromkeys(getattr(asked, name)))
+
+
+def remove(entry: Registered, asked: Unregister) -> None:
+    """From the service's registrations. What is not there is no error."""
+    for channel_id in asked.channel_ids:
+        entry.channels.pop(channel_id, None)
+    for name in _PLAIN_PARTS:
+        part: dict[Any, None] = getattr(entry, name)
+        for value in getattr(asked, name):
+            part.pop(value, None)

@@ -1,0 +1,352 @@
+"""Who wants what is not gossip: the one table of the programs of the options and the services of the buses.
+
+A service has nodes and channels, whose connections it gets as soon as they are there; message types, which bring it a
+connection (take) or a copy; features that the node offers while it is here; and rules of who may connect. Nodes and
+channels are kept while a bus service is away, and over a restart; the rest ends with its session. docs/architecture.md.
+
+Here it is only known. `registration_news.py` tells the daemons, `ownership.py` moves connections.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+
+from lightningd_py.config.values import Offered, Service, Wanted
+from lightningd_py.registrations import registered
+from lightningd_py.registrations.registered import Refused, Registered
+from lightningd_py.registrations.store import RegistrationStore
+from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
+from wire.bus.service_name import name_flaw
+from wire.control.access import Rule
+from wire.control.control_wire import LocalChannel, PeerMessage, RemoteChannelUpdate
+from wire.control.status import Status
+from wire.features import Features, parse_feature
+from wire.peer_wire import is_channel_message, message_name
+from wire.routing import OPENINGS, Action
+
+MOST_SERVICES = 100
+"""Bus services that are here or have something kept."""
+MOST_WANTED = 50_000
+"""Nodes and channels of all services."""
+TICKET_SIZE = 16
+
+status = Status("lightningd")
+
+
+class Registrations:
+    """The table. What it must tell others it tells through the callables that are its attributes."""
+
+    def __init__(
+        self,
+        services: Iterable[Service] = (),
+        take: Iterable[Wanted] = (),
+        copy: Iterable[Wanted] = (),
+        offer: Iterable[Offered] = (),
+    ) -> None:
+        """The programs; of two that want the same, the one that was named first gets it.
+
+        Raises ValueError, one sentence, for what is no service or cannot be wanted.
+        """
+        self.on_change: Callable[[Registered], None] = lambda service: None
+        """Something is different for this service, or for all because of it."""
+        self.on_wanted: Callable[[Registered, list[bytes]], None] = lambda service, node_ids: None
+        """These nodes are this service's from now on, and it is present."""
+        self.on_present: Callable[[str], None] = lambda name: None
+        """This bus service has come to MSG."""
+        self.msg_lost: Callable[[str], None] = lambda name: None
+        """connectiond has died, and with it the session on MSG of this bus service, which cannot know that."""
+        self.copy_to: Callable[[str, PeerMessage], None] = lambda service, message: None
+        """A copy for a bus service, by its name."""
+        self.remote_update_to: Callable[[str, RemoteChannelUpdate], None] = lambda service, message: None
+        """What a peer says about a channel of a bus service, by its name."""
+        self._services: dict[str, Registered] = {}
+        self._own_id = b""
+        self._store: RegistrationStore | None = None
+        for service in services:
+            self._services.setdefault(service.name, Registered(service.name, service, present=True))
+        try:
+            self._of_options(take, copy, offer)
+        except Refused as refused:
+            raise ValueError(str(refused)) from refused
+        self._index()
+
+    def _of_options(self, take: Iterable[Wanted], copy: Iterable[Wanted], offer: Iterable[Offered]) -> None:
+        taken: dict[int | bytes, None] = {}
+        for wanted in take:
+            program = self._program(wanted.service)
+            for number in wanted.messages:
+                registered.check_type(number)
+            program.take.update((number, None) for number in wanted.messages if number not in taken)
+            program.node_ids.update((node_id, None) for node_id in wanted.node_ids if node_id not in taken)
+            taken |= dict.fromkeys((*wanted.messages, *wanted.node_ids))
+        for wanted in copy:
+            program = self._program(wanted.service)
+            for number in wanted.messages:
+                registered.check_type(number)
+            if wanted.node_ids:
+                raise Refused(f"--copy {wanted.service}: copies go by message, not by node")
+            program.copy.update(dict.fromkeys(wanted.messages))
+        for offered in offer:
+            self._program(offered.service).offer.update(dict.fromkeys(Features.of(offered.bits).names()))
+
+    def _program(self, name: str) -> Registered:
+        if name not in self._services:
+            raise Refused(f"there is no --service {name}")
+        return self._services[name]
+
+    def begin(self, own_id: bytes, store: RegistrationStore) -> None:
+        """Whose node this is is known now, and what was kept is read. What a program wants now is the program's."""
+        self._own_id, self._store = own_id, store
+        for node_id, name in store.nodes():
+            if (service := self._kept_by(name, node_id)) is not None:
+                service.node_ids[node_id] = None
+        for channel, name in store.channels():
+            if (service := self._kept_by(name, channel.node_id)) is not None:
+                service.channels[channel.channel_id] = channel
+        self._index()
+
+    def _kept_by(self, name: str, node_id: bytes) -> Registered | None:
+        service, owner = self._services.get(name), self._nodes.get(node_id)
+        program = next((each.name for each in (service, owner) if each is not None and each.program is not None), None)
+        if program is None:
+            return self._services.setdefault(name, Registered(name))
+        status.unusual(f"bus service {name} has registered this node, but service {program} is a program", node_id)
+        return None
+
+    # sessions of bus services
+
+    def arrive(self, name: str) -> bytes:
+        """It says hello on CTL: a fresh ticket, which it says on MSG, too. Raises Refused."""
+        if flaw := name_flaw(name):
+            raise Refused(f"'{name:.40}' {flaw}")
+        service = self._services.get(name)
+        if service is not None and service.program is not None:
+            raise Refused(f"service {name} is a program")
+        if service is not None and service.ticket:
+            raise Refused(f"service {name} is here already")
+        if service is None:
+            if sum(each.program is None for each in self) >= MOST_SERVICES:
+                raise Refused(f"{MOST_SERVICES} services are the most that there may be")
+            service = self._services[name] = Registered(name)
+        service.ticket = secrets.token_bytes(TICKET_SIZE)
+        status.info(f"service {name} is here")
+        self._changed(service)
+        return service.ticket
+
+    def kept(self, name: str) -> tuple[list[bytes], list[BusChannel]]:
+        """The nodes and channels of this service."""
+        service = self._services[name]
+        return list(service.node_ids), list(service.channels.values())
+
+    def leave(self, name: str, reason: str) -> None:
+        """Its session on CTL has ended: nodes and channels stay."""
+        service = self._services[name]
+        service.end_session()
+        if not service.keeps:
+            del self._services[name]
+        status.info(f"service {name} has left: {reason}")
+        self._changed(service)
+
+    def present(self, name: str, here: bool) -> None:
+        """It has come to MSG, or has left it. A late word about a session that has ended is ignored."""
+        service = self._services.get(name)
+        if service is None or not service.ticket or service.present == here:
+            return
+        service.present = here
+        status.info(f"service {name} {'takes' if here else 'no longer takes'} connections")
+        self._changed(service)
+        if here:
+            self.on_present(name)
+            self.on_wanted(service, list(service.wanted_nodes))
+
+    def forget(self, name: str) -> None:
+        """What an absent bus service has kept is given up. Raises Refused if it is none."""
+        service = self._services.get(name)
+        if service is None or service.program is not None or service.ticket:
+            raise Refused(f"there is no bus service {name} that is away")
+        if self._store is not None:
+            self._store.forget(name)
+        del self._services[name]
+        service.node_ids.clear()
+        service.channels.clear()
+        self._changed(service)
+
+    # registering
+
+    def register(self, name: str, asked: Register) -> None:
+        """Add to what this service wants: all of it, or nothing. Raises Refused."""
+        service = self._services[name]
+        asked = registered.checked(asked, self._own_id)
+        self._check_conflicts(service, asked)
+        self._check_features(service, asked)
+        before = service.wanted_nodes
+        registered.add(service, asked)
+        if self._store is not None and (asked.node_ids or asked.channels):
+            self._store.add(name, asked.node_ids, asked.channels)
+        self._changed(service)
+        if service.present and (new := [node_id for node_id in service.wanted_nodes if node_id not in before]):
+            self.on_wanted(service, new)
+
+    def unregister(self, name: str, asked: Unregister) -> None:
+        """Take this back; its connections stay where they are. Raises Refused for what could not be registered."""
+        service = self._services[name]
+        asked = registered.in_one_form(asked)
+        registered.remove(service, asked)
+        if self._store is not None and (asked.node_ids or asked.channel_ids):
+            self._store.remove(name, asked.node_ids, asked.channel_ids)
+        self._changed(service)
+
+    def _check_conflicts(self, service: Registered, asked: Register) -> None:
+        new = {*asked.node_ids, *(channel.channel_id for channel in asked.channels)}
+        new -= service.node_ids.keys() | service.channels.keys()
+        if new and len(new) + sum(len(each.node_ids) + len(each.channels) for each in self) > MOST_WANTED:
+            raise Refused(f"{MOST_WANTED} nodes and channels of all services are the most that there may be")
+        for node_id in asked.node_ids:
+            _refuse_if_others(self._nodes.get(node_id), service, f"node {node_id.hex()}")
+        for channel in asked.channels:
+            _refuse_if_others(self._channels.get(channel.channel_id), service, f"channel {channel.channel_id.hex()}")
+            scid = channel.short_channel_id
+            _refuse_if_others(self._scids.get(scid), service, f"short_channel_id {scid}")
+            owner = self._nodes.get(channel.node_id)
+            if owner is not None and owner.program is not None:  # it alone has the whole connection
+                _refuse_if_others(owner, service, f"node {channel.node_id.hex()}")
+        for number in asked.take:
+            _refuse_if_others(self._takers.get(number), service, f"message {number} ({message_name(number)})")
+
+    def _check_features(self, service: Registered, asked: Register) -> None:
+        """Complete by itself, so that nothing is missing when other services go."""
+        offered = self.base_features | _features([*service.offer, *asked.offer])
+        if asked.offer and (missing := offered.missing_dependency()):
+            raise Refused(f"offer: {missing}")
+
+    def _changed(self, service: Registered) -> None:
+        self._index()
+        self.on_change(service)
+
+    def _index(self) -> None:
+        """The table by what is looked for."""
+        self._nodes = {node_id: service for service in self for node_id in service.node_ids}
+        self._channels = {channel_id: service for service in self for channel_id in service.channels}
+        self._takers = {number: service for service in self for number in service.take}
+        self._scids: dict[int | None, Registered] = {}
+        self._with_channels: dict[bytes, list[Registered]] = {}
+        for service in self:
+            for channel in service.channels.values():
+                if channel.short_channel_id is not None:
+                    self._scids[channel.short_channel_id] = service
+                having = self._with_channels.setdefault(channel.node_id, [])
+                if service not in having:
+                    having.append(service)
+
+    # questions
+
+    base_features = Features()
+    """What the node offers by itself and for its programs."""
+    fixed_features: frozenset[int] = frozenset()
+    """Even bits of the features about which the operator has decided: no service changes them."""
+
+    def __iter__(self) -> Iterator[Registered]:
+        return iter(list(self._services.values()))
+
+    def named(self, name: str) -> Registered | None:
+        """The service of that name, if it is known."""
+        return self._services.get(name)
+
+    def entries(self) -> list[ServiceEntry]:
+        """All services, programs first, as buses and RPC show them."""
+        return [service.entry() for service in self]
+
+    def for_message(self, number: int, channel_id: bytes | None, node_id: bytes) -> Registered | None:
+        """Whose message it is: by channel, the type of an opening, node, type. None for nobody's.
+
+        Where the service that it is is away, it is not present: then the connection is to be closed, without a word.
+        """
+        by_type = self._takers.get(number)
+        taker = by_type if by_type is not None and by_type.present else None
+        if not is_channel_message(number):
+            return taker
+        if by_channel := self.of_channel(channel_id or b"", node_id):
+            return by_channel[0]
+        if taker is not None and number in OPENINGS:
+            return taker
+        return self.for_node(node_id) or taker
+
+    def of_channel(self, channel_id: bytes, node_id: bytes) -> list[Registered]:
+        """The service that has this channel with this node, if there is one."""
+        service = self._channels.get(channel_id)
+        return [] if service is None or service.channels[channel_id].node_id != node_id else [service]
+
+    def for_node(self, node_id: bytes) -> Registered | None:
+        """Who gets every connection of this node: whoever has registered it, or else the first that has a channel
+        with it; one that is present before one that is away.
+        """
+        wanting = self.concerned(node_id)
+        return next((service for service in wanting if service.present), wanting[0] if wanting else None)
+
+    def concerned(self, node_id: bytes) -> list[Registered]:
+        """Every service with something registered for this node."""
+        owner = self._nodes.get(node_id)
+        others = [service for service in self._with_channels.get(node_id, []) if service is not owner]
+        return [*([owner] if owner is not None else []), *others]
+
+    def for_copies(self, number: int) -> list[Registered]:
+        """Who gets a copy of such a message."""
+        return [service for service in self if number in service.copy]
+
+    def routes(self) -> list[tuple[int, str]]:
+        """What differs from the defaults in the routes table. Channel messages come to the master in any case: they
+        may be somebody's who is away.
+        """
+        copied = {number for service in self for number in service.copy if not is_channel_message(number)}
+        taken = {number for number, service in self._takers.items() if service.present}
+        copies = [(number, Action.COPY.value) for number in sorted(copied - taken)]
+        return copies + [(number, Action.TAKE.value) for number in sorted(taken)]
+
+    @property
+    def node_ids(self) -> list[bytes]:
+        """Nodes of services that are here or away: never on the direct path."""
+        return list(dict.fromkeys([*self._nodes, *self._with_channels]))
+
+    def local_channels(self) -> list[LocalChannel]:
+        """Those that gossipd is to know: with a short_channel_id or an alias."""
+        return [
+            LocalChannel(channel.short_channel_id, channel.node_id, service.name)
+            for service in self
+            for channel in service.channels.values()
+            if channel.short_channel_id is not None
+        ]
+
+    @property
+    def features(self) -> Features:
+        """What the node offers now. Where a feature is required its other bit, that it is optional, is left out."""
+        offered = _features(name for service in self if service.here for name in service.offer)
+        added = (bit for bit in offered.bits() if bit & ~1 not in self.fixed_features)
+        bits = {*self.base_features.bits(), *added}
+        return Features.of(bit for bit in bits if bit % 2 == 0 or bit - 1 not in bits)
+
+    def rules(self) -> tuple[list[Rule], list[Rule]]:
+        """Allow and deny rules of all services."""
+        return (
+            [Rule(what) for service in self for what in service.allow],
+            [Rule(what, f"by service {service.name}") for service in self for what in service.deny],
+        )
+
+    def is_ready(self, name: str) -> bool:
+        """Whether a service that the node needs is there, and has registered what it does."""
+        service = self._services.get(name)
+        if service is None or service.program is not None:
+            return service is not None
+        return service.here and bool(service.takes or service.copy or service.offer)
+
+
+def _refuse_if_others(owner: Registered | None, service: Registered, what: str) -> None:
+    if owner is not None and owner is not service:
+        raise Refused(f"{what} is {owner.name}'s")
+
+
+def _features(names: Iterable[str]) -> Features:
+    """By names as `Features.names` gives them."""
+    return Features.of(_bit(name) for name in names)
+
+
+def _bit(name: str) -> int:
+    return parse_feature(name.removeprefix("option_unknown_"))

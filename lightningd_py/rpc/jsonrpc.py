@@ -1,0 +1,256 @@
+"""JSON-RPC 2.0 on a Unix socket, in CLN's framing: pyln-client and CLN's own lightning-cli work with it unchanged.
+
+Requests are JSON objects back to back; each reply ends with an empty line. A client's requests are handled one at a
+time, in order, and it is not read while one is handled or while it does not take a reply: so whatever a client does,
+the server holds one request and one reply for it.
+"""
+
+import asyncio
+import contextlib
+import functools
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightningd_py.rpc.json_stream import JsonSplitter, ParseError, TooLarge, apply_filter, parse_json
+from lightningd_py.rpc.params import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETERS,
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    UNKNOWN_COMMAND,
+    Parameter,
+    RpcError,
+    boolean,
+    optional,
+    read_params,
+    text,
+)
+from lightningd_py.unix_socket import inode, listen
+from wire.control.status import Status
+
+MAX_REQUEST = 4 << 20
+MAX_CLIENTS = 100
+READ_SIZE = 1 << 16
+PIECE = 1_000
+"""Entries of a long list that are encoded in one go: about 4 ms of channels."""
+GRACE = 5.0
+"""Seconds that a request in hand has to finish when the server closes."""
+
+Handler = Callable[..., Awaitable[Any]]
+status = Status("jsonrpc")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One method. The handler gets every parameter by keyword and gives a JSON value, or raises RpcError."""
+
+    name: str
+    handler: Handler
+    parameters: tuple[Parameter, ...] = ()
+    summary: str = ""
+
+    @property
+    def usage(self) -> str:
+        """`connect id [host] [port]`, as CLN's `help` writes it."""
+        return " ".join([self.name, *(p.name if p.required else f"[{p.name}]" for p in self.parameters)])
+
+
+class RpcServer:
+    """The registry of commands, and the socket on which they are offered."""
+
+    def __init__(self, commands: Iterable[Command] = ()) -> None:
+        self._commands: dict[str, Command] = {}
+        self._server: asyncio.Server | None = None
+        self._clients: dict[asyncio.Task[Any], tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+        self._closing = False
+        self._path: tuple[Path, int] | None = None
+        self.add(Command("help", self._help, (optional("command", text),), "List all commands, or describe one."))
+        self.add(Command("notifications", _notifications, (Parameter("enable", boolean),), "Accepted; none are sent."))
+        for command in commands:
+            self.add(command)
+
+    def add(self, command: Command) -> None:
+        """Offer a command. Raises ValueError if there is one of that name."""
+        if command.name in self._commands:
+            raise ValueError(f"command {command.name} is registered twice")
+        self._commands[command.name] = command
+
+    @property
+    def commands(self) -> list[Command]:
+        """All commands by name."""
+        return [self._commands[name] for name in sorted(self._commands)]
+
+    async def start(self, path: Path, mode: int = 0o600) -> None:
+        """Listen on this socket file, with these permissions. A dead node's socket file is replaced.
+
+        Raises DirectoryError if a living process listens there, or the file cannot be made.
+        """
+        listener = listen(path, mode)
+        self._path = path, inode(path)
+        self._server = await asyncio.start_unix_server(self._client, sock=listener)
+
+    async def close(self) -> None:
+        """Stop listening, give requests in hand GRACE seconds, end all clients, remove the socket file.
+
+        Not to be awaited by a handler: its own request would wait for itself.
+        """
+        self._closing = True
+        if self._server is not None:
+            self._server.close()
+        for reader, writer in self._clients.values():
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            reader.feed_eof()
+        tasks = set(self._clients)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._remove_socket()
+
+    def _remove_socket(self) -> None:
+        if self._path is not None:
+            path, made = self._path
+            with contextlib.suppress(FileNotFoundError):
+                if inode(path) == made:
+                    path.unlink()
+
+    async def call(self, method: str, params: Any = ()) -> Any:
+        """Run a command as if a client had asked. Raises RpcError."""
+        command = self._commands.get(method)
+        if command is None:
+            raise RpcError(UNKNOWN_COMMAND, f"Unknown command '{method}'")
+        values = read_params(command.parameters, list(params) if isinstance(params, tuple) else params)
+        return await command.handler(**values)
+
+    async def carry_out(self, request: dict[str, Any], encode: Callable[[Any], Awaitable[bytes]]) -> bytes:
+        """The encoded result of a request, of which `method`, `params` and `filter` count.
+
+        Raises RpcError for whatever goes wrong; a bug of ours is logged as broken.
+        """
+        try:
+            _check_method(request)
+            result = await self.call(request["method"], request.get("params", []))
+            return await encode(_filtered(result, request["filter"]) if "filter" in request else result)
+        except RpcError:
+            raise
+        except Exception as error:
+            status.broken(f"{request['method']}: {error!r}", exc_info=True)
+            raise RpcError(INTERNAL_ERROR, f"internal error: {type(error).__name__}") from error
+
+    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        full = len(self._clients) >= MAX_CLIENTS
+        self._clients[task] = reader, writer
+        try:
+            if full:
+                await _write(writer, _error(None, RpcError(INTERNAL_ERROR, f"there are {MAX_CLIENTS} clients already")))
+            else:
+                await self._serve(reader, writer)
+            writer.close()
+            await writer.wait_closed()
+        except (ConnectionError, asyncio.CancelledError):
+            writer.transport.abort()  # it is gone, or takes nothing while we are closing
+        finally:
+            del self._clients[task]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        splitter = JsonSplitter(MAX_REQUEST)
+        try:
+            while not self._closing and (data := await reader.read(READ_SIZE)):
+                for piece in splitter.feed(data):
+                    await _write(writer, await self._answer(parse_json(piece)))
+        except TooLarge as error:
+            await _write(writer, _error(None, RpcError(INVALID_REQUEST, f"request is {error}")))
+        except ParseError as error:
+            await _write(writer, _error(None, RpcError(PARSE_ERROR, f"Parse error: {error}")))
+
+    async def _answer(self, request: Any) -> bytes:
+        """The reply to one request, whatever it is."""
+        request_id = None
+        try:
+            request_id = _id_of(request)
+            _check_version(request)
+            return await self.carry_out(request, functools.partial(_encode_result, request_id))
+        except RpcError as error:
+            return _error(request_id, error)
+
+    async def _help(self, command: str | None) -> dict[str, Any]:
+        if command is not None and command not in self._commands:
+            raise RpcError(INVALID_PARAMETERS, f"Unknown command '{command}'")
+        chosen = [entry for entry in self.commands if command in (None, entry.name)]
+        return {
+            "help": [{"command": entry.usage, "summary": entry.summary} for entry in chosen],
+            "format-hint": "simple",
+        }
+
+
+async def _notifications(enable: bool) -> dict[str, Any]:
+    """CLN's clients ask for progress notifications before each command; there are none."""
+    return {}
+
+
+def _id_of(request: Any) -> str | int | float:
+    if not isinstance(request, dict):
+        raise RpcError(INVALID_REQUEST, "Expected {} for json command")
+    request_id = request.get("id")
+    if request_id is None:
+        raise RpcError(INVALID_REQUEST, "No id")
+    if not isinstance(request_id, str | int | float) or isinstance(request_id, bool):
+        raise RpcError(INVALID_REQUEST, "Expected string/primitive for id")
+    return request_id
+
+
+def _check_version(request: dict[str, Any]) -> None:
+    if request.get("jsonrpc") != "2.0":
+        raise RpcError(INVALID_REQUEST, 'jsonrpc: "2.0" must be specified in the request')
+
+
+def _check_method(request: dict[str, Any]) -> None:
+    if not isinstance(request.get("method"), str):
+        raise RpcError(INVALID_REQUEST, "Expected string for method" if "method" in request else "No method")
+
+
+def _filtered(result: Any, wanted: Any) -> Any:
+    try:
+        return apply_filter(result, wanted)
+    except ValueError as error:
+        raise RpcError(INVALID_PARAMETERS, f"filter: {error}") from error
+
+
+def _error(request_id: str | int | float | None, error: RpcError) -> bytes:
+    return _encode(request_id, "error", error.content)
+
+
+async def _encode_result(request_id: str | int | float, result: Any) -> bytes:
+    """As _encode; a long list, which may be the whole map, in pieces between which others get their turn."""
+    if not isinstance(result, dict) or not any(isinstance(value, list) for value in result.values()):
+        return _encode(request_id, "result", result)
+    fields = []
+    for name, value in result.items():
+        encoded = await _encode_list(value) if isinstance(value, list) else json.dumps(value)
+        fields.append(f"{json.dumps(name)}: {encoded}")
+    return f'{{"jsonrpc": "2.0", "id": {json.dumps(request_id)}, "result": {{{", ".join(fields)}}}}}\n\n'.encode()
+
+
+async def _encode_list(values: list[Any]) -> str:
+    pieces = []
+    for start in range(0, len(values), PIECE):
+        pieces.append(json.dumps(values[start : start + PIECE])[1:-1])
+        await asyncio.sleep(0)
+    return f"[{', '.join(pieces)}]"
+
+
+def _encode(request_id: str | int | float | None, key: str, value: Any) -> bytes:
+    """No empty line can be inside: JSON without indentation has none."""
+    return json.dumps({"jsonrpc": "2.0", "id": request_id, key: value}).encode() + b"\n\n"
+
+
+async def _write(writer: asyncio.StreamWriter, reply: bytes) -> None:
+    """Done when the client has taken all but a small rest."""
+    writer.write(reply)
+    await writer.drain()

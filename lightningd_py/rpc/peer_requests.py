@@ -1,0 +1,91 @@
+"""What is asked about peers, by JSON-RPC and on the CTL bus: reach one, end its connection, tell it something.
+
+Each function raises RpcError with CLN's code and words for what cannot be done.
+"""
+
+from collections.abc import Container
+from typing import TYPE_CHECKING, TypeVar
+
+from lightningd_py.owners.peers import Peer
+from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError
+from wire.control import control_wire
+from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.frames import MAX_MESSAGE
+from wire.peer_wire import message_name
+from wire.routing import Action, default_action
+
+if TYPE_CHECKING:
+    from lightningd_py.node import Node
+
+CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED, CONNECT_DISCONNECTED_DURING = 400, 401, 402
+ENDING = "the node is ending"
+R = TypeVar("R", bound=control_wire.Reply)
+
+
+async def reach(node: "Node", node_id: bytes, hints: list[str]) -> Peer:
+    """Connect, or find connected: at these addresses first, then at those where it was before. Done when the master
+    knows who owns the connection.
+    """
+    known = [known.address for known in node.database.addresses_of(node_id)]
+    try:
+        info = await node.reach(node_id, [*hints, *known])
+    except RequestFailed as failed:
+        raise _reach_error(failed.refusal) from failed
+    except ChannelClosed:
+        raise RpcError(INTERNAL_ERROR, ENDING) from None
+    peer = await node.ownership.arrival(info.conn_id)
+    if peer is None:
+        raise RpcError(CONNECT_DISCONNECTED_DURING, "Peer disconnected as soon as it was connected")
+    return peer
+
+
+def _reach_error(refusal: control_wire.Refusal) -> RpcError:
+    """CLN's codes, and every address that was tried with what came of it."""
+    if not isinstance(refusal, control_wire.ReachPeerReplyfail):
+        return RpcError(INTERNAL_ERROR, refusal.error)
+    tried = [{"address": address, "error": reason} for address, reason in refusal.errors]
+    return RpcError(refusal.code, refusal.error, {"tried": tried} if tried else None)
+
+
+def connected(node: "Node", node_id: bytes) -> Peer:
+    """The node's connection."""
+    peer = node.ownership.peers.of_node(node_id)
+    if peer is None:
+        raise RpcError(INTERNAL_ERROR, "Peer not connected")
+    return peer
+
+
+def is_a_services(node: "Node", peer: Peer) -> bool:
+    """Whether a service owns it."""
+    return node.registrations.named(peer.owner) is not None
+
+
+async def disconnect(node: "Node", peer: Peer, reason: str) -> None:
+    """Done when the connection is gone."""
+    node.ownership.disconnect(peer, reason)
+    await peer.gone.wait()
+
+
+async def send_message(node: "Node", node_id: bytes, message: bytes, own: Container[int] = ()) -> None:
+    """Only of types that no daemon of ours and no channel service answers for, or that are the asker's `own`."""
+    number = int.from_bytes(message[:2], "big")
+    if not 2 <= len(message) <= MAX_MESSAGE:
+        raise RpcError(INVALID_PARAMETERS, f"msg: a message has 2 to {MAX_MESSAGE} bytes, its type comes first")
+    if number not in own:
+        if not message_name(number).startswith("unknown_"):
+            raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of type {number} ({message_name(number)})")
+        if default_action(number) is not Action.IGNORE:
+            raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of even type {number}")
+    peer = connected(node, node_id)
+    request = control_wire.SendMessage(node_id, peer.info.conn_id, message)
+    await ask_owner(node, peer, request, control_wire.SendMessageReply)
+
+
+async def ask_owner(node: "Node", peer: Peer, request: control_wire.Request, reply_type: type[R]) -> R:
+    """The answer of whoever owns the connection."""
+    try:
+        return await node.ownership.channel_of(peer).request(request, reply_type)
+    except RequestFailed as failed:
+        raise RpcError(INTERNAL_ERROR, str(failed)) from failed
+    except ChannelClosed:
+        raise RpcError(INTERNAL_ERROR, "Peer not connected") from None

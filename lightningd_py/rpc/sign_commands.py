@@ -1,0 +1,70 @@
+"""signmessage and checkmessage: CLN's names, fields and errors. hsmd signs; who has signed anybody can find out."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from lightningd_py.hsm.signmessage import LONGEST_MESSAGE, from_zbase, signer_of, to_zbase
+from lightningd_py.rpc.jsonrpc import Command
+from lightningd_py.rpc.listings import Listings
+from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, Parameter, RpcError, node_id, optional, text
+from wire.control.control_channel import ChannelClosed
+from wire.control.control_wire import SignMessage, SignMessageReply
+
+if TYPE_CHECKING:
+    from lightningd_py.node import Node
+
+PUBKEY_NOT_FOUND = 1301
+"""CLN's code."""
+
+
+class SignCommands:
+    """The two methods of one node."""
+
+    def __init__(self, node: "Node", listings: Listings) -> None:
+        self._node = node
+        self._listings = listings
+
+    def all(self) -> list[Command]:
+        """For the RPC server and for docs/json-rpc.md."""
+        return [
+            Command(
+                "signmessage",
+                self.signmessage,
+                (Parameter("message", text),),
+                "Sign a message with the node's key, so that checkmessage of any Lightning node knows it again.",
+            ),
+            Command(
+                "checkmessage",
+                self.checkmessage,
+                (Parameter("message", text), Parameter("zbase", text), optional("pubkey", node_id)),
+                "Check a signature of signmessage: is it pubkey's, or else that of any node on the map?",
+            ),
+        ]
+
+    async def signmessage(self, message: str) -> dict[str, Any]:
+        """The signature in three forms."""
+        raw = message.encode()
+        if len(raw) > LONGEST_MESSAGE:
+            raise RpcError(INVALID_PARAMETERS, "Message must be < 64k")
+        try:
+            reply = await self._node.hsmd.channel.request(SignMessage(raw), SignMessageReply)
+        except ChannelClosed:
+            raise RpcError(INTERNAL_ERROR, "the node is ending") from None
+        return {
+            "signature": reply.signature.hex(),
+            "recid": f"{reply.recovery_id:02x}",
+            "zbase": to_zbase(reply.signature, reply.recovery_id),
+        }
+
+    async def checkmessage(self, message: str, zbase: str, pubkey: bytes | None) -> dict[str, Any]:
+        """Without `pubkey` the signer must be on the map: anybody's key can be found that fits some signature."""
+        try:
+            signer = signer_of(message.encode(), *from_zbase(zbase))
+        except ValueError as error:
+            words = str(error) if str(error).startswith("zbase") else "cannot parse zbase signature"
+            raise RpcError(INVALID_PARAMETERS, words) from error
+        if signer is None:
+            return {"verified": False}
+        if pubkey is None and not await asyncio.to_thread(self._listings.nodes, signer):
+            raise RpcError(PUBKEY_NOT_FOUND, "pubkey not found in the graph", {"claimed_key": signer.hex()})
+        return {"pubkey": signer.hex(), "verified": pubkey in (None, signer)}

@@ -1,0 +1,141 @@
+"""The owner's end of a gossip fd: both ways, gossipd that takes nothing, gossipd that goes."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from connectd.connectiond.lines.gossip_end import MARK, GossipEnd
+from tests.gossipd.messages import KEYS, announcement, node_announcement, scid, update
+from wire.encoded import ALL, UPDATE_1, UPDATE_2
+from wire.net.gossip_fd import GOSSIP_START, GossipOwed, drain
+from wire.peer_wire import GossipTimestampFilter
+
+PATIENCE = 0.05
+NODE = b"\2" * 33
+
+
+class Ends:
+    """Ours, theirs, and what ours has told."""
+
+    def __init__(self) -> None:
+        ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.theirs.setblocking(False)
+        self.packets, self.room = asyncio.Event(), asyncio.Event()
+        self.end = GossipEnd(ours.detach(), NODE, PATIENCE, self.packets.set, self.room.set)
+
+    def fill(self) -> int:
+        """Write until there is no room; how many messages it was."""
+        count = 0
+        while not self.end.is_full:
+            count += 1
+            self.end.write(b"\1\0" + count.to_bytes(4, "big") + b"\xff" * 1_000)
+        return count
+
+    def taken(self) -> list[int]:
+        """The numbers of what gossipd reads now."""
+        return [int.from_bytes(packet[2:6], "big") for packet in drain(self.theirs) if packet != GOSSIP_START]
+
+
+@pytest.fixture
+async def ends() -> AsyncIterator[Ends]:
+    """Both closed at the end."""
+    made = Ends()
+    yield made
+    made.end.close()
+    made.theirs.close()
+
+
+async def test_gossip_starts_and_flows_both_ways(ends: Ends) -> None:
+    ends.end.write(b"\1\2up")
+    assert drain(ends.theirs) == [GOSSIP_START, b"\1\2up"]
+    ends.theirs.send(b"\1\2down")
+    await ends.packets.wait()
+    messages: list[bytes] = []
+    assert ends.end.pull(messages, 100) == 94
+    assert messages == [b"\1\2down"]
+
+
+async def test_gossipd_that_reads_late_gets_everything(ends: Ends) -> None:
+    count = ends.fill()
+    taken = ends.taken()
+    await ends.room.wait()
+    assert taken + ends.taken() == list(range(1, count + 1))
+    assert ends.end.dropped == 0
+    assert not ends.end.is_full
+
+
+async def test_what_gossipd_did_not_read_for_long_is_owed(ends: Ends) -> None:
+    """It hears what that was about; what could not be asked for again has waited."""
+    count = ends.fill()
+    await ends.room.wait()  # patience is over: the peer is read again
+    assert not ends.end.is_full
+    asked = GossipTimestampFilter(bytes(32), 0, 1).encode()
+    for message in (announcement(7), update(8, direction=1), node_announcement(1), asked, b"\1\2no update"):
+        ends.end.write(message)
+    assert ends.end.dropped == 5, "with the one that waited"
+    assert ends.taken() == list(range(1, count))
+    ends.room.clear()
+    await ends.room.wait()
+    ends.end.write(b"\1\2 news")
+    owed, *rest = drain(ends.theirs)
+    assert GossipOwed.decode(owed) == GossipOwed({scid(7): ALL, scid(8): UPDATE_2}, {KEYS[1][1]})
+    assert rest == [asked, b"\1\2 news"]
+
+
+async def test_what_is_owed_goes_with_the_fd(ends: Ends) -> None:
+    count = ends.fill()
+    await ends.room.wait()
+    ends.end.write(update(8))
+    assert ends.taken() == list(range(1, count))
+    fd = ends.end.detach()
+    assert fd is not None
+    (owed,) = drain(ends.theirs)
+    assert GossipOwed.decode(owed).channels == {scid(8): UPDATE_1}
+    os.close(fd)
+
+
+async def test_what_waits_for_the_peer_is_bounded(ends: Ends) -> None:
+    packet = bytes(10_000)
+    sent = 0
+    while sent < 1_000_000:
+        try:
+            sent += ends.theirs.send(packet)
+        except BlockingIOError:
+            break
+        await asyncio.sleep(0)
+    messages: list[bytes] = []
+    ends.end.pull(messages, 1 << 30)
+    assert sum(map(len, messages)) <= MARK + len(packet)
+    before = len(messages)
+    ends.packets.clear()
+    await ends.packets.wait()
+    ends.end.pull(messages, 1 << 30)
+    assert len(messages) > before, "read on when that was taken"
+
+
+async def test_gossipd_goes(ends: Ends) -> None:
+    ends.fill()
+    ends.theirs.close()
+    await ends.room.wait()
+    ends.end.write(b"\1\2nobody")
+    assert not ends.end.is_full
+    assert ends.end.detach() is None
+
+
+async def test_end_is_given_on_with_what_is_unread(ends: Ends) -> None:
+    fd = ends.end.detach()
+    assert fd is not None
+    ends.theirs.send(b"\1\2later")
+    with socket.socket(fileno=fd) as sock:
+        assert sock.recv(100) == b"\1\2later"
+
+
+async def test_no_socket_is_the_callers() -> None:
+    read, write = os.pipe()
+    with pytest.raises(OSError, match="socket"):
+        GossipEnd(read, NODE, PATIENCE, lambda: None, lambda: None)
+    os.close(read)
+    os.close(write)

@@ -1,0 +1,171 @@
+"""DNS seeds: what is made of their answers, and of those of servers that are none. BOLT 10."""
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from connectd.reach.seeds import ALIAS, MAX_RECORDS, Seeds, node_id_of
+from tests.connectd.dns_server import DnsServer, label_of
+from tests.connectd.house import House
+from wire.address import parse_address
+from wire.control.control_wire import Bootstrap, BootstrapReply, Ways
+
+SEED = "seed.example"
+SRV = (f"{ALIAS}.{SEED}", "SRV")
+LABELS = {
+    "ln1qwktpe6jxltmpphyl578eax6fcjc2m807qalr76a5gfmx7k9qqfjwy4mctz": "03acb0e7",
+    "ln1qv2w3tledmzczw227nnkqrrltvmydl8gu4w4d70g9td7avke6nmz2tdefqp": "0314e8af",
+    "ln1qtynyymv99pqf0r9cuexvvqtxrlgejuecf8myfsa96vcpflgll5cqmr2xsu": "02c93213",
+    "ln1qdfvlysfpyh96apy3w3qdwlu8jjkdhnuxa689ka540tnde6gnx86cf7ga2d": "0352cf92",
+    "ln1qwf789tlcpe4n34649xrqllxt97whsvfk5pm07ggqms3vrjwdj3cu6332zs": "0393e395",
+}
+"""Those of BOLT 10's examples, and how their ids begin."""
+FIRST, SECOND, *_ = LABELS
+FIRST_ID, SECOND_ID = (node_id_of(label) for label in (FIRST, SECOND))
+
+
+def test_the_specs_host_names() -> None:
+    for label, start in LABELS.items():
+        assert node_id_of(label).hex().startswith(start)
+        assert node_id_of(label.upper()) == node_id_of(label)
+        assert label_of(node_id_of(label)) == label
+
+
+@given(st.text("qpzry9x8gf2tvdw0s3jn54khce6mua7l1bio-", max_size=70))
+@example("")
+@example("ln1")
+@example("lnbc1" + FIRST[3:])
+@example(FIRST[:-1])
+@example(FIRST[:-1] + "q")
+@example(FIRST + "q")
+def test_no_other_text_is_a_node_id(label: str) -> None:
+    if label not in LABELS:
+        with pytest.raises(ValueError, match="is no node id"):
+            node_id_of(label)
+
+
+def srv(*labels: str, port: int = 9735, seed: str = SEED) -> list[str]:
+    return [f"10 10 {port} {label}.{seed}." for label in labels]
+
+
+async def ask(server: DnsServer, *seeds: str, local: bool = False, time: float = 5.0) -> tuple[list, list]:
+    asking = Seeds(parse_address(server.address, 53), routable_only=not local, time=time)
+    return await asking.ask(seeds or [SEED])
+
+
+async def test_nodes_with_addresses_that_are_asked_for() -> None:
+    zone = {
+        SRV: srv(FIRST, SECOND),
+        (f"{FIRST}.{SEED}", "A"): ["8.8.8.8"],
+        (f"{SECOND}.{SEED}", "A"): ["8.8.4.4"],
+        (f"{SECOND}.{SEED}", "AAAA"): ["2001:4860:4860::8844"],
+    }
+    async with DnsServer(zone).running() as server:
+        found, failed = await ask(server)
+    assert sorted(found) == sorted([(FIRST_ID, "8.8.8.8:9735"), (SECOND_ID, "[2001:4860:4860::8844]:9735")])
+    assert failed == []
+
+
+async def test_addresses_that_come_along_are_not_asked_for() -> None:
+    server = DnsServer({SRV: srv(FIRST, port=7)})
+    server.additional = [(f"{FIRST}.{SEED}", "A", "8.8.8.8"), (f"{SECOND}.{SEED}", "A", "8.8.4.4")]
+    async with server.running():
+        assert await ask(server) == ([(FIRST_ID, "8.8.8.8:7")], [])
+    assert not any(FIRST in question for question in server.asked)
+
+
+async def test_an_answer_too_long_for_udp() -> None:
+    server = DnsServer({SRV: srv(*LABELS), **{(f"{label}.{SEED}", "A"): ["8.8.8.8"] for label in LABELS}})
+    server.truncate = True
+    async with server.running():
+        found, _ = await ask(server)
+    assert len(found) == len(LABELS)
+    assert any(question.endswith("by TCP") for question in server.asked)
+
+
+async def test_several_seeds_each_node_once() -> None:
+    zone = {
+        SRV: srv(FIRST),
+        (f"{ALIAS}.other.example", "SRV"): srv(FIRST, SECOND, seed="other.example"),
+        (f"{FIRST}.{SEED}", "A"): ["8.8.8.8"],
+        (f"{FIRST}.other.example", "A"): ["8.8.8.9"],
+        (f"{SECOND}.other.example", "A"): ["8.8.4.4"],
+    }
+    async with DnsServer(zone).running() as server:
+        found, failed = await ask(server, SEED, "nowhere.example", "Other.Example.")
+    assert found == [(FIRST_ID, "8.8.8.8:9735"), (SECOND_ID, "8.8.4.4:9735")]
+    assert failed == [("nowhere.example", "there is no such seed")]
+
+
+async def test_what_is_passed_over() -> None:
+    records = [
+        *srv(FIRST, seed="elsewhere.example"),
+        *srv("www", FIRST[:-1]),
+        *srv(FIRST, port=0),
+        *srv(SECOND),
+        f"10 10 9735 {SEED}.",
+        "0 0 0 .",
+    ]
+    zone = {SRV: records, (f"{SECOND}.{SEED}", "A"): ["10.0.0.1", "127.0.0.1"]}
+    async with DnsServer(zone).running() as server:
+        assert await ask(server) == ([], [(SEED, f"{len(records)} records, and none leads to a node")])
+        ((node_id, address),) = (await ask(server, local=True))[0]
+        assert (node_id, address in ("10.0.0.1:9735", "127.0.0.1:9735")) == (SECOND_ID, True)
+
+
+async def test_a_resolver_that_answers_everything_is_not_believed() -> None:
+    server = DnsServer({SRV: srv(FIRST, SECOND), (f"{SECOND}.{SEED}", "A"): ["8.8.4.4"]})
+    server.everything = "8.8.8.8"
+    async with server.running():
+        assert await ask(server) == ([(SECOND_ID, "8.8.4.4:9735")], [])
+
+
+async def test_a_seed_of_a_thousand_records_is_bounded() -> None:
+    labels = [f"{number}" for number in range(1000)]
+    server = DnsServer({SRV: srv(*labels)})
+    server.truncate = True
+    async with server.running():
+        assert await ask(server) == ([], [(SEED, "1000 records, and none leads to a node")])
+        assert len(server.asked) < 2 * MAX_RECORDS + 10
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda reply: None, "no answer"),
+        (lambda reply: b"", "no answer"),
+        (lambda reply: os.urandom(20), "no answer"),
+        (lambda reply: reply[:2] + bytes([reply[2], reply[3] & 0xF0 | 2]) + reply[4:], ""),
+        (lambda reply: reply[:2] + bytes([reply[2], reply[3] & 0xF0 | 5]) + reply[4:], ""),
+        (lambda reply: reply[:-3], ""),
+    ],
+)
+async def test_servers_that_are_none(spoil: Callable[[bytes], bytes | None], reason: str) -> None:
+    server = DnsServer({SRV: srv(FIRST)})
+    server.spoil = spoil
+    async with server.running():
+        found, ((seed, why),) = await ask(server, time=0.3)
+    assert (found, seed) == ([], SEED)
+    assert reason in why
+
+
+async def test_a_seed_that_names_no_nodes() -> None:
+    async with DnsServer({(SRV[0], "TXT"): ["x"]}).running() as server:
+        assert await ask(server) == ([], [(SEED, "it names no nodes")])
+
+
+async def test_connectd_asks_for_the_master(new_house: Callable[[], House]) -> None:
+    async with DnsServer({SRV: srv(FIRST), (f"{FIRST}.{SEED}", "A"): ["127.0.0.1"]}).running() as server:
+        for ways, wanted in (
+            (Ways(None, False, True), ([(FIRST_ID, "127.0.0.1:9735")], [])),
+            (Ways(None, False, False), ([], [(SEED, "DNS is disabled")])),
+            (Ways("127.0.0.1:1", True, True), ([], [(SEED, "DNS is disabled")])),
+        ):
+            house = new_house()
+            await house.start(ways=ways)
+            reply = await house.master.request(Bootstrap([SEED], server.address), BootstrapReply)
+            assert (reply.candidates, reply.errors) == wanted
+    assert server.asked.count(" ".join((SRV[0], "SRV"))) == 1

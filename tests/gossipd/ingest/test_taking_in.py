@@ -1,0 +1,289 @@
+"""Gossip on its way into the map, with the real process: the chain's answers, faults, a full disk, too much at once."""
+
+import asyncio
+import os
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+
+from gossipd.gossmap import Gossmap
+from gossipd.ingest.checks import DEBT_MARK, PIPELINE_MARK
+from gossipd.ingest.txout import funding_script
+from gossipd.store.writer import GossipStore
+from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, House, Houses
+from tests.gossipd.messages import BITCOIN_KEYS, KEYS, announcement, big_map, node_announcement, scid, spoilt, update
+from tests.gossipd.serving import serve
+from wire.control.control_channel import RequestFailed
+from wire.control.control_wire import (
+    AddGossip,
+    AddGossipReply,
+    GetTxout,
+    GetTxoutReply,
+    GossipGetAddrs,
+    GossipGetAddrsReply,
+    PeerDisconnected,
+    RandomNodes,
+    RandomNodesReply,
+)
+from wire.control.timing import Timing
+from wire.peer_wire import (
+    QueryShortChannelIds,
+    WarningMessage,
+    decode,
+)
+
+CHANNEL = [announcement(), update(direction=0), update(direction=1)]
+SCRIPT = funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
+COMPRESSED = QueryShortChannelIds(CHAIN, b"\1" + bytes(8))
+"""A query in an encoding that is no more: it earns a warning, and no points."""
+CUT_ADDRESS = b"\1\1\2\3\4\0\1" + b"\2\1\2\3"
+
+
+# the chain
+
+
+@pytest.mark.bolt("B7-60")
+async def test_outputs_are_asked_for(houses: Houses) -> None:
+    gossipd = houses.new()
+    await gossipd.start(check_txout=True)
+    peer = await gossipd.connect()
+    await peer.say(*(message for number in range(3) for message in (announcement(number), update(number))))
+    answers = [(5_000, SCRIPT, ""), (5_000, SCRIPT[:-1] + b"\0", ""), (0, b"", "its output is spent")]
+    for number, answer in enumerate(answers):
+        asked = await gossipd.hear(GetTxout)
+        assert (asked.short_channel_id, asked.script) == (scid(number), SCRIPT)
+        gossipd.master.reply(asked, GetTxoutReply(*answer))
+    status = await gossipd.settled()
+    assert (status["channels"], status["accepted"]) == (1, 2)
+    with Gossmap(gossipd.store) as gossmap:
+        assert [channel.capacity_sat for channel in gossmap.channels()] == [5_000]
+    assert "100x1x0" not in gossipd.log()
+    assert "channel 101x1x0 is ignored: its output pays to another script" in gossipd.log()
+    assert "channel 102x1x0 is ignored: its output is spent" in gossipd.log()
+
+
+@pytest.mark.bolt("B7-60")
+async def test_no_more_questions_than_the_window(houses: Houses) -> None:
+    gossipd = houses.new()
+    await gossipd.start(check_txout=True)
+    peer = await gossipd.connect()
+    announcements = [message for message in big_map(1_100, 300) if message[1] == 0]
+    await peer.say(*announcements)
+    asked = [await gossipd.hear(GetTxout) for _ in range(1_000)]
+    await gossipd.sync_all()
+    assert gossipd.said.empty()
+    for question in asked[:100]:
+        gossipd.master.reply(question, GetTxoutReply(0, b"", "its output is spent or was never there"))
+    for _ in range(100):
+        gossipd.master.reply(
+            await gossipd.hear(GetTxout), GetTxoutReply(0, b"", "its output is spent or was never there")
+        )
+    async with asyncio.timeout(PATIENCE):
+        while (await gossipd.status())["unfinished"] != 900:
+            pass
+    for question in asked[100:]:
+        gossipd.master.reply(question, GetTxoutReply(0, b"", "its output is spent or was never there"))
+    assert (await gossipd.settled())["channels"] == 0
+
+
+# faults
+
+
+@pytest.mark.bolt("B7-58", "B7-62")
+async def test_wrong_announcement_earns_a_warning(gossipd: House) -> None:
+    peer = await gossipd.connect()
+    await peer.say(spoilt(CHANNEL[0], 70), announcement(1, 1, 0))
+    texts = [(await peer.hear(WarningMessage)).data.decode() for _ in range(2)]
+    assert sorted(texts) == [
+        "channel_announcement 100x1x0: bad node_signature_2",
+        "channel_announcement 101x1x0: node ids are not in ascending order",
+    ]
+    await peer.sync()
+
+
+@pytest.mark.bolt("B7-80")
+async def test_wrong_update_ends_the_connection(gossipd: House) -> None:
+    peer = await gossipd.connect()
+    await peer.say(CHANNEL[0], spoilt(CHANNEL[1], 3))
+    heard = [decode(raw) for raw in await peer.is_hung_up_on()]
+    assert [each.data for each in heard if isinstance(each, WarningMessage)] == [
+        b"channel_update 100x1x0/0: bad signature"
+    ]
+    assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
+
+
+async def test_offences_are_logged_ten_times(gossipd: House) -> None:
+    peer = await gossipd.connect()
+    await peer.say(*[COMPRESSED] * 50)
+    for _ in range(50):
+        await peer.hear(WarningMessage)
+    assert gossipd.log().count("query_short_channel_ids") == 10
+    assert "further offences of this peer are not logged" in gossipd.log()
+
+
+async def test_warnings_to_a_peer_that_does_not_read(gossipd: House) -> None:
+    """They are its own doing, so it is not heard any more until it reads them; others are."""
+    peer, other = await gossipd.connect(), await gossipd.connect()
+    count = 20_000
+    saying = asyncio.create_task(peer.say(*[COMPRESSED] * count))
+    before = gossipd.rss()
+    for _ in range(10):
+        await other.sync()
+    assert gossipd.rss() < before + 20_000_000
+    for _ in range(count):
+        await peer.hear(WarningMessage)
+    await saying
+
+
+# too much at once
+
+
+def stop(gossipd: House) -> list[int]:
+    """The signature workers check nothing until they go on."""
+    workers = gossipd.workers()
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    return workers
+
+
+def go_on(workers: list[int]) -> None:
+    for pid in workers:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_slow_signatures_hold_the_peers_back(houses: Houses) -> None:
+    """What a peer says waits in its socket when the pipeline is full, and nothing is lost."""
+    gossipd = houses.new()
+    await gossipd.start(timing=Timing(backpressure_pause=PATIENCE * 2))
+    peer = await gossipd.connect()
+    workers = stop(gossipd)
+    saying = asyncio.create_task(peer.say(*big_map(3_000, 300)))
+    async with asyncio.timeout(PATIENCE):
+        while (await gossipd.status())["unfinished"] < PIPELINE_MARK:
+            pass
+    for _ in range(20):
+        assert (await gossipd.status())["unfinished"] < PIPELINE_MARK + 500
+    assert not saying.done()
+    go_on(workers)
+    await saying
+    await peer.sync()
+    assert (await gossipd.settled())["accepted"] == len(big_map(3_000, 300))
+
+
+async def test_what_finds_no_room_is_owed_and_asked_for(houses: Houses) -> None:
+    """Reading stops for a moment only: another peer's pings get through all the while, gossip without room is owed,
+    and in the end nothing is missing."""
+    gossipd = houses.new()
+    timing = Timing(gossip_flush=1.0, backpressure_pause=0.1, stream_quiet=0.3)
+    await gossipd.start(timing=timing)
+    peer, other = await gossipd.connect(), await gossipd.connect()
+    workers = stop(gossipd)
+    expected = big_map(3_000, 300)
+    await peer.say(*expected)
+    await peer.sync()
+    await other.sync()
+    status = await gossipd.status()
+    assert 0 < status["unfinished"] <= DEBT_MARK
+    assert status["owed_messages"] > 0
+    go_on(workers)
+    serving = [asyncio.create_task(serve(each, expected)) for each in (peer, other)]
+    await gossipd.settled_at("accepted", len(expected))
+    status = await gossipd.status()
+    assert (status["channels"], status["nodes"], status["bad"]) == (3_000, 300, 0)
+    for task in serving:
+        task.cancel()
+
+
+# the disk
+
+
+async def test_full_disk(houses: Houses) -> None:
+    """It is said, nothing more is read, and all goes on when there is room."""
+    gossipd = houses.new()
+    await gossipd.start()
+    peer = await gossipd.connect()
+    await peer.say(*big_map())
+    await peer.sync()
+    size = (await gossipd.settled())["store_bytes"]
+    old = resource.prlimit(gossipd.process.pid, resource.RLIMIT_FSIZE, (size + 100, resource.RLIM_INFINITY))
+    more = [announcement(900), update(900)]
+    await peer.say(*more)
+    await gossipd.logs(f"{gossipd.store} cannot be written (")
+    await peer.say(announcement(901), update(901))
+    for _ in range(5):
+        assert (await gossipd.status())["channels"] == 1_001
+    assert gossipd.store.stat().st_size == size
+    resource.prlimit(gossipd.process.pid, resource.RLIMIT_FSIZE, old)
+    await gossipd.logs(f"{gossipd.store} can be written again")
+    await gossipd.settled_at("accepted", len(big_map()) + 4)
+    hearer = await gossipd.connect()
+    await hearer.say(EVERYTHING)
+    assert (await hearer.gossip(len(big_map()) + 4))[-4:] == [*more, announcement(901), update(901)]
+
+
+async def test_kept_over_a_restart(houses: Houses, gossipd: House) -> None:
+    peer = await gossipd.connect()
+    await peer.say(*big_map(), announcement(900))
+    await peer.sync()
+    status = await gossipd.settled()
+    await houses.end(gossipd)
+    again = houses.new()
+    reply = await again.start()
+    assert (reply.channels, reply.nodes, reply.note) == (1_000, 300, "")
+    assert (await again.status())["store_bytes"] == status["store_bytes"]
+    hearer = await again.connect()
+    await hearer.say(EVERYTHING)
+    assert sorted(await hearer.gossip(len(big_map()))) == sorted(big_map())
+
+
+# users, and connectd
+
+
+async def test_addgossip(gossipd: House) -> None:
+    for message in (*CHANNEL, CHANNEL[0], node_announcement(0)):
+        await gossipd.master.request(AddGossip(message), AddGossipReply)
+    assert (await gossipd.status())["accepted"] == 4
+    for message, reason in [
+        (spoilt(node_announcement(1), 3), "bad signature"),
+        (update(4), "its channel is not known"),
+        (b"\0\x12\0\0\0\0", "ping is no gossip message"),
+    ]:
+        with pytest.raises(RequestFailed, match=reason):
+            await gossipd.master.request(AddGossip(message), AddGossipReply)
+
+
+async def addresses(gossipd: House, node: int) -> list[str]:
+    """What connectd is told."""
+    return (await gossipd.link.request(GossipGetAddrs(KEYS[node][1]), GossipGetAddrsReply)).addresses
+
+
+@pytest.mark.bolt("B7-70")
+async def test_addresses_of_a_node(gossipd: House) -> None:
+    both = b"\1\1\2\3\4\0\1" + b"\2" + bytes(15) + b"\1\x26\x07"
+    for message in (*CHANNEL, node_announcement(0, addresses=both)):
+        await gossipd.master.request(AddGossip(message), AddGossipReply)
+    assert await addresses(gossipd, 0) == ["1.2.3.4:1", "[::1]:9735"]
+    assert await addresses(gossipd, 1) == [], "it has not announced itself"
+    assert await addresses(gossipd, 5) == [], "nobody knows it"
+
+
+async def test_random_nodes(gossipd: House) -> None:
+    assert (await gossipd.master.request(RandomNodes(5), RandomNodesReply)).nodes == []
+    for message in (*CHANNEL, node_announcement(0, addresses=b"\1\1\2\3\4\0\1"), node_announcement(1)):
+        await gossipd.master.request(AddGossip(message), AddGossipReply)
+    found = (await gossipd.master.request(RandomNodes(5), RandomNodesReply)).nodes
+    assert found == [(KEYS[0][1], ["1.2.3.4:1"])], "the other one has announced no address"
+    assert (await gossipd.master.request(RandomNodes(0), RandomNodesReply)).nodes == []
+
+
+@pytest.mark.bolt("B7-72")
+async def test_addresses_in_a_store_that_we_did_not_write(houses: Houses, tmp_path: Path) -> None:
+    store = GossipStore.open(tmp_path / "gossip_store")
+    for message in (*CHANNEL, node_announcement(0, addresses=CUT_ADDRESS)):
+        store.append(message, 1)
+    store.close()
+    gossipd = houses.new()
+    await gossipd.start()
+    assert await addresses(gossipd, 0) == []

@@ -1,0 +1,86 @@
+"""Stale channels go after two weeks, by an injected clock."""
+
+import pytest
+
+from gossipd.map import prune as pruning
+from gossipd.map.prune import FIRST_CHECK, Pruning
+from tests.gossipd.writer import Writer, scid
+
+PRUNE = 1_209_600
+START = 1_700_000_000.0
+
+
+class Clock:
+    """What time it is; `pass_time` moves it and lets the pruning look."""
+
+    def __init__(self, writer: Writer, prune_after: float = PRUNE) -> None:
+        self.now = START
+        self.writer = writer
+        self.pruning = Pruning(writer.store, writer.index, writer.forgetting, prune_after, lambda: self.now)
+
+    def pass_time(self, seconds: float) -> list[int]:
+        """The channels that are there after so many seconds."""
+        self.now += seconds
+        self.pruning.tick()
+        return sorted((number >> 40) - 100 for number in self.writer.index.channels)
+
+
+def at(age: float) -> int:
+    return int(START - age)
+
+
+@pytest.mark.bolt("B7-103")
+def test_older_of_both_updates_decides(writer: Writer) -> None:
+    for channel, ages in enumerate([(0, 0), (PRUNE + 1, 0), (0, PRUNE + 1), (PRUNE - 7_200, 0)]):
+        writer.full_channel(channel, channel, channel + 1, at(PRUNE + 2))
+        for direction, age in enumerate(ages):
+            writer.update(channel, direction, at(age))
+    clock = Clock(writer)
+    assert clock.pass_time(FIRST_CHECK - 1) == [0, 1, 2, 3], "not before what is missing had time to come"
+    assert clock.pass_time(1) == [0, 3]
+    assert clock.pass_time(7_200) == [0, 3]
+    assert clock.pass_time(PRUNE / 4) == [0]
+    assert scid(1) in writer.forgetting.pruned
+    assert scid(1) not in writer.forgetting.closed
+
+
+@pytest.mark.bolt("B7-103")
+def test_direction_that_never_spoke_counts_from_the_first_update_on(writer: Writer) -> None:
+    for channel, first in enumerate([PRUNE + 10, PRUNE - 7_200]):
+        writer.channel(channel, 1, 2 + channel, at(first))
+        writer.update(channel, 0, at(first))
+        writer.update(channel, 0, at(5))
+    assert Clock(writer).pass_time(FIRST_CHECK) == [1]
+
+
+def test_channel_without_any_update_has_time_until_the_second_check(writer: Writer) -> None:
+    writer.channel(1, 1, 2)
+    clock = Clock(writer)
+    writer.channel(2, 1, 3)
+    writer.channel(3, 1, 4)
+    assert clock.pass_time(FIRST_CHECK) == [2, 3]
+    writer.update(2, 0, int(clock.now))
+    writer.channel(4, 1, 4)
+    assert clock.pass_time(PRUNE / 4) == [2, 4]
+
+
+def test_dying_channel_has_its_own_end(writer: Writer) -> None:
+    writer.full_channel(1, 1, 2, at(PRUNE))
+    writer.forgetting.spend([scid(1)], 100)
+    assert Clock(writer).pass_time(FIRST_CHECK) == [1]
+
+
+def test_batches(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "BATCH", 2)
+    for channel in range(5):
+        writer.full_channel(channel, 1, 2, at(PRUNE))
+    clock = Clock(writer)
+    assert [len(clock.pass_time(seconds)) for seconds in (FIRST_CHECK, 0, 0, 0)] == [3, 1, 0, 0]
+
+
+def test_short_times_for_tests(writer: Writer) -> None:
+    """--dev-fast-gossip-prune: 90 s."""
+    writer.full_channel(1, 1, 2, at(80))
+    clock = Clock(writer, 90)
+    assert clock.pass_time(22) == [1]
+    assert clock.pass_time(1) == []

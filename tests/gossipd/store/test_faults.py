@@ -1,0 +1,184 @@
+"""The store in a bad world: no room on the disk, nothing to be written, killed in the midst of it."""
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gossipd.gossmap import Gossmap
+from gossipd.map import compaction
+from gossipd.map.compaction import Compaction
+from gossipd.store.file import successor_of
+from tests.gossipd.house import House, Houses
+from tests.gossipd.map.test_compaction import compact
+from tests.gossipd.map.test_forget import check_order, take
+from tests.gossipd.messages import big_map
+from tests.gossipd.writer import Content, Writer, content_at, content_of
+from wire.control.control_channel import RequestFailed
+
+STEPS = ["channel", "update", "update", "node", "update", "prune", "update", "spend", "block", "update"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 kB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill_disk(writer: Writer) -> Content:
+    """Write until it is full; what was completed."""
+    completed: Content = {}
+    with pytest.raises(OSError, match="No space left"):
+        for number in itertools.count():
+            channel = number % 40
+            if channel == number:
+                writer.full_channel(channel, 1, 2 + channel, 10)
+            else:
+                writer.update(channel, number % 2, number)
+            writer.store.flush()
+            completed = writer.content()
+    return completed
+
+
+def test_full_disk(small_disk: Path) -> None:
+    path = small_disk / "gossip_store"
+    writer = Writer(path)
+    completed = fill_disk(writer)
+    with Gossmap(path) as follower:
+        assert content_of(follower) == completed
+    with pytest.raises(OSError, match="No space left"):
+        Compaction(writer.store, writer.index)
+    assert list(small_disk.iterdir()) == [path]
+    with pytest.raises(OSError, match="No space left"):
+        writer.close()
+    assert content_at(path) == completed
+
+
+def test_disk_that_has_room_again(small_disk: Path) -> None:
+    other = small_disk / "something else"
+    other.write_bytes(bytes(150_000))
+    path = small_disk / "gossip_store"
+    writer = Writer(path)
+    fill_disk(writer)
+    content = writer.content()
+    other.unlink()
+    writer.store.flush()
+    compact(writer)
+    assert writer.content() == content
+    writer.close()
+    assert content_at(path) == content
+
+
+def make_read_only(path: Path) -> None:
+    path.chmod(0o400)
+    if not os.geteuid():  # whom that does not keep from anything
+        subprocess.run(["mount", "-o", "remount,ro", path.parent], check=True)
+
+
+async def test_read_only_file(small_disk: Path, houses: Houses) -> None:
+    path = small_disk / "gossip_store"
+    writer = Writer(path)
+    writer.full_channel(1, 1, 2, 10)
+    content = writer.content()
+    writer.close()
+    make_read_only(path)
+    house = houses.new()
+    with pytest.raises(RequestFailed, match=r"gossip_store: (Read-only file system|Permission denied)"):
+        await house.start(store=str(path))
+    with Gossmap(path) as follower:
+        assert content_of(follower) == content
+
+
+def write_for_ever(path: Path, seed: int, acknowledgements: int) -> None:
+    """Steps by the seed, each flushed and then acknowledged, with one compaction after the other all the while."""
+    compaction.SLICE_RECORDS = 20
+    writer = Writer(path)
+    compacting = None
+    for number in itertools.count(1):
+        take(writer, step(seed, number), number)
+        writer.store.flush()
+        os.write(acknowledgements, b".")
+        compacting = compacting or Compaction(writer.store, writer.index)
+        if not compacting.copy():
+            compacting.finish()
+            compacting.release()
+            compacting = None
+
+
+def step(seed: int, number: int) -> tuple[str, int, int]:
+    chance = random.Random(seed * 1_000_003 + number)
+    return chance.choice(STEPS), chance.randrange(6), chance.randrange(4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_writer_loses_nothing_that_was_completed(tmp_path: Path, seed: int) -> None:
+    path = tmp_path / "gossip_store"
+    readable, writable = os.pipe()
+    pid = os.fork()
+    if not pid:
+        with contextlib.suppress(BaseException):
+            write_for_ever(path, seed, writable)
+        os._exit(1)
+    os.close(writable)
+    done = 0
+    while done < random.Random(seed).randrange(50, 1_500):
+        done += len(os.read(readable, 1))
+    os.kill(pid, signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    done += len(os.read(readable, 1 << 16))
+    os.close(readable)
+    found = content_at(path)
+    assert not successor_of(path).exists()
+    assert found in contents_after(tmp_path / "again", seed, done)
+    writer = Writer(path)
+    check_order(writer)
+    writer.close()
+
+
+def contents_after(path: Path, seed: int, done: int) -> list[Content]:
+    """After so many steps, and after one more, which may have been completed but not acknowledged."""
+    writer = Writer(path)
+    for number in range(1, done + 1):
+        take(writer, step(seed, number), number)
+    contents = [writer.content()]
+    take(writer, step(seed, done + 1), done + 1)
+    contents.append(writer.content())
+    writer.close()
+    return contents
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_killed_gossipd_loses_nothing_that_was_seen(houses: Houses, seed: int) -> None:
+    house = houses.new()
+    await house.start()
+    messages = big_map(300, 100)
+    await seen_and_killed(house, messages, random.Random(seed).randrange(len(messages)))
+
+
+async def seen_and_killed(house: House, messages: list[bytes], moment: int) -> None:
+    peer = await house.connect()
+    with Gossmap(house.store) as follower:
+        await peer.say(*messages)
+        while (await house.status())["accepted"] < moment:
+            pass
+        follower.refresh()
+        seen = content_of(follower)
+        house.process.kill()
+        house.process.wait()
+        house.master.close()
+    found = content_at(house.store)
+    assert len(seen) > 0 or moment < 10
+    for name, raws in seen.items():
+        assert found[name] == raws or b"" in raws

@@ -1,0 +1,147 @@
+"""What services ask for on CTL: about peers, signatures; and how many of them there may be."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightningd_py.bus import ctl_bus
+from tests.lightningd_py.ctl_house import NODE, ODD, OTHER, Master, Service, Services, until_gone
+from wire.control.control_wire import (
+    ReachPeer,
+    ReachPeerReply,
+    ReachPeerReplyfail,
+    SendMessage,
+    SendMessageReply,
+)
+
+# requests about peers
+
+
+async def test_connect(alice: Service, master: Master) -> None:
+    def reached(asked: Any) -> ReachPeerReply:
+        assert asked == ReachPeer(NODE, ["127.0.0.1:9735"])
+        return ReachPeerReply(master.connected())
+
+    master.connectd.answer = reached
+    answer = await alice.ask("connect", node_id=NODE, address="127.0.0.1:9735")
+    assert (answer["type"], answer["peer"]["conn_id"], answer["peer"]["owner"]) == ("connected", 1, "gossipd")
+
+
+async def test_connect_that_fails(alice: Service, master: Master) -> None:
+    master.connectd.answer = lambda asked: ReachPeerReplyfail("no address is known", 400, [])
+    assert await alice.refused("connect", node_id=NODE) == "no address is known"
+    assert await alice.refused("connect", node_id=bytes(33)) == "node_id: it is no point on the curve"
+    assert await alice.refused("connect", node_id=b"x") == "node_id: it is no point on the curve"
+    assert (await alice.refused("connect", node_id=NODE, address="a:b:c")).startswith("address: ")
+    assert await alice.refused("connect") == "connect: node_id is missing"
+
+
+async def test_disconnect(services: Services, alice: Service, master: Master) -> None:
+    assert await alice.refused("disconnect", node_id=NODE) == "Peer not connected"
+    assert await alice.refused("disconnect") == "node_id: it is missing"
+    master.connected()
+    await alice.say("disconnect", id="mine", node_id=NODE)
+    bob = await services.join("bob")  # by now the first request has been seen
+    master.gone()
+    assert (await alice.hear(id="mine"))["type"] == "ok"
+    peer = master.connected(2)
+    found = master.ownership.peers.get(peer.conn_id)
+    assert found is not None
+    found.owner = "alice"
+    assert await bob.refused("disconnect", node_id=NODE) == "the connection is service alice's"
+    assert found.end_wanted is None
+
+
+async def test_release_needs_a_session_on_msg(alice: Service, master: Master) -> None:
+    master.connected()
+    refusal = "say hello on MSG first: connections are handed over there"
+    assert await alice.refused("release_peer", node_id=NODE) == refusal
+    master.registrations.present("alice", True)
+    assert await alice.refused("release_peer", node_id=OTHER) == "Peer not connected"
+    await alice.done("release_peer", node_id=NODE)
+    assert await alice.refused("release_peer", node_id=NODE) == "the connection is gossipd's"
+
+
+async def test_send_message_of_a_type_that_is_nobodys_or_copied(alice: Service, master: Master) -> None:
+    master.connected()
+    master.gossipd.answer = lambda asked: SendMessageReply()
+    await alice.done("send_message", node_id=NODE, message=ODD)
+    onion = (513).to_bytes(2, "big") + b"onion"
+    refusal = "Cannot send messages of type 513 (onion_message)"
+    assert await alice.refused("send_message", node_id=NODE, message=onion) == refusal
+    assert await alice.refused("send_message", node_id=NODE, message=b"\x80\x02") == (
+        "Cannot send messages of even type 32770"
+    )
+    assert await alice.refused("send_message", node_id=OTHER, message=ODD) == "Peer not connected"
+    assert "a message has 2 to 65535 bytes" in await alice.refused("send_message", node_id=NODE, message=b"x")
+    await alice.done("register", copy=[513])
+    await alice.done("send_message", node_id=NODE, message=onion)
+    assert master.gossipd.asked == [SendMessage(NODE, 1, ODD), SendMessage(NODE, 1, onion)]
+
+
+async def test_signatures_are_for_services_that_may(services: Services, alice: Service, master: Master) -> None:
+    refusal = "nothing is signed for this service: there is no --may-sign=alice"
+    assert await alice.refused("sign_channel_announcement", message=b"x") == refusal
+    signer = await services.join("signer")
+    for _ in range(2):
+        answer = await signer.ask("sign_channel_announcement", message=b"x")
+        assert (answer["type"], answer["signature"]) == ("signature", bytes(64))
+    assert await signer.refused("sign_channel_announcement", message=b"y") == (
+        "the channel_announcement is of other nodes"
+    )
+    assert len(master.signers) == 1
+    await signer.say("goodbye")
+    await until_gone(master, "signer")
+
+
+async def test_messages_of_other_buses_have_no_effect(alice: Service) -> None:
+    assert await alice.refused("give_back", conn_id=1) == (
+        "there is no message of type 'give_back' from a service on ctl"
+    )
+
+
+async def test_so_many_requests_are_in_hand(
+    services: Services, alice: Service, master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctl_bus, "MAX_IN_HAND", 1)
+    master.connected()
+    await alice.say("disconnect", id="waits", node_id=NODE)
+    assert await alice.refused("connect", node_id=NODE) == "1 requests of this service are in hand already"
+    assert (await alice.ask("list_peers"))["type"] == "peers"
+    bob = await services.join("bob")
+    assert await bob.refused("connect", node_id=bytes(33)) == "node_id: it is no point on the curve"
+    master.gone()
+    assert (await alice.hear(id="waits"))["type"] == "ok"
+
+
+async def test_a_request_in_hand_outlives_its_session(services: Services, alice: Service, master: Master) -> None:
+    master.connected()
+    await alice.say("disconnect", node_id=NODE)
+    await alice.say("goodbye")
+    await until_gone(master, "alice")
+    master.gone()
+    await services.join("alice")
+
+
+async def test_a_thousand_connections_that_say_nothing(services: Services, alice: Service, tmp_path: Path) -> None:
+    crowd = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(1_000)]
+    try:
+        directory = os.open(tmp_path, os.O_RDONLY)
+        for one in crowd:
+            one.connect(f"/proc/self/fd/{directory}/ctl")
+        os.close(directory)
+        await alice.done("register", take=[40001])
+        await (await services.join("bob")).done("register", take=[40003])
+    finally:
+        for one in crowd:
+            one.close()
+
+
+async def test_so_many_services_are_here(services: Services, alice: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightningd_py.registrations.registrations.MOST_SERVICES", 1)
+    other = services.connect()
+    assert await other.refused("hello", service="bob") == "1 services are the most that there may be"
+    await alice.done("register", take=[40001])

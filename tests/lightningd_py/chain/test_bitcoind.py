@@ -1,0 +1,258 @@
+"""The chain is followed, outputs are found and watched, whatever the node does. The real node is in tests/system."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import zmq
+
+from lightningd_py.chain.source import NoOutput, Output
+from lightningd_py.chain.txouts import BlockCache
+from tests.lightningd_py.canned_bitcoind import Transaction, http
+from tests.lightningd_py.following import AMOUNT, SCRIPT, World, look_up, until_warning, world
+from wire.scid import make_scid
+
+__all__ = ["world"]
+
+
+async def test_thirty_channels_of_a_block_cost_one_block(world: World) -> None:
+    scids, _ = world.fund(30)
+    async with world.following() as source:
+        assert await look_up(source, *scids) == [Output(AMOUNT, SCRIPT)] * 30
+        assert await look_up(source, scids[0]) == [Output(AMOUNT, SCRIPT)]
+    assert world.node.methods.count("getblock") == 1
+    assert world.node.methods.count("gettxout") == 31
+
+
+async def test_what_is_not_there_has_its_reason(world: World) -> None:
+    (scid,), tx = world.fund()
+    world.spend(tx)
+    wanted = [
+        (scid, "its output is spent"),
+        (scid + 9, "its transaction has only 1 outputs"),
+        (make_scid(6, 2, 0), "its block has only 2 transactions"),
+        (make_scid(8, 1, 0), "its block is beyond the end of the chain"),
+        (make_scid((1 << 24) - 1, 1, 0), "its block is beyond the end of the chain"),
+    ]
+    async with world.following() as source:
+        assert await look_up(source, *(scid for scid, _ in wanted)) == [NoOutput(reason) for _, reason in wanted]
+
+
+async def test_blocks_that_a_pruned_node_has_dropped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    (scid,), _ = world.fund()
+    info = world.chain.getblockchaininfo()
+    monkeypatch.setattr(world.chain, "getblockchaininfo", lambda: info | {"pruned": True, "pruneheight": 4})
+    world.node.fault = lambda calls: (
+        http(b'[{"id": %d, "error": {"code": -1, "message": "Block not available (pruned data)"}}]' % calls[0]["id"])
+        if calls[0]["method"] == "getblock"
+        else None
+    )
+    async with world.following() as source:
+        (answer,) = await look_up(source, scid)
+        assert answer == NoOutput("bitcoind does not give its block: Block not available (pruned data)", is_known=False)
+        assert "is pruned below block 4: channels that were opened in older blocks cannot be proven" in source.warning
+
+
+async def test_spends_are_told_block_by_block(world: World) -> None:
+    scids, tx = world.fund(3)
+    async with world.following() as source:
+        await look_up(source, *scids)
+        await look_up(source, scids[2], script=b"something else")
+        world.spend(tx, 1)
+        await world.reached(7)
+        world.spend(tx, 0)
+        world.chain.grow(3)
+        await world.reached(11)
+        assert world.heard.spent == [(7, [scids[1]]), (8, [scids[0]])]
+        assert source.unwatched(scids) == []
+
+
+async def test_an_output_with_another_script_is_not_watched(world: World) -> None:
+    scids, _ = world.fund(1)
+    async with world.following() as source:
+        assert await look_up(source, scids[0], script=b"something else") == [Output(AMOUNT, SCRIPT)]
+        assert source.unwatched(scids) == scids
+
+
+@pytest.mark.parametrize("missed", [3, 200])
+async def test_blocks_that_were_missed_are_caught_up_with(world: World, missed: int) -> None:
+    scids, tx = world.fund(2)
+    async with world.following() as source:
+        await look_up(source, *scids)
+    world.chain.grow(1)
+    world.spend(tx, 1)
+    world.chain.grow(missed - 2)
+    world.node.methods.clear()
+    async with world.following():
+        await world.reached(6 + missed)
+    assert world.heard.spent == [(8 if missed == 3 else 206, [scids[1]])]
+    assert world.node.methods.count("getblock") == (3 if missed == 3 else 0)
+
+
+async def test_a_spend_is_told_again_if_it_was_not_taken(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    scids, tx = world.fund(1)
+    asked = asyncio.Event()
+
+    async def never(blockheight: int, scids: list[int]) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.heard, "outpoints_spent", never)
+        async with world.following() as source:
+            await look_up(source, *scids)
+            world.spend(tx)
+            await asked.wait()
+    async with world.following():
+        await world.reached(7)
+    assert world.heard.spent == [(7, scids)]
+
+
+async def test_it_waits_for_a_node_that_is_down(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    (scid,), tx = world.fund()
+    await world.node.stop()
+    async with world.following() as source:
+        answer = asyncio.create_task(look_up(source, scid))
+        await until_warning(source, "cannot be reached")
+        assert source.blockheight == 0
+        await world.node.start_again()
+        assert await answer == [Output(AMOUNT, SCRIPT)]
+        assert source.warning == ""
+        await world.node.stop()
+        await until_warning(source, "cannot be reached")
+        answer = asyncio.create_task(look_up(source, scid + 1))
+        world.spend(tx)
+        await world.node.start_again()
+        assert await answer == [NoOutput("its transaction has only 1 outputs")]
+        await world.reached(7)
+    assert world.heard.spent == [(7, [scid])]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 2, "each outage is told once"
+
+
+WRONG: dict[str, Callable[[list[Any]], bytes]] = {
+    "is still loading (Loading block index…)": lambda calls: http(
+        b'[{"id": %d, "error": {"code": -28, "message": "Loading block index\xe2\x80\xa6"}}]' % calls[0]["id"]
+    ),
+    "is on another chain than regtest": lambda calls: http(
+        b'[{"id": %d, "result": "%s", "error": null}]' % (calls[0]["id"], b"ab" * 32)
+    ),
+    "answers with something else than a hash": lambda calls: http(b'[{"id": %d, "result": 7}]' % calls[0]["id"]),
+    "answers with broken JSON": lambda calls: http(b"{"),
+    "answers with HTTP status 500": lambda calls: http(b"", 500),
+    "refuses our user and password, or its cookie": lambda calls: http(b"", 401),
+}
+
+
+@pytest.mark.parametrize("sentence", WRONG)
+async def test_at_the_start_the_node_is_not_as_it_should_be(world: World, sentence: str) -> None:
+    (scid,), _ = world.fund()
+    world.node.fault = WRONG[sentence]
+    async with world.following() as source:
+        await until_warning(source, f"bitcoind at 127.0.0.1:{world.node.port} {sentence}")
+        world.node.fault = None
+        await world.reached(6)
+        assert await look_up(source, scid) == [Output(AMOUNT, SCRIPT)]
+
+
+@pytest.mark.parametrize("method", ["getblockhash", "getblock", "gettxout"])
+@pytest.mark.parametrize("nonsense", [b"7", b'"abc"', b"[]", b"{}", b'{"tx": [1], "value": "x"}'])
+async def test_nonsense_is_asked_again(world: World, method: str, nonsense: bytes) -> None:
+    scids, _ = world.fund(2)
+    async with world.following() as source:
+        await world.reached(6)
+        world.node.fault = lambda calls: (
+            http(b"[" + b",".join(b'{"id": %d, "result": %s}' % (call["id"], nonsense) for call in calls) + b"]")
+            if calls[0]["method"] == method and calls[0]["params"] != [0]
+            else None
+        )
+        answer = asyncio.create_task(look_up(source, *scids))
+        await until_warning(source, "answers")
+        world.node.fault = None
+        assert await answer == [Output(AMOUNT, SCRIPT)] * 2
+
+
+async def test_a_block_of_four_megabytes(world: World) -> None:
+    scids, tx = world.fund(1)
+    async with world.following() as source:
+        await look_up(source, *scids)
+        large = [Transaction([bytes([n]) * 36], [(1, b"\x51" * 200)] * 250, n) for n in range(70)]
+        world.chain.add(*large, Transaction([tx.txid + bytes(4)], []))
+        assert len(world.chain.blocks[-1].raw()) > 3_600_000
+        await world.reached(7)
+    assert world.heard.spent == [(7, scids)]
+
+
+async def test_bitcoind_is_kept_busy_on_a_first_sync(world: World) -> None:
+    """5,000 channels in 500 blocks, 1,000 asked for at a time, a node that answers in 1 ms: it never waits for us."""
+    blocks = [world.fund(10)[0] for _ in range(500)]
+    scids = [scid for block in blocks for scid in block]
+    world.chain.transaction = {tx.txid[::-1].hex(): tx for b in world.chain.blocks for tx in b.transactions}.get  # type: ignore[method-assign]
+    world.chain.is_spent = lambda outpoint: False  # type: ignore[method-assign]
+    by_hash = {block.hash[::-1].hex(): (height, block) for height, block in enumerate(world.chain.blocks, 1)}
+    world.chain.find = by_hash.__getitem__  # type: ignore[method-assign]
+    async with world.following(poll=10) as source:
+        await world.reached(505)
+        world.node.delay = 0.001
+        world.node.requests = 0
+        loop = asyncio.get_running_loop()
+        left = iter(scids)
+        done: asyncio.Future[None] = loop.create_future()
+        unanswered = len(scids)
+        busy = [0, 0]  # counted, not timed, so that a slow machine is no failure: the benchmark `txouts` has the time
+        send = source.rpc._post
+
+        async def measured(body: bytes) -> tuple[int, bytes]:
+            note()
+            try:
+                return await send(body)
+            finally:
+                note()
+
+        def note() -> None:
+            busy[source.rpc.in_flight >= 4] += 1
+
+        def answered(answer: Output | NoOutput) -> None:
+            nonlocal unanswered
+            assert answer == Output(AMOUNT, SCRIPT)
+            unanswered -= 1
+            if (scid := next(left, None)) is not None:
+                source.look_up(scid, SCRIPT, answered)
+            elif not unanswered:
+                done.set_result(None)
+
+        source.rpc._post = measured  # type: ignore[method-assign]
+        for _ in range(1000):
+            source.look_up(next(left), SCRIPT, answered)
+        await done
+    assert busy[1] / sum(busy) >= 0.9, busy
+    assert world.node.methods.count("getblock") == 500
+    assert world.node.requests < 1_500
+
+
+async def test_a_notice_by_zmq_is_quicker_than_the_next_poll(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = zmq.Context()
+    publisher = context.socket(zmq.XPUB)
+    try:
+        port = publisher.bind_to_random_port("tcp://127.0.0.1")
+        answer = [{"type": "pubrawtx", "address": "x"}, {"type": "pubhashblock", "address": f"tcp://0.0.0.0:{port}"}]
+        world.chain.getzmqnotifications = lambda: answer  # type: ignore[attr-defined]
+        async with world.following(poll=60.0):
+            await world.reached(5)
+            assert await asyncio.to_thread(publisher.recv) in (b"\1hashblock", b"\1rawblock")
+            world.chain.grow(1)
+            publisher.send_multipart([b"hashblock", bytes(32), bytes(4)])
+            await world.reached(6)
+    finally:
+        publisher.close(linger=0)
+        context.term()
+
+
+def test_the_cache_of_blocks_has_a_bound() -> None:
+    cache = BlockCache(limit=10)
+    for height in range(4):
+        cache.put(height, "", bytes(32 * 4))
+    assert [cache.get(height) is not None for height in range(4)] == [False, False, True, True]
+    cache.put(9, "", bytes(32 * 100))
+    assert cache.get(9) is not None and cache.get(3) is None

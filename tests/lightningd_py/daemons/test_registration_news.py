@@ -1,0 +1,154 @@
+"""What connectd, gossipd, programs and the access rules are told when services register, come and go."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from lightningd_py.daemons.gossip_control import GossipControl
+from lightningd_py.opening import Door
+from tests.lightningd_py.bus_house import BusHouse, turn
+from tests.lightningd_py.master import CHANNEL, PRIVILEGED, said
+from tests.lightningd_py.table import ID, NODE
+from wire.bus.bus_wire import BusChannel, Register, Unregister
+from wire.control.control_wire import (
+    FeaturesChanged,
+    LocalChannel,
+    LocalChannels,
+    RemoteChannelUpdate,
+    SetFeatures,
+    SetMessageRoutes,
+    SetNodeRegistrations,
+)
+from wire.features import Features
+
+
+async def test_nodes(bus: BusHouse) -> None:
+    """Those of services that are away stay in the list; what is equal is not said again."""
+    await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)])
+    assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED, ID, NODE])]
+    assert bus.kept == [[], [], [ID, NODE]]
+    bus.registrations.register("bus", Register(node_ids=[NODE]))
+    bus.registrations.leave("bus", "")
+    assert bus.connectd.take() == []
+    assert bus.kept[-1] == []
+    bus.registrations.arrive("bus")
+    bus.registrations.unregister("bus", Unregister(node_ids=[ID, NODE], channel_ids=[CHANNEL]))
+    assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED])]
+
+
+async def test_features(bus: BusHouse) -> None:
+    """Offered while it is here, withdrawn when it leaves."""
+    await bus.service(offer=["option_provide_storage"], copy=[7, 9], present=False)
+    offered = Features.of([43]).to_bytes()
+    assert bus.connectd.take() == [SetFeatures(offered)]
+    assert bus.gossipd.take() == [FeaturesChanged(offered), SetMessageRoutes([(7, "copy"), (9, "copy"), (32, "take")])]
+    bus.registrations.leave("bus", "")
+    assert bus.connectd.take() == [SetFeatures(b"")]
+    assert bus.gossipd.take() == [FeaturesChanged(b""), SetMessageRoutes([(32, "take")])]
+
+
+async def test_rules(bus: BusHouse) -> None:
+    await bus.service(deny=["10.0.0.0/8"])
+    assert bus.rules_put_in_force == 1
+    bus.registrations.register("bus", Register(take=[33]))
+    assert bus.rules_put_in_force == 1
+    bus.registrations.leave("bus", "")
+    assert bus.rules_put_in_force == 2
+
+
+async def test_running_programs_hear_of_routes(bus: BusHouse) -> None:
+    _, program, _ = bus.with_program()
+    await bus.service(take=[33])
+    assert said(program.channel) == [SetMessageRoutes([(32, "take"), (33, "take")])]
+
+
+async def test_local_channels_and_what_their_peers_say(bus: BusHouse) -> None:
+    """gossipd knows them while the service is away, too; an update goes to the service of the channel."""
+    await bus.service(channels=[BusChannel(CHANNEL, ID, 7), BusChannel(bytes([1]) * 32, ID)])
+    assert LocalChannels([LocalChannel(7, ID, "bus")]) in bus.gossipd.take()
+    bus.registrations.leave("bus", "")
+    assert not any(isinstance(told, LocalChannels) for told in bus.gossipd.take())
+    heard: list[tuple[str, RemoteChannelUpdate]] = []
+    bus.registrations.remote_update_to = lambda service, message: heard.append((service, message))
+    nothing: Any = None
+    update = RemoteChannelUpdate(ID, 7, "bus", b"update")
+    GossipControl(bus.ownership, nothing).received(update)
+    assert heard == [("bus", update)]
+
+
+async def test_what_is_fresh_is_told_all(bus: BusHouse) -> None:
+    """And what has changed since its first request."""
+    await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE, 7)], offer=["option_provide_storage"])
+    features = bus.registrations.features
+    bus.connectd.take(), bus.gossipd.take()
+    bus.news.fresh_gossipd(features)
+    routes, local = bus.gossipd.take()
+    assert isinstance(routes, SetMessageRoutes)
+    assert local == LocalChannels([LocalChannel(7, NODE, "bus")])
+    bus.news.fresh_connectd(features)
+    assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED, ID, NODE])]
+    bus.news.fresh_connectd(Features())
+    assert SetFeatures(features.to_bytes()) in bus.connectd.take()
+
+
+# --require-service
+
+
+class Opening:
+    """A door and how often it was opened."""
+
+    def __init__(self, bus: BusHouse, *required: str, activate: Callable[[], Awaitable[None]] | None = None) -> None:
+        self.activated = self.opened = 0
+        self.door = Door(required, bus.registrations, activate or self._activate, self._open)
+
+    async def _activate(self) -> None:
+        self.activated += 1
+
+    def _open(self) -> None:
+        self.opened += 1
+
+
+@pytest.mark.parametrize("required", [(), ("s",)])
+async def test_nobody_is_missing(bus: BusHouse, required: tuple[str, ...]) -> None:
+    opening = Opening(bus, *required)
+    await opening.door.begin()
+    assert (opening.activated, opening.opened, opening.door.waits_for) == (1, 1, [])
+    opening.door.look()
+    await turn()
+    assert opening.opened == 1
+
+
+async def test_the_door_waits_for_all(bus: BusHouse) -> None:
+    """Opened once, and it stays open."""
+    opening = Opening(bus, "first", "s", "second", "first")
+    await opening.door.begin()
+    assert opening.door.waits_for == ["first", "second"]
+    await bus.service("first", take=[33])
+    opening.door.look()
+    await bus.service("second", take=[34], present=False)
+    opening.door.look()
+    await turn()
+    assert (opening.activated, opening.door.waits_for) == (0, ["second"])
+    bus.presence("second", here=True)
+    opening.door.look()
+    opening.door.look()
+    await turn()
+    assert (opening.activated, opening.opened) == (1, 1)
+    bus.registrations.leave("first", "")
+    opening.door.look()
+    await turn()
+    assert (opening.opened, opening.door.waits_for) == (1, [])
+
+
+async def test_the_node_ends_before_the_door_is_open(bus: BusHouse) -> None:
+    async def activate() -> None:
+        pytest.fail("it is closed for good")
+
+    opening = Opening(bus, "bus", activate=activate)
+    await opening.door.begin()
+    await bus.service(take=[33])
+    opening.door.look()
+    opening.door.close()
+    await turn()
+    assert opening.opened == 0

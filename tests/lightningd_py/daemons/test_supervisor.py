@@ -1,0 +1,103 @@
+"""The daemons, real ones: started with their sockets, missed when they die, ended in order."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from lightningd_py.daemons import supervisor as module
+from lightningd_py.daemons.supervisor import Daemon, Supervisor
+from lightningd_py.errors import StartError
+from wire.control.control_wire import ControlMessage, GossipdInit, GossipdInitReply, HsmInit, HsmInitReply
+from wire.control.timing import Timing
+from wire.types import NETWORKS
+
+
+class Deaths:
+    """Who has died, as the supervisor tells it."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.first = asyncio.Event()
+
+    def __call__(self, name: str, exit_status: int) -> None:
+        self.told.append((name, exit_status))
+        self.first.set()
+
+
+@pytest.fixture
+async def deaths() -> Deaths:
+    return Deaths()
+
+
+@pytest.fixture
+async def supervisor(deaths: Deaths) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor("info", deaths)
+    yield supervisor
+    await supervisor.end()
+
+
+@pytest.fixture
+async def daemons(supervisor: Supervisor) -> tuple[Daemon, Daemon, Daemon]:
+    """hsmd, connectd, gossipd."""
+    return supervisor.start(said_too_early, said_too_early)
+
+
+def said_too_early(message: ControlMessage) -> None:
+    pytest.fail(f"{message.name()} was said unasked")
+
+
+def gossipd_init(store: Path) -> GossipdInit:
+    return GossipdInit(NETWORKS["regtest"], bytes([2]) * 33, str(store), False, Timing(), "me", bytes(3), b"", [])
+
+
+async def test_daemons_that_were_told_nothing_end_quietly(
+    supervisor: Supervisor, daemons: tuple[Daemon, Daemon, Daemon], deaths: Deaths
+) -> None:
+    await supervisor.end()
+    assert [daemon.process.exit_status for daemon in daemons] == [0, 0, 0]
+    assert deaths.told == []
+    await supervisor.end()
+
+
+async def test_asking(daemons: tuple[Daemon, Daemon, Daemon], tmp_path: Path) -> None:
+    hsmd, _, gossipd = daemons
+    reply = await hsmd.ask(HsmInit(str(tmp_path / "hsm_secret"), None), HsmInitReply)
+    assert len(reply.node_id) == 33
+    opened = await gossipd.ask(gossipd_init(tmp_path / "gossip_store"), GossipdInitReply)
+    assert (opened.channels, opened.nodes, opened.note) == (0, 0, "")
+
+
+async def test_a_refusal_is_one_sentence(daemons: tuple[Daemon, Daemon, Daemon], tmp_path: Path) -> None:
+    hsmd, _, gossipd = daemons
+    with pytest.raises(StartError, match="no/such/place"):
+        await hsmd.ask(HsmInit("/no/such/place/hsm_secret", None), HsmInitReply)
+    with pytest.raises(StartError, match="no/such/place"):
+        await gossipd.ask(gossipd_init(Path("/no/such/place/gossip_store")), GossipdInitReply)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+async def test_a_death_is_told_once(daemons: tuple[Daemon, Daemon, Daemon], deaths: Deaths, which: int) -> None:
+    daemon = daemons[which]
+    os.kill(daemon.process.pid, signal.SIGKILL)
+    with pytest.raises(StartError, match=f"{daemon.name} ended at the start"):
+        await daemon.ask(HsmInit("", None), HsmInitReply)
+    await asyncio.wait_for(deaths.first.wait(), 10)
+    assert deaths.told == [(daemon.name, -signal.SIGKILL)]
+
+
+async def test_a_daemon_that_does_not_end_is_killed(
+    supervisor: Supervisor,
+    daemons: tuple[Daemon, Daemon, Daemon],
+    deaths: Deaths,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    gossipd = daemons[2]
+    os.kill(gossipd.process.pid, signal.SIGSTOP)
+    await supervisor.end()
+    assert gossipd.process.exit_status == -signal.SIGKILL
+    assert deaths.told == []

@@ -1,0 +1,62 @@
+"""Programs that are started, and what they may give back."""
+
+from dataclasses import replace
+
+import pytest
+
+from lightningd_py.config.values import Service
+from lightningd_py.owners.service_process import flaw, start_program
+from wire.control.control_wire import Fd, PeerGivenBack, SetMessageRoutes
+from wire.frames import MAX_MESSAGE, MAX_UNREAD, CryptoState, PeerState
+
+
+async def test_program_that_cannot_be_started_leaves_nothing() -> None:
+    with pytest.raises(OSError):
+        start_program(Service("x", ("/no/such/program",)), 1, print, print, print)
+
+
+async def test_program_has_its_control_socket_as_fd_3() -> None:
+    """It is told something, and its end of the socket closes with it."""
+    closed: list[str] = []
+    exits: list[int] = []
+    program = start_program(
+        Service("x", ("sh", "-c", "head -c1 <&3 >&2; exit 5")), 7, print, closed.append, exits.append
+    )
+    assert (program.conn_id, program.finished) == (7, False)
+    program.channel.send(SetMessageRoutes([]))
+    assert not await program.process.wait(10)
+    assert exits == [5]
+    program.channel.close()
+
+
+NODE = bytes([2]) * 33
+KEYS = CryptoState(0, 0, *[bytes(32)] * 4)
+
+
+def returned(state: PeerState, send: list[bytes] | None = None) -> PeerGivenBack:
+    return PeerGivenBack(NODE, 1, state, send or [], None, Fd(-1), None)
+
+
+def test_what_may_be_given_back() -> None:
+    whole = PeerState(replace(KEYS, rn=1000, sn=998), bytes(MAX_UNREAD), bytes(70_000))
+    assert flaw(returned(whole, [b"\x80\x01", bytes(MAX_MESSAGE)])) is None
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        returned(PeerState(replace(KEYS, rk=bytes(31)), b"", b"")),
+        returned(PeerState(replace(KEYS, sk=b""), b"", b"")),
+        returned(PeerState(replace(KEYS, r_ck=bytes(33)), b"", b"")),
+        returned(PeerState(replace(KEYS, s_ck=bytes(31)), b"", b"")),
+        returned(PeerState(replace(KEYS, rn=1), b"", b"")),
+        returned(PeerState(replace(KEYS, sn=1002), b"", b"")),
+        returned(PeerState(replace(KEYS, sn=-2), b"", b"")),
+        returned(PeerState(KEYS, bytes(MAX_UNREAD + 1), b"")),
+        returned(PeerState(KEYS, b"", b""), [b""]),
+        returned(PeerState(KEYS, b"", b""), [b"\x80\x01", b"\x80"]),
+        returned(PeerState(KEYS, b"", b""), [bytes(MAX_MESSAGE + 1)]),
+    ],
+)
+def test_what_may_not(spoilt: PeerGivenBack) -> None:
+    assert flaw(spoilt)

@@ -1,0 +1,86 @@
+"""Splitting a stream of JSON objects, and CLN's filter."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightningd_py.rpc.json_stream import JsonSplitter, ParseError, TooLarge, apply_filter, parse_json
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.text()
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+OBJECTS = st.dictionaries(st.text(), VALUES)
+
+
+def split(pieces: list[bytes], limit: int = 1 << 20) -> list[bytes]:
+    splitter = JsonSplitter(limit)
+    return [found for piece in pieces for found in splitter.feed(piece)]
+
+
+@given(
+    st.lists(
+        st.tuples(OBJECTS, st.sampled_from([None, 1]), st.booleans(), st.sampled_from(["", " ", "\n\n", "\r\n\t"]))
+    ),
+    st.data(),
+)
+def test_however_it_is_cut_the_same_objects_come_out(
+    written: list[tuple[Any, int | None, bool, str]], data: Any
+) -> None:
+    texts = [json.dumps(value, indent=indent, ensure_ascii=ascii_) + gap for value, indent, ascii_, gap in written]
+    stream = "".join(texts).encode("utf-8", "surrogatepass")
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    found = split(pieces)
+    assert [json.loads(piece.decode("utf-8", "surrogatepass")) for piece in found] == [value for value, *_ in written]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_objects_or_a_parse_error(data: bytes) -> None:
+    try:
+        for piece in split([data]):
+            parse_json(piece)
+    except ParseError:
+        pass
+
+
+@pytest.mark.parametrize("stream", [b"hello", b"7{}", b"}", b'"{}"', b"\0"])
+def test_what_begins_with_no_bracket_is_no_request(stream: bytes) -> None:
+    with pytest.raises(ParseError):
+        split([stream])
+
+
+@pytest.mark.parametrize("piece", [b"{]", b'{"a":NaN}', b'{"a":Infinity}', b'{"a" 1}', b'{"a":"\xff"}', b"[" * 100_000])
+def test_what_is_no_json_is_a_parse_error(piece: bytes) -> None:
+    with pytest.raises(ParseError):
+        parse_json(piece)
+
+
+def test_an_object_may_be_as_long_as_the_limit_and_no_longer() -> None:
+    assert split([b'{"a":"bcd"}'[:-1], b"}"], limit=11) == [b'{"a":"bcd"}']
+    with pytest.raises(TooLarge, match="over 10 bytes"):
+        split([b'{"a":"bcdefg'], limit=10)
+
+
+def test_many_small_objects_may_be_longer_together() -> None:
+    assert len(split([b"{}" * 100], limit=10)) == 100
+
+
+@pytest.mark.parametrize(
+    ("wanted", "left"),
+    [
+        ({"peers": [{"id": True}]}, {"peers": [{"id": 1}, {"id": 2}]}),
+        ({"peers": True}, {"peers": [{"id": 1, "x": {"y": 3}}, {"id": 2}]}),
+        ({"peers": [{"x": {"y": True}}]}, {"peers": [{"x": {"y": 3}}, {}]}),
+        ({"nothing": True}, {}),
+    ],
+)
+def test_a_filter_keeps_what_it_names(wanted: Any, left: Any) -> None:
+    assert apply_filter({"peers": [{"id": 1, "x": {"y": 3}}, {"id": 2}], "n": 5}, wanted) == left
+
+
+@pytest.mark.parametrize("wanted", [False, 1, [], "peers", {"n": {"x": True}}, {"n": [True]}])
+def test_a_filter_that_does_not_fit(wanted: Any) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        apply_filter({"n": 5}, wanted)

@@ -1,0 +1,354 @@
+"""The JSON-RPC server, over a real socket."""
+
+import asyncio
+import json
+import logging
+import stat
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lightningd_py import unix_socket
+from lightningd_py.errors import DirectoryError
+from lightningd_py.rpc import jsonrpc
+from lightningd_py.rpc.jsonrpc import Command, RpcServer
+from lightningd_py.rpc.params import Parameter, RpcError, anything, optional, text
+
+
+class Client:
+    """A client that says what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def say(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def reply(self) -> Any:
+        return json.loads(await self.reader.readuntil(b"\n\n"))
+
+    async def call(self, method: Any, params: Any = (), **more: Any) -> Any:
+        self.say(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params} | more).encode())
+        return await self.reply()
+
+    async def at_end(self) -> bool:
+        return await self.reader.read() == b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        await self.writer.wait_closed()
+
+
+class House:
+    """A server with a few commands, and its clients."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.clients: list[Client] = []
+        self.gate, self.arrived = asyncio.Event(), asyncio.Event()
+        self.order: list[Any] = []
+        self.server = RpcServer(
+            [
+                Command(
+                    "echo", self.echo, (Parameter("what", anything), optional("more", text, "none")), "Say it back."
+                ),
+                Command("wait", self.wait, (), "Until the gate opens."),
+                Command("refuse", self.refuse),
+                Command("boom", self.boom),
+                Command("unspeakable", self.unspeakable),
+            ]
+        )
+
+    async def echo(self, what: Any, more: str) -> Any:
+        self.order.append(what)
+        return {"what": what, "more": more}
+
+    async def wait(self) -> Any:
+        self.arrived.set()
+        await self.gate.wait()
+        return {"waited": True}
+
+    async def refuse(self) -> Any:
+        raise RpcError(401, "all failed", {"tried": 3})
+
+    async def boom(self) -> Any:
+        raise KeyError("a bug")
+
+    async def unspeakable(self) -> Any:
+        return {"bytes": b"x"}
+
+    async def client(self) -> Client:
+        reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 26)
+        self.clients.append(Client(reader, writer))
+        return self.clients[-1]
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path / "rpc")
+    await house.server.start(house.path)
+    yield house
+    for client in house.clients:
+        await client.close()
+    await house.server.close()
+    assert not house.path.exists()
+
+
+async def test_a_reply_has_the_id_and_ends_with_an_empty_line(house: House) -> None:
+    client = await house.client()
+    client.say(b'{"jsonrpc":"2.0","id":"me:echo#1","method":"echo","params":[[1,null]]}')
+    raw = await client.reader.readuntil(b"\n\n")
+    expected = {"jsonrpc": "2.0", "id": "me:echo#1", "result": {"what": [1, None], "more": "none"}}
+    assert json.loads(raw) == expected
+    assert raw.count(b"\n") == 2
+
+
+async def test_params_as_a_list_an_object_or_left_out(house: House) -> None:
+    client = await house.client()
+    assert (await client.call("echo", {"what": 1, "more": "x"}))["result"] == {"what": 1, "more": "x"}
+    assert (await client.call("echo", [1, "x"]))["result"] == {"what": 1, "more": "x"}
+    client.say(b'{"jsonrpc":"2.0","id":1,"method":"help"}')
+    assert "result" in await client.reply()
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "error"),
+    [
+        ("fly", [], {"code": -32601, "message": "Unknown command 'fly'"}),
+        ("echo", [], {"code": -32602, "message": "missing required parameter: what"}),
+        ("echo", 5, {"code": -32602, "message": "Expected array or object for params"}),
+        ("refuse", [], {"code": 401, "message": "all failed", "data": {"tried": 3}}),
+        ("help", ["fly"], {"code": -32602, "message": "Unknown command 'fly'"}),
+    ],
+)
+async def test_errors_have_clns_codes(house: House, method: str, params: Any, error: Any) -> None:
+    client = await house.client()
+    assert await client.call(method, params) == {"jsonrpc": "2.0", "id": 1, "error": error}
+    assert (await client.call("echo", [1]))["result"]["what"] == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ([], "Expected {} for json command"),
+        ({"jsonrpc": "2.0", "method": "help"}, "No id"),
+        ({"jsonrpc": "2.0", "method": "help", "id": [1]}, "Expected string/primitive for id"),
+        ({"jsonrpc": "2.0", "method": "help", "id": True}, "Expected string/primitive for id"),
+        ({"method": "help", "id": 1}, 'jsonrpc: "2.0" must be specified in the request'),
+        ({"jsonrpc": "2.0", "id": 1}, "No method"),
+        ({"jsonrpc": "2.0", "id": 1, "method": {}}, "Expected string for method"),
+    ],
+)
+async def test_what_is_json_and_no_request(house: House, request_: Any, message: str) -> None:
+    client = await house.client()
+    client.say(json.dumps(request_).encode())
+    reply = await client.reply()
+    assert reply["error"] == {"code": -32600, "message": message}
+    assert (await client.call("echo", [1]))["result"]["what"] == 1
+
+
+@pytest.mark.parametrize("stream", [b"GET / HTTP/1.1\r\n", b'{"jsonrpc" 2}', b"{]", b'{"id":NaN}'])
+async def test_what_is_no_json_ends_the_connection(house: House, stream: bytes) -> None:
+    client = await house.client()
+    client.say(stream)
+    reply = await client.reply()
+    assert (reply["id"], reply["error"]["code"]) == (None, -32700)
+    assert await client.at_end()
+    assert "result" in await (await house.client()).call("help")
+
+
+async def test_a_request_that_is_too_long_ends_the_connection(house: House) -> None:
+    client = await house.client()
+    client.say(b'{"jsonrpc":"' + b"x" * jsonrpc.MAX_REQUEST)
+    assert (await client.reply())["error"] == {"code": -32600, "message": "request is over 4194304 bytes"}
+
+
+async def test_a_bug_is_told_and_logged_and_the_server_goes_on(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    client = await house.client()
+    assert (await client.call("boom"))["error"] == {"code": -1, "message": "internal error: KeyError"}
+    assert (await client.call("unspeakable"))["error"] == {"code": -1, "message": "internal error: TypeError"}
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
+    assert (await client.call("echo", [1]))["result"]["what"] == 1
+
+
+async def test_a_filter_thins_the_result(house: House) -> None:
+    client = await house.client()
+    reply = await client.call("echo", [[{"a": 1, "b": 2}]], filter={"what": [{"a": True}]})
+    assert reply["result"] == {"what": [{"a": 1}]}
+    assert (await client.call("echo", [1], filter={"what": {}}))["error"]["code"] == -32602
+
+
+async def test_help_is_made_from_the_registry(house: House) -> None:
+    client = await house.client()
+    everything = (await client.call("help"))["result"]
+    assert [entry["command"] for entry in everything["help"]] == [
+        "boom",
+        "echo what [more]",
+        "help [command]",
+        "notifications enable",
+        "refuse",
+        "unspeakable",
+        "wait",
+    ]
+    one = (await client.call("help", ["echo"]))["result"]["help"]
+    assert one == [{"command": "echo what [more]", "summary": "Say it back."}]
+    assert (await client.call("notifications", [True]))["result"] == {}
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.text(max_size=20), st.sampled_from([None, 2])), max_size=5),
+    st.lists(st.integers(0, 600), max_size=8),
+)
+def test_requests_in_any_pieces_are_answered_in_order(
+    tmp_path_factory: pytest.TempPathFactory, words: list[tuple[str, int | None]], cuts: list[int]
+) -> None:
+    requests = [
+        json.dumps({"jsonrpc": "2.0", "id": i, "method": "echo", "params": [word]}, indent=indent)
+        for i, (word, indent) in enumerate(words)
+    ]
+    stream = "".join(requests).encode()
+    places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+
+    async def talk() -> list[Any]:
+        house = House(tmp_path_factory.mktemp("rpc") / "rpc")
+        await house.server.start(house.path)
+        client = await house.client()
+        for start, end in pairwise(places):
+            client.say(stream[start:end])
+            await client.writer.drain()
+        replies = [await client.reply() for _ in words]
+        await client.close()
+        await house.server.close()
+        return replies
+
+    replies = asyncio.run(talk())
+    assert [(reply["id"], reply["result"]["what"]) for reply in replies] == [(i, w) for i, (w, _) in enumerate(words)]
+
+
+async def test_one_clients_waiting_holds_nobody_up(house: House) -> None:
+    first, second = await house.client(), await house.client()
+    waiting = asyncio.create_task(first.call("wait"))
+    await house.arrived.wait()
+    assert (await second.call("echo", [1]))["result"]["what"] == 1
+    first.say(b'{"jsonrpc":"2.0","id":2,"method":"echo","params":["later"]}')
+    assert "later" not in house.order
+    house.gate.set()
+    assert (await waiting)["result"] == {"waited": True}
+    assert (await first.reply())["id"] == 2
+
+
+async def test_a_client_that_takes_no_replies_is_not_read_on(house: House) -> None:
+    """Each reply is of 1 MB: the next request is taken only when the one before has its reply taken."""
+    client, other = await house.client(), await house.client()
+    request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "echo", "params": ["x" * 1_000_000]}).encode()
+    client.writer.transport.pause_reading()
+    client.say(request * 10)
+    while not house.order:
+        await other.call("help")
+    for _ in range(50):
+        await other.call("help")
+    assert len(house.order) < 10
+    client.writer.transport.resume_reading()
+    assert [len((await client.reply())["result"]["what"]) for _ in range(10)] == [1_000_000] * 10
+
+
+async def test_a_client_that_leaves_in_the_middle_costs_nothing(house: House) -> None:
+    leaver, other = await house.client(), await house.client()
+    leaver.say(b'{"jsonrpc":"2.0","id":1,"method":"wait","params":[]}')
+    await house.arrived.wait()
+    await leaver.close()
+    house.gate.set()
+    half = await house.client()
+    half.say(b'{"jsonrpc":')
+    await half.close()
+    assert "result" in await other.call("help")
+
+
+async def test_a_client_that_has_said_all_still_gets_its_answer(house: House) -> None:
+    client = await house.client()
+    client.say(b'{"jsonrpc":"2.0","id":1,"method":"echo","params":[1]}')
+    client.writer.write_eof()
+    assert (await client.reply())["result"]["what"] == 1
+    assert await client.at_end()
+
+
+async def test_too_many_clients(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonrpc, "MAX_CLIENTS", 2)
+    first, second = await house.client(), await house.client()
+    await first.call("help")
+    await second.call("help")
+    third = await house.client()
+    assert (await third.reply())["error"] == {"code": -1, "message": "there are 2 clients already"}
+    assert await third.at_end()
+    assert "result" in await first.call("help")
+
+
+async def test_closing_lets_a_request_in_hand_finish(house: House) -> None:
+    idle, busy = await house.client(), await house.client()
+    await idle.call("help")
+    waiting = asyncio.create_task(busy.call("wait"))
+    await house.arrived.wait()
+    closing = asyncio.create_task(house.server.close())
+    assert await idle.at_end()
+    house.gate.set()
+    assert (await waiting)["result"] == {"waited": True}
+    await closing
+    assert not house.path.exists()
+
+
+async def test_closing_does_not_wait_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonrpc, "GRACE", 0.0)
+    client = await house.client()
+    client.say(b'{"jsonrpc":"2.0","id":1,"method":"wait","params":[]}')
+    await house.arrived.wait()
+    await house.server.close()
+    assert await client.at_end()
+
+
+async def test_only_the_owner_may_talk(house: House) -> None:
+    assert stat.S_IMODE(house.path.stat().st_mode) == 0o600
+
+
+async def test_a_dead_nodes_socket_is_replaced_and_a_living_ones_is_not(house: House, tmp_path: Path) -> None:
+    stale = tmp_path / "stale"
+    unix_socket.listen(stale, 0o600).close()
+    assert stale.exists()
+    unix_socket.listen(stale, 0o660).close()
+    assert stat.S_IMODE(stale.stat().st_mode) == 0o660
+    with pytest.raises(DirectoryError, match="another process listens on"):
+        await RpcServer().start(house.path)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DirectoryError, match="is in the way: it is no socket"):
+        await RpcServer().start(tmp_path / "file")
+    with pytest.raises(DirectoryError, match=r"cannot listen on .*: No such file"):
+        await RpcServer().start(tmp_path / "nowhere" / "rpc")
+
+
+async def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
+    directory = tmp_path / ("d" * 120)
+    directory.mkdir()
+    server = RpcServer()
+    await server.start(directory / "rpc")
+    unix_socket.connect(directory / "rpc").close()
+    await server.close()
+    assert list(directory.iterdir()) == []
+
+
+def test_a_command_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="registered twice"):
+        RpcServer().add(Command("help", RpcServer().call))
+
+
+@pytest.mark.parametrize("length", [0, 1, 999, 1_000, 1_001, 2_500])
+async def test_long_lists_are_encoded_in_pieces_and_read_the_same(length: int) -> None:
+    result = {"channels": [{"n": number, "text": 'é"\n'} for number in range(length)], "more": [[]], "count": length}
+    encoded = await jsonrpc._encode_result("id", result)
+    assert encoded.endswith(b"\n\n") and b"\n" not in encoded[:-2]
+    assert json.loads(encoded) == {"jsonrpc": "2.0", "id": "id", "result": result}

@@ -1,0 +1,52 @@
+"""What happens to a message by its type alone."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.peer_types import is_channel_message, message_name
+from wire.routing import Action, Routes, default_action
+
+GOSSIP = {256, 257, 258, 261, 262, 263, 264, 265}
+ANSWERED = {1, 16, 17, 18, 19}
+
+
+@pytest.mark.bolt("B1-5", "B1-6", "B7-56")
+@given(number=st.integers(0, 65_535))
+def test_defaults(number: int) -> None:
+    action = default_action(number)
+    assert (action is Action.GOSSIP) == (number in GOSSIP)
+    assert (action is Action.ANSWER) == (number in ANSWERED)
+    assert (action is Action.TAKE) == is_channel_message(number)
+    if action is Action.CLOSE:
+        assert number % 2 == 0
+    if action is Action.IGNORE:
+        assert number % 2 == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "action"),
+    [
+        *[(0, Action.CLOSE), (2, Action.TAKE), (7, Action.IGNORE), (32, Action.TAKE), (255, Action.TAKE)],
+        *[(259, Action.TAKE), (260, Action.CLOSE), (513, Action.IGNORE), (0xFFFF, Action.IGNORE)],
+    ],
+)
+def test_some(number: int, action: Action) -> None:
+    assert Routes().action(number) is action, message_name(number)
+
+
+def test_replace() -> None:
+    """A table stands over the defaults, and the next one replaces it altogether."""
+    routes = Routes()
+    assert routes.action(513) is Action.IGNORE
+    routes.replace([(513, "copy"), (18, "close")])
+    assert (routes.action(513), routes.action(18), routes.action(32)) == (Action.COPY, Action.CLOSE, Action.TAKE)
+    routes.replace([(32, "ignore")])
+    assert (routes.action(513), routes.action(18), routes.action(32)) == (Action.IGNORE, Action.ANSWER, Action.IGNORE)
+
+
+def test_action_that_is_none() -> None:
+    routes = Routes()
+    with pytest.raises(ValueError, match="'explode' is not a valid Action"):
+        routes.replace([(1, "explode")])
+    assert routes.action(1) is Action.ANSWER

@@ -1,0 +1,209 @@
+"""A ZMQ socket on the running asyncio loop, as the buses use it: nothing blocks, nothing is lost silently.
+
+ZMQ tells by one edge-triggered fd that something has changed: after every change everything is taken that is there.
+A ROUTER is mandatory here: what cannot be delivered raises, and whoever sends decides what that means.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from wire.bus.bus_message import MAX_BODY
+
+SLICE = 64
+"""Messages that are dealt with before others on the loop have their turn."""
+MAX_WAITING = 1_000
+"""Messages that ZMQ keeps in each direction for each of the other ends."""
+MAX_FRAME = MAX_BODY + 1_024
+"""Bytes of a frame; who sends a longer one is disconnected by ZMQ."""
+LINGER = 1_000
+"""Milliseconds that last words have to leave."""
+HANDSHAKE = 5_000
+"""Milliseconds in which whoever connects must have said who he is."""
+KEEPALIVE, PATIENCE = 5_000, 15_000
+"""Milliseconds after which ZMQ itself asks whether a silent end is still there, and in which it has to answer."""
+EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+ZAP_DOMAIN = b"lightningd-py"
+
+
+class Unreachable(Exception):
+    """The other end is gone."""
+
+
+class NoRoom(Exception):
+    """The other end does not read: back-pressure."""
+
+
+class BindFailed(Exception):
+    """An endpoint that cannot be bound. The text is one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveKeys:
+    """The server's keys in Z85, 40 characters each. Clients are authorised by whoever answers ZAP in this process."""
+
+    public: bytes
+    secret: bytes = field(repr=False)
+
+
+class BusSocket:
+    """A ROUTER, if no other kind is wanted. `on_message` gets the frames of each message, the route first."""
+
+    def __init__(
+        self,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        on_message: Callable[[list[bytes]], None] = lambda frames: None,
+        *,
+        kind: int = zmq.ROUTER,
+        curve: CurveKeys | None = None,
+        room: int = MAX_WAITING,
+    ) -> None:
+        """`curve`: needed for tcp endpoints. `room`: messages that ZMQ keeps, each way, for each other end."""
+        self.on_disconnect: Callable[[], None] = lambda: None
+        """Called when the connection of some other end has ended; sending tells whose."""
+        self.on_refused: Callable[[], None] = lambda: None
+        """Called when somebody did not get through ZMQ's handshake: without CURVE where there has to be some."""
+        self.on_message = on_message
+        self._curve = curve
+        self._loop = asyncio.get_running_loop()
+        self._socket = context.socket(kind)
+        self._socket.linger = LINGER
+        self._socket.sndhwm = self._socket.rcvhwm = room
+        self._socket.maxmsgsize = MAX_FRAME
+        self._socket.set(zmq.HEARTBEAT_IVL, KEEPALIVE)
+        self._socket.set(zmq.HEARTBEAT_TIMEOUT, PATIENCE)
+        self._socket.handshake_ivl = HANDSHAKE
+        if kind == zmq.ROUTER:
+            self._socket.router_mandatory = True
+        self._monitor = self._socket.get_monitor_socket(EVENTS)
+        self._fds = [int(self._socket.get(zmq.FD)), int(self._monitor.get(zmq.FD))]
+        self._file: tuple[Path, int] | None = None
+        self._looks_again = False
+        self._paused = False
+        self._loop.add_reader(self._fds[0], self._look)
+        self._loop.add_reader(self._fds[1], self._look_at_monitor)
+        self._look_at_monitor()  # a fd that is edge-triggered has to be asked once before it tells of anything
+
+    def bind(self, endpoint: str) -> str:
+        """Listen at `ipc://PATH`, `inproc://NAME` or `tcp://HOST:PORT`; returns it as others reach it.
+
+        The file of an ipc endpoint is the owner's alone from its first moment on; one that nobody listens at any more
+        is replaced. Raises BindFailed.
+        """
+        scheme, _, where = endpoint.partition("://")
+        if scheme not in ("ipc", "inproc", "tcp"):
+            raise BindFailed(f"{endpoint} is no endpoint: ipc://PATH or tcp://HOST:PORT")
+        if scheme == "ipc":
+            _make_way(Path(where))
+        if scheme == "tcp":
+            self._secure(endpoint)
+        umask = os.umask(0o177)
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            raise BindFailed(f"cannot bind {endpoint}: {error.strerror}") from error
+        finally:
+            os.umask(umask)
+        if scheme == "ipc":
+            self._file = Path(where), Path(where).stat().st_ino
+        return cast(bytes, self._socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
+
+    def _secure(self, endpoint: str) -> None:
+        if self._curve is None:
+            raise BindFailed(f"cannot bind {endpoint}: tcp needs CURVE keys")
+        if ":*" in endpoint or "*:" in endpoint:
+            raise BindFailed(f"cannot bind {endpoint}: it has to name its address and its port")
+        self._socket.curve_server = True
+        self._socket.curve_publickey = self._curve.public
+        self._socket.curve_secretkey = self._curve.secret
+        self._socket.zap_domain = ZAP_DOMAIN
+
+    def send(self, frames: list[bytes]) -> None:
+        """Send, the route first. Raises Unreachable or NoRoom, and then nothing was sent."""
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again as error:
+            raise NoRoom from error
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            raise Unreachable from error
+        finally:
+            self._look_soon()  # the change that the fd would have told of may have been seen by this call
+
+    def pause(self) -> None:
+        """Read no more for now: others get back-pressure when ZMQ's room is full."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Read again."""
+        self._paused = False
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        if not self._looks_again:
+            self._looks_again = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._looks_again = False
+        for _ in range(SLICE):
+            if self._paused or self._socket.closed:
+                return
+            try:
+                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self.on_message(frames)
+        self._look_soon()
+
+    def _look_at_monitor(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            while not self._socket.closed:
+                event = recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"]
+                if event == zmq.EVENT_DISCONNECTED:
+                    self.on_disconnect()
+                else:
+                    self.on_refused()
+
+    def close(self) -> None:
+        """What was sent has LINGER to leave, when the context is terminated. The file of an endpoint is removed."""
+        if self._socket.closed:
+            return
+        if self._file is not None:
+            path, made = self._file
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == made:
+                    path.unlink()
+        for fd in self._fds:
+            self._loop.remove_reader(fd)
+        self._socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self._socket.close()
+
+
+def _make_way(path: Path) -> None:
+    """ZMQ removes whatever is at an ipc endpoint's path: only a dead socket may go. Raises BindFailed."""
+    length = len(os.fsencode(path))
+    if length > zmq.IPC_PATH_MAX_LEN:
+        raise BindFailed(f"cannot bind ipc://{path}: its path has {length} bytes, {zmq.IPC_PATH_MAX_LEN} may be")
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise BindFailed(f"cannot bind ipc://{path}: {error.strerror}") from error
+    if not stat.S_ISSOCK(mode):
+        raise BindFailed(f"cannot bind ipc://{path}: something else is there that is no socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+        probe.connect(str(path))
+        raise BindFailed(f"cannot bind ipc://{path}: somebody listens there")

@@ -1,0 +1,319 @@
+"""The control channel: control messages with their fds over a SEQPACKET socket on the asyncio loop.
+
+A ControlChannel never blocks and always reads. What the socket does not take waits in a list, so two processes that
+write to each other cannot lock each other up; how long the list may get is for those who produce, see `queued`.
+Programs without a loop use `send_message` and `receive_message`.
+"""
+
+import asyncio
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wire.control.control_socket import DONT_WAIT, encode, receive, receive_message, send_message, transmit
+from wire.control.control_wire import ControlError, ControlMessage, Refusal, Reply, Request
+from wire.control.status import Status
+
+__all__ = ["ChannelClosed", "ControlChannel", "RequestFailed", "receive_message", "send_message"]
+
+READS_PER_TURN = 64
+"""Datagrams that are read at one wake-up, so that other events get their turn."""
+RETRY_DELAY = 0.02
+"""Seconds until the next try where the kernel tells nobody that there is room again."""
+
+_NO_RESOURCES = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+_NO_READER = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
+
+status = Status("control")
+
+R = TypeVar("R", bound=Reply)
+
+
+class RequestFailed(Exception):
+    """The other end answered a request with a refusal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.error)
+        self.refusal = refusal
+
+
+class ChannelClosed(Exception):
+    """The channel is closed: the message was not sent, or its reply will not come."""
+
+
+@dataclass(slots=True, eq=False)
+class _Outgoing:
+    """A message that waits for room in the socket, encoded."""
+
+    message: ControlMessage
+    datagram: bytes
+    fds: list[int]
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A request and whoever waits for its reply."""
+
+    request: Request
+    future: asyncio.Future[Reply]
+
+
+class ControlChannel:
+    """One end of a control socket on the running asyncio loop.
+
+    `who` is the role of the other end, checked against each message's senders. `on_message` gets every message but the
+    replies to `request`. `on_closed` is called once, with the reason, when the other end has closed or has said
+    something that it may not; `close` then tells what was never sent. It is not called after our own `close`.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        who: str,
+        on_message: Callable[[ControlMessage], None],
+        on_closed: Callable[[str], None],
+        *,
+        window: int = 64,
+        foreign: bool = False,
+    ) -> None:
+        """`foreign`: the other end is not ours, so that what it says wrongly is its bug and not our being broken."""
+        self.who = who
+        self.on_drained: Callable[[], None] | None = None
+        """Called when `queued` falls to 0: sources may go on."""
+        self.stuck_since: float | None = None
+        """Loop time since when nothing of what waits could be sent; None if nothing waits."""
+        self._sock = sock
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._window = window
+        self._complain = status.unusual if foreign else status.broken
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[_Outgoing] = deque()
+        self._waiting: deque[_Asked] = deque()
+        self._outstanding: dict[int, _Asked] = {}
+        self._last_request_id = 0
+        self._writer_added = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait for room in the socket, and requests that wait for a place in the window."""
+        return len(self._queue) + len(self._waiting)
+
+    @property
+    def closed(self) -> bool:
+        """True once either end has closed."""
+        return self._closed
+
+    def fileno(self) -> int:
+        """The socket's fd, -1 when closed."""
+        return self._sock.fileno()
+
+    def send(self, message: ControlMessage) -> None:
+        """Send a message, with its fds, or put it behind those that wait. Never blocks.
+
+        Raises ChannelClosed if the channel is closed, ControlError for more than MAX_MEMFD bytes; the fds are still the
+        caller's then.
+        """
+        if self._closed:
+            raise ChannelClosed(f"the channel to {self.who} is closed")
+        self._queue.append(_Outgoing(message, *encode(message)))
+        if len(self._queue) == 1:
+            self._flush()
+
+    def reply(self, request: Request, reply: Reply) -> None:
+        """Answer a request. Nobody waits for an answer on a closed channel: there it is dropped, its fds are closed."""
+        reply.request_id = request.request_id
+        if self._closed:
+            reply.close_fds()
+        else:
+            self.send(reply)
+
+    async def request(self, message: Request, reply_type: type[R]) -> R:
+        """Send a request and wait for its reply, behind the others if the window is full.
+
+        Raises RequestFailed for a refusal, ChannelClosed if the channel closes first. A cancelled request that was sent
+        keeps its place in the window until its reply comes, which is then dropped.
+        """
+        if self._closed:
+            raise ChannelClosed(f"the channel to {self.who} is closed")
+        self._last_request_id += 1
+        message.request_id = self._last_request_id
+        asked = _Asked(message, self._loop.create_future())
+        self._waiting.append(asked)
+        self._fill_window()
+        try:
+            reply = await asked.future
+        except asyncio.CancelledError:
+            self._forget(asked)
+            raise
+        if isinstance(reply, Refusal):
+            raise RequestFailed(reply)
+        if not isinstance(reply, reply_type):
+            reply.close_fds()
+            raise TypeError(f"{message.name()} is answered by {reply.name()}, not by {reply_type.name()}")
+        return reply
+
+    def close(self) -> list[ControlMessage]:
+        """Close our end; requests that wait raise ChannelClosed. The messages that were never sent, fds still open."""
+        self._shut("we have closed it")
+        unsent = [outgoing.message for outgoing in self._queue]
+        self._queue.clear()
+        return unsent
+
+    # requests
+
+    def _fill_window(self) -> None:
+        while self._waiting and len(self._outstanding) < self._window:
+            asked = self._waiting.popleft()
+            self._outstanding[asked.request.request_id] = asked
+            self.send(asked.request)
+
+    def _forget(self, asked: _Asked) -> None:
+        """Whoever asked no longer waits."""
+        if asked in self._waiting:
+            self._waiting.remove(asked)
+            asked.request.close_fds()
+        elif not asked.future.cancelled() and asked.future.exception() is None:
+            asked.future.result().close_fds()  # the reply and the cancellation came in the same turn
+
+    def _take_reply(self, asked: _Asked, reply: Reply) -> None:
+        del self._outstanding[reply.request_id]
+        if reply.number - asked.request.number not in (100, 200):
+            self._outstanding[reply.request_id] = asked
+            reply.close_fds()
+            self._break(f"{self.who} answered {asked.request.name()} with {reply.name()}")
+        elif asked.future.done():
+            status.debug(f"{self.who}: {reply.name()} comes too late")
+            reply.close_fds()
+        else:
+            asked.future.set_result(reply)
+
+    # reading
+
+    def catch_up(self) -> None:
+        """Deal now with what has come already, rather than when the loop finds it."""
+        self._readable()
+
+    def hear_out(self) -> list[ControlMessage]:
+        """The other end has died: deal with all that it has said before, then close. Returns what `close` does."""
+        while not self._closed and self._readable():
+            pass
+        return self.close()
+
+    def _readable(self) -> bool:
+        """False if nothing is left to be read."""
+        for _ in range(READS_PER_TURN):
+            if self._closed:  # by the handler of the last message
+                break
+            try:
+                message = receive(self._sock, self.who, DONT_WAIT)
+            except BlockingIOError:
+                return False
+            except (ControlError, OSError) as error:
+                self._break(str(error))
+                break
+            if message is None:
+                self._fail(f"{self.who} has closed its end")
+            else:
+                self._dispatch(message)
+        return True
+
+    def _dispatch(self, message: ControlMessage) -> None:
+        asked = self._outstanding.get(message.request_id) if isinstance(message, Reply) else None
+        if asked is None or not isinstance(message, Reply):
+            self._on_message(message)
+            return
+        had_queued = self.queued
+        self._take_reply(asked, message)
+        if not self._closed:
+            self._fill_window()
+            self._tell_drained(had_queued)
+
+    # writing
+
+    def _flush(self) -> None:
+        """Send from the head of the list until it is empty or the socket takes no more."""
+        while self._queue:
+            head = self._queue[0]
+            try:
+                transmit(self._sock, head.datagram, head.fds, DONT_WAIT)
+            except BlockingIOError:
+                self._wait_for_room()
+                return
+            except OSError as error:
+                self._wait_after(error)
+                return
+            self._queue.popleft()
+            self.stuck_since = None
+        self._stop_waiting()
+
+    def _wait_for_room(self) -> None:
+        self._note_stuck()
+        if not self._writer_added:
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+            self._writer_added = True
+
+    def _wait_after(self, error: OSError) -> None:
+        """The socket is writable and yet it does not take the message: a writer callback would spin."""
+        self._stop_waiting()
+        self._note_stuck()
+        if error.errno in _NO_RESOURCES:
+            self._retry = self._loop.call_later(RETRY_DELAY, self._writable)
+        elif error.errno not in _NO_READER:  # else the reader comes to the end too, after what is left to be read
+            self._loop.call_soon(self._break, f"{self._queue[0].message.name()} cannot be sent to {self.who}: {error}")
+
+    def _note_stuck(self) -> None:
+        if self.stuck_since is None:
+            self.stuck_since = self._loop.time()
+
+    def _writable(self) -> None:
+        self._retry = None
+        had_queued = self.queued
+        self._flush()
+        self._tell_drained(had_queued)
+
+    def _tell_drained(self, had_queued: int) -> None:
+        if had_queued and not self.queued and self.on_drained is not None:
+            self.on_drained()
+
+    def _stop_waiting(self) -> None:
+        if self._writer_added:
+            self._loop.remove_writer(self._sock.fileno())
+            self._writer_added = False
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    # the end
+
+    def _break(self, reason: str) -> None:
+        """One of the two ends is broken: nothing that it says can be trusted."""
+        if not self._closed:
+            self._complain(reason)
+            self._fail(reason)
+
+    def _fail(self, reason: str) -> None:
+        self._shut(reason)
+        self._on_closed(reason)
+
+    def _shut(self, reason: str) -> None:
+        """Leave the loop first, then close: a registration that outlives its fd spins."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stop_waiting()
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+        for asked in self._waiting:
+            asked.request.close_fds()
+        for asked in (*self._outstanding.values(), *self._waiting):
+            if not asked.future.done():
+                asked.future.set_exception(ChannelClosed(reason))
+        self._waiting.clear()
+        self._outstanding.clear()

@@ -1,0 +1,1084 @@
+"""The control messages: what the processes of the house say to each other, each declared once.
+
+A message is a msgpack array `[number, field, ...]` in one SEQPACKET datagram; a field of type `Fd` travels as
+SCM_RIGHTS in the same datagram, and its place in the array holds true, or nil where there is none. Ranges are CLN's:
+2xxx connectd, 3xxx gossipd, 4xxx the link between them, 5xxx hsmd, 6xxx whoever owns peers for somebody.
+A reply is its request's number + 100, a refusal + 200. The names are those of c-lightning's own split; `aliases` are
+those that the field has used for the same thing. docs/control-messages.md is generated from here.
+"""
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, NewType, dataclass_transform
+
+import msgpack
+
+from wire.control.limits import Limits
+from wire.control.timing import Timing
+from wire.frames import PeerState, Traffic
+
+Fd = NewType("Fd", int)
+"""A file descriptor that belongs to its message: its sender gives it away, its receiver owns it."""
+
+OWNERS = ("gossipd", "program", "connectiond")
+"""Who may own a connection besides connectd and the master, and so understands the 6xxx messages."""
+
+
+class ControlError(Exception):
+    """A datagram that is no message of ours, or that its sender may not say. Our own bug, or a foreign program's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerInfo:
+    """What was learnt of a peer when it connected. `address` and `remote_addr` are text, as `wire.address` reads it."""
+
+    node_id: bytes
+    conn_id: int
+    address: str
+    incoming: bool
+    remote_addr: str | None
+    features: bytes
+    networks: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class GossipState:
+    """What gossipd remembers of a peer across owners: its filter as it sent it, how far in the store we are, whether
+    our filter and our own gossip were sent, and what is left of its queries, as queries that ask for that.
+    """
+
+    filter: tuple[int, int] | None
+    store_uuid: bytes
+    store_offset: int
+    filter_sent: bool
+    greeted: bool
+    queries: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStats:
+    """How an owned connection does. `latency` of the last ping in seconds; `novel`: gossip of its that was new."""
+
+    conn_id: int
+    traffic: Traffic
+    latency: float | None
+    novel: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerGossip:
+    """Messages of a peer's by what they were worth, and its score: 90 and more lead to being ignored."""
+
+    conn_id: int
+    good: int
+    redundant: int
+    rate_limited: int
+    bad: int
+    score: int
+    ignored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How connectd may reach others. `proxy`: host:port of a SOCKS5 proxy; no `use_dns`: it looks up no names."""
+
+    proxy: str | None
+    always_use_proxy: bool
+    use_dns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LocalChannel:
+    """A channel of ours with `node_id` that a service has. `short_channel_id` may be an alias."""
+
+    short_channel_id: int
+    node_id: bytes
+    service: str
+
+
+@dataclass_transform(field_specifiers=(field,))
+class ControlMessage:
+    """Base of all control messages. `number` and `senders` come from the class statement."""
+
+    number: ClassVar[int] = 0
+    senders: ClassVar[frozenset[str]] = frozenset()
+    aliases: ClassVar[tuple[str, ...]] = ()
+    registry: ClassVar[dict[int, type["ControlMessage"]]] = {}
+
+    def __init_subclass__(
+        cls, *, number: int = 0, sender: str | tuple[str, ...] = (), aliases: tuple[str, ...] = ()
+    ) -> None:
+        dataclass(cls)
+        if number:
+            if number in cls.registry:
+                raise TypeError(f"control message {number} is declared twice")
+            cls.number = number
+            cls.senders = frozenset((sender,) if isinstance(sender, str) else sender)
+            cls.aliases = aliases
+            cls.registry[number] = cls
+
+    @classmethod
+    def name(cls) -> str:
+        """`reach_peer` for ReachPeer: how the message is called in logs and documents."""
+        return "".join("_" + c.lower() if c.isupper() else c for c in cls.__name__).lstrip("_")
+
+    def encode(self) -> tuple[bytes, list[int]]:
+        """The datagram and the fds that go with it."""
+        fds: list[int] = []
+        return msgpack.packb([self.number, *_layout(type(self)).pack(self, fds)]), fds
+
+    @staticmethod
+    def decode(datagram: bytes, fds: list[int], sender: str) -> "ControlMessage":
+        """The message in `datagram`, as said by `sender`; takes the fds that it declares out of `fds`.
+
+        Raises ControlError for anything that is not exactly a declared message that this sender may say; the caller
+        still owns whatever is left in `fds`, and closes it.
+        """
+        try:
+            number, *values = msgpack.unpackb(datagram, use_list=True)
+            cls = ControlMessage.registry[number]
+        except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+            raise ControlError(f"{sender} sent no control message: {datagram[:32].hex()}") from error
+        if sender not in cls.senders:
+            raise ControlError(f"{sender} may not say {cls.name()}")
+        layout, left = _layout(cls), list(fds)
+        if len(values) != len(layout.names):
+            raise ControlError(f"{sender} sent {cls.name()} with {len(values)} fields instead of {len(layout.names)}")
+        try:
+            message = cls(**dict(zip(layout.names, layout.unpack(values, left), strict=True)))
+        except (TypeError, ValueError, IndexError) as error:
+            raise ControlError(f"{sender} sent {cls.name()} with a wrong field: {error}") from error
+        if left:
+            raise ControlError(f"{sender} sent {cls.name()} with {len(left)} fds too many")
+        fds.clear()
+        return message
+
+    def close_fds(self) -> None:
+        """Close every fd that the message holds: for a message that nobody will get."""
+        _, fds = self.encode()
+        for fd in fds:
+            os.close(fd)
+
+
+Pack = Callable[[Any, list[int]], Any]
+Unpack = Callable[[Any, list[int]], Any]
+
+
+class _Codec(NamedTuple):
+    """How values of one type travel: as they are, or through functions. `plain`: the types that one may have on arrival
+    to be taken as it is; else `unpack` has to look at it."""
+
+    plain: frozenset[type] = frozenset()
+    pack: Pack | None = None
+    unpack: Unpack | None = None
+
+
+class _Row:
+    """Values of certain types, one after another. Most are plain, and cost one look at their type."""
+
+    def __init__(self, codecs: list[_Codec]) -> None:
+        self._size = len(codecs)
+        self._plain = [(place, codec.plain) for place, codec in enumerate(codecs) if codec.unpack is None]
+        self._packs = [(place, codec.pack) for place, codec in enumerate(codecs) if codec.pack is not None]
+        self._unpacks = [(place, codec.unpack) for place, codec in enumerate(codecs) if codec.unpack is not None]
+
+    def pack(self, values: list[Any], fds: list[int]) -> list[Any]:
+        """The same list, changed into what msgpack takes; fds are appended to `fds`."""
+        for place, pack in self._packs:
+            values[place] = pack(values[place], fds)
+        return values
+
+    def unpack(self, values: Any, fds: list[int]) -> list[Any]:
+        """The same list, changed back from what msgpack has given. Raises TypeError, IndexError."""
+        if type(values) is not list:
+            raise _wrong(values, (list,))
+        if len(values) != self._size:
+            raise TypeError(f"{len(values)} values instead of {self._size}")
+        for place, plain in self._plain:
+            if type(values[place]) not in plain:
+                raise _wrong(values[place], plain)
+        for place, unpack in self._unpacks:
+            values[place] = unpack(values[place], fds)
+        return values
+
+
+class _Layout:
+    """The fields of a dataclass in the order in which they travel."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        hints = typing.get_type_hints(cls)
+        self.names = tuple(field.name for field in dataclasses.fields(cls))
+        self._row = _Row([_codec(hints[name]) for name in self.names])
+        self.unpack = self._row.unpack
+
+    def pack(self, message: Any, fds: list[int]) -> list[Any]:
+        """The values of the fields as msgpack takes them."""
+        return self._row.pack([getattr(message, name) for name in self.names], fds)
+
+
+_layouts: dict[Any, _Layout] = {}
+
+
+def _layout(cls: type[Any]) -> _Layout:
+    if cls not in _layouts:
+        _layouts[cls] = _Layout(cls)
+    return _layouts[cls]
+
+
+def _codec(hint: Any) -> _Codec:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Fd:
+        return _Codec(pack=_pack_fd, unpack=_unpack_fd)
+    if dataclasses.is_dataclass(hint):
+        return _nested_codec(typing.cast(type[Any], hint))
+    if origin in (types.UnionType, typing.Union):
+        (inner,) = (argument for argument in arguments if argument is not types.NoneType)
+        return _optional_codec(_codec(inner))
+    if origin is list:
+        return _list_codec(_codec(arguments[0]))
+    if origin is tuple:
+        return _tuple_codec([_codec(argument) for argument in arguments])
+    if hint not in (bool, bytes, float, int, str):
+        raise TypeError(f"{hint} has no way to travel")
+    return _Codec(plain=frozenset((int, float) if hint is float else (hint,)))
+
+
+def _wrong(value: Any, plain: Iterable[type]) -> TypeError:
+    return TypeError(f"{type(value).__name__} instead of {' or '.join(sorted(kind.__name__ for kind in plain))}")
+
+
+def _pack_fd(value: int, fds: list[int]) -> bool:
+    fds.append(value)
+    return True
+
+
+def _unpack_fd(value: Any, fds: list[int]) -> int:
+    if value is not True:
+        raise TypeError("no fd where one is declared")
+    return fds.pop(0)
+
+
+def _nested_codec(cls: type[Any]) -> _Codec:
+    layout = _layout(cls)
+    return _Codec(pack=layout.pack, unpack=lambda value, fds: cls(*layout.unpack(value, fds)))
+
+
+def _optional_codec(inner: _Codec) -> _Codec:
+    pack, unpack = inner.pack, inner.unpack
+    return _Codec(
+        inner.plain | {types.NoneType},
+        pack and (lambda value, fds: None if value is None else pack(value, fds)),
+        unpack and (lambda value, fds: None if value is None else unpack(value, fds)),
+    )
+
+
+def _list_codec(inner: _Codec) -> _Codec:
+    pack, unpack, plain = inner.pack, inner.unpack, inner.plain
+
+    def unpack_all(value: Any, fds: list[int]) -> Any:
+        if type(value) is not list:
+            raise _wrong(value, (list,))
+        if unpack is not None:
+            return [unpack(part, fds) for part in value]
+        for part in value:
+            if type(part) not in plain:
+                raise _wrong(part, plain)
+        return value
+
+    return _Codec(pack=pack and (lambda value, fds: [pack(part, fds) for part in value]), unpack=unpack_all)
+
+
+def _tuple_codec(inner: list[_Codec]) -> _Codec:
+    row = _Row(inner)
+    return _Codec(
+        pack=lambda value, fds: row.pack(list(value), fds), unpack=lambda value, fds: tuple(row.unpack(value, fds))
+    )
+
+
+class Request(ControlMessage):
+    """A message that is answered: the channel numbers it, and the reply carries the number back."""
+
+    request_id: int = field(default=0, kw_only=True)
+
+
+class Reply(ControlMessage):
+    """The answer to the request of that number."""
+
+    request_id: int = field(default=0, kw_only=True)
+
+
+class Refusal(Reply):
+    """The answer to a request that could not be done, with one sentence that says why."""
+
+    error: str
+
+
+# 2xxx: connectd
+
+
+class ConnectdInit(Request, number=2000, sender="master", aliases=("connectctl_init",)):
+    """First message to connectd: who we are, what INIT says, where to listen. `conn_id` is the first one to use.
+
+    `addr`, `bind`, `announce`: the options of these names, as `wire.control.binding` reads them; what is public of
+    `addr` is announced. `websocket_fd` is there if a WebSocket is among them.
+    """
+
+    chain_hash: bytes
+    node_id: bytes
+    features: bytes
+    addr: list[str]
+    bind: list[str]
+    announce: list[str]
+    ways: Ways
+    tor_password: str | None = field(repr=False)
+    tor_keys: str
+    """The directory in which the keys of onion services are kept."""
+    websocket_fd: Fd | None
+    """Connectd's end of the socket to websocketd."""
+    conn_id: int
+    timing: Timing
+    dev_allow_localhost: bool
+    limits: Limits = field(default_factory=Limits)
+
+
+class ConnectdInitReply(Reply, number=2100, sender="connectd", aliases=("connectctl_init_reply",)):
+    """All is bound: the addresses, with the ports that the kernel chose, and those worth announcing."""
+
+    bindings: list[str]
+    announceable: list[str]
+
+
+class ConnectdInitReplyfail(Refusal, number=2200, sender="connectd"):
+    """An address cannot be bound."""
+
+
+class Activate(Request, number=2025, sender="master", aliases=("connectctl_activate",)):
+    """Begin to accept. With `direct`, peers in no registration go straight to gossipd over the link."""
+
+    direct: bool
+
+
+class ActivateReply(Reply, number=2125, sender="connectd", aliases=("connectctl_activate_reply",)):
+    """connectd accepts."""
+
+
+class ReachPeer(Request, number=2001, sender="master", aliases=("gossipctl_reach_peer", "connectctl_connect_to_peer")):
+    """Connect to a node; given up only after INIT fails. The hints come first. A live peer is an answer at once."""
+
+    node_id: bytes
+    addrhints: list[str]
+
+
+class ReachPeerReply(Reply, number=2101, sender="connectd", aliases=("connectctl_connect_to_peer_result",)):
+    """The peer is connected: `peer_connected` or `peer_taken` has said so, or will."""
+
+    peer: PeerInfo
+
+
+class ReachPeerReplyfail(Refusal, number=2201, sender="connectd"):
+    """No address led to INIT. `code` is CLN's: 400 no address known, 401 all failed. `errors` has (address, reason)."""
+
+    code: int
+    errors: list[tuple[str, str]]
+
+
+class PeerAddrhint(ControlMessage, number=2014, sender="master", aliases=("gossipctl_peer_addrhint",)):
+    """An address that a user gave for a node; kept for the next `reach_peer`."""
+
+    node_id: bytes
+    address: str
+
+
+class SetNodeRegistrations(ControlMessage, number=2018, sender="master"):
+    """The node_ids that services want: never on the direct path. Replaces the earlier list."""
+
+    node_ids: list[bytes]
+
+
+class SetAccess(ControlMessage, number=2019, sender="master"):
+    """Who may connect, for `wire.control.access`: (what, reason, end in unix seconds). Replaces the earlier rules."""
+
+    allow: list[tuple[str, str, float | None]]
+    deny: list[tuple[str, str, float | None]]
+
+
+class SetFeatures(ControlMessage, number=2020, sender="master"):
+    """What `init` says from the next connection on: services come and go, and with them what they do."""
+
+    features: bytes
+
+
+class PeerConnected(
+    ControlMessage, number=2002, sender="connectd", aliases=("gossip_peer_connected", "connect_peer_connected")
+):
+    """INIT is done, here is the connection."""
+
+    peer: PeerInfo
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd
+
+
+class PeerReconnected(ControlMessage, number=2012, sender="connectd", aliases=("connect_reconnected",)):
+    """The same node has connected again and waits: this older connection must end first."""
+
+    node_id: bytes
+    conn_id: int
+
+
+class PeerDisconnected(
+    ControlMessage, number=2015, sender=("master", "connectd", *OWNERS), aliases=("connectctl_peer_disconnected",)
+):
+    """The connection is gone. Said by its owner to the master and by the master to connectd, once for each conn_id."""
+
+    node_id: bytes
+    conn_id: int
+    reason: str
+
+
+class PeersElsewhere(ControlMessage, number=2021, sender="master"):
+    """For a connectd that was started anew: these connections live, at their owners, and were an earlier one's."""
+
+    peers: list[PeerInfo]
+
+
+class NewGossipdLink(ControlMessage, number=2022, sender="master"):
+    """gossipd was started anew: this is the link to it. What connectd has given to the one before it, by the direct
+    path, is lost unless its conn_id is in `live`.
+    """
+
+    link_fd: Fd
+    live: list[int]
+
+
+class Bootstrap(Request, number=2030, sender="master"):
+    """We know nobody: ask these DNS seeds (BOLT 10), by the system's resolver if no `nameserver` is named."""
+
+    seeds: list[str]
+    nameserver: str | None
+
+
+class BootstrapReply(Reply, number=2130, sender="connectd"):
+    """`candidates` has (node_id, address), `errors` has (seed, reason) for each that gave none."""
+
+    candidates: list[tuple[bytes, str]]
+    errors: list[tuple[str, str]]
+
+
+class UnwrapWebsocket(ControlMessage, number=2040, sender="connectd"):
+    """To websocketd: a stranger's TCP connection, and the end of a stream to which its payloads go."""
+
+    address: str
+    tcp_fd: Fd
+    stream_fd: Fd
+
+
+# 3xxx: gossipd
+
+
+class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_init",)):
+    """First message to gossipd. With `check_txout` each announcement waits for `get_txout`. `store` is a path."""
+
+    chain_hash: bytes
+    node_id: bytes
+    store: str
+    check_txout: bool
+    timing: Timing
+    alias: str
+    """From here on what our node_announcement says. Up to 32 bytes of UTF-8."""
+    rgb: bytes
+    features: bytes
+    addresses: list[str]
+    limits: Limits = field(default_factory=Limits)
+    feed: str = ""
+    """The ZMQ endpoint at which the feed is published; empty for no feed."""
+    feed_keys: str = ""
+    """The directory of its CURVE keys, for tcp."""
+    feed_needed: bool = False
+    """A feed that cannot be published is an error: it was asked for."""
+
+
+class GossipdInitReply(Reply, number=3100, sender="gossipd", aliases=("gossipctl_init_reply",)):
+    """The store is open, with so many channels and nodes; `note` says what had to be repaired, or is empty."""
+
+    channels: int
+    nodes: int
+    note: str
+
+
+class GossipdInitReplyfail(Refusal, number=3200, sender="gossipd"):
+    """The store cannot be opened or written, or the feed not published."""
+
+
+class HandlePeer(
+    ControlMessage,
+    number=3013,
+    sender=("master", "connectd"),
+    aliases=("gossipctl_handle_peer", "gossipctl_hand_back_peer", "connectctl_hand_back_peer"),
+):
+    """The connection is yours. `send` goes to the peer first. The gossip fd is the one that its last owner had."""
+
+    peer: PeerInfo
+    state: PeerState
+    send: list[bytes]
+    gossip_state: GossipState | None
+    peer_fd: Fd
+    gossip_fd: Fd | None
+
+
+class PeerTaken(ControlMessage, number=3113, sender="gossipd"):
+    """gossipd owns the connection; said before anything else about this conn_id."""
+
+    peer: PeerInfo
+
+
+class PeerNongossip(
+    ControlMessage,
+    number=3003,
+    sender=("gossipd", "connectiond"),
+    aliases=("gossip_peer_nongossip", "connect_peer_nongossip"),
+):
+    """The peer said something that a route says to take: that message, and the connection."""
+
+    node_id: bytes
+    conn_id: int
+    message: bytes
+    message_type: int
+    channel_id: bytes | None
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd
+
+
+class ReleasePeer(
+    ControlMessage,
+    number=3004,
+    sender="master",
+    aliases=("gossipctl_release_peer", "connectctl_release_peer", "release_channel"),
+):
+    """Somebody wants this connection."""
+
+    node_id: bytes
+    conn_id: int
+
+
+class ReleasePeerReply(
+    ControlMessage,
+    number=3104,
+    sender="gossipd",
+    aliases=("gossipctl_release_peer_reply", "connectctl_release_peer_reply"),
+):
+    """Here it is."""
+
+    node_id: bytes
+    conn_id: int
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd
+
+
+class ReleasePeerReplyfail(
+    ControlMessage,
+    number=3204,
+    sender="gossipd",
+    aliases=("gossipctl_release_peer_replyfail", "connectctl_release_peer_replyfail"),
+):
+    """gossipd does not own it: it is gone, or crossed with `peer_nongossip`, which then decides."""
+
+    node_id: bytes
+    conn_id: int
+
+
+class GetTxout(Request, number=3018, sender="gossipd", aliases=("gossip_get_txout",)):
+    """What does this short_channel_id pay to? Answered when the chain can be asked, be it hours later. Where it is
+    `script` the master watches it from then on."""
+
+    short_channel_id: int
+    script: bytes
+
+
+class GetTxoutReply(Reply, number=3118, sender="master", aliases=("gossip_get_txout_reply",)):
+    """The output: its amount and script. Where it is spent or was never there both are empty, and `reason` says so.
+
+    `is_known` is false where the chain's node cannot tell: it has not got the block.
+    """
+
+    amount_sat: int
+    script: bytes
+    reason: str
+    is_known: bool = True
+
+
+class UnwatchedChannels(Request, number=3035, sender="gossipd"):
+    """All channels on the map: which of them are not watched? Others are let go."""
+
+    short_channel_ids: list[int]
+
+
+class UnwatchedChannelsReply(Reply, number=3135, sender="master"):
+    """These: each is to be asked for with `get_txout`."""
+
+    short_channel_ids: list[int]
+
+
+class NewBlockheight(ControlMessage, number=3026, sender="master", aliases=("new_blockheight",)):
+    """The best chain ends at this height; not said before it is known. Said again after every new block."""
+
+    blockheight: int
+
+
+class OutpointsSpent(Request, number=3024, sender="master", aliases=("outpoint_spent", "outpoints_spent")):
+    """The block at this height spends the funding outputs of these channels."""
+
+    blockheight: int
+    short_channel_ids: list[int]
+
+
+class OutpointsSpentReply(Reply, number=3124, sender="gossipd"):
+    """They are dying, and it is in the store."""
+
+
+class ChainReorganised(Request, number=3034, sender="master"):
+    """The blocks above this height are undone, and the funding outputs of these channels are unspent again.
+
+    Height 0: all blocks that were remembered are undone, and what was spent in older ones may be unspent, too.
+    """
+
+    blockheight: int
+    unspent: list[int]
+
+
+class ChainReorganisedReply(Reply, number=3134, sender="gossipd"):
+    """They live again, and it is in the store."""
+
+
+class AnnounceableChanged(ControlMessage, number=3016, sender="master"):
+    """Where the world can reach us, for our node_announcement."""
+
+    addresses: list[str]
+
+
+class FeaturesChanged(ControlMessage, number=3017, sender="master"):
+    """What our node_announcement says that we can do."""
+
+    features: bytes
+
+
+class SetWantedNodes(ControlMessage, number=3014, sender="master"):
+    """Nodes that must not be the ones to go when there are too many peers. Replaces the earlier list."""
+
+    node_ids: list[bytes]
+
+
+class RandomNodes(Request, number=3046, sender="master"):
+    """Some nodes of the map that have announced addresses, at most so many, chosen by chance."""
+
+    count: int
+
+
+class RandomNodesReply(Reply, number=3146, sender="gossipd"):
+    """Each with its addresses."""
+
+    nodes: list[tuple[bytes, list[str]]]
+
+
+class NewConnectdLink(ControlMessage, number=3019, sender="master"):
+    """connectd was started anew: this is the link to it."""
+
+    link_fd: Fd
+
+
+class PeerFault(ControlMessage, number=3020, sender="gossipd"):
+    """A connection that somebody else owns has earned its end by its gossip."""
+
+    node_id: bytes
+    conn_id: int
+    reason: str
+
+
+class LocalChannels(ControlMessage, number=3010, sender="master"):
+    """The channels of our own that services have, by short_channel_id or alias. Replaces the earlier list."""
+
+    channels: list[LocalChannel]
+
+
+class RemoteChannelUpdate(ControlMessage, number=3011, sender="gossipd", aliases=("gossipd_remote_channel_update",)):
+    """The peer of a local channel has said, for us alone, what it asks for. The signature is right. BOLT 7 (B7-79)."""
+
+    node_id: bytes
+    short_channel_id: int
+    service: str
+    channel_update: bytes
+
+
+class AddGossip(Request, number=3044, sender="master", aliases=("addgossip",)):
+    """A gossip message from a user."""
+
+    message: bytes
+
+
+class AddGossipReply(Reply, number=3144, sender="gossipd", aliases=("addgossip_reply",)):
+    """It was taken, or was known."""
+
+
+class AddGossipReplyfail(Refusal, number=3244, sender="gossipd"):
+    """It was refused."""
+
+
+class FeedPeerConnected(ControlMessage, number=3050, sender="master"):
+    """For the feed: a peer is connected since `time_ns` (unix), whoever owns it."""
+
+    peer: PeerInfo
+    time_ns: int
+
+
+class FeedPeerDisconnected(ControlMessage, number=3051, sender="master"):
+    """For the feed: a connection has ended at `time_ns` (unix)."""
+
+    node_id: bytes
+    conn_id: int
+    reason: str
+    time_ns: int
+
+
+class GossipStatus(Request, number=3030, sender="master"):
+    """How is the map?"""
+
+
+class GossipStatusReply(Reply, number=3130, sender="gossipd"):
+    """What the seeker is about, in words, counters by name, and what each peer's gossip has been worth."""
+
+    state: str
+    counters: list[tuple[str, int]]
+    peers: list[PeerGossip]
+
+
+class Resync(Request, number=3032, sender="master"):
+    """Begin the synchronisation anew: stream everything of one peer, then compare."""
+
+
+class ResyncReply(Reply, number=3132, sender="gossipd"):
+    """It has begun."""
+
+
+class CompactStore(Request, number=3033, sender="master", aliases=("gossipd_dev_compact_store",)):
+    """Compact the gossip_store now, whether it is worth it or not."""
+
+
+class CompactStoreReply(Reply, number=3133, sender="gossipd", aliases=("gossipd_dev_compact_store_reply",)):
+    """It is done; so many bytes it has now."""
+
+    store_bytes: int
+
+
+class CompactStoreReplyfail(Refusal, number=3233, sender="gossipd"):
+    """The disk would not; the store is as it was."""
+
+
+# 4xxx: the link between connectd and gossipd
+
+
+class GossipNewPeer(Request, number=4000, sender="connectd", aliases=("gossip_new_peer",)):
+    """A gossip fd is wanted for this connection, which gossipd will not own at first."""
+
+    peer: PeerInfo
+
+
+class GossipNewPeerReply(Reply, number=4100, sender="gossipd", aliases=("gossip_new_peer_reply",)):
+    """The owner's end of the gossip fd."""
+
+    gossip_fd: Fd
+
+
+class GossipGetAddrs(Request, number=4001, sender="connectd", aliases=("gossip_get_addrs",)):
+    """Which addresses has this node announced?"""
+
+    node_id: bytes
+
+
+class GossipGetAddrsReply(Reply, number=4101, sender="gossipd", aliases=("gossip_get_addrs_reply",)):
+    """Those of its node_announcement, in its order."""
+
+    addresses: list[str]
+
+
+# 5xxx: hsmd
+
+
+class HsmInit(Request, number=5000, sender="master", aliases=("hsmctl_init",)):
+    """First message to hsmd: the secret's file, which is made if it is not there. A given key replaces it (tests). Its
+    passphrase is to be read from the fd, if there is one: the master does not see it."""
+
+    hsm_secret: str
+    dev_force_privkey: bytes | None = field(repr=False)
+    passphrase_fd: Fd | None = None
+
+
+class HsmInitReply(Reply, number=5100, sender="hsmd", aliases=("hsmctl_init_reply",)):
+    """The key is loaded; this is its public half."""
+
+    node_id: bytes
+
+
+class HsmInitReplyfail(Refusal, number=5200, sender="hsmd"):
+    """The file cannot be used."""
+
+
+class ClientHsmfd(ControlMessage, number=5009, sender="master", aliases=("hsm_client_hsmfd",)):
+    """A new client's socket; `client` names the row of the permission table."""
+
+    client: str
+    fd: Fd
+
+
+class Ecdh(Request, number=5001, sender="connectd", aliases=("hsm_ecdh_req",)):
+    """SHA256 of the compressed product of the node's key and this point. BOLT 8."""
+
+    point: bytes
+
+
+class EcdhReply(Reply, number=5101, sender="hsmd", aliases=("hsm_ecdh_resp",)):
+    """The shared secret, 32 bytes."""
+
+    shared_secret: bytes = field(repr=False)
+
+
+class SignMessage(Request, number=5023, sender="master", aliases=("hsm_sign_message",)):
+    """Sign what a user wants to be signed; a prefix keeps it from being anything else."""
+
+    message: bytes
+
+
+class SignMessageReply(Reply, number=5123, sender="hsmd", aliases=("hsm_sign_message_reply",)):
+    """The signature, 64 bytes, and the number with which the key can be found from it."""
+
+    signature: bytes
+    recovery_id: int
+
+
+class SignChannelUpdate(Request, number=5003, sender="gossipd", aliases=("hsm_cupdate_sig_req",)):
+    """Sign a channel_update."""
+
+    message: bytes
+
+
+class SignChannelAnnouncement(Request, number=5002, sender="service", aliases=("hsm_cannouncement_sig_req",)):
+    """Sign a channel_announcement as one of its two nodes, for a service that may."""
+
+    message: bytes
+
+
+class SignChannelUpdateReply(Reply, number=5103, sender="hsmd", aliases=("hsm_cupdate_sig_reply",)):
+    """The signature, 64 bytes."""
+
+    signature: bytes
+
+
+class SignChannelAnnouncementReply(Reply, number=5102, sender="hsmd", aliases=("hsm_cannouncement_sig_reply",)):
+    """The signature, 64 bytes."""
+
+    signature: bytes
+
+
+class SignChannelAnnouncementReplyfail(Refusal, number=5202, sender="hsmd"):
+    """It is no channel_announcement, or not one of ours."""
+
+
+class SignNodeAnnouncement(Request, number=5004, sender="gossipd", aliases=("hsm_node_announcement_sig_req",)):
+    """Sign our node_announcement; what stands in its place for the signature does not matter. BOLT 7."""
+
+    announcement: bytes
+
+
+class SignNodeAnnouncementReply(Reply, number=5104, sender="hsmd", aliases=("hsm_node_announcement_sig_reply",)):
+    """The signature, 64 bytes."""
+
+    signature: bytes
+
+
+# 6xxx: to and from whoever owns a connection
+
+
+class SetMessageRoutes(ControlMessage, number=6000, sender="master"):
+    """What an owner does with each message type: (type, action of `wire.routing`); a type not named has its default."""
+
+    routes: list[tuple[int, str]]
+
+
+class TakePeer(ControlMessage, number=6001, sender="master"):
+    """The connection is yours, and this is the message for which you were called; nil if you may speak first."""
+
+    service: str
+    peer: PeerInfo
+    message: bytes | None
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd | None
+    """Nil if there is no gossipd: connectiond on its own."""
+    timing: Timing = field(default_factory=Timing)
+    hsm_fd: Fd | None = None
+    """A socket to hsmd for `sign_channel_announcement`, if the service may have them signed."""
+
+
+class SendMessage(Request, number=6002, sender="master", aliases=("sendcustommsg",)):
+    """Send this message to the peer."""
+
+    node_id: bytes
+    conn_id: int
+    message: bytes
+
+
+class SendMessageReply(Reply, number=6102, sender=OWNERS):
+    """It is in the connection's queue."""
+
+
+class SendMessageReplyfail(Refusal, number=6202, sender=OWNERS):
+    """No such connection here, or its queue is full."""
+
+
+class Ping(Request, number=6003, sender="master", aliases=("gossip_ping", "connectd_ping")):
+    """Ping the peer with so many ignored bytes, asking for so many back. BOLT 1."""
+
+    node_id: bytes
+    conn_id: int
+    num_pong_bytes: int
+    ignored_len: int
+
+
+class Pong(Reply, number=6103, sender=OWNERS, aliases=("gossip_ping_reply", "connectd_ping_done")):
+    """The pong came, so many bytes in all; 0 where none was asked for."""
+
+    totlen: int
+
+
+class PingReplyfail(Refusal, number=6203, sender=OWNERS):
+    """No such connection here, or it ended first."""
+
+
+class ListPeers(Request, number=6007, sender="master"):
+    """How do the connections do that you own?"""
+
+
+class ListPeersReply(Reply, number=6107, sender=OWNERS):
+    """All of them."""
+
+    peers: list[PeerStats]
+
+
+class Disconnect(ControlMessage, number=6004, sender="master", aliases=("connectctl_peer_disconnect",)):
+    """End this connection, after `send` has gone out, then say `peer_disconnected`."""
+
+    node_id: bytes
+    conn_id: int
+    send: list[bytes]
+    reason: str
+
+
+class GiveBack(ControlMessage, number=6005, sender="master"):
+    """Give this connection back; `give_back_all` with no conn_id."""
+
+    conn_id: int | None
+
+
+class PeerGivenBack(ControlMessage, number=6105, sender=OWNERS):
+    """The connection is the master's again; `send` is to go to the peer first."""
+
+    node_id: bytes
+    conn_id: int
+    state: PeerState
+    send: list[bytes]
+    gossip_state: GossipState | None
+    peer_fd: Fd
+    gossip_fd: Fd | None
+
+
+class AllGivenBack(ControlMessage, number=6106, sender=OWNERS):
+    """Nothing is left here: the answer to a `give_back` of everything."""
+
+
+class PeerMessage(ControlMessage, number=6010, sender=(*OWNERS, "master")):
+    """A copy of what the peer said, for a service; the connection stays. The master passes it on to listeners."""
+
+    node_id: bytes
+    conn_id: int
+    message: bytes
+    message_type: int
+    channel_id: bytes | None
+
+
+class Listen(ControlMessage, number=6011, sender="master"):
+    """To a service's program that owns nobody: a `peer_message` follows for each copy that it asked for."""
+
+    service: str
+
+
+# 602x: connectiond, which owns the peers of bus services
+
+
+class ConnectiondInit(Request, number=6020, sender="master"):
+    """First message to connectiond: where to bind the MSG bus; `curve` is the directory of its keys, for tcp."""
+
+    msg: str
+    curve: str
+    timing: Timing
+    limits: Limits = field(default_factory=Limits)
+
+
+class ConnectiondInitReply(Reply, number=6120, sender="connectiond"):
+    """It is bound: the endpoint to connect to, with the port that the kernel chose."""
+
+    msg: str
+
+
+class ConnectiondInitReplyfail(Refusal, number=6220, sender="connectiond"):
+    """It cannot be bound."""
+
+
+class SetServiceRegistrations(ControlMessage, number=6021, sender="master"):
+    """What a bus service has registered: replaces what was known of it. `channels` has (channel_id, node_id).
+
+    `ticket` is what it says on MSG to be known; empty while the service is away.
+    """
+
+    service: str
+    ticket: bytes = field(repr=False)
+    node_ids: list[bytes]
+    channels: list[tuple[bytes, bytes]]
+    take: list[int]
+
+
+class ServicePresence(ControlMessage, number=6022, sender="connectiond"):
+    """A bus service has come to MSG, or has left it."""
+
+    service: str
+    here: bool
+    reason: str
+
+
+class PeerOwner(ControlMessage, number=6023, sender="connectiond"):
+    """The connection's first service has given back its part; this one, which has another, stands for it now."""
+
+    node_id: bytes
+    conn_id: int
+    service: str
+
+
+# 603x: connectiond on its own, which is the master of the process or thread that it starts for each connection
+
+
+class PeerWords(ControlMessage, number=6030, sender=("master", "connectiond")):
+    """A message: from the master what the peer is to be told, to the master what the peer has said."""
+
+    message: bytes
+
+
+class WordsTaken(ControlMessage, number=6031, sender=("master", "connectiond")):
+    """So many `peer_words` of the other end have been dealt with, the oldest ones: encrypted for the peer's socket, or
+    taken in by the master, who may be ahead of that by a window.
+    """
+
+    messages: int

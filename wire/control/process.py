@@ -1,0 +1,70 @@
+"""A child process: started by exec with just the fds that it is to have, watched by its pidfd, always reaped."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+
+from wire.control.daemon import EXIT_OK
+
+
+class Process:
+    """One child, on the running loop. Raises OSError from the constructor if the program cannot be started."""
+
+    def __init__(
+        self, argv: Sequence[str], fds: Mapping[int, int], on_exit: Callable[[int], None], name: str = ""
+    ) -> None:
+        """`fds`: number in the child -> ours; ours stay open. Besides them it has standard error, twice; its standard
+        input is /dev/null. Every other fd of ours is close-on-exec.
+
+        `on_exit` gets the exit status, negative for a signal, once.
+        """
+        self.name = name or argv[0]
+        self.exit_status: int | None = None
+        self._on_exit = on_exit
+        self.pid = os.posix_spawnp(
+            argv[0], list(argv), os.environ, file_actions=_file_actions(fds), setsigmask=[], setsigdef=[signal.SIGPIPE]
+        )
+        self._pidfd = os.pidfd_open(self.pid)
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._loop.add_reader(self._pidfd, self._exited)
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        _, status = os.waitpid(self.pid, 0)
+        self.exit_status = os.waitstatus_to_exitcode(status)
+        self._ended.set_result(None)
+        self._on_exit(self.exit_status)
+
+    @property
+    def running(self) -> bool:
+        """It has not been reaped."""
+        return self.exit_status is None
+
+    def kill(self) -> None:
+        """End it at once; `on_exit` follows."""
+        if self.running:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def wait(self, patience: float) -> bool:
+        """Wait until it has ended, and kill it after so many seconds. True if it ended by itself, with status 0."""
+        try:
+            await asyncio.wait_for(asyncio.shield(self._ended), patience)
+        except TimeoutError:
+            self.kill()
+            await self._ended
+        return self.exit_status == EXIT_OK
+
+
+def _file_actions(fds: Mapping[int, int]) -> list[tuple[int, ...]]:
+    """dup2 in an order that overwrites nothing that is still needed: first all to numbers beyond any in use."""
+    beyond = 1 + max([2, *fds.keys(), *fds.values()])
+    parked = {number: beyond + i for i, number in enumerate(fds)}
+    actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, fds[number], parked[number]) for number in fds]
+    actions += [(os.POSIX_SPAWN_DUP2, parked[number], number) for number in fds]
+    actions += [(os.POSIX_SPAWN_CLOSE, parked[number]) for number in fds]
+    # Standard output goes to the log too: what a service prints is for the operator, and not for our own stdout.
+    actions += [(os.POSIX_SPAWN_DUP2, 2, 1)]
+    return [(os.POSIX_SPAWN_OPEN, 0, b"/dev/null", os.O_RDONLY, 0), *actions]  # type: ignore[list-item]

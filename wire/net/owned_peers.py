@@ -1,0 +1,306 @@
+"""The connections that a process owns: their sockets and frames. What is said on them is each Speaker's business.
+
+Ciphertext is made only when the socket takes it, PULL bytes at a time; what waits is plaintext and cursors in the
+Speaker. Decryption is lazy: after a message that gives the connection away nothing more has been decrypted.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from wire.control.control_wire import PeerInfo
+from wire.control.timing import Timing
+from wire.frames import MAX_PACKET, FrameError, Frames, PeerState
+from wire.net.pinger import Pinger, PongHandler, patience_for
+from wire.net.sockman.sockman import SockMan
+
+PULL = 32_768
+"""Bytes that are encrypted at a time."""
+FAREWELL = 5.0
+"""Seconds that a last warning has to leave."""
+
+
+class Speaker(Protocol):
+    """One peer: hears what it says, and has what it is to be told."""
+
+    @property
+    def info(self) -> PeerInfo:
+        """Who it is."""
+
+    @property
+    def choked(self) -> bool:
+        """Nothing may be heard now."""
+
+    @property
+    def has_free(self) -> bool:
+        """Whether there is something to say that must not wait."""
+
+    @property
+    def has_something_to_say(self) -> bool:
+        """Whether there is, or might be, anything to say."""
+
+    def hear(self, message: bytes) -> bool:
+        """Deal with one message; False if the connection is no longer ours after it."""
+
+    def pull_outbox(self) -> list[bytes]:
+        """All that must be said even if the connection ends or is given away."""
+
+    def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
+        """Say a ping, and call `answered` when its pong has come."""
+
+
+S = TypeVar("S", bound=Speaker)
+S_contra = TypeVar("S_contra", bound=Speaker, contravariant=True)
+
+
+class Rations(Protocol[S_contra]):
+    """How much of what waits may be said."""
+
+    def pull(self, conn_id: int, peer: S_contra, most: int, now: float) -> list[bytes]:
+        """What the peer is to be told next, `most` bytes or a little more."""
+
+    def wait(self, conn_id: int, now: float) -> float:
+        """Seconds until something may be said that can wait; 0 if it may be now."""
+
+
+class Line(Generic[S]):
+    """One owned connection."""
+
+    __slots__ = ("batches", "frames", "look_at", "patience", "peer", "pinger", "read", "read_since", "stuck")
+
+    def __init__(self, peer: S, frames: Frames, now: float, timing: Timing) -> None:
+        self.peer = peer
+        self.frames = frames
+        self.patience = patience_for(peer.info.address)
+        self.pinger = Pinger(now, timing, self.patience)
+        self.look_at = now
+        """When to look after it again."""
+        self.read = 0
+        """Bytes since `read_since`."""
+        self.read_since = now
+        self.batches = 0
+        """How often something was encrypted to be sent."""
+        self.stuck: tuple[float, int, int] | None = None
+        """Since when exactly so much is unsent, of which batch."""
+
+
+class Owned(SockMan, Generic[S]):
+    """SockMan over the peers that this process owns; a connection's id is its conn_id."""
+
+    def __init__(
+        self,
+        may_read: Callable[[], bool],
+        lost: Callable[[S, str], None],
+        rations: Rations[S],
+        timing: Timing,
+        read_rate: int,
+    ) -> None:
+        """`may_read`: whether there is room for what peers say. `lost`: the connection has ended, and why.
+        `read_rate`: bytes a second from each peer, 0 for no limit.
+        """
+        super().__init__()
+        self._timing = timing
+        self._read_rate = read_rate or sys.maxsize
+        self._may_read = may_read
+        self._lost = lost
+        self._rations = rations
+        self.clock = self._loop.time
+        self._owned: dict[int, Line[S]] = {}
+        self._held: set[int] = set()
+        self._throttled: set[int] = set()
+        self._unsent: set[int] = set()
+        """Those that may not take what is sent to them."""
+        self._later: set[int] = set()
+        """Those that have used their budget up."""
+
+    def __len__(self) -> int:
+        return len(self._owned)
+
+    def owns(self, conn_id: int) -> bool:
+        """Whether this connection is here."""
+        return conn_id in self._owned
+
+    def peers(self) -> list[S]:
+        """All whose connection is here."""
+        return [line.peer for line in self._owned.values()]
+
+    def line(self, conn_id: int) -> Line[S]:
+        """All about one connection that is here."""
+        return self._owned[conn_id]
+
+    def take(self, peer: S, fd: int, state: PeerState) -> None:
+        """The connection is ours, with what was read and not decrypted and what was encrypted and not sent.
+
+        Raises OSError if the fd is no socket: it is still the caller's then.
+        """
+        self.adopt(fd, state.unsent, peer.info.conn_id)
+        self._owned[peer.info.conn_id] = Line(
+            peer, Frames(state.crypto, state.unread, state.traffic), self.clock(), self._timing
+        )
+        if state.unsent:
+            self._unsent.add(peer.info.conn_id)
+
+    def go_on(self, conn_id: int) -> None:
+        """Deal with what was read before: after taking the connection, and when the peer has taken its answers."""
+        if conn_id in self._owned:
+            line = self._owned[conn_id]
+            if not line.peer.choked:
+                self._hear(line.peer, line.frames, b"")
+            if conn_id in self._owned:
+                self.update_receiving(conn_id)
+
+    def give(self, peer: S) -> tuple[int, PeerState]:
+        """The connection is no longer ours: its fd and all that moves with it.
+
+        The outbox goes as ciphertext, so that its new owner need not know of it.
+        """
+        fd, unsent = self.release(peer.info.conn_id)
+        frames = self._forget(peer).frames
+        batch = bytearray(unsent)
+        for message in peer.pull_outbox():
+            frames.encrypt_into(batch, message)
+        return fd, frames.export(bytes(batch))
+
+    def end(self, peer: S, last_words: list[bytes]) -> None:
+        """Say this, if it can be said in time, and close."""
+        conn_id = peer.info.conn_id
+        frames = self._forget(peer).frames
+        batch = bytearray()
+        for message in [*peer.pull_outbox(), *last_words]:
+            frames.encrypt_into(batch, message)
+        self.send_bytes(conn_id, batch)
+        self.close_when_sent(conn_id, FAREWELL)
+
+    def _forget(self, peer: S) -> Line[S]:
+        for some in (self._held, self._throttled, self._unsent, self._later):
+            some.discard(peer.info.conn_id)
+        return self._owned.pop(peer.info.conn_id)
+
+    def close_sockets(self) -> None:
+        """The end: what the loop has still to call in this turn finds nobody here."""
+        self._owned.clear()
+        self._held.clear()
+        self._throttled.clear()
+        self._unsent.clear()
+        self._later.clear()
+        super().close_sockets()
+
+    def pump(self, conn_id: int) -> None:
+        """Send what the peer is to be told, as much as the socket takes now; goes on by itself."""
+        line = self._owned[conn_id]
+        peer = line.peer
+        if not self.unsent_size(conn_id):
+            was_choked = peer.choked
+            self._send_batch(line)
+            if was_choked and not peer.choked:
+                self._loop.call_soon(self.go_on, conn_id)
+        if not peer.has_something_to_say:
+            return
+        wait = 0.0 if peer.has_free else self._rations.wait(conn_id, self._loop.time())
+        if not wait:
+            self._unsent.add(conn_id)  # the socket may be full just where a batch ends
+            self.want_to_send(conn_id)
+        elif conn_id not in self._later:
+            self._later.add(conn_id)
+            self._loop.call_later(wait, self._pump_later, conn_id)
+
+    def _pump_later(self, conn_id: int) -> None:
+        if conn_id in self._later:
+            self._later.remove(conn_id)
+            self.pump(conn_id)
+
+    def _send_batch(self, line: Line[S]) -> None:
+        batch, peer, frames = bytearray(), line.peer, line.frames
+        conn_id, now = peer.info.conn_id, self._loop.time()
+        while len(batch) < PULL:
+            messages = self._rations.pull(conn_id, peer, PULL - len(batch), now)
+            if not messages:
+                break
+            frames.encrypt_all_into(batch, messages)
+        if batch:
+            line.batches += 1
+            if self.send_bytes(conn_id, batch):
+                self._unsent.add(conn_id)
+
+    def rest(self, conn_id: int) -> None:
+        """Let the cipher objects of a connection go that has nothing to do: most of an idle peer's memory."""
+        self._owned[conn_id].frames.sleep()
+
+    def resume(self) -> None:
+        """There is room again."""
+        while self._held and self._may_read():
+            conn_id = self._held.pop()
+            if conn_id in self._owned:
+                self.update_receiving(conn_id)
+
+    # as time goes by
+
+    def reads(self, conn_id: int) -> bool:
+        """Whether what the peer says would be heard now."""
+        return conn_id not in self._held and conn_id not in self._throttled and not self._owned[conn_id].peer.choked
+
+    def read_on(self, now: float) -> None:
+        """Those that were read enough of for one second are read again in the next."""
+        over = [conn_id for conn_id in self._throttled if now - self._owned[conn_id].read_since >= 1.0]
+        self._throttled.difference_update(over)
+        for conn_id in over:
+            self.update_receiving(conn_id)
+
+    def slow_readers(self, now: float, limit: float) -> list[S]:
+        """Peers that have taken nothing for `limit` seconds of what waits for them, three times that through Tor."""
+        slow = []
+        for conn_id in list(self._unsent):
+            line, size = self._owned[conn_id], self.unsent_size(conn_id)
+            if not size and (conn_id in self._later or not line.peer.has_something_to_say):
+                self._unsent.discard(conn_id)
+                line.stuck = None
+            elif line.stuck is None or line.stuck[1:] != (size, line.batches):
+                line.stuck = (now, size, line.batches)
+            elif now - line.stuck[0] >= limit * line.patience:
+                slow.append(line.peer)
+        return slow
+
+    # events
+
+    def event_got_data(self, id: int, data: bytes) -> None:
+        line = self._owned[id]
+        now = line.pinger.heard_at = self.clock()
+        if now - line.read_since >= 1.0:
+            line.read_since, line.read = now, 0
+        line.read += len(data)
+        if line.read > self._read_rate:
+            self._throttled.add(id)
+        self._hear(line.peer, line.frames, data)
+
+    def _hear(self, peer: S, frames: Frames, data: bytes) -> None:
+        try:
+            for message in frames.feed(data):
+                if not peer.hear(message):
+                    return
+                if peer.choked:
+                    break
+        except FrameError as error:
+            self._lost(peer, str(error))
+            return
+        if peer.has_something_to_say:
+            self.pump(peer.info.conn_id)
+
+    def event_got_eof(self, id: int) -> None:
+        self._lost(self._owned[id].peer, "the peer has closed the connection")
+
+    def event_got_permanent_read_error(self, id: int, error: OSError) -> None:
+        self._lost(self._owned[id].peer, error.strerror or str(error))
+
+    def event_ready_to_send(self, id: int) -> bool:
+        self.pump(id)
+        return False
+
+    def should_try_to_recv(self, id: int) -> bool:
+        if not self._may_read():
+            self._held.add(id)
+            return False
+        if id not in self._owned:
+            return True
+        line = self._owned[id]
+        # More than a packet unread: we have stopped in the midst of it, and `go_on` comes first.
+        return id not in self._throttled and not line.peer.choked and line.frames.unread_size <= MAX_PACKET

@@ -1,0 +1,400 @@
+"""The sockets of a process that talks to peers: listening, dialling, reading and writing on its asyncio loop.
+
+Cut as Bitcoin Core's SockMan (bitcoin/bitcoin, pull request 30988): the methods are called, the events are overridden,
+and nothing here knows what the bytes mean. Instead of Core's thread that polls, the fds are registered at the loop;
+there is no task and no thread. Two methods are ours: `adopt` takes in a connection that another process has given
+away, `release` gives one away, and between them no byte is lost or sent twice.
+
+Events are called synchronously, at most one `recv` a connection and turn. An event may close or release any
+connection, its own too: nothing is read or called for it after that.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from wire.net.sockman.events import RECV_SIZE, ConnectResult, SocketAddress, SockManEvents, SockManOptions
+from wire.net.sockman.farewell import Farewell, said
+from wire.net.sockman.sockets import SEND, SEND_MORE, address_of, dial, listen_on, resolve, set_up
+
+__all__ = ["ConnectResult", "SockMan", "SockManOptions", "SocketAddress"]
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    """One connected socket."""
+
+    sock: socket.socket
+    id: int
+    fd: int
+    unsent: bytearray
+    alive: bool = True
+    receiving: bool = False  # a reader is registered
+    writing: bool = False  # a writer is registered
+    wanted: bool = False  # want_to_send was called
+    skip_recv: bool = False  # event_ready_to_send has cancelled the next recv
+    at_eof: bool = False
+    broken: OSError | None = None  # nothing can be sent any more
+
+
+@dataclass(slots=True, eq=False)
+class _Listener:
+    """One listening socket."""
+
+    sock: socket.socket
+    address: SocketAddress
+    registered: bool = False
+
+
+class SockMan(SockManEvents):
+    """All peers' sockets of one process. To be made and used on the running asyncio loop.
+
+    Methods that take the id of a connection raise KeyError when it is closed or released, if they do not say else.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._options = SockManOptions()
+        self._connections: dict[int, _Connection] = {}
+        self._listeners: list[_Listener] = []
+        self._farewells: set[Farewell] = set()
+        self._last_id = 0
+        self._started = False
+        self._accept_timer: asyncio.TimerHandle | None = None
+        self._all_closed: asyncio.Future[None] | None = None
+        self._turn_noted = False
+        self._wants_turns = (
+            type(self).event_io_loop_completed_for_all_peers is not SockMan.event_io_loop_completed_for_all_peers
+        )
+
+    # listening
+
+    def bind_and_start_listening(self, to: SocketAddress) -> SocketAddress:
+        """Bind and listen; connections wait for `start`. Returns the address with the port that the kernel chose.
+
+        Raises OSError. What is special about IPv6 and unix sockets stands at `wire.net.sockman.sockets.listen_on`.
+        """
+        sock, address = listen_on(to)
+        self._listeners.append(_Listener(sock, address))
+        self.update_accepting()
+        return address
+
+    def start(self, options: SockManOptions) -> None:
+        """Begin to accept."""
+        self._options = options
+        self._started = True
+        self.update_accepting()
+
+    def update_accepting(self) -> None:
+        """Ask should_try_to_accept again, and look at the listeners or leave them alone."""
+        accepting = self._started and self._accept_timer is None and self.should_try_to_accept()
+        for listener in self._listeners:
+            if accepting and not listener.registered:
+                self._loop.add_reader(listener.sock.fileno(), self._acceptable, listener)
+            elif listener.registered and not accepting:
+                self._loop.remove_reader(listener.sock.fileno())
+            listener.registered = accepting
+
+    async def join(self) -> None:
+        """Stop to accept, and wait until the last connection is released, or closed and its last bytes have left."""
+        self._close_listeners()
+        if self._connections:
+            self._all_closed = self._all_closed or self._loop.create_future()
+            await asyncio.shield(self._all_closed)
+        await said(self._farewells)
+
+    def close_sockets(self) -> None:
+        """Close the listeners and every connection; what is unsent is lost."""
+        self._close_listeners()
+        for id in list(self._connections):
+            self.close_connection(id)
+        for farewell in list(self._farewells):
+            farewell.end()
+
+    def _close_listeners(self) -> None:
+        self._started = False
+        self.update_accepting()
+        if self._accept_timer is not None:
+            self._accept_timer.cancel()
+            self._accept_timer = None
+        for listener in self._listeners:
+            listener.sock.close()
+            if listener.address.family == "unix":
+                Path(listener.address.host).unlink(missing_ok=True)
+        self._listeners.clear()
+
+    def _acceptable(self, listener: _Listener) -> None:
+        for _ in range(self._options.accepts_per_turn):
+            if not self.should_try_to_accept():
+                self.update_accepting()
+            if not listener.registered:  # any more, by an event
+                break
+            try:
+                sock, peername = listener.sock.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                break
+            except OSError as error:
+                self._pause_accepting()
+                self.event_accept_failed(error)
+                break
+            self._accepted(sock, peername)
+
+    def _accepted(self, sock: socket.socket, peername: object) -> None:
+        try:
+            me, them = address_of(sock.getsockname()), address_of(peername)
+            set_up(sock)
+        except OSError:  # it has gone already
+            sock.close()
+            return
+        connection = self._add(sock, self.get_new_id())
+        if not self.event_new_connection_accepted(connection.id, me, them):
+            self.close_connection(connection.id)
+        self._completed(connection)
+
+    def _pause_accepting(self) -> None:
+        """The backlog stays ready, so going on would spin."""
+        self._accept_timer = self._loop.call_later(self._options.accept_pause, self._resume_accepting)
+        self.update_accepting()
+
+    def _resume_accepting(self) -> None:
+        self._accept_timer = None
+        self.update_accepting()
+
+    # connections come and go
+
+    async def connect_and_make_node_id(
+        self, to: SocketAddress, is_important: bool, proxy: SocketAddress | None
+    ) -> ConnectResult:
+        """Dial an address, every one that its name has if it is a name. Failure is an answer; a cancelled dial leaves
+        nothing behind.
+
+        With a proxy the connection goes to it, and what is to be said to it is the caller's; `proxy_failed` tells that
+        it was not reached. `is_important` is for subclasses. The caller must know the id before it waits for anything.
+        """
+        error: OSError | None = None
+        try:
+            addresses = await resolve(proxy or to)
+        except OSError as failure:
+            addresses, error = [], failure
+        for family, address in addresses:
+            try:
+                sock = await dial(family, address)
+                me = address_of(sock.getsockname())
+            except OSError as failure:
+                error = failure
+            else:
+                return ConnectResult(self._add(sock, self.get_new_id()).id, me)
+        reason = (error.strerror if error is not None else None) or str(error)
+        return ConnectResult(None, None, proxy is not None, reason)
+
+    def adopt(self, fd: int, unsent: bytes, id: int | None = None) -> int:
+        """Take in a connected socket with the bytes that are to be sent first; reading begins with the next turn.
+
+        The fd is ours from here on, made non-blocking and close-on-exec. A failure to send is told by an event, later.
+        Raises OSError if the fd is no socket, ValueError if the id is in use: the fd is still the caller's then.
+        """
+        id = self.get_new_id() if id is None else id
+        if id in self._connections:
+            raise ValueError(f"connection {id} is here already")
+        sock = socket.socket(fileno=fd)
+        try:
+            os.set_inheritable(fd, False)
+            set_up(sock)
+        except BaseException:
+            sock.detach()
+            raise
+        self._add(sock, id)
+        if unsent:
+            self.send_bytes(id, unsent)
+        return id
+
+    def release(self, id: int) -> tuple[int, bytes]:
+        """Give a connection away: its fd, which is out of the loop and the caller's now, and the bytes still unsent."""
+        connection = self._remove(id)
+        return connection.sock.detach(), bytes(connection.unsent)
+
+    def close_connection(self, id: int) -> bool:
+        """Close a connection; what is unsent is lost. False if it is not here."""
+        if id not in self._connections:
+            return False
+        self._remove(id).sock.close()
+        return True
+
+    def close_when_sent(self, id: int, timeout: float) -> None:
+        """Close a connection when the other end has had what is unsent, after `timeout` seconds in any case.
+
+        It is gone at once for everybody here: no event of it is called any more.
+        """
+        connection = self._remove(id)
+        Farewell(connection.sock, connection.unsent, self._loop, timeout, self._farewells)
+
+    def get_new_id(self) -> int:
+        """An id that no connection has had. Overridable."""
+        self._last_id += 1
+        return self._last_id
+
+    def _add(self, sock: socket.socket, id: int) -> _Connection:
+        connection = _Connection(sock, id, sock.fileno(), bytearray())
+        self._connections[id] = connection
+        self._start_receiving(connection)
+        return connection
+
+    def _remove(self, id: int) -> _Connection:
+        """Out of the loop first: a registration that outlives its fd spins, or hits the next owner of the number."""
+        connection = self._connections.pop(id)
+        connection.alive = False
+        self._stop_receiving(connection)
+        self._stop_writing(connection)
+        if not self._connections and self._all_closed is not None:
+            self._all_closed.set_result(None)
+            self._all_closed = None
+        return connection
+
+    # sending
+
+    def send_bytes(self, id: int, data: bytes | bytearray | memoryview, will_send_more: bool = False) -> int:
+        """Send what the socket takes now and keep the rest. Returns how many bytes are unsent: mind it, nothing else
+        bounds it. With `will_send_more` the kernel may wait for more before it sends a packet.
+
+        A failed write is told by event_got_permanent_read_error, later; until then what is sent is thrown away.
+        """
+        connection = self._connections[id]
+        if connection.broken is not None:
+            return len(connection.unsent)
+        sent = 0 if connection.unsent else self._send(connection, data, will_send_more)
+        if sent < len(data) and connection.broken is None:
+            connection.unsent += memoryview(data)[sent:] if sent else data
+            self._start_writing(connection)
+        return len(connection.unsent)
+
+    def unsent_size(self, id: int) -> int:
+        """Bytes that the socket has not taken yet."""
+        return len(self._connections[id].unsent)
+
+    def want_to_send(self, id: int) -> None:
+        """Ask for one event_ready_to_send."""
+        connection = self._connections[id]
+        if connection.broken is None:
+            connection.wanted = True
+            self._start_writing(connection)
+
+    def _send(self, connection: _Connection, data: bytes | bytearray | memoryview, more: bool = False) -> int:
+        """How many bytes the socket took."""
+        try:
+            return connection.sock.send(data, SEND_MORE if more else SEND)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._write_failed(connection, error)
+            return 0
+
+    def _writable(self, connection: _Connection) -> None:
+        if not self.should_try_to_send(connection.id):
+            self._stop_writing(connection)
+            return
+        if connection.alive and connection.unsent:
+            del connection.unsent[: self._send(connection, connection.unsent)]
+        if connection.wanted and connection.alive and not connection.unsent and connection.broken is None:
+            connection.wanted = False
+            connection.skip_recv = self.event_ready_to_send(connection.id)
+        if connection.writing and not connection.unsent and not connection.wanted:
+            self._stop_writing(connection)
+        self._completed(connection)
+
+    def _write_failed(self, connection: _Connection, error: OSError) -> None:
+        """Not told at once: the caller is in the midst of something, and the other end may have said why."""
+        connection.broken = error
+        self._stop_writing(connection)
+        self._stop_receiving(connection)
+        self._loop.call_soon(self._read_last_words, connection)
+
+    def _read_last_words(self, connection: _Connection) -> None:
+        """Nothing can be sent any more: hand out what was received before that, a piece a turn, then tell it."""
+        if not connection.alive or connection.broken is None:
+            return
+        data = b""
+        if not connection.at_eof and self.should_try_to_recv(connection.id):
+            with contextlib.suppress(OSError):
+                data = connection.sock.recv(RECV_SIZE)
+        if data:
+            self._loop.call_soon(self._read_last_words, connection)
+            self.event_got_data(connection.id, data)
+        else:
+            self.event_got_permanent_read_error(connection.id, connection.broken)
+        self._completed(connection)
+
+    # receiving
+
+    def update_receiving(self, id: int) -> None:
+        """Ask should_try_to_recv again, and look at the socket or leave it alone."""
+        connection = self._connections[id]
+        if not self.should_try_to_recv(id):
+            self._stop_receiving(connection)
+        elif not connection.at_eof and connection.broken is None:
+            self._start_receiving(connection)
+
+    def _readable(self, connection: _Connection) -> None:
+        if connection.skip_recv:
+            connection.skip_recv = False
+            return
+        if not self.should_try_to_recv(connection.id):
+            self._stop_receiving(connection)
+            return
+        if not connection.alive:
+            return
+        try:
+            data = connection.sock.recv(RECV_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._read_failed(connection, error)
+        else:
+            if data:
+                self.event_got_data(connection.id, data)
+            else:
+                connection.at_eof = True
+                self._stop_receiving(connection)
+                self.event_got_eof(connection.id)
+        self._completed(connection)
+
+    def _read_failed(self, connection: _Connection, error: OSError) -> None:
+        connection.broken = error
+        self._stop_receiving(connection)
+        self._stop_writing(connection)
+        self.event_got_permanent_read_error(connection.id, error)
+
+    # the loop
+
+    def _start_receiving(self, connection: _Connection) -> None:
+        if not connection.receiving:
+            connection.receiving = True
+            self._loop.add_reader(connection.fd, self._readable, connection)
+
+    def _stop_receiving(self, connection: _Connection) -> None:
+        if connection.receiving:
+            connection.receiving = False
+            self._loop.remove_reader(connection.fd)
+
+    def _start_writing(self, connection: _Connection) -> None:
+        if not connection.writing:
+            connection.writing = True
+            self._loop.add_writer(connection.fd, self._writable, connection)
+
+    def _stop_writing(self, connection: _Connection) -> None:
+        if connection.writing:
+            connection.writing = False
+            self._loop.remove_writer(connection.fd)
+
+    def _completed(self, connection: _Connection) -> None:
+        if connection.alive:
+            self.event_io_loop_completed_for_node(connection.id)
+        if self._wants_turns and not self._turn_noted:  # it costs another turn of the loop
+            self._turn_noted = True
+            self._loop.call_soon(self._turn_completed)  # runs behind all that this turn has found ready
+
+    def _turn_completed(self) -> None:
+        self._turn_noted = False
+        self.event_io_loop_completed_for_all_peers()

@@ -1,0 +1,94 @@
+"""The routes table: what the owner of a connection does with a message, by its type alone.
+
+The same table is in force in every owner (gossipd, a program on fd 3, connectiond); the master changes it with
+`set_message_routes`. docs/architecture.md, "The way of a peer".
+
+Messages for which no service is there: the spec's answer, whoever owns the connection.
+"""
+
+from collections.abc import Iterable
+from enum import Enum
+
+from wire.peer_wire import ErrorMessage, WarningMessage, is_channel_message, message_name
+
+
+class Action(Enum):
+    """What happens to a message."""
+
+    ANSWER = "answer"
+    """The owner answers it itself: pings, errors, warnings."""
+    GOSSIP = "gossip"
+    """It belongs to gossipd: taken in there, or written to the gossip fd."""
+    TAKE = "take"
+    """The connection moves to whoever wants it, with this message."""
+    COPY = "copy"
+    """A copy goes up, the connection stays."""
+    IGNORE = "ignore"
+    """Nothing happens."""
+    CLOSE = "close"
+    """The connection ends: an even type that nobody here knows (B1-6)."""
+
+
+_ANSWERED = frozenset({1, 16, 17, 18, 19})
+_GOSSIP = frozenset({256, 257, 258, 261, 262, 263, 264, 265})
+
+
+def default_action(number: int) -> Action:
+    """What happens to a type that nobody has registered for.
+
+    Odd unknown messages are ignored, even ones end the connection (B1-5, B1-6). Channel messages are taken up to the
+    master, which knows the spec's answer when there is no service (docs/architecture.md).
+    """
+    if number in _GOSSIP:
+        return Action.GOSSIP
+    if number in _ANSWERED:
+        return Action.ANSWER
+    if is_channel_message(number):
+        return Action.TAKE
+    return Action.IGNORE if number % 2 else Action.CLOSE
+
+
+class Routes:
+    """The table in force. Looking up is one dict access; at most 65,536 types exist."""
+
+    def __init__(self) -> None:
+        self._actions: dict[int, Action] = {}
+
+    def replace(self, routes: Iterable[tuple[int, str]]) -> None:
+        """Put these in force over the defaults. Raises ValueError for an action that is none."""
+        self._actions = {number: Action(action) for number, action in routes}
+
+    def action(self, number: int) -> Action:
+        """What happens to a message of this type."""
+        action = self._actions.get(number)
+        if action is None:
+            action = self._actions[number] = default_action(number)
+        return action
+
+
+OPENINGS = (32, 64)
+"""open_channel and open_channel2."""
+
+
+def answer_without_service(number: int, channel_id: bytes | None) -> list[bytes]:
+    """What a peer is told when there is nobody for its message.
+
+    An opening gets an `error` for its temporary_channel_id. Any other channel message gets a `warning`, never an
+    `error`, which would force-close somebody's channel (B1-36). What is about no channel gets no answer.
+    """
+    if channel_id is None or not is_channel_message(number):
+        return []
+    if number in OPENINGS:
+        return [ErrorMessage(channel_id, b"no channel service is running here").encode()]
+    return [WarningMessage(channel_id, f"nobody here handles {message_name(number)}".encode()).encode()]
+
+
+def flaw_without_service(number: int, channel_id: bytes | None) -> str | None:
+    """Why a connection ends over a message for which there is nobody: of no BOLT and even (B1-6), or cut short (B1-7).
+
+    All channel messages that have a name have a channel_id.
+    """
+    name = message_name(number)
+    if name.startswith("unknown_"):
+        return None if number % 2 else f"unknown even message type {number}"
+    return f"{name} is too short" if is_channel_message(number) and channel_id is None else None
