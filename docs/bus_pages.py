@@ -69,7 +69,7 @@ What services and the node say to each other on CTL, MSG and CHNL. What the buse
 [bus.md](bus.md). A message is two ZMQ frames: the address of the other end (to whom; on arrival, from whom), and a
 msgpack map with string keys: `v` (int, 1), `type` (str, the message's name) and the fields below. A field that has a
 default may be left out; a key that is not known is ignored. Numbers are 0 to 2^64 - 1, a body has 1 MiB at most, a list
-10,000 entries. Declared in [wire/bus/bus_wire.py](../wire/bus_wire.py).
+10,000 entries. Declared in [wire/bus/bus_wire.py](../wire/bus/bus_wire.py).
 
 """
 

@@ -186,7 +186,7 @@ def control_messages() -> str:
         "its fds in the same datagram. An fd stands in its place as true, or nil where there is none; it belongs to "
         "its message: whoever sends it gives it away. A reply has its request's number + 100, a refusal + 200; "
         "`request_id`, which the channel fills in, says which request is meant. Declared in "
-        "[wire/control/control_wire.py](../wire/control_wire.py).\n"
+        "[wire/control/control_wire.py](../wire/control/control_wire.py).\n"
     ]
     section = 0
     for number, cls in sorted(ControlMessage.registry.items()):
@@ -263,7 +263,7 @@ def json_rpc() -> str:
 HANDOVER_NOTE = """# The way of a connection: states and messages
 
 What the master knows of each connection, and what each control message does to that. Drawn from the table `NEXT` in
-[lightningd_py/owners/peers.py](../lightningd_py/peers.py), which is enforced: a message that has no row in the state in which
+[lightningd_py/owners/peers.py](../lightningd_py/owners/peers.py), which is enforced: a message that has no row in the state in which
 it comes is our own bug, is logged BROKEN and ends the node. Strangers cannot cause one, since nothing of what they say
 reaches the master but as bytes beside a type and a channel_id. The picture with the reasons is in
 [architecture.md](architecture.md#the-way-of-a-peer); the fields are in [control-messages.md](control-messages.md).
