@@ -48,7 +48,7 @@ from wire.control.status import Status
 from wire.cursor import WireError
 from wire.frames import PeerState
 from wire.net.gossip_fd import GossipOwed
-from wire.net.owned_peers import Owned
+from wire.net.owned_peers import OwnedPeers
 from wire.peer_wire import channel_id_of
 from wire.routing import Routes
 
@@ -117,7 +117,7 @@ class Gossipd:
         self.fault, self.bad_gossip = self._offences.fault, self._offences.bad_gossip
         self.unwanted = self._offences.unwanted
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
-        self.owned = Owned[Peer](self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
+        self.owned = OwnedPeers[Peer](self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
         self.remotes = Remotes(self._loop, self._may_read, self._drop, self._owed_elsewhere, self._budget)
 
     def _begin_intake(self, init: GossipdInit, workers: list[tuple[int, socket.socket]]) -> None:

@@ -10,7 +10,7 @@ from wire.control.limits import Limits
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
 from wire.net import upkeep
-from wire.net.owned_peers import Owned
+from wire.net.owned_peers import OwnedPeers
 from wire.peer_wire import WarningMessage
 
 FDS_BESIDES = 128
@@ -28,7 +28,7 @@ class Upkeep(upkeep.Upkeep[Peer]):
 
     def __init__(
         self,
-        owned: Owned[Peer],
+        owned: OwnedPeers[Peer],
         end: Callable[[Peer, list[bytes], str], None],
         novel: Mapping[int, int],
         remote: Sized,

@@ -9,7 +9,7 @@ from gossipd.verdict import Consequence, PeerFault
 from wire.control.control_wire import ControlMessage
 from wire.control.control_wire import PeerFault as PeerFaultMessage
 from wire.control.status import Status
-from wire.net.owned_peers import Owned
+from wire.net.owned_peers import OwnedPeers
 from wire.peer_wire import WarningMessage
 
 MAX_LOGGED_FAULTS = 10
@@ -23,7 +23,7 @@ status = Status("gossipd")
 class House(Protocol):
     """What is needed of the daemon."""
 
-    owned: Owned[Peer]
+    owned: OwnedPeers[Peer]
 
     def is_remote(self, conn_id: int) -> bool:
         """Whether somebody else owns it, and its gossip fd is here."""

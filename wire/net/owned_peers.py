@@ -63,7 +63,7 @@ class Rations(Protocol[S_contra]):
         """Seconds until something may be said that can wait; 0 if it may be now."""
 
 
-class Line(Generic[S]):
+class OwnedPeer(Generic[S]):
     """One owned connection."""
 
     __slots__ = ("batches", "frames", "look_at", "patience", "peer", "pinger", "read", "read_since", "stuck")
@@ -84,7 +84,7 @@ class Line(Generic[S]):
         """Since when exactly so much is unsent, of which batch."""
 
 
-class Owned(SockMan, Generic[S]):
+class OwnedPeers(SockMan, Generic[S]):
     """SockMan over the peers that this process owns; a connection's id is its conn_id."""
 
     def __init__(
@@ -105,7 +105,7 @@ class Owned(SockMan, Generic[S]):
         self._lost = lost
         self._rations = rations
         self.clock = self._loop.time
-        self._owned: dict[int, Line[S]] = {}
+        self._owned: dict[int, OwnedPeer[S]] = {}
         self._held: set[int] = set()
         self._throttled: set[int] = set()
         self._unsent: set[int] = set()
@@ -124,7 +124,7 @@ class Owned(SockMan, Generic[S]):
         """All whose connection is here."""
         return [line.peer for line in self._owned.values()]
 
-    def line(self, conn_id: int) -> Line[S]:
+    def owned_peer(self, conn_id: int) -> OwnedPeer[S]:
         """All about one connection that is here."""
         return self._owned[conn_id]
 
@@ -134,7 +134,7 @@ class Owned(SockMan, Generic[S]):
         Raises OSError if the fd is no socket: it is still the caller's then.
         """
         self.adopt(fd, state.unsent, peer.info.conn_id)
-        self._owned[peer.info.conn_id] = Line(
+        self._owned[peer.info.conn_id] = OwnedPeer(
             peer, Frames(state.crypto, state.unread, state.traffic), self.clock(), self._timing
         )
         if state.unsent:
@@ -171,7 +171,7 @@ class Owned(SockMan, Generic[S]):
         self.send_bytes(conn_id, batch)
         self.close_when_sent(conn_id, FAREWELL)
 
-    def _forget(self, peer: S) -> Line[S]:
+    def _forget(self, peer: S) -> OwnedPeer[S]:
         for some in (self._held, self._throttled, self._unsent, self._later):
             some.discard(peer.info.conn_id)
         return self._owned.pop(peer.info.conn_id)
@@ -209,7 +209,7 @@ class Owned(SockMan, Generic[S]):
             self._later.remove(conn_id)
             self.pump(conn_id)
 
-    def _send_batch(self, line: Line[S]) -> None:
+    def _send_batch(self, line: OwnedPeer[S]) -> None:
         batch, peer, frames = bytearray(), line.peer, line.frames
         conn_id, now = peer.info.conn_id, self._loop.time()
         while len(batch) < PULL:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic
 
 from wire.control.control_wire import PeerStats
-from wire.net.owned_peers import Line, Owned, S
+from wire.net.owned_peers import OwnedPeer, OwnedPeers, S
 from wire.net.pinger import PONG_BYTES, Verdict
 
 INTERVAL = 1.0
@@ -23,7 +23,7 @@ class Upkeep(Generic[S]):
 
     def __init__(
         self,
-        owned: Owned[S],
+        owned: OwnedPeers[S],
         end: Callable[[S, list[bytes], str], None],
         novel: Mapping[int, int],
         slow_reader: float,
@@ -44,20 +44,20 @@ class Upkeep(Generic[S]):
 
     def came(self, conn_id: int) -> None:
         """A connection has been taken."""
-        self._look_later(conn_id, self._owned.line(conn_id))
+        self._look_later(conn_id, self._owned.owned_peer(conn_id))
 
     def _on_timer(self) -> None:
         self._timer = self._loop.call_later(INTERVAL, self._on_timer)
         now = self._loop.time()
         while self._looks and self._looks[0][0] <= now:
             at, conn_id = heapq.heappop(self._looks)
-            if self._owned.owns(conn_id) and (line := self._owned.line(conn_id)).look_at == at:
+            if self._owned.owns(conn_id) and (line := self._owned.owned_peer(conn_id)).look_at == at:
                 self._look(conn_id, line, now)
         for peer in self._owned.slow_readers(now, self._slow_reader):
             self._end(peer, [], "it does not take what is sent to it")
         self._owned.read_on(now)
 
-    def _look(self, conn_id: int, line: Line[S], now: float) -> None:
+    def _look(self, conn_id: int, line: OwnedPeer[S], now: float) -> None:
         pinger = line.pinger
         if not self._owned.reads(conn_id):  # then its silence is our doing
             pinger.heard_at = now
@@ -69,11 +69,11 @@ class Upkeep(Generic[S]):
             self._ping(line)
         self._look_later(conn_id, line)
 
-    def _look_later(self, conn_id: int, line: Line[S]) -> None:
+    def _look_later(self, conn_id: int, line: OwnedPeer[S]) -> None:
         line.look_at = self._loop.time() + line.pinger.pause(self._chance())
         heapq.heappush(self._looks, (line.look_at, conn_id))
 
-    def _ping(self, line: Line[S]) -> None:
+    def _ping(self, line: OwnedPeer[S]) -> None:
         def answered(total: int | None) -> None:
             if total is not None:
                 line.pinger.ponged(self._loop.time())
@@ -86,6 +86,6 @@ class Upkeep(Generic[S]):
         found = []
         for peer in self._owned.peers():
             conn_id = peer.info.conn_id
-            line = self._owned.line(conn_id)
+            line = self._owned.owned_peer(conn_id)
             found.append(PeerStats(conn_id, line.frames.traffic, line.pinger.latency, self._novel.get(conn_id, 0)))
         return found

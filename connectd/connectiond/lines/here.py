@@ -16,7 +16,7 @@ from wire.control.timing import Timing
 from wire.cursor import WireError
 from wire.frames import PeerState
 from wire.message import decode
-from wire.net.owned_peers import Owned
+from wire.net.owned_peers import OwnedPeers
 from wire.net.pinger import NO_PONG, Pings, PongHandler
 from wire.net.upkeep import Upkeep
 from wire.peer_types import ALL_CHANNELS, message_name
@@ -174,7 +174,7 @@ class _NoRations:
         return 0.0
 
 
-class Bridged(Owned[BridgedLine]):
+class Bridged(OwnedPeers[BridgedLine]):
     """All of them. `events` is set before the first one comes."""
 
     events: LineEvents
@@ -217,7 +217,7 @@ class Bridged(Owned[BridgedLine]):
 
     def find(self, conn_id: int) -> BridgedLine | None:
         """The connection, if it is here."""
-        return self.line(conn_id).peer if self.owns(conn_id) else None
+        return self.owned_peer(conn_id).peer if self.owns(conn_id) else None
 
     def stats(self) -> list[PeerStats]:
         """How each connection does."""

@@ -16,7 +16,7 @@ from wire.control.control_wire import ListPeers, ListPeersReply, PeerDisconnecte
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.frames import CryptoState, Frames
-from wire.net.owned_peers import Line, Owned
+from wire.net.owned_peers import OwnedPeer, OwnedPeers
 from wire.peer_wire import Ping, Pong, WarningMessage
 
 HASTY = Timing(ping_idle=0.1, ping_timer=(0.01, 0.02), pong_timeout=0.3)
@@ -113,7 +113,7 @@ async def test_of_too_many_the_newest_of_least_use_goes(houses: Houses) -> None:
         await peer.sync()
 
 
-class Lines(Owned[Peer]):
+class Lines(OwnedPeers[Peer]):
     """Owned connections without sockets."""
 
     def __init__(self, infos: list[PeerInfo]) -> None:
@@ -125,8 +125,8 @@ class Lines(Owned[Peer]):
     def peers(self) -> list[Peer]:
         return [Peer(info, None, Standing()) for info in self.infos]  # type: ignore[arg-type]
 
-    def line(self, conn_id: int) -> Line[Peer]:
-        return Line(self.peers()[0], Frames(CryptoState(0, 0, *[bytes(32)] * 4)), 0.0, Timing())
+    def owned_peer(self, conn_id: int) -> OwnedPeer[Peer]:
+        return OwnedPeer(self.peers()[0], Frames(CryptoState(0, 0, *[bytes(32)] * 4)), 0.0, Timing())
 
 
 async def test_with_few_fds_even_those_whom_we_dialled_go(monkeypatch: pytest.MonkeyPatch) -> None:
