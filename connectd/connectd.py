@@ -43,6 +43,7 @@ from connectd.tasks import Tasks
 from wire.address import DEFAULT_PORTS, parse_address
 from wire.control.access import Guard
 from wire.control.control_channel import ChannelClosed, ControlChannel
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
     Activate,
     ActivateReply,
@@ -50,10 +51,8 @@ from wire.control.control_wire import (
     ConnectdInit,
     ConnectdInitReply,
     ConnectdInitReplyfail,
-    ControlMessage,
     Ecdh,
     EcdhReply,
-    Fd,
     GossipGetAddrs,
     GossipGetAddrsReply,
     NewGossipdLink,

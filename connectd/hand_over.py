@@ -11,7 +11,8 @@ from connectd.connection import ConnectionEnded
 from connectd.connections import Connections
 from connectd.one_per_node import Candidate, LivePeers
 from wire.control.control_channel import ChannelClosed, ControlChannel
-from wire.control.control_wire import Fd, GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected
+from wire.control.control_message import Fd
+from wire.control.control_wire import GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected
 from wire.control.status import Status
 
 status = Status("connectd")

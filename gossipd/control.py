@@ -15,7 +15,8 @@ from gossipd.store.writer import StoreError
 from wire.bus.feed import FeedError
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, GossipdInit, NewConnectdLink
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import GossipdInit, NewConnectdLink
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
 

@@ -43,7 +43,8 @@ from gossipd.peers.score import Standings
 from gossipd.serve.budget import Budget
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, Fd, GossipdInit, HandlePeer, PeerInfo
+from wire.control.control_message import ControlMessage, Fd
+from wire.control.control_wire import GossipdInit, HandlePeer, PeerInfo
 from wire.control.status import Status
 from wire.cursor import WireError
 from wire.frames import PeerState

@@ -6,7 +6,8 @@ from gossipd.gossipd import Gossipd
 from wire.bus.feed import PEER_CONNECTED, PEER_DISCONNECTED
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, FeedPeerConnected, FeedPeerDisconnected, HandlePeer
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import FeedPeerConnected, FeedPeerDisconnected, HandlePeer
 
 MAX_OUTBOX = 65_536
 """Bytes that may wait for a peer before the master is told that it does not take more."""

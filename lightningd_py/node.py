@@ -38,11 +38,10 @@ from lightningd_py.rpc.params import INTERNAL_ERROR
 from wire.address import DEFAULT_PORTS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
     AnnounceableChanged,
     ConnectiondInit,
-    ControlMessage,
-    Fd,
     HsmInit,
     HsmInitReply,
     PeerInfo,

@@ -26,8 +26,9 @@ from typing import Self
 
 from wire import peer_wire
 from wire.control import control_wire
+from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.control_socket import receive_message, send_message
-from wire.control.control_wire import ControlMessage, Fd, PeerStats, TakePeer
+from wire.control.control_wire import PeerStats, TakePeer
 from wire.cursor import WireError
 from wire.frames import READ_SIZE, FrameError, Frames
 from wire.net.gossip_fd import GOSSIP_START
@@ -264,7 +265,7 @@ class TakenPeer:
         failed = control_wire.PingReplyfail("the connection left before the pong came")
         self._reply(request, failed if total is None else control_wire.Pong(total))
 
-    def _reply(self, request: control_wire.Request, reply: control_wire.Reply) -> None:
+    def _reply(self, request: Request, reply: Reply) -> None:
         reply.request_id = request.request_id
         self._tell(reply)
 

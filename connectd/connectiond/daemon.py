@@ -22,7 +22,8 @@ from wire.bus.curve import CurveError
 from wire.bus.socket import BindFailed
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ConnectiondInit, ControlMessage, TakePeer
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import ConnectiondInit, TakePeer
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
 from wire.peer_types import ALL_CHANNELS, channel_id_of

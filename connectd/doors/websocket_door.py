@@ -5,7 +5,8 @@ import socket
 from connectd.connections import Connections
 from connectd.reach.addresses import from_socket
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import Fd, UnwrapWebsocket
+from wire.control.control_message import Fd
+from wire.control.control_wire import UnwrapWebsocket
 from wire.net.sockman.sockman import SocketAddress, SockMan
 
 

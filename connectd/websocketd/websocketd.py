@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from connectd.websocketd.websocket import WebSocket
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, UnwrapWebsocket
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import UnwrapWebsocket
 from wire.control.daemon import EXIT_OK, inherited_socket
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status

@@ -6,7 +6,7 @@ from typing import Protocol
 from gossipd.peers.peer import Peer
 from gossipd.peers.score import BAD_SIGNATURE, IGNORED_FOR, MALFORMED, RATE_LIMITED, Step
 from gossipd.verdict import Consequence, PeerFault
-from wire.control.control_wire import ControlMessage
+from wire.control.control_message import ControlMessage
 from wire.control.control_wire import PeerFault as PeerFaultMessage
 from wire.control.status import Status
 from wire.net.owned_peers import OwnedPeers

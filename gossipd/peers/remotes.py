@@ -6,7 +6,7 @@ from collections.abc import Callable
 from gossipd.peers.peer import Peer
 from gossipd.peers.remote import Remote
 from gossipd.serve.budget import Budget
-from wire.control.control_wire import Fd
+from wire.control.control_message import Fd
 from wire.net.gossip_fd import close_returned, gossip_pair, is_owed
 
 

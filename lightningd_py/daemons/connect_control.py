@@ -9,7 +9,8 @@ from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
 from wire.address import WireAddr
 from wire.control import control_wire
-from wire.control.control_wire import ControlMessage, Fd, PeerInfo
+from wire.control.control_message import ControlMessage, Fd
+from wire.control.control_wire import PeerInfo
 from wire.features import Features
 from wire.types import NETWORKS
 

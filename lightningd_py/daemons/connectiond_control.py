@@ -10,7 +10,8 @@ from lightningd_py.owners.ownership import Ownership
 from lightningd_py.registrations.registered import Registered
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
-from wire.control.control_wire import ConnectiondInit, ConnectiondInitReply, ControlMessage, SetServiceRegistrations
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import ConnectiondInit, ConnectiondInitReply, SetServiceRegistrations
 from wire.control.status import Status
 
 Start = Callable[[Callable[[ControlMessage], None]], ControlChannel]

@@ -16,7 +16,7 @@ from lightningd_py.owners.peers import Peer
 from lightningd_py.unix_socket import remove_stale
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel
-from wire.control.control_wire import ControlMessage, Reply, Request
+from wire.control.control_message import ControlMessage, Reply, Request
 from wire.control.status import Status
 from wire.features import Features
 from wire.types import NETWORKS

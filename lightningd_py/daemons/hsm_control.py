@@ -7,7 +7,8 @@ import socket
 
 from lightningd_py.daemons.supervisor import no_message
 from wire.control.control_channel import ControlChannel, RequestFailed
-from wire.control.control_wire import Fd, SignChannelAnnouncement, SignChannelAnnouncementReply
+from wire.control.control_message import Fd
+from wire.control.control_wire import SignChannelAnnouncement, SignChannelAnnouncementReply
 
 
 class AnnouncementSigner:

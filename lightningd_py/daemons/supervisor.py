@@ -18,7 +18,7 @@ from typing import TypeVar
 from lightningd_py.errors import StartError
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
-from wire.control.control_wire import ControlMessage, Fd, Reply, Request
+from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.process import Process
 from wire.control.status import Status
 

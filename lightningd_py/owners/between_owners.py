@@ -3,7 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from wire.control.control_wire import Fd, GossipState
+from wire.control.control_message import Fd
+from wire.control.control_wire import GossipState
 from wire.frames import PeerState
 
 

@@ -12,7 +12,7 @@ from lightningd_py.owners.service_process import Program, start_program
 from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
 from wire.control import control_wire
-from wire.control.control_wire import ControlMessage
+from wire.control.control_message import ControlMessage
 from wire.control.status import Status
 
 MAX_QUEUED = 1_000

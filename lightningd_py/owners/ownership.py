@@ -15,7 +15,7 @@ from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, Fd
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.status import Status
 from wire.control.timing import Timing
 from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name

@@ -12,7 +12,8 @@ from lightningd_py.owners.between_owners import Held
 from lightningd_py.owners.service_process import Program, flaw, start_program
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, Fd, PeerInfo
+from wire.control.control_message import ControlMessage, Fd
+from wire.control.control_wire import PeerInfo
 from wire.control.status import Status
 from wire.control.timing import Timing
 

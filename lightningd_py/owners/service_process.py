@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from lightningd_py.config.values import Service
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, PeerGivenBack
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import PeerGivenBack
 from wire.control.process import Process
 from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames
 

@@ -11,7 +11,8 @@ from lightningd_py.database import Ban, Database
 from lightningd_py.owners.ownership import Ownership
 from wire.address import parse_address
 from wire.control.access import Access, Rule
-from wire.control.control_wire import ControlMessage, PeerInfo, SetAccess
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import PeerInfo, SetAccess
 
 MOST_BANS = 10_000
 

@@ -30,6 +30,7 @@ from lightningd_py.rpc.sign_commands import SignCommands
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, to_json
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.control_message import Reply, Request
 from wire.frames import MAX_MESSAGE
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 MAX_PING = MAX_MESSAGE - 6
 """Ignored bytes in a ping: what a message has room for besides its type and two lengths."""
 
-R = TypeVar("R", bound=control_wire.Reply)
+R = TypeVar("R", bound=Reply)
 
 
 class Commands:
@@ -238,7 +239,7 @@ class Commands:
             raise RpcError(INTERNAL_ERROR, str(failed)) from failed
         return {"store_bytes": reply.store_bytes}
 
-    async def _ask_gossipd(self, request: control_wire.Request, reply_type: type[R]) -> R:
+    async def _ask_gossipd(self, request: Request, reply_type: type[R]) -> R:
         try:
             return await self._node.gossipd.channel.request(request, reply_type)
         except ChannelClosed:

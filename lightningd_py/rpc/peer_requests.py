@@ -10,6 +10,7 @@ from lightningd_py.owners.peers import Peer
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.control_message import Refusal, Reply, Request
 from wire.frames import MAX_MESSAGE
 from wire.peer_wire import message_name
 from wire.routing import Action, default_action
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED, CONNECT_DISCONNECTED_DURING = 400, 401, 402
 ENDING = "the node is ending"
-R = TypeVar("R", bound=control_wire.Reply)
+R = TypeVar("R", bound=Reply)
 
 
 async def reach(node: "Node", node_id: bytes, hints: list[str]) -> Peer:
@@ -39,7 +40,7 @@ async def reach(node: "Node", node_id: bytes, hints: list[str]) -> Peer:
     return peer
 
 
-def _reach_error(refusal: control_wire.Refusal) -> RpcError:
+def _reach_error(refusal: Refusal) -> RpcError:
     """CLN's codes, and every address that was tried with what came of it."""
     if not isinstance(refusal, control_wire.ReachPeerReplyfail):
         return RpcError(INTERNAL_ERROR, refusal.error)
@@ -81,7 +82,7 @@ async def send_message(node: "Node", node_id: bytes, message: bytes, own: Contai
     await ask_owner(node, peer, request, control_wire.SendMessageReply)
 
 
-async def ask_owner(node: "Node", peer: Peer, request: control_wire.Request, reply_type: type[R]) -> R:
+async def ask_owner(node: "Node", peer: Peer, request: Request, reply_type: type[R]) -> R:
     """The answer of whoever owns the connection."""
     try:
         return await node.ownership.channel_of(peer).request(request, reply_type)

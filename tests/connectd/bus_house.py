@@ -18,16 +18,13 @@ from wire.bus.bus_message import BusMessage
 from wire.bus.bus_wire import CONNECTIOND, Heartbeat, Hello, TakePeer, Welcome
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
+from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.control_wire import (
     ConnectiondInit,
     ConnectiondInitReply,
-    ControlMessage,
-    Fd,
     ListPeers,
     ListPeersReply,
     PeerInfo,
-    Reply,
-    Request,
     ServicePresence,
     SetServiceRegistrations,
 )

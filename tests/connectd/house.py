@@ -14,15 +14,14 @@ from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness import processes
 from wire import secp256k1
 from wire.control.control_channel import ControlChannel, RequestFailed
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
     Activate,
     ActivateReply,
     ConnectdInit,
     ConnectdInitReply,
-    ControlMessage,
     Ecdh,
     EcdhReply,
-    Fd,
     GossipGetAddrs,
     GossipGetAddrsReply,
     GossipNewPeer,

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.house import House
 from tests.harness import processes
-from wire.control.control_wire import Fd
+from wire.control.control_message import Fd
 
 
 class Websocketd:

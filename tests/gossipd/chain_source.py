@@ -3,7 +3,8 @@
 import asyncio
 
 from tests.gossipd.house import House
-from wire.control.control_wire import ControlMessage, GetTxout, GetTxoutReply
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import GetTxout, GetTxoutReply
 
 
 class ChainSource:

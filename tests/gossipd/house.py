@@ -14,9 +14,8 @@ from tests.gossipd.ends import mirrored, tcp_pair
 from tests.gossipd.seen import Seen
 from wire import secp256k1
 from wire.control.control_channel import ControlChannel
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
-    ControlMessage,
-    Fd,
     GossipdInit,
     GossipdInitReply,
     GossipNewPeer,

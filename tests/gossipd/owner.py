@@ -4,7 +4,8 @@ import asyncio
 import os
 
 from tests.gossipd.house import PATIENCE, House, peer_info
-from wire.control.control_wire import Fd, PeerNongossip, ReleasePeer, ReleasePeerReply
+from wire.control.control_message import Fd
+from wire.control.control_wire import PeerNongossip, ReleasePeer, ReleasePeerReply
 from wire.frames import READ_SIZE, Frames, PeerState
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from wire.control import control_wire
+from wire.control.control_message import Fd, Reply, Request
 from wire.control.control_socket import receive_message, send_message
-from wire.control.control_wire import Fd, PeerGivenBack, TakePeer
+from wire.control.control_wire import PeerGivenBack, TakePeer
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
 
 PACKET = 65_536
@@ -38,7 +39,7 @@ class Puppet:
         self.gossip = socket.socket(fileno=taken.gossip_fd)
         self.gossip.setblocking(True)
         self.peer.sendall(taken.state.unsent)
-        self.asked: control_wire.Request | None = None
+        self.asked: Request | None = None
 
     def introduce(self) -> dict[str, Any]:
         """What the test wants to know of it."""
@@ -86,7 +87,7 @@ class Puppet:
         message = receive_message(self.control, "master")
         if message is None:
             return {"name": "eof"}
-        if isinstance(message, control_wire.Request):
+        if isinstance(message, Request):
             self.asked = message
         fields = {name: value for name, value in vars(message).items() if isinstance(value, str | int)}
         return {"name": message.name(), **fields}
@@ -94,7 +95,7 @@ class Puppet:
     def reply(self, name: str, **fields: Any) -> None:
         """Answer the request that came last."""
         assert self.asked is not None
-        reply: control_wire.Reply = getattr(control_wire, name)(**fields)
+        reply: Reply = getattr(control_wire, name)(**fields)
         reply.request_id = self.asked.request_id
         send_message(self.control, reply)
 

@@ -9,16 +9,8 @@ from lightningd_py.owners.peers import Peer, State
 from tests.lightningd_py.master import Channel, House
 from wire.bus.bus_wire import Register
 from wire.control.control_channel import ChannelClosed, RequestFailed
-from wire.control.control_wire import (
-    ConnectiondInit,
-    ConnectiondInitReply,
-    ControlMessage,
-    PeerMessage,
-    Refusal,
-    Reply,
-    ServicePresence,
-    TakePeer,
-)
+from wire.control.control_message import ControlMessage, Refusal, Reply
+from wire.control.control_wire import ConnectiondInit, ConnectiondInitReply, PeerMessage, ServicePresence, TakePeer
 from wire.control.timing import Timing
 
 INIT = ConnectiondInit("ipc://msg", "curve", Timing())

@@ -16,9 +16,8 @@ from lightningd_py.owners.ownership import Ownership
 from tests.harness.bus_client import Bus
 from tests.lightningd_py.master import Daemon, info, registrations
 from wire.control.control_channel import ControlChannel
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
-    ControlMessage,
-    Fd,
     PeerDisconnected,
     PeerInfo,
     PeerMessage,

@@ -12,20 +12,16 @@ from lightningd_py.owners.service_process import Program
 from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
 from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.control_message import ControlMessage, Fd, Refusal, Reply, Request
 from wire.control.control_wire import (
-    ControlMessage,
-    Fd,
     PeerConnected,
     PeerDisconnected,
     PeerGivenBack,
     PeerInfo,
     PeerNongossip,
     PeerTaken,
-    Refusal,
     ReleasePeerReply,
     ReleasePeerReplyfail,
-    Reply,
-    Request,
 )
 from wire.control.timing import Timing
 from wire.frames import CryptoState, PeerState

@@ -11,7 +11,8 @@ from gossipd.ingest.checks import PIPELINE_MARK
 from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip, peer_info
 from tests.gossipd.messages import announcement, big_map, scid, spoilt, update
 from tests.gossipd.owner import Owner, released, taken
-from wire.control.control_wire import Fd, HandlePeer, PeerDisconnected, PeerFault, PeerTaken
+from wire.control.control_message import Fd
+from wire.control.control_wire import HandlePeer, PeerDisconnected, PeerFault, PeerTaken
 from wire.control.timing import Timing
 from wire.encoded import UPDATE_1, UPDATE_2
 from wire.message import decode

@@ -12,9 +12,9 @@ from tests.gossipd.ends import mirrored
 from tests.gossipd.house import CHAIN, FakePeer, House, peer_info
 from tests.gossipd.owner import Owner, released, taken
 from tests.harness import processes
+from wire.control.control_message import Fd
 from wire.control.control_wire import (
     Disconnect,
-    Fd,
     GiveBack,
     HandlePeer,
     PeerDisconnected,

@@ -8,13 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import (
-    ControlMessage,
-    Fd,
-    PeerAddrhint,
-    ReachPeerReplyfail,
-    Request,
-)
+from wire.control.control_message import ControlMessage, Fd, Request
+from wire.control.control_wire import PeerAddrhint, ReachPeerReplyfail
 
 Pair = tuple[socket.socket, socket.socket]
 

@@ -7,11 +7,10 @@ from typing import TypeVar
 
 import pytest
 
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (
-    ControlMessage,
     Disconnect,
-    Fd,
     GiveBack,
     ListPeers,
     ListPeersReply,

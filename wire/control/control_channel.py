@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from wire.control.control_message import ControlError, ControlMessage, Refusal, Reply, Request
 from wire.control.control_socket import DONT_WAIT, encode, receive, receive_message, send_message, transmit
-from wire.control.control_wire import ControlError, ControlMessage, Refusal, Reply, Request
 from wire.control.status import Status
 
 __all__ = ["ChannelClosed", "ControlChannel", "RequestFailed", "receive_message", "send_message"]

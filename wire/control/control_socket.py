@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 
-from wire.control.control_wire import ControlError, ControlMessage
+from wire.control.control_message import ControlError, ControlMessage
 
 DATAGRAM_SIZE = 212_960
 """The largest datagram that the default SO_SNDBUF lets through."""

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from connectd.connectiond.alone.options import Settings
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
-from wire.control.control_wire import ClientHsmfd, ControlMessage, Ecdh, EcdhReply, Fd, HsmInit, HsmInitReply
+from wire.control.control_message import ControlMessage, Fd
+from wire.control.control_wire import ClientHsmfd, Ecdh, EcdhReply, HsmInit, HsmInitReply
 from wire.control.process import Process
 
 CONTROL_FD = 3

@@ -21,7 +21,8 @@ from connectd.reach.dial import Dialler
 from connectd.reach.ways_out import Outward
 from connectd.tasks import Tasks
 from wire.control.access import Guard
-from wire.control.control_wire import Fd, PeerInfo, TakePeer, Ways
+from wire.control.control_message import Fd
+from wire.control.control_wire import PeerInfo, TakePeer, Ways
 from wire.control.limits import Limits
 from wire.control.status import Status
 from wire.control.timing import Timing

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from connectd.connectiond.lines.here import Bridged, BridgedLine
 from connectd.connectiond.lines.line import Line
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, Disconnect, PeerDisconnected, PeerWords, TakePeer, WordsTaken
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import Disconnect, PeerDisconnected, PeerWords, TakePeer, WordsTaken
 from wire.control.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket, prepare, run
 from wire.control.limits import Limits
 from wire.control.status import Status

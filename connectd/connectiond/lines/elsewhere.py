@@ -15,15 +15,8 @@ from typing import Protocol
 from connectd.connectiond.lines.carrier import WINDOW, Separate
 from connectd.connectiond.lines.line import LineEvents
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import (
-    ControlMessage,
-    Disconnect,
-    PeerDisconnected,
-    PeerInfo,
-    PeerWords,
-    TakePeer,
-    WordsTaken,
-)
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import Disconnect, PeerDisconnected, PeerInfo, PeerWords, TakePeer, WordsTaken
 from wire.control.daemon import EXIT_OK, run
 from wire.control.process import Process
 from wire.control.status import Status

@@ -10,7 +10,8 @@ from collections import deque
 
 from connectd.connectiond.lines.gossip_end import GossipEnd
 from connectd.connectiond.lines.line import LineEvents
-from wire.control.control_wire import Fd, PeerInfo, PeerStats, TakePeer
+from wire.control.control_message import Fd
+from wire.control.control_wire import PeerInfo, PeerStats, TakePeer
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.cursor import WireError

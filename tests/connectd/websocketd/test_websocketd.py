@@ -21,7 +21,8 @@ from tests.connectd.webs import Websocketd, url, web_peer, websocketd
 from tests.connectd.websocketd.test_websocket import REQUEST
 from wire.control.access import Guard
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import Fd, UnwrapWebsocket
+from wire.control.control_message import Fd
+from wire.control.control_wire import UnwrapWebsocket
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.net.sockman.sockman import SocketAddress, SockManOptions

@@ -11,7 +11,8 @@ from gossipd.verdict import Verdict
 from tests.gossipd.messages import BITCOIN_KEYS
 from tests.harness.waiting import until
 from wire.control.control_channel import ControlChannel
-from wire.control.control_wire import ControlMessage, GetTxout, GetTxoutReply
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import GetTxout, GetTxoutReply
 from wire.scid import make_scid
 
 KEYS = tuple(public for _, public in BITCOIN_KEYS)

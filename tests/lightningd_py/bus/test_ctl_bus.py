@@ -5,11 +5,7 @@ import pytest
 from lightningd_py.bus.ctl_bus import MAX_IN_HAND, CtlBus
 from tests.lightningd_py.ctl_house import NODE, ODD, OTHER, OWN, Master, Service, Services, until_gone
 from wire.bus.sessions import MAX_FAULTS
-from wire.control.control_wire import (
-    PeerInfo,
-    PeerTaken,
-    RemoteChannelUpdate,
-)
+from wire.control.control_wire import PeerInfo, PeerTaken, RemoteChannelUpdate
 from wire.secp256k1 import public_key
 
 CHANNEL = bytes(range(32))

@@ -9,13 +9,7 @@ import pytest
 
 from lightningd_py.bus import ctl_bus
 from tests.lightningd_py.ctl_house import NODE, ODD, OTHER, Master, Service, Services, until_gone
-from wire.control.control_wire import (
-    ReachPeer,
-    ReachPeerReply,
-    ReachPeerReplyfail,
-    SendMessage,
-    SendMessageReply,
-)
+from wire.control.control_wire import ReachPeer, ReachPeerReply, ReachPeerReplyfail, SendMessage, SendMessageReply
 
 # requests about peers
 

@@ -7,7 +7,8 @@ from lightningd_py.chain.source import Answered, Output
 from lightningd_py.daemons.gossip_control import GossipControl
 from tests.lightningd_py.bus_house import turn
 from tests.lightningd_py.master import Daemon, House
-from wire.control.control_wire import GetTxout, NewBlockheight, OutpointsSpent, OutpointsSpentReply, Reply, Request
+from wire.control.control_message import Reply, Request
+from wire.control.control_wire import GetTxout, NewBlockheight, OutpointsSpent, OutpointsSpentReply
 
 
 class Chain:

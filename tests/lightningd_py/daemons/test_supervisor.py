@@ -11,7 +11,8 @@ import pytest
 from lightningd_py.daemons import supervisor as module
 from lightningd_py.daemons.supervisor import Daemon, Supervisor
 from lightningd_py.errors import StartError
-from wire.control.control_wire import ControlMessage, GossipdInit, GossipdInitReply, HsmInit, HsmInitReply
+from wire.control.control_message import ControlMessage
+from wire.control.control_wire import GossipdInit, GossipdInitReply, HsmInit, HsmInitReply
 from wire.control.timing import Timing
 from wire.types import NETWORKS
 

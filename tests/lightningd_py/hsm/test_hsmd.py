@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (
     ClientHsmfd,
-    ControlMessage,
     Ecdh,
     EcdhReply,
-    Fd,
     GossipNewPeerReply,
     HsmInit,
     HsmInitReply,

@@ -13,10 +13,9 @@ from tests.gossipd.messages import KEYS, announcement, node_announcement, update
 from tests.lightningd_py.hsm.test_hsmd import Hsmd, broken, hsmd
 from tests.lightningd_py.hsm.test_secret import MNEMONIC, PASSPHRASE, with_passphrase
 from wire.control.control_channel import ChannelClosed
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (
-    ControlMessage,
-    Fd,
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,

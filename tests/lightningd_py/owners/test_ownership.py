@@ -18,8 +18,8 @@ from tests.lightningd_py.master import (
     info,
     said,
 )
+from wire.control.control_message import ControlMessage
 from wire.control.control_wire import (
-    ControlMessage,
     Disconnect,
     GossipState,
     HandlePeer,

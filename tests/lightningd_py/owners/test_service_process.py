@@ -6,7 +6,8 @@ import pytest
 
 from lightningd_py.config.values import Service
 from lightningd_py.owners.service_process import flaw, start_program
-from wire.control.control_wire import Fd, PeerGivenBack, SetMessageRoutes
+from wire.control.control_message import Fd
+from wire.control.control_wire import PeerGivenBack, SetMessageRoutes
 from wire.frames import MAX_MESSAGE, MAX_UNREAD, CryptoState, PeerState
 
 

@@ -17,12 +17,11 @@ import pytest
 from tests.wire.control_ends import End, Pair, fill, hint, is_open, long_reply, new_pipe, numbers, same_pipe
 from wire.control import control_channel, control_socket
 from wire.control.control_channel import ChannelClosed, ControlChannel, receive_message, send_message
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
     ClientHsmfd,
-    ControlMessage,
     Ecdh,
     EcdhReply,
-    Fd,
     GossipGetAddrs,
     GossipNewPeerReply,
     ReachPeerReplyfail,

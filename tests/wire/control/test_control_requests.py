@@ -8,6 +8,7 @@ import pytest
 
 from tests.wire.control_ends import End, Pair, as_request, new_pipe
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed, receive_message, send_message
+from wire.control.control_message import Reply
 from wire.control.control_wire import (
     Ecdh,
     EcdhReply,
@@ -16,7 +17,6 @@ from wire.control.control_wire import (
     GossipNewPeerReply,
     ReachPeer,
     ReachPeerReplyfail,
-    Reply,
 )
 
 

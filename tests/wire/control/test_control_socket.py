@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 from tests.wire.control_ends import Pair, fd_count, hint, is_open, new_pipe, same_pipe
 from wire.control import control_socket
 from wire.control.control_channel import receive_message, send_message
-from wire.control.control_wire import (
-    ClientHsmfd,
-    ControlError,
-    ControlMessage,
-    Ecdh,
-    PeerAddrhint,
-)
+from wire.control.control_message import ControlError, ControlMessage
+from wire.control.control_wire import ClientHsmfd, Ecdh, PeerAddrhint
 
 
 def test_the_fd_itself_crosses_and_the_senders_copy_is_closed(ends: Pair) -> None:
