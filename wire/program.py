@@ -11,7 +11,7 @@
 
 Blocking and simple on purpose: one connection, one process. An owner has duties, and `hear` does them: it answers
 pings and pings itself, carries gossip between the peer and the gossip fd, and does what the master asks.
-docs/architecture.md, "Writing a service".
+docs/programs.md.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """The routes table: what the owner of a connection does with a message, by its type alone.
 
 The same table is in force in every owner (gossipd, a program on fd 3, connectiond); the master changes it with
-`set_message_routes`. docs/architecture.md, "The way of a peer".
+`set_message_routes`. docs/programs.md.
 
 Messages for which no service is there: the spec's answer, whoever owns the connection.
 """
@@ -37,7 +37,7 @@ def default_action(number: int) -> Action:
     """What happens to a type that nobody has registered for.
 
     Odd unknown messages are ignored, even ones end the connection (B1-5, B1-6). Channel messages are taken up to the
-    master, which knows the spec's answer when there is no service (docs/architecture.md).
+    master, which knows the spec's answer when there is no service (docs/programs.md).
     """
     if number in _GOSSIP:
         return Action.GOSSIP

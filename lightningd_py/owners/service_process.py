@@ -2,7 +2,7 @@
 
 A program is started for one connection, by exec, with its control socket as fd 3. The first message there is
 `take_peer`: the peer fd, the gossip fd, the PeerState and the message for which it was called. It gives the connection
-back with `peer_given_back`, or says `peer_disconnected`, and exits. docs/architecture.md, "Writing a service".
+back with `peer_given_back`, or says `peer_disconnected`, and exits. docs/programs.md.
 """
 
 import socket

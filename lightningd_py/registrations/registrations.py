@@ -2,7 +2,7 @@
 
 A service has nodes and channels, whose connections it gets as soon as they are there; message types, which bring it a
 connection (take) or a copy; features that the node offers while it is here; and rules of who may connect. Nodes and
-channels are kept while a bus service is away, and over a restart; the rest ends with its session. docs/architecture.md.
+channels are kept while a bus service is away, and over a restart; the rest ends with its session. docs/bus.md.
 
 Here it is only known. `registration_news.py` tells the daemons, `ownership.py` moves connections.
 """

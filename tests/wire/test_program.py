@@ -1,4 +1,4 @@
-"""A service's side of a connection, with the test as the master, the peer and gossipd. docs/architecture.md."""
+"""A service's side of a connection, with the test as the master, the peer and gossipd. docs/programs.md."""
 
 import contextlib
 import socket
