@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench bench-quick docs
+.PHONY: help demo run test check bench bench-quick rooms docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -30,6 +30,9 @@ bench: $(INSTALLED) ## all benchmarks; figures, no assertions
 
 bench-quick: $(INSTALLED) ## the same in about a minute
 	@$(VENV)/bin/python tests/bench/run.py --quick $(ARGS)
+
+rooms: $(INSTALLED) ## rooms of the packages, files a room, lines a file, circles of imports
+	@$(VENV)/bin/python tests/tools/rooms.py
 
 docs: $(INSTALLED) ## write the generated pages of docs/ anew
 	@$(VENV)/bin/python docs/generate.py

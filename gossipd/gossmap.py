@@ -1,4 +1,4 @@
-"""gossmap: the map of the network out of a gossip_store, for everybody who wants to read it; ours or CLN's.
+"""gossmap: the map of the network out of a gossip_store, for any program that wants to read it; ours or CLN's.
 
     with Gossmap("gossip_store") as gossmap:
         for node in gossmap.nodes():
@@ -6,7 +6,7 @@
         while True:
             gossmap.refresh()   # follows the daemon that writes the file
 
-It only reads, needs no daemon, and checks each record's CRC. `load` is gossipd's own entrance: store and index at once.
+The library only reads, needs no daemon, and checks each record's CRC. gossipd itself has map/loading.py.
 """
 
 import mmap
@@ -16,47 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from gossipd.map import side_index
 from gossipd.map.index import MapIndex
 from gossipd.map.views import Channel, Direction, Node, message_at
+from gossipd.store.file import NEWEST_READ, StoreError
 from gossipd.store.records import FIRST_RECORD, OLDEST_VERSION, SMALLEST_RECORD, Buffer, walk_over
 from gossipd.store.upgrade import completed_mask, dead_mask
-from gossipd.store.writer import NEWEST_READ, GossipStore, StoreError
 
-__all__ = ["Channel", "Direction", "Gossmap", "MapIndex", "Node", "StoreError", "load", "save"]
-
-
-def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
-    """Open the store for writing and index it, in one pass over the file, or by what `save` has left and none.
-
-    What the pass finds replaced or of no use (a crash can leave both an update and the one it replaces) is marked
-    deleted, so the store then holds what the index says. Raises as GossipStore.open does.
-    """
-    saved: tuple[MapIndex, int] | None = None
-    index = MapIndex()
-
-    def walk(data: Buffer, start: int, end: int) -> int:
-        nonlocal saved
-        if start == FIRST_RECORD:
-            saved = side_index.take(Path(path), data)
-        return end if saved else index.read_records(data, start, end)
-
-    store = GossipStore.open(path, walk)
-    if saved is not None:
-        index, store.dead_bytes = saved
-        return store, index
-    index.drop_lonely_nodes()
-    store.dead_bytes = index.passed_over
-    for offset in index.dead:
-        store.mark_deleted(offset)
-    index.dead.clear()
-    return store, index
-
-
-def save(store: GossipStore, index: MapIndex) -> None:
-    """Leave the index beside the store for the next `load`, as the last thing before `close`. OSError from the disk."""
-    store.flush()
-    side_index.write(store.path, store.content(), index, store.dead_bytes)
+__all__ = ["Channel", "Direction", "Gossmap", "MapIndex", "Node", "StoreError"]
 
 
 class Gossmap:
@@ -92,8 +58,8 @@ class Gossmap:
     def refresh(self) -> bool:
         """Take in what was written since. Returns whether the map may have changed.
 
-        When the file was replaced (compaction, or a store begun anew) the new one is read from its beginning; while
-        there is none, the map stays as it is. Raises OSError, and StoreError if the new file cannot be read.
+        When the file was replaced (compaction, or a new store) the new one is read from its beginning; while there is
+        none, the map stays as it is. Raises OSError, and StoreError if the new file cannot be read.
         """
         changed = self._follow()
         if self._is_replaced():

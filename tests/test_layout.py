@@ -1,11 +1,14 @@
 """The house rules that a reader relies on, held by the source itself: imports, system access, sizes."""
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.tools import rooms
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("wire", "connectd", "gossipd", "lightningd_py")
@@ -232,3 +235,90 @@ def test_packages_are_typed(package: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_say_what_they_are_for(module: str) -> None:
     assert ast.get_docstring(tree_of(module)), f"{module} has no docstring"
+
+
+# rooms
+
+KNOWN_CIRCLES: set[frozenset[str]] = {
+    frozenset({"connectd.connections", "connectd.reach"}),
+    frozenset({"lightningd_py.bus", "lightningd_py.daemons", "lightningd_py.node", "lightningd_py.rpc"}),
+    frozenset({"lightningd_py.config", "lightningd_py.owners", "lightningd_py.peers", "lightningd_py.registrations"}),
+    frozenset({f"lightningd_py.chain.{name}" for name in ("bitcoind", "source", "txouts")}),
+    frozenset(
+        {
+            "lightningd_py.bus.buses",
+            "lightningd_py.bus.ctl_bus",
+            "lightningd_py.bus.ctl_requests",
+            "lightningd_py.daemons.restart",
+            "lightningd_py.daemons.setup",
+            "lightningd_py.node",
+            "lightningd_py.rpc.commands",
+            "lightningd_py.rpc.peer_commands",
+            "lightningd_py.rpc.peer_listing",
+            "lightningd_py.rpc.peer_requests",
+            "lightningd_py.rpc.service_commands",
+            "lightningd_py.rpc.sign_commands",
+        }
+    ),
+}
+"""Circles of files or of rooms that are still to be undone. Strike out what is gone, add nothing."""
+
+MOST_FILES = 16
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_make_no_circles(package: str) -> None:
+    known = {circle for circle in KNOWN_CIRCLES if next(iter(circle)).split(".")[0] == package}
+    modules = rooms.modules(package)
+    found = rooms.circles(rooms.imports(modules)) | rooms.circles(rooms.imports_of_rooms(modules))
+    parts = {circle for circle in found if any(circle <= larger for larger in known)}
+    assert found - parts == set(), "these are new"
+    assert known - parts == set(), "these have become smaller or are gone: say so in KNOWN_CIRCLES"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_rooms_import_towards_the_ground(package: str) -> None:
+    edges = rooms.imports_of_rooms(rooms.modules(package))
+    order = rooms.ORDER[package]
+    for room in edges.keys() - {package}:
+        assert room in order or (room.count(".") == 1 and "*" in order), f"{room} has no place in rooms.ORDER"
+    assert set(order) - {"*"} <= edges.keys(), "these are in rooms.ORDER, and are no rooms"
+    wrong = {
+        (room, imported)
+        for room, others in edges.items()
+        for imported in others
+        if rooms.place_of(imported) > rooms.place_of(room)
+    }
+    known = {pair for pair in wrong if any(circle.issuperset(pair) for circle in KNOWN_CIRCLES)}
+    assert wrong - known == set(), "these import from a room that stands above theirs"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_rooms_are_not_crowded(package: str) -> None:
+    assert {room: count for room, count in rooms.sizes(rooms.modules(package)).items() if count > MOST_FILES} == {}
+
+
+def test_rooms_say_in_two_sentences_what_lives_there_and_who_may_call_it() -> None:
+    for module, path in MODULES.items():
+        if path.name == "__init__.py" and path.parent.parent != ROOT:
+            text = " ".join((ast.get_docstring(tree_of(module)) or "").split())
+            assert len(re.findall(r"[.!?](?= [A-Z`]|$)", text)) >= 2, f"{module}: {text}"
+
+
+def test_circles_are_found_wherever_the_import_stands(tmp_path: Path) -> None:
+    """Under TYPE_CHECKING, within a function, from the package or from the module."""
+    for name, text in {
+        "p/__init__.py": "",
+        "p/top.py": "from p import other\n",
+        "p/other.py": "if TYPE_CHECKING:\n    from p.room.first import x\n",
+        "p/room/__init__.py": "",
+        "p/room/first.py": "def f():\n    import p.top\n",
+        "p/room/second.py": "from p.room import first\nimport p.ground\n",
+        "p/ground.py": "import os\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    modules = rooms.modules("p", tmp_path)
+    assert rooms.circles(rooms.imports(modules)) == {frozenset({"p.top", "p.other", "p.room.first"})}
+    assert rooms.circles(rooms.imports_of_rooms(modules)) == {frozenset({"p.top", "p.other", "p.room"})}
+    assert rooms.imports(modules)["p.room.second"] == {"p.room.first", "p.ground"}

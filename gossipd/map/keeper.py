@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from gossipd import gossmap
 from gossipd.feed import Feed
+from gossipd.map import loading
 from gossipd.map.compaction import Moved
 from gossipd.map.compactor import Compactor
 from gossipd.map.forget import Forgetting
@@ -36,7 +36,7 @@ class Keeper:
         """`tell_all` gets what is new of our own, `disk_changed` hears that the disk has failed or works again, and
         `moved` that the store was compacted.
         """
-        self.store, self.index = gossmap.load(path)
+        self.store, self.index = loading.load(path)
         self.flush = StoreFlush(self.store, disk_changed)
         self.forgetting = Forgetting(self.store, self.index, self._gone(Path(path)), feed)
         self.own = OwnGossip(node_id, self.store, self.index, tell_all)
@@ -62,4 +62,4 @@ class Keeper:
     def save(self) -> None:
         """So that the next start need not read the whole store."""
         with contextlib.suppress(OSError):
-            gossmap.save(self.store, self.index)
+            loading.save(self.store, self.index)

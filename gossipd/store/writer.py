@@ -77,7 +77,7 @@ class GossipStore:
         self._end = end
         self.dead_bytes = 0
         """Size of the records that are marked deleted or are of use to followers only: what compaction would save.
-        Counted from the opening on; `gossmap.load` adds what was there before."""
+        Counted from the opening on; `loading.load` adds what was there before."""
         self._buffer = bytearray()
         self._flag_changes: dict[int, int] = {}
         self._watcher: Watcher = _nobody
@@ -87,8 +87,9 @@ class GossipStore:
     def open(cls, path: Path | str, walker: Walker = check_records) -> Self:
         """Open or begin the store at `path`, repairing what has to be, and lock it for this process.
 
-        `walker` takes every record on the way (an index that is filled, see gossmap.load). A file that cannot be
-        read is moved aside to NAME.corrupt and begun anew; StoreError if another process has it, OSError from the disk.
+        `walker` takes every record on the way (an index that is filled, see map/loading.py). A file that cannot be
+        read is moved aside to NAME.corrupt, and an empty one takes its place; StoreError if another process has it,
+        OSError from the disk.
         """
         path = Path(path)
         fd, note = open_current(path)

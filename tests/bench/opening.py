@@ -24,12 +24,12 @@ pages = int(Path("/proc/self/statm").read_text().split()[1])
 print(json.dumps([spent * 1000, pages * 4096 / 1e6]))
 """
 _FROM_NOTHING = """
-from gossipd.gossmap import load
+from gossipd.map.loading import load
 Path(sys.argv[1] + ".index").unlink(missing_ok=True)
 """
 OURS = _TIMED.format(imports=_FROM_NOTHING, opens="load(sys.argv[1])")
 _SAVED = """
-from gossipd.gossmap import load, save
+from gossipd.map.loading import load, save
 store, index = load(sys.argv[1])
 save(store, index)
 store.close()

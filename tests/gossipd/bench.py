@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gossipd import gossmap
 from gossipd.feed import SILENT, Feed
 from gossipd.ingest.checks import Checks
 from gossipd.ingest.debt import Debt
 from gossipd.ingest.pipeline import Ingest
 from gossipd.ingest.signatures import check
+from gossipd.map import loading
 from gossipd.map.forget import Forgetting
 from gossipd.map.gone import Gone
 from gossipd.map.index import MapIndex
@@ -178,7 +178,7 @@ class Bench:
     def is_as_reopened(self) -> bool:
         """A new process that opens the file has the same map."""
         self.store.close()
-        store, index = gossmap.load(self.path)
+        store, index = loading.load(self.path)
         store.close()
         return seen(index) == seen(self.index)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gossipd import gossmap
+from gossipd.map import loading
 from gossipd.store.writer import GossipStore
 from tests.gossipd.bench import Bench
 from tests.gossipd.house import House, Houses
@@ -52,6 +52,6 @@ async def gossipd(houses: Houses) -> House:
 @pytest.fixture
 def bench(path: Path) -> Iterator[Bench]:
     """An Ingest over an empty map."""
-    bench = Bench(path, *gossmap.load(path))
+    bench = Bench(path, *loading.load(path))
     yield bench
     bench.store.close()

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gossipd.feed
-from gossipd import gossmap
 from gossipd.chain import unspend
 from gossipd.feed import Feed
+from gossipd.map import loading
 from gossipd.verdict import REASONS, Consequence, PeerFault, Verdict
 from tests.gossipd.bench import TELLER, Bench
 from tests.gossipd.house import peer_info
@@ -73,7 +73,7 @@ def intake(tmp_path: Path, listener: Listener) -> Iterator[Bench]:
     """An Ingest over an empty map, with a feed of which everything is taken."""
     listener.feed.subscribed(b"", wanted=True)
     path = tmp_path / "gossip_store"
-    intake = Bench(path, *gossmap.load(path), feed=listener.feed)
+    intake = Bench(path, *loading.load(path), feed=listener.feed)
     yield intake
     intake.store.close()
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipd.gossmap import Gossmap, load
+from gossipd.gossmap import Gossmap
+from gossipd.map.loading import load
 from gossipd.map.views import Node, sane_alias
 from gossipd.store.records import (
     COMPLETED,

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from gossipd.gossmap import Gossmap, load
+from gossipd.gossmap import Gossmap
 from gossipd.map.forget import Forgetting
 from gossipd.map.gone import Gone
+from gossipd.map.loading import load
 from gossipd.store.records import amount_message
 from gossipd.store.writer import GossipStore
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from gossipd.gossmap import Gossmap, load
+from gossipd.gossmap import Gossmap
 from gossipd.map.compaction import Compaction
 from gossipd.map.forget import Forgetting
 from gossipd.map.gone import Gone
 from gossipd.map.index import MapIndex
+from gossipd.map.loading import load
 from gossipd.store.records import COMPLETED, amount_message, delete_channel_message
 from gossipd.store.writer import GossipStore
 from lightningd_py.tools.synthetic_map import SignedChannel, SyntheticMap, random_edges

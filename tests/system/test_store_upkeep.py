@@ -2,7 +2,8 @@
 
 import time
 
-from gossipd.gossmap import Gossmap, load
+from gossipd.gossmap import Gossmap
+from gossipd.map.loading import load
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.node import Nodes

@@ -2,11 +2,11 @@
 
 import pytest
 
-from gossipd import gossmap
 from gossipd.ingest import nodes as waiting
 from gossipd.ingest import pending
 from gossipd.ingest.checks import USER
 from gossipd.ingest.txout import funding_script
+from gossipd.map import loading
 from gossipd.verdict import Verdict
 from tests.gossipd.bench import CHANNEL, CHECKED, Bench
 from tests.gossipd.messages import (
@@ -121,7 +121,7 @@ def test_lonely_announcement_of_a_store_without_amounts(bench: Bench) -> None:
     """Another program's store may lack them."""
     bench.store.append(CHANNEL[0], 0)
     bench.store.close()
-    other = Bench(bench.path, *gossmap.load(bench.path))
+    other = Bench(bench.path, *loading.load(bench.path))
     other.take(CHANNEL[1])
     assert other.records() == CHANNEL[:2]
     assert other.is_as_reopened()

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipd import gossmap
 from gossipd.ingest.pipeline import MAX_FUTURE
+from gossipd.map import loading
 from gossipd.verdict import Consequence, PeerFault, Verdict
 from tests.gossipd.bench import CHANNEL, CHECKED, PRUNE, TELLER, Bench
 from tests.gossipd.messages import (
@@ -226,7 +226,7 @@ def test_any_bytes_get_a_verdict_or_a_fault(
 ) -> None:
     """Whatever a stranger sends: an answer, or PeerFault, and no other exception."""
     path = tmp_path_factory.getbasetemp() / "any_bytes"
-    bench = Bench(path, *gossmap.load(path))
+    bench = Bench(path, *loading.load(path))
     lengths_at = {256: 256, 257: 64, 258: 64}[number]
     body = body[:lengths_at].ljust(lengths_at, b"\0") + length.to_bytes(2, "big") + body
     try:

@@ -5,8 +5,8 @@ import signal
 import time
 from pathlib import Path
 
-from gossipd import gossmap
 from gossipd.gossmap import Gossmap
+from gossipd.map import loading
 from gossipd.store.file import successor_of
 from tests.gossipd.barriers import stored
 from tests.gossipd.house import EVERYTHING, Houses
@@ -38,7 +38,7 @@ async def fill(houses: Houses) -> Path:
 
 def make_old(path: Path) -> None:
     """Dead records between the live ones and behind them."""
-    store, _ = gossmap.load(path)
+    store, _ = loading.load(path)
     while store.size <= Limits().compact_size:
         store.mark_deleted(store.append(b"\x01\x02" + bytes(60_000), NOW))
         if store.size - store.end > 1_000_000:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gossipd.gossmap import Gossmap, load
+from gossipd.gossmap import Gossmap
 from gossipd.map import compaction
 from gossipd.map.compaction import Compaction
+from gossipd.map.loading import load
 from gossipd.store.file import successor_of
 from gossipd.store.records import BEGINNING_SIZE, CHANNEL_DYING, COMPLETED, ENDED, HEADER, HEADER_SIZE, parse_ended
 from gossipd.store.writer import GossipStore, StoreError

@@ -5,8 +5,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipd.gossmap import Gossmap, load
+from gossipd.gossmap import Gossmap
 from gossipd.map.index import MapIndex
+from gossipd.map.loading import load
 from gossipd.store.records import COMPLETED, DELETED, amount_message, dying_message
 from gossipd.store.writer import GossipStore
 from tests.gossipd.made import CHANNELS, NODES, NOW, PARSED, full, put, scid

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gossipd import gossmap
+from gossipd.map import loading
 from gossipd.map.forget import Forgetting
 from gossipd.map.gone import Gone
 from gossipd.map.own import PAUSE, OwnGossip, OwnNode, descriptors
@@ -40,7 +40,7 @@ class Us:
         self.hsmd_answers = True
         self.refuses: str | None = None
         self.asked = 0
-        self.store, self.index = gossmap.load(path)
+        self.store, self.index = loading.load(path)
         self.forgetting = Forgetting(self.store, self.index, Gone())
         self.own = OwnGossip(OUR_ID, self.store, self.index, self.told.extend)
         self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from gossipd.gossmap import load, save
 from gossipd.map import side_index
 from gossipd.map.index import MapIndex
+from gossipd.map.loading import load, save
 from gossipd.store.records import BEGINNING_SIZE
 from tests.gossipd.house import Houses
 from tests.gossipd.map.test_forget import STEPS, take
