@@ -5,8 +5,8 @@ asked for after the start, when nothing else is to be asked.
 
 Channels whose funding outputs are unspent again, after a reorganisation of the chain: they are not dying any more.
 
-They are written anew, behind `delete_chan`: flags in the file cannot be taken back for readers that have seen them, and
-the peers that were not sent the dying ones are sent these.
+They are written again, behind `delete_chan`: flags in the file cannot be taken back for readers that have seen them,
+and the peers that were not sent the dying ones are sent these.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from functools import partial
 from gossipd.ingest.txout import Txout, bitcoin_keys, funding_script
 from gossipd.map.forget import Forgetting
 from gossipd.map.index import MapIndex
+from gossipd.map.keeper import Keeper
 from gossipd.map.writer import MapWriter
 from gossipd.store.writer import GossipStore
 from wire.control.control_channel import ChannelClosed, ControlChannel
@@ -31,23 +32,15 @@ status = Status("gossipd")
 
 
 class OnChain:
-    """`flush_then` is to call what it gets when the store has on disk what was appended to it."""
+    """The chain's news for the map, as the master tells them."""
 
-    def __init__(
-        self,
-        master: ControlChannel,
-        store: GossipStore,
-        index: MapIndex,
-        forgetting: Forgetting,
-        txout: Txout,
-        flush_then: Callable[[Callable[[], None]], None],
-    ) -> None:
+    def __init__(self, master: ControlChannel, keeper: Keeper, txout: Txout) -> None:
+        """`txout`: the stage that asks for funding outputs."""
         self._master = master
-        self._store = store
-        self._index = index
-        self._forgetting = forgetting
+        self._store, self._index = keeper.store, keeper.index
+        self._forgetting = keeper.forgetting
+        self._flush_then = keeper.flush.then
         self._txout = txout
-        self._flush_then = flush_then
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left: list[int] = []
@@ -130,7 +123,7 @@ class OnChain:
 
 
 def _nothing_more() -> None:
-    """A flush for which nobody waits."""
+    """What is done after a flush that has no further end."""
 
 
 def _report(task: asyncio.Task[None]) -> None:
@@ -146,12 +139,12 @@ def unspend(store: GossipStore, index: MapIndex, forgetting: Forgetting, scids: 
     for scid in scids:
         forgetting.closed.discard(scid)
         if scid in index.dying:
-            _write_anew(store, index, forgetting, writer, scid)
+            _write_again(store, index, forgetting, writer, scid)
             alive += 1
     return alive
 
 
-def _write_anew(store: GossipStore, index: MapIndex, forgetting: Forgetting, writer: MapWriter, scid: int) -> None:
+def _write_again(store: GossipStore, index: MapIndex, forgetting: Forgetting, writer: MapWriter, scid: int) -> None:
     row = index.channels[scid]
     message, amount_sat = store.read(index.announce_off[row]), max(0, index.amount_sat[row])
     timestamp = store.timestamp(index.announce_off[row])

@@ -1,4 +1,4 @@
-"""The control sockets of gossipd: from the master, from connectd (the link), and to hsmd."""
+"""The control sockets of gossipd: from the master, from connectd (the link), to hsmd; and what each message does."""
 
 import random
 import socket
@@ -6,22 +6,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gossipd import report
 from gossipd.feed import SILENT, Feed
 from gossipd.gossipd import Gossipd
 from gossipd.ingest.signatures import stop_workers
 from gossipd.own_node import Signer
-from gossipd.requests import Requests
 from gossipd.store.writer import StoreError
-from wire.bus.feed import FeedError
+from wire.bus.feed import PEER_CONNECTED, PEER_DISCONNECTED, FeedError
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
-from wire.control.control_wire import GossipdInit, NewConnectdLink
+from wire.control.control_wire import (
+    FeedPeerConnected,
+    FeedPeerDisconnected,
+    GossipdInit,
+    HandlePeer,
+    NewConnectdLink,
+)
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
 
 if TYPE_CHECKING:
     from gossipd.feed_socket import FeedSocket
+
+MAX_OUTBOX = 65_536
+"""Bytes that may wait for a peer before the master is told that it does not take more."""
 
 status = Status("gossipd")
 
@@ -76,7 +85,7 @@ class Control:
         raise RuntimeError(f"hsmd said {message.name()}")
 
     def _open_link(self, link: socket.socket) -> ControlChannel:
-        """If connectd dies the master starts it anew, and we wait for the link to it."""
+        """If connectd dies the master starts another one, and we wait for the link to it."""
         return ControlChannel(link, "connectd", self._from_link, lambda reason: status.debug(reason))
 
     def _renew_link(self, message: NewConnectdLink) -> None:
@@ -135,3 +144,180 @@ class Control:
         feed = Feed(sock.send)
         sock.subscribed = feed.subscribed
         return feed
+
+
+class Requests:
+    """Each message goes to the first group that knows it; each group returns whether it does."""
+
+    def __init__(self, gossipd: Gossipd, master: ControlChannel) -> None:
+        self._gossipd = gossipd
+        self._master = master
+        self._groups = (self._connections, self._peers, self._chain, self._questions, self._settings)
+
+    def handle(self, message: ControlMessage, channel: ControlChannel) -> None:
+        """Do what it says; a reply goes back through `channel`."""
+        if not any(group(message, channel) for group in self._groups):
+            raise RuntimeError(f"gossipd does not know {message.name()}")
+
+    def _connections(self, message: ControlMessage, channel: ControlChannel) -> bool:
+        """Connections that come and go."""
+        gossipd = self._gossipd
+        match message:
+            case HandlePeer():
+                gossipd.handle_peer(message)
+            case control_wire.GossipNewPeer(peer=info):
+                channel.reply(message, control_wire.GossipNewPeerReply(gossipd.new_remote_peer(info)))
+            case control_wire.ReleasePeer():
+                self._release(message)
+            case control_wire.GiveBack(conn_id=None):
+                self._give_all_back()
+            case control_wire.GiveBack(conn_id=int(conn_id)):
+                if (peer := gossipd.peer(conn_id)) is not None:
+                    gossipd.give_back(peer)
+            case control_wire.Disconnect(conn_id=conn_id, send=send, reason=reason):
+                if (peer := gossipd.peer(conn_id)) is not None:
+                    gossipd.end(peer, send, reason)
+            case _:
+                return False
+        return True
+
+    def _peers(self, message: ControlMessage, channel: ControlChannel) -> bool:
+        """What is said to peers."""
+        match message:
+            case control_wire.SendMessage():
+                self._send_message(message)
+            case control_wire.Ping():
+                self._ping(message)
+            case control_wire.SetMessageRoutes(routes=routes):
+                self._gossipd.routes.replace(routes)
+            case _:
+                return False
+        return True
+
+    def _chain(self, message: ControlMessage, channel: ControlChannel) -> bool:
+        """What happens on the chain; the reply means that the store has it."""
+        onchain = self._gossipd.onchain
+        match message:
+            case control_wire.NewBlockheight(blockheight=blockheight):
+                onchain.new_blockheight(blockheight)
+            case control_wire.OutpointsSpent(blockheight=blockheight, short_channel_ids=scids):
+                spent = control_wire.OutpointsSpentReply()
+                onchain.outpoints_spent(blockheight, scids, lambda: channel.reply(message, spent))
+            case control_wire.ChainReorganised(blockheight=blockheight, unspent=unspent):
+                undone = control_wire.ChainReorganisedReply()
+                onchain.reorganised(blockheight, unspent, lambda: channel.reply(message, undone))
+            case _:
+                return False
+        return True
+
+    def _questions(self, message: ControlMessage, channel: ControlChannel) -> bool:
+        """What is asked about the map and the peers."""
+        gossipd = self._gossipd
+        match message:
+            case control_wire.GossipGetAddrs(node_id=node_id):
+                channel.reply(message, control_wire.GossipGetAddrsReply(report.addresses(gossipd, node_id)))
+            case control_wire.RandomNodes(count=count):
+                channel.reply(message, control_wire.RandomNodesReply(report.random_nodes(gossipd, count)))
+            case control_wire.GossipStatus():
+                channel.reply(message, report.status(gossipd))
+            case control_wire.ListPeers():
+                channel.reply(message, control_wire.ListPeersReply(gossipd.upkeep.stats()))
+            case _:
+                return False
+        return True
+
+    def _settings(self, message: ControlMessage, channel: ControlChannel) -> bool:
+        """What is to be so from now on, and what is to be done once."""
+        gossipd = self._gossipd
+        match message:
+            case control_wire.LocalChannels(channels=channels):
+                gossipd.local.replace(channels)
+            case control_wire.AnnounceableChanged(addresses=addresses):
+                gossipd.own_node.announce_at(addresses)
+            case control_wire.FeaturesChanged(features=features):
+                gossipd.own_node.announce_features(features)
+            case control_wire.SetWantedNodes(node_ids=node_ids):
+                gossipd.upkeep.wanted = frozenset(node_ids)
+            case control_wire.AddGossip():
+                self._add_gossip(message)
+            case FeedPeerConnected() | FeedPeerDisconnected():
+                _say_peer(gossipd.feed, message)
+            case control_wire.Resync():
+                gossipd.seeker.resync(gossipd.now())
+                channel.reply(message, control_wire.ResyncReply())
+            case control_wire.CompactStore():
+                self._compact_store(message)
+            case _:
+                return False
+        return True
+
+    def _compact_store(self, message: control_wire.CompactStore) -> None:
+        def ended(failure: str | None) -> None:
+            done = control_wire.CompactStoreReply(self._gossipd.store.size)
+            self._master.reply(message, done if failure is None else control_wire.CompactStoreReplyfail(failure))
+
+        self._gossipd.keeper.compactor.compact_now(ended)
+
+    def _give_all_back(self) -> None:
+        gossipd = self._gossipd
+        gossipd.seeker.retire()
+        for owned in gossipd.owned.peers():
+            gossipd.give_back(owned)
+        gossipd.tell(control_wire.AllGivenBack())
+
+    def _release(self, message: control_wire.ReleasePeer) -> None:
+        gossipd = self._gossipd
+        peer = gossipd.peer(message.conn_id)
+        if peer is None:  # it has ended, or crosses with our peer_nongossip
+            gossipd.tell(control_wire.ReleasePeerReplyfail(message.node_id, message.conn_id))
+            return
+        state, peer_fd, gossip_fd = gossipd.give_away(peer)
+        gossipd.tell(control_wire.ReleasePeerReply(message.node_id, message.conn_id, state, peer_fd, gossip_fd))
+
+    def _send_message(self, message: control_wire.SendMessage) -> None:
+        peer = self._gossipd.peer(message.conn_id)
+        if peer is None or peer.outbox_bytes > MAX_OUTBOX:
+            reason = "the peer is not here" if peer is None else "the peer does not read: its queue is full"
+            self._master.reply(message, control_wire.SendMessageReplyfail(reason))
+            return
+        self._gossipd.say(peer, message.message)
+        self._master.reply(message, control_wire.SendMessageReply())
+
+    def _ping(self, message: control_wire.Ping) -> None:
+        peer = self._gossipd.peer(message.conn_id)
+        if peer is None:
+            self._master.reply(message, control_wire.PingReplyfail("the peer is not here"))
+            return
+
+        def answered(total: int | None) -> None:
+            failed = control_wire.PingReplyfail("the connection left before the pong came")
+            self._master.reply(message, failed if total is None else control_wire.Pong(total))
+
+        peer.ping(message.num_pong_bytes, message.ignored_len, answered)
+        self._gossipd.owned.pump(message.conn_id)
+
+    def _add_gossip(self, message: control_wire.AddGossip) -> None:
+        def settled(error: str | None) -> None:
+            refused = error is not None
+            self._master.reply(
+                message, control_wire.AddGossipReplyfail(error or "") if refused else control_wire.AddGossipReply()
+            )
+
+        self._gossipd.user_gossip.add(message.message, self._gossipd.ingest, settled)
+
+
+def _say_peer(feed: Feed, message: FeedPeerConnected | FeedPeerDisconnected) -> None:
+    if isinstance(message, FeedPeerDisconnected):
+        gone = {"node_id": message.node_id, "conn_id": message.conn_id, "reason": message.reason}
+        feed.say(PEER_DISCONNECTED, message.time_ns, **gone)
+        return
+    peer = message.peer
+    feed.say(
+        PEER_CONNECTED,
+        message.time_ns,
+        node_id=peer.node_id,
+        conn_id=peer.conn_id,
+        address=peer.address,
+        incoming=peer.incoming,
+        features=peer.features,
+    )

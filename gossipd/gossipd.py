@@ -8,7 +8,7 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     ingest/   the way of gossip: checks, signatures, funding output, map and store
     serve/    streams and answers to queries            ask/    what we ask for: the seeker
     peers/    what one peer says and is told, its score, eviction
-    control.py  the control sockets       requests.py  each message to what it calls here      report.py  what is asked
+    control.py  the control sockets, and each message to what it calls here             report.py  what is asked
     chain.py    what the chain does to the map          local_channels.py  channels that only their two ends know
     wire/net/   sockets, frames, pings, slow readers, gossip fds
 
@@ -32,9 +32,8 @@ from gossipd.ingest.signatures import SignatureChecks
 from gossipd.ingest.txout import Txout
 from gossipd.ingest.user_gossip import Answer, UserGossip
 from gossipd.local_channels import LocalChannels
-from gossipd.map.compaction import Moved
 from gossipd.map.keeper import Keeper
-from gossipd.map.own import OwnNode, Sign
+from gossipd.own_node import OwnNode, Sign
 from gossipd.peers.eviction import Upkeep
 from gossipd.peers.offences import Offences
 from gossipd.peers.peer import Peer
@@ -82,17 +81,7 @@ class Gossipd:
         """Opens the store: raises StoreError or OSError. `now`: unix seconds."""
         self._loop = asyncio.get_running_loop()
         self.now, self.clock = now, self._loop.time
-        self.keeper = keeper = Keeper(
-            init.store,
-            init.node_id,
-            init.timing.gossip_prune,
-            now,
-            init.limits,
-            self._tell_all,
-            self._disk_changed,
-            self._records_moved,
-            feed,
-        )
+        self.keeper = keeper = Keeper(init, self, feed)
         self.feed = feed
         feed.sender_of = lambda conn_id: peer.info if (peer := self.peers.get(conn_id)) else None
         self.store, self.index = keeper.store, keeper.index
@@ -106,7 +95,7 @@ class Gossipd:
         self._slot = 0
         self._begin_peers(init)
         self._begin_intake(init, workers)
-        self.own_node = OwnNode(init, keeper.own, sign, self._publish, self.now)
+        self.own_node = OwnNode(init, keeper.own, sign, self)
         self._begin_asking(init, chance)
         master.on_drained = self._resume
         self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
@@ -114,9 +103,9 @@ class Gossipd:
     def _begin_peers(self, init: GossipdInit) -> None:
         """Their connections, what they are worth, and what they get."""
         self._standings = Standings()
-        self._offences = Offences(self, self._loop.call_later, self.clock)
-        self.fault, self.bad_gossip = self._offences.fault, self._offences.bad_gossip
-        self.unwanted = self._offences.unwanted
+        self.judge = Offences(self, self._loop.call_later, self.clock)
+        self.fault, self.bad_gossip = self.judge.fault, self.judge.bad_gossip
+        self.unwanted = self.judge.unwanted
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
         self.owned = OwnedPeers[Peer](self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
         self.remotes = Remotes(self._loop, self._may_read, self._drop, self._owed_elsewhere, self._budget)
@@ -124,10 +113,10 @@ class Gossipd:
     def _begin_intake(self, init: GossipdInit, workers: list[tuple[int, socket.socket]]) -> None:
         """The pipeline, and what is beside it."""
         keeper = self.keeper
-        self._signatures = SignatureChecks(workers, self._loop, self._resume)
+        self.signatures = SignatureChecks(workers, self._loop, self._resume)
         self.user_gossip = UserGossip()
         self.txout = Txout(self._master, init.check_txout, self._resume)
-        self.onchain = OnChain(self._master, self.store, self.index, keeper.forgetting, self.txout, keeper.flush.then)
+        self.onchain = OnChain(self._master, keeper, self.txout)
 
         def owe(scid: int, flags: int) -> None:
             self.seeker.owe(scid, flags)
@@ -140,7 +129,7 @@ class Gossipd:
             keeper.writer,
             self.index,
             init.chain_hash,
-            Checks(self._signatures, debt, self._offences, self.user_gossip.settled, self.feed),
+            Checks(self.signatures, debt, self.judge, self.user_gossip.settled, self.feed),
             self.txout,
             init.timing.gossip_prune,
             self.now,
@@ -148,16 +137,13 @@ class Gossipd:
             owe,
             lambda scid: None if scid in self.local else self.seeker.hear_of(scid),
         )
-        self.local = LocalChannels(
-            init.node_id, init.chain_hash, self._signatures.submit, self._offences.found_bad, self.tell, self.now
-        )
+        self.local = LocalChannels(init.node_id, self)
 
     def _begin_asking(self, init: GossipdInit, chance: random.Random) -> None:
         """What asks peers for gossip, and what looks after them."""
         known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed)
-        novel = self.ingest.checks.novel
-        self.seeker = Seeker(init.chain_hash, known, self._seek, self._renew, novel, init.timing, chance, self.now())
-        self.upkeep = Upkeep(self.owned, self.end, novel, self.remotes, init.limits, chance.random)
+        self.seeker = Seeker(self, known, init.timing, chance, self.now())
+        self.upkeep = Upkeep(self.owned, self.end, self.novel, self.remotes, init.limits, chance.random)
 
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
@@ -167,7 +153,7 @@ class Gossipd:
         self.keeper.compactor.close()
         self.owned.close_sockets()
         self.remotes.close()
-        self._signatures.close()
+        self.signatures.close()
         if clean:
             self.keeper.save()
         self.store.close()
@@ -223,24 +209,29 @@ class Gossipd:
         self.seeker.peer_came(info.conn_id, info.features, self.now(), has_filter=peer.filter_sent)
         peer.filter_sent = True
 
-    def _seek(self, conn_id: int, message: bytes) -> None:
+    @property
+    def novel(self) -> dict[int, int]:
+        """How many messages that were new each connection has brought, by conn_id."""
+        return self.ingest.checks.novel
+
+    def seek(self, conn_id: int, message: bytes) -> None:
         """A message of the seeker's, to a peer wherever its connection is."""
         self.say_soon(self.peers[conn_id], message)
 
-    def _renew(self, conn_id: int) -> bool:
+    def renew(self, conn_id: int) -> bool:
         """End a connection of ours, so that the peer begins anew; False if somebody else has it, for a channel."""
         peer = self.peer(conn_id)
         if peer is not None:
             self.end(peer, [], "gossip is lacking that only a new connection can bring")
         return peer is not None
 
-    def _tell_all(self, messages: list[bytes]) -> None:
+    def say_own(self, messages: list[bytes]) -> None:
         """Something new of our own."""
         for peer in self.peers.values():
             peer.say_own(messages)
             self._pump(peer)
 
-    def _publish(self, message: bytes, settled: Answer) -> None:
+    def publish(self, message: bytes, settled: Answer) -> None:
         self.user_gossip.add(message, self.ingest, settled)
 
     def new_remote_peer(self, info: PeerInfo) -> Fd:
@@ -293,7 +284,7 @@ class Gossipd:
         if self.peers.pop(conn_id, None) is not None:
             self.seeker.peer_left(conn_id, self.now())
             self._standings.leave(peer.info.node_id, peer.standing, self.clock())
-        self._offences.forget(conn_id)
+        self.judge.forget(conn_id)
         self._budget.forget(conn_id)
 
     def peer(self, conn_id: int) -> Peer | None:
@@ -364,7 +355,7 @@ class Gossipd:
         self.owned.resume()
         self.remotes.update_reading()
 
-    def _disk_changed(self) -> None:
+    def disk_changed(self) -> None:
         self.ingest.checks.suspended = self.keeper.flush.failed
         self._resume()
 
@@ -381,11 +372,11 @@ class Gossipd:
             if conn_id % SLOTS == self._slot:
                 self._flush_peer(conn_id, peer)
 
-    def _records_moved(self, moved: Moved) -> None:
-        """The store was compacted."""
+    def records_moved(self, place: Callable[[int], int]) -> None:
+        """The store was compacted: where an offset of the old file is in the new one."""
         for peer in self.peers.values():
             if peer.stream is not None:
-                peer.stream.move(moved.place)
+                peer.stream.move(place)
 
     def _flush_peer(self, conn_id: int, peer: Peer) -> None:
         peer.flush()

@@ -1,4 +1,4 @@
-"""Channels of our own that nobody else knows of, or of which the peer says something for us alone.
+"""Channels of our own that only their two ends know, or of which the peer says something for us alone.
 
 A channel_update of such a channel, from the peer itself and rightly signed, goes up to the service that has the
 channel, and nowhere else: not into the map, and not to other peers. BOLT 7, The channel_update Message (B7-79).
@@ -6,10 +6,11 @@ channel, and nowhere else: not into the map, and not to other peers. BOLT 7, The
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from gossipd.ingest.pipeline import MAX_FUTURE
 from gossipd.ingest.signatures import GOOD
-from gossipd.verdict import Consequence, PeerFault
+from gossipd.verdict import Consequence, Judge, PeerFault
 from wire.control.control_wire import LocalChannel, RemoteChannelUpdate
 from wire.control.status import Status
 from wire.peer_wire import ChannelUpdate
@@ -26,25 +27,39 @@ class _Known:
     newest: int = 0
 
 
+class Signatures(Protocol):
+    """The signature stage."""
+
+    def submit(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> None:
+        """Check a message; `verdict` gets GOOD, or which signature is wrong."""
+
+
+class Around(Protocol):
+    """What local channels need of the daemon."""
+
+    chain_hash: bytes
+    now: Callable[[], float]
+    """Unix seconds."""
+
+    @property
+    def signatures(self) -> Signatures:
+        """Where a message is checked."""
+
+    @property
+    def judge(self) -> Judge:
+        """Hears of a connection's offence."""
+
+    def tell(self, message: RemoteChannelUpdate) -> None:
+        """Say this to the master."""
+
+
 class LocalChannels:
     """The channels that the master has named."""
 
-    def __init__(
-        self,
-        our_id: bytes,
-        chain_hash: bytes,
-        submit: Callable[[bytes, bytes, Callable[[int], None]], None],
-        fault: Callable[[int, PeerFault], None],
-        go_up: Callable[[RemoteChannelUpdate], None],
-        now: Callable[[], float],
-    ) -> None:
-        """`submit` is the signature stage, `fault` hears of a connection's offence, `now` is in unix seconds."""
+    def __init__(self, our_id: bytes, around: Around) -> None:
+        """`our_id`: our node_id."""
         self._our_id = our_id
-        self._chain_hash = chain_hash
-        self._submit = submit
-        self._fault = fault
-        self._go_up = go_up
-        self._now = now
+        self._around = around
         self._known: dict[int, _Known] = {}
 
     def __contains__(self, scid: int) -> bool:
@@ -69,14 +84,14 @@ class LocalChannels:
         if known is None or not self._is_wanted(update, known, peer_id):
             return
         known.newest = update.timestamp
-        self._submit(message, peer_id, lambda result: self._checked(message, known, conn_id, result))
+        self._around.signatures.submit(message, peer_id, lambda result: self._checked(message, known, conn_id, result))
 
     def _is_wanted(self, update: ChannelUpdate, known: _Known, peer_id: bytes) -> bool:
         return (
             peer_id == known.channel.node_id
-            and update.chain_hash == self._chain_hash
+            and update.chain_hash == self._around.chain_hash
             and update.channel_flags & 1 == (peer_id > self._our_id)
-            and known.newest < update.timestamp <= self._now() + MAX_FUTURE
+            and known.newest < update.timestamp <= self._around.now() + MAX_FUTURE
         )
 
     def _checked(self, message: bytes, known: _Known, conn_id: int, result: int) -> None:
@@ -84,7 +99,7 @@ class LocalChannels:
         scid = channel.short_channel_id
         if result != GOOD:
             text = f"channel_update {scid_to_text(scid)}: bad signature"
-            self._fault(conn_id, PeerFault(text, Consequence.DISCONNECT))  # B7-80
+            self._around.judge.found_bad(conn_id, PeerFault(text, Consequence.DISCONNECT))  # B7-80
             return
         status.debug(f"channel_update {scid_to_text(scid)} goes up to {channel.service}", channel.node_id)
-        self._go_up(RemoteChannelUpdate(channel.node_id, scid, channel.service, message))
+        self._around.tell(RemoteChannelUpdate(channel.node_id, scid, channel.service, message))

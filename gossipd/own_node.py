@@ -1,21 +1,54 @@
-"""The way to a signature: hsmd has the key, and signs nothing for us but our node_announcement."""
+"""Our node_announcement: kept true and young in the map, as long as we have a public channel. BOLT 7.
+
+What is made here takes the way of all gossip, through the pipeline; hsmd signs it.
+"""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
 
+from gossipd.map.own import OwnGossip
+from wire.address import DEFAULT_PORTS, WireAddr, parse_address, write_descriptor
 from wire.control.control_channel import ChannelClosed, ControlChannel
-from wire.control.control_wire import SignNodeAnnouncement, SignNodeAnnouncementReply
+from wire.control.control_wire import GossipdInit, SignNodeAnnouncement, SignNodeAnnouncementReply
+from wire.control.status import Status
+from wire.cursor import WireError
+from wire.peer_wire import NodeAnnouncement
+
+Sign = Callable[[bytes, Callable[[bytes], None]], None]
+"""Gets a node_announcement with a blank signature, and calls with the right one."""
+
+PAUSE = 60.0
+"""Seconds at least between two node_announcements of ours: what changes in between goes out in one."""
+
+_ALIAS_SIZE = 32
+_LAST_TIMESTAMP = 0xFFFFFFFF
+
+status = Status("gossipd")
+
+
+class Around(Protocol):
+    """What our node needs of its daemon."""
+
+    now: Callable[[], float]
+    """Unix seconds."""
+
+    def publish(self, message: bytes, settled: Callable[[str | None], None]) -> None:
+        """Take a message in as all gossip; `settled` gets None when it is in the map, or what is wrong with it."""
 
 
 class Signer:
-    """Asks hsmd; called with a node_announcement whose signature is blank, and with whom to tell the right one."""
+    """The way to a signature: hsmd has the key, and signs nothing for us but our node_announcement."""
 
     def __init__(self, hsm: ControlChannel) -> None:
         self._hsm = hsm
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __call__(self, announcement: bytes, signed: Callable[[bytes], None]) -> None:
-        """`signed` gets the signature, 64 bytes; never if hsmd is gone, and with it the node in a moment."""
+        """`announcement` has a blank signature. `signed` gets the right one, 64 bytes; never if hsmd is gone, for the
+        node ends with it.
+        """
         task = asyncio.get_running_loop().create_task(self._ask(announcement, signed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -26,3 +59,79 @@ class Signer:
         except ChannelClosed:
             return
         signed(reply.signature)
+
+
+class OwnNode:
+    """Our node_announcement. Call `tick` from time to time; it makes at most one a minute."""
+
+    def __init__(self, init: GossipdInit, own: OwnGossip, sign: Sign, around: Around) -> None:
+        """`init` has what we want to say of ourselves."""
+        self._own = own
+        self._sign = sign
+        self._around = around
+        self._refresh = init.timing.node_refresh
+        self._not_before = 0.0
+        self._wanted = NodeAnnouncement(
+            signature=bytes(64),
+            features=init.features,
+            timestamp=0,
+            node_id=init.node_id,
+            rgb_color=init.rgb,
+            alias=init.alias.encode()[:_ALIAS_SIZE].ljust(_ALIAS_SIZE, b"\0"),
+            addresses=descriptors(init.addresses),
+        )
+
+    def announce_at(self, addresses: list[str]) -> None:
+        """Our addresses have changed."""
+        self._wanted = replace(self._wanted, addresses=descriptors(addresses))
+
+    def announce_features(self, features: bytes) -> None:
+        """What we do has changed."""
+        self._wanted = replace(self._wanted, features=features)
+
+    def tick(self) -> None:
+        """Announce ourselves if we have a public channel, and what the map says of us is wrong or old."""
+        now = self._around.now()
+        if now < self._not_before or not any(True for _ in self._own.public_rows()):
+            return
+        index = self._own.index
+        row = index.nodes[self._own.node_id]
+        age = now - index.node_ts[row]
+        if age < self._refresh and self._is_said_at(index.node_announce_off[row]):
+            return
+        timestamp = max(int(now), index.node_ts[row] + 1)
+        self._not_before = now + PAUSE
+        if timestamp <= _LAST_TIMESTAMP:
+            self._announce(replace(self._wanted, timestamp=timestamp).encode())
+
+    def _is_said_at(self, offset: int) -> bool:
+        """Whether the record there, if any, says the same but for its time."""
+        if not offset:
+            return False
+        try:
+            said = NodeAnnouncement.decode(self._own.store.read(offset))
+        except WireError:
+            return False
+        return replace(said, signature=self._wanted.signature, timestamp=self._wanted.timestamp) == self._wanted
+
+    def _announce(self, blank: bytes) -> None:
+        self._sign(blank, lambda signature: self._around.publish(blank[:2] + signature + blank[66:], _published))
+
+
+def _published(error: str | None) -> None:
+    if error is not None:
+        status.unusual(f"our node_announcement was not taken: {error}")
+    else:
+        status.info("we have announced ourselves")
+
+
+def descriptors(addresses: list[str]) -> bytes:
+    """Addresses, as `wire.address` reads them, in the form and order of a node_announcement (B7-70, B7-73, B7-74):
+    ascending, none without a port, one host name.
+    """
+    found: list[WireAddr] = [parse_address(text, DEFAULT_PORTS["bitcoin"]) for text in addresses]
+    names = [address for address in found if address.kind == "dns"]
+    usable = [address for address in found if address.kind not in ("local", "dns") and address.port]
+    written = [write_descriptor(address) for address in [*usable, *names[:1]]]
+    written.sort(key=lambda descriptor: descriptor[0])
+    return b"".join(written)

@@ -73,7 +73,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.doors.tor": "Tor is tried again after a pause",
         "connectd.doors.tor_control": "a conversation with Tor's control port, which is no peer",
         "connectd.websocketd.websocketd": "a client that does not read has a deadline",
-        "gossipd.map.compactor": "copies in slices on the loop",
+        "gossipd.map.compaction": "copies in slices on the loop",
         "gossipd.store.flush": "once a turn of the loop",
         "gossipd.gossipd": "timers, and the control channels",
         "gossipd.chain": "asks while there is nothing else to be asked",

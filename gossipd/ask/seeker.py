@@ -9,13 +9,13 @@ LDK answers no query for channels, and streams all it has on a connection's firs
 who stream are asked for everything; if that has been tried, a connection is ended now and then, so that the next one
 begins with everything; not for nodes only, which may never have announced themselves.
 
-The states are a table (seeker_states.py); time and chance come in by the door; nothing here knows sockets.
+The states are a table (states.py); time and chance are arguments; nothing here knows sockets.
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol
 
 from gossipd.ask.compare import Known, wanted_of_reply
 from gossipd.ask.states import NEXT, Event, State
@@ -80,30 +80,33 @@ class Question:
     answered: bool = False
 
 
-class Seeker:
-    """The state machine. `send` sends a message to a peer, `renew` ends its connection if that is nobody else's, and
-    says whether it was so; `novel` counts what was new, by conn_id.
-    """
+class Around(Protocol):
+    """What the seeker needs of its daemon."""
 
-    def __init__(
-        self,
-        chain_hash: bytes,
-        known: Known,
-        send: Callable[[int, bytes], None],
-        renew: Callable[[int], bool],
-        novel: dict[int, int],
-        timing: Timing,
-        chance: random.Random,
-        now: float,
-    ) -> None:
+    chain_hash: bytes
+
+    @property
+    def novel(self) -> dict[int, int]:
+        """How many messages that were new each connection has brought, by conn_id."""
+
+    def seek(self, conn_id: int, message: bytes) -> None:
+        """Send a message of the seeker's to a peer."""
+
+    def renew(self, conn_id: int) -> bool:
+        """End this connection, so that the peer connects again; False if it belongs to another owner."""
+
+
+class Seeker:
+    """The state machine: which peer is asked for what, and when."""
+
+    def __init__(self, around: Around, known: Known, timing: Timing, chance: random.Random, now: float) -> None:
+        """`now`: unix seconds, as everywhere here."""
         self.state = State.STARTING_UP
         self.wanted = Wanted()
         self.asked = self.got = 0
-        self._chain_hash = chain_hash
+        self._around = around
+        self._chain_hash = around.chain_hash
         self._known = known
-        self._send = send
-        self._renew = renew
-        self._novel = novel
         self._timing = timing
         self._chance = chance
         self._peers: dict[int, _Asked] = {}
@@ -149,7 +152,7 @@ class Seeker:
     def peer_left(self, conn_id: int, now: float) -> None:
         """It is gone; whatever it was to do, somebody else does."""
         self._peers.pop(conn_id, None)
-        self._novel.pop(conn_id, None)
+        self._around.novel.pop(conn_id, None)
         if conn_id == self._streamer:
             self._streamer = None
             self._step(Event.STREAM_LOST)
@@ -238,7 +241,7 @@ class Seeker:
             self._choose_streamer(now)
             return
         since, seen = self._stream_seen
-        novel = self._novel.get(self._streamer, 0)
+        novel = self._around.novel.get(self._streamer, 0)
         if now - since < self._timing.stream_quiet:
             return
         self._stream_seen = (now, novel)
@@ -270,11 +273,11 @@ class Seeker:
 
     def _set_filter(self, peer: _Asked, wanted: tuple[int, int]) -> None:
         peer.filter = wanted
-        self._send(peer.conn_id, GossipTimestampFilter(self._chain_hash, *wanted).encode())
+        self._around.seek(peer.conn_id, GossipTimestampFilter(self._chain_hash, *wanted).encode())
 
     def _stream_everything(self, peer: _Asked, now: float) -> None:
         self._streamer = peer.conn_id
-        self._stream_seen = (now, self._novel.get(peer.conn_id, 0))
+        self._stream_seen = (now, self._around.novel.get(peer.conn_id, 0))
         self._set_filter(peer, EVERYTHING)
 
     def _choose_streamer(self, now: float) -> None:
@@ -284,18 +287,18 @@ class Seeker:
 
     def _rotate(self, now: float) -> None:
         """Of the peers that stream, the one that has told us least makes room for one that does not."""
-        for gone in self._novel.keys() - self._peers.keys():
-            del self._novel[gone]  # what it had sent was still in the pipeline when it left
+        for gone in self._around.novel.keys() - self._peers.keys():
+            del self._around.novel[gone]  # what it had sent was still in the pipeline when it left
         self._next_rotation = now + self._timing.gossiper_rotation
         streaming = [peer for peer in self._peers.values() if peer.filter != NOTHING]
         others = [peer for peer in self._peers.values() if peer.offers_queries and peer.filter == NOTHING]
         if others and len(streaming) >= GOSSIPERS:
-            worst = min(streaming, key=lambda peer: self._novel.get(peer.conn_id, 0) - peer.novel_before)
+            worst = min(streaming, key=lambda peer: self._around.novel.get(peer.conn_id, 0) - peer.novel_before)
             self._set_filter(worst, NOTHING)
         if others and self._needs_gossiper():
             self._set_filter(self._chance.choice(others), (int(now), 0xFFFFFFFF))
         for peer in streaming:
-            peer.novel_before = self._novel.get(peer.conn_id, 0)
+            peer.novel_before = self._around.novel.get(peer.conn_id, 0)
 
     # questions
 
@@ -312,7 +315,7 @@ class Seeker:
         peer = self._chance.choice(candidates)
         option = TIMESTAMPS_AND_CHECKSUMS if peer.extended else None
         self._question = Question(peer.conn_id, now)
-        self._send(peer.conn_id, QueryChannelRange(self._chain_hash, 0, ALL_BLOCKS, option).encode())
+        self._around.seek(peer.conn_id, QueryChannelRange(self._chain_hash, 0, ALL_BLOCKS, option).encode())
 
     def _ask(self, now: float) -> None:
         """Ask for the next batch of what is wanted."""
@@ -332,7 +335,7 @@ class Seeker:
         self._question = Question(peer.conn_id, now, batch, self._count_known(batch))
         scids = encode_short_ids(scid for scid, _ in batch)
         flags = [flags for _, flags in batch] if peer.extended else None
-        self._send(peer.conn_id, QueryShortChannelIds(self._chain_hash, scids, flags).encode())
+        self._around.seek(peer.conn_id, QueryShortChannelIds(self._chain_hash, scids, flags).encode())
 
     def _ask_for_streams(self, now: float) -> None:
         """Nobody answers queries: those who stream are asked for everything instead."""
@@ -355,7 +358,7 @@ class Seeker:
         self._next_streams_all = True
         streaming = [peer.conn_id for peer in self._peers.values() if peer.offers_queries]
         self._chance.shuffle(streaming)
-        any(map(self._renew, streaming))
+        any(map(self._around.renew, streaming))
 
     def _count_known(self, batch: list[tuple[int, int]]) -> int:
         return sum(self._known.newest(scid) is not None for scid, _ in batch)

@@ -5,16 +5,20 @@
     finish()            the rest, then the new file has the old one's name and all offsets are those of the new file
     release()           lets the old file go, which takes the disk its time again
 
-It works in slices on the daemon's loop and not in a process of its own, as CLN's does, because here the same process
-appends and deletes: which record went where, and what was deleted after it was copied, is known without asking
-anybody, and there is no third process to be watched. A crash leaves the old file whole, and a new one to be removed.
+A Compactor does this when it is worth it, in slices on the daemon's loop and not in a process of its own, as CLN's,
+because here the same process appends and deletes: which record went where, and what was deleted after it was copied, is
+known without asking, and there is no third process to be watched. A crash leaves the old file whole, and a new one to
+be removed.
 """
 
+import asyncio
 import contextlib
 import os
 from array import array
 from bisect import bisect_left
+from collections.abc import Callable
 
+from gossipd.map.around import Around
 from gossipd.map.index import MapIndex
 from gossipd.store.file import begin_successor, successor_of, write_all
 from gossipd.store.records import (
@@ -28,19 +32,30 @@ from gossipd.store.records import (
     UUID,
 )
 from gossipd.store.writer import GossipStore
+from wire.control.limits import Limits
+from wire.control.status import Status
 
 SLICE_RECORDS = 2_000
 SLICE_BYTES = 1 << 19
 """A slice of copying ends at whichever comes first: 2 ms or so."""
 PIECE = 4_096
 """Offsets that are translated at a time: 1 ms."""
+PAUSE = 0.005
+"""Seconds between two slices, for everything else: less than half of the loop's time is taken."""
+RETRY = 3_600.0
+"""Seconds after a failure (the disk is full) before it is tried again."""
 
 _NOT_COPIED = {UUID, DELETE_CHANNEL}
 """The new file has its own uuid, and its readers have never seen what was deleted before."""
 
+Ended = Callable[[str | None], None]
+"""Gets None, or why the store could not be compacted."""
+
+status = Status("gossipd")
+
 
 class Moved:
-    """Where in the new file things are. For whoever keeps a place in the store."""
+    """Where in the new file things are."""
 
     def __init__(self, new_of: dict[int, int], end: int) -> None:
         """`new_of`: of each record that was alive, in the order of the file; and 0 of 0, as in the index."""
@@ -171,3 +186,114 @@ class Compaction:
         self._store.watch(None)
         os.close(self._fd)
         successor_of(self._store.path).unlink(missing_ok=True)
+
+
+class Compactor:
+    """Compacts a store when it is worth it. Call `tick` from time to time."""
+
+    def __init__(
+        self,
+        store: GossipStore,
+        index: MapIndex,
+        around: Around,
+        limits: Limits,
+    ) -> None:
+        """Worth it from `limits.compact_size` bytes on, with `limits.compact_ratio` dead bytes for each live one."""
+        self._store = store
+        self._index = index
+        self._around = around
+        self._min_size, self._dead_to_live = limits.compact_size, limits.compact_ratio
+        self.count = 0
+        """Compactions since the start."""
+        self._not_before = 0.0
+        self._failure: str | None = None
+        self._waiting: list[Ended] = []
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a compaction is under way."""
+        return self._task is not None
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether the store is large and mostly dead."""
+        size, dead = self._store.size, self._store.dead_bytes
+        return size >= self._min_size and dead >= self._dead_to_live * (size - dead)
+
+    def tick(self) -> None:
+        """Begin if it is time."""
+        loop = asyncio.get_running_loop()
+        if not self.running and self.is_worth_it and loop.time() >= self._not_before:
+            self.start()
+
+    def start(self) -> None:
+        """Begin now, unless it is under way."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task.add_done_callback(self._ended)
+
+    def compact_now(self, ended: Ended) -> None:
+        """Begin now, worth it or not, unless it is under way; `ended` is called at its end."""
+        self._waiting.append(ended)
+        self.start()
+
+    def close(self) -> None:
+        """Break it off; the store is as it was, or compacted."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def wait(self) -> None:
+        """Until the compaction under way has ended, if there is one."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Our own bugs go to the loop's handler, which ends the daemon."""
+        self._task = None
+        if task.cancelled():
+            return
+        task.result()
+        waiting, self._waiting = self._waiting, []
+        for ended in waiting:
+            ended(self._failure)
+
+    async def _run(self) -> None:
+        before, self._failure = self._store.size, None
+        try:
+            await self._compact()
+        except OSError as error:
+            self._not_before = asyncio.get_running_loop().time() + RETRY
+            self._failure = f"{self._store.path} cannot be compacted: {error}"
+            status.unusual(self._failure)
+            return
+        self.count += 1
+        status.info(f"{self._store.path} is compacted: {before} -> {self._store.size} bytes")
+        with contextlib.suppress(OSError):  # some file systems cannot
+            await asyncio.to_thread(_sync_directory, str(self._store.path.parent))
+
+    async def _compact(self) -> None:
+        compaction = Compaction(self._store, self._index)
+        try:
+            # The second time only what came during the first; then what is not safe on the disk is seconds old.
+            for _ in range(2):
+                behind = True
+                while behind:
+                    behind = compaction.copy()
+                    await asyncio.sleep(PAUSE)
+                await asyncio.to_thread(compaction.sync)
+            moved = compaction.finish()
+        except BaseException:
+            compaction.abandon()
+            raise
+        self._around.records_moved(moved.place)
+        await asyncio.to_thread(compaction.release)
+
+
+def _sync_directory(path: str) -> None:
+    """The new name stays through a power cut as well."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,13 +1,12 @@
 """All that keeps the map: the store and the index over it, their writer, and what tidies them up as time goes by."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 from gossipd.feed import Feed
 from gossipd.map import loading
-from gossipd.map.compaction import Moved
-from gossipd.map.compactor import Compactor
+from gossipd.map.around import Around
+from gossipd.map.compaction import Compactor
 from gossipd.map.forget import Forgetting
 from gossipd.map.gone import ENDING, Gone
 from gossipd.map.own import OwnGossip
@@ -15,37 +14,25 @@ from gossipd.map.prune import Pruning
 from gossipd.map.writer import MapWriter
 from gossipd.store.flush import StoreFlush
 from gossipd.store.records import BEGINNING_SIZE
-from wire.control.limits import Limits
+from wire.control.control_wire import GossipdInit
 
 
 class Keeper:
     """Opens the store: raises StoreError or OSError."""
 
-    def __init__(
-        self,
-        path: Path | str,
-        node_id: bytes,
-        prune_after: float,
-        now: Callable[[], float],
-        limits: Limits,
-        tell_all: Callable[[list[bytes]], None],
-        disk_changed: Callable[[], None],
-        moved: Callable[[Moved], None],
-        feed: Feed,
-    ) -> None:
-        """`tell_all` gets what is new of our own, `disk_changed` hears that the disk has failed or works again, and
-        `moved` that the store was compacted.
-        """
-        self.store, self.index = loading.load(path)
-        self.flush = StoreFlush(self.store, disk_changed)
-        self.forgetting = Forgetting(self.store, self.index, self._gone(Path(path)), feed)
-        self.own = OwnGossip(node_id, self.store, self.index, tell_all)
-        self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
-        self.compactor = Compactor(self.store, self.index, moved, limits.compact_size, limits.compact_ratio)
-        self._pruning = Pruning(self.store, self.index, self.forgetting, prune_after, now)
+    def __init__(self, init: GossipdInit, around: Around, feed: Feed) -> None:
+        """`init` says where the store is, who we are, and what is worth it."""
+        path = Path(init.store)
+        self.store, self.index = store, index = loading.load(path)
+        self.flush = StoreFlush(store, around.disk_changed)
+        self.forgetting = Forgetting(store, index, self._gone(path), feed)
+        self.own = OwnGossip(init.node_id, store, index, around)
+        self.writer = MapWriter(store, index, self.forgetting, self.own)
+        self.compactor = Compactor(store, index, around, init.limits)
+        self._pruning = Pruning(store, index, self.forgetting, init.timing.gossip_prune, around)
 
     def _gone(self, store: Path) -> Gone:
-        """What is remembered of channels that are gone; nothing, if the store was begun anew: perhaps the chain was."""
+        """What is remembered of channels that are gone; nothing, if the store is new: perhaps the chain is, too."""
         path = store.with_name(store.name + ENDING)
         if self.store.size == BEGINNING_SIZE:
             with contextlib.suppress(OSError):

@@ -4,8 +4,7 @@ A direction that has never spoken counts as if it had with the channel's first u
 goes when it is found so at two checks in a row.
 """
 
-from collections.abc import Callable
-
+from gossipd.map.around import Around
 from gossipd.map.forget import Forgetting
 from gossipd.map.index import MapIndex
 from gossipd.store.writer import GossipStore
@@ -25,33 +24,28 @@ class Pruning:
     """Call `tick` from time to time; it does at most one batch."""
 
     def __init__(
-        self,
-        store: GossipStore,
-        index: MapIndex,
-        forgetting: Forgetting,
-        prune_after: float,
-        now: Callable[[], float],
+        self, store: GossipStore, index: MapIndex, forgetting: Forgetting, prune_after: float, around: Around
     ) -> None:
-        """`prune_after`: seconds, from `timing.gossip_prune`; `now` in unix seconds."""
+        """`prune_after`: seconds, from `timing.gossip_prune`."""
         self._store = store
         self._index = index
         self._forgetting = forgetting
         self._prune_after = prune_after
-        self._now = now
+        self._around = around
         self._interval = prune_after / CHECKS
-        self._next_check = now() + min(FIRST_CHECK, self._interval)
+        self._next_check = around.now() + min(FIRST_CHECK, self._interval)
         self._silent = self._find()[1]
         self._stale: list[int] = []
 
     def tick(self) -> int:
         """Look for stale channels if it is time, and forget some. Returns how many."""
-        if not self._stale and self._now() >= self._next_check:
+        if not self._stale and self._around.now() >= self._next_check:
             self._check()
         batch, self._stale = self._stale[:BATCH], self._stale[BATCH:]
         return self._forgetting.prune(batch)
 
     def _check(self) -> None:
-        self._next_check = self._now() + self._interval
+        self._next_check = self._around.now() + self._interval
         stale, silent = self._find()
         self._stale = stale + sorted(silent & self._silent)
         self._silent = silent
@@ -62,7 +56,7 @@ class Pruning:
         """Channels with an update that is too old, or a missing one, and those without any. Dying ones have their own
         end."""
         index = self._index
-        before = int(self._now() - self._prune_after)
+        before = int(self._around.now() - self._prune_after)
         stale, silent = [], set()
         for row, (one, two) in enumerate(zip(*index.update_ts, strict=True)):
             if (one >= before and two >= before) or not index.announce_off[row] or index.scid[row] in index.dying:

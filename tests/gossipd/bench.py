@@ -24,6 +24,7 @@ from tests.gossipd.messages import (
     announcement,
     update,
 )
+from tests.gossipd.writer import MapAround
 
 PRUNE = 1_209_600.0
 TELLER = 5
@@ -108,13 +109,13 @@ class Bench:
     def __post_init__(self) -> None:
         self.forgetting = Forgetting(self.store, self.index, Gone(), feed=self.feed)
 
+        own = OwnGossip(OUR_ID, self.store, self.index, MapAround(say_own=self.made.append))
+
         def owe(scid: int, flags: int) -> None:
             self.owed.append((scid, flags))
 
         self.ingest = Ingest(
-            MapWriter(
-                self.store, self.index, self.forgetting, OwnGossip(OUR_ID, self.store, self.index, self.made.append)
-            ),
+            MapWriter(self.store, self.index, self.forgetting, own),
             self.index,
             CHAIN,
             Checks(

@@ -32,6 +32,7 @@ EVERYTHING, NOTHING = (0, 0xFFFFFFFF), (0xFFFFFFFF, 0)
 class World:
     """What the seeker sees, and what it has said."""
 
+    chain_hash: bytes = CHAIN
     map: dict[int, tuple[int, int]] = field(default_factory=dict)
     checksums: dict[tuple[int, int], int] = field(default_factory=dict)
     nodes_unknown: int = 0
@@ -45,12 +46,12 @@ class World:
 
     def __post_init__(self) -> None:
         chance = random.Random(1)
-        self.seeker = Seeker(CHAIN, self, self._send, self._renew, self.novel, self.timing, chance, self.now)
+        self.seeker = Seeker(self, self, self.timing, chance, self.now)
 
-    def _send(self, conn_id: int, message: bytes) -> None:
+    def seek(self, conn_id: int, message: bytes) -> None:
         self.sent.append((conn_id, decode(message)))
 
-    def _renew(self, conn_id: int) -> bool:
+    def renew(self, conn_id: int) -> bool:
         if conn_id in self.taken:
             return False
         self.renewed.append(conn_id)

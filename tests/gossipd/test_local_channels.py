@@ -20,19 +20,28 @@ pytestmark = pytest.mark.bolt("B7-79")
 class Local:
     """LocalChannels whose signature stage checks at once; `channel` is with KEYS[0], the first end."""
 
+    chain_hash = CHAIN
+
     def __init__(self) -> None:
         self.up: list[RemoteChannelUpdate] = []
         self.faults: list[tuple[int, str, Consequence]] = []
         self.checked = 0
-        self.channels = LocalChannels(OUR_ID, CHAIN, self._submit, self._fault, self.up.append, lambda: float(NOW))
+        self.signatures = self.judge = self
+        self.channels = LocalChannels(OUR_ID, self)
         self.channels.replace([LocalChannel(scid(0), PEER_ID, "shop")])
 
-    def _submit(self, message: bytes, key: bytes, verdict: object) -> None:
+    def now(self) -> float:
+        return float(NOW)
+
+    def tell(self, message: RemoteChannelUpdate) -> None:
+        self.up.append(message)
+
+    def submit(self, message: bytes, key: bytes, verdict: object) -> None:
         self.checked += 1
         assert callable(verdict)
         verdict(check(message, key))
 
-    def _fault(self, conn_id: int, fault: PeerFault) -> None:
+    def found_bad(self, conn_id: int, fault: PeerFault) -> None:
         self.faults.append((conn_id, str(fault), fault.consequence))
 
     def hear(self, message: bytes, peer_id: bytes = PEER_ID) -> list[bytes]:

@@ -1,5 +1,7 @@
 """Writes made-up gossip into a store and its index as gossipd does, for tests of what becomes of it there."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from gossipd.gossmap import Gossmap
@@ -13,6 +15,17 @@ from wire.scid import make_scid
 from wire.types import NETWORKS
 
 CHAIN = NETWORKS["regtest"]
+
+
+@dataclass
+class MapAround:
+    """What the rooms of the map see of a daemon; a test says what it wants to hear of."""
+
+    now: Callable[[], float] = lambda: 0.0
+    say_own: Callable[[list[bytes]], None] = lambda messages: None
+    disk_changed: Callable[[], None] = lambda: None
+    records_moved: Callable[[Callable[[int], int]], None] = lambda place: None
+
 
 Content = dict[str, tuple[bytes, ...]]
 """What a map holds: raw messages by channel or node."""

@@ -45,7 +45,6 @@ ORDER: dict[str, tuple[str, ...]] = {
         "gossipd.peers",
         "gossipd.gossipd",
         "gossipd.report",
-        "gossipd.requests",
         "gossipd.control",
         "gossipd.__main__",
     ),

@@ -4,18 +4,20 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from gossipd.map import compaction
-from gossipd.map.compaction import Moved
-from gossipd.map.compactor import Compactor
+from gossipd.map.compaction import Compactor
 from gossipd.store.file import successor_of
 from tests.gossipd.map.test_forget import check_order
-from tests.gossipd.writer import Writer, content_at
+from tests.gossipd.writer import MapAround, Writer, content_at
 from wire.control.limits import Limits
+
+Place = Callable[[int], int]
+"""An offset of the old file -> where it is in the new one."""
 
 
 @pytest.fixture
@@ -35,8 +37,9 @@ def grow(writer: Writer, rounds: int) -> None:
     writer.store.flush()
 
 
-def compactor(writer: Writer, moves: list[Moved], min_size: int = 5_000) -> Compactor:
-    return Compactor(writer.store, writer.index, moves.append, min_size, 4)
+def compactor(writer: Writer, moves: list[Place], min_size: int = 5_000) -> Compactor:
+    around = MapAround(records_moved=moves.append)
+    return Compactor(writer.store, writer.index, around, Limits(compact_size=min_size, compact_ratio=4))
 
 
 def test_thresholds_are_those_of_cln() -> None:
@@ -44,7 +47,7 @@ def test_thresholds_are_those_of_cln() -> None:
 
 
 async def test_begins_when_the_store_is_large_and_mostly_dead(writer: Writer) -> None:
-    moves: list[Moved] = []
+    moves: list[Place] = []
     small, large = compactor(writer, moves, 100_000), compactor(writer, moves)
     grow(writer, 40)
     assert not large.is_worth_it
@@ -66,7 +69,7 @@ async def test_begins_when_the_store_is_large_and_mostly_dead(writer: Writer) ->
 async def test_loop_goes_on_and_so_does_the_writer(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "SLICE_RECORDS", 5)
     grow(writer, 150)
-    moves: list[Moved] = []
+    moves: list[Place] = []
     compacting = compactor(writer, moves)
     compacting.start()
     turns = 0

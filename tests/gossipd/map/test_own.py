@@ -1,7 +1,7 @@
 """What we say of ourselves: our channels to everybody, and a node_announcement that is true and young."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import pytest
 from gossipd.map import loading
 from gossipd.map.forget import Forgetting
 from gossipd.map.gone import Gone
-from gossipd.map.own import PAUSE, OwnGossip, OwnNode, descriptors
+from gossipd.map.own import OwnGossip
 from gossipd.map.writer import MapWriter
+from gossipd.own_node import PAUSE, OwnNode, descriptors
 from tests.gossipd.messages import CHAIN, KEYS, NOW, announcement, node_announcement, scid, update
+from tests.gossipd.writer import MapAround
 from wire.address import read_descriptors
 from wire.control.control_wire import GossipdInit
 from wire.control.timing import Timing
@@ -30,6 +32,14 @@ WISHES: dict[str, Any] = {
 }
 
 
+@dataclass
+class Around:
+    """What our node sees of a daemon."""
+
+    now: Callable[[], float]
+    publish: Callable[[bytes, Callable[[str | None], None]], None]
+
+
 class Us:
     """A node of this key over a map, without processes: hsmd signs when `tick` has returned, if it does."""
 
@@ -42,10 +52,10 @@ class Us:
         self.asked = 0
         self.store, self.index = loading.load(path)
         self.forgetting = Forgetting(self.store, self.index, Gone())
-        self.own = OwnGossip(OUR_ID, self.store, self.index, self.told.extend)
+        self.own = OwnGossip(OUR_ID, self.store, self.index, MapAround(say_own=self.told.extend))
         self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
         init = GossipdInit(CHAIN, OUR_ID, str(path), False, Timing(), **(WISHES | changes))
-        self.node = OwnNode(init, self.own, self._sign, self._publish, lambda: self.now)
+        self.node = OwnNode(init, self.own, self._sign, Around(lambda: self.now, self._publish))
 
     def _sign(self, blank: bytes, signed: Callable[[bytes], None]) -> None:
         self.asked += 1

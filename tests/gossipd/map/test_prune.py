@@ -4,7 +4,7 @@ import pytest
 
 from gossipd.map import prune as pruning
 from gossipd.map.prune import FIRST_CHECK, Pruning
-from tests.gossipd.writer import Writer, scid
+from tests.gossipd.writer import MapAround, Writer, scid
 
 PRUNE = 1_209_600
 START = 1_700_000_000.0
@@ -16,7 +16,8 @@ class Clock:
     def __init__(self, writer: Writer, prune_after: float = PRUNE) -> None:
         self.now = START
         self.writer = writer
-        self.pruning = Pruning(writer.store, writer.index, writer.forgetting, prune_after, lambda: self.now)
+        around = MapAround(now=lambda: self.now)
+        self.pruning = Pruning(writer.store, writer.index, writer.forgetting, prune_after, around)
 
     def pass_time(self, seconds: float) -> list[int]:
         """The channels that are there after so many seconds."""
