@@ -97,9 +97,9 @@ def bolt_checklist() -> str:
     for requirement in listed:
         if requirement.section != section:
             section = requirement.section
-            lines.append(f"\n## {section}\n\n| id | level | who | requirement | tests |\n|---|---|---|---|---|")
-        tests = "<br>".join(dict.fromkeys(proofs.get(requirement.id, ["not yet"])))
-        lines.append(f"| {requirement.id} | {requirement.level} | {requirement.owner} | {requirement.text} | {tests} |")
+            lines.append(f"\n## {section}\n")
+        lines.append(f"- **{requirement.id}** ({requirement.level}, {requirement.owner}) {requirement.text}")
+        lines += [f"  - {test}" for test in dict.fromkeys(proofs.get(requirement.id, ["not yet"]))]
     return NOTE + "\n".join(lines) + "\n"
 
 
