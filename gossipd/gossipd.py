@@ -63,10 +63,7 @@ status = Status("gossipd")
 
 
 class Gossipd:
-    """The daemon, from `gossipd_init` on. Implements `peer.Around`."""
-
-    seeker: Seeker
-    local: LocalChannels
+    """The daemon, from `gossipd_init` on: the `Around` of each room."""
 
     def __init__(
         self,
@@ -81,22 +78,23 @@ class Gossipd:
         """Opens the store: raises StoreError or OSError. `now`: unix seconds."""
         self._loop = asyncio.get_running_loop()
         self.now, self.clock = now, self._loop.time
-        self.keeper = keeper = Keeper(init, self, feed)
-        self.feed = feed
-        feed.sender_of = lambda conn_id: peer.info if (peer := self.peers.get(conn_id)) else None
-        self.store, self.index = keeper.store, keeper.index
-        self.chain_hash = init.chain_hash
+        self._timing, self.chain_hash = init.timing, init.chain_hash
+        self._master, self.feed = master, feed
         self.routes = Routes()
         self.peers: dict[int, Peer] = {}
-        """All whose gossip comes here, whoever owns the connection."""
-        self._master = master
-        self._timing = init.timing
+        """All whose gossip comes here, whichever process owns the connection."""
         self._full_since: float | None = None
         self._slot = 0
+        self.keeper = Keeper(init, self, feed)
+        self.store, self.index = self.keeper.store, self.keeper.index
+        known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed)
+        self.seeker = Seeker(self, known, init.timing, chance, now())
+        self.local = LocalChannels(init.node_id, self)
+        self.own_node = OwnNode(init, self.keeper.own, sign, self)
         self._begin_peers(init)
         self._begin_intake(init, workers)
-        self.own_node = OwnNode(init, keeper.own, sign, self)
-        self._begin_asking(init, chance)
+        self.upkeep = Upkeep(self.owned, self.end, self.novel, self.remotes, init.limits, chance.random)
+        feed.sender_of = self._sender_of
         master.on_drained = self._resume
         self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
 
@@ -107,43 +105,39 @@ class Gossipd:
         self.fault, self.bad_gossip = self.judge.fault, self.judge.bad_gossip
         self.unwanted = self.judge.unwanted
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
-        self.owned = OwnedPeers[Peer](self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate)
-        self.remotes = Remotes(self._loop, self._may_read, self._drop, self._owed_elsewhere, self._budget)
+        self.owned: OwnedPeers[Peer] = OwnedPeers(
+            self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate
+        )
+        self.remotes: Remotes = Remotes(self._loop, self._may_read, self._drop, self._owed_elsewhere, self._budget)
 
     def _begin_intake(self, init: GossipdInit, workers: list[tuple[int, socket.socket]]) -> None:
-        """The pipeline, and what is beside it."""
-        keeper = self.keeper
+        """The pipeline, and the chain's news, which use the same stage for funding outputs."""
         self.signatures = SignatureChecks(workers, self._loop, self._resume)
         self.user_gossip = UserGossip()
         self.txout = Txout(self._master, init.check_txout, self._resume)
-        self.onchain = OnChain(self._master, keeper, self.txout)
-
-        def owe(scid: int, flags: int) -> None:
-            self.seeker.owe(scid, flags)
-
-        def overflowed() -> None:
-            self.seeker.wanted.overflowed += 1
-
-        debt = Debt(self.index, owe, overflowed)
+        debt = Debt(self.index, self.seeker.owe, self.seeker.wanted.overflow)
         self.ingest = Ingest(
-            keeper.writer,
+            self.keeper.writer,
             self.index,
             init.chain_hash,
             Checks(self.signatures, debt, self.judge, self.user_gossip.settled, self.feed),
             self.txout,
             init.timing.gossip_prune,
             self.now,
-            keeper.flush.schedule,
-            owe,
-            lambda scid: None if scid in self.local else self.seeker.hear_of(scid),
+            self.keeper.flush.schedule,
+            self.seeker.owe,
+            self._hear_of,
         )
-        self.local = LocalChannels(init.node_id, self)
+        self.onchain = OnChain(self._master, self.keeper, self.txout)
 
-    def _begin_asking(self, init: GossipdInit, chance: random.Random) -> None:
-        """What asks peers for gossip, and what looks after them."""
-        known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed)
-        self.seeker = Seeker(self, known, init.timing, chance, self.now())
-        self.upkeep = Upkeep(self.owned, self.end, self.novel, self.remotes, init.limits, chance.random)
+    def _hear_of(self, scid: int) -> None:
+        """An update has named a channel that is not on the map: if it is not ours, the seeker asks for it."""
+        if scid not in self.local:
+            self.seeker.hear_of(scid)
+
+    def _sender_of(self, conn_id: int) -> PeerInfo | None:
+        peer = self.peers.get(conn_id)
+        return None if peer is None else peer.info
 
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""

@@ -36,7 +36,11 @@ class Wanted:
         elif len(self._flags) < MOST:
             self._flags[scid] = flags
         else:
-            self.overflowed += 1
+            self.overflow()
+
+    def overflow(self) -> None:
+        """Something to be wanted did not fit, here or where it was noted."""
+        self.overflowed += 1
 
     def add_compared(self, scid: int, flags: int) -> None:
         """A peer has these parts, or would have the nodes if they had ever announced themselves."""
