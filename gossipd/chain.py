@@ -1,6 +1,6 @@
 """What the chain does to the map: channels that are spent, alive again, or deep enough, and those never looked up.
 
-The last are channels of a store that somebody else wrote, or that were taken while no chain was followed. They are
+The last are channels of a store that another node wrote, or that were taken while no chain was followed. They are
 asked for after the start, when nothing else is to be asked.
 
 Channels whose funding outputs are unspent again, after a reorganisation of the chain: they are not dying any more.

@@ -89,7 +89,7 @@ class Control:
         return ControlChannel(link, "connectd", self._from_link, lambda reason: status.debug(reason))
 
     def _renew_link(self, message: NewConnectdLink) -> None:
-        """What the connectd before has given us is ours."""
+        """A connectd was started again; the connections that the one before has given us are ours."""
         for unsent in self._link.hear_out():
             unsent.close_fds()
         self._link = self._open_link(inherited_socket(str(message.link_fd)))
@@ -227,7 +227,7 @@ class Requests:
         return True
 
     def _settings(self, message: ControlMessage, channel: ControlChannel) -> bool:
-        """What is to be so from now on, and what is to be done once."""
+        """Settings from now on, and what is to be done once."""
         gossipd = self._gossipd
         match message:
             case control_wire.LocalChannels(channels=channels):

@@ -1,8 +1,8 @@
 """The feed's ZMQ socket: XPUB, bound by gossipd itself, so that a feed costs the master nothing.
 
-XPUB says who subscribes to what, and drops what a subscriber's queue has no room for; `seq` shows it to him. A queue is
-bounded by messages, not by bytes, and a stranger may make gossip 65,535 bytes long. So what is large is counted until
-ZMQ has let go of it, and is left out, for everybody, while too much of it is on its way.
+XPUB says who subscribes to what, and drops what a subscriber's queue has no room for; the gap in `seq` shows it. A
+queue is bounded by messages, not by bytes, and a stranger may make gossip 65,535 bytes long. So what is large is
+counted until ZMQ has let go of it, and is left out, for all subscribers, while too much of it is on its way.
 """
 
 import math
@@ -22,11 +22,11 @@ MOST_LARGE = 64 << 20
 LOOK_AGAIN = 1.0
 """Seconds until it is looked again which large messages are still there."""
 LONGEST_SUBSCRIPTION = 1_024
-"""Bytes; who sends more is disconnected."""
+"""Bytes; a subscriber that sends more is disconnected."""
 
 
 class _Large:
-    """The large messages that ZMQ still holds for somebody."""
+    """The large messages that ZMQ still holds for a subscriber."""
 
     def __init__(self) -> None:
         self._held: list[tuple[zmq.MessageTracker, int]] = []
@@ -57,13 +57,13 @@ class _Xpub(BusSocket):
         self._socket.sndhwm = queue
         self._socket.linger = 0
         self._socket.maxmsgsize = LONGEST_SUBSCRIPTION
-        self._socket.set(zmq.HEARTBEAT_IVL, 0)  # who does not read for a while is slow, not dead
+        self._socket.set(zmq.HEARTBEAT_IVL, 0)  # a subscriber that does not read for a while is slow, not dead
         self._socket.tcp_keepalive = 1
         self._socket.copy_threshold = 0  # what is sent without a copy is meant to be
         self._large = _Large()
 
     def publish(self, topic: bytes, body: bytes) -> None:
-        """To everybody who takes the topic and has room for it. Never waits."""
+        """To all who take the topic and have room for it. Never waits."""
         if len(body) < LARGE:
             self._socket.send(topic, zmq.NOBLOCK | zmq.SNDMORE)
             self._socket.send(body, zmq.NOBLOCK)

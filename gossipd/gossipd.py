@@ -1,4 +1,4 @@
-"""gossipd keeps the map of the network and owns every peer that nobody else wants, for as long as it only gossips.
+"""gossipd keeps the map of the network and owns every peer that only gossips, for as long as it does.
 
 A tour. A connection comes in `handle_peer`, from the master or straight from connectd over the link, and leaves with
 `peer_nongossip`, when the peer says something that a route says to take, or with `release_peer_reply`, when the master
@@ -8,11 +8,12 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     ingest/   the way of gossip: checks, signatures, funding output, map and store
     serve/    streams and answers to queries            ask/    what we ask for: the seeker
     peers/    what one peer says and is told, its score, eviction
-    control.py  the control sockets, and each message to what it calls here             report.py  what is asked
-    chain.py    what the chain does to the map          local_channels.py  channels that only their two ends know
+    control.py  the control sockets, and each message to what it calls here     report.py  what is asked of gossipd
+    chain.py    what the chain does to the map          own_node.py  our own announcement
+    local_channels.py  channels that only their two ends know
     wire/net/   sockets, frames, pings, slow readers, gossip fds
 
-Here the pieces are put together: who owns which peer, what follows from faults, the flush of news.
+Here the pieces are put together (Gossipd is the `Around` of each room): who owns which peer, the flush of news.
 """
 
 import asyncio
@@ -153,7 +154,7 @@ class Gossipd:
         self.store.close()
 
     def tell(self, message: ControlMessage) -> None:
-        """Say this to the master. If that has just gone, so are we in a moment, and nobody hears it."""
+        """Say this to the master. If that has just gone, so are we in a moment, and nothing is sent."""
         if self._master.closed:
             message.close_fds()
         else:
@@ -213,7 +214,7 @@ class Gossipd:
         self.say_soon(self.peers[conn_id], message)
 
     def renew(self, conn_id: int) -> bool:
-        """End a connection of ours, so that the peer begins anew; False if somebody else has it, for a channel."""
+        """End a connection of ours, so that the peer connects again; False if it has another owner, for a channel."""
         peer = self.peer(conn_id)
         if peer is not None:
             self.end(peer, [], "gossip is lacking that only a new connection can bring")
@@ -240,7 +241,7 @@ class Gossipd:
     # a connection goes
 
     def nongossip(self, peer: Peer, message: bytes) -> None:
-        """The peer has said something that somebody else may want."""
+        """The peer has said something that another owner may want."""
         number, channel_id, info = int.from_bytes(message[:2], "big"), channel_id_of(message), peer.info
         connection = self.give_away(peer)
         self.tell(control_wire.PeerNongossip(info.node_id, info.conn_id, message, number, channel_id, *connection))
@@ -286,7 +287,7 @@ class Gossipd:
         return self.peers[conn_id] if self.owned.owns(conn_id) else None
 
     def copy_up(self, peer: Peer, message: bytes) -> None:
-        """A copy of what a peer said, for whoever wants it; not if the master takes nothing."""
+        """A copy of what a peer said, for the master's log of peers; not if the master takes nothing."""
         if self._master.queued >= MASTER_MARK:
             return
         number = int.from_bytes(message[:2], "big")
@@ -297,11 +298,11 @@ class Gossipd:
     # what `offences.py` needs
 
     def is_remote(self, conn_id: int) -> bool:
-        """Whether somebody else owns it, and its gossip fd is here."""
+        """Whether another process owns it, and its gossip fd is here."""
         return conn_id in self.remotes
 
     def find(self, conn_id: int) -> Peer | None:
-        """The peer, whoever owns its connection."""
+        """The peer, whichever process owns its connection."""
         return self.peers.get(conn_id)
 
     def listen(self, peer: Peer, *, to_it: bool) -> None:

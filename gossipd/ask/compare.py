@@ -28,7 +28,7 @@ class Known(Protocol):
 
 
 class KnownByMap:
-    """The map as somebody who knows. Channels that were closed lately count as known, so that nobody asks for them."""
+    """Known by the map. Channels that were closed lately count as known, so that they are not asked for."""
 
     def __init__(self, index: MapIndex, store: GossipStore, closed: Container[int] = frozenset()) -> None:
         self._index = index

@@ -2,11 +2,11 @@
 
 The first peer that is worth asking streams all it has. When that has become quiet, another one is asked which channels
 it knows (with timestamps and checksums, if it can), and what we lack or have older is asked for. From then on several
-peers stream what is new, the one that tells us least is now and then replaced, and every hour a random peer is compared
-with anew. What found no room when it came is owed, and asked for in the same way.
+peers stream what is new, the one that tells us least is now and then replaced, and every hour we compare with a random
+peer again. What found no room when it came is owed, and asked for in the same way.
 
-LDK answers no query for channels, and streams all it has on a connection's first filter only. If nobody answers, those
-who stream are asked for everything; if that has been tried, a connection is ended now and then, so that the next one
+LDK answers no query for channels, and streams all it has on a connection's first filter only. If no peer answers, those
+that stream are asked for everything; if that has been tried, a connection is ended now and then, so that the next one
 begins with everything; not for nodes only, which may never have announced themselves.
 
 The states are a table (states.py); time and chance are arguments; nothing here knows sockets.
@@ -47,7 +47,7 @@ TIMESTAMPS_AND_CHECKSUMS = 3
 PROBES_A_DAY = 24
 """After so many, nodes that have never announced themselves are asked for again."""
 LONGEST_RENEWAL = 86_400.0
-"""Seconds between two connections that are ended because nobody answers queries, which double each time, at most."""
+"""Seconds between two connections that are ended because no peer answers queries, which double each time, at most."""
 MIN_STREAM_RATE = 1.0
 """New messages a second, under which a peer that streams everything is as good as quiet (CLN's figure)."""
 
@@ -56,14 +56,14 @@ status = Status("gossipd")
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    """A peer, as somebody to be asked."""
+    """A peer that can be asked."""
 
     conn_id: int
     offers_queries: bool
     extended: bool
     filter: tuple[int, int] = NOTHING
     mute: bool = False
-    """It has left a query unanswered: LDK does, for channels. Its stream may be good all the same."""
+    """A query was left unanswered: LDK does that, for channels. Its stream may be good all the same."""
     novel_before: int = 0
 
 
@@ -150,7 +150,7 @@ class Seeker:
             self._next_probe = now + self._timing.query_timeout
 
     def peer_left(self, conn_id: int, now: float) -> None:
-        """It is gone; whatever it was to do, somebody else does."""
+        """The peer is gone; what it was to do, another one does."""
         self._peers.pop(conn_id, None)
         self._around.novel.pop(conn_id, None)
         if conn_id == self._streamer:
@@ -161,7 +161,7 @@ class Seeker:
             self._question_failed(now)
 
     def retire(self) -> None:
-        """All peers go to another gossipd: ask nobody anything more."""
+        """All peers go to another gossipd: ask for nothing more."""
         self._peers.clear()
         self._streamer = self._question = None
 
@@ -169,7 +169,7 @@ class Seeker:
         """A piece of the answer to our query_channel_range. Raises WireError if its parts do not fit together."""
         question = self._question
         if question is None or question.conn_id != conn_id or question.batch or self.state is not State.PROBING_SCIDS:
-            return  # nobody asked, or not any more
+            return  # to no question of ours, or not any more
         question.at = now
         question.replies += 1
         if reply.chain_hash != self._chain_hash:
@@ -199,13 +199,13 @@ class Seeker:
     def hear_of(self, scid: int) -> None:
         """An update has named a channel that we do not know.
 
-        Anybody can send updates of channels that do not exist, so what is known only from them does not fill the set.
+        Any peer can send updates of channels that do not exist, so what is known only from them does not fill the set.
         """
         if len(self.wanted) < MAX_RUMOURS:
             self.wanted.add(scid, ALL)
 
     def resync(self, now: float) -> None:
-        """Begin anew: a user wants it."""
+        """Begin from the start: a user wants it."""
         self._question = None
         self._streamer = None
         self._step(Event.RESYNC)
@@ -231,7 +231,7 @@ class Seeker:
         if now >= self._next_rotation:
             self._rotate(now)
         if self._nothing_helps:
-            self._begin_one_anew(now)
+            self._renew_one(now)
 
     def _step(self, event: Event) -> None:
         self.state = NEXT[self.state, event]
@@ -338,7 +338,7 @@ class Seeker:
         self._around.seek(peer.conn_id, QueryShortChannelIds(self._chain_hash, scids, flags).encode())
 
     def _ask_for_streams(self, now: float) -> None:
-        """Nobody answers queries: those who stream are asked for everything instead."""
+        """No peer answers queries: those that stream are asked for everything instead."""
         self._step(Event.NOTHING_LEFT)
         lacks_channels = self.wanted.has_channels
         self.wanted.clear()
@@ -348,8 +348,8 @@ class Seeker:
             self._set_filter(peer, EVERYTHING)
         self._nothing_helps = lacks_channels and bool(streaming) and not others
 
-    def _begin_one_anew(self, now: float) -> None:
-        """End a connection. Only as time passes: whoever is being heard must not be closed by what it says."""
+    def _renew_one(self, now: float) -> None:
+        """End a connection. Only as time passes: a peer that is being heard must not be closed by what it says."""
         self._nothing_helps = False
         if now < self._next_renewal:
             return
@@ -364,7 +364,7 @@ class Seeker:
         return sum(self._known.newest(scid) is not None for scid, _ in batch)
 
     def _settle(self, question: Question, now: float) -> None:
-        """All answers are through the pipeline: what is still missing is asked for again, of somebody else."""
+        """All answers are through the pipeline: what is still missing is asked for again, of another peer."""
         self._question = None
         for scid, flags in question.batch:
             if self._known.newest(scid) is not None:
@@ -386,6 +386,6 @@ class Seeker:
             self._next_probe = now + self._timing.query_timeout
             return
         for scid, flags in question.batch:
-            self.wanted.add(scid, flags)  # no try is used up: whoever has failed is not asked again
+            self.wanted.add(scid, flags)  # no try is used up: the peer that has failed is not asked again
         self._step(Event.QUERY_FAILED)
         self._ask(now)

@@ -1,4 +1,4 @@
-"""What the seeker is about, what moves it on, and where to: its table."""
+"""The states of the seeker, the events that move it on, and where to: its table."""
 
 from enum import Enum
 

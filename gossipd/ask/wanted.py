@@ -55,7 +55,7 @@ class Wanted:
         return [(scid, self._flags.pop(scid)) for scid in scids]
 
     def retry(self, scid: int, flags: int) -> None:
-        """It did not come: want it again, unless that has been so several times."""
+        """The channel did not come: want it again, unless that has been so several times."""
         tries = self._tries.pop(scid, 0) + 1
         if tries < TRIES:
             self._tries[scid] = tries
@@ -71,7 +71,7 @@ class Wanted:
         self._silent.clear()
 
     def done(self, scid: int) -> None:
-        """It came."""
+        """The channel came."""
         self._tries.pop(scid, None)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Channels that go: from the index and the store in one step, so that nobody meets half of one. BOLT 7, Pruning.
+"""Channels that go: from the index and the store in one step, so that no reader meets half of one. BOLT 7, Pruning.
 
 A spent channel is dying for 72 blocks: it stays on the map but is not sent any more. Then, or when it was pruned, it
 is forgotten: its records are marked deleted, `delete_chan` tells followers, and nodes without channels go with it. What
@@ -95,7 +95,7 @@ class Forgetting:
         self._forget(condemned, "blacklisted")
 
     def drop(self, scid: int) -> None:
-        """Take a channel out of the map, because it is unspent again and about to be written anew."""
+        """Take a channel out of the map, because it is unspent again and about to be written again."""
         self._forget([scid], "unspent")
 
     def _forget(self, scids: Iterable[int], why: str) -> list[int]:

@@ -3,8 +3,8 @@
 They are remembered in memory, the newest MAX_REMEMBERED of each kind, and in a file beside the gossip_store, so that a
 restart does not forget them; nothing in CLN's format of the store would tell a spent channel from a stale one, and
 compaction drops what it has. Each change is appended to the file before the store hears that the channel goes; the
-file is written anew, from memory, at the start and when it has grown. A record whose end a crash has cut off is passed
-over. Whoever removes the gossip_store begins anew with this, too.
+file is rewritten, from memory, at the start and when it has grown. A record whose end a crash has cut off is passed
+over. When the gossip_store was removed, this file goes too.
 """
 
 import os
@@ -22,7 +22,7 @@ ENDING = ".gone"
 MAX_REMEMBERED = 20_000
 """Channels of each kind of which is known that they were here: spent ones of more than a month, 2 MB."""
 MAX_NOTES = 100_000
-"""Records in the file above which it is written anew: 1.3 MB."""
+"""Records in the file above which it is rewritten: 1.3 MB."""
 
 _CLOSED, _PRUNED = 1, 2
 _NOT_ANY_MORE = 0x80
@@ -93,7 +93,7 @@ class Gone:
         if path is not None:
             self._load(path)
             self._path = path
-            self._write_anew()
+            self._rewrite()
 
     def _load(self, path: Path) -> None:
         kinds = {_CLOSED: self.closed, _PRUNED: self.pruned}
@@ -116,7 +116,7 @@ class Gone:
         if self._path is None:
             return
         if scid is None or not self._fits or self._notes >= MAX_NOTES:
-            self._write_anew()
+            self._rewrite()
             return
         try:
             _append(self._path, _pack(kind if added else kind | _NOT_ANY_MORE, scid))
@@ -124,7 +124,7 @@ class Gone:
         except OSError as error:
             self._complain(error, self._path)
 
-    def _write_anew(self) -> None:
+    def _rewrite(self) -> None:
         assert self._path is not None
         kinds: Iterable[tuple[int, Remembered]] = ((_CLOSED, self.closed), (_PRUNED, self.pruned))
         notes = [_pack(kind, scid) for kind, remembered in kinds for scid in remembered]

@@ -199,19 +199,21 @@ class MapIndex:
         """Take in the records from start to end; call `drop_lonely_nodes` when the last part of a file is read.
 
         Returns the offset of the first record that is not completed or damaged, or of an `ended` record.
-
-        The hot path of opening: one loop, a precompiled struct a kind, types and places as numbers, and a call only for
-        what is not an update or an amount. A record that says something twice, or of a channel that is not there, goes
-        to `dead`.
+        A record that says something twice, or of a channel that is not there, goes to `dead`.
         """
+        # The row of the announcement right before, to which an amount belongs; behind damage it may be lost.
+        announced = self._announced if start == self._position else -1
+        self.ended = 0
+        self._position, self._announced = self._read_run(data, start, end, announced)
+        return self._position
+
+    def _read_run(self, data: Buffer, start: int, end: int, announced: int) -> tuple[int, int]:
+        """The hot path of opening: one loop, a precompiled struct a kind, types and places as numbers, and a call only
+        for what is neither an update nor an amount. Returns where it stopped, and the row announced last, if any."""
         unpack, unpack_update, crc_of = HEADER_AND_TYPE.unpack_from, _UPDATE.unpack_from, google_crc32c.extend
         completed, live_mask, dead = self._completed, self._completed | self._dead_flags, self.dead
         row_of, update_off, update_ts = self.channels.get, self.update_off, self.update_ts
-        amount_sat = self.amount_sat
-        offset, last = start, end - HEADER_AND_TYPE.size
-        self.ended = 0
-        # The row of the announcement right before, to which an amount belongs; behind damage it may be lost.
-        announced = self._announced if start == self._position else -1
+        amount_sat, offset, last = self.amount_sat, start, end - HEADER_AND_TYPE.size
         while offset <= last:
             flags, length, crc, timestamp, kind = unpack(data, offset)
             following = offset + 12 + length
@@ -254,8 +256,7 @@ class MapIndex:
                 self.passed_over += following - offset
                 announced = -1
             offset = following
-        self._announced, self._position = announced, offset
-        return offset
+        return offset, announced
 
     def _read_other(self, kind: int, message: bytes, offset: int) -> None:
         """What is less frequent: channels that go, and what is too short."""

@@ -38,7 +38,7 @@ def path_of(store: Path) -> Path:
 
 
 def write(store: Path, data: Buffer, index: MapIndex, dead_bytes: int) -> None:
-    """Write the side index of a store that nobody writes to any more; `data` is all of it. OSError from the disk."""
+    """Write the side index of a store that is not written to any more; `data` is all of it. OSError from the disk."""
     dying = [_DYING.pack(scid, height, offset) for scid, (height, offset) in index.dying.items()]
     content = b"".join(
         [

@@ -1,4 +1,4 @@
-"""What the gossmap library gives out: a channel, one direction of it, a node.
+"""The objects that the gossmap library gives out: a channel, one direction of it, a node.
 
 Light views of raw messages in a mapped store: made when asked for, decoded when a property is read, and good for as
 long as they are kept, whatever becomes of the map or the file's name meanwhile. Everything a stranger wrote is data:
@@ -93,7 +93,7 @@ class Channel:
 
     @property
     def is_dying(self) -> bool:
-        """Its output is spent. Read anew each time from the record's flags."""
+        """Whether its output is spent. Read each time from the record's flags."""
         return self.dying_at is not None or bool(HEADER.unpack_from(self._data, self._announcement)[0] & DYING)
 
     def direction(self, number: int) -> Direction | None:
@@ -118,7 +118,7 @@ class Node:
 
     @property
     def features(self) -> bytes:
-        """Its feature bits, big-endian."""
+        """The feature bits, big-endian."""
         return _counted(self.announcement, _FEATURES_OF_NODE)
 
     @property
@@ -133,7 +133,7 @@ class Node:
 
     @property
     def alias(self) -> str:
-        """Its name as text that can be shown, see sane_alias. Anybody may call himself anything."""
+        """The name as text that can be shown, see sane_alias. Any node may take any name."""
         return sane_alias(self.alias_bytes)
 
     @property

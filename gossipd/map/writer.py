@@ -9,7 +9,7 @@ from wire.bus.feed import MAP_CHANNEL, MAP_NODE, MAP_UPDATE
 
 
 class MapWriter:
-    """What it appends becomes visible with the store's flush."""
+    """Appends and indexes in one step; readers see it with the store's flush."""
 
     def __init__(
         self, store: GossipStore, index: MapIndex, forgetting: Forgetting, own: OwnGossip | None = None

@@ -18,7 +18,7 @@ class Puller(Protocol):
         """Whether `pull_free` would give something."""
 
     def pull_free(self, budget: int) -> list[bytes]:
-        """What does not count."""
+        """Messages that do not count."""
 
     def pull_paid(self, budget: int) -> list[bytes]:
         """Gossip that was asked for."""

@@ -194,7 +194,7 @@ class RangeAnswer:
 
     def rest(self) -> bytes | None:
         """A query for the blocks that have not been told of. A block that has more channels than a reply, which no
-        real one has, is told of anew.
+        real one has, is told of again.
         """
         if self._ended:
             return None
@@ -202,7 +202,7 @@ class RangeAnswer:
 
 
 class Messages:
-    """An answer that is in memory or costs nothing, and is not gone on with by anybody else."""
+    """An answer that is in memory or costs nothing, and with which no successor goes on."""
 
     def __init__(self, messages: Iterable[bytes]) -> None:
         self._messages = messages
@@ -211,7 +211,7 @@ class Messages:
         return iter(self._messages)
 
     def rest(self) -> bytes | None:
-        """Whoever breaks this off begins it anew."""
+        """None: broken off, such an answer is made again from its beginning."""
         return None
 
 

@@ -1,3 +1,3 @@
 """The file gossip_store: its records, its only writer, and stores of earlier versions.
-Called by map/ and by readers of stores; knows no channel and no peer.
+Called by the rooms of gossipd above it and by gossmap, and by tools that make stores; knows no channel and no peer.
 """

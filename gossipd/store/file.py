@@ -1,4 +1,4 @@
-"""The file of a gossip_store: locked, opened whatever state it is in, begun anew, replaced by another one.
+"""The file of a gossip_store: locked, opened whatever state it is in, begun, replaced by another one.
 
 What it does with a file that others, or accidents, have left: an older version is rewritten, a bad tail is cut off, a
 bad middle is bridged, and what cannot be read at all is moved aside.
@@ -72,7 +72,10 @@ def open_current(path: Path) -> tuple[int, str]:
     aside = path.with_name(path.name + ".corrupt")
     path.replace(aside)
     fd, _ = open_current(path)
-    return fd, f"no gossip_store that can be read (version byte {data[0]}): moved to {aside.name} and begun anew"
+    return (
+        fd,
+        f"no gossip_store that can be read (version byte {data[0]}): moved to {aside.name}, and an empty one begun",
+    )
 
 
 def successor_of(path: Path) -> Path:

@@ -53,7 +53,7 @@ Walker = Callable[[Buffer, int, int], int]
 """Takes records from start to end, one after the other; returns the offset of the first that it cannot take, or end."""
 
 _PLAUSIBLE = re.compile(rb"[\x20\x28\x60\x68\xa0\xa8\xe0\xe8]\x00.{10}(?:\x01[\x00-\x02]|\x10[\x05-\x0b])", re.DOTALL)
-"""What a completed record of a known type begins with: a cheap sieve before the CRC decides."""
+"""Beginnings of a completed record of a known type: a cheap sieve before the CRC decides."""
 
 
 def crc_of(message: bytes, timestamp: int) -> int:
@@ -67,7 +67,7 @@ def pack_record(message: bytes, timestamp: int, flags: int = COMPLETED) -> bytes
 
 
 def beginning(uuid: bytes) -> bytes:
-    """What a new file of version 16 begins with. `uuid` is 32 random bytes."""
+    """The beginning of a new file of version 16. `uuid` is 32 random bytes."""
     return bytes([VERSION]) + pack_record(UUID.to_bytes(2, "big") + uuid, 0)
 
 
@@ -132,8 +132,8 @@ def walk_over(
     """Lead a walker over all good records, jumping over damage to the next record that can be trusted.
 
     What is not completed is where a writer stopped: nothing after it counts. Every other thing that the walker
-    refuses is damage, a gap if a good record can be found behind it, else the end. `settled`: nobody writes meanwhile,
-    so what is not completed and has a wrong CRC besides is damage too (a page of zeros after a power cut).
+    refuses is damage, a gap if a good record can be found behind it, else the end. `settled`: the file is not
+    written to, so what is not completed and has a wrong CRC besides is damage too (a page of zeros after a power cut).
     """
     gaps: list[tuple[int, int]] = []
     while True:

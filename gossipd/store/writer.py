@@ -58,8 +58,8 @@ AMOUNT_SIZE = HEADER_SIZE + 10
 _DELETE_CHANNEL = DELETE_CHANNEL.to_bytes(2, "big")
 
 
-def _nobody(offset: int) -> None:
-    """Hears of changed headers when nobody else does."""
+def _unwatched(offset: int) -> None:
+    """The watcher of changed headers while there is no other."""
 
 
 class GossipStore:
@@ -80,7 +80,7 @@ class GossipStore:
         Counted from the opening on; `loading.load` adds what was there before."""
         self._buffer = bytearray()
         self._flag_changes: dict[int, int] = {}
-        self._watcher: Watcher = _nobody
+        self._watcher: Watcher = _unwatched
         self._map = map_file(fd, end)
 
     @classmethod
@@ -237,8 +237,8 @@ class GossipStore:
         return self._map
 
     def watch(self, watcher: Watcher | None) -> None:
-        """From now on tell `watcher`, and nobody else, whenever the header of a record in the file is changed."""
-        self._watcher = watcher or _nobody
+        """From now on tell `watcher`, and no other, whenever the header of a record in the file is changed."""
+        self._watcher = watcher or _unwatched
 
     def move_to(self, fd: int, uuid: bytes, end: int) -> int:
         """Go on in the file that `begin_successor` made, which holds what is alive here; nothing may be buffered.

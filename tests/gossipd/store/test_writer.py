@@ -341,7 +341,7 @@ def test_what_is_no_store_is_moved_aside(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     found, note = entries_at(path)
     assert found == []
-    assert re.fullmatch(r"no gossip_store .*moved to gossip_store\.corrupt and begun anew", note)
+    assert re.fullmatch(r"no gossip_store .*moved to gossip_store\.corrupt, and an empty one begun", note)
     assert path.with_name("gossip_store.corrupt").read_bytes() == content
     assert entries_at(path) == ([], "")
 
