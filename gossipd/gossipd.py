@@ -287,7 +287,7 @@ class Gossipd:
         return self.peers[conn_id] if self.owned.owns(conn_id) else None
 
     def copy_up(self, peer: Peer, message: bytes) -> None:
-        """A copy of what a peer said, for the master's log of peers; not if the master takes nothing."""
+        """A copy of what a peer said, for the services that listen; not while the master takes nothing."""
         if self._master.queued >= MASTER_MARK:
             return
         number = int.from_bytes(message[:2], "big")
