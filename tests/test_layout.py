@@ -322,3 +322,13 @@ def test_circles_are_found_wherever_the_import_stands(tmp_path: Path) -> None:
     assert rooms.circles(rooms.imports(modules)) == {frozenset({"p.top", "p.other", "p.room.first"})}
     assert rooms.circles(rooms.imports_of_rooms(modules)) == {frozenset({"p.top", "p.other", "p.room"})}
     assert rooms.imports(modules)["p.room.second"] == {"p.room.first", "p.ground"}
+
+
+def test_rooms_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The status is 1 as long as there are circles."""
+    found = rooms.main()
+    printed = capsys.readouterr().out
+    for package in PACKAGES:
+        assert re.search(rf"^{package}: \d+ files, median \d+ lines a file$", printed, re.M)
+    assert re.search(r"^    gossipd\.map +\d+ files$", printed, re.M)
+    assert bool(found) == ("circle of" in printed) == bool(KNOWN_CIRCLES)

@@ -72,10 +72,8 @@ def open_current(path: Path) -> tuple[int, str]:
     aside = path.with_name(path.name + ".corrupt")
     path.replace(aside)
     fd, _ = open_current(path)
-    return (
-        fd,
-        f"no gossip_store that can be read (version byte {data[0]}): moved to {aside.name}, and an empty one begun",
-    )
+    moved = f"moved to {aside.name}, and an empty one begun"
+    return fd, f"no gossip_store that can be read (version byte {data[0]}): {moved}"
 
 
 def successor_of(path: Path) -> Path:

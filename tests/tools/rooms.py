@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("wire", "connectd", "gossipd", "lightningd_py")
 
 ORDER: dict[str, tuple[str, ...]] = {
-    "wire": ("wire.net.sockman", "*", "wire.control", "wire.bus", "wire.net", "wire.program"),
+    "wire": ("*", "wire.control", "wire.net.sockman", "wire.net", "wire.bus", "wire.program"),
     "connectd": (
         "connectd.websocketd",
         "connectd.connectiond.lines",
