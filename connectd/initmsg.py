@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from wire.address import WireAddr, is_routable
 from wire.cursor import WireError, write_tlvs
-from wire.features import Features
+from wire.features import Features, bit_name
 from wire.message import UnknownMessage, decode
 from wire.peer_wire import ALL_CHANNELS, REMOTE_ADDR_CODEC, ErrorMessage, Init, WarningMessage, message_name
 
@@ -82,7 +82,7 @@ def read_init(raw: bytes, chain_hash: bytes) -> TheirInit | None:
 def _check(init: Init, chain_hash: bytes) -> TheirInit:
     features = init.all_features()
     if (bit := features.unknown_even()) is not None:
-        raise InitRefused(f"Unsupported feature {bit}")  # B1-28
+        raise InitRefused(f"Unsupported feature {bit} ({bit_name(bit)})")  # B1-28
     if missing := features.missing_dependency():
         raise InitRefused(f"Missing feature: {missing}")  # B1-30
     networks = init.networks or []

@@ -75,7 +75,7 @@ def parse_peer(text: str, default_port: int = DEFAULT_PORTS["bitcoin"]) -> tuple
 def read_descriptors(data: bytes) -> list[WireAddr]:
     """The usable addresses of a `node_announcement`, in its order.
 
-    Left out: all from the first unknown type on (B7-71), port 0 where there must be one (B7-73), Tor v2, host names
+    Left out: all from the first unknown type on (B7-71), port 0 (B7-73), Tor v2, host names
     that are none, and all after a second host name (B7-74). Raises WireError if the bytes end inside of a descriptor
     of a known type (B7-72).
     """
@@ -168,11 +168,9 @@ def _descriptors(data: bytes) -> Iterator[WireAddr]:
 
 
 def _usable(address: WireAddr) -> bool:
-    if address.kind == "torv2":
+    if address.kind == "torv2" or address.port == 0:
         return False
-    if address.kind == "dns" and not is_hostname(address.host):
-        return False
-    return address.port != 0 or address.kind == "torv3"
+    return address.kind != "dns" or is_hostname(address.host)
 
 
 def _host_text(kind: Kind, host: bytes) -> str:

@@ -19,7 +19,7 @@ class Feature:
     contexts: str = ""
 
 
-# BOLT 9 of 2026-03-23.
+# BOLT 9 of 2026-05-12.
 _SPECIFIED = (
     Feature(0, "option_data_loss_protect"),
     Feature(4, "option_upfront_shutdown_script", contexts="IN"),
@@ -37,6 +37,7 @@ _SPECIFIED = (
     Feature(34, "option_quiesce", contexts="IN"),
     Feature(36, "option_attribution_data", contexts="IN9"),
     Feature(38, "option_onion_messages", contexts="IN"),
+    Feature(40, "zero_fee_commitments", ("option_channel_type",), "IN"),
     Feature(42, "option_provide_storage", contexts="IN"),
     Feature(44, "option_channel_type"),
     Feature(46, "option_scid_alias", contexts="INT"),
@@ -49,10 +50,7 @@ _SPECIFIED = (
 # Seen on the network, but in no row of that table: earlier BOLTs, bLIPs, proposals and single implementations. Their
 # dependencies are nobody's rule yet, so none are listed: a peer must not be cut off over one.
 _IN_USE = (
-    Feature(2, "option_initial_routing_sync"),
-    Feature(20, "option_anchor_outputs"),
     Feature(30, "option_amp"),
-    Feature(40, "option_zero_fee_commitments"),
     Feature(52, "option_htlc_hold"),
     Feature(54, "option_keysend"),
     Feature(56, "option_trampoline_routing"),
@@ -77,7 +75,18 @@ _IN_USE = (
 )
 
 FEATURES: tuple[Feature, ...] = tuple(sorted(_SPECIFIED + _IN_USE, key=lambda feature: feature.bit))
-"""Every feature that has a name here. A peer that requires one of these may stay (B1-28)."""
+"""Every feature that is known here. A peer that requires one of these may stay (B1-28)."""
+
+NAMED_ONLY = (
+    Feature(2, "option_initial_routing_sync"),
+    Feature(20, "option_anchor_outputs"),
+    Feature(66, "option_onion_messages_only_channels"),
+    Feature(70, "option_gossip_v2"),
+    Feature(72, "option_gossip_v2_p2wsh"),
+    Feature(74, "option_gossip_announce_private"),
+)
+"""What BOLT 9 no longer assigns, and what is proposed for it (its pull requests 1343 and 1059). They are unknown to us,
+so a peer that requires one is refused; their names are for logs."""
 
 
 def long_name(feature: Feature) -> str:
@@ -85,7 +94,7 @@ def long_name(feature: Feature) -> str:
     return feature.name if feature.name.startswith("option_") else f"option_{feature.name}"
 
 
-_BY_BIT = {feature.bit: feature for feature in FEATURES}
+_BY_BIT = {feature.bit: feature for feature in (*FEATURES, *NAMED_ONLY)}
 _BY_NAME = {name: feature for feature in FEATURES for name in (feature.name, long_name(feature))}
 
 
@@ -151,10 +160,10 @@ class Features:
 
     def names(self) -> list[str]:
         """Each bit as CLN writes it: `option_data_loss_protect/odd`, `option_unknown_1000/even`."""
-        return [_bit_name(bit) for bit in self.bits()]
+        return [bit_name(bit) for bit in self.bits()]
 
     def unknown_even(self) -> int | None:
-        """The lowest required feature that has no name here, or None (B1-28, B7-63, B7-75)."""
+        """The lowest required feature that is unknown here, or None (B1-28, B7-63, B7-75)."""
         size = len(self._data)
         unknown = int.from_bytes(self._data, "big") & int.from_bytes(b"\x55" * size, "big") & ~_KNOWN_EVEN
         return (unknown & -unknown).bit_length() - 1 if unknown else None
@@ -195,10 +204,11 @@ _DEPENDENCIES = tuple(
     for feature in FEATURES
     for needed in feature.dependencies
 )
-_KNOWN_EVEN = sum(1 << bit for bit in _BY_BIT)
+_KNOWN_EVEN = sum(1 << feature.bit for feature in FEATURES)
 
 
-def _bit_name(bit: int) -> str:
+def bit_name(bit: int) -> str:
+    """One bit as CLN writes it: `option_keysend/odd`, `option_unknown_1000/even`."""
     feature = _BY_BIT.get(bit & ~1)
     name = long_name(feature) if feature else f"option_unknown_{bit & ~1}"
     return f"{name}/{'odd' if bit % 2 else 'even'}"

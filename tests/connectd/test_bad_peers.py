@@ -178,6 +178,12 @@ def init(features: bytes | None = None, networks: list[bytes] | None = None, old
         pytest.param(peer_init() + b"\2\0", ["bad message: init: "], id="even TLV"),
         pytest.param(init(networks=[NETWORKS["bitcoin"]]), ["No common network"], id="another network"),
         pytest.param(init(b"\1" + bytes(125)), ["Unsupported feature 1000"], id="unknown even feature"),
+        pytest.param(init(b"\4"), ["Unsupported feature 2 (option_initial_routing_sync"], id="no longer assigned"),
+        pytest.param(
+            init(Features.of([66]).to_bytes()),
+            ["Unsupported feature 66 (option_onion_messages_only_channels/even)"],
+            id="proposed",
+        ),
         pytest.param(init(old_map=b"\1" + bytes(125)), ["Unsupported feature 1000"], id="in the old map"),
         pytest.param(
             init(Features.of([17]).to_bytes()), ["Missing feature: basic_mpp needs payment_secret"], id="dependency"

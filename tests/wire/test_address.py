@@ -33,7 +33,7 @@ ADDRESSES = st.one_of(
         WireAddr,
         st.just("torv3"),
         st.binary(min_size=35, max_size=35).map(lambda key: base64.b32encode(key).decode().lower() + ".onion"),
-        st.integers(0, 65535),
+        PORTS,
     ),
     st.builds(WireAddr, st.just("dns"), HOSTNAMES, PORTS),
 )
@@ -92,9 +92,10 @@ def test_a_descriptor_that_is_cut_off(descriptor: bytes) -> None:
 
 
 @pytest.mark.bolt("B7-73")
-def test_port_zero_is_ignored_but_for_tor() -> None:
-    assert read_descriptors(IPV4[:-2] + bytes(2) + IPV6[:-2] + bytes(2) + dns(b"a.example", 0)) == []
-    assert read_descriptors(TORV3[:-2] + bytes(2)) == [WireAddr("torv3", ONION, 0)]
+@pytest.mark.parametrize("descriptor", [IPV4, IPV6, TORV3, dns(b"a.example")], ids=["ipv4", "ipv6", "torv3", "dns"])
+def test_port_zero_is_ignored(descriptor: bytes) -> None:
+    assert len(read_descriptors(descriptor)) == 1
+    assert read_descriptors(descriptor[:-2] + bytes(2) + IPV4) == [WireAddr("ipv4", "1.2.3.4", 9735)]
 
 
 @pytest.mark.bolt("B7-74")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.features import FEATURES, Features, long_name
+from wire.features import FEATURES, NAMED_ONLY, Features, long_name
 
 BITS = st.sets(st.integers(0, 600))
 
@@ -46,6 +46,15 @@ def test_a_named_feature_may_be_required(feature: object) -> None:
     assert Features.of([getattr(feature, "bit", -1)]).unknown_even() is None
 
 
+@pytest.mark.bolt("B1-28")
+@pytest.mark.parametrize("bit", [2, 20, 66, 70, 72, 74])
+def test_a_name_alone_does_not_make_a_feature_known(bit: int) -> None:
+    features = Features.of([bit])
+    assert features.unknown_even() == bit
+    assert [name.startswith("option_unknown") for name in features.names()] == [False]
+    assert Features.of([bit + 1]).unknown_even() is None
+
+
 def test_names_are_written_as_cln_does() -> None:
     names = [
         "option_data_loss_protect/even",
@@ -57,6 +66,7 @@ def test_names_are_written_as_cln_does() -> None:
 
 
 def test_both_spellings_of_a_name_are_known() -> None:
+    assert not {feature.bit for feature in FEATURES} & {feature.bit for feature in NAMED_ONLY}
     for feature in FEATURES:
         features = Features.of([feature.bit + 1])
         assert features.offers(feature.name)
@@ -68,7 +78,7 @@ def test_both_spellings_of_a_name_are_known() -> None:
 
 def test_65535_bytes_of_features_take_no_time() -> None:
     everything = Features(b"\xff" * 65535)
-    assert everything.unknown_even() == 32
+    assert everything.unknown_even() == 2
     assert everything.missing_dependency() is None
     assert everything | Features() == everything
     assert Features(b"\x01" + bytes(65534)).unknown_even() == 8 * 65534
