@@ -85,9 +85,8 @@ def _check(init: Init, chain_hash: bytes) -> TheirInit:
         raise InitRefused(f"Unsupported feature {bit} ({bit_name(bit)})")  # B1-28
     if missing := features.missing_dependency():
         raise InitRefused(f"Missing feature: {missing}")  # B1-30
-    networks = init.networks or []
-    if networks and chain_hash not in networks:
-        raise InitRefused("No common network")  # B1-29
+    if init.networks is not None and chain_hash not in init.networks:
+        raise InitRefused("No common network")  # B1-29; an empty record has none in common, as CLN reads it
     # What we look like from there is kept only if it is something that the internet could know.
     seen = init.remote_addr
-    return TheirInit(features.to_bytes(), networks, str(seen) if seen and _is_public_ip(seen) else None)
+    return TheirInit(features.to_bytes(), init.networks or [], str(seen) if seen and _is_public_ip(seen) else None)

@@ -6,7 +6,7 @@ Of BOLT 2 and BOLT 4 only what routing a message needs: `wire.peer_types`.
 from typing import Annotated
 
 from wire.address import WireAddr, is_hostname, read_descriptor, write_descriptor
-from wire.cursor import Cursor
+from wire.cursor import Cursor, WireError
 from wire.encoded import CHECKSUMS_CODEC, FLAGS_CODEC, TIMESTAMPS_CODEC, decode_short_ids, encode_short_ids
 from wire.features import Features
 from wire.message import PeerMessage, UnknownMessage, decode
@@ -68,10 +68,12 @@ def printable(data: bytes) -> str:
 
 
 def _read_remote_addr(cursor: Cursor) -> WireAddr:
+    """The descriptor, if it is one to the last byte; a malformed one is no reason to part, and kept unread."""
     raw = cursor.rest()
-    inner = Cursor(raw)
-    with inner.limit(len(raw)):
-        address = read_descriptor(inner)
+    try:
+        address = read_descriptor(Cursor(raw))
+    except WireError as error:
+        raise NotOurs from error
     if address is None or (address.kind == "dns" and not is_hostname(address.host)) or write_descriptor(address) != raw:
         raise NotOurs
     return address
@@ -81,7 +83,8 @@ REMOTE_ADDR_CODEC = Codec(_read_remote_addr, write_descriptor)
 
 
 class Init(PeerMessage, number=16):
-    """First message each way. `remote_addr` is where the sender sees us; one of a new kind stays in `extension`."""
+    """First message each way. `remote_addr` is where the sender sees us; one of a new kind, or a malformed
+    one, stays in `extension`."""
 
     globalfeatures: Bytes
     features: Bytes

@@ -47,7 +47,7 @@ class NodeIngest:
         if row is None:
             self._waiting.put(node_id, message, source)  # B7-69: its channel may be on the way
             return Verdict.WAITING
-        if timestamp <= self._index.node_ts[row] or message in self._checks.under_way:
+        if self._is_known(row, timestamp) or message in self._checks.under_way:
             return _REDUNDANT
         try:
             if not may_forward(message[at + 74 : end]):
@@ -58,6 +58,10 @@ class NodeIngest:
             return Verdict.OWED
         self._checks.under_way.add(message)
         return _CHECKING
+
+    def _is_known(self, row: int, timestamp: int) -> bool:
+        """Whether the node has said something as new as this; the first that it says may be of timestamp 0."""
+        return bool(self._index.node_announce_off[row]) and timestamp <= self._index.node_ts[row]
 
     def channel_written(self, node_id: bytes) -> None:
         """The node has a channel now: its announcement may have waited for that."""
@@ -81,7 +85,7 @@ class NodeIngest:
         if row is None:
             self._checks.settle(message, Outcome.REJECTED, "its last channel has gone meanwhile")
             return
-        if timestamp <= self._index.node_ts[row]:
+        if self._is_known(row, timestamp):
             self._checks.settle(message, Outcome.REDUNDANT)
             return
         self._checks.settle(message, Outcome.NEW)

@@ -26,6 +26,8 @@ _MAX_REPLY = 65_535 - 2 - 32 - 4 - 4 - 1 - 2 - 1
 """What a reply_channel_range has room for besides its fixed fields."""
 _TLV_OVERHEAD = 16
 _LAST_BLOCK = (1 << 24) - 1
+_END_OF_BLOCKS = (1 << 32) - 1
+"""No range goes beyond this block: first and number of a reply, added, fit 32 bits. The number is cut, as CLN does."""
 
 
 class Source(Protocol):
@@ -153,7 +155,7 @@ class RangeAnswer:
         self._query = query
         self._covered = query.first_blocknum
         """The block from which on nothing, or not all, was told."""
-        self._end = query.first_blocknum + query.number_of_blocks
+        self._end = _end_of(query)
         self._ended = False
         self._index = index
         self._store = store
@@ -226,7 +228,8 @@ def answer_scids(query: QueryShortChannelIds, chain_hash: bytes, index: MapIndex
 def answer_range(query: QueryChannelRange, chain_hash: bytes, index: MapIndex, store: GossipStore) -> Source:
     """Also for another chain: it has no channels here."""
     if query.chain_hash != chain_hash:
-        nothing = (query.chain_hash, query.first_blocknum, query.number_of_blocks, 1, encode_short_ids([]))
+        blocks = _end_of(query) - query.first_blocknum
+        nothing = (query.chain_hash, query.first_blocknum, blocks, 1, encode_short_ids([]))
         return Messages([ReplyChannelRange(*nothing).encode()])
     return RangeAnswer(query, index, store)
 
@@ -234,6 +237,11 @@ def answer_range(query: QueryChannelRange, chain_hash: bytes, index: MapIndex, s
 def _first_scid(blockheight: int) -> int:
     """The least one of a block; beyond the last block that a scid can name, one that is greater than all."""
     return make_scid(blockheight, 0, 0) if blockheight <= _LAST_BLOCK else 1 << 64
+
+
+def _end_of(query: QueryChannelRange) -> int:
+    """The block after the last one that is asked for."""
+    return min(query.first_blocknum + query.number_of_blocks, _END_OF_BLOCKS)
 
 
 def _entries_in_a_reply(option: int) -> int:

@@ -177,6 +177,7 @@ def init(features: bytes | None = None, networks: list[bytes] | None = None, old
         pytest.param(b"\0\x10\0", ["bad message: init: "], id="cut off"),
         pytest.param(peer_init() + b"\2\0", ["bad message: init: "], id="even TLV"),
         pytest.param(init(networks=[NETWORKS["bitcoin"]]), ["No common network"], id="another network"),
+        pytest.param(init(networks=[]), ["No common network"], id="an empty record of networks"),
         pytest.param(init(b"\1" + bytes(125)), ["Unsupported feature 1000"], id="unknown even feature"),
         pytest.param(init(b"\4"), ["Unsupported feature 2 (option_initial_routing_sync"], id="no longer assigned"),
         pytest.param(
@@ -209,6 +210,7 @@ async def test_first_message_that_ends_it(house: House, message: bytes, warnings
         pytest.param(init(b"", old_map=default_init_features().to_bytes()), id="old map only"),
         pytest.param(init(Features.of([0, 22, 44]).to_bytes()), id="even, but known"),
         pytest.param(peer_init() + b"\x05\x01\x00", id="odd TLV"),
+        pytest.param(peer_init() + b"\x03\x02\x01\x7f", id="half a remote_addr"),
     ],
 )
 @pytest.mark.bolt("B1-14", "B1-27", "B1-28")

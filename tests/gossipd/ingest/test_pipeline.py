@@ -185,6 +185,16 @@ def test_node_announcement_that_is_not_newer(bench: Bench) -> None:
     assert bench.is_as_reopened()
 
 
+@pytest.mark.bolt("B7-69")
+def test_first_node_announcement_may_have_timestamp_zero(bench: Bench) -> None:
+    first = node_announcement(0, 0)
+    bench.take(*CHANNEL)
+    assert bench.take(first) == CHECKED
+    assert bench.take(node_announcement(0, 0, features=b"\1")) == [Verdict.REDUNDANT]
+    assert bench.records() == [*CHANNEL, first]
+    assert bench.is_as_reopened()
+
+
 TWO_HOST_NAMES = b"\5\1a\0\1" * 2
 CUT_ADDRESS = b"\1\1\2\3\4\0\1" + b"\2\1\2\3"
 

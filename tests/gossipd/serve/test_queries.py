@@ -69,6 +69,14 @@ def test_replies_cover_the_range(scids: list[int], first: int, count: int) -> No
 
 
 @pytest.mark.bolt("B7-92")
+@pytest.mark.parametrize("chain", [CHAIN, bytes(32)], ids=["ours", "another"])
+def test_no_reply_goes_beyond_32_bits(chain: bytes) -> None:
+    answer = answer_range(QueryChannelRange(chain, 109, 4294967295), CHAIN, index_of([make_scid(110, 1, 0)]), None)  # type: ignore[arg-type]
+    (reply,) = map(ReplyChannelRange.decode, answer)
+    assert (reply.first_blocknum, reply.number_of_blocks) == (109, 4294967186)
+
+
+@pytest.mark.bolt("B7-92")
 @pytest.mark.parametrize("option", [0, 1, 2, 3])
 def test_largest_reply_fits(option: int) -> None:
     """More channels than one message holds, all in one block, so that it must be cut."""
@@ -93,7 +101,7 @@ def test_whole_range_and_beyond() -> None:
         (1, 5, []),
     ]:
         (reply,) = replies(index_of(scids), first, count)
-        assert (reply.first_blocknum, reply.number_of_blocks) == (first, count)
+        assert (reply.first_blocknum, reply.number_of_blocks) == (first, min(count, 0xFFFFFFFF - first))
         assert decode_short_ids(reply.encoded_short_ids) == expected
 
 
