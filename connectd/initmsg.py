@@ -12,6 +12,11 @@ from wire.peer_wire import ALL_CHANNELS, REMOTE_ADDR_CODEC, ErrorMessage, Init, 
 _REMOTE_ADDR = 3
 """The number of that record: no record of ours comes after it."""
 _GLOBAL_BITS = (1 << 13) - 1
+MOST_FEATURES = 1_250
+"""Bytes of a peer's features that are kept: up to bit 9,999, the last one that a service can register. What is above
+may only be odd, and is nothing to anybody here."""
+MOST_NETWORKS = 16
+"""Networks of a peer that are kept."""
 
 
 class InitRefused(Exception):
@@ -89,4 +94,8 @@ def _check(init: Init, chain_hash: bytes) -> TheirInit:
         raise InitRefused("No common network")  # B1-29; an empty record has none in common, as CLN reads it
     # What we look like from there is kept only if it is something that the internet could know.
     seen = init.remote_addr
-    return TheirInit(features.to_bytes(), init.networks or [], str(seen) if seen and _is_public_ip(seen) else None)
+    return TheirInit(
+        features=features.to_bytes()[-MOST_FEATURES:],
+        networks=(init.networks or [])[:MOST_NETWORKS],
+        remote_addr=str(seen) if seen and _is_public_ip(seen) else None,
+    )

@@ -146,15 +146,21 @@ def encode_truncated(value: int, size: int = 8) -> bytes:
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
+MAX_RECORDS = 100
+"""Records of a TLV stream. The BOLTs' own streams have fewer than ten; 65 kB have room for 16,000."""
+
+
 def read_tlvs(cursor: Cursor, known: Container[int]) -> dict[int, bytes]:
     """All records up to the fence, in their order; unknown odd ones too, so that the stream can be written again.
 
     Raises WireError for types that do not ascend (B1-9), numbers that are not minimal (B1-10), values that are cut
-    off (B1-11), and even types that are not in `known` (B1-13).
+    off (B1-11), even types that are not in `known` (B1-13), and more than MAX_RECORDS.
     """
     records: dict[int, bytes] = {}
     last = -1
     while cursor.remaining:
+        if len(records) == MAX_RECORDS:
+            raise WireError(f"more than {MAX_RECORDS} TLV records")
         number = cursor.bigsize()
         if number <= last:
             raise WireError(f"TLV type {number} after {last}")

@@ -13,6 +13,9 @@ from wire.cursor import Cursor, WireError, encode_bigsize
 from wire.types import Codec, pairs
 
 UNCOMPRESSED = 0
+_MOST_BYTES = 65_535
+"""Of a message (B1-3)."""
+_SCID_SIZE = 8
 
 
 class UnknownEncoding(WireError):
@@ -42,9 +45,13 @@ def _read_encoding(cursor: Cursor) -> None:
 
 
 def _read_flags(cursor: Cursor) -> list[int]:
+    """As many as there can be channels beside them in one message: more would be read for nothing."""
     _read_encoding(cursor)
-    flags = []
+    most = (_MOST_BYTES - cursor.remaining) // _SCID_SIZE
+    flags: list[int] = []
     while cursor.remaining:
+        if len(flags) >= most:
+            raise WireError(f"more than {most} query flags, for fewer channels")
         flags.append(cursor.bigsize())
     return flags
 

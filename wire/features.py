@@ -4,6 +4,7 @@ A feature has a pair of bits: the even one says that it is required, the odd one
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -158,9 +159,9 @@ class Features:
             if byte:
                 yield from (8 * place + bit for bit in range(8) if byte >> bit & 1)
 
-    def names(self) -> list[str]:
-        """Each bit as CLN writes it: `option_data_loss_protect/odd`, `option_unknown_1000/even`."""
-        return [bit_name(bit) for bit in self.bits()]
+    def names(self, most: int | None = None) -> list[str]:
+        """Each bit as CLN writes it: `option_data_loss_protect/odd`, `option_unknown_1000/even`; the lowest `most`."""
+        return [bit_name(bit) for bit in itertools.islice(self.bits(), most)]
 
     def unknown_even(self) -> int | None:
         """The lowest required feature that is unknown here, or None (B1-28, B7-63, B7-75)."""

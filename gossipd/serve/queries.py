@@ -82,8 +82,11 @@ class ScidsAnswer:
         flags = query.query_flags if query.query_flags is not None else [_ALL] * len(scids)
         if len(flags) != len(scids):
             raise WireError(f"{len(flags)} query flags for {len(scids)} channels")
-        self._scids = array("Q", scids)
-        self._flags = bytearray(each & _ALL for each in flags)
+        wanted: dict[int, int] = {}
+        for scid, each in zip(scids, flags, strict=True):  # an id that is repeated is answered once
+            wanted[scid] = wanted.get(scid, 0) | (each & _ALL)
+        self._scids = array("Q", wanted)
+        self._flags = bytearray(wanted.values())
         """What is still to be told of each."""
         self._told: set[bytes] = set()
         """Nodes."""

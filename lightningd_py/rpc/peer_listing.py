@@ -39,6 +39,10 @@ async def _stats(owner: ControlChannel) -> list[PeerStats]:
         return []
 
 
+MOST_NAMES = 128
+"""Features of a peer that are listed by name, twice as many as have one; `features` has them all."""
+
+
 def _connected(peer: Peer, stats: PeerStats | None, kept: bool) -> dict[str, Any]:
     info = peer.info
     fields: dict[str, Any] = {
@@ -52,7 +56,7 @@ def _connected(peer: Peer, stats: PeerStats | None, kept: bool) -> dict[str, Any
         "direction": "in" if info.incoming else "out",
         "connected_since": int(peer.since),
         "keepconnected": kept,
-        "feature_names": Features(info.features).names(),
+        "feature_names": Features(info.features).names(MOST_NAMES),
         "moves": [{"at": round(move.at, 3), "owner": move.owner, "message": move.message} for move in peer.moves],
     }
     if info.remote_addr is not None:

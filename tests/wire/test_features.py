@@ -63,6 +63,7 @@ def test_names_are_written_as_cln_does() -> None:
         "option_unknown_1000/even",
     ]
     assert Features.of([0, 55, 999, 1000]).names() == names
+    assert Features.of([0, 55, 999, 1000]).names(2) == names[:2]
 
 
 def test_both_spellings_of_a_name_are_known() -> None:

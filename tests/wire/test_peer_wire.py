@@ -25,6 +25,7 @@ from wire.peer_wire import (
     UnknownMessage,
     WarningMessage,
     decode,
+    encode_short_ids,
     printable,
 )
 from wire.types import (
@@ -186,6 +187,14 @@ def test_a_remote_addr_that_we_cannot_use_is_kept_unread(value: str) -> None:
 def test_any_remote_addr_is_read_or_kept_unread(value: bytes) -> None:
     raw = Init(b"", b"").encode() + b"\3" + encode_bigsize(len(value)) + value
     assert decode(raw).encode() == raw
+
+
+def test_query_flags_are_bounded_by_the_channels_that_fit_beside_them() -> None:
+    for most, flag in [(7_277, 31), (5_951, 0xFD)]:  # of one byte and of three
+        scids = encode_short_ids(range(most))
+        assert decode(QueryShortChannelIds(bytes(32), scids, [flag] * most).encode()).encode()
+    with pytest.raises(WireError, match="more than 691 query flags"):
+        decode(QueryShortChannelIds(bytes(32), b"\0", [1] * 60_000).encode())
 
 
 @pytest.mark.bolt("B1-12")

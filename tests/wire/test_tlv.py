@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.cursor import Cursor, WireError, read_tlvs, write_tlvs
+from wire.cursor import MAX_RECORDS, Cursor, WireError, read_tlvs, write_tlvs
 
 RECORDS = st.dictionaries(st.integers(0, 2**64 - 1), st.binary(max_size=300), max_size=5)
 
@@ -36,6 +36,13 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     except WireError:
         return
     assert write_tlvs(records) == data
+
+
+def test_records_have_a_bound() -> None:
+    many = write_tlvs({2 * number + 1: b"" for number in range(MAX_RECORDS)})
+    assert len(read_tlvs(Cursor(many), ())) == MAX_RECORDS
+    with pytest.raises(WireError, match="more than 100"):
+        read_tlvs(Cursor(many + bytes([2 * MAX_RECORDS + 1, 0])), ())
 
 
 @pytest.mark.bolt("B1-11", "B1-15")

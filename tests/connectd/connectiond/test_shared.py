@@ -10,7 +10,7 @@ import pytest
 from connectd import connection
 from connectd.connection import Connection, ConnectionEnded
 from connectd.connections import Connections
-from connectd.initmsg import our_init, read_init
+from connectd.initmsg import InitRefused, our_init, read_init
 from connectd.reach import addresses
 from connectd.reach.addresses import AddressBook, from_socket, resolve, to_socket
 from wire.address import WireAddr, parse_address
@@ -45,6 +45,18 @@ def test_how_a_peer_sees_us_is_kept_if_the_internet_could_know_it() -> None:
         for address in (PUBLIC, WireAddr("ipv4", "192.168.1.1", 1), None)
     ]
     assert [theirs.remote_addr if theirs else "" for theirs in seen] == ["8.8.8.8:4711", None, None]
+
+
+def test_of_features_and_networks_only_so_much_is_kept() -> None:
+    networks = [REGTEST, *[bytes([number]) * 32 for number in range(100)]]
+    theirs = read_init(Init(b"", b"\xaa" * 65_000, networks[:10]).encode(), REGTEST)
+    assert theirs is not None
+    assert theirs.features == b"\xaa" * 1_250
+    theirs = read_init(Init(b"", b"", networks).encode(), REGTEST)
+    assert theirs is not None
+    assert theirs.networks == networks[:16]
+    with pytest.raises(InitRefused, match="Unsupported feature 519992 "):
+        read_init(Init(b"", b"\1" + bytes(64_999)).encode(), REGTEST)
 
 
 @pytest.mark.bolt("B1-23")

@@ -78,7 +78,8 @@ async def test_init_failure(house: House) -> None:
             await peer.shake_hands()
             await peer.say(Init(b"", Features.of([1000]).to_bytes()))
             assert [type(message) for message in await peer.hangs_up()] == [Init, WarningMessage]
-        assert await house.refused(reaching) == (401, [(listener.address, "init: Unsupported feature 1000 (option_unknown_1000/even)")])
+        reason = "init: Unsupported feature 1000 (option_unknown_1000/even)"
+        assert await house.refused(reaching) == (401, [(listener.address, reason)])
 
 
 async def test_what_the_peer_said_is_the_reason(house: House) -> None:
