@@ -12,6 +12,7 @@ hsmd imports this. PyNaCl and mnemonic are loaded for the files that need them.
 import contextlib
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ _NO_PASSPHRASE = bytes(32)
 """In the hash's place."""
 
 Ask = Callable[[], bytes]
-"""Gets the passphrase from whoever knows it."""
+"""Gets the passphrase from the operator."""
 
 status = Status("hsmd")
 
@@ -42,7 +43,7 @@ def load_secret(path: Path, ask: Ask | None = None, ask_new: Ask | None = None) 
     """The secret; of a mnemonic's 64 bytes the first 32, from which CLN derives the node key.
 
     A missing file is made, with a passphrase if there is `ask_new`. Without `ask` a file that has one is refused, with
-    it one that has none. Raises SecretError, and whatever the two raise.
+    it one that has none. Raises SecretError, and what the two raise.
     """
     try:
         if not path.exists():
@@ -65,17 +66,18 @@ def _new_secret(passphrase: bytes | None) -> tuple[bytes, bytes]:
 
 
 def _create(path: Path, content: bytes) -> None:
-    """Write a new file, complete and on the disk, or leave none. Raises OSError."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    """Write a new file: under another name first, so that it is there whole or not at all. Raises OSError."""
+    unfinished = path.with_name(path.name + ".new")
+    unfinished.unlink(missing_ok=True)  # a crash may have left it; no node has ever used it
+    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     try:
         os.write(fd, content)
         os.fsync(fd)
-        _sync_directory(path.parent)
-    except BaseException:
-        path.unlink()
-        raise
+        os.link(unfinished, path)
     finally:
         os.close(fd)
+        unfinished.unlink()
+        _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:
@@ -101,18 +103,37 @@ def _read(path: Path) -> bytes:
 
 
 def _secret_in(path: Path, content: bytes, ask: Ask | None) -> bytes:
-    if len(content) < SECRET_SIZE:
-        raise SecretError(f"{path} has {len(content)} bytes instead of 32")
+    if reason := _why_none(content):
+        raise SecretError(f"{path} {reason}")
     is_hashed = len(content) > SECRET_SIZE and content[:SECRET_SIZE] != _NO_PASSPHRASE
+    words = _words(path, content[SECRET_SIZE:]) if len(content) not in (SECRET_SIZE, ENCRYPTED_SIZE) else b""
     passphrase = _passphrase_for(path, ask, is_needed=is_hashed)
     if len(content) == SECRET_SIZE:
         return content
     if len(content) == ENCRYPTED_SIZE:
         return _decrypted(path, content, passphrase or b"")
-    seed = _seed_of(_words(path, content[SECRET_SIZE:]), passphrase or b"")
+    seed = _seed_of(words, passphrase or b"")
     if is_hashed and hashlib.sha256(seed).digest() != content[:SECRET_SIZE]:
         raise SecretError(f"wrong passphrase for {path}")
     return seed[:SECRET_SIZE]
+
+
+def _why_none(content: bytes) -> str | None:
+    """What a file is that is in none of the forms, as far as can be seen, and what to do about it."""
+    match len(content):
+        case 0:
+            return "is empty: put a copy of it back, or remove it, and the node begins with a new identity"
+        case size if size < SECRET_SIZE:
+            return f"has {size} bytes instead of {SECRET_SIZE}: it was cut short, put a copy of it back"
+        case 33:
+            return f"has 33 bytes instead of {SECRET_SIZE}: something was added to it, put a copy of it back"
+    if content == _NO_PASSPHRASE:
+        return f"holds {SECRET_SIZE} zero bytes, which are no secret: it was cut short, put a copy of it back"
+    if re.fullmatch(b"[0-9A-Fa-f]{64}\n?", content):
+        return "holds 64 hex digits instead of the 32 bytes that they stand for (xxd -r -p makes them)"
+    if _is_mnemonic(content.rstrip()):
+        return "holds a mnemonic only: 32 zero bytes stand before it (if it has no passphrase)"
+    return None
 
 
 def _passphrase_for(path: Path, ask: Ask | None, *, is_needed: bool) -> bytes | None:
@@ -139,11 +160,17 @@ def _decrypted(path: Path, content: bytes, passphrase: bytes) -> bytes:
 
 
 def _words(path: Path, words: bytes) -> bytes:
-    from mnemonic import Mnemonic
-
-    if not words.replace(b" ", b"").isalpha() or not Mnemonic("english").check(words.decode()):
+    if not _is_mnemonic(words):
         raise SecretError(f"{path} holds neither 32 bytes nor a valid mnemonic")
     return words
+
+
+def _is_mnemonic(words: bytes) -> bool:
+    if not words.replace(b" ", b"").isalpha():
+        return False
+    from mnemonic import Mnemonic
+
+    return Mnemonic("english").check(words.decode())
 
 
 def _seed_of(words: bytes, passphrase: bytes) -> bytes:

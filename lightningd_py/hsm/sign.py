@@ -1,5 +1,11 @@
 """What hsmd signs with the node key: digests that it makes itself, of messages that are what they are said to be.
 
+BOLT 7 signs no type: the same bytes may be the end of one message and of another. So each right signs just its own
+message, written as its declaration writes it: no byte behind the fields, a chain that is known, features that are no
+longer than any feature bit needs. A channel_update begins with a chain hash, the others with the length of their
+features, which is smaller than any chain hash; and a chain hash where a node_announcement has timestamp and node_id is
+no node_id of ours. So there is one reading (`tests/lightningd_py/hsm/test_rights.py` tries all pairs).
+
 Each function raises ValueError, with the reason, for anything else.
 """
 
@@ -9,23 +15,28 @@ from wire.cursor import WireError
 from wire.message import MAX_MESSAGE, PeerMessage, decode
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 from wire.secp256k1 import double_sha256, sign
+from wire.types import NETWORKS
 
-M = TypeVar("M", bound=PeerMessage)
+M = TypeVar("M", NodeAnnouncement, ChannelUpdate, ChannelAnnouncement)
 
 SIGNED_FROM: dict[type[PeerMessage], int] = {NodeAnnouncement: 66, ChannelUpdate: 66, ChannelAnnouncement: 258}
 """Behind type and signatures begins what is signed. BOLT 7."""
+MOST_FEATURES = 1250
+"""Bytes: feature bits have four digits here. As a number less than the first two bytes of any chain hash."""
 
 
 def node_announcement(key: bytes, node_id: bytes, message: bytes) -> bytes:
     """Of our own node only. The signature, compact."""
-    if _decoded(message, NodeAnnouncement).node_id != node_id:
+    announcement = _decoded(message, NodeAnnouncement)
+    if announcement.node_id != node_id:
         raise ValueError("the node_announcement is of another node")
+    _check_features(announcement.features)
     return _signature(key, message, NodeAnnouncement)
 
 
 def channel_update(key: bytes, message: bytes) -> bytes:
     """Of any channel: which ones are ours is gossipd's business."""
-    _decoded(message, ChannelUpdate)
+    _check_chain(_decoded(message, ChannelUpdate).chain_hash)
     return _signature(key, message, ChannelUpdate)
 
 
@@ -34,6 +45,8 @@ def channel_announcement(key: bytes, node_id: bytes, message: bytes) -> bytes:
     announcement = _decoded(message, ChannelAnnouncement)
     if node_id not in (announcement.node_id_1, announcement.node_id_2):
         raise ValueError("the channel_announcement is of other nodes")
+    _check_chain(announcement.chain_hash)
+    _check_features(announcement.features)
     return _signature(key, message, ChannelAnnouncement)
 
 
@@ -46,7 +59,19 @@ def _decoded(message: bytes, kind: type[M]) -> M:
         raise ValueError(f"it is malformed: {error}") from error
     if not isinstance(decoded, kind):
         raise ValueError(f"it is no {kind.__name__}")
+    if decoded.extension:
+        raise ValueError(f"it is malformed: {len(decoded.extension)} bytes follow its fields")
     return decoded
+
+
+def _check_chain(chain_hash: bytes) -> None:
+    if chain_hash not in NETWORKS.values():
+        raise ValueError(f"it is of no chain that is known: {chain_hash.hex()}")
+
+
+def _check_features(features: bytes) -> None:
+    if len(features) > MOST_FEATURES:
+        raise ValueError(f"it has {len(features)} bytes of features")
 
 
 def _signature(key: bytes, message: bytes, kind: type[PeerMessage]) -> bytes:

@@ -2,9 +2,12 @@
 
     zbase32(31 + recovery id, signature)     over SHA256(SHA256("Lightning Signed Message:" + message))
 
-The prefix keeps such a signature from ever being one of gossip.
+The prefix keeps such a signature from being one of gossip, but for long texts that somebody has made for that: read as
+the signed part of an announcement it is the length of its features, 19,561 bytes. Such a text is not signed.
 """
 
+from wire.cursor import WireError
+from wire.peer_wire import ChannelAnnouncement, NodeAnnouncement
 from wire.secp256k1 import double_sha256, recover
 
 PREFIX = b"Lightning Signed Message:"
@@ -15,8 +18,15 @@ _FIRST_BYTE = 31
 
 
 def digest_of(message: bytes) -> bytes:
-    """What is signed."""
-    return double_sha256(PREFIX + message)
+    """What is signed. Raises ValueError for a text that could be passed off as gossip."""
+    text = PREFIX + message
+    for kind, signatures in ((NodeAnnouncement, 1), (ChannelAnnouncement, 4)):
+        try:
+            kind.decode(kind.number.to_bytes(2, "big") + bytes(64 * signatures) + text)
+        except WireError:
+            continue
+        raise ValueError(f"it can be read as a {kind.name()}")
+    return double_sha256(text)
 
 
 def to_zbase(signature: bytes, recovery_id: int) -> str:
@@ -44,4 +54,4 @@ def from_zbase(zbase: str) -> tuple[bytes, int]:
 
 def signer_of(message: bytes, signature: bytes, recovery_id: int) -> bytes | None:
     """The key that has signed the message, None if no key can have. Raises ValueError for a malformed signature."""
-    return recover(digest_of(message), signature, recovery_id)
+    return recover(double_sha256(PREFIX + message), signature, recovery_id)

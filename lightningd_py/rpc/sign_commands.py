@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from lightningd_py.hsm.signmessage import LONGEST_MESSAGE, from_zbase, signer_of, to_zbase
+from lightningd_py.hsm.signmessage import LONGEST_MESSAGE, digest_of, from_zbase, signer_of, to_zbase
 from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, Parameter, RpcError, node_id, optional, text
@@ -46,6 +46,10 @@ class SignCommands:
         raw = message.encode()
         if len(raw) > LONGEST_MESSAGE:
             raise RpcError(INVALID_PARAMETERS, "Message must be < 64k")
+        try:
+            digest_of(raw)  # hsmd looks, too, and takes it for our own fault
+        except ValueError as error:
+            raise RpcError(INVALID_PARAMETERS, f"Message is not signed: {error}") from error
         try:
             reply = await self._node.hsmd.channel.request(SignMessage(raw), SignMessageReply)
         except ChannelClosed:

@@ -16,6 +16,7 @@ from lightningd_py.hsm.secret import SecretError, derive_node_key, load_secret
 from wire.secp256k1 import public_key
 
 MNEMONIC = b"abandon " * 11 + b"about"
+LONG_MNEMONIC = b"legal winner thank year wave sausage worth useful legal winner thank yellow"
 PASSPHRASE = "passphrase ⚡".encode()
 
 
@@ -126,12 +127,24 @@ def test_a_file_that_is_open_to_others_is_refused(path: Path, mode: int) -> None
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"", "has 0 bytes instead of 32"),
-        (b"\x01" * 31, "has 31 bytes instead of 32"),
-        (b"\x01" * 33, "has a passphrase: start with --hsm-passphrase"),
+        (b"", "is empty: put a copy of it back, or remove it, and the node begins with a new identity"),
+        (b"\x01" * 31, "has 31 bytes instead of 32: it was cut short, put a copy of it back"),
+        (b"\x01" * 33, "has 33 bytes instead of 32: something was added to it, put a copy of it back"),
+        (b"\x01" * 32 + b"\n", "has 33 bytes instead of 32: something was added to it, put a copy of it back"),
+        (bytes(32), "holds 32 zero bytes, which are no secret: it was cut short, put a copy of it back"),
+        (b"5a" * 32, r"holds 64 hex digits instead of the 32 bytes that they stand for \(xxd -r -p makes them\)"),
+        (
+            b"5A" * 32 + b"\n",
+            r"holds 64 hex digits instead of the 32 bytes that they stand for \(xxd -r -p makes them\)",
+        ),
+        (MNEMONIC, r"holds a mnemonic only: 32 zero bytes stand before it \(if it has no passphrase\)"),
+        (MNEMONIC + b"\n", r"holds a mnemonic only: 32 zero bytes stand before it \(if it has no passphrase\)"),
+        (LONG_MNEMONIC, r"holds a mnemonic only: 32 zero bytes stand before it \(if it has no passphrase\)"),
+        (b"\x01" * 32 + MNEMONIC[:-6], "holds neither 32 bytes nor a valid mnemonic"),
         (b"\x01" * 73, "has a passphrase: start with --hsm-passphrase"),
         (b"\x01" * 32 + MNEMONIC, "has a passphrase: start with --hsm-passphrase"),
-        (bytes(33), "holds neither 32 bytes nor a valid mnemonic"),
+        (bytes(33), "has 33 bytes instead of 32: something was added to it, put a copy of it back"),
+        (bytes(34), "holds neither 32 bytes nor a valid mnemonic"),
         (bytes(32) + MNEMONIC + b"\n", "holds neither 32 bytes nor a valid mnemonic"),
         (bytes(32) + MNEMONIC[:-6], "holds neither 32 bytes nor a valid mnemonic"),
         (bytes(32) + b"abandon " * 11 + b"abandon", "holds neither 32 bytes nor a valid mnemonic"),
@@ -140,6 +153,46 @@ def test_a_file_that_is_open_to_others_is_refused(path: Path, mode: int) -> None
 def test_a_file_of_another_kind_is_refused(path: Path, content: bytes, error: str) -> None:
     with pytest.raises(SecretError, match=f"{error}$"):
         load_secret(written(path, content))
+
+
+def test_a_new_file_is_whole_or_not_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a power failure could leave, looked at before each step that the kernel takes."""
+    seen: list[bytes | None] = []
+
+    def looking(name: str) -> None:
+        real = getattr(os, name)
+
+        def look(*args: object, **kwargs: object) -> object:
+            seen.append(path.read_bytes() if path.exists() else None)
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(hsm_secret.os, name, look)
+
+    for name in ("open", "write", "fsync", "link", "close"):
+        looking(name)
+    load_secret(path)
+    monkeypatch.undo()
+    assert set(seen) == {None, path.read_bytes()}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_crash_has_left_of_a_new_file_is_in_nobody_s_way(path: Path) -> None:
+    path.with_name("hsm_secret.new").write_bytes(bytes(32))
+    load_secret(path)
+    assert list(path.parent.iterdir()) == [path]
+    assert path.stat().st_nlink == 1
+
+
+def test_a_file_that_has_come_meanwhile_is_not_replaced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first(fd: int) -> None:
+        if not path.exists():
+            path.write_bytes(b"somebody else's")
+
+    monkeypatch.setattr(hsm_secret.os, "fsync", first)
+    with pytest.raises(SecretError, match="cannot be used: File exists"):
+        load_secret(path)
+    assert path.read_bytes() == b"somebody else's"
+    assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("content", [b"\x01" * 32, bytes(32) + MNEMONIC])
