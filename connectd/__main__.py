@@ -1,4 +1,4 @@
-"""`python -P -m connectd MASTER_FD HSM_FD LINK_FD LOGLEVEL`: how the master starts connectd, and nobody else."""
+"""`python -P -m connectd MASTER_FD HSM_FD LINK_FD LOGLEVEL`: how the master starts connectd."""
 
 import sys
 from collections.abc import Callable

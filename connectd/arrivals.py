@@ -11,8 +11,8 @@ from connectd.connection import Connection, ConnectionEnded
 from connectd.connections import Connections
 from connectd.handshake import Handshake
 from connectd.initmsg import TheirInit
-from connectd.one_per_node import RESERVE, Candidate, LivePeers
-from connectd.reach.ways_out import Outward
+from connectd.one_per_node import RESERVE, Candidate, OnePerNode
+from connectd.reach.ways_out import WaysOut
 from connectd.tasks import Tasks
 from wire.address import WireAddr
 from wire.control.control_wire import PeerInfo
@@ -23,7 +23,7 @@ status = Status("connectd")
 
 
 class GivesAway(Protocol):
-    """Whoever has the next owner of a connection: connectd's HandOver, or connectiond on its own."""
+    """What brings a connection to its next owner: connectd's HandOver, or connectiond on its own."""
 
     async def give_away(self, candidate: Candidate) -> None:
         """Returns when it is sent. Raises ConnectionEnded if the connection ends or is replaced before that."""
@@ -31,15 +31,15 @@ class GivesAway(Protocol):
 
 class Arrivals:
     """Brings inbound and outbound connections to their owners. `timeout` is the one deadline of those that come in, in
-    seconds; `outward` says how long a dial may take."""
+    seconds; `ways_out` says how long a dial may take."""
 
     def __init__(
         self,
         connections: Connections,
         handshake: Handshake,
-        live: LivePeers,
+        one_per_node: OnePerNode,
         hand_over: GivesAway,
-        outward: Outward,
+        ways_out: WaysOut,
         tasks: Tasks,
         *,
         node_id: bytes,
@@ -47,9 +47,9 @@ class Arrivals:
     ) -> None:
         self._connections = connections
         self._handshake = handshake
-        self._live = live
+        self._one_per_node = one_per_node
         self._hand_over = hand_over
-        self._outward = outward
+        self._ways_out = ways_out
         self._node_id = node_id
         self._timeout = timeout
         self._tasks = tasks
@@ -66,9 +66,9 @@ class Arrivals:
             raise ConnectionEnded("the id is no point on the curve")
         connection: Connection | None = None
         try:
-            async with asyncio.timeout(self._outward.timeout(address)):
-                connection = await self._outward.connect(address)
-                await self._outward.introduce(connection, address)
+            async with asyncio.timeout(self._ways_out.timeout(address)):
+                connection = await self._ways_out.connect(address)
+                await self._ways_out.introduce(connection, address)
                 theirs = await self._handshake.initiate(connection, node_id)
             candidate = self._candidate(connection, theirs)
         except BaseException as error:
@@ -107,7 +107,7 @@ class Arrivals:
             networks=theirs.networks,
         )
         candidate = Candidate(connection, peer)
-        replaced = self._live.enter(candidate)
+        replaced = self._one_per_node.enter(candidate)
         if replaced is candidate:
             raise ConnectionEnded("it has crossed with a connection of the same node, which stays")
         if replaced is not None:
@@ -118,17 +118,17 @@ class Arrivals:
         """Wait until no older connection of the node is left, then give this one away."""
         try:
             if not candidate.turn.done():  # mostly it is
-                patience = RESERVE if self._live.in_reserve(candidate) else self._timeout
+                patience = RESERVE if self._one_per_node.in_reserve(candidate) else self._timeout
                 async with asyncio.timeout(patience):
                     await candidate.turn
             candidate.turn.result()
             await self._hand_over.give_away(candidate)
         except (TimeoutError, ConnectionEnded) as error:
             reason = str(error) or "the older connection of the same node stays"
-            self._live.lost(candidate, reason)
+            self._one_per_node.lost(candidate, reason)
             self._drop(candidate.connection, reason)
         else:
-            self._live.given_away(candidate)
+            self._one_per_node.given_away(candidate)
 
     def _drop(self, connection: Connection, reason: str) -> None:
         if connection.conn_id in self._connections.open:

@@ -1,20 +1,20 @@
 """connectd, the daemon that faces the internet. A tour:
 
 The master starts it with three control sockets: to itself, to hsmd, and the link to gossipd. `connectd_init` says who
-we are and where to listen (`listen.py`), `activate` opens the doors.
+we are and where to listen (`doors/listen.py`), `activate` opens the doors.
 
 Sockets are SockMan's. `connections.py` subclasses it: each connection has a `Connection` (`connection.py`), an inbox of
 bytes that SockMan's events fill and one coroutine empties. That coroutine is in `arrivals.py`, and is the way of every
 connection, in or out: the acts of Noise and INIT (`handshake.py`, `initmsg.py`) under one deadline; then its place in
-the table of live nodes (`live.py`), where the newest of two connections wins and waits for the older one's end; then
-away with it (`hand_over.py`), to gossipd over the link or to the master together with a gossip fd. From then on we know
+the table of live nodes (`one_per_node.py`), where the newest of two wins and waits for the older one's end; then away
+with it (`hand_over.py`), to gossipd over the link or to the master together with a gossip fd. From then on we know
 nothing of it but its node_id and conn_id, until the master says `peer_disconnected`.
 
-`reach_peer` is `dial.py`: all addresses of a node in turn, from the hints and successes in `addresses.py` and from
-gossipd's map; `outward.py` reaches each one directly or through a proxy (`socks.py`).
+`reach_peer` is `reach/dial.py`: all addresses of a node in turn, from the hints and successes in `reach/addresses.py`
+and from gossipd's map; `reach/ways_out.py` reaches each one directly or through a proxy.
 
-A WebSocket comes in by a door of its own (`websocket_door.py`), and another process, `websocketd.py`, unwraps it; to
-all else here it is a connection like any. Tor leads strangers to one of our sockets, if we ask it to (`tor.py`).
+A WebSocket comes in by a door of its own (`doors/websocket_door.py`), and another process, `websocketd/`, unwraps it;
+to all else here it is a connection like any. Tor leads strangers to one of our sockets, if asked to (`doors/tor.py`).
 
 The node's key is never here: hsmd multiplies for us.
 
@@ -34,14 +34,14 @@ from connectd.doors.tor import OnionServices, TorSettings
 from connectd.doors.websocket_door import WebSocketDoor
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
-from connectd.one_per_node import Candidate, LivePeers
+from connectd.one_per_node import Candidate, OnePerNode
 from connectd.reach.addresses import AddressBook
 from connectd.reach.dial import Dialler, ReachFailed
 from connectd.reach.seeds import bootstrap
-from connectd.reach.ways_out import Outward
+from connectd.reach.ways_out import WaysOut
 from connectd.tasks import Tasks
 from wire.address import DEFAULT_PORTS, parse_address
-from wire.control.access import Guard
+from wire.control.access import Access
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
@@ -86,10 +86,10 @@ class _Parts:
     """What exists after `connectd_init`."""
 
     connections: Connections
-    guard: Guard
+    access: Access
     handshake: Handshake
     websockets: WebSocketDoor | None
-    live: LivePeers
+    one_per_node: OnePerNode
     book: AddressBook
     hand_over: HandOver
     dialler: Dialler
@@ -131,13 +131,13 @@ class Connectd:
         self._tasks.later(ALONE_FOR, lambda: self._give_up(reason))
 
     def _open_link(self, link: socket) -> ControlChannel:
-        """If gossipd dies the master starts it anew, and we wait for the link to it."""
+        """If gossipd dies the master restarts it, and we wait for the link to it."""
         return ControlChannel(link, "gossipd", self._unexpected, lambda reason: status.debug(reason))
 
     def _renew_link(self, parts: _Parts, message: NewGossipdLink) -> None:
         for unsent in self._link.hear_out():
             unsent.close_fds()
-        for peer in parts.live.lose_direct(frozenset(message.live)):
+        for peer in parts.one_per_node.lose_direct(frozenset(message.live)):
             reason = "gossipd has died before it had the connection"
             self._master.send(PeerDisconnected(peer.node_id, peer.conn_id, reason))
         self._link = self._open_link(inherited_socket(str(message.link_fd)))
@@ -179,23 +179,23 @@ class Connectd:
             case PeerAddrhint():
                 parts.book.hint(message.node_id, message.address)
             case SetAccess():
-                parts.guard.obey(message)
+                parts.access.obey(message)
             case SetFeatures():
                 parts.handshake.features = message.features
             case SetNodeRegistrations():
                 parts.hand_over.registered = frozenset(message.node_ids)
             case PeerDisconnected():
-                self._disconnected(parts.live, message)
+                self._disconnected(parts.one_per_node, message)
             case PeersElsewhere():
                 for peer in message.peers:
-                    parts.live.lives_elsewhere(peer)
+                    parts.one_per_node.lives_elsewhere(peer)
             case NewGossipdLink():
                 self._renew_link(parts, message)
             case _:
                 self._unexpected(message)
 
-    def _disconnected(self, live: LivePeers, message: PeerDisconnected) -> None:
-        if not live.disconnected(message.node_id, message.conn_id):
+    def _disconnected(self, one_per_node: OnePerNode, message: PeerDisconnected) -> None:
+        if not one_per_node.disconnected(message.node_id, message.conn_id):
             status.unusual(f"the end of connection {message.conn_id}, which we do not know", message.node_id)
 
     async def _listen(self, message: ConnectdInit, parts: _Parts) -> None:
@@ -243,7 +243,7 @@ class Connectd:
     async def _announced(self, node_id: bytes) -> list[str]:
         try:
             return (await self._link.request(GossipGetAddrs(node_id=node_id), GossipGetAddrsReply)).addresses
-        except ChannelClosed:  # gossipd is started anew: what others know must do
+        except ChannelClosed:  # gossipd is restarting: what others know must do
             return []
 
     def _on_duplicate(self, node_id: bytes, conn_id: int) -> None:
@@ -270,29 +270,36 @@ class Connectd:
         def candidate_came(candidate: Candidate) -> None:
             dialler.candidate_came(candidate)
 
-        guard = Guard()
-        connections = Connections(init.conn_id, accepted, init.limits, guard, self._has_room)
+        access = Access()
+        connections = Connections(init.conn_id, accepted, init.limits, access, self._has_room)
         self._master.on_drained = self._link.on_drained = self._accept_again
-        live = LivePeers(init.node_id, self._on_duplicate, candidate_came)
-        hand_over = HandOver(connections, live, self._master, self._link)
+        one_per_node = OnePerNode(init.node_id, self._on_duplicate, candidate_came)
+        hand_over = HandOver(connections, one_per_node, self._master, self._link)
         handshake = Handshake(
-            node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh, guard=guard
+            node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh, access=access
         )
         seconds = init.timing.connection_timeout
-        outward = Outward(connections, init.ways, seconds)
+        ways_out = WaysOut(connections, init.ways, seconds)
         arrivals = Arrivals(
-            connections, handshake, live, hand_over, outward, self._tasks, node_id=init.node_id, timeout=seconds
+            connections,
+            handshake,
+            one_per_node,
+            hand_over,
+            ways_out,
+            self._tasks,
+            node_id=init.node_id,
+            timeout=seconds,
         )
         book = AddressBook()
         port = _default_port(init.chain_hash)
-        dialler = Dialler(live, book, outward, arrivals.dial, self._announced, port=port)
+        dialler = Dialler(one_per_node, book, ways_out, arrivals.dial, self._announced, port=port)
         websockets = self._websocket_door(init.websocket_fd, connections)
         return _Parts(
             connections,
-            guard,
+            access,
             handshake,
             websockets,
-            live,
+            one_per_node,
             book,
             hand_over,
             dialler,

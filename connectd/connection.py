@@ -2,7 +2,7 @@
 
 `connections.py` feeds it from SockMan's events; the handshake's coroutine reads from it. A read of the socket returns
 what the network happened to deliver, half an act, or an act and the beginning of what follows: what is not asked for
-stays for the next step (B8-44), and what nobody asked for at all travels with the connection as `unread`.
+stays for the next step (B8-44), and what no step asked for travels with the connection as `unread`.
 """
 
 import asyncio

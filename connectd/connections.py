@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from connectd.connection import Connection
-from connectd.reach.addresses import from_socket
+from connectd.socket_address import from_socket
 from connectd.strangers import Strangers
 from wire.address import WireAddr
-from wire.control.access import Guard
+from wire.control.access import Access
 from wire.control.limits import Limits
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
@@ -36,14 +36,14 @@ class Connections(SockMan):
         first_id: int,
         on_accepted: Callable[[Connection], None],
         limits: Limits,
-        guard: Guard,
+        access: Access,
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__()
         self._next_id = first_id
         self._on_accepted = on_accepted
         self._status = Status("connectd")
-        self._guard = guard
+        self._access = access
         self._has_room = has_room
         self._said: set[str] = set()
         self._strangers = Strangers(self._within_fds(limits))
@@ -87,9 +87,11 @@ class Connections(SockMan):
     # SockMan's events
 
     def event_new_connection_accepted(self, id: int, me: SocketAddress, them: SocketAddress) -> bool:
-        """Is one more stranger let in? If it is one too many, somebody else goes."""
+        """Is one more stranger let in? If it is one too many, another goes."""
         address = from_socket(them, me)
-        reason = self._guard.refuses_address(address) or self._strangers.refuses(address, time.monotonic())
+        reason = self._access.refuses_address(address, time.time()) or self._strangers.refuses(
+            address, time.monotonic()
+        )
         if reason is not None:
             self._status.debug(f"{address}: {reason}")
             return False
@@ -114,7 +116,7 @@ class Connections(SockMan):
         self._said.add(text)
 
     def should_try_to_accept(self) -> bool:
-        """Nobody more comes in while the owners of those who have come are behind."""
+        """No more come in while the owners of those who have come are behind."""
         return self._has_room()
 
     def event_got_data(self, id: int, data: bytes) -> None:
@@ -133,7 +135,7 @@ class Connections(SockMan):
             connection.lose(error.strerror or str(error))
 
     def event_accept_failed(self, error: OSError) -> None:
-        """Mostly: no fds are left. Then somebody else's is needed more."""
+        """Mostly: no fds are left. Then that of a handshake is needed more."""
         made_room = error.errno in (errno.EMFILE, errno.ENFILE) and self.make_room()
         self._say_once(f"cannot accept: {error.strerror}" + (": handshakes are closed for it" if made_room else ""))
 

@@ -9,7 +9,7 @@ import os
 
 from connectd.connection import ConnectionEnded
 from connectd.connections import Connections
-from connectd.one_per_node import Candidate, LivePeers
+from connectd.one_per_node import Candidate, OnePerNode
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import Fd
 from wire.control.control_wire import GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected
@@ -21,9 +21,11 @@ status = Status("connectd")
 class HandOver:
     """Who gets a connection. `direct` and `registered` are what the master has said last."""
 
-    def __init__(self, connections: Connections, live: LivePeers, master: ControlChannel, link: ControlChannel) -> None:
+    def __init__(
+        self, connections: Connections, one_per_node: OnePerNode, master: ControlChannel, link: ControlChannel
+    ) -> None:
         self._connections = connections
-        self._live = live
+        self._one_per_node = one_per_node
         self._master = master
         self._link = link
         self._renewed = asyncio.Event()
@@ -31,7 +33,7 @@ class HandOver:
         self.registered: frozenset[bytes] = frozenset()
 
     async def give_away(self, candidate: Candidate) -> None:
-        """Returns when it is sent: while gossipd is started anew that takes a while. Raises ConnectionEnded if the
+        """Returns when it is sent: while gossipd restarts that takes a while. Raises ConnectionEnded if the
         connection ends or is replaced before that.
         """
         while not await self._has_gone(candidate):
@@ -39,13 +41,13 @@ class HandOver:
         self._connections.forget(candidate.connection)
 
     def new_link(self, link: ControlChannel) -> None:
-        """gossipd was started anew, and hears us there."""
+        """gossipd was restarted, and hears us there."""
         self._link = link
         self._renewed.set()
         self._renewed = asyncio.Event()
 
     async def _has_gone(self, candidate: Candidate) -> bool:
-        """False if there is no gossipd at this moment: it has the gossip of every connection, whoever owns it."""
+        """False if there is no gossipd at this moment: it has the gossip of every connection, with any owner."""
         if self._link.closed:
             return False
         if self.direct and candidate.peer.node_id not in self.registered:
@@ -87,7 +89,7 @@ class HandOver:
 
     def _still_there(self, candidate: Candidate) -> None:
         """It may have been replaced, or have ended, while gossipd was asked."""
-        if not self._live.is_newest(candidate):
+        if not self._one_per_node.is_newest(candidate):
             raise ConnectionEnded("a newer connection of the same node has come")
         if candidate.connection.lost is not None:
             raise ConnectionEnded(candidate.connection.lost)

@@ -4,12 +4,13 @@ The node's key stays in hsmd, which does the one multiplication that needs it. A
 another byte (B8-45..47); an INIT that we refuse is answered by a warning first.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 
 from connectd.connection import Connection, ConnectionEnded
 from connectd.initmsg import InitRefused, TheirInit, our_init, read_init
 from wire import secp256k1
-from wire.control.access import Guard
+from wire.control.access import Access
 from wire.frames import FrameError
 from wire.noise import (
     ACT_ONE_SIZE,
@@ -30,13 +31,13 @@ Ecdh = Callable[[bytes], Awaitable[bytes]]
 class Handshake:
     """The handshakes of one node: who we are, and what our INIT says."""
 
-    def __init__(self, *, node_id: bytes, chain_hash: bytes, features: bytes, ecdh: Ecdh, guard: Guard) -> None:
+    def __init__(self, *, node_id: bytes, chain_hash: bytes, features: bytes, ecdh: Ecdh, access: Access) -> None:
         self._node_id = node_id
         self._chain_hash = chain_hash
         self.features = features
         """What our INIT says from now on."""
         self._ecdh = ecdh
-        self._guard = guard
+        self._access = access
 
     async def respond(self, connection: Connection) -> TheirInit:
         """Be the responder; `connection.node_id` says afterwards who dialled. Raises ConnectionEnded."""
@@ -48,7 +49,7 @@ class Handshake:
             connection.node_id, crypto = responder.receive_act_three(act)
         except HandshakeError as error:
             raise ConnectionEnded(f"handshake: {error}") from None
-        if reason := self._guard.refuses_node(connection.address, connection.node_id):
+        if reason := self._access.refuses_node(connection.address, connection.node_id, time.time()):
             raise ConnectionEnded(reason)
         connection.encrypted_from_here(crypto)
         connection.say(our_init(self._chain_hash, self.features, connection.address))
@@ -56,7 +57,7 @@ class Handshake:
 
     async def initiate(self, connection: Connection, node_id: bytes) -> TheirInit:
         """Be the initiator, to reach `node_id`. Raises ConnectionEnded, ValueError if `node_id` is no point."""
-        if reason := self._guard.refuses_node(connection.address, node_id):
+        if reason := self._access.refuses_node(connection.address, node_id, time.time()):
             raise ConnectionEnded(reason)
         initiator = Initiator(self._node_id, node_id, ephemeral=secp256k1.new_secret())
         connection.node_id = node_id
@@ -77,7 +78,9 @@ class Handshake:
         try:
             for _ in range(MAX_IGNORED + 1):
                 if theirs := read_init(await connection.hear(), self._chain_hash):
-                    if reason := self._guard.refuses_features(connection.address, node_id, theirs.features):
+                    if reason := self._access.refuses_features(
+                        connection.address, node_id, theirs.features, time.time()
+                    ):
                         raise InitRefused(reason)
                     return theirs
         except (ConnectionEnded, FrameError) as error:

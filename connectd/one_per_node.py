@@ -7,8 +7,8 @@ end. A newer candidate replaces an older one, which is closed: it has no owner y
 Two nodes that dial each other at the same moment would both close what the other one keeps, if for both the newest won
 and each saw another order. So of two connections of opposite directions, of which the newer one was begun before the
 older one had done INIT or within CROSSING seconds after it, both nodes keep the one that was dialled by the node with
-the smaller node_id, as lnd does. Whoever has dialled the other one closes it; whoever has accepted it keeps it for a
-moment in reserve, for the end of the older one may be known to the other node only.
+the smaller node_id, as lnd does. The other connection is closed by the node that has dialled it, and kept for a
+moment in reserve by the one that has accepted it: the end of the older one may be known to the other node only.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Candidate:
         """It will not be given away."""
         if not self.turn.done():
             self.turn.set_exception(ConnectionEnded(reason))
-            self.turn.exception()  # whoever waited may be gone
+            self.turn.exception()  # what waited for it may be gone
         if not self.settled.done():
             self.settled.set_result(reason)
 
@@ -81,7 +81,7 @@ class _Entry:
     """The owned connection was given straight to gossipd."""
 
 
-class LivePeers:
+class OnePerNode:
     """The table of live nodes. `on_duplicate` gets the node_id and the conn_id of a connection that must end."""
 
     def __init__(

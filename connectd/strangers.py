@@ -60,7 +60,7 @@ class Strangers:
         return len(self._source_of)
 
     def refuses(self, address: WireAddr, now: float) -> str | None:
-        """Why nobody more may come from this address now, or None: then it counts towards the source's rate."""
+        """Why no more may come from this address now, or None: then it counts towards the source's rate."""
         source = source_of(address)
         if source == HERE:
             return None
@@ -86,7 +86,7 @@ class Strangers:
 
     @property
     def too_many(self) -> bool:
-        """Somebody has to go."""
+        """One has to go."""
         return len(self) > self._limits.half_open
 
     def next_to_go(self) -> int | None:

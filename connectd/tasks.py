@@ -8,7 +8,7 @@ from wire.control.control_channel import ChannelClosed
 
 
 class Tasks:
-    """A set of running tasks. What nobody expected in one of them is our own bug, and goes to the loop's handler."""
+    """A set of running tasks. What was not expected in one of them is our own bug, and goes to the loop's handler."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()

@@ -1,6 +1,6 @@
 """Addresses of nodes: as text that people write, and as the descriptors of `node_announcement`. BOLT 7, B7-70 to B7-74.
 
-The text of an address reads back as the same address, whoever announced it.
+The text of an address reads back as the same address, no matter who announced it.
 """
 
 import base64
@@ -103,7 +103,7 @@ def may_forward(data: bytes) -> bool:
 
 
 def read_descriptor(cursor: Cursor) -> WireAddr | None:
-    """One descriptor, whatever it says, or None for an unknown type, whose length nobody knows (all the rest is read).
+    """One descriptor, whatever it says; None for an unknown type, whose length is unknown, too (all the rest is read).
 
     Raises WireError if it is cut off. A host name is as it came, with bytes that are no ASCII escaped.
     """
@@ -120,7 +120,7 @@ def _take_host(cursor: Cursor) -> tuple[Kind, bytes] | None:
 
 
 def write_descriptor(address: WireAddr) -> bytes:
-    """Type, address and port as in `node_announcement`. Raises ValueError for `local`, which nobody can be told."""
+    """Type, address and port as in `node_announcement`. Raises ValueError for `local`, which cannot be announced."""
     if address.kind == "local":
         raise ValueError(f"{address} is a local socket and cannot be announced")
     port = address.port.to_bytes(2, "big")

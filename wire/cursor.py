@@ -1,20 +1,21 @@
-"""Reading bytes that a stranger wrote: a position that never passes a fence, and the integers of BOLT 1.
+"""Reading bytes that a stranger wrote: a position that never passes a fence, the integers of BOLT 1, TLV streams.
 
-Every reader of the package goes through a Cursor, so a length that lies is found in one place. The integers that have
-a single correct encoding (BigSize, truncated integers) are written here too, next to their readers.
-
-TLV streams: records of type, length and value, in ascending order, of which odd ones may be unknown. BOLT 1.
+Every reader of the package goes through a Cursor, so a length that lies is found in one place. What has a single
+correct encoding (BigSize, truncated integers, TLV streams) is written here too, next to its reader.
 """
 
 from collections.abc import Container, Mapping
 from types import TracebackType
+
+MAX_RECORDS = 100
+"""Records of a TLV stream. The BOLTs' own streams have fewer than ten; 65 kB have room for 16,000."""
 
 _BIGSIZE = {0xFD: (2, 0xFD), 0xFE: (4, 0x1_0000), 0xFF: (8, 0x1_0000_0000)}
 """First byte of a long BigSize: how many bytes follow, and the least value that needs them. BOLT 1, Appendix A."""
 
 
 class WireError(Exception):
-    """Bytes that are not what they should be. Always the fault of who sent them."""
+    """Bytes that are not what they should be. Always the sender's fault."""
 
 
 class Cursor:
@@ -144,10 +145,6 @@ def encode_truncated(value: int, size: int = 8) -> bytes:
     if not 0 <= value < 1 << 8 * size:
         raise ValueError(f"{value} does not fit a tu{8 * size}")
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
-
-
-MAX_RECORDS = 100
-"""Records of a TLV stream. The BOLTs' own streams have fewer than ten; 65 kB have room for 16,000."""
 
 
 def read_tlvs(cursor: Cursor, known: Container[int]) -> dict[int, bytes]:

@@ -1,9 +1,7 @@
-"""The `encoded_` arrays of gossip queries: one byte that says how the rest is packed, then the items. BOLT 7, B7-90.
+"""The arrays in gossip queries: `encoded_short_ids`, query flags, timestamps and checksums. BOLT 7, B7-90.
 
-Only type 0 is left, the items as they are. Type 1 was zlib and must not be used: like all others it raises
-UnknownEncoding.
-
-The bits of query_flags: which parts of a channel are asked for. BOLT 7, query_short_channel_ids (B7-91).
+An `encoded_` array is one byte that says how the rest is packed, then the items. Only type 0 is left, the items as
+they are. Type 1 was zlib and must not be used: like all others it raises UnknownEncoding.
 """
 
 import struct
@@ -17,9 +15,13 @@ _MOST_BYTES = 65_535
 """Of a message (B1-3)."""
 _SCID_SIZE = 8
 
+ANNOUNCEMENT, UPDATE_1, UPDATE_2, NODE_1, NODE_2 = 1, 2, 4, 8, 16
+"""The bits of query_flags: which parts of a channel are asked for. BOLT 7, query_short_channel_ids (B7-91)."""
+ALL = ANNOUNCEMENT | UPDATE_1 | UPDATE_2 | NODE_1 | NODE_2
+
 
 class UnknownEncoding(WireError):
-    """The items are packed in a way that nobody may use any more, or that is yet to be invented."""
+    """The items are packed in a way that is no longer allowed, or not yet known."""
 
 
 def encode_short_ids(short_channel_ids: Iterable[int]) -> bytes:
@@ -66,7 +68,3 @@ _PAIRS = pairs("I")
 FLAGS_CODEC = Codec(_read_flags, lambda flags: bytes([UNCOMPRESSED]) + b"".join(map(encode_bigsize, flags)))
 TIMESTAMPS_CODEC = Codec(_read_timestamps, lambda values: bytes([UNCOMPRESSED]) + _PAIRS.write(values))
 CHECKSUMS_CODEC = _PAIRS
-
-
-ANNOUNCEMENT, UPDATE_1, UPDATE_2, NODE_1, NODE_2 = 1, 2, 4, 8, 16
-ALL = ANNOUNCEMENT | UPDATE_1 | UPDATE_2 | NODE_1 | NODE_2

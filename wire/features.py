@@ -49,7 +49,7 @@ _SPECIFIED = (
 )
 
 # Seen on the network, but in no row of that table: earlier BOLTs, bLIPs, proposals and single implementations. Their
-# dependencies are nobody's rule yet, so none are listed: a peer must not be cut off over one.
+# dependencies are no spec's rule yet, so none are listed: a peer must not be cut off over one.
 _IN_USE = (
     Feature(30, "option_amp"),
     Feature(52, "option_htlc_hold"),
@@ -217,7 +217,7 @@ def bit_name(bit: int) -> str:
 
 @functools.cache
 def default_init_features() -> Features:
-    """What our `init` says (B9-106). All optional: nobody is turned away for what he cannot do."""
+    """What our `init` says (B9-106). All optional: no peer is turned away for what it cannot do."""
     ours = (
         "option_data_loss_protect",
         "gossip_queries",

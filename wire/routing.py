@@ -1,9 +1,7 @@
-"""The routes table: what the owner of a connection does with a message, by its type alone.
+"""What the owner of a connection does with a message: by its type alone, and where no service is there for it.
 
 The same table is in force in every owner (gossipd, a program on fd 3, connectiond); the master changes it with
-`set_message_routes`. docs/programs.md.
-
-Messages for which no service is there: the spec's answer, whoever owns the connection.
+`set_message_routes`. The answers without a service are the spec's, and the same from every owner. docs/programs.md.
 """
 
 from collections.abc import Iterable
@@ -20,13 +18,13 @@ class Action(Enum):
     GOSSIP = "gossip"
     """It belongs to gossipd: taken in there, or written to the gossip fd."""
     TAKE = "take"
-    """The connection moves to whoever wants it, with this message."""
+    """The connection moves to the service that wants it, with this message."""
     COPY = "copy"
     """A copy goes up, the connection stays."""
     IGNORE = "ignore"
     """Nothing happens."""
     CLOSE = "close"
-    """The connection ends: an even type that nobody here knows (B1-6)."""
+    """The connection ends: an even type that is unknown here (B1-6)."""
 
 
 _ANSWERED = frozenset({1, 16, 17, 18, 19})
@@ -34,7 +32,7 @@ _GOSSIP = frozenset({256, 257, 258, 261, 262, 263, 264, 265})
 
 
 def default_action(number: int) -> Action:
-    """What happens to a type that nobody has registered for.
+    """What happens to a type that no service has registered for.
 
     Odd unknown messages are ignored, even ones end the connection (B1-5, B1-6). Channel messages are taken up to the
     master, which knows the spec's answer when there is no service (docs/programs.md).
@@ -71,10 +69,10 @@ OPENINGS = (32, 64)
 
 
 def answer_without_service(number: int, channel_id: bytes | None) -> list[bytes]:
-    """What a peer is told when there is nobody for its message.
+    """What a peer is told when there is no service for its message.
 
     An opening gets an `error` for its temporary_channel_id. Any other channel message gets a `warning`, never an
-    `error`, which would force-close somebody's channel (B1-36). What is about no channel gets no answer.
+    `error`, which would force-close a channel (B1-36). What is about no channel gets no answer.
     """
     if channel_id is None or not is_channel_message(number):
         return []
@@ -84,7 +82,7 @@ def answer_without_service(number: int, channel_id: bytes | None) -> list[bytes]
 
 
 def flaw_without_service(number: int, channel_id: bytes | None) -> str | None:
-    """Why a connection ends over a message for which there is nobody: of no BOLT and even (B1-6), or cut short (B1-7).
+    """Why a connection ends over a message without a service: of no BOLT and even (B1-6), or cut short (B1-7).
 
     All channel messages that have a name have a channel_id.
     """

@@ -2,8 +2,7 @@
 
 A message declares `chain_hash: ChainHash`; for mypy that is `bytes`, and `wire.message` finds the codec in the hint.
 Names are BOLT 1's, "Fundamental Types". Writing a value that does not fit raises ValueError: that is our own bug.
-
-The networks by name, each with its `chain_hash`: the genesis block's hash in the byte order of the wire. BOLT 0.
+NETWORKS has the values that a `chain_hash` may take.
 """
 
 import struct
@@ -152,7 +151,6 @@ Alias = Annotated[bytes, fixed(32)]
 Bytes = Annotated[bytes, Codec(lambda cursor: cursor.take(cursor.u16()), _write_with_length)]
 """`u16` length and so many bytes, as in `len*byte`."""
 
-
 NETWORKS: dict[str, bytes] = {
     "bitcoin": bytes.fromhex("6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000"),
     "testnet": bytes.fromhex("43497fd7f826957108f4a30fd9cec3aeba79972084e90ead01ea330900000000"),
@@ -160,3 +158,4 @@ NETWORKS: dict[str, bytes] = {
     "signet": bytes.fromhex("f61eee3b63a380a477a063af32b2bbc97c9ff9f01f2c4225e973988108000000"),
     "regtest": bytes.fromhex("06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f"),
 }
+"""The networks by name, each with its `chain_hash`: the genesis block's hash in the byte order of the wire. BOLT 0."""

@@ -1,21 +1,16 @@
-"""An endpoint of a bus, bound, with a doorkeeper where there has to be one.
+"""The endpoint of a bus, bound, with the keys that tcp needs; and the MSG bus, bound to one.
 
-The MSG bus: where services say and hear what is said on the connections that are theirs.
+On MSG services say and hear what is said on the connections that are theirs; the CTL of `alone/` has an endpoint, too.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wire.bus.curve import Curve
-from wire.bus.socket import BusSocket
-
-if TYPE_CHECKING:
-    from zmq import Context, Socket
-from typing import TYPE_CHECKING
-
 from connectd.connectiond.hub import Hub
 from wire.bus.bus_wire import CONNECTIOND
+from wire.bus.curve import Curve
 from wire.bus.sessions import Sessions
+from wire.bus.socket import BusSocket
 
 if TYPE_CHECKING:
     from zmq import Context, Socket

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from connectd.connectiond.lines.line import Line
-from connectd.connectiond.registrations import Wants
+from connectd.connectiond.registrations import ServiceRegistrations
 from connectd.connectiond.shared import Part, Shared
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage
@@ -34,10 +34,10 @@ class Post(Protocol):
 
 
 class Above(Protocol):
-    """Whoever gives connections to the hub: the master's channel, or connectiond itself where there is no master."""
+    """What gives connections to the hub: the master's channel, or connectiond itself where there is no master."""
 
     def returned(self, line: Line, message: bytes | None) -> None:
-        """Nobody here has a part in the connection any more. `message`: what the peer said last, if nobody got it."""
+        """No service has a part in the connection any more. `message`: what the peer said last, if none got it."""
 
     def disconnected(self, line: Line, reason: str) -> None:
         """The connection has ended."""
@@ -46,7 +46,7 @@ class Above(Protocol):
         """Another service stands for it now."""
 
     def service_admitted(self, service: str) -> None:
-        """A service may come: its `welcome` goes out after this, so that nobody hears of it before we have."""
+        """A service may come: its `welcome` goes out after this, so that none hears of it before we have."""
 
     def service_came(self, service: str) -> None:
         """It is here."""
@@ -55,7 +55,7 @@ class Above(Protocol):
         """It is gone."""
 
     def copy_up(self, line: Line, message: bytes) -> None:
-        """A copy of what the peer said, for whoever wants it."""
+        """A copy of what the peer said, for any service that wants it."""
 
     def catch_up(self) -> None:
         """Deal with what has been said from above and was not read yet: a ticket may be in it."""
@@ -65,14 +65,14 @@ class Away(Exception):
     """What was said is for a service that is not here."""
 
 
-class BusPeers:
+class SharedConnections:
     """All of them, by conn_id. `post` is set before anything comes."""
 
     post: Post
 
-    def __init__(self, above: Above, wants: Wants) -> None:
+    def __init__(self, above: Above, registrations: ServiceRegistrations) -> None:
         self.above = above
-        self.wants = wants
+        self.registrations = registrations
         self._shared: dict[int, Shared] = {}
         self._ended: dict[tuple[int, str], None] = {}
 
@@ -84,17 +84,17 @@ class BusPeers:
         return self._shared.get(conn_id)
 
     def begin(self, line: Line) -> Shared:
-        """A connection is here; nobody has a part in it yet."""
+        """A connection is here; no service has a part in it yet."""
         shared = self._shared[line.peer.conn_id] = Shared(line)
         return shared
 
     def clear(self) -> None:
-        """None is here any more, and nobody is told."""
+        """No connection is here any more, and no service is told."""
         self._shared.clear()
 
     def service_of(self, shared: Shared, channel_id: bytes) -> str | None:
         """Whose channel it is: registered, or learnt from what was said."""
-        return self.wants.of_channel(shared.node_id, channel_id) or shared.ids.service_of(channel_id)
+        return self.registrations.of_channel(shared.node_id, channel_id) or shared.ids.service_of(channel_id)
 
     def part_of(self, shared: Shared, service: str) -> Part:
         """Its part in the connection, which begins now if there was none. Raises Away."""
@@ -128,7 +128,7 @@ class BusPeers:
     # the end
 
     def end(self, shared: Shared, reason: str, last_words: list[bytes] | None = None) -> bool:
-        """Close the connection and tell everybody. False: it is gone."""
+        """Close the connection and tell its services. False: it is gone."""
         shared.line.end(reason, last_words or [])
         self.ended(shared, reason)
         return False
@@ -138,7 +138,7 @@ class BusPeers:
         return self.end(shared, flaw, [WarningMessage(ALL_CHANNELS, flaw.encode()).encode()])
 
     def ended(self, shared: Shared, reason: str) -> None:
-        """It has ended: tell everybody."""
+        """It has ended: tell its services."""
         del self._shared[shared.conn_id]
         for part in self._part(shared):
             self.post.send(part.session, bus_wire.PeerDisconnected(shared.node_id, shared.conn_id, reason))
@@ -146,7 +146,7 @@ class BusPeers:
         self.above.disconnected(shared.line, reason)
 
     def give_back(self, shared: Shared, message: bytes | None) -> None:
-        """It goes up, with what nobody has heard; whoever still has a part in it is told."""
+        """It goes up, with what none has heard; services that still have a part in it are told."""
         del self._shared[shared.conn_id]
         for part in self._part(shared):
             self.post.send(part.session, bus_wire.PeerGivenBack(shared.conn_id))

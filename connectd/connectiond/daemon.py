@@ -3,7 +3,7 @@
     python -P -m connectd.connectiond CONTROL_FD LOGLEVEL        as the master starts it
 
 Connections come in `take_peer` and leave in `peer_given_back`, when no service has a part in them any more, or in
-`peer_nongossip`, with a message that nobody here got. `hub.py` has the tour of what is between.
+`peer_nongossip`, with a message that no service got. `hub.py` has the tour of what is between.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ status = Status("connectiond")
 
 
 class Connectiond:
-    """The daemon under the master. Implements `bus_peers.Above`."""
+    """The daemon under the master. Implements `connections.Above`."""
 
     _hub: Hub
     _bridged: Bridged

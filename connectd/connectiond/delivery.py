@@ -2,12 +2,12 @@
 
 Whose a message is: its channel's service, registered or learnt; for an opening the one that takes its type; else who
 has registered the node, or takes the type, or has the connection alone. It is delivered once and in order to that
-service. If it cannot be, the connection ends, and everybody with a part in it is told why. Design 2.7, 2.10.
+service. If it cannot be, the connection ends, and every service with a part in it is told why. Design 2.7, 2.10.
 """
 
 from collections.abc import Callable
 
-from connectd.connectiond.connections import Away, BusPeers
+from connectd.connectiond.connections import Away, SharedConnections
 from connectd.connectiond.lines.line import Line
 from connectd.connectiond.shared import TROUBLE, Part, Shared
 from wire.bus.bus_wire import Message
@@ -28,7 +28,7 @@ class Delivery:
 
     def __init__(
         self,
-        peers: BusPeers,
+        peers: SharedConnections,
         routes: Routes,
         patience: float,
         now: Callable[[], float],
@@ -82,10 +82,10 @@ class Delivery:
         """An error about all channels is for those, too, who have something registered and gave their part back."""
         if channel_id == ALL_CHANNELS:
             if number == ErrorMessage.number:
-                for name in self._peers.wants.concerned(shared.node_id):
+                for name in self._peers.registrations.concerned(shared.node_id):
                     self._peers.add_part(shared, name)
             return list(shared.parts.values())
-        everything = self._peers.wants.everything.get(shared.node_id)
+        everything = self._peers.registrations.everything.get(shared.node_id)
         service = self._peers.service_of(shared, channel_id) or everything
         return [] if service is None else [self._peers.part_of(shared, service)]
 
@@ -103,7 +103,7 @@ class Delivery:
         return True
 
     def _destination(self, shared: Shared, number: int, channel_id: bytes | None) -> Part | None:
-        """Who gets the message; None if there is nobody. Raises Away if the one who should is not here."""
+        """Who gets the message; None if no service does. Raises Away if the one who should is not here."""
         peers = self._peers
         if channel_id is not None and (service := peers.service_of(shared, channel_id)) is not None:
             return peers.part_of(shared, service)
@@ -115,8 +115,12 @@ class Delivery:
 
     def _by_registration(self, node_id: bytes, number: int) -> list[str | None]:
         """Who has registered for the type, the node, or everything, as far as that is so: the first one gets it."""
-        wants = self._peers.wants
-        taker, of_node, everything = wants.of_type(number), wants.of_node(node_id), wants.everything.get(node_id)
+        registrations = self._peers.registrations
+        taker, of_node, everything = (
+            registrations.of_type(number),
+            registrations.of_node(node_id),
+            registrations.everything.get(node_id),
+        )
         if taker is not None and self._peers.post.named(taker) is None:
             taker = None
         node_first = is_channel_message(number) and number not in OPENINGS
@@ -154,7 +158,7 @@ class Delivery:
             self._later(RETRY, self._look)
 
     def _look(self) -> None:
-        """Whoever has got room gets what is held for him; whoever has had none for long is cut off."""
+        """A service that has got room gets what is held for it; one that has had none for long is cut off."""
         self._looks = False
         for conn_id, shared in list(self._holding.items()):
             if self._peers.get(conn_id) is not shared or not shared.held:
@@ -188,4 +192,4 @@ class Delivery:
             return self._send(shared, part, message)
         if message[0] << 8 | message[1] in TROUBLE:  # a copy went up, and the others get theirs
             return True
-        return self.heard(shared.line, message)  # he has given his part back: it may be somebody else's
+        return self.heard(shared.line, message)  # it has given its part back: the message may be another's

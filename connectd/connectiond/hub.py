@@ -1,10 +1,9 @@
 """The hub of the MSG bus: connections come here for services that talk ZMQ, and go when none has a part in them.
 
-    line.py          a connection, wherever its socket is           bridged.py   those whose socket is in this process
-    parts.py         a connection and its services                  bus_peers.py all of them
-    delivery.py      what peers say, to services                    here         what services say, to peers
-    credit.py        numbers and room of messages                   channel_ids.py  whose channel is which
-    wants.py         what services have registered
+    lines/line.py    a connection, wherever its socket is         lines/here.py    those whose socket is in this process
+    shared.py        a connection, its services, their credit     connections.py   all of them
+    delivery.py      what peers say, to services                  this file        what services say, to peers
+    registrations.py what services have registered                channel_ids.py   whose channel is which
 
 A service that cannot be reached is gone with all its connections: channel_reestablish repairs what was under way.
 docs/bus.md, "MSG"; design 2.7, 2.10.
@@ -12,10 +11,10 @@ docs/bus.md, "MSG"; design 2.7, 2.10.
 
 from collections.abc import Callable
 
-from connectd.connectiond.connections import Above, BusPeers, Post
+from connectd.connectiond.connections import Above, Post, SharedConnections
 from connectd.connectiond.delivery import Delivery
 from connectd.connectiond.lines.line import Line
-from connectd.connectiond.registrations import Wants
+from connectd.connectiond.registrations import ServiceRegistrations
 from connectd.connectiond.shared import CreditError, Part, Shared
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusError, BusMessage
@@ -43,10 +42,10 @@ class Hub:
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
         """`patience`: seconds in which a service must take what waits for it. `later`: as the loop's `call_later`."""
-        self.wants = Wants()
+        self.registrations = ServiceRegistrations()
         self._above = above
         self._later = later
-        self._peers = BusPeers(above, self.wants)
+        self._peers = SharedConnections(above, self.registrations)
         self._delivery = Delivery(self._peers, routes, patience, now, later)
         self.heard = self._delivery.heard
 
@@ -55,15 +54,15 @@ class Hub:
         self._peers.post = post
 
     def close(self) -> None:
-        """The end of everything: whoever holds the lines closes them."""
+        """The end of everything: the holder of the lines closes them."""
         self._peers.clear()
 
     # from above
 
     def take(self, line: Line, service: str, message: bytes | None) -> None:
-        """The connection is this service's and everybody's who has registered its node; the message is the reason."""
+        """The connection is this service's, and each one's that has registered its node; the message is the reason."""
         shared = self._peers.begin(line)
-        for name in dict.fromkeys([service, *self.wants.concerned(line.peer.node_id)]):
+        for name in dict.fromkeys([service, *self.registrations.concerned(line.peer.node_id)]):
             self._peers.add_part(shared, name)
         part = shared.parts.get(service)
         if shared.owner is None:
@@ -79,12 +78,12 @@ class Hub:
                 self._delivery.heard(line, message)
 
     def registered(self, wanted: SetServiceRegistrations) -> None:
-        """What a service wants; without its ticket its session is over. It has a part in what it wants anew."""
-        new = self.wants.replace(wanted)
+        """What a service wants; without its ticket its session is over. It has a part in what is new among it."""
+        new = self.registrations.replace(wanted)
         session = self._peers.post.named(wanted.service)
         if session is None:
             return
-        if not self.wants.ticket_is(wanted.service, session.hello.ticket):
+        if not self.registrations.ticket_is(wanted.service, session.hello.ticket):
             self._peers.post.cut_off(session, "its session on CTL has ended")
             return
         for shared in self._peers:
@@ -118,9 +117,9 @@ class Hub:
 
     def admit(self, hello: Hello) -> Welcome:
         """Whether a service may begin its session. Raises BusError."""
-        if not self.wants.ticket_is(hello.service, hello.ticket):
+        if not self.registrations.ticket_is(hello.service, hello.ticket):
             self._above.catch_up()
-            if not self.wants.ticket_is(hello.service, hello.ticket):
+            if not self.registrations.ticket_is(hello.service, hello.ticket):
                 raise BusError("this ticket is not valid: say hello on CTL first")
         if hello.credit > MAX_CREDIT:
             raise BusError(f"credit for {hello.credit} messages is too much, {MAX_CREDIT} may be")
@@ -131,7 +130,7 @@ class Hub:
         """A service is here: it has a part in the connections of its nodes at once."""
         self._above.service_came(session.service)
         for shared in self._peers:
-            if session.service in self.wants.concerned(shared.node_id):
+            if session.service in self.registrations.concerned(shared.node_id):
                 self._join(shared, session.service)
 
     def _join(self, shared: Shared, service: str) -> None:
@@ -197,7 +196,7 @@ class Hub:
         shared.say(said, part)
 
     def _check_channel(self, shared: Shared, service: str, message: bytes) -> None:
-        """Nobody speaks about another's channel, or for all channels if some are another's. Raises BusError."""
+        """Refuse words about another's channel, or for all channels if some are another's. Raises BusError."""
         channel_id, number = channel_id_of(message), message[0] << 8 | message[1]
         if channel_id is None:
             return

@@ -5,7 +5,7 @@ import hmac
 from wire.control.control_wire import SetServiceRegistrations
 
 
-class Wants:
+class ServiceRegistrations:
     """The registrations of all bus services; those of nodes and channels are there while their service is away."""
 
     def __init__(self) -> None:
@@ -15,7 +15,7 @@ class Wants:
         self._with_channels: dict[bytes, dict[str, None]] = {}
         self._takers: dict[int, str] = {}
         self.everything: dict[bytes, str] = {}
-        """By node_id, who gets all that nobody else wants: only where connectiond has no master."""
+        """By node_id, who gets all that no other service wants: only where connectiond has no master."""
 
     def replace(self, wanted: SetServiceRegistrations) -> set[bytes]:
         """What this service wants from now on. Returns the nodes that are new among those that it has to do with."""

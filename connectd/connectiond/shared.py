@@ -1,9 +1,7 @@
-"""Numbers and credit of the messages of one connection and one service, in each direction. Knows no sockets.
+"""One connection, and the services with a part in it; of each part the numbers and the credit, each way. No sockets.
 
-Each message has a number, counted from 1; nobody sends more than the receiver has given room for. So a lost message is
-noticed, and what waits anywhere is bounded.
-
-One connection, and the services with a part in it. Knows no sockets.
+Each message of a part has a number, counted from 1, and a sender sends no more than the receiver has given room for. So
+a lost message is noticed, and what waits anywhere is bounded.
 """
 
 from collections import deque
@@ -12,6 +10,9 @@ from connectd.connectiond.channel_ids import ChannelIds
 from connectd.connectiond.lines.line import Line
 from wire.bus.bus_wire import CREDIT, MAX_CREDIT
 from wire.bus.sessions import Session
+
+TROUBLE = (1, 17)
+"""`warning` and `error`: what is for all channels goes to every part."""
 
 
 class CreditError(Exception):
@@ -71,10 +72,6 @@ class Receiving:
         return given
 
 
-TROUBLE = (1, 17)
-"""`warning` and `error`: what is for all channels goes to everybody."""
-
-
 class Part:
     """A service's part in a connection: the messages each way are numbered from its beginning on."""
 
@@ -106,7 +103,7 @@ class Shared:
         """
         self.held_since = 0.0
         self.leaving = False
-        """Nobody has a part any more; it goes when all that was said has gone out."""
+        """No service has a part any more; it goes when all that was said has gone out."""
         self._said: deque[tuple[Part | None, int]] = deque()
 
     @property
@@ -131,7 +128,7 @@ class Shared:
 
     @property
     def unheard(self) -> bytes | None:
-        """What the peer has said and nobody has got. Of trouble a copy went up, so it counts as heard."""
+        """What the peer has said and no service has got. Of trouble a copy went up, so it counts as heard."""
         return next((said for _, said in self.held if said[0] << 8 | said[1] not in TROUBLE), None)
 
     def say(self, message: bytes, part: Part | None = None) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from connectd.doors.tor import OnionServices
 from connectd.doors.tor_control import TorError
-from connectd.reach.addresses import from_socket, resolve, source_address, to_socket
+from connectd.reach.resolver import look_up
+from connectd.socket_address import from_socket, source_address, to_socket
 from wire.address import WireAddr, is_routable
 from wire.control.binding import Binding, parse_binding
 from wire.control.status import Status
@@ -88,7 +89,7 @@ class Listeners:
     async def _resolved(self, address: WireAddr) -> list[WireAddr]:
         if address.kind == "dns" and not self.rules.use_dns:
             raise ValueError("it is a name, and DNS is disabled")
-        return await resolve(address)
+        return await look_up(address)
 
     def _bind_every(self, binding: Binding, announce: bool) -> None:
         """IPv6 and IPv4. A host may be without one of them; without both there is nothing to listen on."""

@@ -120,7 +120,7 @@ def _stored_key(binding: Binding, file: Path) -> str:
 
 
 def _store(file: Path, key: str) -> None:
-    """On the disk before the address is told to anybody, and for nobody else to read (0600)."""
+    """On the disk before the address is told, and readable by its owner only (0600)."""
     part = file.with_suffix(".part")
     try:
         part.unlink(missing_ok=True)

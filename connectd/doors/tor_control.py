@@ -147,7 +147,7 @@ class TorControl:
             if match is None:
                 break
             code, more, text = match.groups()
-            if code == "650":  # an event, which nobody has asked for
+            if code == "650":  # an event, which was not asked for
                 continue
             if code[0] != "2":
                 raise self._error(sane(text.encode()))

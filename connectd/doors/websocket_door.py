@@ -3,7 +3,7 @@
 import socket
 
 from connectd.connections import Connections
-from connectd.reach.addresses import from_socket
+from connectd.socket_address import from_socket
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import Fd
 from wire.control.control_wire import UnwrapWebsocket

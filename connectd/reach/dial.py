@@ -1,7 +1,7 @@
 """reach_peer: every address that is known for a node, in turn, until one leads to INIT.
 
-Requests for the same node share one attempt. An attempt ends with success as soon as the node is connected, whoever
-connected: ours, or the node itself in the meantime. What failed is told address by address.
+Requests for the same node share one attempt. An attempt ends with success as soon as the node is connected, by
+our dial or by its own in the meantime. What failed is told address by address.
 """
 
 import asyncio
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectd.connection import ConnectionEnded
-from connectd.one_per_node import CROSSING, Candidate, LivePeers
+from connectd.one_per_node import CROSSING, Candidate, OnePerNode
 from connectd.reach.addresses import AddressBook
 from connectd.reach.resolver import Names
-from connectd.reach.ways_out import Outward
+from connectd.reach.ways_out import WaysOut
 from wire.address import WireAddr, parse_address
 from wire.control.control_wire import PeerInfo
 from wire.control.status import Status
@@ -67,11 +67,18 @@ class Dialler:
     """All attempts. Each address has its own time limit, once for resolving it and once for TCP, Noise and INIT."""
 
     def __init__(
-        self, live: LivePeers, book: AddressBook, outward: Outward, dial: Dial, announced: AskGossipd, *, port: int
+        self,
+        one_per_node: OnePerNode,
+        book: AddressBook,
+        ways_out: WaysOut,
+        dial: Dial,
+        announced: AskGossipd,
+        *,
+        port: int,
     ) -> None:
-        self._live = live
+        self._one_per_node = one_per_node
         self._book = book
-        self._outward = outward
+        self._ways_out = ways_out
         self._dial = dial
         self._ask_gossipd = announced
         self._names = Names()
@@ -81,7 +88,7 @@ class Dialler:
 
     async def reach(self, node_id: bytes, hints: list[str]) -> PeerInfo:
         """Connect to a node, or find that it is connected. Raises ReachFailed."""
-        if (peer := self._live.owned(node_id)) and self._live.candidate(node_id) is None:
+        if (peer := self._one_per_node.owned(node_id)) and self._one_per_node.candidate(node_id) is None:
             return peer
         if node_id not in self._attempts:
             fresh = _Attempt(node_id)
@@ -126,11 +133,11 @@ class Dialler:
     async def _connected(self, attempt: _Attempt) -> PeerInfo | None:
         """The node's connection, once it is clear which one it is."""
         attempt.entered.clear()
-        while candidate := self._live.candidate(attempt.node_id):
+        while candidate := self._one_per_node.candidate(attempt.node_id):
             reason = await asyncio.shield(candidate.settled)
             if reason is not None and not candidate.peer.incoming:
                 attempt.failed(candidate.peer.address, reason)
-        return self._live.owned(attempt.node_id)
+        return self._one_per_node.owned(attempt.node_id)
 
     async def _try(self, attempt: _Attempt, text: str) -> None:
         try:
@@ -147,13 +154,13 @@ class Dialler:
                     await self._try_one(attempt, address)
 
     async def _resolved(self, attempt: _Attempt, named: WireAddr) -> list[WireAddr]:
-        if reason := self._outward.refuses(named):
+        if reason := self._ways_out.refuses(named):
             attempt.failed(str(named), reason)
             return []
-        if self._outward.needs_proxy(named):
+        if self._ways_out.needs_proxy(named):
             return [named]  # which looks the name up, too
         try:
-            async with asyncio.timeout(self._outward.timeout(named)):
+            async with asyncio.timeout(self._ways_out.timeout(named)):
                 return await self._names.resolve(named)
         except (OSError, TimeoutError) as error:
             attempt.failed(str(named), f"cannot be resolved: {getattr(error, 'strerror', None) or 'timed out'}")
@@ -165,7 +172,7 @@ class Dialler:
         entered = asyncio.create_task(attempt.entered.wait())
         await asyncio.wait({dialling, entered}, return_when=asyncio.FIRST_COMPLETED)
         entered.cancel()
-        if not dialling.done() and self._live.our_dial_stays(attempt.node_id):
+        if not dialling.done() and self._one_per_node.our_dial_stays(attempt.node_id):
             # The other node may have seen it done before its own: then this is the one that it keeps.
             dialling.add_done_callback(_nobody_waits)
             asyncio.get_running_loop().call_later(CROSSING, dialling.cancel)

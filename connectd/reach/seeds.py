@@ -1,4 +1,4 @@
-"""DNS seeds: names that lead to nodes, for a node that knows nobody. BOLT 10.
+"""DNS seeds: names that lead to nodes, for a node that knows no other. BOLT 10.
 
 A seed answers SRV queries; each record is a port and a name below the seed's own, whose first label is a node_id in
 bech32. What comes is a stranger's: it is bounded, a name that does not decode to a point on the curve is passed over,
@@ -85,7 +85,7 @@ class Seeds:
 
     def __init__(self, nameserver: WireAddr | None, *, routable_only: bool, time: float = QUERY_TIME) -> None:
         """Raises OSError if the system has no resolver."""
-        # 80 ms that most nodes never need: they know somebody.
+        # 80 ms that most nodes never need: they know other nodes.
         from dns.asyncresolver import Resolver
         from dns.resolver import NoResolverConfiguration
 

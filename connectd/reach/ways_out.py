@@ -1,9 +1,8 @@
 """How an address is reached: directly, through the SOCKS5 proxy, or not at all; and how long that may take.
 
-SOCKS5 (RFC 1928, RFC 1929), the client's side, spoken over a connection that SockMan has made to the proxy.
-
-The messages are python-socks' own sans-IO ones. They live in a private module of that library, whose public part
-would want to do the I/O itself: so its version is pinned, and tests touch each message.
+Of SOCKS5 (RFC 1928, RFC 1929) this is the client's side, over a connection that SockMan has made to the proxy. The
+messages are python-socks' own sans-IO ones, of a private module of that library, whose public part does the I/O itself:
+so its version is pinned, and tests touch each message.
 """
 
 import secrets
@@ -13,16 +12,20 @@ from python_socks._protocols.errors import ReplyError
 
 from connectd.connection import Connection, ConnectionEnded
 from connectd.connections import Connections
-from connectd.reach.addresses import to_socket
+from connectd.socket_address import to_socket
 from wire.address import WireAddr, parse_address
 from wire.control.control_wire import Ways
 from wire.net.sockman.sockman import SocketAddress
 
-PROXY_PATIENCE = 3
+PROXY_FACTOR = 3
 """A dial through a proxy may take so many times longer: Tor builds circuits first."""
 
+_HEAD_SIZE = 4
+_BOUND_SIZES = {socks5.AddressType.IPV4: 4, socks5.AddressType.IPV6: 16}
+_PORT_SIZE = 2
 
-class Outward:
+
+class WaysOut:
     """The ways out that the operator allows. `timeout` in seconds, for one address without a proxy."""
 
     def __init__(self, connections: Connections, ways: Ways, timeout: float) -> None:
@@ -48,7 +51,7 @@ class Outward:
 
     def timeout(self, address: WireAddr) -> float:
         """Seconds for resolving a name, and again for connecting up to INIT."""
-        return self._timeout * (PROXY_PATIENCE if self.needs_proxy(address) else 1)
+        return self._timeout * (PROXY_FACTOR if self.needs_proxy(address) else 1)
 
     async def connect(self, address: WireAddr) -> Connection:
         """Connect to the address, or to the proxy that leads to it. Raises ConnectionEnded."""
@@ -78,9 +81,6 @@ def _proxy_socket(proxy: WireAddr) -> SocketAddress:
     return SocketAddress("tcp", proxy.host, proxy.port) if proxy.kind == "dns" else to_socket(proxy)
 
 
-_HEAD_SIZE = 4
-_BOUND_SIZES = {socks5.AddressType.IPV4: 4, socks5.AddressType.IPV6: 16}
-_PORT_SIZE = 2
 TOR_REPLIES = {
     0xF0: "the onion service cannot be found",
     0xF1: "the onion service's descriptor is invalid",

@@ -31,7 +31,7 @@ class WebSocket:
 
     @property
     def is_open(self) -> bool:
-        """The upgrade is done, and nobody has said goodbye."""
+        """The upgrade is done, and neither end has said goodbye."""
         return self._protocol.state is State.OPEN
 
     def receive(self, data: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 A peer connection moves between processes as an fd and its crypto state, and a WebSocket's frames have no place in
 that. So connectd, which accepts and counts strangers, hands the TCP connection to this process together with one end of
-a stream socketpair; the other end is the peer's fd, whoever owns it. The process holds no secret: what passes through
-is ciphertext. It ends when nobody has the other end of its socket any more: connectd's restarts do not touch it.
+a stream socketpair; the other end is the peer's fd, with any owner. The process holds no secret: what passes through
+is ciphertext. It ends when no process has the other end of its socket any more: connectd's restarts do not touch it.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from wire.net.sockman.sockman import SockMan
 MAX_UNSENT = 131_072
 """Bytes that wait for one end of a bridge; the other end is not read while there are more."""
 STUCK = 30.0
-"""Seconds in which a client has to read MAX_UNSENT. Until then nobody looks whether its stream has ended."""
+"""Seconds in which a client has to read MAX_UNSENT. Until then it is not looked at whether its stream has ended."""
 SPARE_FDS = 64
 """File descriptors that are wanted for other things than bridges: connections that are on their way here."""
 LINGER = 5.0

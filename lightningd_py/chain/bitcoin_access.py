@@ -18,7 +18,7 @@ class NoAccess(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class BitcoindAccess:
     """bitcoind's RPC. Without a user and a password its cookie is read, and read again after it was refused."""
 
     host: str
@@ -28,7 +28,7 @@ class Access:
     cookie: Path
 
     @classmethod
-    def of(cls, options: Options) -> "Access":
+    def of(cls, options: Options) -> "BitcoindAccess":
         """As the options say. --bitcoin-rpcconnect may be HOST:PORT, too, as bitcoin-cli takes it."""
         host, port = _host_and_port(options.bitcoin_rpcconnect)
         datadir = options.bitcoin_datadir or Path.home() / DATADIR

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 
-from lightningd_py.chain.bitcoin_access import Access, NoAccess
+from lightningd_py.chain.bitcoin_access import BitcoindAccess, NoAccess
 
 LARGEST_REPLY = 64 << 20
 """Bytes: a block of 4 MB has twice as many as hex, and batches of smaller things never come near."""
@@ -41,7 +41,7 @@ class Refused:
 class BitcoinRpc:
     """A client with as many connections as there are requests in flight."""
 
-    def __init__(self, access: Access, timeout: float, connections: int) -> None:
+    def __init__(self, access: BitcoindAccess, timeout: float, connections: int) -> None:
         """`timeout`: seconds without a byte after which a request is given up."""
         self._access = access
         self._timeout = timeout

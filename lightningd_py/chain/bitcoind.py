@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from lightningd_py.chain.bitcoin_access import Access
+from lightningd_py.chain.bitcoin_access import BitcoindAccess
 from lightningd_py.chain.bitcoin_rpc import (
     MISC,
     BitcoinRpc,
@@ -65,7 +65,7 @@ class Bitcoind:
 
     def __init__(self, options: Options, database: Database) -> None:
         timing = options.timing
-        access = Access.of(options)
+        access = BitcoindAccess.of(options)
         self._who = str(access)
         self._genesis = NETWORKS[options.network]
         self._network = options.network

@@ -25,7 +25,7 @@ Id = int | str | None
 
 
 class BusError(Exception):
-    """What came is no message of this bus. The text is one sentence for whoever sent it."""
+    """What came is no message of this bus. The text is one sentence for its sender."""
 
 
 @dataclass_transform(field_specifiers=(field,))

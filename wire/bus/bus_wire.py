@@ -157,7 +157,7 @@ class Connect(BusMessage, bus="ctl", sender="service"):
 
 
 class Disconnect(BusMessage, bus=("ctl", "msg"), sender="service"):
-    """End a connection: on CTL by node_id, one that nobody else's service owns; on MSG by conn_id, one's own."""
+    """End a connection: on CTL by node_id, one that no other service owns; on MSG by conn_id, one's own."""
 
     node_id: bytes | None = None
     conn_id: int | None = None
@@ -173,7 +173,7 @@ class ReleasePeer(BusMessage, bus="ctl", sender="service"):
 
 
 class SendMessage(BusMessage, bus="ctl", sender="service"):
-    """Send a peer a message of a type that this service has registered for copies, or that is nobody's and odd."""
+    """Send a peer a message of a type that this service has registered for copies, or that is no service's and odd."""
 
     node_id: bytes
     message: bytes

@@ -154,5 +154,5 @@ class Curve:
             status.unusual(f"a client of a bus is refused: {who} ({self._refused} so far)")
 
     def close(self) -> None:
-        """Nobody is let in any more."""
+        """All are refused from here on."""
         self._socket.close()

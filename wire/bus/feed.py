@@ -103,7 +103,7 @@ class ChannelDying(FeedMessage):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRemoved(FeedMessage):
     """A channel has left the map. `why`: spent, pruned (stale), blacklisted (its nodes), or unspent: then it is
-    written anew at once.
+    written again at once.
     """
 
     short_channel_id: int

@@ -1,4 +1,4 @@
-"""How a service may be called: a program of the options, or whoever says hello on a bus."""
+"""How a service may be called: a program of the options, or a client that says hello on a bus."""
 
 import re
 

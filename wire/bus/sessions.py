@@ -1,7 +1,7 @@
 """The hub of an ESB bus: sessions of services over a ROUTER, each begun by a `hello`, addressed by the service's id.
 
 What comes is two frames, [address, body], behind ZMQ's route. A session is over when the service says goodbye, cannot
-be reached any more, does not read, or talks nonsense; whoever uses the hub hears of that once, by `on_gone`.
+be reached any more, does not read, or talks nonsense; the user of the hub hears of that once, by `on_gone`.
 docs/bus.md, "Sessions".
 """
 
@@ -164,7 +164,7 @@ class Sessions:
             self._look = self._loop.call_later(RETRY, self._look_at_returning)
 
     def _look_at_returning(self) -> None:
-        """Whoever cannot be reached any more makes room for who comes under its name."""
+        """A session that cannot be reached any more makes room for one that comes under its name."""
         self._look = None
         for name in {returning.hello.service for returning in self._returning.values()}:
             if (session := self._by_name.get(name)) is not None:
@@ -203,7 +203,7 @@ class Sessions:
         return self.forward(session, self._address, message.encode())
 
     def forward(self, session: Session, sender: bytes, body: bytes) -> bool:
-        """The same for a body that is somebody else's."""
+        """The same for the body of another session."""
         if self._by_route.get(session.route) is not session:
             return False
         if not session.queue:
@@ -267,7 +267,7 @@ class Sessions:
             self._ask(session)
 
     def _ask(self, session: Session) -> None:
-        """Whoever is gone cannot be told that we live. One who does not read is not told more than once."""
+        """A session that is gone cannot be told that we live. One that does not read is not told more than once."""
         if session.queue:
             self._send_queue_of(session)
         else:

@@ -1,7 +1,7 @@
 """A ZMQ socket on the running asyncio loop, as the buses use it: nothing blocks, nothing is lost silently.
 
 ZMQ tells by one edge-triggered fd that something has changed: after every change everything is taken that is there.
-A ROUTER is mandatory here: what cannot be delivered raises, and whoever sends decides what that means.
+A ROUTER is mandatory here: what cannot be delivered raises, and the sender decides what that means.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ MAX_FRAME = MAX_BODY + 1_024
 LINGER = 1_000
 """Milliseconds that last words have to leave."""
 HANDSHAKE = 5_000
-"""Milliseconds in which whoever connects must have said who he is."""
+"""Milliseconds in which a client that connects must have said who it is."""
 KEEPALIVE, PATIENCE = 5_000, 15_000
 """Milliseconds after which ZMQ itself asks whether a silent end is still there, and in which it has to answer."""
 EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -49,7 +49,7 @@ class BindFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CurveKeys:
-    """The server's keys in Z85, 40 characters each. Clients are authorised by whoever answers ZAP in this process."""
+    """The server's keys in Z85, 40 characters each. Clients are authorised by what answers ZAP in this process."""
 
     public: bytes
     secret: bytes = field(repr=False)
@@ -71,7 +71,7 @@ class BusSocket:
         self.on_disconnect: Callable[[], None] = lambda: None
         """Called when the connection of some other end has ended; sending tells whose."""
         self.on_refused: Callable[[], None] = lambda: None
-        """Called when somebody did not get through ZMQ's handshake: without CURVE where there has to be some."""
+        """Called when a client did not get through ZMQ's handshake: without CURVE where there has to be some."""
         self.on_message = on_message
         self._curve = curve
         self._loop = asyncio.get_running_loop()
@@ -96,7 +96,7 @@ class BusSocket:
     def bind(self, endpoint: str) -> str:
         """Listen at `ipc://PATH`, `inproc://NAME` or `tcp://HOST:PORT`; returns it as others reach it.
 
-        The file of an ipc endpoint is the owner's alone from its first moment on; one that nobody listens at any more
+        The file of an ipc endpoint is the owner's alone from its first moment on; one without a listener
         is replaced. Raises BindFailed.
         """
         scheme, _, where = endpoint.partition("://")

@@ -4,13 +4,12 @@ A rule names a node id, an IP address or network (`10.0.0.0/8`, `2001:db8::/32`)
 (`with:NAME`, `without:NAME`), or `all`. What an allow rule matches is let in, whatever else there is; what a deny rule
 or a ban matches is not. So `all` as a deny rule turns the allow rules into a list of those who may.
 
-The bans and rules that the master has sent last, asked at each step at which a stranger is better known.
+connectd asks at each step at which a stranger is better known, by the rules that the master has sent last.
 """
 
 import contextlib
 import ipaddress
 import re
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -136,11 +135,19 @@ def _in_force(rule: Rule, now: float) -> bool:
 
 
 class Access:
-    """Allow rules and deny rules together. Each question is answered by the reason for a refusal, or None."""
+    """Allow rules and deny rules together. Each question is answered by the reason for a refusal, or None.
+
+    `now` is unix seconds.
+    """
 
     def __init__(self, allow: Iterable[Rule] = (), deny: Iterable[Rule] = ()) -> None:
         self._allow = Rules(allow)
         self._deny = Rules(deny)
+
+    def obey(self, message: SetAccess) -> None:
+        """Put these rules in force, in the place of the earlier ones."""
+        self._allow = Rules(Rule(*rule) for rule in message.allow)
+        self._deny = Rules(Rule(*rule) for rule in message.deny)
 
     def refuses_address(self, address: WireAddr, now: float) -> str | None:
         """Before Noise: who may still turn out to be allowed by id or features is not refused yet."""
@@ -170,26 +177,3 @@ def _reason(allowed: Rule | None, denied: Rule | None) -> str | None:
     if allowed is not None or denied is None:
         return None
     return f"refused: {denied.what}" + (f", {denied.reason}" if denied.reason else "")
-
-
-class Guard:
-    """Each question is answered by the reason why somebody is refused, or None."""
-
-    def __init__(self) -> None:
-        self._access = Access()
-
-    def obey(self, message: SetAccess) -> None:
-        """Put these rules in force."""
-        self._access = Access([Rule(*rule) for rule in message.allow], [Rule(*rule) for rule in message.deny])
-
-    def refuses_address(self, address: WireAddr) -> str | None:
-        """Before Noise."""
-        return self._access.refuses_address(address, time.time())
-
-    def refuses_node(self, address: WireAddr, node_id: bytes) -> str | None:
-        """After act three, and before a node is dialled."""
-        return self._access.refuses_node(address, node_id, time.time())
-
-    def refuses_features(self, address: WireAddr, node_id: bytes, features: bytes) -> str | None:
-        """After INIT."""
-        return self._access.refuses_features(address, node_id, features, time.time())

@@ -15,7 +15,7 @@ from wire.address import WireAddr, parse_address
 BindingKind = Literal["plain", "ws", "autotor", "statictor"]
 
 CONTROL_PORT = 9051
-"""Where Tor's control port is if nobody says else."""
+"""Where Tor's control port is if nothing else is said."""
 LONGEST_BLOB = 64
 """Bytes of an onion service's key, which a torblob stands for."""
 

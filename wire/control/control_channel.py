@@ -22,7 +22,7 @@ __all__ = ["ChannelClosed", "ControlChannel", "RequestFailed", "receive_message"
 READS_PER_TURN = 64
 """Datagrams that are read at one wake-up, so that other events get their turn."""
 RETRY_DELAY = 0.02
-"""Seconds until the next try where the kernel tells nobody that there is room again."""
+"""Seconds until the next try where the kernel does not tell that there is room again."""
 
 _NO_RESOURCES = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 _NO_READER = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
@@ -55,7 +55,7 @@ class _Outgoing:
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    """A request and whoever waits for its reply."""
+    """A request and the future that waits for its reply."""
 
     request: Request
     future: asyncio.Future[Reply]
@@ -127,7 +127,7 @@ class ControlChannel:
             self._flush()
 
     def reply(self, request: Request, reply: Reply) -> None:
-        """Answer a request. Nobody waits for an answer on a closed channel: there it is dropped, its fds are closed."""
+        """Answer a request. On a closed channel no answer is waited for: there it is dropped, its fds are closed."""
         reply.request_id = request.request_id
         if self._closed:
             reply.close_fds()
@@ -175,7 +175,7 @@ class ControlChannel:
             self.send(asked.request)
 
     def _forget(self, asked: _Asked) -> None:
-        """Whoever asked no longer waits."""
+        """The asker no longer waits."""
         if asked in self._waiting:
             self._waiting.remove(asked)
             asked.request.close_fds()

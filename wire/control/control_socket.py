@@ -33,7 +33,7 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 
 
 class _Room(threading.local):
-    """Where a thread receives: to allocate the largest datagram anew for each costs ten times as much as to receive."""
+    """Where a thread receives: to allocate the largest datagram for each costs ten times as much as to receive."""
 
     def __init__(self) -> None:
         self.datagram = memoryview(bytearray(DATAGRAM_SIZE))

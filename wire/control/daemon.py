@@ -59,7 +59,7 @@ def run(name: str, start: Callable[[Callable[[int], None]], Callable[[], None]])
     """Run a daemon until it is over; returns the exit status.
 
     `start(stop)` is called on the running loop and returns what is to be called at the end; the daemon calls
-    `stop(status)`. An exception that nobody catches in any callback or task is our own bug: BROKEN, and the end.
+    `stop(status)`. An exception that is not caught in any callback or task is our own bug: BROKEN, and the end.
     """
     return asyncio.run(_run(Status(name), start))
 

@@ -1,8 +1,7 @@
-"""What a daemon gives up before it meets a stranger's bytes: new privileges, core dumps, memory without end.
+"""What a process may do: what a daemon gives up before it meets a stranger's bytes, and how many files it may open.
 
-A sandbox (seccomp, Landlock) is not among it: there is no well-kept library for Python. systemd has both.
-
-How many files this process may have open.
+Given up are new privileges, core dumps, memory without end. A sandbox (seccomp, Landlock) is not among it: there is no
+well-kept library for Python. systemd has both.
 """
 
 import ctypes

@@ -32,13 +32,13 @@ class Timing:
     stream_quiet: float = 10.0
     """A peer that streams everything and says nothing new for so long has said it all."""
     query_timeout: float = 30.0
-    """A query that is not answered in this time is asked of somebody else."""
+    """A query that is not answered in this time is asked of another peer."""
     probe_interval: float = 3_600.0
     """How often all that we know is compared with what a random peer knows."""
     gossiper_rotation: float = 1_800.0
     """How often the streaming peer that tells us least makes room for another one."""
     gossip_renewal: float = 3_600.0
-    """A peer that answers no queries is connected with anew if nothing else has brought what is lacking for so long."""
+    """A peer that answers no queries is connected with again if nothing else has brought what lacks for so long."""
     chain_poll: float = 30.0
     """How often the Bitcoin node is asked for a new block where it does not tell; also the longest pause between two
     tries while it is away. CLN's figure."""
@@ -49,7 +49,7 @@ class Timing:
     gossip_prune: float = 1_209_600.0
     """Two weeks: a channel whose older update is older than this may be forgotten. BOLT 7, Pruning."""
     node_refresh: float = 1_123_200.0
-    """Thirteen days: our node_announcement is made anew when it is so old. CLN's figure."""
+    """Thirteen days: our node_announcement is made again when it is so old. CLN's figure."""
     bus_heartbeat: float = 5.0
     """How often a bus says that it lives; also the longest time in which a dead service goes unnoticed."""
     bus_patience: float = 30.0

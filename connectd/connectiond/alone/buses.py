@@ -7,10 +7,10 @@ from collections import defaultdict
 
 import zmq
 
-from connectd.connectiond.alone.ctl import AloneCtl
+from connectd.connectiond.alone.ctl import CtlBus
 from connectd.connectiond.alone.options import Settings
-from connectd.connectiond.alone.peers import AlonePeers
-from connectd.connectiond.alone.registrations import AloneRegistrations, Wishes
+from connectd.connectiond.alone.peers import StandalonePeers
+from connectd.connectiond.alone.registrations import StandaloneRegistrations, Wishes
 from connectd.connectiond.alone.waiting_room import WaitingRoom
 from connectd.connectiond.bus import MsgBus
 from connectd.connectiond.hub import Hub
@@ -22,7 +22,7 @@ from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
 
 
-class AloneBus:
+class StandaloneBuses:
     """MSG and CTL, bound by the constructor, which raises BindFailed and CurveError.
 
     It is the `LineEvents` of all lines, `Above` of the hub, and the `Owners` for CTL.
@@ -37,7 +37,7 @@ class AloneBus:
         tasks: Tasks,
     ) -> None:
         self._settings = settings
-        self._registrations = AloneRegistrations(node_id)
+        self._registrations = StandaloneRegistrations(node_id)
         self._owners: dict[int, str] = {}
         """Which service stands for a connection, by conn_id."""
         self._had: defaultdict[int, set[str]] = defaultdict(set)
@@ -49,7 +49,7 @@ class AloneBus:
         self._msg = MsgBus(context, settings.msg, settings.curve, self._hub, timing.bus_heartbeat)
         self._own_context = zmq.Context() if settings.ctl.startswith("tcp:") else None
         try:
-            self._ctl = AloneCtl(
+            self._ctl = CtlBus(
                 settings,
                 node_id,
                 self._own_context or context,
@@ -65,7 +65,7 @@ class AloneBus:
         self.endpoints = self._msg.endpoint, self._ctl.endpoint
         """Of MSG and of CTL."""
 
-    def start(self, peers: AlonePeers) -> None:
+    def start(self, peers: StandalonePeers) -> None:
         """Whose connections these are."""
         self._ctl.start(peers)
 
@@ -94,7 +94,7 @@ class AloneBus:
         self._owners.pop(conn_id, None)
         self._had.pop(conn_id, None)
         del self._lines[conn_id]
-        self._hub.wants.everything.pop(node_id, None)
+        self._hub.registrations.everything.pop(node_id, None)
         self._ctl.went(line)
 
     def disconnect(self, line: DistantLine, reason: str) -> None:
@@ -119,7 +119,7 @@ class AloneBus:
 
     def _give(self, line: DistantLine, service: str) -> None:
         if self._registrations.named(service).everything:
-            self._hub.wants.everything[line.peer.node_id] = service
+            self._hub.registrations.everything[line.peer.node_id] = service
         self._owners[line.peer.conn_id] = service
         self._ctl.moved(line)
         self._hub.take(line, service, None)
@@ -153,7 +153,7 @@ class AloneBus:
         ours = self._lines[line.peer.conn_id]
         if (owner := self._owners.pop(line.peer.conn_id, None)) is not None:
             self._had[line.peer.conn_id].add(owner)
-        self._hub.wants.everything.pop(line.peer.node_id, None)
+        self._hub.registrations.everything.pop(line.peer.node_id, None)
         ours.hear_again([] if message is None else [message])
         ours.resume()
         self._ctl.moved(ours)
@@ -180,7 +180,7 @@ class AloneBus:
         self._registrations.named(service).here = False
 
     def copy_up(self, line: Line, message: bytes) -> None:
-        """Nobody registers for copies here."""
+        """No service registers for copies here."""
 
     def catch_up(self) -> None:
         """What CTL has said is known."""

@@ -7,8 +7,8 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Protocol
 
 from connectd.connectiond.alone.options import Settings
-from connectd.connectiond.alone.peers import AlonePeers
-from connectd.connectiond.alone.registrations import AloneRegistrations, Wishes
+from connectd.connectiond.alone.peers import StandalonePeers
+from connectd.connectiond.alone.registrations import StandaloneRegistrations, Wishes
 from connectd.connectiond.bus import BusEndpoint
 from connectd.connectiond.lines.elsewhere import DistantLine
 from connectd.reach.dial import ReachFailed
@@ -60,7 +60,7 @@ class Owners(Protocol):
         """A service wants other things now, or has left CTL."""
 
 
-class AloneCtl:
+class CtlBus:
     """The bus, bound by the constructor. `msg` is the endpoint that services are told for MSG."""
 
     def __init__(
@@ -69,7 +69,7 @@ class AloneCtl:
         node_id: bytes,
         context: "Context[Socket[bytes]]",
         msg: str,
-        registrations: AloneRegistrations,
+        registrations: StandaloneRegistrations,
         owners: Owners,
         tasks: Tasks,
         heartbeat: float,
@@ -80,7 +80,7 @@ class AloneCtl:
         self._registrations = registrations
         self._owners = owners
         self._tasks = tasks
-        self._peers: AlonePeers | None = None
+        self._peers: StandalonePeers | None = None
         self._connects = 0
         self._bound = BusEndpoint(context, settings.ctl, settings.curve)
         self.endpoint = self._bound.name
@@ -94,7 +94,7 @@ class AloneCtl:
             heartbeat=heartbeat,
         )
 
-    def start(self, peers: AlonePeers) -> None:
+    def start(self, peers: StandalonePeers) -> None:
         """Whose connections these are."""
         self._peers = peers
 

@@ -18,7 +18,7 @@ from wire.types import NETWORKS
 TOR_PORT = 9050
 """Where Tor's SOCKS5 proxy listens."""
 GOSSIPS = ("gossip_queries", "gossip_queries_ex")
-"""What the node offers and we do not: nobody here answers a query, if no service does."""
+"""What the node offers and we do not: a query is answered by a service or not at all."""
 MAX_CONNECTIONS = 64
 """Each has a process of 25 MB, if nothing else is said."""
 

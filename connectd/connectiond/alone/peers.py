@@ -1,6 +1,6 @@
 """The connections of a connectiond that runs on its own: connectd's own modules, up to INIT, then a line for each.
 
-Connections, Handshake, Arrivals, LivePeers, Outward, Dialler, Listeners     as in connectd
+Connections, Handshake, Arrivals, OnePerNode, WaysOut, Dialler, Listeners     as in connectd
 give_away                                                                    to a process or a thread
 """
 
@@ -15,12 +15,12 @@ from connectd.connectiond.lines.line import LineEvents
 from connectd.connections import Connections
 from connectd.doors.listen import BindRules, Listeners
 from connectd.handshake import Handshake
-from connectd.one_per_node import Candidate, LivePeers
+from connectd.one_per_node import Candidate, OnePerNode
 from connectd.reach.addresses import AddressBook
 from connectd.reach.dial import Dialler
-from connectd.reach.ways_out import Outward
+from connectd.reach.ways_out import WaysOut
 from connectd.tasks import Tasks
-from wire.control.access import Guard
+from wire.control.access import Access
 from wire.control.control_message import Fd
 from wire.control.control_wire import PeerInfo, TakePeer, Ways
 from wire.control.limits import Limits
@@ -43,7 +43,7 @@ class Switchboard(LineEvents, Protocol):
         """It is to be ended."""
 
 
-class AlonePeers:
+class StandalonePeers:
     """All connections. `went` is called when nothing is left of a line."""
 
     def __init__(
@@ -65,26 +65,26 @@ class AlonePeers:
         self._bus = bus
         self._went = went
         self._timing = timing
-        guard = Guard()
-        self._connections = Connections(FIRST_CONN_ID, self._accepted, Limits(), guard, self._has_room)
-        self._live = LivePeers(node_id, self._replaced, self._candidate_came)
+        access = Access()
+        self._connections = Connections(FIRST_CONN_ID, self._accepted, Limits(), access, self._has_room)
+        self._one_per_node = OnePerNode(node_id, self._replaced, self._candidate_came)
         handshake = Handshake(
-            node_id=node_id, chain_hash=settings.chain_hash, features=settings.features, ecdh=ecdh, guard=guard
+            node_id=node_id, chain_hash=settings.chain_hash, features=settings.features, ecdh=ecdh, access=access
         )
         ways = Ways(settings.proxy, settings.always_use_proxy, use_dns=self._use_dns)
-        outward = Outward(self._connections, ways, timing.connection_timeout)
+        ways_out = WaysOut(self._connections, ways, timing.connection_timeout)
         self._arrivals = Arrivals(
             self._connections,
             handshake,
-            self._live,
+            self._one_per_node,
             self,
-            outward,
+            ways_out,
             tasks,
             node_id=node_id,
             timeout=timing.connection_timeout,
         )
         self._dialler = Dialler(
-            self._live, AddressBook(), outward, self._arrivals.dial, _nothing_announced, port=settings.port
+            self._one_per_node, AddressBook(), ways_out, self._arrivals.dial, _nothing_announced, port=settings.port
         )
 
     @property
@@ -106,7 +106,7 @@ class AlonePeers:
 
     def of_node(self, node_id: bytes) -> DistantLine | None:
         """The node's line."""
-        owned = self._live.owned(node_id)
+        owned = self._one_per_node.owned(node_id)
         return self.lines.get(owned.conn_id) if owned is not None else None
 
     async def end(self, reason: str) -> None:
@@ -131,7 +131,7 @@ class AlonePeers:
     async def give_away(self, candidate: Candidate) -> None:
         """As `HandOver`: out of the loop, sent, our copy closed. Raises ConnectionEnded."""
         connection, peer = candidate.connection, candidate.peer
-        if not self._live.is_newest(candidate):
+        if not self._one_per_node.is_newest(candidate):
             raise ConnectionEnded("a newer connection of the same node has come")
         if connection.lost is not None:
             raise ConnectionEnded(connection.lost)
@@ -151,7 +151,7 @@ class AlonePeers:
 
     def _line_ended(self, line: DistantLine) -> None:
         del self.lines[line.peer.conn_id]
-        self._live.disconnected(line.peer.node_id, line.peer.conn_id)
+        self._one_per_node.disconnected(line.peer.node_id, line.peer.conn_id)
         self._connections.update_accepting()
         self._went(line)
 

@@ -66,7 +66,7 @@ class Wishes:
         )
 
 
-class AloneRegistrations:
+class StandaloneRegistrations:
     """All services, those that are away included. What is refused is a BusError, and changes nothing."""
 
     def __init__(self, node_id: bytes) -> None:
@@ -132,8 +132,8 @@ class AloneRegistrations:
         return wishes
 
     def choose(self, node_id: bytes, said: list[bytes], without: set[str]) -> str | None:
-        """Which service, if it is here, gets a connection on which the peer has said this: whoever has named the node,
-        even if it is away; else who takes a message; else who wants everything. None of those in `without`.
+        """Which service, if it is here, gets a connection on which the peer has said this: the one that has named the
+        node, even if it is away; else who takes a message; else who wants everything. None of those in `without`.
         """
         services = [wishes for wishes in self._services.values() if wishes.service not in without]
         for wishes in services:

@@ -1,10 +1,10 @@
 """connectiond on its own: peer connections on the MSG bus, without a master, as LNP Node's microservice. A tour:
 
-`alone_options.py` reads the command line. The key stays with an hsmd that we start (`own_hsmd.py`). Connections come
-and are dialled by connectd's own modules (`alone_peers.py`); after INIT each goes to a process of its own, or to a
-thread with `--threaded` (`separate.py`, `lone_line.py`), and what is left here is a Line (`distant_line.py`). The hub
-of the MSG bus takes the line when a service wants it; until then it waits (`waiting_room.py`). Services come over a CTL
-bus of our own (`alone_ctl.py`), and what they want is in `alone_registrations.py`.
+`options.py` reads the command line. The key stays with an hsmd that we start (`own_hsmd.py`). Connections come and are
+dialled by connectd's own modules (`peers.py`); after INIT each goes to a process of its own, or to a thread with
+`--threaded` (`lines/carrier.py`), and what is left here is a Line (`lines/elsewhere.py`). The hub of the MSG bus takes
+the line when a service wants it; until then it waits (`waiting_room.py`). Services come over a CTL bus of our own
+(`ctl.py`), and what they want is in `registrations.py`; `buses.py` has both buses.
 
 This file starts and ends all that. A program that wants it inside, with `inproc://` endpoints, calls `run`.
 """
@@ -18,10 +18,10 @@ from collections.abc import Callable, Sequence
 
 import zmq
 
-from connectd.connectiond.alone.buses import AloneBus
+from connectd.connectiond.alone.buses import StandaloneBuses
 from connectd.connectiond.alone.options import Settings, UsageError, parse
 from connectd.connectiond.alone.own_hsmd import HsmdFailed, OwnHsmd
-from connectd.connectiond.alone.peers import AlonePeers
+from connectd.connectiond.alone.peers import StandalonePeers
 from connectd.connectiond.lines.elsewhere import DistantLine, InThread, process_starter
 from connectd.doors.listen import BindFailed
 from connectd.reach.dial import ReachFailed
@@ -52,8 +52,8 @@ class Standalone:
         self._timing = timing
         self._tasks = Tasks()
         self._hsmd: OwnHsmd | None = None
-        self._peers: AlonePeers | None = None
-        self._bus: AloneBus | None = None
+        self._peers: StandalonePeers | None = None
+        self._bus: StandaloneBuses | None = None
         self._dialling = 0
         self._ending = False
 
@@ -73,9 +73,9 @@ class Standalone:
         settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._hsmd = OwnHsmd(settings, self.fail)
         node_id = await self._hsmd.node_id(settings)
-        bus = self._bus = AloneBus(settings, node_id, self._context, self._timing, self._tasks)
+        bus = self._bus = StandaloneBuses(settings, node_id, self._context, self._timing, self._tasks)
         start_line = InThread if settings.threaded else process_starter(settings.log_level)
-        peers = self._peers = AlonePeers(
+        peers = self._peers = StandalonePeers(
             settings, node_id, self._hsmd.ecdh, start_line, bus, self._went, self._tasks, self._timing
         )
         bus.start(peers)
@@ -87,7 +87,7 @@ class Standalone:
         for whom, address in settings.connect:
             self._tasks.spawn(self._dial(peers, whom, address))
 
-    async def _dial(self, peers: AlonePeers, node_id: bytes, address: str) -> None:
+    async def _dial(self, peers: StandalonePeers, node_id: bytes, address: str) -> None:
         try:
             peer = await peers.reach(node_id, address)
         except ReachFailed as failed:
@@ -105,7 +105,7 @@ class Standalone:
         self._one_less(f"the connection with {line.peer.node_id.hex()} has ended: {line.reason}")
 
     def _one_less(self, reason: str) -> None:
-        """With `--connect` the last connection's end is ours: whoever started us decides what then."""
+        """With `--connect` the last connection's end is ours: the program that started us decides what then."""
         assert self._peers is not None
         if self._settings.listen or self._ending:
             status.info(reason)

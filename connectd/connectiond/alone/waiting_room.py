@@ -1,7 +1,7 @@
 """Connections that no service has: they wait, with what their peers say, until one comes that wants them.
 
-Their pings are answered all the while. So a service may be started after connectiond, and started anew. A peer that
-says more than MAX_HELD, with nobody there to hear it, is disconnected: nothing that it has said is lost in silence.
+Their pings are answered all the while. So a service may be started after connectiond, and restarted. A peer that
+says more than MAX_HELD, with no service there to hear it, is disconnected: nothing that it has said is lost in silence.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ class WaitingRoom:
         return iter([waiting.line for waiting in self._waiting.values()])
 
     def enter(self, line: DistantLine) -> None:
-        """Nobody has it, or nobody any more. It may leave at once."""
+        """No service has it, or none any more. It may leave at once."""
         self._waiting[line.peer.conn_id] = _Waiting(line)
         self._look(line)
 
@@ -60,7 +60,7 @@ class WaitingRoom:
             line.end("it says much, and no service is here to hear it", [])
 
     def leave(self, line: DistantLine) -> None:
-        """It has ended, or somebody has it."""
+        """It has ended, or a service has it."""
         self._waiting.pop(line.peer.conn_id, None)
 
     def look(self) -> None:

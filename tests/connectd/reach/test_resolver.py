@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from connectd.reach.resolver import Names
+from connectd.reach.resolver import Names, look_up
 from wire.address import WireAddr
 
 NODE = WireAddr("dns", "node.example", 9735)
@@ -70,3 +70,14 @@ async def test_addresses_and_this_host_need_no_resolver() -> None:
     assert await hosts(names, WireAddr("ipv4", "8.8.8.8", 1)) == ["8.8.8.8:1"]
     assert await hosts(names, WireAddr("dns", "localhost", 1)) == ["127.0.0.1:1"]
     assert resolver.asked == ["localhost"]
+
+
+async def test_an_address_is_its_own_answer() -> None:
+    public = WireAddr("ipv4", "8.8.8.8", 4711)
+    assert await look_up(public) == [public]
+
+
+async def test_a_name_is_looked_up_each_address_once() -> None:
+    found = await look_up(WireAddr("dns", "localhost", 9735))
+    assert WireAddr("ipv4", "127.0.0.1", 9735) in found or WireAddr("ipv6", "::1", 9735) in found
+    assert len(set(found)) == len(found)

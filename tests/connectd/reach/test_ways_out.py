@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from connectd.reach.ways_out import PROXY_PATIENCE, TOR_REPLIES, Outward
+from connectd.reach.ways_out import PROXY_FACTOR, TOR_REPLIES, WaysOut
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.house import House
 from tests.connectd.proxies import GRANTED, USER_PASSWORD, FakeProxy, microsocks, request_for
@@ -173,10 +173,10 @@ async def test_a_proxy_that_falls_silent(behind: Behind, replies: list[bytes]) -
 
 
 async def test_the_time_is_three_times_longer_through_a_proxy() -> None:
-    outward = Outward(SockMan(), Ways("127.0.0.1:9050", False, True), 20.0)  # type: ignore[arg-type]
-    assert outward.timeout(parse_address(ONION, 1)) == 20.0 * PROXY_PATIENCE == 60.0
-    assert outward.timeout(WireAddr("ipv4", "1.2.3.4", 5)) == 20.0
-    assert outward.refuses(WireAddr("torv2", "a" * 16 + ".onion", 5)) == "Tor v2 no longer exists"
+    ways_out = WaysOut(SockMan(), Ways("127.0.0.1:9050", False, True), 20.0)  # type: ignore[arg-type]
+    assert ways_out.timeout(parse_address(ONION, 1)) == 20.0 * PROXY_FACTOR == 60.0
+    assert ways_out.timeout(WireAddr("ipv4", "1.2.3.4", 5)) == 20.0
+    assert ways_out.refuses(WireAddr("torv2", "a" * 16 + ".onion", 5)) == "Tor v2 no longer exists"
 
 
 async def test_announced_addresses_are_tried_with_tor_last(behind: Behind) -> None:

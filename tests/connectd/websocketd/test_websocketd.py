@@ -19,7 +19,7 @@ from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.house import House
 from tests.connectd.webs import Websocketd, url, web_peer, websocketd
 from tests.connectd.websocketd.test_websocket import REQUEST
-from wire.control.access import Guard
+from wire.control.access import Access
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import Fd
 from wire.control.control_wire import UnwrapWebsocket
@@ -274,9 +274,9 @@ async def test_an_owner_that_does_not_read_holds_up_the_client(house: House, unw
 async def test_a_refused_stranger_costs_websocketd_nothing() -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel = ControlChannel(ours, "websocketd", lambda _: None, lambda _: None)
-    guard = Guard()
-    guard.refuses_address = lambda address: "not you"  # type: ignore[method-assign]
-    refusing = Connections(1, lambda _: None, Limits(), guard)
+    access = Access()
+    access.refuses_address = lambda address, now: "not you"  # type: ignore[method-assign]
+    refusing = Connections(1, lambda _: None, Limits(), access)
     door = WebSocketDoor(refusing, channel)
     address = door.bind_and_start_listening(SocketAddress("tcp", "127.0.0.1", 0))
     door.start(SockManOptions())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.chain.bitcoin_access import Access, NoAccess
+from lightningd_py.chain.bitcoin_access import BitcoindAccess, NoAccess
 from lightningd_py.chain.bitcoin_rpc import BitcoinRpc, ChainDown, Refused
 from lightningd_py.config.options import parse
 from tests.harness.waiting import until
@@ -22,9 +22,9 @@ async def node() -> AsyncIterator[CannedBitcoind]:
         yield node
 
 
-def access(port: int, **changes: Any) -> Access:
+def access(port: int, **changes: Any) -> BitcoindAccess:
     fields = {"host": "127.0.0.1", "port": port, "user": USER, "password": PASSWORD, "cookie": Path("/nowhere")}
-    return Access(**{**fields, **changes})
+    return BitcoindAccess(**{**fields, **changes})
 
 
 @pytest.fixture
@@ -116,8 +116,8 @@ async def test_requests_are_in_flight_side_by_side(node: CannedBitcoind, rpc: Bi
 
 
 def test_ports_and_paths_are_bitcoinds_own(tmp_path: Path) -> None:
-    def of(*options: str) -> Access:
-        return Access.of(parse([f"--lightning-dir={tmp_path}", *options]))
+    def of(*options: str) -> BitcoindAccess:
+        return BitcoindAccess.of(parse([f"--lightning-dir={tmp_path}", *options]))
 
     assert of("--network=bitcoin").url == "http://127.0.0.1:8332/"
     assert of("--network=bitcoin", "--bitcoin-datadir=/b").cookie == Path("/b/.cookie")

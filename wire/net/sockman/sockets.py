@@ -1,9 +1,11 @@
 """Stream sockets as SockMan wants them: set up, bound, dialled; TCP and unix."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +97,32 @@ async def resolve(to: SocketAddress) -> list[tuple[int, Any]]:
     try:
         found = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
+        found = await _look_up(to)
     except UnicodeError as error:
         raise OSError(errno.EINVAL, f"{to.host!r} is no host name") from error
     return [(family, address) for family, _, _, _, address in found]
+
+
+async def _look_up(to: SocketAddress) -> list[Any]:
+    """In a thread of its own instead of the loop's pool: a resolver that hangs must not hold up the process's end."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Any]] = loop.create_future()
+
+    def settle(found: list[Any], error: OSError | None) -> None:
+        if not answer.done():
+            answer.set_exception(error) if error else answer.set_result(found)
+
+    def ask() -> None:
+        found, failure = [], None
+        try:
+            found = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failure = error if isinstance(error, OSError) else OSError(f"no host name: {error}")
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the answer of no use
+            loop.call_soon_threadsafe(settle, found, failure)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return await answer
 
 
 async def dial(family: int, address: Any) -> socket.socket:
