@@ -29,7 +29,7 @@ from socket import socket
 from connectd.arrivals import Arrivals
 from connectd.connection import Connection
 from connectd.connections import Connections
-from connectd.doors.listen import BindFailed, BindRules, Listeners, in_order
+from connectd.doors.listen import BindRules, Listeners, in_order
 from connectd.doors.tor import OnionServices, TorSettings
 from connectd.doors.websocket_door import WebSocketDoor
 from connectd.hand_over import HandOver
@@ -42,6 +42,7 @@ from connectd.reach.ways_out import WaysOut
 from connectd.tasks import Tasks
 from wire.address import DEFAULT_PORTS, parse_address
 from wire.control.access import Access
+from wire.control.binding import BindFailed
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (

@@ -13,7 +13,8 @@ import zmq
 
 from wire.bus.curve import Curve, CurveError
 from wire.bus.feed import FeedError
-from wire.bus.socket import BindFailed, BusSocket
+from wire.bus.socket import BusSocket
+from wire.control.binding import BindFailed
 
 LARGE = 4_096
 """Bytes of a message that are counted singly: usual gossip is a tenth of that."""

@@ -13,10 +13,9 @@ import sys
 from collections.abc import Sequence
 
 from lightningd_py.errors import LogError
+from wire.control.timing import CHILD_END_TIME
 
 STDOUT = "-"
-PATIENCE = 5.0
-"""Seconds that the writer has to finish when the log is closed."""
 _OURS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -58,7 +57,7 @@ class NodeLog:
         os.close(self._stderr)
         if self._writer is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._writer.wait(PATIENCE)
+                self._writer.wait(CHILD_END_TIME)
             self._writer.kill()
             self._writer.wait()
 

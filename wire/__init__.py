@@ -1,1 +1,3 @@
-"""The ground that every daemon stands on: bytes, messages, Noise, frames, control channels and sockets."""
+"""What BOLT says, as values: bytes, messages, features, addresses, Noise, frames and routing.
+Every daemon and the master import it; its rooms add control channels, sockets and buses.
+"""

@@ -19,8 +19,8 @@ from connectd.connectiond.hub import Hub
 from connectd.connectiond.lines.here import Bridged, BridgedLine
 from connectd.connectiond.lines.line import Line
 from wire.bus.curve import CurveError
-from wire.bus.socket import BindFailed
 from wire.control import control_wire
+from wire.control.binding import BindFailed
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import ConnectiondInit, TakePeer

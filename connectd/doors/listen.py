@@ -8,7 +8,7 @@ from connectd.doors.tor_control import TorError
 from connectd.reach.resolver import look_up
 from connectd.socket_address import from_socket, source_address, to_socket
 from wire.address import WireAddr, is_routable
-from wire.control.binding import Binding, parse_binding
+from wire.control.binding import BindFailed, Binding, parse_binding
 from wire.control.status import Status
 from wire.net.sockman.sockman import SockMan
 
@@ -23,10 +23,6 @@ status = Status("connectd")
 def in_order(addresses: list[WireAddr]) -> list[WireAddr]:
     """As `node_announcement` lists them: by type, each once (B7-70)."""
     return sorted(dict.fromkeys(addresses), key=lambda address: TYPES.index(address.kind))
-
-
-class BindFailed(Exception):
-    """One address cannot be listened on; the text is one sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ ROOM = 8
 """Answers, which may be the whole map, that ZMQ keeps for a client besides."""
 MAX_ENVELOPE = 8
 """Frames before the body: the route, those of proxies, REQ's empty one."""
-PATIENCE = 30.0
+ANSWER_TIME = 30.0
 """Seconds that an answer waits for a client that does not read."""
 
 status = Status("bus")
@@ -88,7 +88,7 @@ class ApiBus:
 
     async def _send(self, envelope: list[bytes], answer: bytes) -> None:
         """When there is room. Whoever has gone, or does not read for long, goes without."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + ANSWER_TIME
         while True:
             try:
                 self._socket.send([*envelope, answer])

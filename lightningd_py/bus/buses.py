@@ -15,7 +15,8 @@ from lightningd_py.bus.ctl_bus import CtlBus
 from lightningd_py.errors import StartError
 from wire.bus.bus_message import BusError
 from wire.bus.curve import Curve, CurveError
-from wire.bus.socket import BindFailed, BusSocket
+from wire.bus.socket import BusSocket
+from wire.control.binding import BindFailed
 from wire.control.status import Status
 
 if TYPE_CHECKING:

@@ -21,9 +21,7 @@ from wire.control.control_channel import ChannelClosed, ControlChannel, RequestF
 from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.process import Process
 from wire.control.status import Status
-
-PATIENCE = 5.0
-"""Seconds that a daemon has to end by itself."""
+from wire.control.timing import CHILD_END_TIME
 
 COMMANDS = {
     "hsmd": "lightningd_py.hsm.hsmd {} {level}",
@@ -174,7 +172,7 @@ class Supervisor:
 
 
 async def _wait(process: Process) -> None:
-    if not await process.wait(PATIENCE):
+    if not await process.wait(CHILD_END_TIME):
         status.debug(f"{process.name} ended with {process.exit_status}")
 
 

@@ -14,12 +14,11 @@ from lightningd_py.registrations.registrations import Registrations
 from wire.control import control_wire
 from wire.control.control_message import ControlMessage
 from wire.control.status import Status
+from wire.control.timing import CHILD_END_TIME
 
 MAX_QUEUED = 1_000
 """Copies that wait for a program to read them."""
 RESTART = 5.0
-PATIENCE = 5.0
-"""Seconds that a program has to end when its socket is closed."""
 NOBODY = 0
 """No connection has this conn_id."""
 
@@ -81,7 +80,7 @@ class _Listener:
         for program in programs:
             for unsent in program.channel.close():
                 unsent.close_fds()
-            await program.process.wait(PATIENCE)
+            await program.process.wait(CHILD_END_TIME)
 
 
 class Listeners:

@@ -16,7 +16,7 @@ from wire.peer_wire import message_name
 from wire.routing import Action, default_action
 from wire.secp256k1 import is_point
 
-MOST_WANTED = 10_000
+MOST_OF_ONE_SERVICE = 10_000
 """Nodes and channels of one service."""
 MOST_RULES = 1_000
 """Allow and deny rules of one service."""
@@ -153,7 +153,7 @@ def add(entry: Registered, asked: Register) -> None:
     channels = {channel.channel_id: channel for channel in asked.channels}
     wanted = len(entry.node_ids | dict.fromkeys(asked.node_ids)) + len(entry.channels | channels)
     for count, most, what in (
-        (wanted, MOST_WANTED, "nodes and channels"),
+        (wanted, MOST_OF_ONE_SERVICE, "nodes and channels"),
         (rules, MOST_RULES, "rules"),
         (len(entry.offer | dict.fromkeys(asked.offer)), MOST_OFFERED, "features"),
     ):

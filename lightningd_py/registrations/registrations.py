@@ -25,7 +25,7 @@ from wire.routing import OPENINGS, Action
 
 MOST_SERVICES = 100
 """Bus services that are here or have something kept."""
-MOST_WANTED = 50_000
+MOST_OF_ALL_SERVICES = 50_000
 """Nodes and channels of all services."""
 TICKET_SIZE = 16
 
@@ -198,8 +198,8 @@ class Registrations:
     def _check_conflicts(self, service: Registered, asked: Register) -> None:
         new = {*asked.node_ids, *(channel.channel_id for channel in asked.channels)}
         new -= service.node_ids.keys() | service.channels.keys()
-        if new and len(new) + sum(len(each.node_ids) + len(each.channels) for each in self) > MOST_WANTED:
-            raise Refused(f"{MOST_WANTED} nodes and channels of all services are the most that there may be")
+        if new and len(new) + sum(len(each.node_ids) + len(each.channels) for each in self) > MOST_OF_ALL_SERVICES:
+            raise Refused(f"{MOST_OF_ALL_SERVICES} nodes and channels of all services are the most that there may be")
         for node_id in asked.node_ids:
             _refuse_if_others(self._nodes.get(node_id), service, f"node {node_id.hex()}")
         for channel in asked.channels:

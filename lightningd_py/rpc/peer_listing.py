@@ -12,7 +12,7 @@ from wire.features import Features
 if TYPE_CHECKING:
     from lightningd_py.node import Node
 
-PATIENCE = 0.5
+OWNER_TIME = 0.5
 """Seconds that an owner has to answer; a service's program may be busy with other things."""
 
 
@@ -34,7 +34,7 @@ async def list_peers(node: "Node", wanted: bytes | None) -> list[dict[str, Any]]
 
 async def _stats(owner: ControlChannel) -> list[PeerStats]:
     try:
-        return (await asyncio.wait_for(owner.request(ListPeers(), ListPeersReply), PATIENCE)).peers
+        return (await asyncio.wait_for(owner.request(ListPeers(), ListPeersReply), OWNER_TIME)).peers
     except (ChannelClosed, TimeoutError):
         return []
 

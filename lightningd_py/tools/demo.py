@@ -24,7 +24,7 @@ from wire.peer_wire import ErrorMessage
 from wire.types import NETWORKS
 
 CHANNELS, NODES, SEED = 1_000, 300, 1
-PATIENCE = 30.0
+STEP_TIME = 30.0
 """Seconds for each step; each takes one or two."""
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 REFUSER, BUS_REFUSER = EXAMPLES / "refuse_channels.py", EXAMPLES / "channel_service.py"
@@ -84,7 +84,7 @@ class DemoNode:
     async def _cli(self, *words: str) -> str:
         command = [sys.executable, "-P", "-m", "lightningd_py.cli", *self.place, *words]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        out, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+        out, _ = await asyncio.wait_for(process.communicate(), STEP_TIME)
         if process.returncode:
             raise NotSeen(f"lightning-cli-py {' '.join(words)} failed: {out.decode()}")
         return out.decode()
@@ -94,7 +94,7 @@ class DemoNode:
         if self.process.returncode is None:
             self.process.terminate()
             try:
-                await asyncio.wait_for(self.process.wait(), PATIENCE)
+                await asyncio.wait_for(self.process.wait(), STEP_TIME)
             except TimeoutError:
                 self.process.kill()
                 await self.process.wait()
@@ -126,7 +126,7 @@ async def synced(node: DemoNode) -> None:
         say(f"  {node.name}: {counts['channels']} channels, {counts['nodes']} nodes, {done} messages accepted")
         if (counts["channels"], counts["nodes"], done) == (CHANNELS, NODES, CHANNELS * 3 + NODES):
             break
-        if time.monotonic() - began > PATIENCE:
+        if time.monotonic() - began > STEP_TIME:
             raise NotSeen(f"the map did not arrive: {counts}")
         await asyncio.sleep(0.2)
     if counts["bad"]:
@@ -137,7 +137,7 @@ def count_arrivals(feed: Feed) -> None:
     """What bob's feed has told of each message of the map: one word, and none is missing."""
     outcomes: Counter[str] = Counter()
     while outcomes.total() < CHANNELS * 3 + NODES:
-        message = feed.next(PATIENCE)
+        message = feed.next(STEP_TIME)
         if not isinstance(message, Gossip):
             raise NotSeen(f"the feed has told of {outcomes.total()} messages only")
         outcomes[message.outcome] += 1
@@ -178,7 +178,7 @@ async def given_back(node: DemoNode, peer: ScriptedPeer) -> Any:
         (listed,) = (await node.call("listpeers", peer.node_id.hex()))["peers"]
         if listed["owner"] == "gossipd":
             return listed
-        if time.monotonic() - began > PATIENCE:
+        if time.monotonic() - began > STEP_TIME:
             raise NotSeen(f"{listed['owner']} has not given the peer back")
 
 
@@ -190,7 +190,7 @@ async def bus_service(node: DemoNode) -> AsyncIterator[None]:
     try:
         began = time.monotonic()
         while not any(each["take"] for each in (await node.call("listservices"))["services"] if each["here"]):
-            if time.monotonic() - began > PATIENCE:
+            if time.monotonic() - began > STEP_TIME:
                 raise NotSeen("the bus service has not come")
         say(f"{BUS_REFUSER.name} runs as process {service.pid}: pyzmq and msgpack, on the buses of {node.name}")
         yield

@@ -25,7 +25,7 @@ from wire.bus.feed import FeedError, FeedMessage, decode
 
 QUEUE = 10_000
 """Messages that wait in this process; more wait at the node, and what finds no room there is lost."""
-PATIENCE = 5.0
+ANSWER_TIME = 5.0
 """Seconds that a node has to answer."""
 SILENCE = 60
 """Seconds after which a tcp connection is asked whether it is still there."""
@@ -53,7 +53,7 @@ class Feed:
         *,
         keys: Keys | None = None,
         queue: int = QUEUE,
-        patience: float = PATIENCE,
+        patience: float = ANSWER_TIME,
     ) -> None:
         """`where`: a ZMQ endpoint, or the socket's path. `topics`: those that begin with any of these are taken.
         `keys`: for tcp.

@@ -18,6 +18,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from wire.bus.bus_message import MAX_BODY
+from wire.control.binding import BindFailed
 
 SLICE = 64
 """Messages that are dealt with before others on the loop have their turn."""
@@ -29,7 +30,7 @@ LINGER = 1_000
 """Milliseconds that last words have to leave."""
 HANDSHAKE = 5_000
 """Milliseconds in which a client that connects must have said who it is."""
-KEEPALIVE, PATIENCE = 5_000, 15_000
+KEEPALIVE, KEEPALIVE_ANSWER = 5_000, 15_000
 """Milliseconds after which ZMQ itself asks whether a silent end is still there, and in which it has to answer."""
 EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 ZAP_DOMAIN = b"lightningd-py"
@@ -41,10 +42,6 @@ class Unreachable(Exception):
 
 class NoRoom(Exception):
     """The other end does not read: back-pressure."""
-
-
-class BindFailed(Exception):
-    """An endpoint that cannot be bound. The text is one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class BusSocket:
         self._socket.sndhwm = self._socket.rcvhwm = room
         self._socket.maxmsgsize = MAX_FRAME
         self._socket.set(zmq.HEARTBEAT_IVL, KEEPALIVE)
-        self._socket.set(zmq.HEARTBEAT_TIMEOUT, PATIENCE)
+        self._socket.set(zmq.HEARTBEAT_TIMEOUT, KEEPALIVE_ANSWER)
         self._socket.handshake_ivl = HANDSHAKE
         if kind == zmq.ROUTER:
             self._socket.router_mandatory = True

@@ -20,6 +20,10 @@ LONGEST_BLOB = 64
 """Bytes of an onion service's key, which a torblob stands for."""
 
 
+class BindFailed(Exception):
+    """A place at which we cannot listen, a socket's or a bus's. The text is one sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """One place to listen. `port` is what strangers dial: an onion service's, or that of every interface."""

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+CHILD_END_TIME = 5.0
+"""Seconds that a child process has to end by itself before it is killed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:

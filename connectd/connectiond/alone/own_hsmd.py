@@ -14,10 +14,9 @@ from wire.control.control_channel import ChannelClosed, ControlChannel, RequestF
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import ClientHsmfd, Ecdh, EcdhReply, HsmInit, HsmInitReply
 from wire.control.process import Process
+from wire.control.timing import CHILD_END_TIME
 
 CONTROL_FD = 3
-PATIENCE = 5.0
-"""Seconds that it has to end by itself."""
 
 
 class HsmdFailed(Exception):
@@ -64,7 +63,7 @@ class OwnHsmd:
     async def end(self) -> None:
         """Its sockets close, and so it ends."""
         self.close()
-        await self._process.wait(PATIENCE)
+        await self._process.wait(CHILD_END_TIME)
 
     def close(self) -> None:
         """The same without waiting for it."""

@@ -23,11 +23,10 @@ from connectd.connectiond.alone.options import Settings, UsageError, parse
 from connectd.connectiond.alone.own_hsmd import HsmdFailed, OwnHsmd
 from connectd.connectiond.alone.peers import StandalonePeers
 from connectd.connectiond.lines.elsewhere import DistantLine, InThread, process_starter
-from connectd.doors.listen import BindFailed
 from connectd.reach.dial import ReachFailed
 from connectd.tasks import Tasks
-from wire.bus import socket as bus_socket
 from wire.bus.curve import CurveError
+from wire.control.binding import BindFailed
 from wire.control.daemon import EXIT_OK, keep_fds
 from wire.control.daemon import run as run_daemon
 from wire.control.privilege import give_up_privileges
@@ -61,7 +60,7 @@ class Standalone:
         """Up to listening, or to having begun to dial. What keeps us from it is one sentence, and the end."""
         try:
             await self._begin()
-        except (HsmdFailed, BindFailed, bus_socket.BindFailed, CurveError) as error:
+        except (HsmdFailed, BindFailed, CurveError) as error:
             self.fail(str(error))
         except OSError as error:
             self.fail(f"{error.filename or self._settings.directory}: {error.strerror}")

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from connectd.doors import listen
-from connectd.doors.listen import BindFailed, BindRules, Listeners
+from connectd.doors.listen import BindRules, Listeners
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.house import House
+from wire.control.binding import BindFailed
 from wire.control.control_channel import RequestFailed
 from wire.control.control_wire import Ways
 from wire.net.sockman.sockman import SocketAddress, SockMan

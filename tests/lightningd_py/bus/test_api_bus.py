@@ -275,7 +275,7 @@ async def test_who_goes_away_before_his_answer_harms_nobody(
 async def test_who_never_reads_loses_answers_and_others_go_on(
     clients: Callable[[int], Any], ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(api_bus, "PATIENCE", 0.0)
+    monkeypatch.setattr(api_bus, "ANSWER_TIME", 0.0)
     silent = clients(zmq.DEALER)
     request = msgpack.packb({"v": 1, "id": bytes(200_000), "method": "many"})
     while "does not read" not in caplog.text:

@@ -96,7 +96,7 @@ async def test_a_daemon_that_does_not_end_is_killed(
     deaths: Deaths,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "CHILD_END_TIME", 0.05)
     gossipd = daemons[2]
     os.kill(gossipd.process.pid, signal.SIGSTOP)
     await supervisor.end()

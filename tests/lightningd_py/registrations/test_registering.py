@@ -101,7 +101,11 @@ def test_whatever_is_asked_is_done_or_refused_in_a_sentence(asked: Register) -> 
 @pytest.mark.parametrize(
     ("bound", "asked", "why"),
     [
-        ("MOST_WANTED", Register(channels=[BusChannel(CHANNEL, ID)], node_ids=[ID, OTHER]), "4 nodes and channels"),
+        (
+            "MOST_OF_ONE_SERVICE",
+            Register(channels=[BusChannel(CHANNEL, ID)], node_ids=[ID, OTHER]),
+            "4 nodes and channels",
+        ),
         ("MOST_RULES", Register(allow=["1.1.1.1", "1.1.1.2"], deny=["all", "1.2.3.4"]), "4 rules"),
         ("MOST_OFFERED", Register(offer=["4001", "4003", "4005", "4007"]), "4 features"),
     ],
@@ -119,7 +123,7 @@ def test_bounds_of_one_service(
 
 def test_bound_of_all(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is registered already is not counted twice."""
-    monkeypatch.setattr(registrations, "MOST_WANTED", 3)
+    monkeypatch.setattr(registrations, "MOST_OF_ALL_SERVICES", 3)
     table.service("a", node_ids=[NODE], channels=[BusChannel(CHANNEL, NODE)])  # and one is the program's
     table.register("a", Register(node_ids=[NODE], channels=[BusChannel(CHANNEL, NODE)]))
     table.arrive("b")

@@ -14,7 +14,8 @@ import zmq.asyncio
 from wire.bus.bus_message import BusError, BusMessage
 from wire.bus.bus_wire import CONNECTIOND, Credit, Error, Goodbye, Heartbeat, Hello, Message, Welcome
 from wire.bus.sessions import MAX_FAULTS, MAX_QUEUED, Session, Sessions
-from wire.bus.socket import MAX_FRAME, BindFailed, BusSocket, CurveKeys
+from wire.bus.socket import MAX_FRAME, BusSocket, CurveKeys
+from wire.control.binding import BindFailed
 
 SOON = 10.0
 
