@@ -1,12 +1,11 @@
 """What the chain does to the map: channels that are spent, alive again, or deep enough, and those never looked up.
 
-The last are channels of a store that another node wrote, or that were taken while no chain was followed. They are
-asked for after the start, when nothing else is to be asked.
+Alive again are those whose funding outputs a reorganisation has made unspent. They are written again, behind
+`delete_chan`: flags in the file cannot be taken back for readers that have seen them, and the peers that were not sent
+the dying ones are sent these.
 
-Channels whose funding outputs are unspent again, after a reorganisation of the chain: they are not dying any more.
-
-They are written again, behind `delete_chan`: flags in the file cannot be taken back for readers that have seen them,
-and the peers that were not sent the dying ones are sent these.
+Never looked up are channels of a store that another node wrote, or that were taken while no chain was followed. They
+are asked for after the start, when nothing else is to be asked.
 """
 
 import asyncio

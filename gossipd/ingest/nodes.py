@@ -1,8 +1,7 @@
 """Taking node_announcements in: cheap checks, signature, map and store. BOLT 7.
 
-Those of nodes that have no channel yet wait, unchecked. As in ingest.py, precompiled structs at fixed offsets.
-
-node_announcements that came before any channel of their node: kept for a while, unchecked, within bounds.
+Those that come before any channel of their node are kept for a while, unchecked, within bounds. Fields are read by
+precompiled structs at fixed offsets.
 """
 
 from collections.abc import Callable
