@@ -15,7 +15,9 @@ from wire.net.sockman.sockets import address_of, resolve
 from wire.net.sockman.sockman import SocketAddress
 
 PROBE_TIME = 5.0
-"""Seconds for the name that does not exist; a resolver that does not say in time is believed until the next name."""
+"""Seconds for the name that does not exist; a resolver that does not say in time is believed."""
+PAUSE = 60.0
+"""Seconds for which it is then believed without being asked again."""
 
 LookUp = Callable[[WireAddr], Awaitable[list[WireAddr]]]
 
@@ -31,11 +33,14 @@ async def look_up(address: WireAddr) -> list[WireAddr]:
 class Names:
     """Looks up names by `look_up`. Made on the running loop."""
 
-    def __init__(self, look_up: LookUp = look_up, *, probe_time: float = PROBE_TIME) -> None:
+    def __init__(self, look_up: LookUp = look_up, *, probe_time: float = PROBE_TIME, pause: float = PAUSE) -> None:
         self._look_up = look_up
         self._probe_time = probe_time
+        self._pause = pause
         self._disbelieved: set[str] | None = None
-        self._probing = asyncio.Lock()
+        self._probe: asyncio.Task[set[str]] | None = None
+        """The question about the name that does not exist: one for all that wait for it."""
+        self._ask_again = 0.0
 
     async def resolve(self, address: WireAddr) -> list[WireAddr]:
         """The IP addresses of a name; any other kind is its own answer. Raises OSError."""
@@ -49,15 +54,22 @@ class Names:
         return believed
 
     async def _of_no_name(self) -> set[str]:
-        """What the resolver says of a name that does not exist."""
-        async with self._probing:
-            if self._disbelieved is None:
-                try:
-                    async with asyncio.timeout(self._probe_time):
-                        no_name = WireAddr("dns", f"{secrets.token_hex(8)}.doesntexist", 1)
-                        self._disbelieved = {one.host for one in await self._look_up(no_name)}
-                except TimeoutError:
-                    return set()
-                except OSError:
-                    self._disbelieved = set()
+        """What the resolver says of a name that does not exist; nothing while it is believed without an answer."""
+        if self._disbelieved is not None:
             return self._disbelieved
+        loop = asyncio.get_running_loop()
+        if self._probe is None or (self._probe.done() and loop.time() >= self._ask_again):
+            self._probe = loop.create_task(self._ask_about_no_name())
+        return await asyncio.shield(self._probe)
+
+    async def _ask_about_no_name(self) -> set[str]:
+        no_name = WireAddr("dns", f"{secrets.token_hex(8)}.doesntexist", 1)
+        try:
+            async with asyncio.timeout(self._probe_time):
+                self._disbelieved = {one.host for one in await self._look_up(no_name)}
+        except TimeoutError:
+            self._ask_again = asyncio.get_running_loop().time() + self._pause
+            return set()
+        except OSError:
+            self._disbelieved = set()
+        return self._disbelieved

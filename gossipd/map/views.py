@@ -54,6 +54,17 @@ class Direction(NamedTuple):
         """This end does not forward at the moment."""
         return bool(self.channel_flags & 2)
 
+    def may_route(self, capacity_sat: int | None) -> bool:
+        """Whether a payment may be led this way: not if this end is off, or its maximum is below its minimum or above
+        the channel's capacity (B7-85). A capacity of None is not known, and nothing is held against it.
+        """
+        most = None if capacity_sat is None else capacity_sat * 1_000
+        return (
+            not self.disabled
+            and self.htlc_minimum_msat <= self.htlc_maximum_msat
+            and (most is None or self.htlc_maximum_msat <= most)
+        )
+
 
 class Channel:
     """An announced channel. `node_ids` are node_id_1 and node_id_2; direction 0 is from the first to the second.

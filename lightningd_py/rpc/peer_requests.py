@@ -25,8 +25,16 @@ R = TypeVar("R", bound=Reply)
 
 async def reach(node: "Node", node_id: bytes, hints: list[str]) -> Peer:
     """Connect, or find connected: at these addresses first, then at those where it was before. Done when the master
-    knows who owns the connection.
+    knows who owns the connection. Two dials that cross may both end: then it is looked and dialled once more.
     """
+    for _ in range(2):
+        if (peer := await _reach_once(node, node_id, hints)) is not None:
+            return peer
+    raise RpcError(CONNECT_DISCONNECTED_DURING, "Peer disconnected as soon as it was connected")
+
+
+async def _reach_once(node: "Node", node_id: bytes, hints: list[str]) -> Peer | None:
+    """The node's connection; None if it has ended again."""
     known = [known.address for known in node.database.addresses_of(node_id)]
     try:
         info = await node.reach(node_id, [*hints, *known])
@@ -35,9 +43,7 @@ async def reach(node: "Node", node_id: bytes, hints: list[str]) -> Peer:
     except ChannelClosed:
         raise RpcError(INTERNAL_ERROR, ENDING) from None
     peer = await node.ownership.arrival(info.conn_id)
-    if peer is None:
-        raise RpcError(CONNECT_DISCONNECTED_DURING, "Peer disconnected as soon as it was connected")
-    return peer
+    return node.ownership.peers.of_node(node_id) if peer is None or peer.gone.is_set() else peer
 
 
 def _reach_error(refusal: Refusal) -> RpcError:

@@ -20,6 +20,7 @@ from wire.control.control_wire import (
     SetNodeRegistrations,
 )
 from wire.features import Features, default_init_features
+from wire.noise import ACT_ONE_SIZE, ACT_TWO_SIZE, Initiator
 from wire.peer_wire import GossipTimestampFilter
 from wire.secp256k1 import public_key
 from wire.types import NETWORKS
@@ -152,6 +153,7 @@ async def test_direct_path(new_house: Callable[[], House]) -> None:
         await owner.ends()
 
 
+@pytest.mark.bolt("B1-41")
 async def test_a_registered_node_is_not_on_the_direct_path(new_house: Callable[[], House]) -> None:
     house = new_house()
     await house.start(direct=True)
@@ -211,6 +213,24 @@ async def test_what_the_peer_said_before_it_hung_up_is_for_its_owner(house: Hous
     await owner.peer.hear(GossipTimestampFilter)
     assert await owner.peer.hangs_up() == []
     await owner.ends()
+
+
+@pytest.mark.bolt("B8-48")
+async def test_each_handshake_has_a_fresh_ephemeral_key(house: House) -> None:
+    dialled, answered = [], []
+    async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
+        for _ in range(2):
+            reaching = house.reaching(listener.node_id, listener.address)
+            async with await listener.accept_silent() as peer:
+                dialled.append((await peer.read_raw(ACT_ONE_SIZE))[1:34])
+            await house.refused(reaching)
+    assert dialled[0] != dialled[1]
+    act_one = Initiator(listener.node_id, house.node_id, ephemeral=bytes([9]) * 32).act_one()
+    for _ in range(2):
+        async with await ScriptedPeer.dial(house.target()) as peer:
+            await peer.send_raw(act_one)
+            answered.append((await peer.read_raw(ACT_TWO_SIZE))[1:34])
+    assert answered[0] != answered[1]
 
 
 async def test_our_own_id(house: House) -> None:

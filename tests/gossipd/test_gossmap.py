@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gossipd.gossmap import Gossmap
 from gossipd.map.loading import load
-from gossipd.map.views import Node, sane_alias
+from gossipd.map.views import Direction, Node, sane_alias
 from gossipd.store.records import (
     COMPLETED,
     DELETED,
@@ -47,6 +47,25 @@ def test_library_gives_what_the_messages_say(path: Path) -> None:
                 assert direction.disabled == bool(update.channel_flags & 2)
                 for name in direction._fields[:-1]:
                     assert getattr(direction, name) == getattr(update, name)
+
+
+@pytest.mark.bolt("B7-85")
+@pytest.mark.parametrize(
+    ("least", "most", "flags", "capacity_sat", "may_route"),
+    [
+        (1, 5_000, 0, 5, True),
+        (1, 5_001, 0, 5, False),
+        (1, 5_001, 0, None, True),
+        (5_000, 5_000, 0, 5, True),
+        (5_001, 5_000, 0, 5, False),
+        (1, 5_000, 2, 5, False),
+    ],
+)
+def test_what_may_be_routed_through(
+    least: int, most: int, flags: int, capacity_sat: int | None, may_route: bool
+) -> None:
+    half = Direction(NOW, 1, flags, 40, least, 0, 0, most, b"")
+    assert half.may_route(capacity_sat) is may_route
 
 
 def test_library_gives_nodes(path: Path) -> None:

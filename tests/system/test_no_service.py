@@ -58,6 +58,7 @@ async def test_other_channel_message_without_service_gets_a_warning(
     "message",
     [about_channel(17), about_channel(1), bytes.fromhex("00ff") + bytes(40)],
 )
+@pytest.mark.bolt("B1-33")
 async def test_what_is_about_no_channel_gets_no_answer(
     lonely_node: Node, lonely_peer: ScriptedPeer, message: bytes
 ) -> None:

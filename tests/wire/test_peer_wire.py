@@ -189,6 +189,14 @@ def test_any_remote_addr_is_read_or_kept_unread(value: bytes) -> None:
     assert decode(raw).encode() == raw
 
 
+@pytest.mark.bolt("B1-41")
+def test_65531_bytes_are_the_most_that_a_peer_may_store() -> None:
+    most = PeerStorage(bytes(65_531)).encode()
+    assert decode(most) == PeerStorage(bytes(65_531))
+    with pytest.raises(ValueError, match="too long"):
+        PeerStorage(bytes(65_532)).encode()
+
+
 def test_query_flags_are_bounded_by_the_channels_that_fit_beside_them() -> None:
     for most, flag in [(7_277, 31), (5_951, 0xFD)]:  # of one byte and of three
         scids = encode_short_ids(range(most))

@@ -45,6 +45,14 @@ def test_replace() -> None:
     assert (routes.action(513), routes.action(18), routes.action(32)) == (Action.IGNORE, Action.ANSWER, Action.IGNORE)
 
 
+@pytest.mark.bolt("B1-41")
+def test_peer_storage_goes_up_only_where_a_service_wants_it() -> None:
+    routes = Routes()
+    assert [routes.action(number) for number in (7, 9)] == [Action.IGNORE] * 2
+    routes.replace([(7, "copy"), (9, "copy")])
+    assert [routes.action(number) for number in (7, 9)] == [Action.COPY] * 2
+
+
 def test_action_that_is_none() -> None:
     routes = Routes()
     with pytest.raises(ValueError, match="'explode' is not a valid Action"):

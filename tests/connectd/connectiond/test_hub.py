@@ -76,6 +76,7 @@ def test_patience_begins_anew_with_each_message(bus: FakeBus) -> None:
     assert line.ended is None
 
 
+@pytest.mark.bolt("B1-31")
 def test_error_for_all_waits_for_each_of_them(bus: FakeBus) -> None:
     one, two = bus.service("one", credit=1), bus.service("two", credit=0, take=(OPEN,))
     line = bus.give("one", FIRST)

@@ -71,6 +71,7 @@ async def test_timeout(new_house: Callable[[], House], deaf: str) -> None:
     assert await house.refused(house.reaching(PEER_ID, deaf)) == (401, [(deaf, "Connection timed out")])
 
 
+@pytest.mark.bolt("B7-75")
 async def test_init_failure(house: House) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
         reaching = house.reaching(PEER_ID, listener.address)

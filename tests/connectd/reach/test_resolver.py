@@ -56,12 +56,26 @@ async def test_one_that_answers_everything_is_not_believed() -> None:
 async def test_one_that_is_slow_about_nobody_is_believed_and_asked_again() -> None:
     resolver = Resolver({"node.example": ["8.8.8.8"]}, for_all=ITS_OWN)
     resolver.silent = True
-    names = Names(resolver.look_up, probe_time=0.02)
+    names = Names(resolver.look_up, probe_time=0.02, pause=0.0)
     assert await hosts(names) == ["8.8.8.8:9735"]
     resolver.silent = False
     assert await hosts(names) == ["8.8.8.8:9735"]
     with pytest.raises(OSError, match="the same"):
         await names.resolve(WireAddr("dns", "gone.example", 1))
+
+
+async def test_names_do_not_queue_up_for_one_that_is_silent_about_nobody() -> None:
+    """All of them wait for one question, and those that come after it for none."""
+    resolver = Resolver({"node.example": ["8.8.8.8"]})
+    resolver.silent = True
+    names = Names(resolver.look_up, probe_time=0.2)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    assert await asyncio.gather(*[hosts(names) for _ in range(10)]) == [["8.8.8.8:9735"]] * 10
+    assert loop.time() - begun < 1.0
+    assert len(resolver.asked) == 11
+    await hosts(names)
+    assert len(resolver.asked) == 12, "it is not asked about nobody again"
 
 
 async def test_addresses_and_this_host_need_no_resolver() -> None:

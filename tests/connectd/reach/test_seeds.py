@@ -56,6 +56,7 @@ async def ask(server: DnsServer, *seeds: str, local: bool = False, time: float =
     return await asking.ask(seeds or [SEED])
 
 
+@pytest.mark.bolt("B10-107")
 async def test_nodes_with_addresses_that_are_asked_for() -> None:
     zone = {
         SRV: srv(FIRST, SECOND),
@@ -100,6 +101,7 @@ async def test_several_seeds_each_node_once() -> None:
     assert failed == [("nowhere.example", "there is no such seed")]
 
 
+@pytest.mark.bolt("B10-108")
 async def test_what_is_passed_over() -> None:
     records = [
         *srv(FIRST, seed="elsewhere.example"),

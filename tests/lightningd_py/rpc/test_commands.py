@@ -1,6 +1,7 @@
 """The JSON-RPC methods by themselves: what they ask of the daemons, and what becomes of the answers."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -187,6 +188,23 @@ async def test_connect_to_a_peer_that_leaves_at_once(rpc: Rpc) -> None:
     rpc.ownership.peer_disconnected(PeerDisconnected(NODE, 1, "gone"))
     rpc.connectd.answer = lambda request: ReachPeerReply(info)
     assert (await rpc.code("connect", id=NODE.hex()))[0] == 402
+
+
+async def test_connect_dials_once_more_when_the_first_has_ended_again(rpc: Rpc) -> None:
+    """As when two dials have crossed, and each node has closed the one that the other keeps."""
+    first = rpc.peer()
+    rpc.ownership.peer_disconnected(PeerDisconnected(NODE, 1, "crossed"))
+    second = replace(first, conn_id=2)
+
+    def answer(_: object) -> ReachPeerReply:
+        if len(rpc.connectd.asked) == 1:
+            return ReachPeerReply(first)
+        rpc.ownership.peer_taken(PeerTaken(second))
+        return ReachPeerReply(second)
+
+    rpc.connectd.answer = answer
+    assert (await rpc("connect", id=NODE.hex()))["id"] == NODE.hex()
+    assert len(rpc.connectd.asked) == 2
 
 
 # Other commands on peers

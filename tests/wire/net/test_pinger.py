@@ -29,6 +29,7 @@ def test_a_silent_one_is_pinged_and_its_pong_is_timed() -> None:
     assert pinger.look(121.0) is Verdict.PING
 
 
+@pytest.mark.bolt("B1-39")
 def test_one_that_does_not_answer_is_gone() -> None:
     pinger = Pinger(0.0, TIMING)
     assert pinger.look(60.0) is Verdict.PING
@@ -61,6 +62,7 @@ def test_never() -> None:
     assert pinger.look(1e9) is Verdict.NOTHING
 
 
+@pytest.mark.bolt("B1-40")
 def test_a_pong_that_nobody_waits_for() -> None:
     pinger = Pinger(0.0, TIMING)
     pinger.ponged(1.0)
