@@ -237,8 +237,8 @@ who owned the connection since when, and through which message.
 
 def _commands() -> list[Command]:
     """All that a node offers; it need not run for that."""
-    options = types.SimpleNamespace(network="bitcoin", network_dir=Path("/nonexistent"))
-    commands = Commands(typing.cast(typing.Any, types.SimpleNamespace(options=options)))
+    nothing = typing.cast(typing.Any, types.SimpleNamespace(network="bitcoin", registrations=None, peers=()))
+    commands = Commands(**{field.name: nothing for field in dataclasses.fields(Commands)})
     return RpcServer(commands.all()).commands
 
 

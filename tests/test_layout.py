@@ -87,20 +87,23 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.chain.block_notices": "waits for the next block",
         "lightningd_py.bus.buses": "buses finish side by side",
         "lightningd_py.peers.bootstrap": "tries several nodes at a time, and pauses",
-        "lightningd_py.rpc.commands": "awaits the daemons, lists in a thread",
+        "lightningd_py.rpc.map_commands": "lists in a thread",
         "lightningd_py.daemons.connectiond_control": "asks connectiond while everything else goes on",
         "lightningd_py.bus.ctl_bus": "a task for each request that takes a while",
         "lightningd_py.bus.ctl_requests": "waits for a service that is about to come",
         "lightningd_py.tools.demo": "two nodes and a scripted peer",
-        "lightningd_py.opening": "opens when a service has come",
+        "lightningd_py.daemons.opening": "opens when a service has come",
         "lightningd_py.daemons.gossip_control": "waits for gossipd to have the chain's news in its store",
         "lightningd_py.rpc.jsonrpc": "the RPC server",
         "lightningd_py.owners.copy_programs": "the clock of restarts",
         "lightningd_py.node": "signals and the end of the node",
+        "lightningd_py.core": "the type of what tells of the node's end",
+        "lightningd_py.daemons.hsm_control": "waits for a passphrase, or for the end",
+        "lightningd_py.daemons.setup": "a daemon that dies while it is told things never answers",
         "lightningd_py.owners.programs": "deadlines for those who do not let go",
         "lightningd_py.rpc.peer_listing": "owners are asked all at once, none for long",
         "connectd.hand_over": "connections wait for the next gossipd",
-        "lightningd_py.daemons.restart": "waits before a daemon is started anew",
+        "lightningd_py.daemons.restart": "waits before a daemon is restarted",
         "lightningd_py.peers.staying_connected": "timers and dials of kept peers",
         "lightningd_py.owners.peers": "the arrival and the end of a connection are awaited",
         "lightningd_py.tools.scripted_peer": "a peer for scripts and tests",
@@ -238,27 +241,7 @@ def test_modules_say_what_they_are_for(module: str) -> None:
 
 # rooms
 
-KNOWN_CIRCLES: set[frozenset[str]] = {
-    frozenset({"lightningd_py.bus", "lightningd_py.daemons", "lightningd_py.node", "lightningd_py.rpc"}),
-    frozenset({"lightningd_py.config", "lightningd_py.owners", "lightningd_py.peers", "lightningd_py.registrations"}),
-    frozenset({f"lightningd_py.chain.{name}" for name in ("bitcoind", "source", "txouts")}),
-    frozenset(
-        {
-            "lightningd_py.bus.buses",
-            "lightningd_py.bus.ctl_bus",
-            "lightningd_py.bus.ctl_requests",
-            "lightningd_py.daemons.restart",
-            "lightningd_py.daemons.setup",
-            "lightningd_py.node",
-            "lightningd_py.rpc.commands",
-            "lightningd_py.rpc.peer_commands",
-            "lightningd_py.rpc.peer_listing",
-            "lightningd_py.rpc.peer_requests",
-            "lightningd_py.rpc.service_commands",
-            "lightningd_py.rpc.sign_commands",
-        }
-    ),
-}
+KNOWN_CIRCLES: set[frozenset[str]] = set()
 """Circles of files or of rooms that are still to be undone. Strike out what is gone, add nothing."""
 
 MOST_FILES = 16

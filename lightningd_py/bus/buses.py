@@ -4,7 +4,6 @@ ZMQ takes 45 ms to load: this module is imported while the daemons start.
 """
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import zmq
 
@@ -12,15 +11,14 @@ from lightningd_py.bus import api_bus, chnl_bus, ctl_bus
 from lightningd_py.bus.api_bus import ApiBus
 from lightningd_py.bus.chnl_bus import ChnlBus
 from lightningd_py.bus.ctl_bus import CtlBus
+from lightningd_py.bus.ctl_requests import Around
 from lightningd_py.errors import StartError
+from lightningd_py.rpc.jsonrpc import RpcServer
 from wire.bus.bus_message import BusError
 from wire.bus.curve import Curve, CurveError
 from wire.bus.socket import BusSocket
 from wire.control.binding import BindFailed
 from wire.control.status import Status
-
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
 
 CURVE_DIRECTORY = "curve"
 """In the network's directory."""
@@ -31,11 +29,13 @@ status = Status("bus")
 class Buses:
     """All of them, on the running loop."""
 
-    def __init__(self, node: "Node") -> None:
+    def __init__(self, around: Around, rpc: RpcServer) -> None:
         """Opens them. Raises StartError if one that was asked for cannot be had; one that is only there by default is
         missing then, and the log says why.
         """
-        self._node = node
+        self._around = around
+        self._options = around.options
+        self._registrations = around.ownership.registrations
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._curve: Curve | None = None
         self._sockets: list[BusSocket] = []
@@ -43,26 +43,25 @@ class Buses:
         self._chnl: ChnlBus | None = None
         self._ctl: CtlBus | None = None
         try:
-            self._open()
+            self._open(rpc)
         except BaseException:
             self._close_sockets()
             raise
 
-    def _open(self) -> None:
-        node = self._node
+    def _open(self, rpc: RpcServer) -> None:
         chnl = self._bound("chnl", chnl_bus.ROOM)
         if chnl is not None:
-            self._chnl = ChnlBus(chnl, self._ticket_of, node.options.timing.bus_heartbeat)
+            self._chnl = ChnlBus(chnl, self._ticket_of, self._options.timing.bus_heartbeat)
         ctl = self._bound("ctl", ctl_bus.ROOM)
         if ctl is not None:
-            self._ctl = CtlBus(ctl, node, self._renamed)
+            self._ctl = CtlBus(ctl, self._around, self._renamed)
         api = self._bound("api", api_bus.ROOM)
         if api is not None:
-            self._api = ApiBus(api, node.rpc)
+            self._api = ApiBus(api, rpc)
             api.on_message = self._api.received
 
     def _ticket_of(self, service: str) -> bytes | None:
-        known = self._node.registrations.named(service)
+        known = self._registrations.named(service)
         if known is not None and not known.ticket:
             raise BusError(f"{service} is the name of a {'program' if known.program else 'service that is away'}")
         return None if known is None else known.ticket
@@ -73,15 +72,14 @@ class Buses:
 
     def _bound(self, bus: str, room: int) -> BusSocket | None:
         """The socket of a bus at its endpoint; None if it is not wanted or cannot be had. Raises StartError."""
-        options = self._node.options
-        endpoint: str = getattr(options, bus)
+        endpoint: str = getattr(self._options, bus)
         if not endpoint:
             return None
         try:
             found = self._socket(endpoint, room)
             status.info(f"bus {bus} is at {found.bind(endpoint)}")
         except (BindFailed, CurveError) as error:
-            if endpoint != f"ipc://{options.network_dir / bus}":
+            if endpoint != f"ipc://{self._options.network_dir / bus}":
                 raise StartError(f"--{bus}: {error}") from error
             status.unusual(f"there is no bus {bus}: {error}")
             return None
@@ -91,7 +89,7 @@ class Buses:
         """One that is not bound yet, with CURVE if that is needed. Raises CurveError."""
         tcp = endpoint.startswith("tcp:")
         if tcp and self._curve is None:
-            self._curve = Curve(self._context, self._node.options.network_dir / CURVE_DIRECTORY)
+            self._curve = Curve(self._context, self._options.network_dir / CURVE_DIRECTORY)
         keys = self._curve.keys if tcp and self._curve is not None else None
         made = BusSocket(self._context, curve=keys, room=room)
         self._sockets.append(made)
@@ -101,7 +99,7 @@ class Buses:
 
     async def close(self) -> None:
         """Answer what is in hand, say goodbye, and let go of the endpoints."""
-        self._node.registrations.on_change = lambda service: None  # services do not leave, the node does
+        self._registrations.on_change = lambda service: None  # services do not leave, the node does
         await asyncio.gather(*(bus.close() for bus in (self._ctl, self._api) if bus is not None))
         if self._chnl is not None:
             self._chnl.close()

@@ -7,10 +7,9 @@ that MSG and CHNL want is void. docs/bus.md.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from lightningd_py.bus.ctl_news import CtlNews, shown
-from lightningd_py.bus.ctl_requests import Answer, CtlRequests
+from lightningd_py.bus.ctl_requests import Answer, Around, CtlRequests
 from lightningd_py.config.options import version
 from lightningd_py.registrations.registered import Refused
 from lightningd_py.rpc.jsonrpc import GRACE
@@ -20,9 +19,6 @@ from wire.bus.bus_message import BusError, BusMessage, Id
 from wire.bus.bus_wire import LIGHTNINGD, Error, Hello, Ok, Welcome
 from wire.bus.sessions import RETRY, Session, Sessions
 from wire.bus.socket import BusSocket
-
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
 
 BUS = "ctl"
 ROOM = 100
@@ -34,10 +30,10 @@ MAX_IN_HAND = 64
 class CtlBus:
     """Its hub."""
 
-    def __init__(self, socket: BusSocket, node: "Node", renamed: Callable[[str], None]) -> None:
+    def __init__(self, socket: BusSocket, around: Around, renamed: Callable[[str], None]) -> None:
         """`renamed`: called with the name of each service whose ticket is another one from now on."""
-        self._node = node
-        self._registrations = node.registrations
+        self._around = around
+        self._registrations = around.ownership.registrations
         self._renamed = renamed
         self._sessions = Sessions(
             BUS,
@@ -46,17 +42,17 @@ class CtlBus:
             admit=self._admit,
             on_message=self._heard,
             on_gone=self._gone,
-            heartbeat=node.options.timing.bus_heartbeat,
+            heartbeat=around.options.timing.bus_heartbeat,
         )
-        self._news = CtlNews(self._sessions, node.ownership, node.registrations)
-        self._requests = CtlRequests(node)
+        self._news = CtlNews(self._sessions, around.ownership, self._registrations)
+        self._requests = CtlRequests(around)
         self._in_hand: Counter[Session] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # sessions
 
     def _admit(self, hello: Hello) -> Welcome:
-        node, name = self._node, hello.service
+        around, name = self._around, hello.service
         try:
             ticket = self._registrations.arrive(name)
         except Refused as refused:
@@ -66,11 +62,11 @@ class CtlBus:
         return Welcome(
             service=name,
             ticket=ticket,
-            node_id=node.node_id,
-            network=node.options.network,
-            features=node.features.to_bytes(),
+            node_id=around.own.node_id,
+            network=around.options.network,
+            features=around.own.features.to_bytes(),
             version=version(),
-            msg=node.connectiond.endpoint,
+            msg=around.msg_endpoint(),
             node_ids=node_ids,
             channels=channels,
         )
@@ -119,7 +115,7 @@ class CtlBus:
 
     def _listed(self, message: BusMessage) -> Answer:
         if isinstance(message, bus_wire.ListPeers):
-            return bus_wire.Peers([shown(peer) for peer in self._node.ownership.peers])
+            return bus_wire.Peers([shown(peer) for peer in self._around.ownership.peers])
         return bus_wire.Registrations(self._registrations.entries())
 
     async def _carry_out(self, session: Session, message: BusMessage) -> Answer:

@@ -2,22 +2,24 @@
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from lightningd_py.bus.ctl_news import shown
+from lightningd_py.config.options import Options
 from lightningd_py.daemons.hsm_control import AnnouncementSigner
+from lightningd_py.owners.ownership import Ownership
+from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.registrations.registered import Registered
-from lightningd_py.rpc import peer_requests
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError
+from lightningd_py.rpc.peer_requests import ENDING, PeerRequests
 from wire.address import DEFAULT_PORTS, parse_address
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage
 from wire.bus.bus_wire import Error, Ok
 from wire.control.control_channel import ChannelClosed
+from wire.control.control_message import Fd
 from wire.secp256k1 import is_point
-
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
 
 ON_ITS_WAY = 2.0
 """Seconds in which we hear from connectiond that a service has come to MSG, which it may know before us."""
@@ -25,14 +27,30 @@ ON_ITS_WAY = 2.0
 Answer = Ok | Error | bus_wire.Registrations | bus_wire.Peers | bus_wire.Connected | bus_wire.Signature
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What the CTL bus uses of the node."""
+
+    options: Options
+    own: OwnNode
+    ownership: Ownership
+    requests: PeerRequests
+    msg_endpoint: Callable[[], str]
+    """Where services find the MSG bus; empty if there is none."""
+    signing_socket: Callable[[str], Fd | None]
+    """A socket to hsmd for this service, if it may sign."""
+
+
 class CtlRequests:
     """For all services of a node."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, around: Around) -> None:
+        self._around = around
+        self._ownership = around.ownership
+        self._requests = around.requests
         self._signers: dict[str, AnnouncementSigner] = {}
         self._awaited: dict[str, asyncio.Event] = {}
-        node.registrations.on_present = self._has_come
+        self._ownership.registrations.on_present = self._has_come
 
     def _has_come(self, service: str) -> None:
         if service in self._awaited:
@@ -55,7 +73,7 @@ class CtlRequests:
                 await self._release(service, message)
             case bus_wire.SendMessage():
                 copied = self._registered(service).copy
-                await peer_requests.send_message(self._node, message.node_id, message.message, copied)
+                await self._requests.send_message(message.node_id, message.message, copied)
             case bus_wire.SignChannelAnnouncement():
                 return await self._sign(service, message.message)
             case _:
@@ -63,7 +81,7 @@ class CtlRequests:
         return Ok()
 
     def _registered(self, service: str) -> Registered:
-        found = self._node.registrations.named(service)
+        found = self._ownership.registrations.named(service)
         if found is None:
             raise RpcError(INTERNAL_ERROR, "the session has ended")
         return found
@@ -74,18 +92,18 @@ class CtlRequests:
         hints = []
         if message.address is not None:
             try:
-                hints = [str(parse_address(message.address, DEFAULT_PORTS[self._node.options.network]))]
+                hints = [str(parse_address(message.address, DEFAULT_PORTS[self._around.options.network]))]
             except ValueError as error:
                 raise RpcError(INVALID_PARAMETERS, f"address: {error}") from error
-        return bus_wire.Connected(shown(await peer_requests.reach(self._node, message.node_id, hints)))
+        return bus_wire.Connected(shown(await self._requests.reach(message.node_id, hints)))
 
     async def _disconnect(self, service: str, message: bus_wire.Disconnect) -> None:
         if message.node_id is None:
             raise RpcError(INVALID_PARAMETERS, "node_id: it is missing")
-        peer = peer_requests.connected(self._node, message.node_id)
-        if peer.owner != service and peer_requests.is_a_services(self._node, peer):
+        peer = self._requests.connected(message.node_id)
+        if peer.owner != service and self._requests.is_a_services(peer):
             raise RpcError(INTERNAL_ERROR, f"the connection is service {peer.owner}'s")
-        await peer_requests.disconnect(self._node, peer, f"service {service} has asked for that")
+        await self._requests.disconnect(peer, f"service {service} has asked for that")
 
     async def _release(self, service: str, message: bus_wire.ReleasePeer) -> None:
         registered = self._registered(service)
@@ -97,15 +115,15 @@ class CtlRequests:
             registered = self._registered(service)
         if not registered.present:
             raise RpcError(INTERNAL_ERROR, "say hello on MSG first: connections are handed over there")
-        peer = peer_requests.connected(self._node, message.node_id)
+        peer = self._requests.connected(message.node_id)
         try:
-            self._node.ownership.release(peer, registered)
+            self._ownership.release(peer, registered)
         except ValueError as error:
             raise RpcError(INTERNAL_ERROR, str(error)) from error
 
     async def _sign(self, service: str, message: bytes) -> bus_wire.Signature:
         if service not in self._signers:
-            hsm_socket = self._node.hsm_socket(service)
+            hsm_socket = self._around.signing_socket(service)
             if hsm_socket is None:
                 raise RpcError(INTERNAL_ERROR, f"nothing is signed for this service: there is no --may-sign={service}")
             self._signers[service] = AnnouncementSigner(hsm_socket)
@@ -114,4 +132,4 @@ class CtlRequests:
         except ValueError as error:
             raise RpcError(INVALID_PARAMETERS, str(error)) from error
         except ChannelClosed:
-            raise RpcError(INTERNAL_ERROR, peer_requests.ENDING) from None
+            raise RpcError(INTERNAL_ERROR, ENDING) from None

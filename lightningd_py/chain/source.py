@@ -1,4 +1,4 @@
-"""What the master knows of the chain, behind one interface: `none`, which knows nothing, or `bitcoind`.
+"""What the master knows of the chain, behind one interface: `choice.py` makes the source that the options ask for.
 
 GetTxout (gossipd) -> look_up(scid, script, answered) -> Output or NoOutput
 new blocks, spent funding outputs, reorganisations -> Follower (the master's gossip_control tells gossipd)
@@ -7,9 +7,6 @@ new blocks, spent funding outputs, reorganisations -> Follower (the master's gos
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
-
-from lightningd_py.config.options import Options
-from lightningd_py.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ Answered = Callable[[Output | NoOutput], None]
 
 
 class Follower(Protocol):
-    """Who is told how the chain goes on."""
+    """Hears how the chain goes on."""
 
     def new_blockheight(self, blockheight: int) -> None:
         """The best chain ends here now. Said for the first time when the source is in step with its node."""
@@ -78,35 +75,3 @@ class ChainSource(Protocol):
 
     async def close(self) -> None:
         """Stop at once."""
-
-
-class NoChain:
-    """No chain at all: for observatories, and for tests."""
-
-    name = "none"
-    checks_outputs = False
-    blockheight = 0
-    warning = "no chain is followed (--chain=none): channels are listed without a check of their funding outputs"
-
-    def start(self, follower: Follower) -> None:
-        """Nothing will happen."""
-
-    def look_up(self, scid: int, script: bytes, answered: Answered) -> None:
-        """Nobody asks for outputs that are not checked."""
-        answered(NoOutput("no chain is followed"))
-
-    def unwatched(self, scids: list[int]) -> list[int]:
-        """Nothing is to be watched."""
-        return []
-
-    async def close(self) -> None:
-        """Nothing to be stopped."""
-
-
-def make_chain(options: Options, database: Database) -> ChainSource:
-    """The source that was chosen."""
-    if options.chain == "none":
-        return NoChain()
-    from lightningd_py.chain.bitcoind import Bitcoind  # aiohttp takes 150 ms to load: only for those who need it
-
-    return Bitcoind(options, database)

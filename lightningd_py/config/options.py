@@ -17,7 +17,6 @@ from lightningd_py.config import values
 from lightningd_py.config.config_file import Origin, Setting, read_config
 from lightningd_py.config.table import OPTIONS, SHORTCUTS
 from lightningd_py.errors import UsageError
-from lightningd_py.peers.bootstrap import DEFAULT_SEEDS
 from wire.address import DEFAULT_PORTS, WireAddr
 from wire.control.binding import Binding
 from wire.control.limits import Limits
@@ -178,7 +177,7 @@ class Options:
         """The DNS seeds that may be asked: none where names are not looked up or no strangers are wanted."""
         if self.disable_dns or self.always_use_proxy or not self.seeker_peers:
             return ()
-        return self.dns_seed or DEFAULT_SEEDS.get(self.network, ())
+        return self.dns_seed or values.DEFAULT_SEEDS.get(self.network, ())
 
     @property
     def seeker_peers(self) -> int:

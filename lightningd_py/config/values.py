@@ -21,6 +21,12 @@ API_PORT = 62962
 """Of the API bus on tcp: LNP Node's."""
 TOR_PORT = 9050
 """Where Tor's SOCKS5 proxy listens."""
+DEFAULT_SEEDS: dict[str, tuple[str, ...]] = {
+    "bitcoin": ("nodes.lightning.directory", "nodes.lightning.wiki"),
+    "testnet": ("test.nodes.lightning.directory", "test.nodes.lightning.wiki"),
+    "testnet4": ("test4.nodes.lightning.wiki",),
+}
+"""DNS seeds of BOLT 10, by network."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 

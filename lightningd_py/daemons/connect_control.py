@@ -1,25 +1,36 @@
 """The master's half of connectd: what it is told at the start, and each of its messages to what it calls."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lightningd_py.config.options import Options
-from lightningd_py.daemons.supervisor import Daemon
+from lightningd_py.daemons.opening import Opening
+from lightningd_py.daemons.supervisor import ask
 from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
+from lightningd_py.peers.own_node import OwnNode
 from wire.address import WireAddr
 from wire.control import control_wire
+from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import ControlMessage, Fd
-from wire.control.control_wire import PeerInfo
-from wire.features import Features
+from wire.control.control_wire import PeerInfo, ReachPeerReplyfail
 from wire.types import NETWORKS
+
+NOT_NOW = -1
+"""CLN's code for what has failed for no reason of the peer's."""
 
 
 class ConnectControl:
-    """connectd, as the master sees it."""
+    """connectd, as the master sees it: the one that is there now."""
 
-    def __init__(self, ownership: Ownership) -> None:
+    def __init__(
+        self, ownership: Ownership, database: Database, opening: Opening, refusal: Callable[[str], str]
+    ) -> None:
+        """`refusal` says why connectd is not there."""
         self._ownership = ownership
+        self._database = database
+        self._opening = opening
+        self._refusal = refusal
 
     def received(self, message: ControlMessage) -> None:
         """A message that is no reply."""
@@ -33,26 +44,50 @@ class ConnectControl:
             case _:
                 raise RuntimeError(f"connectd said {message.name()}")
 
+    async def activate(self) -> None:
+        """Accept and dial from here on. Raises StartError."""
+        await ask(self._ownership.connectd, control_wire.Activate(direct=True), control_wire.ActivateReply)
+
+    async def reach(self, node_id: bytes, hints: list[str]) -> PeerInfo:
+        """Connect, or find connected, these addresses first; remember where. Raises RequestFailed, whose refusal is a
+        ReachPeerReplyfail.
+        """
+        if missing := self._opening.waits_for:
+            raise _not_now(f"the node waits for service {', '.join(missing)} before it connects to anybody")
+        request = control_wire.ReachPeer(node_id, hints)
+        try:
+            peer = (await self._ownership.connectd.request(request, control_wire.ReachPeerReply)).peer
+        except ChannelClosed:
+            raise _not_now(self._refusal("connectd")) from None
+        if not peer.incoming:  # where it came from is not where it can be reached
+            self._database.remember_address(node_id, peer.address, time.time())
+        return peer
+
+    async def ask_seeds(self, seeds: Sequence[str], nameserver: WireAddr | None) -> control_wire.BootstrapReply:
+        """Nodes that DNS seeds name. Raises ChannelClosed."""
+        request = control_wire.Bootstrap(list(seeds), None if nameserver is None else str(nameserver))
+        return await self._ownership.connectd.request(request, control_wire.BootstrapReply)
+
+
+def _not_now(reason: str) -> RequestFailed:
+    return RequestFailed(ReachPeerReplyfail(reason, NOT_NOW, []))
+
 
 async def init_connectd(
-    daemon: Daemon,
-    options: Options,
-    node_id: bytes,
-    features: Features,
-    conn_id: int,
-    websocket_fd: Fd | None,
-    bound: list[str],
+    channel: ControlChannel, options: Options, own: OwnNode, conn_id: int, websocket_fd: Fd | None
 ) -> control_wire.ConnectdInitReply:
-    """Bind. `websocket_fd` leads to websocketd, if that runs. `bound`: sockets of a connectd that has died, which are
-    bound again, at the same ports. Raises StartError.
+    """Bind. `websocket_fd` leads to websocketd, if that runs. Where a connectd that has died has listened this one
+    does, at the same ports. Raises StartError.
     """
+    bound = own.bindings
     asked = [binding for binding in options.listen_and_announce if not bound or binding.is_onion]
     besides = [str(binding) for binding in options.listen if not bound or binding.is_onion]
-    return await daemon.ask(
+    return await ask(
+        channel,
         control_wire.ConnectdInit(
             chain_hash=NETWORKS[options.network],
-            node_id=node_id,
-            features=features.to_bytes(),
+            node_id=own.node_id,
+            features=own.features.to_bytes(),
             addr=[str(binding) for binding in asked],
             bind=[*bound, *besides],
             announce=[str(address) for address in options.announce_addr],
@@ -71,22 +106,3 @@ async def init_connectd(
         ),
         control_wire.ConnectdInitReply,
     )
-
-
-async def activate(daemon: Daemon) -> None:
-    """Accept from here on. Raises StartError."""
-    await daemon.ask(control_wire.Activate(direct=True), control_wire.ActivateReply)
-
-
-async def reach(daemon: Daemon, database: Database, node_id: bytes, hints: list[str]) -> PeerInfo:
-    """Connect, or find connected; remember where. Raises RequestFailed with a ReachPeerReplyfail, ChannelClosed."""
-    reply = await daemon.channel.request(control_wire.ReachPeer(node_id, hints), control_wire.ReachPeerReply)
-    if not reply.peer.incoming:  # where it came from is not where it can be reached
-        database.remember_address(node_id, reply.peer.address, time.time())
-    return reply.peer
-
-
-async def ask_seeds(daemon: Daemon, seeds: Sequence[str], nameserver: WireAddr | None) -> control_wire.BootstrapReply:
-    """Nodes that DNS seeds name. Raises ChannelClosed."""
-    server = None if nameserver is None else str(nameserver)
-    return await daemon.channel.request(control_wire.Bootstrap(list(seeds), server), control_wire.BootstrapReply)

@@ -35,7 +35,7 @@ class ConnectiondControl:
         self._ready = False
         """It has been told that it is to bind the bus, and has not refused that."""
         self._away = False
-        """It has died, and is started anew in a moment."""
+        """It has died, and is restarted in a moment."""
         self.endpoint = "" if init is None else init.msg
         """Where services find the MSG bus; as it was bound as soon as that is known. Empty if there is none."""
 
@@ -62,7 +62,7 @@ class ConnectiondControl:
                 self._registrations.present(service.name, False)
                 self._registrations.msg_lost(service.name)
 
-    def start_anew(self) -> None:
+    async def restart(self) -> None:
         """After `ended`."""
         self._away = False
         self.start()

@@ -3,22 +3,21 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from lightningd_py.chain.source import ChainSource, NoOutput, Output
 from lightningd_py.config.options import Options, in_directory
-from lightningd_py.daemons.supervisor import Daemon
+from lightningd_py.daemons.supervisor import ask
 from lightningd_py.errors import DirectoryError
-from lightningd_py.owners.ownership import Ownership
+from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.owners.peers import Peer
+from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.unix_socket import remove_stale
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Reply, Request
 from wire.control.status import Status
-from wire.features import Features
 from wire.types import NETWORKS
 
 FEED_KEYS = "feed-curve"
@@ -31,9 +30,10 @@ status = Status("lightningd")
 class GossipControl:
     """gossipd, as the master sees it. It is the chain's follower, too."""
 
-    def __init__(self, ownership: Ownership, chain: ChainSource) -> None:
+    def __init__(self, ownership: Ownership, chain: ChainSource, own: OwnNode) -> None:
         self._ownership = ownership
         self._chain = chain
+        self._own = own
         self._returned = asyncio.Event()
 
     @property
@@ -41,7 +41,7 @@ class GossipControl:
         return self._ownership.gossipd
 
     def returned(self) -> None:
-        """gossipd was started anew: it is told how high the chain is, and again what the one before has not done."""
+        """gossipd was restarted: it is told how high the chain is, and again what the one before has not done."""
         if self._chain.blockheight:
             self.new_blockheight(self._chain.blockheight)
         self._returned.set()
@@ -89,27 +89,21 @@ class GossipControl:
 
         self._chain.look_up(request.short_channel_id, request.script, answered)
 
-    # for the feed
+    # connections
 
     def peer_came(self, peer: Peer) -> None:
-        """A connection is there, whoever owns it."""
+        """A connection is there, at any owner: for the feed, and for what its init says of our address."""
         self._say(control_wire.FeedPeerConnected(peer.info, time.time_ns()))
+        if self._own.heard(peer.info):
+            self._say(control_wire.AnnounceableChanged(self._own.addresses))
 
     def peer_went(self, peer: Peer, reason: str) -> None:
-        """It has ended."""
+        """A connection has ended: for the feed."""
         info = peer.info
         self._say(control_wire.FeedPeerDisconnected(info.node_id, info.conn_id, reason, time.time_ns()))
 
     def _say(self, message: ControlMessage) -> None:
-        if not self._channel.closed:
-            self._channel.send(message)
-
-    def ended(self, feed: str) -> None:
-        """gossipd has ended. If it was killed its socket is still there."""
-        scheme, _, path = feed.partition("://")
-        if scheme == "ipc":
-            with contextlib.suppress(DirectoryError, OSError):
-                remove_stale(Path(path))
+        tell(self._channel, message)
 
     # what the chain says
 
@@ -126,7 +120,7 @@ class GossipControl:
         await self._tell(control_wire.ChainReorganised(blockheight, unspent), control_wire.ChainReorganisedReply)
 
     async def _tell(self, request: Request, reply_type: type[R]) -> None:
-        """Returns when gossipd has it in its store: if it dies before that, the one that is started anew."""
+        """Returns when gossipd has it in its store: if it dies before that, the one that is started in its place."""
         while True:
             try:
                 await self._channel.request(request, reply_type)
@@ -136,22 +130,12 @@ class GossipControl:
                 await self._returned.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class OwnNode:
-    """What our node_announcement says."""
-
-    node_id: bytes
-    alias: str
-    rgb: bytes
-    features: Features
-    addresses: list[str]
-
-
 async def init_gossipd(
-    daemon: Daemon, options: Options, own: OwnNode, check_txout: bool
+    channel: ControlChannel, options: Options, own: OwnNode, check_txout: bool
 ) -> control_wire.GossipdInitReply:
     """Open the store. Raises StartError."""
-    return await daemon.ask(
+    return await ask(
+        channel,
         control_wire.GossipdInit(
             chain_hash=NETWORKS[options.network],
             node_id=own.node_id,
@@ -160,7 +144,7 @@ async def init_gossipd(
             timing=options.timing,
             limits=options.limits,
             alias=own.alias,
-            rgb=own.rgb,
+            rgb=own.color,
             features=own.features.to_bytes(),
             addresses=own.addresses,
             feed=options.feed,
@@ -169,6 +153,14 @@ async def init_gossipd(
         ),
         control_wire.GossipdInitReply,
     )
+
+
+def remove_dead_feed(feed: str) -> None:
+    """Remove the socket of the feed, by its endpoint, after gossipd has ended: if it was killed that is still there."""
+    scheme, _, path = feed.partition("://")
+    if scheme == "ipc":
+        with contextlib.suppress(DirectoryError, OSError):
+            remove_stale(Path(path))
 
 
 def store_path(options: Options) -> Path:

@@ -1,4 +1,4 @@
-"""Tells everybody what services have registered, whenever that changes: each one what is different for him."""
+"""Tells daemons and programs what services have registered, whenever that changes: each what is different for it."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class RegistrationNews:
-    """What everybody has been told last."""
+    """What each of them has been told last."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class RegistrationNews:
         self._tell_all()
 
     def fresh_gossipd(self, features: Features) -> None:
-        """gossipd was started anew, with these features, and knows nothing else."""
+        """gossipd was restarted, with these features, and knows nothing else."""
         self._told |= {"features": features, "routes": [], "local": []}
         self._tell_all()
 

@@ -1,59 +1,125 @@
-"""What connectd and gossipd are told when they are fresh: at the start of the node, and when one was started anew.
+"""What connectd and gossipd are told when they are fresh: at the start, and in the place of one that has died.
 
 First comes the request of the start, which may be refused; what it leaves open follows in one step, so that nothing can
 change in between. At the start `RegistrationNews.begin` and `StayingConnected.start` say the second part as it is made.
 """
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
+from lightningd_py.config.options import Options
 from lightningd_py.daemons import connect_control, gossip_control
-from lightningd_py.daemons.gossip_control import OwnNode
-from lightningd_py.daemons.supervisor import Daemon
-from lightningd_py.owners.ownership import tell
-from wire.control.control_wire import AnnounceableChanged, GossipdInitReply, PeersElsewhere
+from lightningd_py.daemons.connect_control import ConnectControl
+from lightningd_py.daemons.gossip_control import GossipControl
+from lightningd_py.daemons.opening import Opening
+from lightningd_py.daemons.registration_news import RegistrationNews
+from lightningd_py.daemons.supervisor import Supervisor
+from lightningd_py.database import Database
+from lightningd_py.errors import StartError
+from lightningd_py.owners.ownership import Ownership, tell
+from lightningd_py.peers.access_control import AccessControl
+from lightningd_py.peers.own_node import OwnNode
+from lightningd_py.peers.staying_connected import StayingConnected
+from wire.control.control_channel import ControlChannel
+from wire.control.control_wire import (
+    AnnounceableChanged,
+    GossipdInitReply,
+    NewConnectdLink,
+    NewGossipdLink,
+    PeersElsewhere,
+)
 from wire.control.status import Status
-from wire.features import Features
-
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
 
 status = Status("lightningd")
 
 
-async def init_connectd(node: "Node", daemon: Daemon) -> None:
-    """Have it listen: where the one before it did, if there was one. Raises StartError."""
-    first_conn_id = node.ownership.first_conn_id = node.database.next_conn_id_block()
-    websocket_fd = node.supervisor.websocket_fd() if node.options.websockets else None
-    bound = await connect_control.init_connectd(
-        daemon, node.options, node.node_id, node.features, first_conn_id, websocket_fd, node.bindings
-    )
-    kept = [address for address in node.announced if ".onion" not in address]
-    node.bindings, node.announced = bound.bindings, list(dict.fromkeys([*kept, *bound.announceable]))
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The first request to a fresh connectd or gossipd."""
+
+    options: Options
+    database: Database
+    supervisor: Supervisor
+    ownership: Ownership
+    own: OwnNode
+    checks_outputs: bool
+    """Announcements wait for the chain."""
+
+    async def connectd(self, channel: ControlChannel) -> None:
+        """Have it listen: where the one before it did, if there was one. Raises StartError."""
+        first_conn_id = self.ownership.first_conn_id = self.database.next_conn_id_block()
+        websocket_fd = self.supervisor.websocket_fd() if self.options.websockets else None
+        bound = await connect_control.init_connectd(channel, self.options, self.own, first_conn_id, websocket_fd)
+        self.own.listens(bound.bindings, bound.announceable)
+
+    async def gossipd(self, channel: ControlChannel) -> GossipdInitReply:
+        """Have it open its store. Raises StartError."""
+        opened = await gossip_control.init_gossipd(channel, self.options, self.own, self.checks_outputs)
+        if opened.note:
+            status.unusual(f"gossip_store: {opened.note}")
+        status.info(f"gossip_store has {opened.channels} channels and {opened.nodes} nodes")
+        return opened
 
 
-async def init_gossipd(node: "Node", daemon: Daemon) -> GossipdInitReply:
-    """Have it open its store. Raises StartError."""
-    own = OwnNode(node.node_id, node.alias, node.color, node.features, node.addresses)
-    opened = await gossip_control.init_gossipd(daemon, node.options, own, node.chain.checks_outputs)
-    if opened.note:
-        status.unusual(f"gossip_store: {opened.note}")
-    status.info(f"gossip_store has {opened.channels} channels and {opened.nodes} nodes")
-    return opened
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacements:
+    """A new connectd or gossipd in the place of one that has died: `Restarts` calls for it."""
 
+    setup: Setup
+    connect_control: ConnectControl
+    gossip_control: GossipControl
+    access: AccessControl
+    news: RegistrationNews
+    staying: StayingConnected
+    opening: Opening
+    fail: Callable[[str], None]
+    """Ends the node, with this reason."""
 
-def brief_connectd(node: "Node", daemon: Daemon, features: Features) -> None:
-    """It takes its place. It was told these `features` in `connectd_init`."""
-    node.connectd, node.ownership.connectd = daemon, daemon.channel
-    tell(daemon.channel, PeersElsewhere([peer.info for peer in node.ownership.peers]))
-    node.access.put_in_force()
-    node.news.fresh_connectd(features)
-    tell(node.ownership.gossipd, AnnounceableChanged(node.addresses))
+    async def connectd(self) -> None:
+        """Raises OSError if none can be started."""
+        setup, features = self.setup, self.setup.own.features
+        ownership = setup.ownership
+        channel, link = setup.supervisor.restart("connectd", self.connect_control.received)
+        new_link = NewConnectdLink(link)
+        try:
+            await self._done(channel, setup.connectd(channel))
+        except BaseException:
+            new_link.close_fds()
+            raise
+        ownership.connectd = channel
+        tell(channel, PeersElsewhere([peer.info for peer in ownership.peers]))
+        self.access.put_in_force()
+        self.news.fresh_connectd(features)
+        tell(ownership.gossipd, AnnounceableChanged(setup.own.addresses))
+        tell(ownership.gossipd, new_link)
+        if not self.opening.waits_for:
+            await self._done(channel, self.connect_control.activate())
 
+    async def gossipd(self) -> None:
+        """Raises OSError if none can be started."""
+        setup, features = self.setup, self.setup.own.features
+        ownership = setup.ownership
+        channel, link = setup.supervisor.restart("gossipd", self.gossip_control.received)
+        new_link = NewGossipdLink(link, [])
+        try:
+            await self._done(channel, setup.gossipd(channel))
+        except BaseException:
+            new_link.close_fds()
+            raise
+        ownership.gossipd = channel
+        self.news.fresh_gossipd(features)
+        self.staying.tell_again()
+        tell(channel, AnnounceableChanged(setup.own.addresses))
+        self.gossip_control.returned()
+        new_link.live = [peer.info.conn_id for peer in ownership.peers]
+        tell(ownership.connectd, new_link)
 
-def brief_gossipd(node: "Node", daemon: Daemon, features: Features) -> None:
-    """It takes its place. It was told these `features` in `gossipd_init`."""
-    node.gossipd, node.ownership.gossipd = daemon, daemon.channel
-    node.news.fresh_gossipd(features)
-    node.staying.tell_again()
-    tell(daemon.channel, AnnounceableChanged(node.addresses))
-    node.gossip_control.returned()
+    async def _done(self, channel: ControlChannel, telling: Awaitable[object]) -> None:
+        """The request is answered; never if the daemon has died, of which `Restarts` hears, too."""
+        try:
+            await telling
+        except StartError as error:
+            if not channel.closed:
+                self.fail(f"{channel.who} cannot go on: {error}: the node ends")
+            await asyncio.get_running_loop().create_future()

@@ -43,14 +43,15 @@ class Daemon:
         self.process = process
         self.channel = channel
 
-    async def ask(self, request: Request, reply_type: type[R]) -> R:
-        """A request of the start. Raises StartError, one sentence, for a refusal or a daemon that has died."""
-        try:
-            return await self.channel.request(request, reply_type)
-        except RequestFailed as refusal:
-            raise StartError(str(refusal)) from refusal
-        except ChannelClosed:
-            raise StartError(f"{self.name} ended at the start; its reason stands in the log") from None
+
+async def ask(channel: ControlChannel, request: Request, reply_type: type[R]) -> R:
+    """A request of the start. Raises StartError, one sentence, for a refusal or a daemon that has died."""
+    try:
+        return await channel.request(request, reply_type)
+    except RequestFailed as refusal:
+        raise StartError(str(refusal)) from refusal
+    except ChannelClosed:
+        raise StartError(f"{channel.who} ended at the start; its reason stands in the log") from None
 
 
 class Supervisor:
@@ -78,11 +79,11 @@ class Supervisor:
         gossipd = self._start_linked("gossipd", link_of_gossipd, from_gossipd)
         return hsmd, connectd, gossipd
 
-    def start_anew(self, name: str, on_message: Callable[[ControlMessage], None]) -> tuple[Daemon, Fd]:
+    def restart(self, name: str, on_message: Callable[[ControlMessage], None]) -> tuple[ControlChannel, Fd]:
         """connectd or gossipd once more, and the other one's end of the new link. Raises OSError if it cannot be."""
         link, link_of_other = _pair()
         with link_of_other:
-            return self._start_linked(name, link, on_message), Fd(link_of_other.detach())
+            return self._start_linked(name, link, on_message).channel, Fd(link_of_other.detach())
 
     def _start_linked(self, name: str, link: socket.socket, on_message: Callable[[ControlMessage], None]) -> Daemon:
         """`link` is closed here."""
@@ -92,7 +93,7 @@ class Supervisor:
             return self._start(name, ours, [theirs, client, link], on_message)
 
     def hsm_socket(self, client: str) -> Fd:
-        """A new socket to hsmd, for whoever has the rights of `client` there. Raises OSError if none can be made."""
+        """A new socket to hsmd, with the rights of `client` there. Raises OSError if none can be made."""
         ours, theirs = _pair()
         introduced = control_wire.ClientHsmfd(client, Fd(theirs.detach()))
         try:

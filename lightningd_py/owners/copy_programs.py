@@ -1,8 +1,8 @@
-"""Programs that get copies: `--copy NAME=513` starts one of NAME's, which hears what peers say and owns nobody.
+"""Programs that get copies: `--copy NAME=513` starts one of NAME's, which hears what peers say and owns no connection.
 
 Its control socket is fd 3, as for a program that is handed a connection, and the first message there is `listen`; then
 comes a `peer_message` for each copy. One that ends is started again with the next copy, at most once in RESTART
-seconds; one that does not read loses copies, which is counted and said, and nobody waits for it.
+seconds; one that does not read loses copies, which is counted and said, and nothing waits for it.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from wire.control.timing import CHILD_END_TIME
 MAX_QUEUED = 1_000
 """Copies that wait for a program to read them."""
 RESTART = 5.0
-NOBODY = 0
-"""No connection has this conn_id."""
+NO_CONNECTION = 0
+"""A conn_id that no connection has."""
 
 status = Status("lightningd")
 
@@ -42,7 +42,7 @@ class _Listener:
             return
         self._not_before = now + RESTART
         try:
-            self._program = start_program(self._service, NOBODY, self._said, self._closed, self._exited)
+            self._program = start_program(self._service, NO_CONNECTION, self._said, self._closed, self._exited)
         except OSError as error:
             status.unusual(f"service {self._service.name} cannot be started: {error}")
             return

@@ -1,15 +1,14 @@
 """Who gets a connection: the master's decisions, each taken in one step from tables.
 
 While the master holds a connection nobody answers its pings, so nothing here waits for anything. The steps are those
-of the table in `peers.py`; `Held` is what the master has in its hands between two of them. Whose a connection is says
-`registrations.py`; the programs that have one are in `programs.py`, and connectiond has those of all bus services.
+of the table in `peers.py`; a `MovingConnection` is in the master's hands between two of them. Whose a connection is
+says `registrations.py`; the programs that have one are in `programs.py`, and connectiond has those of all bus services.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from lightningd_py.owners.between_owners import Held
-from lightningd_py.owners.peers import Event, Peer, Peers, State
+from lightningd_py.owners.peers import Event, MovingConnection, Peer, Peers, State
 from lightningd_py.owners.programs import Programs
 from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
@@ -33,7 +32,7 @@ status = Status("lightningd")
 
 
 def tell(channel: ControlChannel, message: ControlMessage) -> None:
-    """Say it to a daemon. If that is gone so is what it had; the one that is started anew is told all at once."""
+    """Say it to a daemon. If that is gone so is what it had; the one in its place is told all at once."""
     if channel.closed:
         message.close_fds()
     else:
@@ -51,9 +50,12 @@ class Ownership:
         timing: Timing,
         error_heard: Callable[[Peer, bytes], None],
         hsm_socket: Callable[[str], Fd | None] = lambda service: None,
+        peers: Peers | None = None,
     ) -> None:
-        """`error_heard`: a peer's `error` or `warning`. `hsm_socket`: a socket to hsmd if that service may sign."""
-        self.peers = Peers()
+        """`error_heard`: a peer's `error` or `warning`. `hsm_socket`: a socket to hsmd if that service may sign.
+        `peers`: an empty table; one is made if there is none.
+        """
+        self.peers = Peers() if peers is None else peers
         self.came: list[Callable[[Peer], None]] = []
         """Called with each new connection."""
         self.moved: list[Callable[[Peer], None]] = []
@@ -62,7 +64,7 @@ class Ownership:
         """Called with each connection that has ended, and why."""
         self.registrations = registrations
         self.connectd = connectd
-        """Another one when connectd was started anew; so of gossipd."""
+        """Another one when connectd was restarted; so of gossipd."""
         self.gossipd = gossipd
         self.connectiond: ControlChannel | None = None
         """There as soon as the first bus service is."""
@@ -87,8 +89,8 @@ class Ownership:
         """A connection, fresh from INIT: to its service, or to gossipd."""
         peer = self.peers.begin(message.peer, Event.PEER_CONNECTED, MASTER)
         self._came(peer)
-        held = Held(message.state, message.peer_fd, message.gossip_fd)
-        self._place(peer, held, self.registrations.for_node(message.peer.node_id), None, [])
+        moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
+        self._place(peer, moving, self.registrations.for_node(message.peer.node_id), None, [])
 
     def peer_reconnected(self, message: control_wire.PeerReconnected) -> None:
         """The same node waits with a newer connection: this one must end. On the direct path we may not have heard of
@@ -132,35 +134,35 @@ class Ownership:
         peer = self._known(message.conn_id)
         self._at_connectiond.discard(message.conn_id)
         self._step(peer, Event.PEER_NONGOSSIP, MASTER)
-        held = Held(message.state, message.peer_fd, message.gossip_fd)
+        moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
         status.debug(f"{message_name(message.message_type)}", message.node_id)
         about = (message.message_type, message.channel_id)
         service = self.registrations.for_message(*about, message.node_id)
         if service is None:
-            self._nobodys(peer, held, message)
+            self._nobodys(peer, moving, message)
         elif not service.present:
-            self._close(peer, held, f"service {service.name} is away")
+            self._close(peer, moving, f"service {service.name} is away")
         else:
-            self._place(peer, held, service, message.message, answer_without_service(*about))
+            self._place(peer, moving, service, message.message, answer_without_service(*about))
 
-    def _nobodys(self, peer: Peer, held: Held, message: control_wire.PeerNongossip) -> None:
+    def _nobodys(self, peer: Peer, moving: MovingConnection, message: control_wire.PeerNongossip) -> None:
         """The spec's answer; copies of it are wanted, perhaps."""
         about = (message.message_type, message.channel_id)
         self._copy(peer, control_wire.PeerMessage(message.node_id, message.conn_id, message.message, *about))
         reason = flaw_without_service(*about)
-        self._place(peer, held, None, None, [] if reason else answer_without_service(*about))
+        self._place(peer, moving, None, None, [] if reason else answer_without_service(*about))
         if reason is not None:
             self.disconnect(peer, reason, [WarningMessage(ALL_CHANNELS, reason.encode()).encode()])
 
     def release_peer_reply(self, message: control_wire.ReleasePeerReply) -> None:
-        """A connection that was asked for; if who wanted it has gone, somebody else may have registered it since."""
+        """A connection that was asked for; if the service that wanted it has gone, another may want it now."""
         peer = self._known(message.conn_id)
         self._step(peer, Event.RELEASE_PEER_REPLY, MASTER)
-        held = Held(message.state, message.peer_fd, message.gossip_fd)
+        moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
         wanted_by = self._wanted_by.pop(message.conn_id, None)
         if wanted_by is None or not wanted_by.present:
             wanted_by = self.registrations.for_node(peer.info.node_id)
-        self._place(peer, held, wanted_by, None, [])
+        self._place(peer, moving, wanted_by, None, [])
 
     def release_peer_replyfail(self, message: control_wire.ReleasePeerReplyfail) -> None:
         """It is not there any more: another message has said, or will say, where it went."""
@@ -174,8 +176,8 @@ class Ownership:
         peer = self._known(message.conn_id)
         self._step(peer, Event.PEER_GIVEN_BACK, MASTER)
         self._part(message.conn_id)
-        held = Held(message.state, message.peer_fd, message.gossip_fd, message.gossip_state)
-        self._place(peer, held, None, None, message.send)
+        moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd, message.gossip_state)
+        self._place(peer, moving, None, None, message.send)
 
     def peer_disconnected(self, message: control_wire.PeerDisconnected) -> None:
         """It has ended."""
@@ -189,7 +191,7 @@ class Ownership:
             self._step(peer, Event.PEER_OWNER, message.service)
 
     def peer_fault(self, message: control_wire.PeerFault) -> None:
-        """Its gossip has earned its end, while somebody else has it."""
+        """Its gossip has earned its end, while another owner has it."""
         peer = self.peers.get(message.conn_id)
         if peer is not None:
             self.disconnect(peer, message.reason)
@@ -206,8 +208,8 @@ class Ownership:
             self.on_copy(service, message)
 
     def _to_hear(self, peer: Peer, message: control_wire.PeerMessage) -> list[Registered]:
-        """Who gets a copy. An `error` about all channels is for everybody who has something registered for the peer,
-        and trouble with one channel is for its service; but connectiond tells those who are there by itself.
+        """Who gets a copy. An `error` about all channels is for every service that has something registered for the
+        peer, and trouble with one channel is for its service; but connectiond tells those who are there by itself.
         """
         number, channel_id = message.message_type, message.channel_id
         if number not in TROUBLE or channel_id is None:
@@ -228,42 +230,47 @@ class Ownership:
         return peer
 
     def _place(
-        self, peer: Peer, held: Held, service: Registered | None, message: bytes | None, answer: list[bytes]
+        self,
+        peer: Peer,
+        moving: MovingConnection,
+        service: Registered | None,
+        message: bytes | None,
+        answer: list[bytes],
     ) -> None:
         """Give away what the master holds: to the service, or with the answer to gossipd."""
         if peer.end_wanted is not None:
-            self._close(peer, held, peer.end_wanted)
-        elif service is not None and service.present and self._to_service(peer, held, service, message):
+            self._close(peer, moving, peer.end_wanted)
+        elif service is not None and service.present and self._to_service(peer, moving, service, message):
             return
         elif self.gossipd.closed:
-            self._close(peer, held, "gossipd is away")
+            self._close(peer, moving, "gossipd is away")
             self.on_lost(peer.info.node_id)
         else:
             self._step(peer, Event.HANDLE_PEER, GOSSIPD)
             order = control_wire.HandlePeer(
-                peer.info, held.state, answer, held.gossip_state, held.peer_fd, held.gossip_fd
+                peer.info, moving.state, answer, moving.gossip_state, moving.peer_fd, moving.gossip_fd
             )
             tell(self.gossipd, order)
 
-    def _close(self, peer: Peer, held: Held, reason: str) -> None:
+    def _close(self, peer: Peer, moving: MovingConnection, reason: str) -> None:
         """End what the master holds, without a word to the peer."""
-        held.close()
+        moving.close()
         self._end(peer, Event.PEER_DISCONNECTED, peer.end_wanted or reason)
 
-    def _to_service(self, peer: Peer, held: Held, service: Registered, message: bytes | None) -> bool:
+    def _to_service(self, peer: Peer, moving: MovingConnection, service: Registered, message: bytes | None) -> bool:
         """To its program, or to connectiond. False if there is neither: then nothing has moved."""
         if service.program is not None:
-            started = self.programs.start(service.program, peer.info, held, message, self.registrations.routes())
+            started = self.programs.start(service.program, peer.info, moving, message, self.registrations.routes())
             if started:
                 self._step(peer, Event.TAKE_PEER, service.name)
             return started
         if self.connectiond is None:
             return False
-        assert held.gossip_fd is not None
+        assert moving.gossip_fd is not None
         self._at_connectiond.add(peer.info.conn_id)
         self._step(peer, Event.TAKE_PEER_FOR_BUS, service.name)
         order = control_wire.TakePeer(
-            service.name, peer.info, message, held.state, held.peer_fd, held.gossip_fd, self._timing, None
+            service.name, peer.info, message, moving.state, moving.peer_fd, moving.gossip_fd, self._timing, None
         )
         tell(self.connectiond, order)
         return True
@@ -300,7 +307,7 @@ class Ownership:
             listener(peer)
 
     def _step(self, peer: Peer, event: Event, owner: str) -> None:
-        """Go on by this message; whoever cares is told if the owner is another one."""
+        """Go on by this message; listeners are told if the owner is another one."""
         peer.step(event, owner)
         if owner not in (peer.told_owner, MASTER):
             peer.told_owner = owner
@@ -313,7 +320,7 @@ class Ownership:
         self._at_connectiond.discard(conn_id)
 
     def _end(self, peer: Peer, event: Event, reason: str) -> None:
-        """A connection is gone: everybody who must know is told, once."""
+        """A connection is gone: connectd and the listeners are told, once."""
         info = peer.info
         self._step(peer, event, peer.owner)
         self.peers.forget(peer)
@@ -341,7 +348,7 @@ class Ownership:
         return self.programs.channel_of(peer.info.conn_id) or self.gossipd
 
     def owners(self) -> list[ControlChannel]:
-        """Everybody who owns connections."""
+        """Where each owner of connections hears us."""
         connectiond = [self.connectiond] if self.connectiond is not None else []
         return [self.gossipd, *connectiond, *self.programs.channels()]
 

@@ -1,17 +1,20 @@
 """Who owns which connection: the master's table, and the state machine of a connection's way.
 
-The table NEXT is enforced: a message that has no row in the state in which it comes is somebody's bug, never a
-stranger's, since no stranger's bytes reach this file. docs/handover.md is drawn from it.
+The table NEXT is enforced: a message that has no row in the state in which it comes is a bug of ours or of a
+program's, never a stranger's, since no stranger's bytes reach this file. docs/handover.md is drawn from it.
 """
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from wire.control.control_wire import PeerInfo
+from wire.control.control_message import Fd
+from wire.control.control_wire import GossipState, PeerInfo
+from wire.frames import PeerState
 
 MAX_MOVES = 20
 """Of a connection's moves, so many are remembered."""
@@ -21,7 +24,7 @@ class State(Enum):
     """Where a connection is, as far as the master knows."""
 
     MASTER = "master"
-    """The master holds its fds, for the length of one step."""
+    """The master holds its fds, as a MovingConnection, for the length of one step."""
     GIVEN = "given"
     """`handle_peer` is on its way to gossipd, which has not said `peer_taken`."""
     GOSSIPD = "gossipd"
@@ -130,7 +133,7 @@ class Peer:
     owner: str
     since: float
     end_wanted: str | None = None
-    """The reason why it is to end, once somebody has asked for that."""
+    """The reason why it is to end, once that has been asked for."""
     moves: deque[Move] = field(default_factory=lambda: deque(maxlen=MAX_MOVES))
     last_error: str | None = None
     told_owner: str = ""
@@ -146,6 +149,22 @@ class Peer:
         if owner != self.owner:
             self.owner = owner
             self.moves.append(Move(time.time(), owner, event.value))
+
+
+@dataclass(slots=True)
+class MovingConnection:
+    """A connection that the master has taken from one owner and gives to another, in one step: pings wait meanwhile."""
+
+    state: PeerState
+    peer_fd: Fd
+    gossip_fd: Fd | None
+    gossip_state: GossipState | None = None
+
+    def close(self) -> None:
+        """End it."""
+        os.close(self.peer_fd)
+        if self.gossip_fd is not None:
+            os.close(self.gossip_fd)
 
 
 class Peers:
@@ -197,13 +216,13 @@ class Peers:
         return await waiter
 
     def never_comes(self, conn_id: int) -> None:
-        """No word about this connection will come: whoever waits for it is let go."""
+        """No word about this connection will come: those who wait for it are let go."""
         for waiter in self._arrivals.pop(conn_id, []):
             if not waiter.done():
                 waiter.set_result(None)
 
     def abandon(self) -> None:
-        """No word about any connection will come any more: whoever waits for one is let go."""
+        """No word about any connection will come any more: those who wait for one are let go."""
         for waiter in [waiter for waiters in self._arrivals.values() for waiter in waiters if not waiter.done()]:
             waiter.set_result(None)
         for peer in self:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from lightningd_py.config.values import Service
-from lightningd_py.owners.between_owners import Held
+from lightningd_py.owners.peers import MovingConnection
 from lightningd_py.owners.service_process import Program, flaw, start_program
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
@@ -49,7 +49,12 @@ class Programs:
         self._leaving: set[Program] = set()
 
     def start(
-        self, service: Service, info: PeerInfo, held: Held, message: bytes | None, routes: list[tuple[int, str]]
+        self,
+        service: Service,
+        info: PeerInfo,
+        moving: MovingConnection,
+        message: bytes | None,
+        routes: list[tuple[int, str]],
     ) -> bool:
         """Start the service's program with the connection. False if it cannot be started: then nothing has moved."""
         try:
@@ -65,15 +70,15 @@ class Programs:
             return False
         self._owning[info.conn_id] = program
         program.channel.send(control_wire.SetMessageRoutes(routes))
-        assert held.gossip_fd is not None
+        assert moving.gossip_fd is not None
         program.channel.send(
             control_wire.TakePeer(
                 service.name,
                 info,
                 message,
-                held.state,
-                held.peer_fd,
-                held.gossip_fd,
+                moving.state,
+                moving.peer_fd,
+                moving.gossip_fd,
                 self._timing,
                 self._hsm_socket(service.name),
             )
@@ -99,7 +104,7 @@ class Programs:
         return True
 
     def part_with(self, conn_id: int) -> None:
-        """Whoever has let go of this connection, if it was a program, gets some time to exit by itself."""
+        """A program that has let go of this connection gets some time to exit by itself."""
         program = self._owning.pop(conn_id, None)
         if program is None:
             return

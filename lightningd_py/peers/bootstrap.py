@@ -15,11 +15,6 @@ from wire.control.control_channel import ChannelClosed, RequestFailed
 from wire.control.control_wire import BootstrapReply, PeerInfo, ReachPeerReplyfail
 from wire.control.status import Status
 
-DEFAULT_SEEDS: dict[str, tuple[str, ...]] = {
-    "bitcoin": ("nodes.lightning.directory", "nodes.lightning.wiki"),
-    "testnet": ("test.nodes.lightning.directory", "test.nodes.lightning.wiki"),
-    "testnet4": ("test4.nodes.lightning.wiki",),
-}
 FIRST_PEERS = 3
 """Peers that are enough to learn of all others."""
 MOST_LINES = 1_000

@@ -22,7 +22,7 @@ _NETWORKS: dict[Kind, int] = {"ipv4": 16, "ipv6": 32}
 class Discovery:
     """What peers have said. `port` is what we announce with an address, `any_address` is for tests on one machine.
 
-    `remembered` holds until enough of them say otherwise: a restart is no reason to announce ourselves anew.
+    `remembered` holds until enough of them say otherwise: a restart is no reason for another node_announcement.
     """
 
     def __init__(self, port: int, remembered: Iterable[str] = (), *, any_address: bool = False) -> None:

@@ -22,7 +22,7 @@ class Listings:
         self._in_use = threading.Lock()
 
     def close(self) -> None:
-        """Let go of the store, after whoever reads it."""
+        """Let go of the store, when no thread reads it."""
         with self._in_use:
             if self._gossmap is not None:
                 self._gossmap.close()

@@ -1,9 +1,10 @@
 """JSON-RPC methods about who our peers are: bans, and nodes to stay connected with. CLN has none of these."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lightningd_py.database import Ban
-from lightningd_py.peers.access_control import TooManyBans
+from lightningd_py.database import Ban, Database
+from lightningd_py.peers.access_control import AccessControl, TooManyBans
+from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
@@ -16,28 +17,29 @@ from lightningd_py.rpc.params import (
     text,
     u32,
 )
-from wire.address import DEFAULT_PORTS, WireAddr
+from wire.address import WireAddr
 from wire.control.access import parse_what
-
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
 
 
 def whom(value: Any) -> str:
-    """Whom a rule names."""
+    """The peers that a rule names."""
     return parse_what(text(value))
 
 
 class PeerCommands:
     """The methods of one node."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, port: int, database: Database, staying: StayingConnected, access: AccessControl) -> None:
+        """`port`: of addresses that have none."""
+        self._port = port
+        self._database = database
+        self._staying = staying
+        self._access = access
 
     def all(self) -> list[Command]:
-        """Every method, for `Commands`."""
+        """For `Commands`."""
         who = Parameter("who", whom)
-        node = Parameter("id", peer(DEFAULT_PORTS[self._node.options.network]))
+        node = Parameter("id", peer(self._port))
         return [
             Command(
                 "keepconnected",
@@ -50,8 +52,9 @@ class PeerCommands:
                 "ban",
                 self.ban,
                 (who, optional("seconds", u32), optional("reason", text, "")),
-                "Let nobody in whom this names, and dial none of them: a node id, an address or network (10.0.0.0/8),"
-                " an .onion, with:FEATURE, without:FEATURE or all. Ends what is connected. For so long, or for ever.",
+                "Refuse all peers that this names, and dial none of them: a node id, an address or network"
+                " (10.0.0.0/8), an .onion, with:FEATURE, without:FEATURE or all. Ends what is connected."
+                " For so long, or for ever.",
             ),
             Command("unban", self.unban, (who,), "End a ban."),
             Command("listbans", self.listbans, (), "Show the bans in force, with reason and end."),
@@ -60,31 +63,30 @@ class PeerCommands:
     async def keepconnected(self, id: tuple[bytes, WireAddr | None], keep: bool) -> dict[str, Any]:
         """A connection that is there stays in either case."""
         node_id, address = id
-        node = self._node
         if address is not None:
-            node.database.remember_hint(node_id, str(address))
+            self._database.remember_hint(node_id, str(address))
         if keep:
-            node.staying.keep(node_id)
+            self._staying.keep(node_id)
         else:
-            node.staying.let_go(node_id)
+            self._staying.let_go(node_id)
         return {"id": node_id.hex(), "keepconnected": keep}
 
     async def ban(self, who: str, seconds: int | None, reason: str) -> dict[str, Any]:
         """The ban, as `listbans` shows it."""
         try:
-            return _ban_json(self._node.access.ban(who, reason, seconds))
+            return _ban_json(self._access.ban(who, reason, seconds))
         except TooManyBans as error:
             raise RpcError(INTERNAL_ERROR, "The list of bans is full: use networks, or unban some") from error
 
     async def unban(self, who: str) -> dict[str, Any]:
         """Only what was banned under that very name."""
-        if not self._node.access.unban(who):
+        if not self._access.unban(who):
             raise RpcError(INVALID_PARAMETERS, f"who: {who} is not banned")
         return {}
 
     async def listbans(self) -> dict[str, Any]:
         """The oldest first."""
-        return {"bans": [_ban_json(ban) for ban in self._node.access.bans()]}
+        return {"bans": [_ban_json(ban) for ban in self._access.bans()]}
 
 
 def _ban_json(ban: Ban) -> dict[str, Any]:

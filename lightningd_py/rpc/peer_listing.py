@@ -1,32 +1,33 @@
 """`listpeers`: the master's table, with what the owners know of traffic, and the kept nodes that are not connected."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
+from lightningd_py.database import Database
+from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer
 from lightningd_py.peers.reconnect import KeptNode
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import ListPeers, ListPeersReply, PeerStats
 from wire.features import Features
 
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
-
 OWNER_TIME = 0.5
 """Seconds that an owner has to answer; a service's program may be busy with other things."""
 
 
-async def list_peers(node: "Node", wanted: bytes | None) -> list[dict[str, Any]]:
-    """All that are connected, then those that are to be; or the one of this node_id."""
-    answers = await asyncio.gather(*(_stats(owner) for owner in node.ownership.owners()))
+async def list_peers(
+    ownership: Ownership, database: Database, kept: Mapping[bytes, KeptNode], wanted: bytes | None
+) -> list[dict[str, Any]]:
+    """All that are connected, then those that are to be, which `kept` has; or the one of this node_id."""
+    answers = await asyncio.gather(*(_stats(owner) for owner in ownership.owners()))
     stats = {row.conn_id: row for answer in answers for row in answer}
-    kept = node.staying.core.nodes
-    peers = [peer for peer in node.ownership.peers if wanted in (None, peer.info.node_id)]
+    peers = [peer for peer in ownership.peers if wanted in (None, peer.info.node_id)]
     listed = [_connected(peer, stats.get(peer.info.conn_id), peer.info.node_id in kept) for peer in peers]
     there = {peer.info.node_id for peer in peers}
     now = asyncio.get_running_loop().time()
     return listed + [
-        _missing(node_id, state, [known.address for known in node.database.addresses_of(node_id)], now)
+        _missing(node_id, state, [known.address for known in database.addresses_of(node_id)], now)
         for node_id, state in kept.items()
         if wanted in (None, node_id) and node_id not in there
     ]

@@ -1,49 +1,96 @@
-"""What is asked about peers, by JSON-RPC and on the CTL bus: reach one, end its connection, tell it something.
+"""What is asked about peers, by JSON-RPC and on the CTL bus: reach one, end its connection, tell it something."""
 
-Each function raises RpcError with CLN's code and words for what cannot be done.
-"""
+from collections.abc import Awaitable, Callable, Container
+from typing import TypeVar
 
-from collections.abc import Container
-from typing import TYPE_CHECKING, TypeVar
-
+from lightningd_py.database import Database
+from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, RequestFailed
 from wire.control.control_message import Refusal, Reply, Request
+from wire.control.control_wire import PeerInfo
 from wire.frames import MAX_MESSAGE
 from wire.peer_wire import message_name
 from wire.routing import Action, default_action
-
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
 
 CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED, CONNECT_DISCONNECTED_DURING = 400, 401, 402
 ENDING = "the node is ending"
 R = TypeVar("R", bound=Reply)
 
 
-async def reach(node: "Node", node_id: bytes, hints: list[str]) -> Peer:
-    """Connect, or find connected: at these addresses first, then at those where it was before. Done when the master
-    knows who owns the connection. Two dials that cross may both end: then it is looked and dialled once more.
-    """
-    for _ in range(2):
-        if (peer := await _reach_once(node, node_id, hints)) is not None:
-            return peer
-    raise RpcError(CONNECT_DISCONNECTED_DURING, "Peer disconnected as soon as it was connected")
+class PeerRequests:
+    """Each method raises RpcError, with CLN's code and words, for what cannot be done."""
 
+    def __init__(
+        self,
+        ownership: Ownership,
+        database: Database,
+        reach: Callable[[bytes, list[str]], Awaitable[PeerInfo]],
+    ) -> None:
+        """`reach`: ConnectControl's."""
+        self._ownership = ownership
+        self._database = database
+        self._reach = reach
 
-async def _reach_once(node: "Node", node_id: bytes, hints: list[str]) -> Peer | None:
-    """The node's connection; None if it has ended again."""
-    known = [known.address for known in node.database.addresses_of(node_id)]
-    try:
-        info = await node.reach(node_id, [*hints, *known])
-    except RequestFailed as failed:
-        raise _reach_error(failed.refusal) from failed
-    except ChannelClosed:
-        raise RpcError(INTERNAL_ERROR, ENDING) from None
-    peer = await node.ownership.arrival(info.conn_id)
-    return node.ownership.peers.of_node(node_id) if peer is None or peer.gone.is_set() else peer
+    async def reach(self, node_id: bytes, hints: list[str]) -> Peer:
+        """Connect, or find connected: at these addresses first, then at those where it was before. Done when the master
+        knows who owns the connection. Two dials that cross may both end: then it is looked and dialled once more.
+        """
+        for _ in range(2):
+            if (peer := await self._reach_once(node_id, hints)) is not None:
+                return peer
+        raise RpcError(CONNECT_DISCONNECTED_DURING, "Peer disconnected as soon as it was connected")
+
+    async def _reach_once(self, node_id: bytes, hints: list[str]) -> Peer | None:
+        """The node's connection; None if it has ended again."""
+        known = [known.address for known in self._database.addresses_of(node_id)]
+        try:
+            info = await self._reach(node_id, [*hints, *known])
+        except RequestFailed as failed:
+            raise _reach_error(failed.refusal) from failed
+        peer = await self._ownership.arrival(info.conn_id)
+        return self._ownership.peers.of_node(node_id) if peer is None or peer.gone.is_set() else peer
+
+    def connected(self, node_id: bytes) -> Peer:
+        """The node's connection."""
+        peer = self._ownership.peers.of_node(node_id)
+        if peer is None:
+            raise RpcError(INTERNAL_ERROR, "Peer not connected")
+        return peer
+
+    def is_a_services(self, peer: Peer) -> bool:
+        """Whether a service owns it."""
+        return self._ownership.registrations.named(peer.owner) is not None
+
+    async def disconnect(self, peer: Peer, reason: str) -> None:
+        """Done when the connection is gone."""
+        self._ownership.disconnect(peer, reason)
+        await peer.gone.wait()
+
+    async def send_message(self, node_id: bytes, message: bytes, own: Container[int] = ()) -> None:
+        """Only of types that no daemon of ours and no channel service answers for, or that are the asker's `own`."""
+        number = int.from_bytes(message[:2], "big")
+        if not 2 <= len(message) <= MAX_MESSAGE:
+            raise RpcError(INVALID_PARAMETERS, f"msg: a message has 2 to {MAX_MESSAGE} bytes, its type comes first")
+        if number not in own:
+            if not message_name(number).startswith("unknown_"):
+                raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of type {number} ({message_name(number)})")
+            if default_action(number) is not Action.IGNORE:
+                raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of even type {number}")
+        peer = self.connected(node_id)
+        request = control_wire.SendMessage(node_id, peer.info.conn_id, message)
+        await self.ask_owner(peer, request, control_wire.SendMessageReply)
+
+    async def ask_owner(self, peer: Peer, request: Request, reply_type: type[R]) -> R:
+        """The answer of the connection's owner."""
+        try:
+            return await self._ownership.channel_of(peer).request(request, reply_type)
+        except RequestFailed as failed:
+            raise RpcError(INTERNAL_ERROR, str(failed)) from failed
+        except ChannelClosed:
+            raise RpcError(INTERNAL_ERROR, "Peer not connected") from None
 
 
 def _reach_error(refusal: Refusal) -> RpcError:
@@ -52,47 +99,3 @@ def _reach_error(refusal: Refusal) -> RpcError:
         return RpcError(INTERNAL_ERROR, refusal.error)
     tried = [{"address": address, "error": reason} for address, reason in refusal.errors]
     return RpcError(refusal.code, refusal.error, {"tried": tried} if tried else None)
-
-
-def connected(node: "Node", node_id: bytes) -> Peer:
-    """The node's connection."""
-    peer = node.ownership.peers.of_node(node_id)
-    if peer is None:
-        raise RpcError(INTERNAL_ERROR, "Peer not connected")
-    return peer
-
-
-def is_a_services(node: "Node", peer: Peer) -> bool:
-    """Whether a service owns it."""
-    return node.registrations.named(peer.owner) is not None
-
-
-async def disconnect(node: "Node", peer: Peer, reason: str) -> None:
-    """Done when the connection is gone."""
-    node.ownership.disconnect(peer, reason)
-    await peer.gone.wait()
-
-
-async def send_message(node: "Node", node_id: bytes, message: bytes, own: Container[int] = ()) -> None:
-    """Only of types that no daemon of ours and no channel service answers for, or that are the asker's `own`."""
-    number = int.from_bytes(message[:2], "big")
-    if not 2 <= len(message) <= MAX_MESSAGE:
-        raise RpcError(INVALID_PARAMETERS, f"msg: a message has 2 to {MAX_MESSAGE} bytes, its type comes first")
-    if number not in own:
-        if not message_name(number).startswith("unknown_"):
-            raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of type {number} ({message_name(number)})")
-        if default_action(number) is not Action.IGNORE:
-            raise RpcError(INVALID_PARAMETERS, f"Cannot send messages of even type {number}")
-    peer = connected(node, node_id)
-    request = control_wire.SendMessage(node_id, peer.info.conn_id, message)
-    await ask_owner(node, peer, request, control_wire.SendMessageReply)
-
-
-async def ask_owner(node: "Node", peer: Peer, request: Request, reply_type: type[R]) -> R:
-    """The answer of whoever owns the connection."""
-    try:
-        return await node.ownership.channel_of(peer).request(request, reply_type)
-    except RequestFailed as failed:
-        raise RpcError(INTERNAL_ERROR, str(failed)) from failed
-    except ChannelClosed:
-        raise RpcError(INTERNAL_ERROR, "Peer not connected") from None

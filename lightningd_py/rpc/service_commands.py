@@ -1,27 +1,29 @@
 """JSON-RPC methods about services: who has registered what, and whose a connection is to be. CLN has none of these."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lightningd_py.daemons.opening import Opening
+from lightningd_py.owners.ownership import Ownership
 from lightningd_py.registrations.registered import Refused
-from lightningd_py.rpc import peer_requests
 from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, Parameter, RpcError, node_id, text
+from lightningd_py.rpc.peer_requests import PeerRequests
 from wire.bus.bus_wire import BusChannel, ServiceEntry
 from wire.peer_wire import message_name
 from wire.scid import scid_to_text
-
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
 
 
 class ServiceCommands:
     """The methods of one node."""
 
-    def __init__(self, node: "Node") -> None:
-        self._node = node
+    def __init__(self, ownership: Ownership, requests: PeerRequests, opening: Opening) -> None:
+        self._ownership = ownership
+        self._registrations = ownership.registrations
+        self._requests = requests
+        self._opening = opening
 
     def all(self) -> list[Command]:
-        """Every method, for `Commands`."""
+        """For `Commands`."""
         service = Parameter("service", text)
         return [
             Command(
@@ -43,20 +45,19 @@ class ServiceCommands:
 
     async def listservices(self) -> dict[str, Any]:
         """`here`: a program always, a bus service while it can be given what it has registered for."""
-        registrations = self._node.registrations
-        shown = {"services": [_entry_json(entry) for entry in registrations.entries()]}
-        return shown | ({"waits_for": missing} if (missing := self._node.door.waits_for) else {})
+        shown = {"services": [_entry_json(entry) for entry in self._registrations.entries()]}
+        return shown | ({"waits_for": missing} if (missing := self._opening.waits_for) else {})
 
     async def takepeer(self, service: str, id: bytes) -> dict[str, Any]:
         """By `release_peer`; listpeers shows the new owner."""
-        chosen = self._node.registrations.named(service)
+        chosen = self._registrations.named(service)
         if chosen is None:
             raise RpcError(INVALID_PARAMETERS, f"service: there is no service '{service}'")
         if not chosen.present:
             raise RpcError(INTERNAL_ERROR, f"Service {service} is not here")
-        peer = peer_requests.connected(self._node, id)
+        peer = self._requests.connected(id)
         try:
-            self._node.ownership.release(peer, chosen)
+            self._ownership.release(peer, chosen)
         except ValueError as error:
             raise RpcError(INTERNAL_ERROR, str(error)) from error
         return {}
@@ -64,7 +65,7 @@ class ServiceCommands:
     async def forgetservice(self, service: str) -> dict[str, Any]:
         """Its peers' channel messages get the answer for which no service is here, from now on."""
         try:
-            self._node.registrations.forget(service)
+            self._registrations.forget(service)
         except Refused as refused:
             raise RpcError(INVALID_PARAMETERS, f"service: {refused}") from refused
         return {}

@@ -1,17 +1,15 @@
-"""signmessage and checkmessage: CLN's names, fields and errors. hsmd signs; who has signed anybody can find out."""
+"""signmessage and checkmessage: CLN's names, fields and errors. hsmd signs; a signer is found by any node."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightningd_py.hsm.signmessage import LONGEST_MESSAGE, digest_of, from_zbase, signer_of, to_zbase
 from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, Parameter, RpcError, node_id, optional, text
-from wire.control.control_channel import ChannelClosed
+from lightningd_py.rpc.peer_requests import ENDING
+from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import SignMessage, SignMessageReply
-
-if TYPE_CHECKING:
-    from lightningd_py.node import Node
 
 PUBKEY_NOT_FOUND = 1301
 """CLN's code."""
@@ -20,12 +18,12 @@ PUBKEY_NOT_FOUND = 1301
 class SignCommands:
     """The two methods of one node."""
 
-    def __init__(self, node: "Node", listings: Listings) -> None:
-        self._node = node
+    def __init__(self, hsmd: ControlChannel, listings: Listings) -> None:
+        self._hsmd = hsmd
         self._listings = listings
 
     def all(self) -> list[Command]:
-        """For the RPC server and for docs/json-rpc.md."""
+        """For `Commands`."""
         return [
             Command(
                 "signmessage",
@@ -51,9 +49,9 @@ class SignCommands:
         except ValueError as error:
             raise RpcError(INVALID_PARAMETERS, f"Message is not signed: {error}") from error
         try:
-            reply = await self._node.hsmd.channel.request(SignMessage(raw), SignMessageReply)
+            reply = await self._hsmd.request(SignMessage(raw), SignMessageReply)
         except ChannelClosed:
-            raise RpcError(INTERNAL_ERROR, "the node is ending") from None
+            raise RpcError(INTERNAL_ERROR, ENDING) from None
         return {
             "signature": reply.signature.hex(),
             "recid": f"{reply.recovery_id:02x}",
@@ -61,7 +59,7 @@ class SignCommands:
         }
 
     async def checkmessage(self, message: str, zbase: str, pubkey: bytes | None) -> dict[str, Any]:
-        """Without `pubkey` the signer must be on the map: anybody's key can be found that fits some signature."""
+        """Without `pubkey` the signer must be on the map: some key fits any signature."""
         try:
             signer = signer_of(message.encode(), *from_zbase(zbase))
         except ValueError as error:

@@ -93,7 +93,7 @@ class House:
         self.link = ControlChannel(link, "connectd", self._as_gossipd, lambda _: None)
 
     def new_link(self, *live: int) -> None:
-        """gossipd was started anew; these conn_ids are not lost."""
+        """gossipd was restarted; these conn_ids are not lost."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.link.close()
         self.link = ControlChannel(ours, "connectd", self._as_gossipd, lambda _: None)

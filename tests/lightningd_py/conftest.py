@@ -75,7 +75,7 @@ def room() -> int:
 async def ctl(master: Master, room: int, tmp_path: Path) -> AsyncIterator[CtlBus]:
     with zmq.Context() as context:
         bus_socket = BusSocket(context, room=room)
-        bus = CtlBus(bus_socket, master.node, master.renamed.put_nowait)
+        bus = CtlBus(bus_socket, master.around, master.renamed.put_nowait)
         master.ownership.on_copy = lambda service, copy: master.registrations.copy_to(service.name, copy)
         bus_socket.bind(f"ipc://{tmp_path}/ctl")
         yield bus

@@ -9,10 +9,13 @@ from typing import Any
 import zmq
 import zmq.asyncio
 
+from lightningd_py.bus.ctl_requests import Around
 from lightningd_py.config.options import parse
-from lightningd_py.daemons import connect_control
+from lightningd_py.daemons.connect_control import ConnectControl
+from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
+from lightningd_py.rpc.peer_requests import PeerRequests
 from tests.harness.bus_client import Bus
 from tests.lightningd_py.master import Daemon, info, registrations
 from wire.control.control_channel import ControlChannel
@@ -47,21 +50,19 @@ class Master:
         self.database = Database(directory / "database")
         self.signers: list[ControlChannel] = []
         self.renamed: asyncio.Queue[str] = asyncio.Queue()
-        self.node: Any = SimpleNamespace(
+        opening = Opening((), self.registrations)
+        control = ConnectControl(self.ownership, self.database, opening, lambda name: f"{name} is away")
+        own: Any = SimpleNamespace(node_id=OWN, features=Features.of([1]))
+        self.around = Around(
             options=parse([f"--lightning-dir={directory}", "--network=regtest"]),
-            features=Features.of([1]),
-            node_id=OWN,
-            registrations=self.registrations,
-            connectiond=SimpleNamespace(endpoint="ipc:///msg"),
+            own=own,
             ownership=self.ownership,
-            database=self.database,
-            connectd=self.connectd,
-            gossipd=self.gossipd,
-            reach=lambda *where: connect_control.reach(connectd, self.database, *where),
-            hsm_socket=self.hsm_socket,
+            requests=PeerRequests(self.ownership, self.database, control.reach),
+            msg_endpoint=lambda: "ipc:///msg",
+            signing_socket=self.signing_socket,
         )
 
-    def hsm_socket(self, service: str) -> Fd | None:
+    def signing_socket(self, service: str) -> Fd | None:
         """For the service `signer` only; it signs what ends in x."""
         if service != "signer":
             return None

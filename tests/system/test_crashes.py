@@ -1,4 +1,4 @@
-"""A daemon that is killed is started anew: who loses his connection by that, who does not, and when it is too much."""
+"""A daemon that is killed is restarted: which connections are lost by that, which are not, and when it is too much."""
 
 import asyncio
 import os
@@ -24,8 +24,8 @@ async def kill(node: Node, daemon: str) -> None:
     """Kill it, and wait until another one has taken its place."""
     start = len(node.lines)
     os.kill(node.pids()[daemon], signal.SIGKILL)
-    await node.logged(rf"UNUSUAL lightningd: {daemon} has died \(killed by SIGKILL\): it is started anew", start)
-    await node.logged(f"lightningd: {daemon} was started anew", start)
+    await node.logged(rf"UNUSUAL lightningd: {daemon} has died \(killed by SIGKILL\): it is restarted", start)
+    await node.logged(f"lightningd: {daemon} was restarted", start)
 
 
 # gossipd
@@ -102,9 +102,9 @@ async def test_a_question_to_gossipd_fails_with_a_sentence(nodes: Nodes) -> None
         with pytest.raises(RpcError, match="Peer not connected"):
             await asking
         await node.logged("gossipd has died", start)
-        with pytest.raises(RpcError, match="gossipd has died and is started anew: try again in a moment"):
+        with pytest.raises(RpcError, match="gossipd has died and is being restarted: try again in a moment"):
             await node.rpc("gossipstatus")
-        await node.logged("gossipd was started anew", start)
+        await node.logged("gossipd was restarted", start)
         assert (await node.rpc("gossipstatus"))["channels"] == 0
 
 
@@ -159,9 +159,9 @@ async def test_connecting_while_connectd_is_away_fails_with_a_sentence(nodes: No
     await silent.hangs_up()
     await silent.close()
     await l1.logged("connectd has died")
-    with pytest.raises(RpcError, match="connectd has died and is started anew: try again in a moment"):
+    with pytest.raises(RpcError, match="connectd has died and is being restarted: try again in a moment"):
         await l1.rpc("connect", id=l2.target)
-    await l1.logged("connectd was started anew")
+    await l1.logged("connectd was restarted")
     await l1.rpc("connect", id=l2.target)
 
 
@@ -183,7 +183,7 @@ async def test_both_die(nodes: Nodes) -> None:
     for daemon in ("connectd", "gossipd"):
         os.kill(pids[daemon], signal.SIGKILL)
     for daemon in ("connectd", "gossipd"):
-        await node.logged(f"lightningd: {daemon} was started anew", start)
+        await node.logged(f"lightningd: {daemon} was restarted", start)
     async with await ScriptedPeer.connect(node.target) as peer:
         await peer.sync()
         assert await owner(node, peer) == "gossipd"
@@ -234,6 +234,6 @@ async def test_stop_while_a_daemon_is_started_anew(nodes: Nodes, daemon: str) ->
     """Exit status 0, as `nodes` checks, and nothing left."""
     node = nodes.start()
     os.kill(node.pids()[daemon], signal.SIGKILL)
-    await node.logged("it is started anew")
+    await node.logged("it is restarted")
     node.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(node.wait) == 0

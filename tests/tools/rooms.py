@@ -61,7 +61,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.rpc",
         "lightningd_py.bus",
         "lightningd_py.cli",
-        "lightningd_py.opening",
+        "lightningd_py.core",
         "lightningd_py.node",
         "lightningd_py.__main__",
     ),

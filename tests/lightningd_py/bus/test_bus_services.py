@@ -91,7 +91,7 @@ async def test_death_of_connectiond(bus: BusHouse) -> None:
     assert [peer.info.conn_id for peer in bus.ownership.peers] == [3]
 
 
-async def test_connectiond_is_started_anew(bus: BusHouse) -> None:
+async def test_connectiond_is_restarted(bus: BusHouse) -> None:
     """Not before its time, and it is told all once more; its services have to come to MSG again."""
     await bus.service(node_ids=[ID])
     service = bus.registrations.named("bus")
@@ -107,7 +107,7 @@ async def test_connectiond_is_started_anew(bus: BusHouse) -> None:
     bus.registrations.leave("absent", "")
     bus.news.changed(service)
     assert bus.starts == 1
-    bus.control.start_anew()
+    await bus.control.restart()
     await turn()
     assert bus.starts == 2
     assert [message for message in bus.puppet.take() if isinstance(message, SetServiceRegistrations)] == [

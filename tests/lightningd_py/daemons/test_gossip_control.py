@@ -37,7 +37,7 @@ class Gossipd(Daemon):
 async def test_an_answer_is_for_the_gossipd_that_has_asked() -> None:
     house, chain, old, new = House(), Chain(), Gossipd(), Gossipd()
     anyhow: Any = chain
-    gossip, house.ownership.gossipd = GossipControl(house.ownership, anyhow), as_channel(old)
+    gossip, house.ownership.gossipd = GossipControl(house.ownership, anyhow, anyhow), as_channel(old)
     gossip.received(GetTxout(7, b"script"))
     house.ownership.gossipd = as_channel(new)
     gossip.received(GetTxout(8, b"script"))
@@ -49,7 +49,7 @@ async def test_an_answer_is_for_the_gossipd_that_has_asked() -> None:
 async def test_what_the_chain_says_is_said_until_a_gossipd_has_it() -> None:
     house, chain, new = House(), Chain(), Gossipd()
     anyhow: Any = chain
-    gossip, house.ownership.gossipd = GossipControl(house.ownership, anyhow), as_channel(Gossipd())
+    gossip, house.ownership.gossipd = GossipControl(house.ownership, anyhow, anyhow), as_channel(Gossipd())
     saying = asyncio.create_task(gossip.outpoints_spent(144, [7]))
     await turn()
     assert not saying.done()

@@ -1,13 +1,9 @@
 """What connectd, gossipd, programs and the access rules are told when services register, come and go."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
 from lightningd_py.daemons.gossip_control import GossipControl
-from lightningd_py.opening import Door
-from tests.lightningd_py.bus_house import BusHouse, turn
+from tests.lightningd_py.bus_house import BusHouse
 from tests.lightningd_py.master import CHANNEL, PRIVILEGED, said
 from tests.lightningd_py.table import ID, NODE
 from wire.bus.bus_wire import BusChannel, Register, Unregister
@@ -73,7 +69,7 @@ async def test_local_channels_and_what_their_peers_say(bus: BusHouse) -> None:
     bus.registrations.remote_update_to = lambda service, message: heard.append((service, message))
     nothing: Any = None
     update = RemoteChannelUpdate(ID, 7, "bus", b"update")
-    GossipControl(bus.ownership, nothing).received(update)
+    GossipControl(bus.ownership, nothing, nothing).received(update)
     assert heard == [("bus", update)]
 
 
@@ -90,65 +86,3 @@ async def test_what_is_fresh_is_told_all(bus: BusHouse) -> None:
     assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED, ID, NODE])]
     bus.news.fresh_connectd(Features())
     assert SetFeatures(features.to_bytes()) in bus.connectd.take()
-
-
-# --require-service
-
-
-class Opening:
-    """A door and how often it was opened."""
-
-    def __init__(self, bus: BusHouse, *required: str, activate: Callable[[], Awaitable[None]] | None = None) -> None:
-        self.activated = self.opened = 0
-        self.door = Door(required, bus.registrations, activate or self._activate, self._open)
-
-    async def _activate(self) -> None:
-        self.activated += 1
-
-    def _open(self) -> None:
-        self.opened += 1
-
-
-@pytest.mark.parametrize("required", [(), ("s",)])
-async def test_nobody_is_missing(bus: BusHouse, required: tuple[str, ...]) -> None:
-    opening = Opening(bus, *required)
-    await opening.door.begin()
-    assert (opening.activated, opening.opened, opening.door.waits_for) == (1, 1, [])
-    opening.door.look()
-    await turn()
-    assert opening.opened == 1
-
-
-async def test_the_door_waits_for_all(bus: BusHouse) -> None:
-    """Opened once, and it stays open."""
-    opening = Opening(bus, "first", "s", "second", "first")
-    await opening.door.begin()
-    assert opening.door.waits_for == ["first", "second"]
-    await bus.service("first", take=[33])
-    opening.door.look()
-    await bus.service("second", take=[34], present=False)
-    opening.door.look()
-    await turn()
-    assert (opening.activated, opening.door.waits_for) == (0, ["second"])
-    bus.presence("second", here=True)
-    opening.door.look()
-    opening.door.look()
-    await turn()
-    assert (opening.activated, opening.opened) == (1, 1)
-    bus.registrations.leave("first", "")
-    opening.door.look()
-    await turn()
-    assert (opening.opened, opening.door.waits_for) == (1, [])
-
-
-async def test_the_node_ends_before_the_door_is_open(bus: BusHouse) -> None:
-    async def activate() -> None:
-        pytest.fail("it is closed for good")
-
-    opening = Opening(bus, "bus", activate=activate)
-    await opening.door.begin()
-    await bus.service(take=[33])
-    opening.door.look()
-    opening.door.close()
-    await turn()
-    assert opening.opened == 0

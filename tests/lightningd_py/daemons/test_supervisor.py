@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lightningd_py.daemons import supervisor as module
-from lightningd_py.daemons.supervisor import Daemon, Supervisor
+from lightningd_py.daemons.supervisor import Daemon, Supervisor, ask
 from lightningd_py.errors import StartError
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import GossipdInit, GossipdInitReply, HsmInit, HsmInitReply
@@ -66,18 +66,18 @@ async def test_daemons_that_were_told_nothing_end_quietly(
 
 async def test_asking(daemons: tuple[Daemon, Daemon, Daemon], tmp_path: Path) -> None:
     hsmd, _, gossipd = daemons
-    reply = await hsmd.ask(HsmInit(str(tmp_path / "hsm_secret"), None), HsmInitReply)
+    reply = await ask(hsmd.channel, HsmInit(str(tmp_path / "hsm_secret"), None), HsmInitReply)
     assert len(reply.node_id) == 33
-    opened = await gossipd.ask(gossipd_init(tmp_path / "gossip_store"), GossipdInitReply)
+    opened = await ask(gossipd.channel, gossipd_init(tmp_path / "gossip_store"), GossipdInitReply)
     assert (opened.channels, opened.nodes, opened.note) == (0, 0, "")
 
 
 async def test_a_refusal_is_one_sentence(daemons: tuple[Daemon, Daemon, Daemon], tmp_path: Path) -> None:
     hsmd, _, gossipd = daemons
     with pytest.raises(StartError, match="no/such/place"):
-        await hsmd.ask(HsmInit("/no/such/place/hsm_secret", None), HsmInitReply)
+        await ask(hsmd.channel, HsmInit("/no/such/place/hsm_secret", None), HsmInitReply)
     with pytest.raises(StartError, match="no/such/place"):
-        await gossipd.ask(gossipd_init(Path("/no/such/place/gossip_store")), GossipdInitReply)
+        await ask(gossipd.channel, gossipd_init(Path("/no/such/place/gossip_store")), GossipdInitReply)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -85,7 +85,7 @@ async def test_a_death_is_told_once(daemons: tuple[Daemon, Daemon, Daemon], deat
     daemon = daemons[which]
     os.kill(daemon.process.pid, signal.SIGKILL)
     with pytest.raises(StartError, match=f"{daemon.name} ended at the start"):
-        await daemon.ask(HsmInit("", None), HsmInitReply)
+        await ask(daemon.channel, HsmInit("", None), HsmInitReply)
     await asyncio.wait_for(deaths.first.wait(), 10)
     assert deaths.told == [(daemon.name, -signal.SIGKILL)]
 

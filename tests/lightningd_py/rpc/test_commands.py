@@ -8,15 +8,19 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.chain.source import NoChain
+from lightningd_py.chain.choice import NoChain
 from lightningd_py.config.options import parse
-from lightningd_py.daemons import connect_control
+from lightningd_py.daemons.connect_control import ConnectControl
+from lightningd_py.daemons.gossip_control import store_path
+from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.reconnect import Reconnect
 from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
+from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.params import RpcError
+from lightningd_py.rpc.peer_requests import PeerRequests
 from tests.lightningd_py.master import Daemon, registrations
 from wire.control.control_wire import (
     AddGossip,
@@ -49,6 +53,10 @@ NODE = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b
 INTERNAL_ERROR, INVALID_PARAMETERS = -1, -32602
 
 
+def away(name: str) -> str:
+    return f"{name} is away"
+
+
 class Rpc:
     """The methods, called as a client does."""
 
@@ -60,29 +68,37 @@ class Rpc:
         self.database = Database(directory / "database")
         self.stopped: list[int] = []
         self.kept = Reconnect(Timing(), lambda: 0.0)
-        self.node = SimpleNamespace(
-            options=parse([f"--lightning-dir={directory}", "--network=regtest"]),
+        options = parse([f"--lightning-dir={directory}", "--network=regtest"])
+        opening = Opening((), self.ownership.registrations)
+        control = ConnectControl(self.ownership, self.database, opening, away)
+        self.listings = Listings(store_path(options))
+        own: Any = SimpleNamespace(
             features=default_init_features(),
             node_id=NODE,
             alias="a node",
             color=NODE[:3],
-            chain=NoChain(),
             bindings=["127.0.0.1:19846", "[::1]:1234", "/a/path"],
-            registrations=self.ownership.registrations,
-            reach=lambda *where: connect_control.reach(connectd, self.database, *where),
-            door=SimpleNamespace(waits_for=[]),
-            ownership=self.ownership,
-            database=self.database,
-            connectd=self.connectd,
-            gossipd=self.gossipd,
-            stop=self.stopped.append,
             addresses=["example.com:9735"],
-            anew=SimpleNamespace(refusal=lambda daemon: "it is away"),
-            staying=SimpleNamespace(core=self.kept),
         )
-        node: Any = self.node
-        self.commands = Commands(node)
-        self.server = RpcServer(self.commands.all())
+        staying: Any = SimpleNamespace(core=self.kept)
+        nothing: Any = None
+        self.own = own
+        commands = Commands(
+            options=options,
+            own=own,
+            chain=NoChain(),
+            database=self.database,
+            ownership=self.ownership,
+            requests=PeerRequests(self.ownership, self.database, control.reach),
+            access=nothing,
+            staying=staying,
+            opening=opening,
+            listings=self.listings,
+            hsmd=nothing,
+            refusal=away,
+            stop=self.stopped.append,
+        )
+        self.server = RpcServer(commands.all())
 
     async def __call__(self, method: str, **params: object) -> Any:
         return await self.server.call(method, params)
@@ -108,7 +124,7 @@ class Rpc:
 async def rpc(tmp_path: Path) -> Any:
     rpc = Rpc(tmp_path)
     yield rpc
-    rpc.commands.close()
+    rpc.listings.close()
     rpc.database.close()
 
 

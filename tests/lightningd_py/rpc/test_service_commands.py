@@ -12,6 +12,7 @@ from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.params import RpcError
+from lightningd_py.rpc.peer_requests import PeerRequests
 from lightningd_py.rpc.service_commands import ServiceCommands
 from tests.lightningd_py.bus_house import BusHouse
 from tests.lightningd_py.master import CHANNEL
@@ -24,9 +25,10 @@ class Rpc:
     """The methods, called as a client does."""
 
     def __init__(self, bus: BusHouse, *, waits_for: list[str]) -> None:
-        door = SimpleNamespace(waits_for=waits_for)
-        node: Any = SimpleNamespace(registrations=bus.registrations, ownership=bus.ownership, door=door)
-        self.server = RpcServer(ServiceCommands(node).all())
+        opening: Any = SimpleNamespace(waits_for=waits_for)
+        nothing: Any = None
+        requests = PeerRequests(bus.ownership, nothing, nothing)
+        self.server = RpcServer(ServiceCommands(bus.ownership, requests, opening).all())
 
     async def __call__(self, method: str, **params: object) -> Any:
         return await self.server.call(method, params)

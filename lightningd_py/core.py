@@ -1,0 +1,116 @@
+"""The core of the node: the daemons, told who they are, the master's half of each, the table of owners and the chain.
+
+What the rest of the node stands on, made in the order in which each is needed by the next.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from lightningd_py.chain.choice import make_chain
+from lightningd_py.chain.source import ChainSource
+from lightningd_py.config.options import Options
+from lightningd_py.daemons.connect_control import ConnectControl
+from lightningd_py.daemons.gossip_control import GossipControl, remove_dead_feed
+from lightningd_py.daemons.hsm_control import SigningSockets, init_hsmd
+from lightningd_py.daemons.opening import Opening
+from lightningd_py.daemons.restart import Restarts
+from lightningd_py.daemons.setup import Setup
+from lightningd_py.daemons.supervisor import Supervisor
+from lightningd_py.database import FILE_NAME, Database
+from lightningd_py.owners.copy_programs import Listeners
+from lightningd_py.owners.ownership import Ownership
+from lightningd_py.owners.peers import Peer, Peers
+from lightningd_py.peers.own_node import OwnNode
+from lightningd_py.registrations.registrations import Registrations
+from lightningd_py.registrations.store import RegistrationStore
+from wire.control.control_channel import ControlChannel
+from wire.cursor import WireError
+from wire.peer_wire import ErrorMessage, WarningMessage, decode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginnings:
+    """What is there before any daemon is."""
+
+    options: Options
+    registrations: Registrations
+    peers: Peers
+    opening: Opening
+    restarts: Restarts
+    ended: asyncio.Future[int]
+    """Done when the node is to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What `start_core` makes."""
+
+    database: Database
+    supervisor: Supervisor
+    hsmd: ControlChannel
+    ownership: Ownership
+    signing: SigningSockets
+    listeners: Listeners
+    chain: ChainSource
+    own: OwnNode
+    connect_control: ConnectControl
+    gossip_control: GossipControl
+    setup: Setup
+    has_map: bool
+    """The gossip_store has nodes."""
+
+
+async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
+    """Start the daemons and tell them who they are; how each thing ends goes on the stack. Raises StartError."""
+    options, registrations = before.options, before.registrations
+    database = Database(options.network_dir / FILE_NAME)
+    ends.callback(database.close)
+    supervisor = Supervisor(options.log_level, before.restarts.died)
+    ends.callback(remove_dead_feed, options.feed)
+    ends.push_async_callback(supervisor.end)
+    hsmd, connectd, gossipd = supervisor.start(
+        lambda message: connect_control.received(message),  # neither speaks before its first request, further down
+        lambda message: gossip_control.received(message),
+    )
+    signing = SigningSockets(supervisor, options.may_sign)
+    ownership = Ownership(
+        registrations, connectd.channel, gossipd.channel, options.timing, _remember, signing.make, before.peers
+    )
+    listeners = Listeners(registrations)
+    ownership.on_copy, ownership.on_lost = listeners.copy, before.restarts.lost
+    chain = make_chain(options, database)
+    for end in (chain.close, listeners.close, ownership.programs.close):
+        ends.push_async_callback(end)
+    node_id = await init_hsmd(hsmd.channel, options, before.ended)
+    registrations.begin(node_id, RegistrationStore(database.sqlite))
+    own = OwnNode(options, registrations, database, node_id)
+    connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)
+    gossip_control = GossipControl(ownership, chain, own)
+    setup = Setup(options, database, supervisor, ownership, own, chain.checks_outputs)
+    await setup.connectd(connectd.channel)
+    opened = await setup.gossipd(gossipd.channel)
+    return Core(
+        database=database,
+        supervisor=supervisor,
+        hsmd=hsmd.channel,
+        ownership=ownership,
+        signing=signing,
+        listeners=listeners,
+        chain=chain,
+        own=own,
+        connect_control=connect_control,
+        gossip_control=gossip_control,
+        setup=setup,
+        has_map=bool(opened.nodes),
+    )
+
+
+def _remember(peer: Peer, message: bytes) -> None:
+    """A peer's `error` or `warning`, for listpeers."""
+    try:
+        said = decode(message)
+    except WireError:
+        return
+    if isinstance(said, ErrorMessage | WarningMessage):
+        peer.last_error = said.text()

@@ -1,0 +1,115 @@
+"""JSON-RPC methods about the map: CLN's listings, and what gossipd is asked for."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lightningd_py.owners.ownership import Ownership
+from lightningd_py.rpc.jsonrpc import Command
+from lightningd_py.rpc.listings import Listings
+from lightningd_py.rpc.params import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETERS,
+    Parameter,
+    RpcError,
+    hex_bytes,
+    node_id,
+    optional,
+    short_channel_id,
+)
+from wire.control import control_wire
+from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.control_message import Reply, Request
+
+R = TypeVar("R", bound=Reply)
+
+
+class MapCommands:
+    """The methods of one node."""
+
+    def __init__(self, listings: Listings, ownership: Ownership, refusal: Callable[[str], str]) -> None:
+        """`refusal`: why gossipd is not there."""
+        self._listings = listings
+        self._ownership = ownership
+        self._refusal = refusal
+
+    def all(self) -> list[Command]:
+        """For `Commands`."""
+        return [
+            Command("listnodes", self.listnodes, (optional("id", node_id),), "Show one node of the map, or all."),
+            Command(
+                "listchannels",
+                self.listchannels,
+                (
+                    optional("short_channel_id", short_channel_id),
+                    optional("source", node_id),
+                    optional("destination", node_id),
+                ),
+                "Show channels of the map, an entry a direction: one, those from or to a node, or all.",
+            ),
+            Command(
+                "addgossip",
+                self.addgossip,
+                (Parameter("message", hex_bytes),),
+                "Put a signed gossip message on the map, as if a peer had sent it.",
+            ),
+            Command("resync", self.resync, (), "Ask a peer for all it has, and compare, as at the first start."),
+            Command("compactgossipstore", self.compactgossipstore, (), "Rewrite gossip_store without what is dead."),
+            Command("gossipstatus", self.gossipstatus, (), "Show how the map is: sizes, and what became of gossip."),
+        ]
+
+    async def listnodes(self, id: bytes | None) -> dict[str, Any]:
+        """From the gossip_store, in a thread: a large map takes a while to write down."""
+        return {"nodes": await asyncio.to_thread(self._listings.nodes, id)}
+
+    async def listchannels(
+        self, short_channel_id: int | None, source: bytes | None, destination: bytes | None
+    ) -> dict[str, Any]:
+        """From the gossip_store, in a thread."""
+        if sum(wanted is not None for wanted in (short_channel_id, source, destination)) > 1:
+            raise RpcError(INVALID_PARAMETERS, "Can only specify one of short_channel_id, source or destination")
+        found = await asyncio.to_thread(self._listings.channels, short_channel_id, source, destination)
+        return {"channels": found}
+
+    async def addgossip(self, message: bytes) -> dict[str, Any]:
+        """The answer comes after the signature check."""
+        try:
+            await self._ask_gossipd(control_wire.AddGossip(message), control_wire.AddGossipReply)
+        except RequestFailed as failed:
+            raise RpcError(INVALID_PARAMETERS, f"message: {failed}") from failed
+        return {}
+
+    async def gossipstatus(self) -> dict[str, Any]:
+        """`state` of the seeker, `percent` of what it has asked for that has come, counters by name; `peer_gossip`: how
+        much of each peer's was good, redundant, rate_limited or bad, its score, and whether it is ignored for that.
+        """
+        reply = await self._ask_gossipd(control_wire.GossipStatus(), control_wire.GossipStatusReply)
+        counters = dict(reply.counters)
+        missing = counters["asked"] + counters["wanted"]
+        percent = 100 if not missing else 100 * counters["got"] // missing
+        peers = [{"id": self._node_id_of(each.conn_id), **dataclasses.asdict(each)} for each in reply.peers]
+        return {"state": reply.state, "percent": percent, **counters, "peer_gossip": peers}
+
+    def _node_id_of(self, conn_id: int) -> str | None:
+        peer = self._ownership.peers.get(conn_id)
+        return None if peer is None else peer.info.node_id.hex()
+
+    async def resync(self) -> dict[str, Any]:
+        """gossipstatus shows how it goes."""
+        await self._ask_gossipd(control_wire.Resync(), control_wire.ResyncReply)
+        return {}
+
+    async def compactgossipstore(self) -> dict[str, Any]:
+        """CLN's dev-compact-gossip-store. Answers when it is done; `store_bytes` is the new size."""
+        try:
+            reply = await self._ask_gossipd(control_wire.CompactStore(), control_wire.CompactStoreReply)
+        except RequestFailed as failed:
+            raise RpcError(INTERNAL_ERROR, str(failed)) from failed
+        return {"store_bytes": reply.store_bytes}
+
+    async def _ask_gossipd(self, request: Request, reply_type: type[R]) -> R:
+        try:
+            return await self._ownership.gossipd.request(request, reply_type)
+        except ChannelClosed:
+            raise RpcError(INTERNAL_ERROR, self._refusal("gossipd")) from None
