@@ -115,7 +115,7 @@ class Database:
             self._sqlite.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
 
     def next_conn_id_block(self) -> int:
-        """The first of CONN_ID_STEP connection numbers that nobody has had and nobody will get again.
+        """The first of CONN_ID_STEP connection numbers that no connection has had, and none will get again.
 
         On the disk before it is given out, so not even a power cut brings one back.
         """

@@ -1,8 +1,9 @@
 """The node's log: where the standard error of the master and of all its children goes.
 
 With no file it is standard output. With files it is a pipe to a small process of its own, which writes each of them
-and opens them anew on SIGHUP: so rotating needs no word to the daemons, and none of them knows a file's name. That
-process is this module run as a program, `python -P -m lightningd_py.log FILE...`; it ends when the last writer has.
+and opens them again on SIGHUP: so rotating needs no word to the daemons, and none of them knows a file's name. Control
+characters become question marks. That process is this module run as a program,
+`python -P -m lightningd_py.log FILE...`; it ends when the last writer has.
 """
 
 import contextlib
@@ -16,6 +17,8 @@ from lightningd_py.errors import LogError
 from wire.control.timing import CHILD_END_TIME
 
 STDOUT = "-"
+_PRINTABLE = bytes(byte if (byte >= 32 and byte != 127) or byte == ord("\n") else ord("?") for byte in range(256))
+"""What reaches the files: `sane` for bytes whose lines were cut anywhere. Text that is no ASCII stays."""
 _OURS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -47,7 +50,7 @@ class NodeLog:
         os.close(writing)
 
     def reopen(self) -> None:
-        """Open the files anew, after somebody has moved them away: on SIGHUP."""
+        """Open the files again, after they were moved away: on SIGHUP."""
         if self._writer is not None:
             self._writer.send_signal(signal.SIGHUP)
 
@@ -87,7 +90,7 @@ def write_log(files: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, reopen)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _OURS)
-    while data := os.read(0, 1 << 16):
+    while data := os.read(0, 1 << 16).translate(_PRINTABLE):
         for fd in outputs:
             with contextlib.suppress(OSError):
                 _write_all(fd, data)

@@ -35,7 +35,7 @@ class PidLock:
             raise DirectoryError(f"cannot write pid file {path}: {error.strerror}") from error
 
     def release(self) -> None:
-        """Remove the pid file and let go, in this order: whoever opens it later makes a new one."""
+        """Remove the pid file and let go, in this order: a process that opens it later makes a new one."""
         self._path.unlink(missing_ok=True)
         os.close(self._fd)
 

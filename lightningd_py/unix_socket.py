@@ -18,7 +18,7 @@ BACKLOG = 100
 def listen(path: Path, mode: int) -> socket.socket:
     """A listening Unix socket at this path, of any length. Raises DirectoryError.
 
-    The file has its permissions from the first moment; a socket file on which nobody answers is replaced.
+    The file has its permissions from the first moment; a socket file on which no process answers is replaced.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -45,7 +45,7 @@ def inode(path: Path) -> int:
 
 
 def remove_stale(path: Path) -> None:
-    """Remove a socket file on which nobody answers, if there is one. Raises OSError, DirectoryError for others."""
+    """Remove a socket file on which no process answers, if there is one. Raises OSError, DirectoryError for others."""
     with _short(path) as address:
         _remove_stale(path, address)
 
@@ -75,7 +75,7 @@ def _short(path: Path) -> Iterator[str]:
 
 
 def connect(path: Path) -> socket.socket:
-    """A blocking connection to whoever listens there. Raises OSError."""
+    """A blocking connection to the process that listens there. Raises OSError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _short(path) as address:

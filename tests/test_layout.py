@@ -100,6 +100,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.core": "the type of what tells of the node's end",
         "lightningd_py.daemons.hsm_control": "waits for a passphrase, or for the end",
         "lightningd_py.daemons.setup": "a daemon that dies while it is told things never answers",
+        "lightningd_py.owners.service_process": "what a program prints is read on the loop",
         "lightningd_py.owners.programs": "deadlines for those who do not let go",
         "lightningd_py.rpc.peer_listing": "owners are asked all at once, none for long",
         "connectd.hand_over": "connections wait for the next gossipd",

@@ -4,7 +4,7 @@
                                                                         or  {"v": 1, "id": ..., "error": {...}}
 
 Requests of one client are carried out side by side, and answered as they get done. What a client does not read waits
-for it, and counts as in hand: so MAX_IN_HAND answers wait for him at most, besides those in ZMQ's ROOM.
+for it, and counts as in hand: so MAX_IN_HAND answers wait for it at most, besides those in ZMQ's ROOM.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class ApiBus:
             return _packed(asked, "error", error.content)
 
     async def _send(self, envelope: list[bytes], answer: bytes) -> None:
-        """When there is room. Whoever has gone, or does not read for long, goes without."""
+        """When there is room. A client that has gone, or does not read for long, gets no answer."""
         deadline = asyncio.get_running_loop().time() + ANSWER_TIME
         while True:
             try:

@@ -18,10 +18,10 @@ ROOM = 64
 
 
 class ChnlBus:
-    """Its hub. Anybody may come under a name that is nobody's; under a service's name only with its ticket."""
+    """Its hub. Any client may come under a free name; under a service's name only with its ticket."""
 
     def __init__(self, socket: BusSocket, ticket_of: Callable[[str], bytes | None], heartbeat: float) -> None:
-        """`ticket_of`: a bus service's ticket, None for a name that is nobody's; raises BusError for one that cannot be
+        """`ticket_of`: a bus service's ticket, None for a free name; raises BusError for one that cannot be
         had, since it is a program's or a daemon's.
         """
         self._ticket_of = ticket_of
@@ -46,7 +46,7 @@ class ChnlBus:
         raise BusError(f"there is nothing that a {message.name()} could do on this bus")
 
     def _forward(self, session: Session, address: bytes, body: bytes) -> None:
-        """Nobody's fault if it cannot be done: no reason to count it."""
+        """Pass a message on. That it cannot be done is no fault of the sender's, and is not counted."""
         session.faults = 0
         receiver = self._sessions.named(address.decode("ascii", "backslashreplace"))
         if receiver is None:
@@ -60,14 +60,14 @@ class ChnlBus:
         self._sessions.send(session, Error(reason))
 
     def _gone(self, session: Session, reason: str) -> None:
-        """Whoever has said something to it that has not left yet hears that it is lost."""
+        """Each sender whose messages to it have not left yet hears that they are lost."""
         for sender, lost in Counter(session.froms).items():
             there = self._sessions.named(sender.decode())
             if there is not None:
                 self._sessions.send(there, Error(f"{session.service} is gone: {lost} messages to it are lost"))
 
     def renamed(self, service: str) -> None:
-        """The name is a bus service's from now on, or is not any more: whoever had it here has to come anew."""
+        """The name is a bus service's from now on, or no longer: the client that had it here has to come again."""
         session = self._sessions.named(service)
         if session is not None:
             self._sessions.cut_off(session, f"{service} has come or gone on CTL: the ticket is another one now")

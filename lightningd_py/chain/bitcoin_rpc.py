@@ -14,6 +14,10 @@ from typing import Any
 import aiohttp
 
 from lightningd_py.chain.bitcoin_access import BitcoindAccess, NoAccess
+from wire.control.status import sane
+
+LONGEST_REASON = 200
+"""Characters of what bitcoind says that reach the log."""
 
 LARGEST_REPLY = 64 << 20
 """Bytes: a block of 4 MB has twice as many as hex, and batches of smaller things never come near."""
@@ -150,7 +154,7 @@ def _result(reply: dict[str, Any]) -> Any:
 def _refused(error: Any) -> Refused:
     if not isinstance(error, dict) or not isinstance(error.get("code"), int):
         raise ChainDown("answers with an error that has no code")
-    refused = Refused(error["code"], printable(str(error.get("message", ""))))
+    refused = Refused(error["code"], reason_of(str(error.get("message", ""))))
     if refused.code == IN_WARMUP:
         raise ChainDown(f"is still loading ({refused.message})")
     return refused
@@ -180,6 +184,6 @@ def block_named(answer: Any) -> bytes | None:
     return hash_bytes(accepted("getblockhash", answer))
 
 
-def printable(text: str) -> str:
+def reason_of(text: str) -> str:
     """The node's own words, as far as they fit on a line."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:200])
+    return sane(text[:LONGEST_REASON])

@@ -23,7 +23,7 @@ from lightningd_py.chain.bitcoin_rpc import (
     accepted,
     block_named,
     hash_bytes,
-    printable,
+    reason_of,
 )
 from lightningd_py.chain.block import BlockError, block_hash, inputs, previous_hash
 from lightningd_py.chain.block_notices import BlockNotices
@@ -170,7 +170,7 @@ class Bitcoind:
         except (TypeError, KeyError, ValueError) as error:
             raise ChainDown("answers getblockchaininfo with something else") from error
         if info.get("initialblockdownload") is True:
-            headers = printable(str(info.get("headers")))
+            headers = reason_of(str(info.get("headers")))
             raise ChainDown(f"is still catching up with the chain: it has block {block.height} of {headers}")
         if self._watch.last is not None and block.height < self._watch.last.height:
             raise ChainDown(f"has lost blocks: it has block {block.height}, and had block {self._watch.last.height}")

@@ -11,7 +11,7 @@ import zmq
 import zmq.asyncio
 
 from lightningd_py.chain.bitcoin_access import bracketed
-from lightningd_py.chain.bitcoin_rpc import printable
+from lightningd_py.chain.bitcoin_rpc import reason_of
 from wire.control.status import Status
 
 TOPICS = (b"hashblock", b"rawblock")
@@ -48,9 +48,9 @@ class BlockNotices:
             self._socket.subscribe(topic)
         try:
             self._socket.connect(self._seen_from_here(endpoints[0]))
-            status.info(f"block notices come from {printable(endpoints[0])}")
+            status.info(f"block notices come from {reason_of(endpoints[0])}")
         except (zmq.ZMQError, ValueError) as error:  # ValueError: no URL, or half a surrogate pair, which JSON can hold
-            named = printable(endpoints[0])
+            named = reason_of(endpoints[0])
             status.unusual(f"block notices of {named} cannot be had ({error}): bitcoind is asked instead")
             self._unsubscribe()
 

@@ -72,7 +72,7 @@ class BlockCache:
 
 
 class Txouts:
-    """Look-ups under way. `blockheight` is set by whoever follows the chain; nothing is asked before `go`."""
+    """Look-ups under way. `blockheight` is set by the follower of the chain; nothing is asked before `go`."""
 
     def __init__(self, rpc: BitcoinRpc, watch: Watch, down: Callable[[str], None]) -> None:
         """`down` hears why the node cannot be asked; `go` starts again what waits."""
@@ -199,7 +199,7 @@ class Txouts:
             try:
                 await ask(items)
             except ChainDown as error:
-                for item in items:  # behind the others: an answer that is always broken holds nobody up
+                for item in items:  # behind the others: an answer that is always broken holds no other up
                     if self._reorganisations == reorganisations:
                         queue.append(item)
                     else:

@@ -26,7 +26,7 @@ _KEYWORD = re.compile(r"[a-z_]+=.*", re.DOTALL)
 
 
 class NotTalking(Exception):
-    """Nobody answers on the socket."""
+    """No node answers on the socket."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -102,7 +102,7 @@ class _Where(argparse.Action):
 
 
 class _Version(argparse.Action):
-    """argparse's own wants the version even when nobody asks for it, and finding it takes as long as all else."""
+    """argparse's own wants the version even when it is not asked for, and finding it takes as long as all else."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         print(version())

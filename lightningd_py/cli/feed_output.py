@@ -1,6 +1,6 @@
 """`lightning-cli-py feed`: the feed as it comes, a line a message for people, or a line of JSON.
 
-What strangers have written reaches a terminal only as `printable` makes it.
+What strangers have written reaches a terminal only as `sane` makes it.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gossipd.gossmap import Node
-from lightningd_py.cli.output import SHORT, printable
+from lightningd_py.cli.output import SHORT
 from lightningd_py.tools.feed_client import Feed, Keys
 from wire.bus.feed import (
     ChannelDying,
@@ -25,6 +25,7 @@ from wire.bus.feed import (
     PeerConnected,
     PeerDisconnected,
 )
+from wire.control.status import sane
 from wire.cursor import WireError
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.scid import scid_to_text
@@ -33,7 +34,7 @@ from wire.scid import scid_to_text
 def follow(
     endpoint: str, topics: Sequence[str], own_key: Path | None, say: Callable[[str], None], *, as_json: bool
 ) -> None:
-    """Say each message until Ctrl-C. Raises FeedError when there is nobody, or not any more.
+    """Say each message until Ctrl-C. Raises FeedError when no node publishes there, or not any more.
 
     `own_key`: for tcp a certificate with its secret; the node's, `server.key`, lies beside it.
     """
@@ -64,14 +65,14 @@ def line(message: FeedMessage) -> str:
     """Time, topic, who, what, and what became of it."""
     seconds, rest_ns = divmod(message.time_ns, 10**9)
     moment = time.strftime("%H:%M:%S", time.localtime(seconds))
-    words = [f"{moment}.{rest_ns // 1000:06}", printable(message.topic).ljust(27), *_words(message)]
+    words = [f"{moment}.{rest_ns // 1000:06}", sane(message.topic).ljust(27), *_words(message)]
     return "  ".join(words)
 
 
 def _words(message: FeedMessage) -> list[str]:
     match message:
         case Gossip():
-            reason = f": {printable(message.reason)}" if message.reason else ""
+            reason = f": {sane(message.reason)}" if message.reason else ""
             return [_sender(message), _about(message.raw), f"{message.outcome}{reason}"]
         case MapChannel():
             amount = "unchecked" if message.amount_sat is None else f"{message.amount_sat} sat"
@@ -81,14 +82,14 @@ def _words(message: FeedMessage) -> list[str]:
         case ChannelDying():
             return [scid_to_text(message.short_channel_id), f"until block {message.deadline}"]
         case ChannelRemoved():
-            return [scid_to_text(message.short_channel_id), printable(message.why)]
+            return [scid_to_text(message.short_channel_id), sane(message.why)]
         case NodeRemoved():
             return [_short(message.node_id)]
         case PeerConnected():
             direction = "from" if message.incoming else "to"
-            return [_short(message.node_id), f"#{message.conn_id}", f"{direction} {printable(message.address)}"]
+            return [_short(message.node_id), f"#{message.conn_id}", f"{direction} {sane(message.address)}"]
         case PeerDisconnected():
-            return [_short(message.node_id), f"#{message.conn_id}", printable(message.reason)]
+            return [_short(message.node_id), f"#{message.conn_id}", sane(message.reason)]
     return []
 
 

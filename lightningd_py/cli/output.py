@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wire.control.status import sane
+
 SHORT = 16
 """Characters that are shown of an id where two of them stand in one line."""
 
@@ -44,11 +46,6 @@ TABLES = {
 }
 
 
-def printable(text: str) -> str:
-    """Control characters, and those that turn the direction of writing, become question marks."""
-    return "".join(char if char.isprintable() else "?" for char in text)
-
-
 def as_text(method: str, result: Any) -> str:
     """A result for a terminal, without the last newline."""
     table = TABLES.get(method)
@@ -60,8 +57,8 @@ def as_text(method: str, result: Any) -> str:
 def error_text(error: Any) -> str:
     """An error reply as one or more lines."""
     if not isinstance(error, dict):
-        return printable(str(error))
-    lines = [f"error {error.get('code')}: {printable(str(error.get('message')))}"]
+        return sane(str(error))
+    lines = [f"error {error.get('code')}: {sane(str(error.get('message')))}"]
     if error.get("data") is not None:
         lines += _lines(error["data"], "  ")
     return "\n".join(lines)
@@ -90,7 +87,7 @@ def _address(item: Any) -> str:
     """An address of `listnodes` as people write it; anything else as it is."""
     if not isinstance(item, dict) or "port" not in item:
         return _scalar(item)
-    host = printable(str(item.get("address")))
+    host = sane(str(item.get("address")))
     return f"[{host}]:{item['port']}" if item.get("type") == "ipv6" else f"{host}:{item['port']}"
 
 
@@ -99,13 +96,13 @@ def _scalar(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return printable(str(value))
+    return sane(str(value))
 
 
 def _lines(value: Any, indent: str) -> list[str]:
     """`key: value` lines; what is inside of a value stands below it, further to the right."""
     if isinstance(value, dict):
-        return [line for key, inner in value.items() for line in _entry(printable(key) + ":", inner, indent)]
+        return [line for key, inner in value.items() for line in _entry(sane(key) + ":", inner, indent)]
     if isinstance(value, list):
         return [line for inner in value for line in _entry("-", inner, indent)]
     return [indent + _scalar(value)]

@@ -30,7 +30,7 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One option as somebody wrote it. `value` is None where there was no `=`; `where` begins every complaint."""
+    """One option as it is written. `value` is None where there was no `=`; `where` begins every complaint."""
 
     name: str
     value: str | None

@@ -32,7 +32,7 @@ _BY_NAME = {option.name: option for option in OPTIONS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """All options with their defaults. Paths are absolute; `None` means that nobody said anything."""
+    """All options with their defaults. Paths are absolute; `None` means that nothing was said."""
 
     network: str = "bitcoin"
     lightning_dir: Path
@@ -80,7 +80,7 @@ class Options:
     feature: tuple[int, ...] = ()
     disable_feature: tuple[int, ...] = ()
     chain: str = "none"
-    """none or bitcoind. CLN always asks bitcoind and has no such option: whoever says where that is means it here."""
+    """none or bitcoind. CLN always asks bitcoind and has no such option: to say where that is means it here."""
     bitcoin_rpcconnect: str = "127.0.0.1"
     bitcoin_rpcport: int | None = None
     bitcoin_rpcuser: str | None = None
@@ -111,7 +111,7 @@ class Options:
 
     @property
     def listen_and_announce(self) -> tuple[Binding, ...]:
-        """Where to listen, and to announce what of it is public: every interface, if nobody has named an address."""
+        """Where to listen, and to announce what of it is public: every interface, if no address is named."""
         if self.offline:
             return ()
         if self.addr or self.bind_addr or self.announce_addr or not self.autolisten:

@@ -1,6 +1,6 @@
 """Who gets a connection: the master's decisions, each taken in one step from tables.
 
-While the master holds a connection nobody answers its pings, so nothing here waits for anything. The steps are those
+While the master holds a connection its pings are not answered, so nothing here waits for anything. The steps are those
 of the table in `peers.py`; a `MovingConnection` is in the master's hands between two of them. Whose a connection is
 says `registrations.py`; the programs that have one are in `programs.py`, and connectiond has those of all bus services.
 """
@@ -139,13 +139,13 @@ class Ownership:
         about = (message.message_type, message.channel_id)
         service = self.registrations.for_message(*about, message.node_id)
         if service is None:
-            self._nobodys(peer, moving, message)
+            self._without_service(peer, moving, message)
         elif not service.present:
             self._close(peer, moving, f"service {service.name} is away")
         else:
             self._place(peer, moving, service, message.message, answer_without_service(*about))
 
-    def _nobodys(self, peer: Peer, moving: MovingConnection, message: control_wire.PeerNongossip) -> None:
+    def _without_service(self, peer: Peer, moving: MovingConnection, message: control_wire.PeerNongossip) -> None:
         """The spec's answer; copies of it are wanted, perhaps."""
         about = (message.message_type, message.channel_id)
         self._copy(peer, control_wire.PeerMessage(message.node_id, message.conn_id, message.message, *about))

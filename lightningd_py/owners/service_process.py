@@ -5,6 +5,9 @@ A program is started for one connection, by exec, with its control socket as fd 
 back with `peer_given_back`, or says `peer_disconnected`, and exits. docs/programs.md.
 """
 
+import asyncio
+import contextlib
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,10 +17,56 @@ from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import PeerGivenBack
 from wire.control.process import Process
+from wire.control.status import Status, sane
 from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames
 
 CONTROL_FD = 3
 KEY_SIZE = 32
+LONGEST_LINE = 1_000
+"""Bytes of what a program prints in one line of the log: a longer line is cut into several."""
+READ_SIZE = 1 << 16
+
+
+class Output:
+    """What a program prints, in the node's log: line by line, under the service's name, printable. Whatever it writes,
+    its lines cannot be taken for those of another process.
+    """
+
+    def __init__(self, service: str) -> None:
+        """Raises OSError."""
+        self._status = Status(f"service {service}")
+        self._rest = b""
+        self._reading, self.writing = os.pipe()
+        """`writing`: to be the program's standard error and output; the caller closes its copy."""
+        os.set_blocking(self._reading, False)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._reading, self._readable)
+
+    def _readable(self) -> None:
+        """Take what is there: at most READ_SIZE bytes, so that a program that prints without end holds up nothing."""
+        with contextlib.suppress(BlockingIOError):
+            self._take(os.read(self._reading, READ_SIZE))
+
+    def _take(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._say(line)
+        if len(self._rest) >= LONGEST_LINE:
+            self._say(self._rest)
+            self._rest = b""
+        if not data:
+            self._loop.remove_reader(self._reading)
+
+    def _say(self, line: bytes) -> None:
+        for start in range(0, len(line), LONGEST_LINE):
+            self._status.info(sane(line[start : start + LONGEST_LINE]))
+
+    def close(self) -> None:
+        """The program has ended: what it has printed is read to its end."""
+        self._loop.remove_reader(self._reading)
+        self._readable()  # a pipe holds no more than READ_SIZE
+        self._say(self._rest)
+        os.close(self._reading)
 
 
 @dataclass(slots=True, eq=False)
@@ -41,18 +90,26 @@ def start_program(
 ) -> Program:
     """Start a service's program. Raises OSError if that cannot be done; then nothing is left behind."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        process = Process(service.command, {CONTROL_FD: theirs.fileno()}, on_exit, service.name)
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
+    with contextlib.ExitStack() as on_failure, theirs:
+        on_failure.callback(ours.close)
+        output = Output(service.name)
+        on_failure.callback(output.close)
+
+        def exited(exit_status: int) -> None:
+            output.close()
+            on_exit(exit_status)
+
+        try:
+            fds = {2: output.writing, CONTROL_FD: theirs.fileno()}
+            process = Process(service.command, fds, exited, service.name)
+        finally:
+            os.close(output.writing)
+        on_failure.pop_all()
     return Program(service, conn_id, ControlChannel(ours, "program", on_message, on_closed, foreign=True), process)
 
 
 def flaw(returned: PeerGivenBack) -> str | None:
-    """What is wrong with a connection that a program gives back: programs may be anybody's. None if nothing is."""
+    """What is wrong with a connection that a program gives back: programs are not ours. None if nothing is."""
     crypto = returned.state.crypto
     try:
         Frames(crypto)

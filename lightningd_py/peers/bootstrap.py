@@ -1,4 +1,4 @@
-"""The first peers of a node that knows nobody: from DNS seeds (BOLT 10), then from a file of the operator's.
+"""The first peers of a node that knows no other: from DNS seeds (BOLT 10), then from a file of the operator's.
 
 As soon as one of them is connected its gossip tells of all others, and neither is asked again: what they can learn or
 say of us is as little as it can be.
@@ -20,7 +20,7 @@ FIRST_PEERS = 3
 MOST_LINES = 1_000
 """Of the file of fallback peers."""
 FIRST_PAUSE, LONGEST_PAUSE = 30.0, 3_600.0
-"""Seconds between rounds that reached nobody, doubling."""
+"""Seconds between rounds that reached no node, doubling."""
 
 Candidate = tuple[bytes, str]
 """node_id and address."""
@@ -57,7 +57,7 @@ def _peer(text: str, default_port: int, where: str) -> Candidate:
 
 
 class Bootstrap:
-    """Looks for the first peers. `knows_somebody` is asked before each round, and ends it all if so."""
+    """Looks for the first peers. `knows_a_node` is asked before each round, and ends it all if so."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Bootstrap:
         fallback: Sequence[Candidate],
         ask_seeds: AskSeeds,
         reach: Reach,
-        knows_somebody: Callable[[], bool],
+        knows_a_node: Callable[[], bool],
         *,
         pause: float = FIRST_PAUSE,
     ) -> None:
@@ -73,13 +73,13 @@ class Bootstrap:
         self._fallback = fallback
         self._ask_seeds = ask_seeds
         self._reach = reach
-        self._knows_somebody = knows_somebody
+        self._knows_a_node = knows_a_node
         self._pause = pause
 
     async def run(self) -> None:
-        """Until somebody is known, or for ever."""
+        """Until a node is known, or for ever."""
         pause = self._pause
-        while (self._seeds or self._fallback) and not self._knows_somebody():
+        while (self._seeds or self._fallback) and not self._knows_a_node():
             try:
                 if await self._connect(await self._from_seeds()) or await self._connect(self._fallback):
                     return
@@ -99,7 +99,7 @@ class Bootstrap:
         return reply.candidates
 
     async def _connect(self, candidates: Sequence[Candidate]) -> bool:
-        """Whether anybody was reached. No more are tried than are needed."""
+        """Whether any was reached. No more are tried than are needed."""
         todo = random.sample(candidates, len(candidates))
         reached = 0
         while todo and reached < FIRST_PEERS:

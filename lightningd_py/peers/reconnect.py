@@ -1,7 +1,7 @@
 """When to dial the nodes that we want to stay connected with. Time and chance are arguments; nothing here dials.
 
 A node whose connection has ended, or that could not be reached, is dialled again after a wait that doubles from try to
-try, and begins anew once a connection has lasted as long as the longest wait.
+try, and starts from the first one again once a connection has lasted as long as the longest wait.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class Reconnect:
         self._nodes.pop(node_id, None)
 
     def connected(self, node_id: bytes, now: float) -> None:
-        """The node is connected, whoever has dialled."""
+        """The node is connected, by its dial or ours."""
         if node := self._nodes.get(node_id):
             node.due, node.since, node.tries = None, now, 0
 
@@ -86,5 +86,5 @@ class Reconnect:
 
     @property
     def next_due(self) -> float | None:
-        """When `take_due` will give something; None if nobody is waited for."""
+        """When `take_due` will give something; None if none is waited for."""
         return min((node.due for node in self._nodes.values() if node.due is not None), default=None)

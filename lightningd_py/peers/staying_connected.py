@@ -18,7 +18,7 @@ from wire.control.status import Status
 from wire.control.timing import Timing
 
 MOST_DIALS = 10
-"""Of those that nobody has asked for, at a time."""
+"""Of those that no user has asked for, at a time."""
 CANDIDATES = 5
 """Nodes that are looked at for each peer that is missing."""
 TRIED_FOR = 3_600.0
@@ -60,7 +60,7 @@ class StayingConnected:
         self._room = asyncio.Semaphore(MOST_DIALS)
 
     def close(self) -> None:
-        """Dial nobody any more."""
+        """Dial no more."""
         self._dial = False
         if self._timer is not None:
             self._timer.cancel()
@@ -109,7 +109,7 @@ class StayingConnected:
         self._set_timer()
 
     def tell_again(self) -> None:
-        """Say all nodes to stay connected with, to whoever may not know them."""
+        """Say all nodes to stay connected with, to a gossipd that may not know them."""
         self._tell_kept(self.core.nodes)
 
     def dial_again(self, node_ids: Iterable[bytes]) -> None:

@@ -93,7 +93,7 @@ class Registered:
 
 
 def checked(asked: Register, own_id: bytes) -> Register:
-    """What was asked for, in the one form of each part. Raises Refused for what could be nobody's."""
+    """What was asked for, in the one form of each part. Raises Refused for what cannot be registered."""
     for node_id in [*asked.node_ids, *(channel.node_id for channel in asked.channels)]:
         _check_node(node_id, own_id)
     for channel in asked.channels:

@@ -256,7 +256,7 @@ class Registrations:
         return [service.entry() for service in self]
 
     def for_message(self, number: int, channel_id: bytes | None, node_id: bytes) -> Registered | None:
-        """Whose message it is: by channel, the type of an opening, node, type. None for nobody's.
+        """Whose message it is: by channel, the type of an opening, node, type. None if no service's.
 
         Where the service that it is is away, it is not present: then the connection is to be closed, without a word.
         """
@@ -276,8 +276,8 @@ class Registrations:
         return [] if service is None or service.channels[channel_id].node_id != node_id else [service]
 
     def for_node(self, node_id: bytes) -> Registered | None:
-        """Who gets every connection of this node: whoever has registered it, or else the first that has a channel
-        with it; one that is present before one that is away.
+        """The service that gets every connection of this node: the one that has registered it, or else the first that has
+        a channel with it; one that is present before one that is away.
         """
         wanting = self.concerned(node_id)
         return next((service for service in wanting if service.present), wanting[0] if wanting else None)
@@ -294,7 +294,7 @@ class Registrations:
 
     def routes(self) -> list[tuple[int, str]]:
         """What differs from the defaults in the routes table. Channel messages come to the master in any case: they
-        may be somebody's who is away.
+        may be a service's that is away.
         """
         copied = {number for service in self for number in service.copy if not is_channel_message(number)}
         taken = {number for number, service in self._takers.items() if service.present}

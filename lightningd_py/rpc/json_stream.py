@@ -15,7 +15,7 @@ _SPACE = b" \t\r\n"
 
 
 class ParseError(Exception):
-    """The stream is not JSON, and where it goes on nobody can know."""
+    """The stream is not JSON, and where it goes on cannot be known."""
 
 
 class TooLarge(ParseError):

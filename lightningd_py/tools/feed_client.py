@@ -58,7 +58,7 @@ class Feed:
         """`where`: a ZMQ endpoint, or the socket's path. `topics`: those that begin with any of these are taken.
         `keys`: for tcp.
 
-        Raises FeedError, one sentence, if nobody publishes there.
+        Raises FeedError, one sentence, if no node publishes there.
         """
         name = fspath(where)
         self.endpoint = name if "://" in name else f"ipc://{name}"
@@ -69,7 +69,7 @@ class Feed:
         try:
             self._socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
             self._socket.setsockopt(zmq.RCVHWM, queue)
-            self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # a feed that comes back has lost nobody knows what
+            self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # a feed that comes back has lost an unknown part
             self._monitor = self._socket.get_monitor_socket(
                 zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED
             )

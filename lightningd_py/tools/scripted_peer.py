@@ -359,7 +359,7 @@ async def _listen_in(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """`python -m lightningd_py.tools.scripted_peer`: be somebody's peer for a while."""
+    """`python -m lightningd_py.tools.scripted_peer`: be a node's peer for a while."""
     parser = argparse.ArgumentParser(description="Connect to a Lightning node and print what it says.")
     parser.add_argument("target", help="id@host:port")
     parser.add_argument("--say", action="append", default=[], metavar="HEX", help="a message to send, type included")

@@ -1,8 +1,8 @@
 """A made-up map of the network, validly signed and the same for the same seed: for tests, benchmarks and trying out.
 
 The graph is drawn at random (a few nodes have most of the channels, as in the real one) or read from a topology file.
-Keys come from the seed by hash; nobody must put money on them. Addresses are of the ranges for documentation, so that
-nobody is dialled by mistake. As a tool: `python -m lightningd_py.tools.synthetic_map --help`.
+Keys come from the seed by hash; put no money on them. Addresses are of the ranges for documentation, so that
+no node is dialled by mistake. As a tool: `python -m lightningd_py.tools.synthetic_map --help`.
 """
 
 import argparse
@@ -129,7 +129,7 @@ def generate(
 
 
 def random_edges(seed: int, channels: int, nodes: int) -> list[Edge]:
-    """A connected graph in which whoever has channels gets more. ValueError if there are too few channels for that."""
+    """A connected graph in which a node that has channels gets more. ValueError if there are too few channels."""
     if nodes < 2 or channels < nodes - 1:
         raise ValueError("a map needs two nodes or more, and at most one node more than it has channels")
     chance = _chance(seed, "graph", 0)

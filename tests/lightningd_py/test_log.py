@@ -53,7 +53,15 @@ def test_to_several_places(tmp_path: Path) -> None:
     assert [done.stdout, *(file.read_text() for file in files)] == ["one\nchild one\n"] * 3
 
 
-def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+def test_control_characters_do_not_reach_a_file(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    written = NODE.replace('b"one\\n"', 'b"\\x1b[2Jo\\x07ne \\xc3\\xa9\\r\\n"')
+    assert written != NODE
+    subprocess.run([sys.executable, "-c", written, str(log)], input=b"", capture_output=True, check=True, timeout=30)
+    assert log.read_text() == "?[2Jo?ne \u00e9?\nchild ?[2Jo?ne \u00e9?\n"
+
+
+def test_a_file_that_was_moved_away_is_made_again(tmp_path: Path) -> None:
     """The signal reaches the writer before it has read everything: what counts is that no line is lost."""
     log, old = tmp_path / "log", tmp_path / "log.1"
     command = [sys.executable, "-c", NODE, str(log)]

@@ -22,11 +22,11 @@ class _Formatter(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         lead = f"{stamp}.{int(record.msecs):03d}Z {_NAMES.get(record.levelno, record.levelname):7} {who}: "
-        return "\n".join(lead + line for line in text.splitlines())
+        return "\n".join(lead + sane(line) for line in text.splitlines())
 
 
 class Status:
-    """The log of one process. `peer` is a node_id of 33 bytes; texts from strangers must have gone through `sane`."""
+    """The log of one process. `peer` is a node_id of 33 bytes; a stranger's bytes go through `sane` before."""
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
@@ -70,6 +70,10 @@ def set_up_logging(level: str = "info") -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)  # its debug lines are about its own selector
 
 
-def sane(data: bytes) -> str:
-    """A stranger's text made safe to print: bytes 32 to 126 as they are, all others as a question mark (B1-35)."""
+def sane(data: bytes | str) -> str:
+    """A stranger's text made safe to print: of bytes those from 32 to 126 as they are, of text what Unicode calls
+    printable; all others as a question mark (B1-35).
+    """
+    if isinstance(data, str):
+        return data if data.isprintable() else "".join(char if char.isprintable() else "?" for char in data)
     return "".join(chr(byte) if 32 <= byte <= 126 else "?" for byte in data)

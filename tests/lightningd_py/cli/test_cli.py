@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from lightningd_py.cli.cli import parameter, parameters
-from lightningd_py.cli.output import as_text, error_text, printable
+from lightningd_py.cli.output import as_text, error_text
 from lightningd_py.errors import UsageError
 from lightningd_py.rpc.jsonrpc import Command, RpcServer
 from lightningd_py.rpc.params import RpcError, anything, optional
+from wire.control.status import sane
 
 NODE_ID = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 EVIL = "\x1b[31mred\u202e\x07"
@@ -244,6 +245,6 @@ def test_all_else_is_lines() -> None:
     assert error_text("what?") == "what?"
 
 
-def test_printable_keeps_letters_and_pictures() -> None:
-    assert printable("über ⚡ node") == "über ⚡ node"
-    assert printable("\x00\x9b\u200f\n") == "????"
+def test_sane_keeps_letters_and_pictures() -> None:
+    assert sane("über ⚡ node") == "über ⚡ node"
+    assert sane("\x00\x9b\u200f\n") == "????"

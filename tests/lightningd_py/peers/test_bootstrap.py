@@ -35,19 +35,19 @@ class World:
             return PeerInfo(node_id, 1, addresses[0], False, None, b"", [])
         raise RequestFailed(ReachPeerReplyfail(error="x", code=401, errors=[(addresses[0], "Connection refused")]))
 
-    def knows_somebody(self) -> bool:
+    def knows_a_node(self) -> bool:
         self.rounds -= 1
         return self.rounds < 0
 
     async def look(self, *, seeds: Sequence[str] = ("seed.example",), fallback: Sequence[Candidate] = ()) -> None:
-        await Bootstrap(seeds, fallback, self.ask_seeds, self.reach, self.knows_somebody, pause=0.0).run()
+        await Bootstrap(seeds, fallback, self.ask_seeds, self.reach, self.knows_a_node, pause=0.0).run()
 
 
 def at(ids: Sequence[bytes]) -> list[Candidate]:
     return [(node_id, "8.8.8.8:9735") for node_id in ids]
 
 
-async def test_who_knows_somebody_asks_nobody() -> None:
+async def test_who_knows_a_node_asks_no_seed() -> None:
     world = World(rounds=0)
     await world.look(fallback=at(IDS))
     assert (world.asked, world.tried) == ([], [])
@@ -94,7 +94,7 @@ async def test_the_end_of_connectd_ends_it() -> None:
     async def gone(seeds: Sequence[str]) -> BootstrapReply:
         raise ChannelClosed("gone")
 
-    await Bootstrap(["seed.example"], [], gone, world.reach, world.knows_somebody).run()
+    await Bootstrap(["seed.example"], [], gone, world.reach, world.knows_a_node).run()
 
 
 def test_the_file(tmp_path: Path) -> None:
