@@ -276,7 +276,7 @@ class Registrations:
         return [] if service is None or service.channels[channel_id].node_id != node_id else [service]
 
     def for_node(self, node_id: bytes) -> Registered | None:
-        """The service that gets every connection of this node: the one that has registered it, or else the first that has
+        """The service that gets every connection of this node: which has registered it, or else is the first that has
         a channel with it; one that is present before one that is away.
         """
         wanting = self.concerned(node_id)
