@@ -1,3 +1,3 @@
 """The ZMQ buses that the master binds: CTL, CHNL and API.
-Called by the node.
+The node opens them, and gives CTL what it uses as an `Around`.
 """

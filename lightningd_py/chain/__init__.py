@@ -1,3 +1,3 @@
 """What the master knows of the chain: none, or a Bitcoin node that is followed and asked for funding outputs.
-Called by daemons/gossip_control and the node.
+The core makes a source by `choice.py`, and daemons/gossip_control asks it; its interface is in `source.py`.
 """

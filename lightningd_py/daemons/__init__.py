@@ -1,3 +1,3 @@
-"""The daemons: started, told who they are, watched, restarted, ended; one file for the master's half of each.
-Called by the node.
+"""The daemons: started, told who they are, watched, restarted, ended; `X_control.py` is the master's half of X.
+Called by the core and the node; rpc/ and bus/ use the halves.
 """

@@ -1,3 +1,3 @@
 """Who owns which connection: the table, the decisions, and the programs that own one.
-Called by daemons/, rpc/ and bus/.
+Called by peers/, daemons/, rpc/ and bus/.
 """

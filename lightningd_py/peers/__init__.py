@@ -1,3 +1,3 @@
-"""Which peers we want: bans and rules, nodes to stay connected with, first peers, and our own address as peers see it.
-Called by the node and rpc/.
+"""Which peers we want: bans and rules, nodes to stay connected with, first peers; and our own node as peers see it.
+Called by daemons/, rpc/, bus/ and the node.
 """
