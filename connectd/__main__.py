@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from connectd.connectd import Connectd
 from wire.control.daemon import inherited_socket, prepare, run
+from wire.control.landlock import restrict_files
+from wire.control.status import Status
 
 
 def main() -> int:
@@ -14,7 +16,7 @@ def main() -> int:
     master, hsm, link = map(inherited_socket, fds)
 
     def start(stop: Callable[[int], None]) -> Callable[[], None]:
-        return Connectd(master, hsm, link, stop).close
+        return Connectd(master, hsm, link, stop, lambda: restrict_files(Status("connectd"))).close
 
     return run("connectd", start)
 

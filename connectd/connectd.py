@@ -42,7 +42,7 @@ from connectd.reach.ways_out import WaysOut
 from connectd.tasks import Tasks
 from wire.address import DEFAULT_PORTS, parse_address
 from wire.control.access import Access
-from wire.control.binding import BindFailed
+from wire.control.binding import BindFailed, parse_binding
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
@@ -100,10 +100,18 @@ class _Parts:
 
 
 class Connectd:
-    """The process, on its running loop. `stop` ends it with an exit status."""
+    """The process, on its running loop. `stop` ends it with an exit status; `restrict` gives up opening files."""
 
-    def __init__(self, master: socket, hsm: socket, link: socket, stop: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        master: socket,
+        hsm: socket,
+        link: socket,
+        stop: Callable[[int], None],
+        restrict: Callable[[], None] = lambda: None,
+    ) -> None:
         self._stop = stop
+        self._restrict = restrict
         self._ending = False
         self._tasks = Tasks()
         self._parts: _Parts | None = None
@@ -159,6 +167,9 @@ class Connectd:
 
     def _from_master(self, message: ControlMessage) -> None:
         if isinstance(message, ConnectdInit) and self._parts is None:
+            port = _default_port(message.chain_hash)
+            if not any(parse_binding(text, port).is_onion for text in (*message.addr, *message.bind)):
+                self._restrict()  # else Tor says where its cookie lies, and the service's key is kept
             self._parts = self._build(message)
             self._tasks.spawn(self._listen(message, self._parts))
         elif self._parts is not None:

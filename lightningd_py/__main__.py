@@ -11,7 +11,8 @@ from lightningd_py.log import NodeLog
 from lightningd_py.node import Node
 from lightningd_py.pid_lock import PidLock, make_directory
 from wire.control.daemon import calm_collector
-from wire.control.status import set_up_logging
+from wire.control.landlock import landlock_version
+from wire.control.status import Status, set_up_logging
 
 
 def main() -> int:
@@ -33,6 +34,8 @@ def _run(options: Options, started: Callable[[], None]) -> int:
         log = NodeLog(options.log_file)
         set_up_logging(options.log_level)
         calm_collector()
+        if not landlock_version():
+            Status("lightningd").info("this kernel has no Landlock: our daemons may open what this user may")
         try:
             return asyncio.run(_node(options, log, started))
         finally:

@@ -5,6 +5,8 @@ import sys
 
 from connectd.websocketd.websocketd import Websocketd
 from wire.control.daemon import prepare, run
+from wire.control.landlock import restrict_files
+from wire.control.status import Status
 
 
 def main() -> int:
@@ -12,6 +14,7 @@ def main() -> int:
     fd, level = sys.argv[1:]
     prepare(level)
     logging.getLogger("websockets").setLevel(logging.ERROR)  # a stranger's faults are nothing to it, its own bugs are
+    restrict_files(Status("websocketd"))
     return run("websocketd", lambda stop: Websocketd(fd, stop).close)
 
 

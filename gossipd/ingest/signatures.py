@@ -15,7 +15,9 @@ from typing import NoReturn
 
 import msgpack
 
+from wire.control.landlock import restrict_files
 from wire.control.privilege import name_process
+from wire.control.status import Status
 from wire.secp256k1 import double_sha256, verify
 
 GOOD = 0
@@ -83,6 +85,7 @@ def _become_worker(sock: socket.socket) -> NoReturn:
         keep = sock.fileno()
         os.closerange(3, keep)
         os.closerange(keep + 1, 65_536)
+        restrict_files(Status("gossipd-sigs"))
         work(sock)
         status = 0
     finally:

@@ -1,11 +1,12 @@
 """hsmd: the only process that knows the node's secret. Run as `python -P -m lightningd_py.hsm.hsmd FD LOGLEVEL`.
 
 FD is the control socket to the master, who has the secret loaded (`hsm_init`) and introduces clients (`client_hsmfd`).
-Each client has its own socket and its own row of PERMITTED; whoever asks for anything else has a bug or is no longer
-itself, so its socket is closed and the rest lives on. hsmd ends when the master's socket does.
+Each client has its own socket and its own row of PERMITTED; a client that asks for anything else has a bug or was taken
+over, so its socket is closed and the rest lives on. hsmd ends when the master's socket does.
 
-One request is done after the other, with blocking sockets: an ECDH takes 40 µs, and our daemons always read. A service
-that does not is cut off.
+One request is done after the other: an ECDH takes 40 µs. No client is waited for: one that leaves so many replies
+unread that its socket is full (several hundred; our daemons ask 64 at a time) is cut off. What a client says fits one
+datagram. After the secret has been read no file can be opened.
 """
 
 import ctypes
@@ -24,7 +25,7 @@ from lightningd_py.hsm.secret import SecretError, derive_node_key, load_secret
 from lightningd_py.hsm.signmessage import digest_of
 from wire import secp256k1
 from wire.control.control_message import ControlError, ControlMessage
-from wire.control.control_socket import receive_message, send_message
+from wire.control.control_socket import MAX_INLINE, receive_message, send_message
 from wire.control.control_wire import (
     ClientHsmfd,
     Ecdh,
@@ -42,6 +43,7 @@ from wire.control.control_wire import (
     SignNodeAnnouncement,
     SignNodeAnnouncementReply,
 )
+from wire.control.landlock import restrict_files
 from wire.control.privilege import give_up_privileges
 from wire.control.status import Status, set_up_logging
 from wire.secp256k1 import sign_recoverable
@@ -99,7 +101,7 @@ class Hsmd:
     def _serve(self, client: str, sock: socket.socket) -> None:
         """One message of one client; on any fault that client is gone."""
         try:
-            message = receive_message(sock, client)
+            message = receive_message(sock, client, largest=MAX_INLINE)
             if message is None:
                 self._drop(sock)
                 return
@@ -176,7 +178,7 @@ class Hsmd:
             message.close_fds()
             raise Forbidden(f"there is no client {message.client!r}")
         sock = socket.socket(fileno=message.fd)
-        sock.setblocking(message.client != "service")  # a program of anybody's: hsmd never waits for it
+        sock.setblocking(False)
         self._add_client(message.client, sock)
 
     def _init(self, request: HsmInit) -> HsmInitReply | HsmInitReplyfail:
@@ -197,6 +199,7 @@ class Hsmd:
                 os.close(request.passphrase_fd)
         self._node_key, self._node_id = key, node_id
         keep_in_memory(key)
+        restrict_files(status)
         return HsmInitReply(node_id, request_id=request.request_id)
 
     def _load(self, request: HsmInit) -> bytes:

@@ -51,13 +51,14 @@ def send_message(sock: socket.socket, message: ControlMessage) -> None:
     transmit(sock, datagram, fds, 0)
 
 
-def receive_message(sock: socket.socket, sender: str) -> ControlMessage | None:
+def receive_message(sock: socket.socket, sender: str, largest: int = MAX_MEMFD) -> ControlMessage | None:
     """The next message from `sender`, the role of the other end; None when it has closed. Blocks where the socket does.
 
-    The message's fds are the caller's, close-on-exec. Raises ControlError for anything that is no message which that
-    role may send; its fds are closed then, and the socket is no longer worth reading.
+    `largest`: bytes; what is larger is refused before it is decoded. The message's fds are the caller's, close-on-exec.
+    Raises ControlError for anything that is no message which that role may send; its fds are closed then, and the
+    socket is no longer worth reading.
     """
-    return receive(sock, sender, 0)
+    return receive(sock, sender, 0, largest)
 
 
 def encode(message: ControlMessage) -> tuple[bytes, list[int]]:
@@ -100,7 +101,7 @@ def _sealed_memfd(data: bytes) -> int:
     return memfd
 
 
-def receive(sock: socket.socket, sender: str, flags: int) -> ControlMessage | None:
+def receive(sock: socket.socket, sender: str, flags: int, largest: int = MAX_MEMFD) -> ControlMessage | None:
     """As receive_message, with the flags of recv(2): DONT_WAIT raises BlockingIOError where it would block."""
     data, rights, got = _recvmsg(sock, flags | _RECEIVE)
     fds = _received_fds(rights)
@@ -110,7 +111,7 @@ def receive(sock: socket.socket, sender: str, flags: int) -> ControlMessage | No
         if not data and not fds:
             return None
         if data == _ENVELOPE:
-            data = _open_envelope(fds, sender)
+            data = _open_envelope(fds, sender, largest)
         return ControlMessage.decode(data, fds, sender)
     finally:
         for fd in fds:  # decode() has emptied the list if it succeeded
@@ -135,7 +136,7 @@ def _received_fds(rights: list[tuple[int, int, bytes]]) -> list[int]:
     return fds.tolist()
 
 
-def _open_envelope(fds: list[int], sender: str) -> bytes:
+def _open_envelope(fds: list[int], sender: str, largest: int) -> bytes:
     """The message in the memfd that is the first of `fds`; it is taken out of them and closed."""
     if not fds:
         raise ControlError(f"{sender} sent an envelope without its memfd")
@@ -144,7 +145,7 @@ def _open_envelope(fds: list[int], sender: str) -> bytes:
         if fcntl.fcntl(memfd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
             raise ControlError(f"{sender} sent a memfd that is not sealed")
         size = os.fstat(memfd).st_size
-        if size > MAX_MEMFD:
+        if size > largest:
             raise ControlError(f"{sender} sent a memfd of {size} bytes")
         return os.pread(memfd, size, 0)
     except OSError as error:

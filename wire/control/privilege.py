@@ -1,7 +1,7 @@
 """What a process may do: what a daemon gives up before it meets a stranger's bytes, and how many files it may open.
 
-Given up are new privileges, core dumps, memory without end. A sandbox (seccomp, Landlock) is not among it: there is no
-well-kept library for Python. systemd has both.
+Given up are new privileges, core dumps, memory without end. Which files it may open is `wire.control.landlock`'s.
+seccomp is not among it: systemd has it.
 """
 
 import ctypes

@@ -1,5 +1,6 @@
 """hsmd as a real process: what each client may ask, and what happens to those who ask for more."""
 
+import array
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from wire.control.control_message import ControlMessage, Fd
-from wire.control.control_socket import receive_message, send_message
+from wire.control.control_socket import MAX_INLINE, _sealed_memfd, receive_message, send_message
 from wire.control.control_wire import (
     ClientHsmfd,
     Ecdh,
@@ -21,6 +22,7 @@ from wire.control.control_wire import (
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,
+    SignChannelAnnouncement,
     SignNodeAnnouncement,
     SignNodeAnnouncementReply,
 )
@@ -262,6 +264,35 @@ def test_a_client_may_go(hsmd: Hsmd) -> None:
     leaving.close()
     assert isinstance(ask_ecdh(staying), EcdhReply)
     assert broken(hsmd.end()) == []
+
+
+@pytest.mark.parametrize("name", ["connectd", "gossipd", "service"])
+def test_a_client_that_does_not_read_holds_nobody_up(hsmd: Hsmd, name: str) -> None:
+    hsmd.init()
+    offender, bystander = hsmd.new_client(name), hsmd.new_client("connectd")
+    request = {
+        "connectd": Ecdh(POINT),
+        "gossipd": SignNodeAnnouncement(announcement_of(public_key(NODE_KEY))),
+        "service": SignChannelAnnouncement(b""),
+    }[name]
+    offender.settimeout(10)
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while True:
+            send_message(offender, request)
+    assert isinstance(ask_ecdh(bystander), EcdhReply)
+    assert f"{name} is cut off: it does not read its replies" in hsmd.end()
+
+
+@pytest.mark.parametrize("name", ["connectd", "gossipd", "service"])
+def test_no_client_has_hsmd_decode_what_is_large(hsmd: Hsmd, name: str) -> None:
+    """60 MB of nested arrays took it 8 s."""
+    hsmd.init()
+    offender = hsmd.new_client(name)
+    memfd = _sealed_memfd(b"\x92\x00" + b"\x91" * (MAX_INLINE - 2) + b"\xc0")
+    offender.sendmsg([b"\x91\x00"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [memfd]))])
+    os.close(memfd)
+    assert receive_message(offender, "hsmd") is None
+    assert broken(hsmd.end()) == [f"{name} is cut off: {name} sent a memfd of {MAX_INLINE + 1} bytes"]
 
 
 def test_ecdh_before_there_is_a_key(hsmd: Hsmd) -> None:

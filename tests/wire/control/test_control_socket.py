@@ -85,9 +85,8 @@ def sealed(data: bytes, seals: int = control_socket._SEALS) -> int:
     return memfd
 
 
-def test_envelopes_that_are_refused(ends: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_envelopes_that_are_refused(ends: Pair) -> None:
     good, _ = hint(1).encode()
-    monkeypatch.setattr(control_socket, "MAX_MEMFD", len(good))
     reader, writer = new_pipe()
     envelopes = [
         ([], "without its memfd"),
@@ -101,13 +100,13 @@ def test_envelopes_that_are_refused(ends: Pair, monkeypatch: pytest.MonkeyPatch)
         before = fd_count()
         socket.send_fds(ends[0], [control_socket._ENVELOPE], fds)
         with pytest.raises(ControlError, match=complaint):
-            receive_message(ends[1], "master")
+            receive_message(ends[1], "master", len(good))
         assert fd_count() == before
         for fd in fds:
             os.close(fd)
     socket.send_fds(ends[0], [control_socket._ENVELOPE], [memfd := sealed(good)])
     os.close(memfd)
-    assert receive_message(ends[1], "master") == hint(1)
+    assert receive_message(ends[1], "master", len(good)) == hint(1)
 
 
 def test_a_datagram_larger_than_the_buffer_is_refused(ends: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

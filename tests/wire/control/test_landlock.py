@@ -1,0 +1,129 @@
+"""What a process may still open, tried in children: one restricted as connectd is, a worker, and hsmd's own code."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wire.control.landlock import landlock_version
+
+needs_landlock = pytest.mark.skipif(not landlock_version(), reason="this kernel has no Landlock")
+
+RESTRICTED = """
+import os, socket, sys
+from wire.control.landlock import restrict_files
+from wire.control.privilege import give_up_privileges
+from wire.control.status import Status
+
+status = Status("test")
+give_up_privileges(status)
+restrict_files(status)
+"""
+
+TRIED = """
+def tried(what):
+    try:
+        what()
+    except OSError as error:
+        return error.strerror
+    return "done"
+
+secret, other = sys.argv[1:]
+print(tried(lambda: open(secret).read()))
+print(tried(lambda: os.open(secret, os.O_WRONLY)))
+print(tried(lambda: os.truncate(secret, 0)))
+print(tried(lambda: os.link(secret, other)))
+print(tried(lambda: open(other, "w")))
+print(tried(lambda: os.listdir(os.path.dirname(secret))))
+print(tried(lambda: os.execv("/bin/sh", ["sh", "-c", "cat " + secret])))
+"""
+
+GOES_ON = """
+socket.getaddrinfo("localhost", 1)
+"example".encode("idna")
+import dns.asyncresolver, sqlite3
+dns.asyncresolver.Resolver
+os.urandom(1), open("/etc/hosts").read(), open("/dev/urandom", "rb").read(1)
+listening = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(listening.getsockname())
+unix = socket.socket(socket.AF_UNIX)
+unix.bind(sys.argv[2])
+os.unlink(sys.argv[2])
+print("goes on")
+"""
+
+
+def child(code: str, tmp_path: Path) -> list[str]:
+    secret = tmp_path / "hsm_secret"
+    secret.write_bytes(b"\1" * 32)
+    done = subprocess.run(
+        [sys.executable, "-c", code, secret, tmp_path / "other"], capture_output=True, text=True, check=False
+    )
+    assert secret.read_bytes() == b"\1" * 32
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@needs_landlock
+def test_nothing_of_the_node_s_directory_can_be_opened(tmp_path: Path) -> None:
+    assert child(RESTRICTED + TRIED, tmp_path) == ["Permission denied"] * 7
+
+
+def test_what_a_daemon_needs_goes_on(tmp_path: Path) -> None:
+    assert child(RESTRICTED + GOES_ON, tmp_path) == ["goes on"]
+
+
+@needs_landlock
+def test_what_is_named_can_be_read_and_not_written(tmp_path: Path) -> None:
+    code = RESTRICTED.replace("restrict_files(status)", "restrict_files(status, [sys.argv[1]])")
+    assert child(code + TRIED, tmp_path) == ["done"] + ["Permission denied"] * 6
+
+
+@needs_landlock
+def test_a_signature_worker_can_open_nothing(tmp_path: Path) -> None:
+    code = """
+import os, sys
+from gossipd.ingest import signatures
+from wire.control.privilege import give_up_privileges
+from wire.control.status import Status
+
+def work(sock):
+    try:
+        os.open(sys.argv[1], os.O_RDONLY)
+    except OSError as error:
+        os.write(1, error.strerror.encode())
+
+give_up_privileges(Status("test"))
+signatures.work = work
+pid, sock = signatures.start_worker()
+os.waitpid(pid, 0)
+"""
+    assert child(code, tmp_path) == ["Permission denied"]
+
+
+@needs_landlock
+def test_hsmd_can_open_nothing_when_it_has_read_the_secret(tmp_path: Path) -> None:
+    code = """
+import os, socket, sys
+from lightningd_py.hsm.hsmd import Hsmd
+from wire.control.control_wire import HsmInit
+from wire.control.privilege import give_up_privileges
+from wire.control.status import Status
+
+os.chmod(sys.argv[1], 0o400)
+give_up_privileges(Status("test"))
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+hsmd = Hsmd(theirs)
+print(type(hsmd._answer("master", HsmInit(sys.argv[1], None))).__name__)
+try:
+    open(sys.argv[1])
+except OSError as error:
+    print(error.strerror)
+"""
+    assert child(code, tmp_path) == ["HsmInitReply", "Permission denied"]
+
+
+def test_a_kernel_without_it(tmp_path: Path) -> None:
+    code = "from wire.control import landlock\nlandlock.landlock_version = lambda: 0\n" + RESTRICTED
+    assert child(code + "print(open(sys.argv[1], 'rb').read() == b'\\1' * 32)", tmp_path) == ["True"]
