@@ -285,7 +285,7 @@ class Connectd:
         access = Access()
         connections = Connections(init.conn_id, accepted, init.limits, access, self._has_room)
         self._master.on_drained = self._link.on_drained = self._accept_again
-        one_per_node = OnePerNode(init.node_id, self._on_duplicate, candidate_came)
+        one_per_node = OnePerNode(init.node_id, self._on_duplicate, candidate_came, connections.established)
         hand_over = HandOver(connections, one_per_node, self._master, self._link)
         handshake = Handshake(
             node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh, access=access

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from connectd.connection import Connection
 from connectd.socket_address import from_socket
-from connectd.strangers import Strangers
+from connectd.strangers import Established, Strangers
 from wire.address import WireAddr
 from wire.control.access import Access
 from wire.control.limits import Limits
@@ -46,7 +46,9 @@ class Connections(SockMan):
         self._access = access
         self._has_room = has_room
         self._said: set[str] = set()
-        self._strangers = Strangers(self._within_fds(limits))
+        self.established = Established()
+        """For whoever knows which connections have been given away, and have not ended."""
+        self._strangers = Strangers(self._within_fds(limits), self.established)
         self.open: dict[int, Connection] = {}
 
     def _within_fds(self, limits: Limits) -> Limits:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from connectd.connection import Connection, ConnectionEnded
+from connectd.strangers import Established
 from wire.control.control_wire import PeerInfo
 
 CROSSING = 10.0
@@ -85,10 +86,15 @@ class OnePerNode:
     """The table of live nodes. `on_duplicate` gets the node_id and the conn_id of a connection that must end."""
 
     def __init__(
-        self, node_id: bytes, on_duplicate: Callable[[bytes, int], None], on_candidate: Callable[[Candidate], None]
+        self,
+        node_id: bytes,
+        on_duplicate: Callable[[bytes, int], None],
+        on_candidate: Callable[[Candidate], None],
+        established: Established,
     ) -> None:
         """`node_id` is ours; `on_candidate` hears of each connection that has done INIT."""
         self._node_id = node_id
+        self._established = established
         self._entries: dict[bytes, _Entry] = {}
         self._on_duplicate = on_duplicate
         self._on_candidate = on_candidate
@@ -160,6 +166,7 @@ class OnePerNode:
         self._entries[candidate.peer.node_id] = _Entry(
             candidate.peer, candidate.done, reserve=reserve, direct=candidate.direct
         )
+        self._established.came(candidate.peer)
         candidate.settled.set_result(None)
 
     def lives_elsewhere(self, peer: PeerInfo) -> None:
@@ -167,6 +174,7 @@ class OnePerNode:
         entry = self._entries.setdefault(peer.node_id, _Entry())
         if entry.owned is None:
             entry.owned, entry.done = peer, -math.inf
+            self._established.came(peer)
             self._its_turn(entry)
         elif entry.owned.conn_id != peer.conn_id:
             self._on_duplicate(peer.node_id, peer.conn_id)
@@ -195,6 +203,7 @@ class OnePerNode:
         entry = self._entries.get(node_id)
         if entry is None or entry.owned is None or entry.owned.conn_id != conn_id:
             return False
+        self._established.went(entry.owned)
         entry.owned, entry.told, entry.direct = None, False, False
         if entry.candidate is None:
             entry.candidate, entry.reserve = entry.reserve, None

@@ -6,9 +6,10 @@ Knows no sockets; the clock is an argument.
 """
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 
-from wire.address import WireAddr
+from wire.address import WireAddr, parse_address
+from wire.control.control_wire import PeerInfo
 from wire.control.limits import Limits
 
 BURST = 20
@@ -47,11 +48,44 @@ class Rates:
         return tokens >= 1
 
 
-class Strangers:
-    """The connections that are in their handshake, by source."""
+class Established:
+    """How many inbound connections that have been given to their owners each source has."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        """Sources that have any."""
+        return len(self._counts)
+
+    def came(self, peer: PeerInfo) -> None:
+        """It has been given away."""
+        if (source := _source_of_peer(peer)) is not None:
+            self._counts[source] += 1
+
+    def went(self, peer: PeerInfo) -> None:
+        """Its end has been reported."""
+        if (source := _source_of_peer(peer)) is not None:
+            self._counts[source] -= 1
+            if not self._counts[source]:
+                del self._counts[source]
+
+    def count(self, source: str) -> int:
+        """Those of one source."""
+        return self._counts[source]
+
+
+def _source_of_peer(peer: PeerInfo) -> str | None:
+    """None for one that we have dialled."""
+    return source_of(parse_address(peer.address, 0)) if peer.incoming else None
+
+
+class Strangers:
+    """The connections that are in their handshake, by source; `established` has those that are past it."""
+
+    def __init__(self, limits: Limits, established: Established) -> None:
         self._limits = limits
+        self._established = established
         self._rates = Rates(limits.connect_rate)
         self._sources: dict[str, OrderedDict[int, None]] = {}
         self._source_of: dict[int, str] = {}
@@ -66,6 +100,8 @@ class Strangers:
             return None
         if len(self._sources.get(source, ())) >= self._limits.half_open_per_source:
             return "too many handshakes under way from there"
+        if self._established.count(source) >= self._limits.inbound_per_source:
+            return "too many peers from there"
         if not self._rates.take(source, now):
             return "too many connections from there"
         return None

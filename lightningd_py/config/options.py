@@ -70,6 +70,7 @@ class Options:
     max_inbound: int = _LIMITS.inbound
     max_half_open: int = _LIMITS.half_open
     max_half_open_per_source: int = _LIMITS.half_open_per_source
+    max_inbound_per_source: int = _LIMITS.inbound_per_source
     max_connect_rate: int = _LIMITS.connect_rate
     max_read_rate: int = _LIMITS.read_rate
     gossip_peer_rate: int = _LIMITS.gossip_peer_rate
@@ -150,6 +151,7 @@ class Options:
         return Limits(
             half_open=self.max_half_open,
             half_open_per_source=self.max_half_open_per_source,
+            inbound_per_source=self.max_inbound_per_source,
             connect_rate=self.max_connect_rate,
             inbound=self.max_inbound,
             read_rate=self.max_read_rate,

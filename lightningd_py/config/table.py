@@ -180,6 +180,12 @@ OPTIONS: tuple[Option, ...] = (
             "N",
         ),
         Option(
+            "max-inbound-per-source",
+            "peers that have connected to us from one address or IPv6 /64 (default 20)",
+            values.number(1, 1_000_000),
+            "N",
+        ),
+        Option(
             "max-connect-rate",
             "connections a minute from one address or IPv6 /64 (default 60, 0 for no limit)",
             values.number(0, 1_000_000),

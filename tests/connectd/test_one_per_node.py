@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from connectd.one_per_node import crosses
+from connectd.one_per_node import OnePerNode, crosses
+from connectd.strangers import Established
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.conftest import Dial
 from tests.connectd.house import House, Owner, peer_init
@@ -257,3 +258,18 @@ def test_only_what_crosses_gives_way(incoming: bool, begun: float, gives_way: bo
         return PeerInfo(b"\3" * 33, 1, "", incoming, None, b"", [])
 
     assert crosses(info(False), 100.0, info(incoming), begun, b"\2" * 33) == gives_way
+
+
+async def test_inbound_peers_count_for_their_source() -> None:
+    """Until their end is reported, those that the connectd before us gave away, too."""
+    established = Established()
+    table = OnePerNode(b"\2" * 33, lambda *_: None, lambda _: None, established)
+    first, second = (
+        PeerInfo(bytes([3, each]) + bytes(31), each, "192.0.2.1:9", True, None, b"", []) for each in (1, 2)
+    )
+    for peer in (first, second, first):
+        table.lives_elsewhere(peer)
+    assert established.count("192.0.2.1") == 2
+    assert not table.disconnected(first.node_id, 77)
+    assert table.disconnected(first.node_id, 1)
+    assert established.count("192.0.2.1") == 1

@@ -3,8 +3,9 @@
 import pytest
 
 from connectd import strangers
-from connectd.strangers import BURST, HERE, Rates, Strangers, source_of
+from connectd.strangers import BURST, HERE, Established, Rates, Strangers, source_of
 from wire.address import WireAddr, parse_address
+from wire.control.control_wire import PeerInfo
 from wire.control.limits import Limits
 
 A, B = (WireAddr("ipv4", f"192.0.2.{host}", 9735) for host in (1, 2))
@@ -47,7 +48,7 @@ def test_the_table_of_rates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bound_of_a_source() -> None:
-    table = Strangers(Limits(half_open_per_source=2, connect_rate=0))
+    table = Strangers(Limits(half_open_per_source=2, connect_rate=0), Established())
     for conn_id in (1, 2):
         assert table.refuses(A, 0.0) is None
         table.came(conn_id, A)
@@ -58,21 +59,48 @@ def test_bound_of_a_source() -> None:
     assert table.refuses(A, 0.0) is None
 
 
+def peer(address: WireAddr, *, incoming: bool = True) -> PeerInfo:
+    return PeerInfo(bytes(33), 1, str(address), incoming, None, b"", [])
+
+
+def test_established_connections_of_a_source() -> None:
+    established = Established()
+    table = Strangers(Limits(inbound_per_source=2, connect_rate=0), established)
+    for address in (A, A, B):
+        established.came(peer(address))
+    established.came(peer(B, incoming=False))
+    assert table.refuses(A, 0.0) == "too many peers from there"
+    assert table.refuses(B, 0.0) is None
+    established.went(peer(A))
+    assert table.refuses(A, 0.0) is None
+    for address in (A, B):
+        established.went(peer(address))
+    assert len(established) == 0
+
+
+def test_established_ones_of_this_machine_have_no_bound() -> None:
+    established = Established()
+    table = Strangers(Limits(inbound_per_source=1), established)
+    for _ in range(5):
+        established.came(peer(LOCAL))
+    assert table.refuses(LOCAL, 0.0) is None
+
+
 def test_rate_of_a_source() -> None:
-    table = Strangers(Limits(connect_rate=1))
+    table = Strangers(Limits(connect_rate=1), Established())
     assert table.refuses(A, 0.0) is None
     assert table.refuses(A, 0.0) == "too many connections from there"
 
 
 def test_this_machine_has_no_bounds_of_its_own() -> None:
-    table = Strangers(Limits(half_open_per_source=1, connect_rate=1))
+    table = Strangers(Limits(half_open_per_source=1, connect_rate=1), Established())
     for conn_id in range(10):
         assert table.refuses(LOCAL, 0.0) is None
         table.came(conn_id, LOCAL)
 
 
 def test_who_goes_is_the_oldest_of_the_source_that_has_most() -> None:
-    table = Strangers(Limits(half_open=4))
+    table = Strangers(Limits(half_open=4), Established())
     for conn_id, address in enumerate([A, B, B, A, B]):
         assert not table.too_many
         table.came(conn_id, address)

@@ -67,7 +67,7 @@ class StandalonePeers:
         self._timing = timing
         access = Access()
         self._connections = Connections(FIRST_CONN_ID, self._accepted, Limits(), access, self._has_room)
-        self._one_per_node = OnePerNode(node_id, self._replaced, self._candidate_came)
+        self._one_per_node = OnePerNode(node_id, self._replaced, self._candidate_came, self._connections.established)
         handshake = Handshake(
             node_id=node_id, chain_hash=settings.chain_hash, features=settings.features, ecdh=ecdh, access=access
         )

@@ -27,6 +27,7 @@ def test_bounds() -> None:
         [
             "--max-half-open=1",
             "--max-half-open-per-source=2",
+            "--max-inbound-per-source=11",
             "--max-connect-rate=3",
             "--max-inbound=4",
             "--max-read-rate=5",
@@ -40,6 +41,7 @@ def test_bounds() -> None:
     assert options.limits == Limits(
         half_open=1,
         half_open_per_source=2,
+        inbound_per_source=11,
         connect_rate=3,
         inbound=4,
         read_rate=5,
