@@ -64,7 +64,7 @@ def end(full_information: int = 1, chain: str = REGTEST) -> ExpectMsg:
 
 
 def ranges(runner: Runner) -> Events:
-    """None, one, the other, both, and the last block that there can be."""
+    """None, one, the other, both, and the last block that there can be, of whose range nothing is left within 32 bits."""
     rounds = (
         (0, 103, ()),
         (103, 1, (ONE,)),
@@ -72,14 +72,14 @@ def ranges(runner: Runner) -> Events:
         (104, 6, (TWO,)),
         (103, 7, (ONE, TWO)),
         (0, 0xFFFFFFFF, (ONE, TWO)),
-        (0xFFFFFFFF, 1, ()),
     )
     asked = [
         event
         for first, count, found in rounds
         for event in (query_range(first, count), reply_range(first, count, *found))
     ]
-    return [*_known(), *asked, *alive(ASKER)]
+    beyond = (query_range(0xFFFFFFFF, 1), reply_range(0xFFFFFFFF, 0))
+    return [*_known(), *asked, *beyond, *alive(ASKER)]
 
 
 def range_beyond_32_bits(runner: Runner) -> Events:
