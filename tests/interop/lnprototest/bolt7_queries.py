@@ -64,7 +64,7 @@ def end(full_information: int = 1, chain: str = REGTEST) -> ExpectMsg:
 
 
 def ranges(runner: Runner) -> Events:
-    """None, one, the other, both, and the last block that there can be, of whose range nothing is left within 32 bits."""
+    """None, one, the other, both, and the last block that there can be: nothing of its range is within 32 bits."""
     rounds = (
         (0, 103, ()),
         (103, 1, (ONE,)),
