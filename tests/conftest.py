@@ -1,4 +1,4 @@
-"""Hooks for all tests: whoever leaves a file descriptor or a child process behind fails."""
+"""Hooks for all tests: a test that leaves a file descriptor or a child process behind fails."""
 
 import contextlib
 import gc
@@ -14,10 +14,10 @@ from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness import node, processes
 from tests.harness.connectionds import Connectionds
 from tests.harness.node import Nodes
-from tests.harness.world import make_world, write_world
+from tests.harness.small_map import make_small_map, write_small_map
 
-settings.register_profile("house", deadline=None, derandomize=True, database=None)
-settings.load_profile("house")
+settings.register_profile("derandomized", deadline=None, derandomize=True, database=None)
+settings.load_profile("derandomized")
 
 PASSED = pytest.StashKey[bool]()
 
@@ -84,15 +84,15 @@ def shared_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 
 
 @pytest.fixture(scope="session")
-def world() -> SyntheticMap:
+def small_map() -> SyntheticMap:
     """A small, validly signed map."""
-    return make_world()
+    return make_small_map()
 
 
 @pytest.fixture(scope="session")
-def world_store(world: SyntheticMap, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """It as a gossip_store, to be copied into a node's directory."""
-    return write_world(world, tmp_path_factory.mktemp("world") / "gossip_store")
+def small_map_store(small_map: SyntheticMap, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small map as a gossip_store, to be copied into a node's directory."""
+    return write_small_map(small_map, tmp_path_factory.mktemp("small-map") / "gossip_store")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The house rules that a reader relies on, held by the source itself: imports, system access, sizes."""
+"""The rules that a reader relies on, held by the source itself: imports, system access, sizes."""
 
 import ast
 import re

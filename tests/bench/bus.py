@@ -13,7 +13,7 @@ import msgpack
 import zmq
 
 from tests.bench.harness import Bench, Child, Row, cpu_seconds, swallow
-from tests.connectd.bus_house import TIMING, BusHouse
+from tests.connectd.connectiond.connectiond_process import TIMING, ConnectiondProcess
 from tests.gossipd.ends import mirrored
 from wire.bus.bus_wire import CONNECTIOND, CREDIT, Credit, Hello, Message, PeerDisconnected, Welcome
 from wire.control.limits import Limits
@@ -84,23 +84,23 @@ def _talk(sock: socket.socket, count: int) -> float:
 
 async def _through_connectiond(bench: Bench, count: int) -> tuple[float, float]:
     """Seconds, and those of connectiond's CPU."""
-    house = BusHouse(bench.directory)
+    connectiond = ConnectiondProcess(bench.directory)
     try:
-        await house.start(replace(TIMING, bus_patience=60.0), limits=Limits(read_rate=0))
-        ticket = house.registers("echo")
-        service = Child(_echo, house.endpoint, "echo", ticket)
-        while (await house.said.get()).name() != "service_presence":
+        await connectiond.start(replace(TIMING, bus_patience=60.0), limits=Limits(read_rate=0))
+        ticket = connectiond.registers("echo")
+        service = Child(_echo, connectiond.endpoint, "echo", ticket)
+        while (await connectiond.said.get()).name() != "service_presence":
             pass
-        peer = await house.give("echo")
-        before = cpu_seconds(house.process.pid)
+        peer = await connectiond.give("echo")
+        before = cpu_seconds(connectiond.process.pid)
         talking = Child(_talk, peer.sock, count)
         seconds = await asyncio.to_thread(talking.result)
-        spent = cpu_seconds(house.process.pid) - before
+        spent = cpu_seconds(connectiond.process.pid) - before
         peer.close()
         service.result()
-        house.ends_well()
+        connectiond.ends_well()
     finally:
-        house.clean_up()
+        connectiond.clean_up()
     return seconds, spent
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lightningd_py.tools.feed_client import Feed
-from tests.bench.gossipds import Spent, gossipd
+from tests.bench.gossipds import Spent, running_gossipd
 from tests.bench.harness import Bench, Child, Row
 from tests.bench.ingest import PEERS, send
-from tests.gossipd.house import House
+from tests.gossipd.gossipd_process import GossipdProcess
 from wire.bus.feed import TOPICS
 
 
@@ -19,8 +19,8 @@ def _take(path: Path, messages: int) -> int:
         return feed.lost
 
 
-async def _taken(house: House) -> None:
-    while (await house.status())["feed_topics"] != len(TOPICS):
+async def _taken(gossipd: GossipdProcess) -> None:
+    while (await gossipd.status())["feed_topics"] != len(TOPICS):
         pass
 
 
@@ -28,12 +28,12 @@ async def _ingest(bench: Bench, name: str, *, feed: bool, subscribed: bool) -> t
     """What it has cost, and how many messages the subscriber has lost."""
     directory = bench.directory / name
     endpoint = f"ipc://{directory}/socket" if feed else ""
-    async with gossipd(directory, feed=endpoint) as house:
+    async with running_gossipd(directory, feed=endpoint) as gossipd:
         subscriber = Child(_take, directory / "socket", 2 * len(bench.map.messages)) if subscribed else None
         if subscriber is not None:
-            await _taken(house)
-        peers = [await house.connect(tcp=True) for _ in range(PEERS)]
-        spent = (await send(house, peers, bench, "accepted")).read()
+            await _taken(gossipd)
+        peers = [await gossipd.connect(tcp=True) for _ in range(PEERS)]
+        spent = (await send(gossipd, peers, bench, "accepted")).read()
         return spent, subscriber.result() if subscriber is not None else 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from tests.bench.gossipds import Meter, gossipd, send_all
+from tests.bench.gossipds import Meter, running_gossipd, send_all
 from tests.bench.harness import Bench, Row
 from tests.gossipd.ends import mirrored
 from tests.interop.conftest import pyln_environment
@@ -88,12 +88,12 @@ def _pyln() -> tuple[float, float] | tuple[None, None]:
 
 async def _through_gossipd(bench: Bench) -> float:
     """µs of gossipd's CPU for a message that it reads from a socket and ignores."""
-    async with gossipd(bench.directory / "frames") as house:
+    async with running_gossipd(bench.directory / "frames") as gossipd:
         spent = []
         for _ in range(ROUNDS):
-            peer = await house.connect(tcp=True)
+            peer = await gossipd.connect(tcp=True)
             stream = peer.encrypt(*[ODD] * COUNT)
-            meter = await Meter.settled(house)
+            meter = await Meter.settled(gossipd)
             await send_all(peer, stream)
             await peer.sync()
             spent.append(meter.read().main)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.bench.harness import cpu_of, cpu_seconds
-from tests.gossipd.house import FakePeer, House
+from tests.gossipd.gossipd_process import FakePeer, GossipdProcess
 from wire.control.limits import Limits
 
 POLL = 0.05
@@ -21,23 +21,23 @@ STALLED = 10.0
 """Seconds without progress after which it is not waited for any more."""
 
 
-def _furnished(directory: Path, store: Path | None) -> House:
+def _furnished(directory: Path, store: Path | None) -> GossipdProcess:
     directory.mkdir()
     if store is not None:
         shutil.copy(store, directory / "gossip_store")
-    return House(directory)
+    return GossipdProcess(directory)
 
 
 @contextlib.asynccontextmanager
-async def gossipd(directory: Path, store: Path | None = None, **init: Any) -> AsyncIterator[House]:
+async def running_gossipd(directory: Path, store: Path | None = None, **init: Any) -> AsyncIterator[GossipdProcess]:
     """A gossipd without a chain, its store a copy of `store` or empty."""
-    house = _furnished(directory, store)
+    gossipd = _furnished(directory, store)
     try:
-        await house.start(**({"limits": UNBOUNDED} | init))
-        yield house
-        house.ends_well()
+        await gossipd.start(**({"limits": UNBOUNDED} | init))
+        yield gossipd
+        gossipd.ends_well()
     finally:
-        house.clean_up()
+        gossipd.clean_up()
 
 
 @dataclass
@@ -52,19 +52,19 @@ class Spent:
 class Meter:
     """CPU of one gossipd from here on."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
-        self._workers = house.workers()
+    def __init__(self, gossipd: GossipdProcess) -> None:
+        self._gossipd = gossipd
+        self._workers = gossipd.workers()
         self._begin = self._now()
 
     @classmethod
-    async def settled(cls, house: House) -> Self:
+    async def settled(cls, gossipd: GossipdProcess) -> Self:
         """From when it has nothing to do any more."""
-        await house.settled()
-        return cls(house)
+        await gossipd.settled()
+        return cls(gossipd)
 
     def _now(self) -> tuple[float, float, float]:
-        return cpu_seconds(self._house.process.pid), cpu_of(self._workers), time.monotonic()
+        return cpu_seconds(self._gossipd.process.pid), cpu_of(self._workers), time.monotonic()
 
     def read(self) -> Spent:
         """Since this meter was made."""
@@ -76,12 +76,12 @@ async def send_all(peer: FakePeer, stream: bytes) -> None:
     await asyncio.get_running_loop().sock_sendall(peer.sock, stream)
 
 
-async def counted(house: House, counters: tuple[str, ...], wanted: int) -> int:
+async def counted(gossipd: GossipdProcess, counters: tuple[str, ...], wanted: int) -> int:
     """Wait until these counters of gossip_status sum up to that, or move no more; the sum."""
     seen, since = -1, time.monotonic()
     while seen < wanted and time.monotonic() - since < STALLED:
         await asyncio.sleep(POLL)
-        status = await house.status()
+        status = await gossipd.status()
         now = sum(status[name] for name in counters)
         if now != seen:
             seen, since = now, time.monotonic()

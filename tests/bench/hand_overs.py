@@ -5,27 +5,27 @@ import time
 from collections.abc import Iterator
 
 from tests.bench.floor import pass_bare
-from tests.bench.gossipds import Meter, gossipd
+from tests.bench.gossipds import Meter, running_gossipd
 from tests.bench.harness import Bench, Row, cpu_seconds
-from tests.gossipd.house import peer_info
+from tests.gossipd.gossipd_process import peer_info
 from wire.control.control_wire import HandlePeer, PeerTaken, ReleasePeer, ReleasePeerReply
 
 
 async def measure(bench: Bench) -> Iterator[Row]:
     """One at a time: release_peer, its reply, handle_peer, peer_taken; two hand-overs of peer fd and gossip fd."""
     count = 1_000 if bench.quick else 5_000
-    async with gossipd(bench.directory / "hand-overs") as house:
-        peer = await house.connect(tcp=True)
+    async with running_gossipd(bench.directory / "hand-overs") as gossipd:
+        peer = await gossipd.connect(tcp=True)
         await peer.sync()
         info = peer_info(peer.conn_id)
-        meter = await Meter.settled(house)
+        meter = await Meter.settled(gossipd)
         begin = cpu_seconds(os.getpid())
         wall = time.monotonic()
         for _ in range(count):
-            house.master.send(ReleasePeer(info.node_id, info.conn_id))
-            released = await house.hear(ReleasePeerReply)
-            house.master.send(HandlePeer(info, released.state, [], None, released.peer_fd, released.gossip_fd))
-            await house.hear(PeerTaken)
+            gossipd.master.send(ReleasePeer(info.node_id, info.conn_id))
+            released = await gossipd.hear(ReleasePeerReply)
+            gossipd.master.send(HandlePeer(info, released.state, [], None, released.peer_fd, released.gossip_fd))
+            await gossipd.hear(PeerTaken)
         wall = time.monotonic() - wall
         theirs, ours = meter.read().main, cpu_seconds(os.getpid()) - begin
         await peer.sync()

@@ -4,7 +4,7 @@ import asyncio
 import resource
 from collections.abc import Iterator
 
-from tests.bench.gossipds import gossipd
+from tests.bench.gossipds import running_gossipd
 from tests.bench.harness import Bench, Row, resident
 from wire.control.timing import Timing
 from wire.peer_wire import GossipTimestampFilter
@@ -23,13 +23,13 @@ def _count(quick: bool) -> int:
 async def measure(bench: Bench) -> Iterator[Row]:
     """Each peer has exchanged a ping and has a filter in force, as a real one would."""
     count = _count(bench.quick)
-    async with gossipd(bench.directory / "idle", timing=Timing(gossip_flush=FLUSH)) as house:
-        await (await house.connect()).sync()
-        before = resident(house.process.pid)
+    async with running_gossipd(bench.directory / "idle", timing=Timing(gossip_flush=FLUSH)) as gossipd:
+        await (await gossipd.connect()).sync()
+        before = resident(gossipd.process.pid)
         for _ in range(count):
-            peer = await house.connect()
+            peer = await gossipd.connect()
             await peer.say(NEWS_ONLY)
             await peer.sync()
         await asyncio.sleep(2.5 * FLUSH)  # a turn of the flush: then the idle ones are asleep
-        grown = resident(house.process.pid) - before
+        grown = resident(gossipd.process.pid) - before
     return iter([Row(f"an idle peer of {count:,}: memory", grown / count / 1e3, "kB", None, "", "<= 8")])

@@ -4,26 +4,26 @@ import asyncio
 from collections.abc import Iterator
 
 from tests.bench.floor import Floor, floor_of
-from tests.bench.gossipds import Meter, counted, gossipd, send_all
+from tests.bench.gossipds import Meter, counted, running_gossipd, send_all
 from tests.bench.harness import Bench, Row
-from tests.gossipd.house import FakePeer, House
+from tests.gossipd.gossipd_process import FakePeer, GossipdProcess
 
 PEERS = 2
 
 
-async def send(house: House, peers: list[FakePeer], bench: Bench, counter: str) -> Meter:
+async def send(gossipd: GossipdProcess, peers: list[FakePeer], bench: Bench, counter: str) -> Meter:
     """Everything, each peer its share; returns when it has been counted."""
     shares = [bench.map.share(number, PEERS) for number in range(PEERS)]
     streams = [peer.encrypt(*share) for peer, share in zip(peers, shares, strict=True)]
-    before = (await house.status())[counter]
-    meter = await Meter.settled(house)
+    before = (await gossipd.status())[counter]
+    meter = await Meter.settled(gossipd)
     sending = [asyncio.create_task(send_all(*pair)) for pair in zip(peers, streams, strict=True)]
     wanted = len(bench.map.messages)
-    found = await counted(house, (counter,), before + wanted) - before
+    found = await counted(gossipd, (counter,), before + wanted) - before
     for task in sending:
         task.cancel()
     if found != wanted:
-        raise RuntimeError(f"{wanted - found} messages are not {counter}: {await house.status()}")
+        raise RuntimeError(f"{wanted - found} messages are not {counter}: {await gossipd.status()}")
     return meter
 
 
@@ -31,10 +31,10 @@ async def measure(bench: Bench) -> Iterator[Row]:
     """Rows of the first time and of the second."""
     messages = len(bench.map.messages)
     before = floor_of(bench.map)
-    async with gossipd(bench.directory / "ingest") as house:
-        peers = [await house.connect(tcp=True) for _ in range(PEERS)]
-        first = (await send(house, peers, bench, "accepted")).read()
-        again = (await send(house, peers, bench, "redundant")).read()
+    async with running_gossipd(bench.directory / "ingest") as gossipd:
+        peers = [await gossipd.connect(tcp=True) for _ in range(PEERS)]
+        first = (await send(gossipd, peers, bench, "accepted")).read()
+        again = (await send(gossipd, peers, bench, "redundant")).read()
     after = floor_of(bench.map)
     floor = Floor(*((one + other) / 2 for one, other in zip(before, after, strict=True)))
     each = 1e6 / messages

@@ -12,10 +12,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from gossipd.store.records import DELETED, HEADER_AND_TYPE
-from tests.bench.gossipds import Meter, gossipd
+from tests.bench.gossipds import Meter, running_gossipd
 from tests.bench.harness import Bench, Child, Row, swallow
 from tests.gossipd.ends import tcp_pair
-from tests.gossipd.house import EVERYTHING, FakePeer, House
+from tests.gossipd.gossipd_process import EVERYTHING, FakePeer, GossipdProcess
 from wire.control.control_wire import PeerDisconnected
 from wire.hkdf import hkdf_pair
 from wire.peer_wire import GossipTimestampFilter
@@ -72,18 +72,18 @@ async def _asks_for_gossip(peer: FakePeer) -> None:
     await peer.hear(GossipTimestampFilter)
 
 
-async def _one(house: House, bench: Bench) -> tuple[float, float]:
+async def _one(gossipd: GossipdProcess, bench: Bench) -> tuple[float, float]:
     """CPU seconds of gossipd and wall seconds for the map to one peer."""
-    peer = await house.connect(tcp=True)
+    peer = await gossipd.connect(tcp=True)
     await _asks_for_gossip(peer)
-    meter = await Meter.settled(house)
+    meter = await Meter.settled(gossipd)
     child = Child(swallow, peer.sock, bench.map.wire_size)
     begin = time.monotonic()
     await peer.say(EVERYTHING)
     wall = await asyncio.to_thread(child.result) - begin
     cpu = meter.read().main
     peer.close()
-    await house.hear(PeerDisconnected)
+    await gossipd.hear(PeerDisconnected)
     return cpu, wall
 
 
@@ -101,14 +101,14 @@ def swallow_all(socks: list[socket.socket], seconds: float) -> int:
     return total
 
 
-async def _crowd(house: House, bench: Bench) -> Iterator[Row]:
+async def _crowd(gossipd: GossipdProcess, bench: Bench) -> Iterator[Row]:
     """Many peers ask for everything at once; an honest one pings all the while."""
-    crowd = [await house.connect(tcp=True) for _ in range(CROWD)]
-    honest = await house.connect(tcp=True)
+    crowd = [await gossipd.connect(tcp=True) for _ in range(CROWD)]
+    honest = await gossipd.connect(tcp=True)
     for peer in [*crowd, honest]:
         await _asks_for_gossip(peer)
     child = Child(swallow_all, [peer.sock for peer in crowd], CROWD_SECONDS)
-    meter = Meter(house)
+    meter = Meter(gossipd)
     for peer in crowd:
         await peer.say(EVERYTHING)
     latencies = []
@@ -136,9 +136,9 @@ async def measure(bench: Bench) -> Iterator[Row]:
     """One peer, the best of some rounds; with the full set the crowd as well."""
     messages = len(bench.map.messages)
     bare_cpu, bare_wall = _bare(bench)
-    async with gossipd(bench.directory / "serve", bench.map.path) as house:
-        rounds = [await _one(house, bench) for _ in range(ROUNDS)]
-        crowd = [] if bench.quick else list(await _crowd(house, bench))
+    async with running_gossipd(bench.directory / "serve", bench.map.path) as gossipd:
+        rounds = [await _one(gossipd, bench) for _ in range(ROUNDS)]
+        crowd = [] if bench.quick else list(await _crowd(gossipd, bench))
     cpu, wall = min(cpu for cpu, _ in rounds), min(wall for _, wall in rounds)
     rows = [
         Row("serve: rate to one peer", messages / wall, "/s", messages / bare_wall, "bare loop", ">= 250,000"),

@@ -14,7 +14,7 @@ from lightningd_py.chain.source import NoOutput, Output
 from lightningd_py.config.options import parse
 from lightningd_py.database import Database
 from tests.bench.harness import Bench, Row
-from tests.lightningd_py.canned_bitcoind import PASSWORD, USER, CannedBitcoind, Chain
+from tests.lightningd_py.chain.canned_bitcoind import PASSWORD, USER, CannedBitcoind, Chain
 from wire.scid import make_scid
 
 TRANSACTIONS = 2_500

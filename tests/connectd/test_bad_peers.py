@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer, Spoil
-from tests.connectd.house import House, peer_init
+from tests.connectd.connectd_process import ConnectdProcess, peer_init
 from wire.control.control_channel import RequestFailed
 from wire.control.timing import Timing
 from wire.features import Features, default_init_features
@@ -52,40 +52,42 @@ def in_act(name: str, change: Callable[[bytes], bytes]) -> Spoil:
     ],
 )
 @pytest.mark.bolt("B8-45", "B8-46", "B8-47", "B8-53")
-async def test_wrong_act_of_an_initiator(house: House, act: str, change: Callable[[bytes], bytes], reason: str) -> None:
-    async with await ScriptedPeer.dial(house.target()) as peer:
+async def test_wrong_act_of_an_initiator(
+    connectd: ConnectdProcess, act: str, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         if act == "act one":
             with pytest.raises(Exception, match="hung up"):
                 await peer.shake_hands(in_act(act, change))
         else:
             await peer.shake_hands(in_act(act, change))
         assert await peer.hangs_up() == [], "without another byte"
-    assert f"handshake: {reason}" in house.log()
-    await house.lives()
+    assert f"handshake: {reason}" in connectd.log()
+    await connectd.lives()
 
 
 @pytest.mark.bolt("B8-47", "B8-53")
-async def test_act_three_with_a_key_that_is_none(house: House) -> None:
-    async with await ScriptedPeer.dial(house.target()) as peer:
+async def test_act_three_with_a_key_that_is_none(connectd: ConnectdProcess) -> None:
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         peer.node_id = b"\4" + peer.node_id[1:]  # encrypted in act three with a right MAC
         await peer.shake_hands()
         assert await peer.hangs_up() == []
-    assert "handshake: act three: bad key" in house.log()
-    await house.lives()
+    assert "handshake: act three: bad key" in connectd.log()
+    await connectd.lives()
 
 
 @pytest.mark.parametrize(("act", "size"), [("act one", 0), ("act one", 49), ("act three", 0), ("act three", 65)])
 @pytest.mark.bolt("B8-44", "B8-53")
-async def test_short_act_then_the_end(house: House, act: str, size: int) -> None:
-    async with await ScriptedPeer.dial(house.target()) as peer:
+async def test_short_act_then_the_end(connectd: ConnectdProcess, act: str, size: int) -> None:
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         if act == "act three":
             await peer.shake_hands(in_act(act, lambda data: data[:size]))
         else:
             await peer.send_raw(bytes(size))
         peer.write_eof()
         await peer.hangs_up()
-    assert f"handshake: {act}: peer hung up" in house.log()
-    await house.lives()
+    assert f"handshake: {act}: peer hung up" in connectd.log()
+    await connectd.lives()
 
 
 @pytest.mark.parametrize(
@@ -97,63 +99,65 @@ async def test_short_act_then_the_end(house: House, act: str, size: int) -> None
     ],
 )
 @pytest.mark.bolt("B8-45", "B8-46", "B8-47", "B8-53")
-async def test_wrong_act_of_a_responder(house: House, change: Callable[[bytes], bytes], reason: str) -> None:
+async def test_wrong_act_of_a_responder(
+    connectd: ConnectdProcess, change: Callable[[bytes], bytes], reason: str
+) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
-        reaching = house.reaching(PEER_ID, listener.address)
+        reaching = connectd.reaching(PEER_ID, listener.address)
         async with await listener.accept_silent() as peer:
             with pytest.raises(Exception, match="hung up"):
                 await peer.shake_hands(in_act("act two", change))
             assert await peer.hangs_up() == []
-        assert await house.refused(reaching) == (401, [(listener.address, reason)])
-    await house.lives()
+        assert await connectd.refused(reaching) == (401, [(listener.address, reason)])
+    await connectd.lives()
 
 
 @pytest.mark.bolt("B8-44", "B8-53")
-async def test_short_act_two(house: House) -> None:
+async def test_short_act_two(connectd: ConnectdProcess) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
-        reaching = house.reaching(PEER_ID, listener.address)
+        reaching = connectd.reaching(PEER_ID, listener.address)
         async with await listener.accept_silent() as peer:
             await peer.read_raw(50)
             await peer.send_raw(bytes(49))
-        assert await house.refused(reaching) == (401, [(listener.address, "handshake: act two: peer hung up")])
+        assert await connectd.refused(reaching) == (401, [(listener.address, "handshake: act two: peer hung up")])
 
 
-async def test_dialled_somebody_else(house: House) -> None:
+async def test_dialled_somebody_else(connectd: ConnectdProcess) -> None:
     async with await ScriptedPeer.listen(privkey=bytes([3]) * 32) as listener:
-        reaching = house.reaching(PEER_ID, listener.address)
+        reaching = connectd.reaching(PEER_ID, listener.address)
         async with await listener.accept_silent() as peer:
             with pytest.raises(HandshakeError, match="act one: bad MAC"):
                 await peer.shake_hands()
-        assert await house.refused(reaching) == (401, [(listener.address, "handshake: act two: peer hung up")])
+        assert await connectd.refused(reaching) == (401, [(listener.address, "handshake: act two: peer hung up")])
 
 
 @pytest.mark.parametrize("stage", ["nothing", "act three", "init"])
-async def test_silence_for_the_whole_deadline(new_house: Callable[[], House], stage: str) -> None:
-    house = new_house()
-    await house.start(timing=IMPATIENT)
-    async with await ScriptedPeer.dial(house.target()) as peer:
+async def test_silence_for_the_whole_deadline(new_connectd: Callable[[], ConnectdProcess], stage: str) -> None:
+    connectd = new_connectd()
+    await connectd.start(timing=IMPATIENT)
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         if stage == "init":
             await peer.shake_hands()
             await peer.hear(Init)
         elif stage == "act three":
             await peer.shake_hands(in_act("act three", lambda _: b""))
         await peer.hangs_up()
-    assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in house.log()
-    await house.barrier()
+    assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in connectd.log()
+    await connectd.barrier()
 
 
-async def test_a_responder_that_is_silent(new_house: Callable[[], House]) -> None:
-    house = new_house()
-    await house.start(timing=IMPATIENT)
+async def test_a_responder_that_is_silent(new_connectd: Callable[[], ConnectdProcess]) -> None:
+    connectd = new_connectd()
+    await connectd.start(timing=IMPATIENT)
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
         with pytest.raises(RequestFailed) as failed:
-            await house.reach(PEER_ID, listener.address)
-        assert house.reasons(failed.value) == (401, [(listener.address, "handshake: timed out")])
+            await connectd.reach(PEER_ID, listener.address)
+        assert connectd.reasons(failed.value) == (401, [(listener.address, "handshake: timed out")])
 
 
-async def first_message(house: House, message: bytes) -> list[str]:
-    """What the house answers to a peer's first message before it hangs up: the texts of its warnings."""
-    async with await ScriptedPeer.dial(house.target(), privkey=PRIVKEY) as peer:
+async def first_message(connectd: ConnectdProcess, message: bytes) -> list[str]:
+    """What connectd answers to a peer's first message before it hangs up: the texts of its warnings."""
+    async with await ScriptedPeer.dial(connectd.target(), privkey=PRIVKEY) as peer:
         await peer.shake_hands()
         await peer.say(message)
         heard = await peer.hangs_up()
@@ -194,11 +198,11 @@ def init(features: bytes | None = None, networks: list[bytes] | None = None, old
     ],
 )
 @pytest.mark.bolt("B1-6", "B1-7", "B1-13", "B1-21", "B1-27", "B1-28", "B1-29", "B1-30")
-async def test_first_message_that_ends_it(house: House, message: bytes, warnings: list[str]) -> None:
-    heard = await first_message(house, message)
+async def test_first_message_that_ends_it(connectd: ConnectdProcess, message: bytes, warnings: list[str]) -> None:
+    heard = await first_message(connectd, message)
     assert len(heard) == len(warnings)
     assert all(text.startswith(wanted) for text, wanted in zip(heard, warnings, strict=True)), heard
-    await house.lives()
+    await connectd.lives()
 
 
 @pytest.mark.parametrize(
@@ -214,62 +218,62 @@ async def test_first_message_that_ends_it(house: House, message: bytes, warnings
     ],
 )
 @pytest.mark.bolt("B1-14", "B1-27", "B1-28")
-async def test_inits_that_are_fine(house: House, message: bytes) -> None:
-    async with await ScriptedPeer.dial(house.target(), privkey=PRIVKEY) as peer:
+async def test_inits_that_are_fine(connectd: ConnectdProcess, message: bytes) -> None:
+    async with await ScriptedPeer.dial(connectd.target(), privkey=PRIVKEY) as peer:
         await peer.shake_hands()
         await peer.say(message)
-        owner = await house.owner()
+        owner = await connectd.owner()
         assert owner.info.node_id == PEER_ID
         await owner.ends()
 
 
 @pytest.mark.bolt("B1-5", "B1-21")
-async def test_unknown_odd_messages_before_init_are_ignored_but_not_for_ever(house: House) -> None:
-    async with await ScriptedPeer.dial(house.target()) as peer:
+async def test_unknown_odd_messages_before_init_are_ignored_but_not_for_ever(connectd: ConnectdProcess) -> None:
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         await peer.shake_hands()
         await peer.say(bytes.fromhex("8001"), peer_init())
-        await (await house.owner()).ends()
-    async with await ScriptedPeer.dial(house.target()) as peer:
+        await (await connectd.owner()).ends()
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         await peer.shake_hands()
         await peer.say(*[bytes.fromhex("8001")] * 11)
         await peer.hangs_up()
-    await house.lives()
+    await connectd.lives()
 
 
 @pytest.mark.parametrize("where", ["header", "body"])
 @pytest.mark.bolt("B8-46")
-async def test_bad_mac_of_the_first_message(house: House, where: str) -> None:
-    async with await ScriptedPeer.dial(house.target()) as peer:
+async def test_bad_mac_of_the_first_message(connectd: ConnectdProcess, where: str) -> None:
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         await peer.shake_hands()
         frame = bytearray(peer.encrypt(peer_init()))
         frame[17 if where == "header" else -1] ^= 1
         await peer.send_raw(bytes(frame))
         assert [type(message) for message in await peer.hangs_up()] == [Init], "no warning"
-    assert "init: bad MAC" in house.log()
-    await house.lives()
+    assert "init: bad MAC" in connectd.log()
+    await connectd.lives()
 
 
-async def test_a_stranger_who_resets(house: House) -> None:
-    peer = await ScriptedPeer.dial(house.target())
+async def test_a_stranger_who_resets(connectd: ConnectdProcess) -> None:
+    peer = await ScriptedPeer.dial(connectd.target())
     sock = peer._writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     await peer.send_raw(bytes(10))
     await peer.close()
-    await house.lives()
+    await connectd.lives()
 
 
 @pytest.mark.bolt("B1-29", "B7-101")
-async def test_a_refused_peer_that_has_said_more_reads_why(house: House) -> None:
+async def test_a_refused_peer_that_has_said_more_reads_why(connectd: ConnectdProcess) -> None:
     """What it has said and nobody reads must not reset the connection before the warning has arrived."""
-    async with await ScriptedPeer.dial(house.target(), privkey=PRIVKEY) as peer:
+    async with await ScriptedPeer.dial(connectd.target(), privkey=PRIVKEY) as peer:
         await peer.shake_hands()
         await peer.say(init(networks=[NETWORKS["bitcoin"]]), *[Ping(1, bytes(60_000)).encode()] * 10)
         heard = await peer.hangs_up()
     assert [message.text() for message in heard if isinstance(message, WarningMessage)] == ["No common network"]
 
 
-async def test_refused_peers_are_no_news(house: House) -> None:
+async def test_refused_peers_are_no_news(connectd: ConnectdProcess) -> None:
     """The log has no line above debug for what strangers do."""
-    await first_message(house, init(networks=[NETWORKS["bitcoin"]]))
-    await first_message(house, Ping(1, b"").encode())
-    assert not any(level in house.log() for level in ("INFO", "UNUSUAL", "BROKEN"))
+    await first_message(connectd, init(networks=[NETWORKS["bitcoin"]]))
+    await first_message(connectd, Ping(1, b"").encode())
+    assert not any(level in connectd.log() for level in ("INFO", "UNUSUAL", "BROKEN"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
-from tests.connectd.house import House, peer_init
+from tests.connectd.connectd_process import ConnectdProcess, peer_init
 from tests.connectd.test_limits import Crowd, crowds, within
 from wire.control.privilege import raise_fd_limit
 from wire.control.timing import Timing
@@ -44,10 +44,12 @@ async def stage_bytes(stage: str, peer: ScriptedPeer) -> bytes:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_a_byte_now_and_then_does_not_stretch_the_deadline(new_house: Callable[[], House], stage: str) -> None:
-    house = new_house()
-    await house.start(timing=Timing(connection_timeout=DEADLINE))
-    async with await ScriptedPeer.dial(house.target()) as peer:
+async def test_a_byte_now_and_then_does_not_stretch_the_deadline(
+    new_connectd: Callable[[], ConnectdProcess], stage: str
+) -> None:
+    connectd = new_connectd()
+    await connectd.start(timing=Timing(connection_timeout=DEADLINE))
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         begin = time.monotonic()
         data = await stage_bytes(stage, peer)
         with contextlib.suppress(ConnectionError, PeerClosed):
@@ -56,65 +58,65 @@ async def test_a_byte_now_and_then_does_not_stretch_the_deadline(new_house: Call
                 await asyncio.sleep(PACE)
         await peer.hangs_up()
         assert time.monotonic() - begin >= DEADLINE
-    assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in house.log()
+    assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in connectd.log()
 
 
 @pytest.mark.parametrize("size", [1, -1], ids=["after a byte", "before the last byte"])
 @pytest.mark.parametrize("stage", STAGES)
-async def test_reset_in_the_midst(house: House, stage: str, size: int) -> None:
-    peer = await ScriptedPeer.dial(house.target())
+async def test_reset_in_the_midst(connectd: ConnectdProcess, stage: str, size: int) -> None:
+    peer = await ScriptedPeer.dial(connectd.target())
     await peer.send_raw((await stage_bytes(stage, peer))[:size])
     peer._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     await peer.close()
-    await house.lives()
+    await connectd.lives()
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_half_closed_in_the_midst(house: House, stage: str) -> None:
-    async with await ScriptedPeer.dial(house.target()) as peer:
+async def test_half_closed_in_the_midst(connectd: ConnectdProcess, stage: str) -> None:
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         await peer.send_raw((await stage_bytes(stage, peer))[:-1])
         peer.write_eof()
         await peer.hangs_up()
-    await house.lives()
+    await connectd.lives()
 
 
-async def test_half_closed_after_init_is_a_peer_all_the_same(house: House) -> None:
+async def test_half_closed_after_init_is_a_peer_all_the_same(connectd: ConnectdProcess) -> None:
     """What it said before is for its owner, who also finds out that nothing more will come."""
-    async with await ScriptedPeer.dial(house.target()) as peer:
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         await peer.shake_hands()
         await peer.say(peer_init(), b"\x80\x01")
         peer.write_eof()
-        owner = await house.owner()
+        owner = await connectd.owner()
         await owner.peer.hear(0x8001)
         await owner.ends()
 
 
-async def test_our_own_id_comes_in(house: House) -> None:
-    async with await ScriptedPeer.dial(house.target(), privkey=house.privkey) as peer:
+async def test_our_own_id_comes_in(connectd: ConnectdProcess) -> None:
+    async with await ScriptedPeer.dial(connectd.target(), privkey=connectd.privkey) as peer:
         await peer.shake_hands()
         await peer.say(peer_init())
         await peer.hangs_up()
-    assert "that is our own id" in house.log()
-    await house.lives()
+    assert "that is our own id" in connectd.log()
+    await connectd.lives()
 
 
-def memory(house: House) -> int:
+def memory(connectd: ConnectdProcess) -> int:
     """Bytes of connectd's memory that are its own."""
-    status = Path(f"/proc/{house.process.pid}/status").read_text()
+    status = Path(f"/proc/{connectd.process.pid}/status").read_text()
     return int(status.split("RssAnon:")[1].split()[0]) * 1024
 
 
-async def test_many_silent_ones(house: House, crowds: Callable[[House], Crowd]) -> None:
+async def test_many_silent_ones(connectd: ConnectdProcess, crowds: Callable[[ConnectdProcess], Crowd]) -> None:
     """More than may be in their handshake. Those who talk come in at once, whatever the others do, and after it."""
     raise_fd_limit()
-    await house.lives()
-    before = memory(house)
-    crowd = crowds(house)
+    await connectd.lives()
+    before = memory(connectd)
+    crowd = crowds(connectd)
     await crowd.come(SILENT // 2)
     with within(1.0):
-        await house.lives()
+        await connectd.lives()
     await crowd.come(SILENT // 2, say=bytes(ACT_THREE_SIZE))
     with within(1.0):
-        await house.lives()
-    assert memory(house) - before < SILENT * MEMORY_OF_ONE
-    await house.lives()
+        await connectd.lives()
+    assert memory(connectd) - before < SILENT * MEMORY_OF_ONE
+    await connectd.lives()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
-from tests.connectd.house import House
+from tests.connectd.connectd_process import ConnectdProcess
 from wire.control.control_wire import SetAccess
 from wire.control.limits import Limits
 from wire.peer_wire import Init, WarningMessage
@@ -25,8 +25,8 @@ Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Crowd:
     """Connections that say nothing, or what they are told to."""
 
-    def __init__(self, house: House) -> None:
-        self._where = house.bindings[0].rpartition(":")
+    def __init__(self, connectd: ConnectdProcess) -> None:
+        self._where = connectd.bindings[0].rpartition(":")
         self.ends: list[Ends] = []
 
     async def come(self, count: int, source: str = "127.0.0.1", say: bytes = b"") -> None:
@@ -38,7 +38,7 @@ class Crowd:
             self.ends.append((reader, writer))
 
     async def closed(self, number: int) -> bool:
-        """Whether the connection of this number has been closed by the house; waits a moment for it."""
+        """Whether the connection of this number has been closed by connectd; waits a moment for it."""
         try:
             async with asyncio.timeout(5.0):
                 with contextlib.suppress(ConnectionError):
@@ -53,11 +53,11 @@ class Crowd:
 
 
 @pytest.fixture
-async def crowds() -> AsyncIterator[Callable[[House], Crowd]]:
+async def crowds() -> AsyncIterator[Callable[[ConnectdProcess], Crowd]]:
     made: list[Crowd] = []
 
-    def make(house: House) -> Crowd:
-        made.append(Crowd(house))
+    def make(connectd: ConnectdProcess) -> Crowd:
+        made.append(Crowd(connectd))
         return made[-1]
 
     yield make
@@ -76,100 +76,104 @@ def within(seconds: float) -> Iterator[None]:
 
 
 async def test_honest_peers_come_in_among_silent_ones(
-    new_house: Callable[[], House], crowds: Callable[[House], Crowd]
+    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd]
 ) -> None:
-    house = new_house()
-    await house.start(limits=Limits(half_open=200))
-    await house.lives()
-    crowd = crowds(house)
+    connectd = new_connectd()
+    await connectd.start(limits=Limits(half_open=200))
+    await connectd.lives()
+    crowd = crowds(connectd)
     for say in (b"", bytes(49), b"\1" * 49):
         await crowd.come(150, say=say)
         with within(HONEST_WITHIN):
-            await house.lives()
-    assert 200 <= house.fds() < 200 + 50
+            await connectd.lives()
+    assert 200 <= connectd.fds() < 200 + 50
     assert await crowd.closed(0)
-    assert house.log().count("too many connections are in their handshake") == 1
+    assert connectd.log().count("too many connections are in their handshake") == 1
 
 
 async def test_a_source_fills_its_own_places_only(
-    new_house: Callable[[], House], crowds: Callable[[House], Crowd]
+    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd]
 ) -> None:
-    house = new_house()
-    await house.start(limits=Limits(half_open_per_source=3, connect_rate=0))
-    crowd = crowds(house)
+    connectd = new_connectd()
+    await connectd.start(limits=Limits(half_open_per_source=3, connect_rate=0))
+    crowd = crowds(connectd)
     await crowd.come(4, "127.0.0.2")
     assert await crowd.closed(3)
     await crowd.come(1, "127.0.0.3")
     with within(HONEST_WITHIN):
-        await house.lives()
+        await connectd.lives()
     assert crowd.count_open() == 4
-    assert "too many handshakes under way from there" in house.log()
+    assert "too many handshakes under way from there" in connectd.log()
 
 
-async def test_rate_of_connections(new_house: Callable[[], House], crowds: Callable[[House], Crowd]) -> None:
-    house = new_house()
-    await house.start(limits=Limits(connect_rate=2))
-    crowd = crowds(house)
+async def test_rate_of_connections(
+    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd]
+) -> None:
+    connectd = new_connectd()
+    await connectd.start(limits=Limits(connect_rate=2))
+    crowd = crowds(connectd)
     await crowd.come(3, "127.0.0.2")
     assert await crowd.closed(2)
     await crowd.come(1, "127.0.0.3")
-    await house.lives()
+    await connectd.lives()
     assert crowd.count_open() == 3
-    assert "too many connections from there" in house.log()
+    assert "too many connections from there" in connectd.log()
 
 
-async def test_banned_address_is_refused_before_noise(house: House, crowds: Callable[[House], Crowd]) -> None:
-    house.master.send(SetAccess([], [("127.0.0.2/31", "spam", None)]))
-    await house.barrier()
-    crowd = crowds(house)
+async def test_banned_address_is_refused_before_noise(
+    connectd: ConnectdProcess, crowds: Callable[[ConnectdProcess], Crowd]
+) -> None:
+    connectd.master.send(SetAccess([], [("127.0.0.2/31", "spam", None)]))
+    await connectd.barrier()
+    crowd = crowds(connectd)
     await crowd.come(1, "127.0.0.2")
     assert await crowd.closed(0)
-    assert "refused: 127.0.0.2/31, spam" in house.log()
-    await house.lives()
+    assert "refused: 127.0.0.2/31, spam" in connectd.log()
+    await connectd.lives()
 
 
-async def test_banned_node_is_refused_after_act_three_and_not_dialled(house: House) -> None:
-    house.master.send(SetAccess([], [(PEER_ID.hex(), "", time.time() + 1_000)]))
-    await house.barrier()
-    async with await ScriptedPeer.dial(house.target(), privkey=PRIVKEY) as peer:
+async def test_banned_node_is_refused_after_act_three_and_not_dialled(connectd: ConnectdProcess) -> None:
+    connectd.master.send(SetAccess([], [(PEER_ID.hex(), "", time.time() + 1_000)]))
+    await connectd.barrier()
+    async with await ScriptedPeer.dial(connectd.target(), privkey=PRIVKEY) as peer:
         await peer.shake_hands()
         assert await peer.hangs_up() == [], "not even INIT"
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
-        reaching = house.reaching(PEER_ID, listener.address)
-        code, errors = await house.refused(reaching)
+        reaching = connectd.reaching(PEER_ID, listener.address)
+        code, errors = await connectd.refused(reaching)
     assert (code, errors) == (401, [(listener.address, f"refused: {PEER_ID.hex()}")])
-    await house.lives()
+    await connectd.lives()
 
 
-async def test_a_ban_that_has_ended(house: House) -> None:
-    house.master.send(SetAccess([], [(PEER_ID.hex(), "", time.time() - 1.0)]))
-    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY):
-        await (await house.owner()).ends()
+async def test_a_ban_that_has_ended(connectd: ConnectdProcess) -> None:
+    connectd.master.send(SetAccess([], [(PEER_ID.hex(), "", time.time() - 1.0)]))
+    async with await ScriptedPeer.connect(connectd.target(), privkey=PRIVKEY):
+        await (await connectd.owner()).ends()
 
 
-async def test_refused_by_features_with_a_warning(house: House) -> None:
-    house.master.send(SetAccess([], [("with:gossip_queries", "we want none", None)]))
-    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY) as peer:
+async def test_refused_by_features_with_a_warning(connectd: ConnectdProcess) -> None:
+    connectd.master.send(SetAccess([], [("with:gossip_queries", "we want none", None)]))
+    async with await ScriptedPeer.connect(connectd.target(), privkey=PRIVKEY) as peer:
         heard = await peer.hangs_up()
     assert [message.text() for message in heard if isinstance(message, WarningMessage)] == [
         "refused: with:gossip_queries, we want none"
     ]
 
 
-async def test_only_those_who_are_allowed(house: House) -> None:
-    house.master.send(SetAccess([(PEER_ID.hex(), "", None)], [("all", "", None)]))
-    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY):
-        await (await house.owner()).ends()
+async def test_only_those_who_are_allowed(connectd: ConnectdProcess) -> None:
+    connectd.master.send(SetAccess([(PEER_ID.hex(), "", None)], [("all", "", None)]))
+    async with await ScriptedPeer.connect(connectd.target(), privkey=PRIVKEY):
+        await (await connectd.owner()).ends()
     with pytest.raises(PeerClosed):
-        await ScriptedPeer.connect(house.target())
-    house.master.send(SetAccess([], []))
-    await house.lives()
+        await ScriptedPeer.connect(connectd.target())
+    connectd.master.send(SetAccess([], []))
+    await connectd.lives()
 
 
-async def test_init_comes_before_what_features_decide(house: House) -> None:
+async def test_init_comes_before_what_features_decide(connectd: ConnectdProcess) -> None:
     """Whoever is allowed by features must say INIT first."""
-    house.master.send(SetAccess([("with:option_static_remotekey", "", None)], [("all", "", None)]))
-    async with await ScriptedPeer.dial(house.target()) as peer:
+    connectd.master.send(SetAccess([("with:option_static_remotekey", "", None)], [("all", "", None)]))
+    async with await ScriptedPeer.dial(connectd.target()) as peer:
         await peer.shake_hands()
         await peer.hear(Init)
-    await house.lives()
+    await connectd.lives()

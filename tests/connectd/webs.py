@@ -12,7 +12,7 @@ from pathlib import Path
 from websockets.asyncio.client import ClientConnection, connect
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
-from tests.connectd.house import House
+from tests.connectd.connectd_process import ConnectdProcess
 from tests.harness import processes
 from wire.control.control_message import Fd
 
@@ -62,20 +62,20 @@ def websocketd(log: Path) -> Iterator[Websocketd]:
         running.process.wait()
 
 
-def url(house: House) -> str:
-    """Of the house's first WebSocket."""
-    (binding,) = (text for text in house.bindings if text.startswith("ws:"))
+def url(connectd: ConnectdProcess) -> str:
+    """Of connectd's first WebSocket."""
+    (binding,) = (text for text in connectd.bindings if text.startswith("ws:"))
     return f"ws://{binding.removeprefix('ws:')}/"
 
 
 @contextlib.asynccontextmanager
-async def web_peer(house: House, privkey: bytes | None = None) -> AsyncIterator[ScriptedPeer]:
+async def web_peer(connectd: ConnectdProcess, privkey: bytes | None = None) -> AsyncIterator[ScriptedPeer]:
     """A peer that has done Noise and INIT over a WebSocket."""
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=ours)
-    async with connect(url(house), compression=None, max_size=None) as client:
+    async with connect(url(connectd), compression=None, max_size=None) as client:
         pumps = asyncio.gather(*(pump(client, *await asyncio.open_connection(sock=theirs))))
-        async with ScriptedPeer(reader, writer, privkey=privkey, their_id=house.node_id) as peer:
+        async with ScriptedPeer(reader, writer, privkey=privkey, their_id=connectd.node_id) as peer:
             await peer.shake_hands()
             await peer.exchange_init()
             yield peer

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.gossipd.house import House
+from tests.gossipd.gossipd_process import GossipdProcess
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import GetTxout, GetTxoutReply
 
@@ -10,24 +10,24 @@ from wire.control.control_wire import GetTxout, GetTxoutReply
 class ChainSource:
     """It answers while `goes_on` is set, each question with the script that is asked for."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, gossipd: GossipdProcess) -> None:
         self.goes_on = asyncio.Event()
         self.goes_on.set()
         self.answered = 0
-        self._house = house
+        self._gossipd = gossipd
         self._questions: asyncio.Queue[GetTxout] = asyncio.Queue()
-        house.master._on_message = self._received
+        gossipd.master._on_message = self._received
 
     def _received(self, message: ControlMessage) -> None:
         if isinstance(message, GetTxout):
             self._questions.put_nowait(message)
         else:
-            self._house.said.put_nowait(message)
+            self._gossipd.said.put_nowait(message)
 
     async def run(self) -> None:
         """For ever."""
         while True:
             question = await self._questions.get()
             await self.goes_on.wait()
-            self._house.master.reply(question, GetTxoutReply(5_000, question.script, ""))
+            self._gossipd.master.reply(question, GetTxoutReply(5_000, question.script, ""))
             self.answered += 1

@@ -8,7 +8,7 @@ import pytest
 from gossipd.map import loading
 from gossipd.store.writer import GossipStore
 from tests.gossipd.bench import Bench
-from tests.gossipd.house import House, Houses
+from tests.gossipd.gossipd_process import GossipdProcess, GossipdProcesses
 from tests.gossipd.writer import Writer
 
 
@@ -35,18 +35,18 @@ def writer(path: Path) -> Iterator[Writer]:
 
 
 @pytest.fixture
-async def houses(tmp_path: Path) -> AsyncIterator[Houses]:
+async def gossipds(tmp_path: Path) -> AsyncIterator[GossipdProcesses]:
     """Makes gossipd processes that have been told nothing."""
-    async with Houses(tmp_path) as houses:
-        yield houses
+    async with GossipdProcesses(tmp_path) as gossipds:
+        yield gossipds
 
 
 @pytest.fixture
-async def gossipd(houses: Houses) -> House:
+async def gossipd(gossipds: GossipdProcesses) -> GossipdProcess:
     """A gossipd with an empty store and no chain."""
-    house = houses.new()
-    await house.start()
-    return house
+    gossipd = gossipds.new()
+    await gossipd.start()
+    return gossipd
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from tests.gossipd.house import PATIENCE, House, peer_info
+from tests.gossipd.gossipd_process import PATIENCE, GossipdProcess, peer_info
 from wire.control.control_message import Fd
 from wire.control.control_wire import PeerNongossip, ReleasePeer, ReleasePeerReply
 from wire.frames import READ_SIZE, Frames, PeerState
@@ -12,14 +12,14 @@ from wire.frames import READ_SIZE, Frames, PeerState
 class Owner:
     """The test as owner of a connection: reads it from where gossipd has left it, and gives it back in the same way."""
 
-    def __init__(self, house: House, message: PeerNongossip | ReleasePeerReply) -> None:
-        self.house = house
+    def __init__(self, gossipd: GossipdProcess, message: PeerNongossip | ReleasePeerReply) -> None:
+        self.gossipd = gossipd
         self.conn_id = message.conn_id
         self.state = message.state
         self.fd = message.peer_fd
-        self.gossip = house.hold(message.gossip_fd)
+        self.gossip = gossipd.hold(message.gossip_fd)
         self._frames = Frames(message.state.crypto, message.state.unread)
-        self._sock = house.hold(os.dup(message.peer_fd))
+        self._sock = gossipd.hold(os.dup(message.peer_fd))
 
     async def next(self) -> bytes:
         """The peer's next message."""
@@ -44,7 +44,7 @@ class Owner:
         """handle_peer with all that has come."""
         state = self.exported()
         gossip_fd = Fd(self.gossip.detach())
-        await self.house.hand_over(peer_info(self.conn_id), self.fd, state, send=send, gossip_fd=gossip_fd)
+        await self.gossipd.hand_over(peer_info(self.conn_id), self.fd, state, send=send, gossip_fd=gossip_fd)
 
     def exported(self) -> PeerState:
         """The state to give back; the connection is not ours any more."""
@@ -58,12 +58,12 @@ class Owner:
         self.gossip.close()
 
 
-async def released(house: House, conn_id: int) -> Owner:
+async def released(gossipd: GossipdProcess, conn_id: int) -> Owner:
     """release_peer, and what comes."""
-    house.master.send(ReleasePeer(b"", conn_id))
-    return Owner(house, await house.hear(ReleasePeerReply))
+    gossipd.master.send(ReleasePeer(b"", conn_id))
+    return Owner(gossipd, await gossipd.hear(ReleasePeerReply))
 
 
-async def taken(house: House) -> Owner:
+async def taken(gossipd: GossipdProcess) -> Owner:
     """The connection that gossipd gives up next."""
-    return Owner(house, await house.hear(PeerNongossip))
+    return Owner(gossipd, await gossipd.hear(PeerNongossip))

@@ -1,6 +1,6 @@
 """A peer that has a map and answers queries about it."""
 
-from tests.gossipd.house import CHAIN, FakePeer
+from tests.gossipd.gossipd_process import CHAIN, FakePeer
 from wire.encoded import decode_short_ids, encode_short_ids
 from wire.message import decode
 from wire.peer_wire import (

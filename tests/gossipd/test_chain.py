@@ -4,7 +4,7 @@ import pytest
 
 from gossipd.gossmap import Gossmap
 from gossipd.ingest.txout import funding_script
-from tests.gossipd.house import HEIGHT, House, Houses
+from tests.gossipd.gossipd_process import HEIGHT, GossipdProcess, GossipdProcesses
 from tests.gossipd.messages import BITCOIN_KEYS, NOW, announcement, scid, update
 from wire.control.control_wire import (
     ChainReorganised,
@@ -23,9 +23,9 @@ SCRIPT = funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
 THERE = 5_000, SCRIPT, ""
 
 
-async def with_channels(houses: Houses, count: int) -> House:
+async def with_channels(gossipds: GossipdProcesses, count: int) -> GossipdProcess:
     """A gossipd that follows a chain, and has proven so many channels."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start(check_txout=True)
     peer = await gossipd.connect()
     await peer.say(*(message for number in range(count) for message in (announcement(number), update(number))))
@@ -35,14 +35,14 @@ async def with_channels(houses: Houses, count: int) -> House:
     return gossipd
 
 
-def dying(gossipd: House) -> dict[int, int | None]:
+def dying(gossipd: GossipdProcess) -> dict[int, int | None]:
     with Gossmap(gossipd.store) as gossmap:
         return {channel.short_channel_id: channel.dying_at for channel in gossmap.channels()}
 
 
 @pytest.mark.bolt("B7-66")
-async def test_spent_channels_die_and_go_after_72_blocks(houses: Houses) -> None:
-    gossipd = await with_channels(houses, 2)
+async def test_spent_channels_die_and_go_after_72_blocks(gossipds: GossipdProcesses) -> None:
+    gossipd = await with_channels(gossipds, 2)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
     assert dying(gossipd) == {scid(0): HEIGHT + 73, scid(1): None}
     gossipd.master.send(NewBlockheight(HEIGHT + 72))
@@ -57,8 +57,8 @@ async def test_spent_channels_die_and_go_after_72_blocks(houses: Houses) -> None
 
 
 @pytest.mark.bolt("B7-78")
-async def test_only_updates_that_disable_a_spent_channel_are_taken(houses: Houses) -> None:
-    gossipd = await with_channels(houses, 1)
+async def test_only_updates_that_disable_a_spent_channel_are_taken(gossipds: GossipdProcesses) -> None:
+    gossipd = await with_channels(gossipds, 1)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
     peer = await gossipd.connect()
     await peer.say(update(0, timestamp=NOW + 1), update(0, timestamp=NOW + 2, disable=True))
@@ -71,16 +71,16 @@ async def test_only_updates_that_disable_a_spent_channel_are_taken(houses: House
         assert half is not None and half.timestamp == NOW + 2
 
 
-async def test_a_reorganisation_brings_them_back(houses: Houses) -> None:
-    gossipd = await with_channels(houses, 2)
+async def test_a_reorganisation_brings_them_back(gossipds: GossipdProcesses) -> None:
+    gossipd = await with_channels(gossipds, 2)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0), scid(1)]), OutpointsSpentReply)
     await gossipd.master.request(ChainReorganised(HEIGHT, [scid(1)]), ChainReorganisedReply)
     assert dying(gossipd) == {scid(0): HEIGHT + 73, scid(1): None}
 
 
-async def test_a_reorganisation_that_is_deeper_than_is_remembered(houses: Houses) -> None:
+async def test_a_reorganisation_that_is_deeper_than_is_remembered(gossipds: GossipdProcesses) -> None:
     """What went because it was spent may be announced again: the chain is asked, not our memory."""
-    gossipd = await with_channels(houses, 2)
+    gossipd = await with_channels(gossipds, 2)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
     gossipd.master.send(NewBlockheight(HEIGHT + 73))
     assert (await gossipd.status())["channels"] == 1
@@ -91,8 +91,8 @@ async def test_a_reorganisation_that_is_deeper_than_is_remembered(houses: Houses
     assert (await gossipd.settled())["channels"] == 2
 
 
-async def test_spent_before_it_was_written(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_spent_before_it_was_written(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start(check_txout=True)
     peer = await gossipd.connect()
     await peer.say(announcement(0))
@@ -104,9 +104,9 @@ async def test_spent_before_it_was_written(houses: Houses) -> None:
     assert (await gossipd.settled())["channels"] == 0
 
 
-async def test_a_splice(houses: Houses) -> None:
+async def test_a_splice(gossipds: GossipdProcesses) -> None:
     """The old channel stays on the map while the new one, of the same nodes, gets its confirmations."""
-    gossipd = await with_channels(houses, 1)
+    gossipd = await with_channels(gossipds, 1)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
     peer = await gossipd.connect()
     spliced = HEIGHT + 1 - 100  # messages.scid adds 100
@@ -123,15 +123,15 @@ async def test_a_splice(houses: Houses) -> None:
     assert (await gossipd.status())["channels"] == 1
 
 
-async def test_a_map_that_was_never_looked_up(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_a_map_that_was_never_looked_up(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start()
     peer = await gossipd.connect()
     await peer.say(*(message for number in range(3) for message in (announcement(number), update(number))))
     await peer.sync()
     assert (await gossipd.settled())["channels"] == 3
-    await houses.end(gossipd)
-    again = houses.new()
+    await gossipds.end(gossipd)
+    again = gossipds.new()
     await again.start(check_txout=True, unwatched=[scid(0), scid(2)])
     answers = {scid(0): THERE, scid(2): (0, b"", "its output is spent")}
     for _ in range(2):
@@ -143,16 +143,16 @@ async def test_a_map_that_was_never_looked_up(houses: Houses) -> None:
         assert [channel.capacity_sat for channel in gossmap.channels()] == [5_000, 0, 0]
 
 
-async def test_a_channel_of_which_nothing_can_be_known_stays(houses: Houses) -> None:
+async def test_a_channel_of_which_nothing_can_be_known_stays(gossipds: GossipdProcesses) -> None:
     """bitcoind is pruned, or has not fetched old blocks yet: no reason to lose the map. New ones are not taken."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start()
     peer = await gossipd.connect()
     await peer.say(announcement(0), update(0))
     await peer.sync()
     await gossipd.settled()
-    await houses.end(gossipd)
-    again = houses.new()
+    await gossipds.end(gossipd)
+    again = gossipds.new()
     await again.start(check_txout=True, unwatched=[scid(0)])
     not_known = GetTxoutReply(0, b"", "bitcoind does not give its block", is_known=False)
     again.master.reply(await again.hear(GetTxout), not_known)  # which may come before a peer is taken
@@ -164,10 +164,10 @@ async def test_a_channel_of_which_nothing_can_be_known_stays(houses: Houses) -> 
     assert f"channel {scid_to_text(scid(0))} stays, unchecked: bitcoind does not give its block" in again.log()
 
 
-async def test_what_is_said_of_the_map_is_all_of_it(houses: Houses) -> None:
-    gossipd = await with_channels(houses, 2)
-    await houses.end(gossipd)
-    again = houses.new()
+async def test_what_is_said_of_the_map_is_all_of_it(gossipds: GossipdProcesses) -> None:
+    gossipd = await with_channels(gossipds, 2)
+    await gossipds.end(gossipd)
+    again = gossipds.new()
     await again.start()
     again.master.send(NewBlockheight(HEIGHT))
     asked = await again.hear(UnwatchedChannels)

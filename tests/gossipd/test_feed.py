@@ -16,7 +16,7 @@ from gossipd.feed import Feed
 from gossipd.map import loading
 from gossipd.verdict import REASONS, Consequence, PeerFault, Verdict
 from tests.gossipd.bench import TELLER, Bench
-from tests.gossipd.house import peer_info
+from tests.gossipd.gossipd_process import peer_info
 from tests.gossipd.messages import KEYS, NOW, announcement, node_announcement, scid, spoilt, update
 from wire.bus.feed import (
     CHANNEL_DYING,

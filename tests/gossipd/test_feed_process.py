@@ -17,7 +17,7 @@ import zmq
 import zmq.auth
 
 from lightningd_py.tools.feed_client import Feed, Keys
-from tests.gossipd.house import PATIENCE, FakePeer, House, Houses, peer_info
+from tests.gossipd.gossipd_process import PATIENCE, FakePeer, GossipdProcess, GossipdProcesses, peer_info
 from tests.gossipd.messages import NOW, announcement, big_map, node_announcement, spoilt, update
 from tests.harness.collector import Collector, kept, on_disk
 from wire.bus.feed import TOPICS, FeedError, PeerConnected, PeerDisconnected, decode
@@ -38,24 +38,24 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def publisher(houses: Houses, path: Path) -> House:
+async def publisher(gossipds: GossipdProcesses, path: Path) -> GossipdProcess:
     """A gossipd with a feed."""
-    house = houses.new()
-    await house.start(feed=f"ipc://{path}", feed_needed=True, limits=UNBOUNDED)
-    return house
+    gossipd = gossipds.new()
+    await gossipd.start(feed=f"ipc://{path}", feed_needed=True, limits=UNBOUNDED)
+    return gossipd
 
 
-async def taken(house: House, topics: int) -> None:
+async def taken(gossipd: GossipdProcess, topics: int) -> None:
     """Wait until so many topics are taken: subscriptions have arrived, or gone."""
     async with asyncio.timeout(PATIENCE):
-        while (await house.status())["feed_topics"] != topics:
+        while (await gossipd.status())["feed_topics"] != topics:
             pass
 
 
 # the socket
 
 
-async def test_the_socket_is_its_owners_alone_and_goes_with_gossipd(publisher: House, path: Path) -> None:
+async def test_the_socket_is_its_owners_alone_and_goes_with_gossipd(publisher: GossipdProcess, path: Path) -> None:
     assert stat.S_IMODE((await asyncio.to_thread(path.stat)).st_mode) == 0o600
     with Collector(path) as collector:
         await taken(publisher, len(TOPICS))
@@ -64,58 +64,58 @@ async def test_the_socket_is_its_owners_alone_and_goes_with_gossipd(publisher: H
     assert not await asyncio.to_thread(path.exists)
 
 
-async def test_the_socket_of_a_killed_one_is_replaced(houses: Houses, path: Path) -> None:
+async def test_the_socket_of_a_killed_one_is_replaced(gossipds: GossipdProcesses, path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(path))
-    house = houses.new()
-    await house.start(feed=f"ipc://{path}", feed_needed=True)
+    gossipd = gossipds.new()
+    await gossipd.start(feed=f"ipc://{path}", feed_needed=True)
     with Collector(path):
-        await taken(house, len(TOPICS))
+        await taken(gossipd, len(TOPICS))
 
 
-async def test_a_file_in_the_way_is_left_alone(houses: Houses, path: Path) -> None:
+async def test_a_file_in_the_way_is_left_alone(gossipds: GossipdProcesses, path: Path) -> None:
     await asyncio.to_thread(path.write_text, "mine")
     with pytest.raises(RequestFailed, match="something else is there that is no socket"):
-        await houses.new().start(feed=f"ipc://{path}", feed_needed=True)
+        await gossipds.new().start(feed=f"ipc://{path}", feed_needed=True)
     assert await asyncio.to_thread(path.read_text) == "mine"
 
 
-async def test_somebody_elses_socket_is_left_alone(houses: Houses, path: Path) -> None:
+async def test_somebody_elses_socket_is_left_alone(gossipds: GossipdProcesses, path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
         with pytest.raises(RequestFailed, match="somebody listens there"):
-            await houses.new().start(feed=f"ipc://{path}", feed_needed=True)
+            await gossipds.new().start(feed=f"ipc://{path}", feed_needed=True)
     assert await asyncio.to_thread(path.is_socket)
 
 
-async def test_a_directory_that_is_missing_is_said(houses: Houses, tmp_path: Path) -> None:
+async def test_a_directory_that_is_missing_is_said(gossipds: GossipdProcesses, tmp_path: Path) -> None:
     with pytest.raises(RequestFailed, match=r"cannot bind ipc://.*/nowhere/feed: No such file or directory"):
-        await houses.new().start(feed=f"ipc://{tmp_path}/nowhere/feed", feed_needed=True)
+        await gossipds.new().start(feed=f"ipc://{tmp_path}/nowhere/feed", feed_needed=True)
 
 
-async def test_a_feed_that_is_there_by_default_may_be_missing(houses: Houses, path: Path) -> None:
+async def test_a_feed_that_is_there_by_default_may_be_missing(gossipds: GossipdProcesses, path: Path) -> None:
     await asyncio.to_thread(path.write_text, "mine")
-    house = houses.new()
-    await house.start(feed=f"ipc://{path}")
-    await house.logs("UNUSUAL gossipd: no feed: cannot bind")
-    assert (await house.status())["feed_topics"] == 0
+    gossipd = gossipds.new()
+    await gossipd.start(feed=f"ipc://{path}")
+    await gossipd.logs("UNUSUAL gossipd: no feed: cannot bind")
+    assert (await gossipd.status())["feed_topics"] == 0
 
 
-async def test_on_tcp_who_has_no_key_is_kept_out(houses: Houses, tmp_path: Path) -> None:
+async def test_on_tcp_who_has_no_key_is_kept_out(gossipds: GossipdProcesses, tmp_path: Path) -> None:
     endpoint = f"tcp://127.0.0.1:{free_port()}"
-    house = houses.new()
-    await house.start(feed=endpoint, feed_keys=str(tmp_path / "keys"), feed_needed=True)
+    gossipd = gossipds.new()
+    await gossipd.start(feed=endpoint, feed_keys=str(tmp_path / "keys"), feed_needed=True)
     zmq.auth.create_certificates(tmp_path, "alice")
     keys = Keys(tmp_path / "alice.key_secret", tmp_path / "keys" / "server.key")
     for wrong in (None, keys):
         with pytest.raises(FeedError, match="nobody publishes on"):
             await asyncio.to_thread(Feed, endpoint, keys=wrong)
-    await house.logs("a client of a bus is refused")
+    await gossipd.logs("a client of a bus is refused")
     shutil.copy(tmp_path / "alice.key", tmp_path / "keys" / "clients")
     with Collector(endpoint, "gossip.", keys=keys) as collector:
-        await taken(house, 3)
-        peer = await house.connect()
+        await taken(gossipd, 3)
+        peer = await gossipd.connect()
         await peer.say(announcement())
         await collector.until(lambda: collector.arrivals)
 
@@ -127,7 +127,7 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-async def test_subscribers_that_speak_are_no_danger(publisher: House, path: Path) -> None:
+async def test_subscribers_that_speak_are_no_danger(publisher: GossipdProcess, path: Path) -> None:
     """What is no subscription is read and ignored, what is too long ends the connection."""
     context = zmq.Context()
     crowd = [[b"hello"] * 300, [b"\1" + bytes(2_000)], [b""], [b"\1map.", b"\0map.", b"\1peer."]]
@@ -146,7 +146,7 @@ async def test_subscribers_that_speak_are_no_danger(publisher: House, path: Path
 # a sync
 
 
-async def test_who_follows_a_sync_has_the_map_and_every_arrival(publisher: House, path: Path) -> None:
+async def test_who_follows_a_sync_has_the_map_and_every_arrival(publisher: GossipdProcess, path: Path) -> None:
     good = big_map(400, 120)
     wrong = [spoilt(announcement(number), 3) for number in (901, 902, 903)] + [update(900), announcement(904)[:200]]
     with Collector(path) as collector:
@@ -176,7 +176,7 @@ async def test_who_follows_a_sync_has_the_map_and_every_arrival(publisher: House
         assert collector.feed.lost == 0
 
 
-async def test_gossip_of_a_connection_that_somebody_else_owns(publisher: House, path: Path) -> None:
+async def test_gossip_of_a_connection_that_somebody_else_owns(publisher: GossipdProcess, path: Path) -> None:
     with Collector(path, "gossip.") as collector:
         await taken(publisher, 3)
         owner = await publisher.connect_elsewhere(41)
@@ -187,7 +187,7 @@ async def test_gossip_of_a_connection_that_somebody_else_owns(publisher: House, 
         assert (said.conn_id, said.raw, said.outcome) == (41, announcement(), "new")
 
 
-async def test_what_a_user_adds_comes_from_nobody(publisher: House, path: Path) -> None:
+async def test_what_a_user_adds_comes_from_nobody(publisher: GossipdProcess, path: Path) -> None:
     with Collector(path, "gossip.") as collector:
         await taken(publisher, 3)
         await publisher.master.request(AddGossip(announcement()), AddGossipReply)
@@ -195,7 +195,7 @@ async def test_what_a_user_adds_comes_from_nobody(publisher: House, path: Path) 
         assert collector.arrivals[0].node_id is None
 
 
-async def test_gossip_of_an_ignored_peer_is_said_too(publisher: House, path: Path) -> None:
+async def test_gossip_of_an_ignored_peer_is_said_too(publisher: GossipdProcess, path: Path) -> None:
     with Collector(path, "gossip.") as collector:
         await taken(publisher, 3)
         peer = await publisher.connect()
@@ -210,7 +210,7 @@ async def test_gossip_of_an_ignored_peer_is_said_too(publisher: House, path: Pat
         assert (last.outcome, last.reason) == ("rejected", "its sender is ignored for a while")
 
 
-async def test_peers_come_and_go(publisher: House, path: Path) -> None:
+async def test_peers_come_and_go(publisher: GossipdProcess, path: Path) -> None:
     info = peer_info(7)
     with Collector(path, "peer.") as collector:
         await taken(publisher, 2)
@@ -259,22 +259,22 @@ class Stuck:
 
 
 @pytest.fixture
-async def small(houses: Houses, path: Path) -> House:
+async def small(gossipds: GossipdProcesses, path: Path) -> GossipdProcess:
     """A gossipd whose subscribers have little room."""
-    house = houses.new()
-    await house.start(feed=f"ipc://{path}", feed_needed=True, limits=Limits(read_rate=0, feed_queue=QUEUE))
-    return house
+    gossipd = gossipds.new()
+    await gossipd.start(feed=f"ipc://{path}", feed_needed=True, limits=Limits(read_rate=0, feed_queue=QUEUE))
+    return gossipd
 
 
 @pytest.fixture
-async def stuck(small: House, path: Path) -> AsyncIterator[Stuck]:
+async def stuck(small: GossipdProcess, path: Path) -> AsyncIterator[Stuck]:
     subscriber = Stuck(path, b"gossip.channel_update")
     await taken(small, 1)
     yield subscriber
     subscriber.close()
 
 
-async def test_a_slow_subscriber_loses_messages_and_sees_it(small: House, stuck: Stuck, path: Path) -> None:
+async def test_a_slow_subscriber_loses_messages_and_sees_it(small: GossipdProcess, stuck: Stuck, path: Path) -> None:
     """gossipd stays small, the sync is complete, another subscriber has everything."""
     good = big_map()
     updates = [raw for raw in good if raw[:2] == b"\x01\x02"]
@@ -311,7 +311,7 @@ async def say_slowly(peer: FakePeer, messages: list[bytes], collector: Collector
         await collector.until(lambda enough=enough: len(collector.arrivals) == enough)
 
 
-async def test_large_messages_do_not_fill_the_memory(publisher: House, path: Path) -> None:
+async def test_large_messages_do_not_fill_the_memory(publisher: GossipdProcess, path: Path) -> None:
     """A queue bounds messages; what is large is bounded by bytes besides."""
     with contextlib.closing(Stuck(path, b"gossip.channel_update")):
         await taken(publisher, 1)
@@ -338,7 +338,7 @@ async def example(path: Path) -> asyncio.subprocess.Process:
     )
 
 
-async def test_a_killed_subscriber_leaves_nothing(publisher: House, path: Path) -> None:
+async def test_a_killed_subscriber_leaves_nothing(publisher: GossipdProcess, path: Path) -> None:
     with Collector(path, "map.") as collector:
         victim = await example(path)
         try:
@@ -355,7 +355,7 @@ async def test_a_killed_subscriber_leaves_nothing(publisher: House, path: Path) 
         await collector.until(lambda: len(collector.messages) == 2)
 
 
-async def test_the_example_ends_with_one_sentence(publisher: House, path: Path) -> None:
+async def test_the_example_ends_with_one_sentence(publisher: GossipdProcess, path: Path) -> None:
     collector = await example(path)
     try:
         await taken(publisher, 3)

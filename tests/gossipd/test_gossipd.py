@@ -9,7 +9,7 @@ import pytest
 
 from gossipd.store.writer import GossipStore
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
-from tests.gossipd.house import CHAIN, EVERYTHING, House, Houses, is_gossip, peer_info
+from tests.gossipd.gossipd_process import CHAIN, EVERYTHING, GossipdProcess, GossipdProcesses, is_gossip, peer_info
 from tests.gossipd.messages import NOW, big_map
 from wire.control import control_wire
 from wire.control.control_channel import RequestFailed
@@ -39,7 +39,7 @@ def warnings(heard: list[bytes]) -> list[str]:
 
 
 @pytest.mark.bolt("B1-37", "B1-38")
-async def test_pong_has_the_size_that_was_asked_for(gossipd: House) -> None:
+async def test_pong_has_the_size_that_was_asked_for(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     for size in (0, 1, 65_530, 65_531):
         await peer.say(Ping(size, b"\xff" * 3))
@@ -47,14 +47,14 @@ async def test_pong_has_the_size_that_was_asked_for(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B1-37")
-async def test_too_large_a_pong_is_not_sent(gossipd: House) -> None:
+async def test_too_large_a_pong_is_not_sent(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(*(Ping(size, b"") for size in range(65_532, 65_536)), Ping(7, b""))
     assert len((await peer.hear(Pong)).ignored) == 7
     assert [raw for raw in peer.heard if raw[:2] == b"\x00\x13"] == []
 
 
-async def test_pings_are_answered_while_a_map_goes_out(gossipd: House) -> None:
+async def test_pings_are_answered_while_a_map_goes_out(gossipd: GossipdProcess) -> None:
     teller, hearer = await gossipd.connect(), await gossipd.connect()
     await teller.say(*big_map())
     await teller.sync()
@@ -66,7 +66,7 @@ async def test_pings_are_answered_while_a_map_goes_out(gossipd: House) -> None:
     await hearer.gossip(len(big_map()))
 
 
-async def test_peer_that_pings_and_does_not_read(gossipd: House) -> None:
+async def test_peer_that_pings_and_does_not_read(gossipd: GossipdProcess) -> None:
     """Reading it stops, so memory stays bounded; when it reads, not a pong is missing (B1-37)."""
     peer = await gossipd.connect()
     pings = peer.encrypt(*(Ping(65_531 - number % 7, b"") for number in range(3_000)))
@@ -81,7 +81,7 @@ async def test_peer_that_pings_and_does_not_read(gossipd: House) -> None:
     await saying
 
 
-async def test_small_pings_of_a_peer_that_does_not_read(gossipd: House) -> None:
+async def test_small_pings_of_a_peer_that_does_not_read(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     pings = peer.encrypt(*(Ping(number % 100, b"") for number in range(30_000)))
     saying = asyncio.create_task(peer.say_raw(pings))
@@ -96,20 +96,20 @@ async def test_small_pings_of_a_peer_that_does_not_read(gossipd: House) -> None:
 # what else a peer may say
 
 
-async def test_first_message_is_a_filter(gossipd: House) -> None:
+async def test_first_message_is_a_filter(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     assert (await peer.hear(GossipTimestampFilter)).encode() == EVERYTHING
 
 
 @pytest.mark.bolt("B1-5")
-async def test_odd_unknown_message_is_ignored(gossipd: House) -> None:
+async def test_odd_unknown_message_is_ignored(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(bytes.fromhex("8001"), bytes.fromhex("ffff") + bytes(65_533))
     assert warnings(await peer.sync()) == []
 
 
 @pytest.mark.bolt("B1-6")
-async def test_even_unknown_message_ends_the_connection(gossipd: House) -> None:
+async def test_even_unknown_message_ends_the_connection(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(bytes.fromhex("8000"), Ping(5, b""))
     assert warnings(await peer.is_hung_up_on()) == ["unknown even message type 32768"]
@@ -138,7 +138,7 @@ TOO_SHORT = {
 
 
 @pytest.mark.bolt("B1-7")
-async def test_too_short_message_ends_the_connection(gossipd: House) -> None:
+async def test_too_short_message_ends_the_connection(gossipd: GossipdProcess) -> None:
     for name, text in TOO_SHORT.items():
         peer = await gossipd.connect()
         await peer.say(bytes.fromhex(text))
@@ -148,7 +148,7 @@ async def test_too_short_message_ends_the_connection(gossipd: House) -> None:
 
 @pytest.mark.bolt("B7-90")
 @pytest.mark.parametrize("packed", ["0003 01 789c", "0001 00 01 03 01 789c"], ids=["short_channel_ids", "query_flags"])
-async def test_query_packed_with_zlib_is_not_answered(gossipd: House, packed: str) -> None:
+async def test_query_packed_with_zlib_is_not_answered(gossipd: GossipdProcess, packed: str) -> None:
     """A warning, as BOLT 7 allows, and the connection stays: old peers pack all their queries so."""
     peer = await gossipd.connect()
     await peer.say(bytes.fromhex("0105") + CHAIN + bytes.fromhex(packed))
@@ -159,7 +159,7 @@ async def test_query_packed_with_zlib_is_not_answered(gossipd: House, packed: st
 
 
 @pytest.mark.bolt("B1-32", "B1-34", "B1-35")
-async def test_error_and_warning_go_up(gossipd: House) -> None:
+async def test_error_and_warning_go_up(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     for message in (ErrorMessage(bytes([5]) * 32, b"a\nb\xff"), WarningMessage(bytes(32), b"careful")):
         await peer.say(message)
@@ -171,7 +171,7 @@ async def test_error_and_warning_go_up(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B8-46")
-async def test_bytes_that_are_no_frame(gossipd: House) -> None:
+async def test_bytes_that_are_no_frame(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.sync()
     await peer.say_raw(bytes(18))
@@ -179,7 +179,7 @@ async def test_bytes_that_are_no_frame(gossipd: House) -> None:
     assert "bad MAC" in (await gossipd.hear(PeerDisconnected)).reason
 
 
-async def test_peer_hangs_up(gossipd: House) -> None:
+async def test_peer_hangs_up(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     peer.close()
     assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
@@ -188,7 +188,7 @@ async def test_peer_hangs_up(gossipd: House) -> None:
 # what the master may ask for
 
 
-async def test_master_pings(gossipd: House) -> None:
+async def test_master_pings(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     asked = asyncio.create_task(gossipd.master.request(control_wire.Ping(b"", peer.conn_id, 9, 3), control_wire.Pong))
     assert (await peer.hear(Ping)) == Ping(9, bytes(3))
@@ -197,14 +197,14 @@ async def test_master_pings(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B1-37")
-async def test_ping_without_a_pong_is_answered_at_once(gossipd: House) -> None:
+async def test_ping_without_a_pong_is_answered_at_once(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     pong = await gossipd.master.request(control_wire.Ping(b"", peer.conn_id, 65_532, 0), control_wire.Pong)
     assert pong.totlen == 0
     await peer.hear(Ping)
 
 
-async def test_ping_fails_when_the_connection_ends_or_is_not_there(gossipd: House) -> None:
+async def test_ping_fails_when_the_connection_ends_or_is_not_there(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     asked = asyncio.create_task(gossipd.master.request(control_wire.Ping(b"", peer.conn_id, 9, 3), control_wire.Pong))
     await peer.hear(Ping)
@@ -216,14 +216,14 @@ async def test_ping_fails_when_the_connection_ends_or_is_not_there(gossipd: Hous
     await gossipd.hear(PeerDisconnected)
 
 
-async def test_master_sends_a_message(gossipd: House) -> None:
+async def test_master_sends_a_message(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     custom = bytes.fromhex("80ff") + b"hello"
     await gossipd.master.request(control_wire.SendMessage(b"", peer.conn_id, custom), control_wire.SendMessageReply)
     assert custom in await peer.sync()
 
 
-async def test_message_for_a_full_queue_or_nobody_is_refused(gossipd: House) -> None:
+async def test_message_for_a_full_queue_or_nobody_is_refused(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     message = bytes.fromhex("8001") + bytes(60_000)
     sent = 0
@@ -238,7 +238,7 @@ async def test_message_for_a_full_queue_or_nobody_is_refused(gossipd: House) -> 
         await gossipd.master.request(control_wire.SendMessage(b"", 999, message), control_wire.SendMessageReply)
 
 
-async def test_master_disconnects_with_last_words(gossipd: House) -> None:
+async def test_master_disconnects_with_last_words(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     words = ErrorMessage(bytes(32), b"go away").encode()
     gossipd.master.send(control_wire.Disconnect(b"", peer.conn_id, [words], "because"))
@@ -249,7 +249,7 @@ async def test_master_disconnects_with_last_words(gossipd: House) -> None:
     assert gossipd.said.empty()
 
 
-async def test_routes(gossipd: House) -> None:
+async def test_routes(gossipd: GossipdProcess) -> None:
     """Copied, ignored and closed instead of what is the default; a new table replaces the old one."""
     peer = await gossipd.connect()
     gossipd.master.send(control_wire.SetMessageRoutes([(32, "copy"), (513, "copy"), (0x8000, "ignore")]))
@@ -268,75 +268,75 @@ async def test_routes(gossipd: House) -> None:
 # beginning and end
 
 
-async def test_ends_before_it_was_told_anything(houses: Houses) -> None:
-    houses.new()
+async def test_ends_before_it_was_told_anything(gossipds: GossipdProcesses) -> None:
+    gossipds.new()
 
 
-async def test_unwritable_store(houses: Houses) -> None:
+async def test_unwritable_store(gossipds: GossipdProcesses) -> None:
     with pytest.raises(RequestFailed) as failed:
-        await houses.new().start(store="/nowhere/gossip_store")
+        await gossipds.new().start(store="/nowhere/gossip_store")
     assert failed.value.refusal.error == "/nowhere/gossip_store: No such file or directory"
 
 
-async def test_store_of_another_process(houses: Houses) -> None:
-    await houses.new().start()
+async def test_store_of_another_process(gossipds: GossipdProcesses) -> None:
+    await gossipds.new().start()
     with pytest.raises(RequestFailed, match="is in use by another process"):
-        await houses.new().start()
+        await gossipds.new().start()
 
 
-async def test_store_with_a_cut_tail(houses: Houses, tmp_path: Path) -> None:
+async def test_store_with_a_cut_tail(gossipds: GossipdProcesses, tmp_path: Path) -> None:
     """The note says it, and what is good is served."""
     store = GossipStore.open(tmp_path / "gossip_store")
     SyntheticMap(random_edges(1, 20, 10), 1, NOW).write_store(store)
     store.close()
     with store.path.open("r+b") as file:
         file.truncate(store.path.stat().st_size - 5)
-    house = houses.new()
-    reply = await house.start()
+    gossipd = gossipds.new()
+    reply = await gossipd.start()
     assert (reply.channels, reply.nodes) == (20, 10)
     assert "unfinished tail" in reply.note
-    peer = await house.connect()
+    peer = await gossipd.connect()
     await peer.say(EVERYTHING)
     assert len(await peer.gossip(20 * 3 + 9)) == 20 * 3 + 9
     assert not any(map(is_gossip, await peer.sync()))
 
 
-async def test_peers_that_leave_with_the_master(houses: Houses) -> None:
+async def test_peers_that_leave_with_the_master(gossipds: GossipdProcesses) -> None:
     """All in one turn of its loop: what there is to say has nobody to hear it."""
-    house = houses.new()
-    await house.start()
-    peers = [await house.connect() for _ in range(5)]
-    peer, fd, state = house.connection()
-    house.process.send_signal(signal.SIGSTOP)
-    workers = house.workers()
-    house.link.send(control_wire.HandlePeer(peer_info(peer.conn_id), state, [], None, fd, None))
-    house.master.close()
+    gossipd = gossipds.new()
+    await gossipd.start()
+    peers = [await gossipd.connect() for _ in range(5)]
+    peer, fd, state = gossipd.connection()
+    gossipd.process.send_signal(signal.SIGSTOP)
+    workers = gossipd.workers()
+    gossipd.link.send(control_wire.HandlePeer(peer_info(peer.conn_id), state, [], None, fd, None))
+    gossipd.master.close()
     for peer in peers:
         peer.close()
-    house.process.send_signal(signal.SIGCONT)
-    house.ends_well(workers)
+    gossipd.process.send_signal(signal.SIGCONT)
+    gossipd.ends_well(workers)
 
 
-async def test_connection_that_comes_when_the_master_has_just_gone(houses: Houses) -> None:
+async def test_connection_that_comes_when_the_master_has_just_gone(gossipds: GossipdProcesses) -> None:
     """It is stopped meanwhile, so that it meets both in one turn of its loop; its filter is still to be sent."""
-    house = houses.new()
-    await house.start()
-    peer, fd, state = house.connection()
-    workers = house.workers()
-    house.process.send_signal(signal.SIGSTOP)
-    await asyncio.to_thread(os.waitpid, house.process.pid, os.WUNTRACED)
-    house.master.close()
-    house.link.send(control_wire.HandlePeer(peer_info(peer.conn_id), state, [], None, fd, None))
-    house.process.send_signal(signal.SIGCONT)
-    house.ends_well(workers)
+    gossipd = gossipds.new()
+    await gossipd.start()
+    peer, fd, state = gossipd.connection()
+    workers = gossipd.workers()
+    gossipd.process.send_signal(signal.SIGSTOP)
+    await asyncio.to_thread(os.waitpid, gossipd.process.pid, os.WUNTRACED)
+    gossipd.master.close()
+    gossipd.link.send(control_wire.HandlePeer(peer_info(peer.conn_id), state, [], None, fd, None))
+    gossipd.process.send_signal(signal.SIGCONT)
+    gossipd.ends_well(workers)
 
 
-async def test_dies_quietly_with_everything_under_way(houses: Houses) -> None:
+async def test_dies_quietly_with_everything_under_way(gossipds: GossipdProcesses) -> None:
     """The master is gone in the middle: peers, gossip in check, an answer, news for the master."""
-    house = houses.new()
-    await house.start()
-    peers = [await house.connect() for _ in range(5)]
+    gossipd = gossipds.new()
+    await gossipd.start()
+    peers = [await gossipd.connect() for _ in range(5)]
     await peers[0].say(EVERYTHING, *big_map(100, 30))
     for peer in peers[1:]:
         peer.close()
-    house.ends_well()
+    gossipd.ends_well()

@@ -5,7 +5,15 @@ import asyncio
 import pytest
 
 from gossipd.store.records import BEGINNING_SIZE
-from tests.gossipd.house import EVERYTHING, PATIENCE, PEER_ID, FakePeer, House, Houses, is_gossip
+from tests.gossipd.gossipd_process import (
+    EVERYTHING,
+    PATIENCE,
+    PEER_ID,
+    FakePeer,
+    GossipdProcess,
+    GossipdProcesses,
+    is_gossip,
+)
 from tests.gossipd.messages import KEYS, NOW, announcement, scid, update
 from wire.control.control_wire import (
     AddGossip,
@@ -26,18 +34,18 @@ US = (PEER + 1) % len(KEYS)
 
 
 @pytest.fixture
-async def house(houses: Houses) -> House:
+async def gossipd(gossipds: GossipdProcesses) -> GossipdProcess:
     """gossipd with a key of KEYS."""
-    house = houses.new()
-    house.node_key = KEYS[US][0]
-    await house.start(timing=Timing(gossip_flush=1.0))
-    return house
+    gossipd = gossipds.new()
+    gossipd.node_key = KEYS[US][0]
+    await gossipd.start(timing=Timing(gossip_flush=1.0))
+    return gossipd
 
 
-async def add(house: House, *messages: bytes) -> None:
+async def add(gossipd: GossipdProcess, *messages: bytes) -> None:
     """As a service does it; returns when they are on the map."""
     for message in messages:
-        await house.master.request(AddGossip(message), AddGossipReply)
+        await gossipd.master.request(AddGossip(message), AddGossipReply)
 
 
 def our_channel(other: int = PEER) -> list[bytes]:
@@ -49,30 +57,30 @@ def our_channel(other: int = PEER) -> list[bytes]:
 async def our_announcement(peer: FakePeer) -> NodeAnnouncement:
     """The next one that the peer hears."""
     said = await peer.hear(NodeAnnouncement)
-    assert (said.node_id, said.alias.rstrip(b"\0")) == (KEYS[US][1], b"the house")
+    assert (said.node_id, said.alias.rstrip(b"\0")) == (KEYS[US][1], b"the alias")
     return said
 
 
 @pytest.mark.bolt("B7-97")
-async def test_peers_without_a_filter_are_told_at_once(house: House) -> None:
-    peer = await house.connect()
+async def test_peers_without_a_filter_are_told_at_once(gossipd: GossipdProcess) -> None:
+    peer = await gossipd.connect()
     await peer.sync()
-    await add(house, *our_channel())
+    await add(gossipd, *our_channel())
     await our_announcement(peer)
     assert list(filter(is_gossip, peer.took())) == our_channel()
     theirs = update(0, int(PEER > US), node=PEER)
-    await add(house, theirs)
+    await add(gossipd, theirs)
     assert theirs not in await peer.sync(), "that is not ours to tell"
 
 
 @pytest.mark.bolt("B7-97")
-async def test_new_peers_are_told(house: House) -> None:
-    first = await house.connect()
-    await add(house, *our_channel())
+async def test_new_peers_are_told(gossipd: GossipdProcess) -> None:
+    first = await gossipd.connect()
+    await add(gossipd, *our_channel())
     said = await our_announcement(first)
-    second = await house.connect()
+    second = await gossipd.connect()
     assert await second.gossip(3) == [*our_channel(), said.encode()]
-    elsewhere, loop = await house.connect_elsewhere(), asyncio.get_running_loop()
+    elsewhere, loop = await gossipd.connect_elsewhere(), asyncio.get_running_loop()
     await loop.sock_sendall(elsewhere, GOSSIP_START)
     heard: list[bytes] = []
     async with asyncio.timeout(PATIENCE):
@@ -81,16 +89,16 @@ async def test_new_peers_are_told(house: House) -> None:
     assert list(filter(is_gossip, heard)) == [*our_channel(), said.encode()]
 
 
-async def test_those_with_a_filter_are_told_once(house: House) -> None:
-    peer = await house.connect()
+async def test_those_with_a_filter_are_told_once(gossipd: GossipdProcess) -> None:
+    peer = await gossipd.connect()
     await peer.say(EVERYTHING)
     await peer.sync()
-    await add(house, *our_channel())
+    await add(gossipd, *our_channel())
     said = await our_announcement(peer)
     newer = update(0, int(US > PEER), NOW + 2, node=US)
-    await add(house, newer)
+    await add(gossipd, newer)
     later = update(0, int(PEER > US), NOW + 3, node=PEER)
-    await add(house, later)
+    await add(gossipd, later)
     heard = peer.took() + await peer.gossip(2)
     assert list(filter(is_gossip, heard)) == [*our_channel(), newer, later]
     assert said.encode() not in heard
@@ -98,46 +106,46 @@ async def test_those_with_a_filter_are_told_once(house: House) -> None:
 
 @pytest.mark.bolt("B7-79", "B7-87")
 @pytest.mark.parametrize("message_flags", [1, 3])
-async def test_what_is_for_us_alone_goes_up(house: House, message_flags: int) -> None:
-    house.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
-    listener = await house.connect()
+async def test_what_is_for_us_alone_goes_up(gossipd: GossipdProcess, message_flags: int) -> None:
+    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
+    listener = await gossipd.connect()
     await listener.say(EVERYTHING)
     await listener.sync()
-    peer = await house.connect()
+    peer = await gossipd.connect()
     said = update(0, int(PEER > US), node=PEER, message_flags=message_flags)
     await peer.say(said)
-    assert await house.hear(RemoteChannelUpdate) == RemoteChannelUpdate(PEER_ID, scid(0), "shop", said)
+    assert await gossipd.hear(RemoteChannelUpdate) == RemoteChannelUpdate(PEER_ID, scid(0), "shop", said)
     assert not any(map(is_gossip, await listener.sync()))
-    assert (await house.status())["store_bytes"] == BEGINNING_SIZE
+    assert (await gossipd.status())["store_bytes"] == BEGINNING_SIZE
 
 
 @pytest.mark.bolt("B7-79")
-async def test_of_a_public_channel_too(house: House) -> None:
+async def test_of_a_public_channel_too(gossipd: GossipdProcess) -> None:
     """As long as the peer says that it is not to be passed on; else it is gossip as any other."""
-    house.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
-    await add(house, *our_channel())
-    peer = await house.connect()
+    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
+    await add(gossipd, *our_channel())
+    peer = await gossipd.connect()
     direction = int(PEER > US)
     await peer.say(update(0, direction, node=PEER))
     direct = update(0, direction, NOW + 1, node=PEER, message_flags=3)
     await peer.say(direct)
-    assert (await house.hear(RemoteChannelUpdate)).channel_update == direct
+    assert (await gossipd.hear(RemoteChannelUpdate)).channel_update == direct
 
 
 @pytest.mark.bolt("B7-80")
-async def test_a_wrong_signature_ends_the_connection(house: House) -> None:
-    house.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
-    peer = await house.connect()
+async def test_a_wrong_signature_ends_the_connection(gossipd: GossipdProcess) -> None:
+    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
+    peer = await gossipd.connect()
     await peer.say(update(0, int(PEER > US), node=OTHER))
     assert b"bad signature" in (await peer.hear(WarningMessage)).data
-    assert (await house.hear(PeerDisconnected)).conn_id == peer.conn_id
+    assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
     await peer.is_hung_up_on()
 
 
-async def test_nobody_is_asked_about_them(house: House) -> None:
+async def test_nobody_is_asked_about_them(gossipd: GossipdProcess) -> None:
     """An update of a channel that is not known makes us ask for it; not so one of our own, which is our secret."""
-    house.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
-    peer = await house.connect()
+    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
+    peer = await gossipd.connect()
     await peer.say(update(0, int(PEER > US), node=PEER), update(1, 0, node=OTHER))
-    await house.hear(RemoteChannelUpdate)
-    assert (await house.status())["wanted"] == 1
+    await gossipd.hear(RemoteChannelUpdate)
+    assert (await gossipd.status())["wanted"] == 1

@@ -17,8 +17,8 @@ import pytest
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
+from tests.harness.small_map import write_small_map
 from tests.harness.waiting import until
-from tests.harness.world import write_world
 from tests.interop.conftest import Program
 from wire import secp256k1
 from wire.message import decode
@@ -56,7 +56,7 @@ def known() -> SyntheticMap:
 @pytest.fixture
 def node(nodes: Nodes, known: SyntheticMap) -> Node:
     """It knows the map."""
-    write_world(known, nodes.directory() / "regtest" / "gossip_store")
+    write_small_map(known, nodes.directory() / "regtest" / "gossip_store")
     return nodes.start()
 
 

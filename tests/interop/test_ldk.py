@@ -34,15 +34,15 @@ def modules(node_modules: Callable[[Sequence[str]], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def world() -> SyntheticMap:
+def small_map() -> SyntheticMap:
     """What there is to be known: a signed map of WHOLE_MAP's size."""
     return SyntheticMap(random_edges(1, CHANNELS, NODES), seed=1, now=int(time.time()))
 
 
 @pytest.fixture(scope="session")
-def messages(world: SyntheticMap) -> list[str]:
-    """The world as raw messages in hex, each after those that it needs."""
-    return [message.hex() for message in world.messages()]
+def messages(small_map: SyntheticMap) -> list[str]:
+    """The map as raw messages in hex, each after those that it needs."""
+    return [message.hex() for message in small_map.messages()]
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def scids_of(node: Node) -> set[str]:
     return {channel["short_channel_id"] for channel in (await node.rpc("listchannels"))["channels"]}
 
 
-async def lists_the_world(node: Node) -> bool:
+async def lists_the_map(node: Node) -> bool:
     channels = (await node.rpc("listchannels"))["channels"]
     nodes = (await node.rpc("listnodes"))["nodes"]
     return (len(channels), sum("alias" in node for node in nodes)) == (2 * CHANNELS, NODES)
@@ -139,8 +139,8 @@ async def test_ldk_hangs_up_and_dials_again(ldk: Ldk, node: Node) -> None:
 
 
 @pytest.mark.bolt("B7-96", "B7-98")
-async def test_ldk_counts_the_map_that_we_serve(ldk: Ldk, start_node: StartNode, world: SyntheticMap) -> None:
-    node = start_node(world)
+async def test_ldk_counts_the_map_that_we_serve(ldk: Ldk, start_node: StartNode, small_map: SyntheticMap) -> None:
+    node = start_node(small_map)
     await ldk.connect(node.node_id, node.port)
     await ldk("wait", peers=1, **WHOLE_MAP)
     assert await ldk.scids() == await scids_of(node)
@@ -152,20 +152,20 @@ async def test_we_list_the_map_that_ldk_serves(ldk: Ldk, node: Node, messages: l
     await ldk.load(messages)
     ldk_id, port = await ldk.listen()
     await node.rpc("connect", id=ldk_id, host="127.0.0.1", port=port)
-    await until(lambda: lists_the_world(node), "LDK serves a map that we do not list whole")
+    await until(lambda: lists_the_map(node), "LDK serves a map that we do not list whole")
     assert await scids_of(node) == await ldk.scids()
     assert (await node.peer(ldk_id))["connected"] is True
 
 
 async def test_each_gives_the_other_what_it_lacks(
-    ldk: Ldk, start_node: StartNode, world: SyntheticMap, messages: list[str]
+    ldk: Ldk, start_node: StartNode, small_map: SyntheticMap, messages: list[str]
 ) -> None:
     """We begin with the first 600 channels and LDK with the last 600; one connection completes both."""
-    ours = SyntheticMap(world.edges[:600], world.seed, world.now)
+    ours = SyntheticMap(small_map.edges[:600], small_map.seed, small_map.now)
     channels = messages[: 3 * CHANNELS]
     node = start_node(ours)
     await ldk("add_gossip", messages=channels[3 * (CHANNELS - 600) :] + messages[3 * CHANNELS :])
     ldk_id, port = await ldk.listen()
     await node.rpc("connect", id=ldk_id, host="127.0.0.1", port=port)
     await ldk("wait", **WHOLE_MAP)
-    await until(lambda: lists_the_world(node), "what we lacked did not come from LDK")
+    await until(lambda: lists_the_map(node), "what we lacked did not come from LDK")

@@ -36,7 +36,7 @@ def theirs(modules: Path) -> Iterator[NodeLightning]:
 
 
 @pytest.fixture(scope="session")
-def world() -> SyntheticMap:
+def small_map() -> SyntheticMap:
     return SyntheticMap(random_edges(1, CHANNELS, NODES), seed=1, now=int(time.time()))
 
 
@@ -47,10 +47,10 @@ def node(nodes: Nodes) -> Node:
 
 
 @pytest.fixture
-def server(nodes: Nodes, world: SyntheticMap) -> Node:
-    """One that knows the world."""
+def server(nodes: Nodes, small_map: SyntheticMap) -> Node:
+    """A node that knows the small map."""
     store = GossipStore.open(nodes.directory() / "regtest" / "gossip_store")
-    world.write_store(store)
+    small_map.write_store(store)
     store.close()
     return nodes.start()
 
@@ -125,13 +125,13 @@ async def test_a_compressed_query_earns_a_warning_and_no_more(theirs: NodeLightn
 
 
 @pytest.mark.bolt("B7-57", "B7-68")
-async def test_we_list_the_map_that_it_serves(theirs: NodeLightning, node: Node, world: SyntheticMap) -> None:
+async def test_we_list_the_map_that_it_serves(theirs: NodeLightning, node: Node, small_map: SyntheticMap) -> None:
     """More than 500 messages: its sending key and our receiving key rotate, and what comes after is read."""
     await theirs.dial(node)
-    await theirs("send", messages=[message.hex() for message in world.messages()])
+    await theirs("send", messages=[message.hex() for message in small_map.messages()])
 
-    async def lists_the_world() -> bool:
+    async def lists_the_map() -> bool:
         return await listed(node) == (2 * CHANNELS, NODES)
 
-    await until(lists_the_world, "node-lightning serves a map that we do not list whole")
+    await until(lists_the_map, "node-lightning serves a map that we do not list whole")
     assert await theirs("ping", pong_bytes=5, ignored=5) == {"ignored": 5}

@@ -39,15 +39,15 @@ NODES = 600
 
 
 @pytest.fixture(scope="module")
-def world() -> SyntheticMap:
+def small_map() -> SyntheticMap:
     return SyntheticMap(random_edges(4, 2 * EACH, NODES), seed=4, now=int(time.time()))
 
 
 class Half:
     """What one of the two knows in the beginning: every second channel with its updates, and nodes that have any."""
 
-    def __init__(self, world: SyntheticMap, messages: list[bytes], parity: int) -> None:
-        channels = [raw for at in range(3 * parity, 3 * len(world.edges), 6) for raw in messages[at : at + 3]]
+    def __init__(self, small_map: SyntheticMap, messages: list[bytes], parity: int) -> None:
+        channels = [raw for at in range(3 * parity, 3 * len(small_map.edges), 6) for raw in messages[at : at + 3]]
         announcements = map(decode, channels[::3])
         has_channel = {
             node_id
@@ -57,14 +57,14 @@ class Half:
         }
         self.nodes = {
             raw
-            for raw in messages[3 * len(world.edges) :]
+            for raw in messages[3 * len(small_map.edges) :]
             if isinstance(node := decode(raw), NodeAnnouncement)
             and node.node_id in has_channel
             and not any(address.kind == "dns" for address in read_descriptors(node.addresses))
         }
         self.channels = [raw.hex() for raw in channels]
         self.messages = [*self.channels, *(raw.hex() for raw in self.nodes)]
-        self.world = world
+        self.map = small_map
         self.number = parity
         """Of its first channel."""
 
@@ -72,15 +72,15 @@ class Half:
         """The first channel's update of direction 0, of a later time."""
         update = decode(bytes.fromhex(self.channels[1]))
         assert isinstance(update, ChannelUpdate) and update.channel_flags & 1 == 0
-        later = replace(update, timestamp=self.world.now + 10, cltv_expiry_delta=update.cltv_expiry_delta + 1)
-        secret = min(map(self.world.node_secret, self.world.edges[self.number][:2]), key=public_key)
+        later = replace(update, timestamp=self.map.now + 10, cltv_expiry_delta=update.cltv_expiry_delta + 1)
+        secret = min(map(self.map.node_secret, self.map.edges[self.number][:2]), key=public_key)
         return replace(later, signature=sign(secret, double_sha256(later.encode()[66:])))
 
 
 @pytest.fixture(scope="module")
-def halves(world: SyntheticMap) -> tuple[Half, Half]:
-    messages = list(world.messages())
-    return Half(world, messages, 0), Half(world, messages, 1)
+def halves(small_map: SyntheticMap) -> tuple[Half, Half]:
+    messages = list(small_map.messages())
+    return Half(small_map, messages, 0), Half(small_map, messages, 1)
 
 
 @pytest.fixture

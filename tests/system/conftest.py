@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
-from tests.gossipd.house import House, Houses
+from tests.gossipd.gossipd_process import GossipdProcess, GossipdProcesses
 from tests.harness.moves import PRIVILEGED
 from tests.harness.node import Node, Nodes
 from tests.harness.puppeteer import Puppeteer
@@ -21,18 +21,18 @@ EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "refuse_ch
 
 
 @pytest.fixture
-async def houses(tmp_path: Path) -> AsyncIterator[Houses]:
+async def gossipds(tmp_path: Path) -> AsyncIterator[GossipdProcesses]:
     """Makes gossipd processes."""
-    async with Houses(tmp_path) as houses:
-        yield houses
+    async with GossipdProcesses(tmp_path) as gossipds:
+        yield gossipds
 
 
 @pytest.fixture
-async def gossipd(houses: Houses) -> House:
+async def gossipd(gossipds: GossipdProcesses) -> GossipdProcess:
     """A gossipd with an empty store and no chain."""
-    house = houses.new()
-    await house.start()
-    return house
+    gossipd = gossipds.new()
+    await gossipd.start()
+    return gossipd
 
 
 @pytest.fixture(scope="module")

@@ -140,11 +140,11 @@ async def test_connectd_listens_where_it_did(nodes: Nodes, tmp_path: Path) -> No
     assert len(before) == 3
     await kill(node, "connectd")
     assert ((await node.rpc("getinfo"))["binding"], node.pids()["websocketd"]) == (before, websocketd)
-    house: Any = SimpleNamespace(bindings=node.bindings, node_id=bytes.fromhex(node.node_id))
+    connectiond: Any = SimpleNamespace(bindings=node.bindings, node_id=bytes.fromhex(node.node_id))
     async with (
         await ScriptedPeer.connect(f"{node.node_id}@{path}") as peer,
         await ScriptedPeer.connect(node.target) as other,
-        web_peer(house) as third,
+        web_peer(connectiond) as third,
     ):
         for each in (peer, other, third):
             await each.sync()

@@ -13,8 +13,8 @@ import zmq.auth
 
 from tests.harness.collector import Collector, kept, on_disk
 from tests.harness.node import NETWORK, PROGRAMS, Node, Nodes
+from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
-from tests.harness.world import CHANNELS, NODES
 from wire.bus.feed import TOPICS, PeerConnected, PeerDisconnected
 
 MESSAGES = 3 * CHANNELS + NODES
@@ -44,9 +44,9 @@ async def interrupted(process: asyncio.subprocess.Process) -> tuple[int | None, 
     return process.returncode, out.decode().splitlines(), error.decode()
 
 
-async def test_a_collector_follows_a_full_sync(nodes: Nodes, world_store: Path) -> None:
+async def test_a_collector_follows_a_full_sync(nodes: Nodes, small_map_store: Path) -> None:
     """It has the store's content, every arrival once, and the peer that brought them."""
-    shutil.copy(world_store, nodes.directory("l1") / NETWORK / "gossip_store")
+    shutil.copy(small_map_store, nodes.directory("l1") / NETWORK / "gossip_store")
     l1, l2 = nodes.start(name="l1"), nodes.start(name="l2")
     shown = await feed(l2, "--json", "peer.")
     await taken(l2, 2)

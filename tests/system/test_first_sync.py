@@ -7,7 +7,7 @@ import asyncio
 
 from gossipd.ingest.pending import MAX_PENDING_BYTES
 from tests.gossipd.chain_source import ChainSource
-from tests.gossipd.house import CHAIN, PATIENCE, Houses
+from tests.gossipd.gossipd_process import CHAIN, PATIENCE, GossipdProcesses
 from tests.gossipd.messages import announcement, update
 from tests.gossipd.owner import taken
 from tests.gossipd.serving import serve
@@ -21,8 +21,8 @@ OPEN_CHANNEL = b"\0\x20" + CHAIN + bytes(32)
 TIMING = Timing(gossip_flush=1.0, backpressure_pause=0.2, stream_quiet=0.3, query_timeout=5.0)
 
 
-async def test_the_chain_stops_in_the_midst_of_a_first_sync(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_the_chain_stops_in_the_midst_of_a_first_sync(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start(check_txout=True, timing=TIMING, limits=Limits(read_rate=0))
     source = ChainSource(gossipd)
     messages = [

@@ -8,7 +8,16 @@ import socket
 import pytest
 
 from gossipd.ingest.checks import PIPELINE_MARK
-from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip, peer_info
+from tests.gossipd.gossipd_process import (
+    CHAIN,
+    EVERYTHING,
+    PATIENCE,
+    FakePeer,
+    GossipdProcess,
+    GossipdProcesses,
+    is_gossip,
+    peer_info,
+)
 from tests.gossipd.messages import announcement, big_map, scid, spoilt, update
 from tests.gossipd.owner import Owner, released, taken
 from wire.control.control_message import Fd
@@ -44,7 +53,7 @@ def say(gossip: socket.socket, *packets: bytes) -> None:
         gossip.send(packet)
 
 
-async def with_map(gossipd: House) -> list[bytes]:
+async def with_map(gossipd: GossipdProcess) -> list[bytes]:
     """Tell it a map."""
     teller = await gossipd.connect()
     await teller.say(*big_map())
@@ -53,14 +62,14 @@ async def with_map(gossipd: House) -> list[bytes]:
     return sorted(big_map())
 
 
-async def test_gossip_of_a_peer_that_connectd_still_holds(gossipd: House) -> None:
+async def test_gossip_of_a_peer_that_connectd_still_holds(gossipd: GossipdProcess) -> None:
     gossip = await gossipd.connect_elsewhere()
     say(gossip, *CHANNEL)
     await gossipd.settled_at("accepted", 3)
     assert (await gossipd.status())["remote_peers"] == 1
 
 
-async def test_what_the_owner_could_not_pass_on_is_wanted(gossipd: House) -> None:
+async def test_what_the_owner_could_not_pass_on_is_wanted(gossipd: GossipdProcess) -> None:
     """Packets that are wrong are its mistake, and nobody else's."""
     gossip = await gossipd.connect_elsewhere()
     say(gossip, *CHANNEL)
@@ -71,7 +80,7 @@ async def test_what_the_owner_could_not_pass_on_is_wanted(gossipd: House) -> Non
     await gossipd.settled_at("wanted", 2)
 
 
-async def test_nothing_is_written_before_the_owner_begins(gossipd: House) -> None:
+async def test_nothing_is_written_before_the_owner_begins(gossipd: GossipdProcess) -> None:
     await with_map(gossipd)
     gossip = await gossipd.connect_elsewhere()
     say(gossip, EVERYTHING)
@@ -84,8 +93,8 @@ async def test_nothing_is_written_before_the_owner_begins(gossipd: House) -> Non
 
 
 @pytest.mark.bolt("B7-100")
-async def test_both_ways_while_an_owner_has_the_peer(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_both_ways_while_an_owner_has_the_peer(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start(timing=Timing(gossip_flush=0.2))
     other, peer = await gossipd.connect(), await gossipd.connect()
     await other.say(EVERYTHING)
@@ -99,14 +108,14 @@ async def test_both_ways_while_an_owner_has_the_peer(houses: Houses) -> None:
     owner.hangs_up()
 
 
-async def test_queries_through_the_gossip_fd(gossipd: House) -> None:
+async def test_queries_through_the_gossip_fd(gossipd: GossipdProcess) -> None:
     gossip = await gossipd.connect_elsewhere()
     query = QueryChannelRange(peer_info(1).networks[0], 0, 1000)
     say(gossip, GOSSIP_START, query.encode())
     assert isinstance(decode((await heard(gossip, 2))[1]), ReplyChannelRange)
 
 
-async def test_what_is_no_gossip_is_ignored(gossipd: House) -> None:
+async def test_what_is_no_gossip_is_ignored(gossipd: GossipdProcess) -> None:
     gossip = await gossipd.connect_elsewhere()
     say(gossip, GOSSIP_START, Ping(5, b"").encode(), bytes(34), b"\x80\x00", b"\x00")
     await gossipd.sync_all()
@@ -116,7 +125,7 @@ async def test_what_is_no_gossip_is_ignored(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-80")
-async def test_fault_of_a_peer_that_somebody_else_owns(gossipd: House) -> None:
+async def test_fault_of_a_peer_that_somebody_else_owns(gossipd: GossipdProcess) -> None:
     """The warning goes through the gossip fd, the disconnection is the master's to order."""
     peer = await gossipd.connect()
     owner = await released(gossipd, peer.conn_id)
@@ -130,7 +139,7 @@ async def test_fault_of_a_peer_that_somebody_else_owns(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-80")
-async def test_verdict_that_comes_after_the_peer_has_moved(gossipd: House) -> None:
+async def test_verdict_that_comes_after_the_peer_has_moved(gossipd: GossipdProcess) -> None:
     """Its own gossip was still in check when it was given away: the fault follows it, nothing of it is forgotten."""
     peer = await gossipd.connect()
     gossipd.process.send_signal(signal.SIGSTOP)
@@ -142,7 +151,7 @@ async def test_verdict_that_comes_after_the_peer_has_moved(gossipd: House) -> No
     owner.hangs_up()
 
 
-async def test_owner_that_dies(gossipd: House) -> None:
+async def test_owner_that_dies(gossipd: GossipdProcess) -> None:
     """What it wrote before counts; the master has heard of the end from elsewhere, so nothing is said here."""
     peer = await gossipd.connect()
     owner = await released(gossipd, peer.conn_id)
@@ -153,7 +162,7 @@ async def test_owner_that_dies(gossipd: House) -> None:
     assert gossipd.said.empty()
 
 
-async def test_owner_that_dies_with_gossip_unread(gossipd: House) -> None:
+async def test_owner_that_dies_with_gossip_unread(gossipd: GossipdProcess) -> None:
     await with_map(gossipd)
     gossip = await gossipd.connect_elsewhere()
     say(gossip, GOSSIP_START, EVERYTHING, announcement(90), update(90))
@@ -170,8 +179,8 @@ async def flood(gossip: socket.socket, packets: list[bytes]) -> None:
         packets.pop()
 
 
-async def test_full_pipeline_holds_gossip_fds_back(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_full_pipeline_holds_gossip_fds_back(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start(timing=Timing(backpressure_pause=PATIENCE * 2))
     gossip = await gossipd.connect_elsewhere()
     workers = gossipd.workers()
@@ -190,7 +199,7 @@ async def test_full_pipeline_holds_gossip_fds_back(houses: Houses) -> None:
     await gossipd.settled_at("accepted", len(big_map()))
 
 
-async def test_owner_that_writes_nonsense_and_does_not_read(gossipd: House) -> None:
+async def test_owner_that_writes_nonsense_and_does_not_read(gossipd: GossipdProcess) -> None:
     """Its warnings are bounded: it is read again when it has read them."""
     gossip = await gossipd.connect_elsewhere()
     count = 10_000
@@ -225,7 +234,7 @@ async def relayed(owner: Owner, peer: FakePeer, count: int) -> list[bytes]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_map_goes_on_through_the_gossip_fd(gossipd: House) -> None:
+async def test_map_goes_on_through_the_gossip_fd(gossipd: GossipdProcess) -> None:
     """A peer asks for everything and moves while it is told: all of it comes, once."""
     expected = await with_map(gossipd)
     peer = await gossipd.connect()
@@ -237,7 +246,7 @@ async def test_map_goes_on_through_the_gossip_fd(gossipd: House) -> None:
     owner.hangs_up()
 
 
-async def test_what_neither_end_has_read_is_not_lost(gossipd: House) -> None:
+async def test_what_neither_end_has_read_is_not_lost(gossipd: GossipdProcess) -> None:
     """At give-back both directions hold packets: those to us are taken in, those to the peer are sent to it."""
     expected = await with_map(gossipd)
     peer = await gossipd.connect()
@@ -262,7 +271,7 @@ async def test_what_neither_end_has_read_is_not_lost(gossipd: House) -> None:
     assert not any(map(is_gossip, await peer.sync())), "the rest is news, and waits for the flush"
 
 
-async def test_filter_that_came_through_the_gossip_fd_holds_afterwards(gossipd: House) -> None:
+async def test_filter_that_came_through_the_gossip_fd_holds_afterwards(gossipd: GossipdProcess) -> None:
     expected = await with_map(gossipd)
     peer = await gossipd.connect()
     owner = await released(gossipd, peer.conn_id)
@@ -271,7 +280,7 @@ async def test_filter_that_came_through_the_gossip_fd_holds_afterwards(gossipd: 
     assert sorted(await peer.gossip(len(expected))) == expected
 
 
-async def test_peer_fault_at_give_back(gossipd: House) -> None:
+async def test_peer_fault_at_give_back(gossipd: GossipdProcess) -> None:
     """The offence lies unread in the gossip fd when the connection comes back: it ends then."""
     peer = await gossipd.connect()
     owner = await released(gossipd, peer.conn_id)

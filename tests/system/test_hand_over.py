@@ -9,7 +9,7 @@ import os
 import pytest
 
 from tests.gossipd.ends import mirrored
-from tests.gossipd.house import CHAIN, FakePeer, House, peer_info
+from tests.gossipd.gossipd_process import CHAIN, FakePeer, GossipdProcess, peer_info
 from tests.gossipd.owner import Owner, released, taken
 from tests.harness import processes
 from wire.control.control_message import Fd
@@ -33,7 +33,7 @@ OPEN_CHANNEL = (32).to_bytes(2, "big") + CHAIN + bytes(range(32)) + bytes(100)
 # one hand-over
 
 
-async def test_fd_leaves_one_process_and_appears_in_the_other(gossipd: House) -> None:
+async def test_fd_leaves_one_process_and_appears_in_the_other(gossipd: GossipdProcess) -> None:
     peer, fd, state = gossipd.connection()
     socket_inode = processes.inode(fd)
     await gossipd.hand_over(peer_info(peer.conn_id), fd, state)
@@ -54,7 +54,7 @@ async def test_fd_leaves_one_process_and_appears_in_the_other(gossipd: House) ->
     owner.hangs_up()
 
 
-async def test_peer_taken_comes_before_anything_else(gossipd: House) -> None:
+async def test_peer_taken_comes_before_anything_else(gossipd: GossipdProcess) -> None:
     """Even if what it brings along gives it up at once."""
     peer, fd, state = gossipd.connection()
     state.unread = peer.encrypt(OPEN_CHANNEL)
@@ -63,13 +63,13 @@ async def test_peer_taken_comes_before_anything_else(gossipd: House) -> None:
     (await taken(gossipd)).hangs_up()
 
 
-async def test_first_messages_come_first(gossipd: House) -> None:
+async def test_first_messages_come_first(gossipd: GossipdProcess) -> None:
     words = [b"\x80\x01first", b"\x80\x01second"]
     peer = await gossipd.connect(send=tuple(words))
     assert (await peer.sync())[:2] == words
 
 
-async def test_over_the_link(gossipd: House) -> None:
+async def test_over_the_link(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect(over_the_link=True)
     await peer.sync()
     await peer.say(OPEN_CHANNEL)
@@ -77,7 +77,7 @@ async def test_over_the_link(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B8-52", "B8-54")
-async def test_around_the_rotation_of_keys(gossipd: House) -> None:
+async def test_around_the_rotation_of_keys(gossipd: GossipdProcess) -> None:
     for rn, sn in [*((nonce, 0) for nonce in NONCES), *((0, nonce) for nonce in NONCES), (998, 998), (1000, 1000)]:
         peer, fd, state = gossipd.connection(rn=rn, sn=sn)
         await gossipd.hand_over(peer_info(peer.conn_id), fd, state)
@@ -87,7 +87,7 @@ async def test_around_the_rotation_of_keys(gossipd: House) -> None:
 NONCES = (0, 2, 996, 998, 1000)
 
 
-async def moves_three_times(gossipd: House, peer: FakePeer) -> None:
+async def moves_three_times(gossipd: GossipdProcess, peer: FakePeer) -> None:
     """Away and back, with a message each way each time."""
     for _ in range(3):
         await peer.sync()
@@ -100,13 +100,13 @@ async def moves_three_times(gossipd: House, peer: FakePeer) -> None:
 
 
 @pytest.mark.bolt("B8-54")
-async def test_in_the_middle_of_a_message(gossipd: House) -> None:
+async def test_in_the_middle_of_a_message(gossipd: GossipdProcess) -> None:
     """In the header, behind it, in the body: what is not whole counts as not decrypted."""
     for cut in (1, 17, 18, 19, 100):
         await moves_in_the_middle(gossipd, cut)
 
 
-async def moves_in_the_middle(gossipd: House, cut: int) -> None:
+async def moves_in_the_middle(gossipd: GossipdProcess, cut: int) -> None:
     """A message comes in two pieces, and the connection moves twice between them."""
     peer = await gossipd.connect()
     await peer.sync()
@@ -128,7 +128,7 @@ async def moves_in_the_middle(gossipd: House, cut: int) -> None:
 
 
 @pytest.mark.bolt("B8-54")
-async def test_a_hundred_messages_behind_open_channel(gossipd: House) -> None:
+async def test_a_hundred_messages_behind_open_channel(gossipd: GossipdProcess) -> None:
     """In one read: they are the new owner's, and none of them has been decrypted."""
     peer = await gossipd.connect()
     behind = [b"\x80\x03" + bytes([number]) * number for number in range(100)]
@@ -144,7 +144,7 @@ async def test_a_hundred_messages_behind_open_channel(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B8-54")
-async def test_with_as_much_unsent_as_there_can_be(gossipd: House) -> None:
+async def test_with_as_much_unsent_as_there_can_be(gossipd: GossipdProcess) -> None:
     """The peer does not read while its pongs queue up; nothing of them is lost over several hand-overs."""
     peer = await gossipd.connect()
     pings = peer.encrypt(*(Ping(60_000 + number, b"") for number in range(200)))
@@ -162,12 +162,12 @@ async def test_with_as_much_unsent_as_there_can_be(gossipd: House) -> None:
 # who gets it
 
 
-async def test_release_of_a_connection_that_is_not_there(gossipd: House) -> None:
+async def test_release_of_a_connection_that_is_not_there(gossipd: GossipdProcess) -> None:
     gossipd.master.send(ReleasePeer(peer_info(1).node_id, 77))
     assert await gossipd.hear(ReleasePeerReplyfail) == ReleasePeerReplyfail(peer_info(1).node_id, 77)
 
 
-async def test_release_crosses_with_nongossip(gossipd: House) -> None:
+async def test_release_crosses_with_nongossip(gossipd: GossipdProcess) -> None:
     """Either way one message has the connection; the release fails if the peer's message came first."""
     peers = [await gossipd.connect() for _ in range(40)]
     await gossipd.sync_all()
@@ -190,7 +190,7 @@ async def test_release_crosses_with_nongossip(gossipd: House) -> None:
     assert gossipd.said.empty()
 
 
-async def test_release_comes_first(gossipd: House) -> None:
+async def test_release_comes_first(gossipd: GossipdProcess) -> None:
     """What the peer says after it is the new owner's."""
     peer = await gossipd.connect()
     owner = await released(gossipd, peer.conn_id)
@@ -201,7 +201,7 @@ async def test_release_comes_first(gossipd: House) -> None:
     assert gossipd.said.empty()
 
 
-async def test_disconnected_is_said_once(gossipd: House) -> None:
+async def test_disconnected_is_said_once(gossipd: GossipdProcess) -> None:
     """Whatever comes together: the peer hangs up, says nonsense, and the master ends the connection."""
     peer = await gossipd.connect()
     await peer.say(b"\x80\x00", b"\x80\x00")
@@ -215,7 +215,7 @@ async def test_disconnected_is_said_once(gossipd: House) -> None:
     assert gossipd.said.empty()
 
 
-async def test_fd_that_is_no_socket(gossipd: House) -> None:
+async def test_fd_that_is_no_socket(gossipd: GossipdProcess) -> None:
     near, _ = mirrored()
     fd = Fd(os.open("/dev/null", os.O_RDONLY))
     await gossipd.hand_over(peer_info(5), fd, PeerState(near, b"", b""))
@@ -225,14 +225,14 @@ async def test_fd_that_is_no_socket(gossipd: House) -> None:
 # under traffic
 
 
-async def back_and_forth(house: House, peer: FakePeer, times: int, turn: asyncio.Event) -> list[int]:
+async def back_and_forth(gossipd: GossipdProcess, peer: FakePeer, times: int, turn: asyncio.Event) -> list[int]:
     """Take the connection away and give it back, over and over; some owners read a ping and say something.
 
     The numbers of the pings that owners have read.
     """
     read = []
     for number in range(times):
-        owner = await released(house, peer.conn_id)
+        owner = await released(gossipd, peer.conn_id)
         turn.set()
         if number % 3 == 0:
             read.append(int.from_bytes(Ping.decode(await owner.next()).ignored, "big"))
@@ -269,7 +269,7 @@ LAST = 1_000
 
 
 @pytest.mark.bolt("B8-54")
-async def test_five_hundred_hand_overs_under_traffic(gossipd: House) -> None:
+async def test_five_hundred_hand_overs_under_traffic(gossipd: GossipdProcess) -> None:
     """Pings one way; their pongs, the owners' words and first messages the other way: all of them, once, in order."""
     times = 500
     peer, turn = await gossipd.connect(), asyncio.Event()

@@ -15,8 +15,8 @@ from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness import processes
 from tests.harness.node import NETWORK, PROGRAMS, Nodes
+from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
-from tests.harness.world import CHANNELS, NODES
 
 
 def refused(nodes: Nodes, *options: str, name: str | None = None) -> str:
@@ -101,9 +101,9 @@ def test_database_that_is_none(nodes: Nodes) -> None:
 # What it keeps
 
 
-def test_store_with_a_cut_tail(nodes: Nodes, world_store: Path) -> None:
+def test_store_with_a_cut_tail(nodes: Nodes, small_map_store: Path) -> None:
     store = nodes.directory("l1") / NETWORK / "gossip_store"
-    store.write_bytes(world_store.read_bytes()[:-7])
+    store.write_bytes(small_map_store.read_bytes()[:-7])
     node = nodes.start(name="l1")
     (note,) = [line for line in node.lines if "UNUSUAL" in line]
     assert "gossip_store" in note
@@ -113,9 +113,9 @@ def test_store_with_a_cut_tail(nodes: Nodes, world_store: Path) -> None:
     assert [line for line in again.lines if "UNUSUAL" in line] == []
 
 
-async def test_restart_keeps_the_node(nodes: Nodes, world_store: Path) -> None:
+async def test_restart_keeps_the_node(nodes: Nodes, small_map_store: Path) -> None:
     """Its id, its map, and conn_ids that never repeat."""
-    shutil.copy(world_store, nodes.directory("l1") / NETWORK / "gossip_store")
+    shutil.copy(small_map_store, nodes.directory("l1") / NETWORK / "gossip_store")
     ids, conn_ids, listed = set(), [], []
     for _ in range(2):
         node = nodes.start(name="l1")
@@ -131,10 +131,10 @@ async def test_restart_keeps_the_node(nodes: Nodes, world_store: Path) -> None:
     assert listed == [listed[0]] * 2
 
 
-async def test_sudden_death_loses_nothing_that_was_answered_for(nodes: Nodes, world: SyntheticMap) -> None:
+async def test_sudden_death_loses_nothing_that_was_answered_for(nodes: Nodes, small_map: SyntheticMap) -> None:
     """All processes at once: what addgossip has taken is there when the node starts again."""
     node = nodes.start(name="l1")
-    for message in world.messages():
+    for message in small_map.messages():
         await node.rpc("addgossip", message=message.hex())
     listed = await node.rpc("listchannels"), await node.rpc("listnodes")
     node.send_signal(signal.SIGKILL, whole_group=True)

@@ -12,8 +12,8 @@ from lightningd_py.tools.scripted_peer import ScriptedPeer
 from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.moves import CHAIN, GIVEN_BACK, about_channel, is_gone, moves, opening, owner, ping
 from tests.harness.node import Node, Nodes
+from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
-from tests.harness.world import CHANNELS, NODES
 from wire.message import PeerMessage
 from wire.peer_wire import ErrorMessage, GossipTimestampFilter
 
@@ -70,9 +70,9 @@ async def test_commands(node: Node, peer: ScriptedPeer) -> None:
     assert (await peer.hear(0x8003)).encode() == bytes.fromhex("8003ff")
 
 
-async def test_gossip_both_ways(node: Node, peer: ScriptedPeer, world: SyntheticMap) -> None:
+async def test_gossip_both_ways(node: Node, peer: ScriptedPeer, small_map: SyntheticMap) -> None:
     """What the peer says is on the map; what another one asks for comes, through the service that has it."""
-    await peer.say(*world.messages())
+    await peer.say(*small_map.messages())
 
     async def listed() -> bool:
         nodes = (await node.rpc("listnodes"))["nodes"]

@@ -27,14 +27,14 @@ UNBOUNDED = ("--max-read-rate=0", "--gossip-peer-rate=0", "--gossip-total-rate=0
 @pytest.mark.skipif(not TOPOLOGY.exists(), reason=f"{TOPOLOGY.name} is not at hand")
 async def test_everything_arrives(nodes: Nodes) -> None:
     edges = read_topology(TOPOLOGY)[:CUT]
-    world = SyntheticMap(edges, seed=1, now=int(time.time()))
+    small_map = SyntheticMap(edges, seed=1, now=int(time.time()))
     first = nodes.directory("l1") / "regtest" / "gossip_store"
     store = GossipStore.open(first)
-    world.write_store(store, processes=2)
+    small_map.write_store(store, processes=2)
     store.close()
     shutil.copy(first, nodes.directory("l2") / "regtest" / "gossip_store")
     l1, l2, l3, l4 = [nodes.start(*UNBOUNDED, name=name) for name in ("l1", "l2", "l3", "l4")]
-    messages = 3 * len(edges) + len(world.node_numbers())
+    messages = 3 * len(edges) + len(small_map.node_numbers())
 
     async def knows_everything(node: Node) -> bool:
         return bool((await node.rpc("gossipstatus"))["accepted"] == messages)

@@ -277,19 +277,22 @@ async def test_several_peers_at_once(node: Node, puppets: Puppeteer) -> None:
 
 
 async def test_gossip_flows_while_a_program_has_the_peer(
-    node: Node, peer: ScriptedPeer, puppets: Puppeteer, world: SyntheticMap
+    node: Node, peer: ScriptedPeer, puppets: Puppeteer, small_map: SyntheticMap
 ) -> None:
     """What the peer says is taken in; what it asks for comes; what was left in the pipe comes after giving back."""
     await peer.say(opening())
     puppet = await puppets.next()
     await puppet("gossip_say", packet="0000")
-    for message in world.messages():
+    for message in small_map.messages():
         await puppet("gossip_say", packet=message.hex())
-    total = len(list(world.messages()))
+    total = len(list(small_map.messages()))
 
     async def listed() -> bool:
         status = await node.rpc("gossipstatus")
-        return status["channels"] == len(world.edges) and len((await node.rpc("listnodes"))["nodes"]) == status["nodes"]
+        return (
+            status["channels"] == len(small_map.edges)
+            and len((await node.rpc("listnodes"))["nodes"]) == status["nodes"]
+        )
 
     await until(listed, "what went through the gossip fd is not on the map")
     everything = GossipTimestampFilter(chain_hash=CHAIN, first_timestamp=0, timestamp_range=0xFFFFFFFF)

@@ -7,14 +7,14 @@ from gossipd.map.loading import load
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.node import Nodes
-from tests.harness.world import CHANNELS, write_world
+from tests.harness.small_map import CHANNELS, write_small_map
 from wire.peer_wire import GossipTimestampFilter
 from wire.types import NETWORKS
 
 
-async def test_compactgossipstore(nodes: Nodes, world: SyntheticMap) -> None:
+async def test_compactgossipstore(nodes: Nodes, small_map: SyntheticMap) -> None:
     """While a peer listens, and a reader follows: both have the map before and after it, and the file is smaller."""
-    path = write_world(world, nodes.directory() / "regtest" / "gossip_store")
+    path = write_small_map(small_map, nodes.directory() / "regtest" / "gossip_store")
     store, _ = load(path)
     for _ in range(10):
         store.mark_deleted(store.append(b"\x01\x02" + bytes(60_000), int(time.time())))
@@ -22,7 +22,7 @@ async def test_compactgossipstore(nodes: Nodes, world: SyntheticMap) -> None:
     node = nodes.start("--gossip-store-compact-size=0", "--gossip-store-compact-ratio=1000000")
     before = await node.rpc("gossipstatus")
     assert (before["store_dead_bytes"] > 600_000, before["compactions"]) == (True, 0)
-    wanted = sorted(world.messages())
+    wanted = sorted(small_map.messages())
     async with await ScriptedPeer.connect(node.target) as peer:
         with Gossmap(path) as follower:
             reply = await node.rpc("compactgossipstore")

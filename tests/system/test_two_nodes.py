@@ -11,8 +11,8 @@ import pytest
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.node import Node, Nodes, RpcError
+from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
-from tests.harness.world import CHANNELS, NODES
 
 NO_ADDRESS_KNOWN, ALL_ADDRESSES_FAILED, DISCONNECTED_DURING, INVALID_PARAMS = 400, 401, 402, -32602
 STRANGER = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
@@ -20,9 +20,9 @@ STRANGER = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 
 
 @pytest.fixture(scope="module")
-def pair(shared_nodes: Nodes, world_store: Path) -> tuple[Node, Node]:
-    """The first one knows the world."""
-    shutil.copy(world_store, shared_nodes.directory("l1") / "regtest" / "gossip_store")
+def pair(shared_nodes: Nodes, small_map_store: Path) -> tuple[Node, Node]:
+    """The first one knows the small map."""
+    shutil.copy(small_map_store, shared_nodes.directory("l1") / "regtest" / "gossip_store")
     l1, l2 = shared_nodes.begin(name="l1"), shared_nodes.begin(name="l2")
     return l1.ready(), l2.ready()
 
@@ -284,9 +284,9 @@ async def test_a_peers_error_is_remembered(l2: Node) -> None:
         await until(told, "listpeers does not have the error")
 
 
-async def test_gossip_of_a_user(nodes: Nodes, world: SyntheticMap) -> None:
+async def test_gossip_of_a_user(nodes: Nodes, small_map: SyntheticMap) -> None:
     """The whole map by addgossip, and what is wrong told in a sentence."""
-    node, messages = nodes.start(), list(world.messages())
+    node, messages = nodes.start(), list(small_map.messages())
     spoilt = messages[0][:10] + bytes([messages[0][10] ^ 1]) + messages[0][11:]
     for bad in (spoilt.hex(), messages[0][:50].hex(), "0012", "", "0100"):
         error = await failure(node, "addgossip", message=bad)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectd.connectiond.channel_ids import MAX_CHANNELS, MAX_OPENING, ChannelIds, id_of_basepoints, id_of_output
-from tests.connectd.bus_house import about
+from tests.connectd.connectiond.connectiond_process import about
 from wire.peer_types import ALL_CHANNELS, channel_id_of
 
 OPEN, ACCEPT, FUNDING_CREATED, OPEN2, ACCEPT2 = 32, 33, 34, 64, 65

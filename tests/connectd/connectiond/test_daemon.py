@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tests.connectd.bus_house import BusHouse, about, channel_id
+from tests.connectd.connectiond.connectiond_process import ConnectiondProcess, about, channel_id
 from tests.gossipd.ends import mirrored
 from wire.bus import bus_wire
 from wire.bus.bus_wire import CREDIT, GiveBack
@@ -19,7 +19,7 @@ OPEN2, ACCEPT2 = 64, 65
 ODD = b"\x80\x01"
 
 
-async def test_service_is_given_a_peer_answers_and_gives_it_back(bus: BusHouse) -> None:
+async def test_service_is_given_a_peer_answers_and_gives_it_back(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld", take=(OPEN,))
     opening = about(OPEN, channel_id(1))
     peer = await bus.give("channeld", opening)
@@ -41,7 +41,7 @@ async def test_service_is_given_a_peer_answers_and_gives_it_back(bus: BusHouse) 
     assert await bus.conn_ids() == []
 
 
-async def test_what_was_read_and_what_is_unsent_move_with_the_connection(bus: BusHouse) -> None:
+async def test_what_was_read_and_what_is_unsent_move_with_the_connection(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     near, far = (Frames(crypto) for crypto in mirrored())
     first, second = about(REESTABLISH, channel_id(1)), about(REESTABLISH, channel_id(2))
@@ -50,7 +50,7 @@ async def test_what_was_read_and_what_is_unsent_move_with_the_connection(bus: Bu
     await service.hears(peer, first, second)
 
 
-async def test_services_messages_reach_the_peer_before_the_connection_goes(bus: BusHouse) -> None:
+async def test_services_messages_reach_the_peer_before_the_connection_goes(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -61,7 +61,7 @@ async def test_services_messages_reach_the_peer_before_the_connection_goes(bus: 
     bus.taken_back(await bus.hear(PeerGivenBack))
 
 
-async def test_credit_comes_back_as_the_peer_reads(bus: BusHouse) -> None:
+async def test_credit_comes_back_as_the_peer_reads(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     assert (await service.takes(peer)).credit == CREDIT
@@ -72,7 +72,7 @@ async def test_credit_comes_back_as_the_peer_reads(bus: BusHouse) -> None:
         assert await service.hear(bus_wire.Credit) == bus_wire.Credit(peer.conn_id, CREDIT // 2)
 
 
-async def test_service_without_credit_hears_nothing_until_it_gives_some(bus: BusHouse) -> None:
+async def test_service_without_credit_hears_nothing_until_it_gives_some(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld", credit=2)
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -86,7 +86,7 @@ async def test_service_without_credit_hears_nothing_until_it_gives_some(bus: Bus
     await service.hears(peer, *messages[5:], first=6)
 
 
-async def test_message_that_found_no_room_goes_back_with_the_connection(bus: BusHouse) -> None:
+async def test_message_that_found_no_room_goes_back_with_the_connection(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld", credit=1)
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -100,7 +100,7 @@ async def test_message_that_found_no_room_goes_back_with_the_connection(bus: Bus
     assert await bus.taken_back(given_back).next() == messages[2]
 
 
-async def test_pings_are_answered_while_the_service_is_busy(bus: BusHouse) -> None:
+async def test_pings_are_answered_while_the_service_is_busy(bus: ConnectiondProcess) -> None:
     service = await bus.service("busy", credit=1)
     peer = await bus.give("busy")
     await service.takes(peer)
@@ -109,7 +109,7 @@ async def test_pings_are_answered_while_the_service_is_busy(bus: BusHouse) -> No
     await service.hears(peer, about(REESTABLISH, channel_id(1)))
 
 
-async def test_gossip_goes_both_ways_meanwhile(bus: BusHouse) -> None:
+async def test_gossip_goes_both_ways_meanwhile(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -122,7 +122,7 @@ async def test_gossip_goes_both_ways_meanwhile(bus: BusHouse) -> None:
     assert await peer.next() == update
 
 
-async def test_much_gossip_and_much_else_at_the_same_time(bus: BusHouse) -> None:
+async def test_much_gossip_and_much_else_at_the_same_time(bus: ConnectiondProcess) -> None:
     """Neither of the two waits until the other has nothing more to say."""
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
@@ -137,7 +137,7 @@ async def test_much_gossip_and_much_else_at_the_same_time(bus: BusHouse) -> None
     assert [message for message in heard if message[:2] != ODD] == gossip
 
 
-async def test_gossipd_ends_and_the_connection_lives_on(bus: BusHouse) -> None:
+async def test_gossipd_ends_and_the_connection_lives_on(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -149,7 +149,7 @@ async def test_gossipd_ends_and_the_connection_lives_on(bus: BusHouse) -> None:
 # two services and one peer
 
 
-async def test_two_services_have_channels_with_one_peer(bus: BusHouse) -> None:
+async def test_two_services_have_channels_with_one_peer(bus: ConnectiondProcess) -> None:
     one = await bus.service("one", take=(OPEN,))
     two = await bus.service("two", take=(OPEN2,))
     opening = about(OPEN, channel_id(1))
@@ -173,7 +173,7 @@ async def test_two_services_have_channels_with_one_peer(bus: BusHouse) -> None:
     await two.hears(peer, about(REESTABLISH, two_id), first=2)
 
 
-async def test_one_of_two_services_gives_back_and_the_other_goes_on(bus: BusHouse) -> None:
+async def test_one_of_two_services_gives_back_and_the_other_goes_on(bus: ConnectiondProcess) -> None:
     one = await bus.service("one", take=(OPEN,))
     two = await bus.service("two")
     peer = await bus.give("one", about(OPEN, channel_id(1)))
@@ -192,7 +192,7 @@ async def test_one_of_two_services_gives_back_and_the_other_goes_on(bus: BusHous
     bus.taken_back(await bus.hear(PeerGivenBack))
 
 
-async def test_every_service_with_a_channel_may_speak_first(bus: BusHouse) -> None:
+async def test_every_service_with_a_channel_may_speak_first(bus: ConnectiondProcess) -> None:
     node_id = (await bus.give("nobody")).info.node_id  # there is nobody: it goes back at once
     bus.taken_back(await bus.hear(PeerGivenBack))
     one = await bus.service("one", channels=((channel_id(1), node_id),))
@@ -206,7 +206,7 @@ async def test_every_service_with_a_channel_may_speak_first(bus: BusHouse) -> No
 
 
 @pytest.mark.parametrize("route", ["answer", "copy", "take"])
-async def test_error_for_all_channels_is_for_everybody(bus: BusHouse, route: str) -> None:
+async def test_error_for_all_channels_is_for_everybody(bus: ConnectiondProcess, route: str) -> None:
     bus.master.send(control_wire.SetMessageRoutes([(17, route)]))
     one, two = await bus.service("one"), await bus.service("two", take=(OPEN,))
     peer = await bus.give("one")
@@ -226,7 +226,7 @@ async def test_error_for_all_channels_is_for_everybody(bus: BusHouse, route: str
     assert (await bus.hear(control_wire.PeerMessage)).channel_id == channel_id(1)
 
 
-async def test_message_for_a_channel_that_is_nobodys(bus: BusHouse) -> None:
+async def test_message_for_a_channel_that_is_nobodys(bus: ConnectiondProcess) -> None:
     """With one service it may be its, which knows; with two nobody gets it, and the peer is warned, not failed."""
     one, two = await bus.service("one"), await bus.service("two", take=(OPEN2,))
     peer = await bus.give("one")
@@ -245,7 +245,7 @@ async def test_message_for_a_channel_that_is_nobodys(bus: BusHouse) -> None:
 # the master's words
 
 
-async def test_master_asks_for_everything_back(bus: BusHouse) -> None:
+async def test_master_asks_for_everything_back(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peers = [await bus.give("channeld") for _ in range(3)]
     for peer in peers:
@@ -261,7 +261,7 @@ async def test_master_asks_for_everything_back(bus: BusHouse) -> None:
     await service.hears_nothing()
 
 
-async def test_master_speaks_pings_and_disconnects(bus: BusHouse) -> None:
+async def test_master_speaks_pings_and_disconnects(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -279,7 +279,7 @@ async def test_master_speaks_pings_and_disconnects(bus: BusHouse) -> None:
     assert await service.was_disconnected(peer) == await bus.disconnected(peer) == "because"
 
 
-async def test_copies_go_up_and_the_connection_stays(bus: BusHouse) -> None:
+async def test_copies_go_up_and_the_connection_stays(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     bus.master.send(control_wire.SetMessageRoutes([(513, "copy")]))
     peer = await bus.give("channeld")

@@ -6,7 +6,7 @@ import resource
 import pytest
 
 from connectd.connectiond.daemon import FDS_BESIDES, GO_AWAY
-from tests.connectd.bus_house import TIMING, BusHouse, about, channel_id
+from tests.connectd.connectiond.connectiond_process import TIMING, ConnectiondProcess, about, channel_id
 from wire.bus import bus_wire
 from wire.bus.bus_wire import CREDIT, GiveBack, Hello
 from wire.control import control_wire
@@ -30,7 +30,7 @@ ODD = b"\x80\x01"
 # sessions
 
 
-async def test_hello_without_a_ticket_is_refused(bus: BusHouse) -> None:
+async def test_hello_without_a_ticket_is_refused(bus: ConnectiondProcess) -> None:
     stranger = bus.stranger()
     bus.registers("away", ticket=b"")
     for ticket in (b"", b"x" * 16):
@@ -41,20 +41,20 @@ async def test_hello_without_a_ticket_is_refused(bus: BusHouse) -> None:
     assert (await stranger.hear(bus_wire.Error)).error == "say hello first"
 
 
-async def test_ticket_that_the_master_has_just_told_is_known(bus: BusHouse) -> None:
+async def test_ticket_that_the_master_has_just_told_is_known(bus: ConnectiondProcess) -> None:
     """The service may be quicker at our other door than the master's word."""
     for number in range(20):
         await bus.service(f"service{number}")
 
 
-async def test_too_much_credit_at_hello_is_refused(bus: BusHouse) -> None:
+async def test_too_much_credit_at_hello_is_refused(bus: ConnectiondProcess) -> None:
     ticket = bus.registers("greedy")
     stranger = bus.stranger()
     await stranger.say(Hello("greedy", ticket, credit=1_000_000))
     assert "too much" in (await stranger.hear(bus_wire.Error)).error
 
 
-async def test_session_ends_with_the_one_on_ctl(bus: BusHouse) -> None:
+async def test_session_ends_with_the_one_on_ctl(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -66,7 +66,7 @@ async def test_session_ends_with_the_one_on_ctl(bus: BusHouse) -> None:
 
 
 @pytest.mark.parametrize("how", ["goodbye", "death"])
-async def test_service_leaves_with_peers_in_its_hands(bus: BusHouse, how: str) -> None:
+async def test_service_leaves_with_peers_in_its_hands(bus: ConnectiondProcess, how: str) -> None:
     """Every connection of its ends, without a word to the peers and with the reason for everybody else."""
     leaver, other = await bus.service("leaver"), await bus.service("other", take=(OPEN,))
     peers = [await bus.give("leaver") for _ in range(2)]
@@ -91,7 +91,7 @@ async def test_service_leaves_with_peers_in_its_hands(bus: BusHouse, how: str) -
     await other.hears(kept, about(REESTABLISH, channel_id(1)))
 
 
-async def test_service_is_back_and_has_its_part_again(bus: BusHouse) -> None:
+async def test_service_is_back_and_has_its_part_again(bus: ConnectiondProcess) -> None:
     keeper, away = await bus.service("keeper"), await bus.service("away")
     peer = await bus.give("keeper")
     await keeper.takes(peer)
@@ -103,7 +103,7 @@ async def test_service_is_back_and_has_its_part_again(bus: BusHouse) -> None:
     await back.hears(peer, about(REESTABLISH, channel_id(1)))
 
 
-async def test_message_for_a_service_that_is_away_ends_the_connection(bus: BusHouse) -> None:
+async def test_message_for_a_service_that_is_away_ends_the_connection(bus: ConnectiondProcess) -> None:
     keeper = await bus.service("keeper")
     peer = await bus.give("keeper")
     await keeper.takes(peer)
@@ -113,7 +113,7 @@ async def test_message_for_a_service_that_is_away_ends_the_connection(bus: BusHo
     assert await peer.is_hung_up_on() == []
 
 
-async def test_connection_for_a_service_that_is_not_here_goes_back(bus: BusHouse) -> None:
+async def test_connection_for_a_service_that_is_not_here_goes_back(bus: ConnectiondProcess) -> None:
     opening = about(OPEN, channel_id(1))
     peer = await bus.give("away", opening)
     nongossip = await bus.hear(PeerNongossip)
@@ -129,7 +129,7 @@ async def test_connection_for_a_service_that_is_not_here_goes_back(bus: BusHouse
 
 
 @pytest.mark.parametrize("seqs", [(2,), (0,), (1, 1), (1, 3)])
-async def test_wrong_seq_ends_that_connection(bus: BusHouse, seqs: tuple[int, ...]) -> None:
+async def test_wrong_seq_ends_that_connection(bus: ConnectiondProcess, seqs: tuple[int, ...]) -> None:
     service = await bus.service("channeld")
     peer, other = await bus.give("channeld"), await bus.give("channeld")
     await service.takes(peer)
@@ -146,7 +146,7 @@ async def test_wrong_seq_ends_that_connection(bus: BusHouse, seqs: tuple[int, ..
     assert await other.next() == ODD
 
 
-async def test_more_than_the_credit_ends_that_connection(bus: BusHouse) -> None:
+async def test_more_than_the_credit_ends_that_connection(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -158,7 +158,7 @@ async def test_more_than_the_credit_ends_that_connection(bus: BusHouse) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"\1", bytes(65_536)])
-async def test_message_that_cannot_be_said_ends_that_connection(bus: BusHouse, said: bytes) -> None:
+async def test_message_that_cannot_be_said_ends_that_connection(bus: ConnectiondProcess, said: bytes) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -168,7 +168,7 @@ async def test_message_that_cannot_be_said_ends_that_connection(bus: BusHouse, s
     await bus.disconnected(peer)
 
 
-async def test_what_is_not_its_own_is_refused(bus: BusHouse) -> None:
+async def test_what_is_not_its_own_is_refused(bus: ConnectiondProcess) -> None:
     one, two = await bus.service("one", take=(OPEN,)), await bus.service("two")
     peer = await bus.give("one", about(OPEN, channel_id(1)))
     await one.takes(peer)
@@ -190,7 +190,7 @@ async def test_what_is_not_its_own_is_refused(bus: BusHouse) -> None:
     assert await peer.next() == ODD
 
 
-async def test_too_much_credit_is_refused(bus: BusHouse) -> None:
+async def test_too_much_credit_is_refused(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -200,7 +200,7 @@ async def test_too_much_credit_is_refused(bus: BusHouse) -> None:
     await service.hears(peer, about(REESTABLISH, channel_id(1)))
 
 
-async def test_rubbish_ends_the_session_and_its_connections(bus: BusHouse) -> None:
+async def test_rubbish_ends_the_session_and_its_connections(bus: ConnectiondProcess) -> None:
     service = await bus.service("mad")
     peer = await bus.give("mad")
     await service.takes(peer)
@@ -212,7 +212,7 @@ async def test_rubbish_ends_the_session_and_its_connections(bus: BusHouse) -> No
     assert "were wrong" in await bus.disconnected(peer)
 
 
-async def test_service_that_takes_nothing_is_cut_off(new_bus: BusHouse) -> None:
+async def test_service_that_takes_nothing_is_cut_off(new_bus: ConnectiondProcess) -> None:
     bus = await new_bus.start(Timing(bus_heartbeat=60.0, bus_patience=0.2))
     service = await bus.service("stuck", credit=1)
     other = await bus.service("other")
@@ -228,7 +228,7 @@ async def test_service_that_takes_nothing_is_cut_off(new_bus: BusHouse) -> None:
     assert await unhurt.next() == ODD
 
 
-async def test_service_that_stops_to_read_hurts_nobody_else(bus: BusHouse) -> None:
+async def test_service_that_stops_to_read_hurts_nobody_else(bus: ConnectiondProcess) -> None:
     """Its peers' messages are not read any more, and no memory grows; everybody else goes on."""
     service = await bus.service("sleepy", credit=60_000)
     other = await bus.service("other")
@@ -249,7 +249,7 @@ async def test_service_that_stops_to_read_hurts_nobody_else(bus: BusHouse) -> No
 # peers
 
 
-async def test_peer_that_hangs_up(bus: BusHouse) -> None:
+async def test_peer_that_hangs_up(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -261,7 +261,7 @@ async def test_peer_that_hangs_up(bus: BusHouse) -> None:
     await service.hears_nothing()
 
 
-async def test_service_ends_a_connection(bus: BusHouse) -> None:
+async def test_service_ends_a_connection(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -285,7 +285,7 @@ BAD = {
 
 @pytest.mark.bolt("B1-6", "B1-7")
 @pytest.mark.parametrize("said", BAD.values(), ids=BAD)
-async def test_peer_that_says_what_ends_a_connection(bus: BusHouse, said: bytes) -> None:
+async def test_peer_that_says_what_ends_a_connection(bus: ConnectiondProcess, said: bytes) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -297,7 +297,7 @@ async def test_peer_that_says_what_ends_a_connection(bus: BusHouse, said: bytes)
     assert await service.was_disconnected(peer) == reason
 
 
-async def test_peer_that_does_not_read_its_pongs_is_not_read(bus: BusHouse) -> None:
+async def test_peer_that_does_not_read_its_pongs_is_not_read(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -313,7 +313,7 @@ async def test_peer_that_does_not_read_its_pongs_is_not_read(bus: BusHouse) -> N
     await service.hears(peer, about(REESTABLISH, channel_id(1)))
 
 
-async def test_peer_that_does_not_read_gets_no_more_than_the_credit(bus: BusHouse) -> None:
+async def test_peer_that_does_not_read_gets_no_more_than_the_credit(bus: ConnectiondProcess) -> None:
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
@@ -329,7 +329,7 @@ async def test_peer_that_does_not_read_gets_no_more_than_the_credit(bus: BusHous
         assert await peer.next() == message
 
 
-async def test_silent_peer_is_pinged_and_gone_if_it_stays_silent(new_bus: BusHouse) -> None:
+async def test_silent_peer_is_pinged_and_gone_if_it_stays_silent(new_bus: ConnectiondProcess) -> None:
     bus = await new_bus.start(Timing(ping_idle=0.1, ping_timer=(0.01, 0.02), pong_timeout=0.3))
     service = await bus.service("channeld")
     alive, dead = await bus.give("channeld"), await bus.give("channeld")
@@ -344,7 +344,7 @@ async def test_silent_peer_is_pinged_and_gone_if_it_stays_silent(new_bus: BusHou
     assert stats.latency is not None
 
 
-async def test_peer_that_never_reads_is_gone_after_a_while(new_bus: BusHouse) -> None:
+async def test_peer_that_never_reads_is_gone_after_a_while(new_bus: ConnectiondProcess) -> None:
     bus = await new_bus.start(limits=Limits(slow_reader=0.5))
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
@@ -353,7 +353,7 @@ async def test_peer_that_never_reads_is_gone_after_a_while(new_bus: BusHouse) ->
     assert await service.was_disconnected(peer) == await bus.disconnected(peer) == "it does not take what is sent to it"
 
 
-async def test_gossipd_that_does_not_read_holds_up_a_peer_for_a_while_only(new_bus: BusHouse) -> None:
+async def test_gossipd_that_does_not_read_holds_up_a_peer_for_a_while_only(new_bus: ConnectiondProcess) -> None:
     bus = await new_bus.start(Timing(bus_heartbeat=60.0, backpressure_pause=0.1))
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
@@ -366,7 +366,7 @@ async def test_gossipd_that_does_not_read_holds_up_a_peer_for_a_while_only(new_b
     assert "gossip of this peer is dropped" in bus.log()
 
 
-async def test_as_many_peers_as_there_are_fds_for(new_bus: BusHouse) -> None:
+async def test_as_many_peers_as_there_are_fds_for(new_bus: ConnectiondProcess) -> None:
     fds = 2 * 3 + FDS_BESIDES
     resource.prlimit(new_bus.process.pid, resource.RLIMIT_NOFILE, (fds, fds))
     bus = await new_bus.start()
@@ -380,7 +380,7 @@ async def test_as_many_peers_as_there_are_fds_for(new_bus: BusHouse) -> None:
     await service.hears_nothing()
 
 
-async def test_endpoint_that_cannot_be_bound(new_bus: BusHouse) -> None:
+async def test_endpoint_that_cannot_be_bound(new_bus: ConnectiondProcess) -> None:
     for endpoint in ("ipc:///nowhere/at/all", "carrier pigeon"):
         with pytest.raises(RequestFailed):
             await new_bus.master.request(ConnectiondInit(endpoint, "", TIMING), ConnectiondInitReply)

@@ -3,8 +3,8 @@
 import pytest
 
 from connectd.connectiond.delivery import RETRY
-from tests.connectd.bus_house import about, channel_id
-from tests.connectd.fake_bus import PATIENCE, FakeBus
+from tests.connectd.connectiond.connectiond_process import about, channel_id
+from tests.connectd.connectiond.fake_bus import PATIENCE, FakeBus
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusError
 from wire.bus.bus_wire import CREDIT, GiveBack, Hello, Message

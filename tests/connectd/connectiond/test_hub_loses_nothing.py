@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.connectd.bus_house import about, channel_id
-from tests.connectd.fake_bus import PATIENCE, FakeBus, FakeLine
-from tests.gossipd.house import PEER_ID
+from tests.connectd.connectiond.connectiond_process import about, channel_id
+from tests.connectd.connectiond.fake_bus import PATIENCE, FakeBus, FakeLine
+from tests.gossipd.gossipd_process import PEER_ID
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusError
 from wire.bus.bus_wire import CREDIT, Message

@@ -1,7 +1,7 @@
 """The registrations as connectiond knows them."""
 
 from connectd.connectiond.registrations import ServiceRegistrations
-from tests.connectd.bus_house import registrations_of
+from tests.connectd.connectiond.connectiond_process import registrations_of
 
 NODE, OTHER = b"\2" * 33, b"\3" * 33
 CHANNEL = b"\1" * 32

@@ -10,7 +10,7 @@ import pytest
 from connectd.doors import listen
 from connectd.doors.listen import BindRules, Listeners
 from lightningd_py.tools.scripted_peer import ScriptedPeer
-from tests.connectd.house import House
+from tests.connectd.connectd_process import ConnectdProcess
 from wire.control.binding import BindFailed
 from wire.control.control_channel import RequestFailed
 from wire.control.control_wire import Ways
@@ -94,20 +94,22 @@ async def test_onions_are_left_to_tor() -> None:
         ({"addr": ["999.0.0.1"]}, "Cannot bind 999.0.0.1: "),
     ],
 )
-async def test_one_clear_sentence(new_house: Callable[[], House], changes: dict[str, Any], sentence: str) -> None:
-    house = new_house()
+async def test_one_clear_sentence(
+    new_connectd: Callable[[], ConnectdProcess], changes: dict[str, Any], sentence: str
+) -> None:
+    connectd = new_connectd()
     with pytest.raises(RequestFailed) as failed:
-        await house.start(ways=Ways(None, False, use_dns=False), **changes)
+        await connectd.start(ways=Ways(None, False, use_dns=False), **changes)
     assert str(failed.value).startswith(sentence)
 
 
-async def test_several_at_once(new_house: Callable[[], House], tmp_path: Any) -> None:
-    house = new_house()
+async def test_several_at_once(new_connectd: Callable[[], ConnectdProcess], tmp_path: Any) -> None:
+    connectd = new_connectd()
     path = str(tmp_path / "socket")
-    await house.start(addr=["127.0.0.1:0", "localhost:0"], bind=["[::1]:0", path], announce=["node.example:5"])
-    assert house.bindings[-1] == path
-    assert house.announceable[-1] == "node.example:5"
-    assert set(house.announceable[:-1]) == set(house.bindings[:-2])
-    for number in range(len(house.bindings)):
-        async with await ScriptedPeer.connect(house.target(number)):
-            await (await house.owner()).ends()
+    await connectd.start(addr=["127.0.0.1:0", "localhost:0"], bind=["[::1]:0", path], announce=["node.example:5"])
+    assert connectd.bindings[-1] == path
+    assert connectd.announceable[-1] == "node.example:5"
+    assert set(connectd.announceable[:-1]) == set(connectd.bindings[:-2])
+    for number in range(len(connectd.bindings)):
+        async with await ScriptedPeer.connect(connectd.target(number)):
+            await (await connectd.owner()).ends()

@@ -9,8 +9,8 @@ import pytest
 
 from connectd.doors.tor import OnionServices, TorSettings
 from connectd.doors.tor_control import LONGEST_LINE, TorError
-from tests.connectd.house import House
-from tests.connectd.tors import COOKIE, KEY, SERVICE, FakeTor, hashed, real_tor
+from tests.connectd.connectd_process import ConnectdProcess
+from tests.connectd.doors.tors import COOKIE, KEY, SERVICE, FakeTor, hashed, real_tor
 from wire.address import WireAddr
 from wire.control.binding import parse_binding
 from wire.control.control_channel import RequestFailed
@@ -215,15 +215,17 @@ async def test_after_a_restart_of_tor_the_same_service_is_there_again(tmp_path: 
         await services.end()
 
 
-async def test_connectd_announces_it_and_it_leads_to_the_first_socket(new_house: Callable[[], House]) -> None:
+async def test_connectd_announces_it_and_it_leads_to_the_first_socket(
+    new_connectd: Callable[[], ConnectdProcess],
+) -> None:
     async with FakeTor("HASHEDPASSWORD").running() as tor:
-        house = new_house()
-        await house.start(addr=[f"autotor:{tor.address}/torport=9735"], bind=["0.0.0.0:0"], tor_password=PASSWORD)
-        assert house.announceable == [ONION]
-        port = house.bindings[0].rpartition(":")[2]
+        connectd = new_connectd()
+        await connectd.start(addr=[f"autotor:{tor.address}/torport=9735"], bind=["0.0.0.0:0"], tor_password=PASSWORD)
+        assert connectd.announceable == [ONION]
+        port = connectd.bindings[0].rpartition(":")[2]
         assert tor.services() == [f"ADD_ONION NEW:ED25519-V3 Port=9735,127.0.0.1:{port}"]
-        assert f"onion service {ONION} leads here" in house.log()
-        await house.lives()
+        assert f"onion service {ONION} leads here" in connectd.log()
+        await connectd.lives()
 
 
 @pytest.mark.parametrize(
@@ -233,10 +235,12 @@ async def test_connectd_announces_it_and_it_leads_to_the_first_socket(new_house:
         (["127.0.0.1:0"], "refused"),
     ],
 )
-async def test_connectd_says_why_not(new_house: Callable[[], House], bind: list[str], sentence: str) -> None:
-    house = new_house()
+async def test_connectd_says_why_not(
+    new_connectd: Callable[[], ConnectdProcess], bind: list[str], sentence: str
+) -> None:
+    connectd = new_connectd()
     with pytest.raises(RequestFailed) as failed:
-        await house.start(addr=["autotor:127.0.0.1:1"], bind=bind, timing=Timing())
+        await connectd.start(addr=["autotor:127.0.0.1:1"], bind=bind, timing=Timing())
     assert str(failed.value).startswith("Cannot bind autotor:127.0.0.1:1")
     assert sentence in str(failed.value).lower() or sentence in str(failed.value)
 

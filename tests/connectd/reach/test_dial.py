@@ -10,7 +10,7 @@ import pytest
 from connectd.reach.dial import MAX_DIALS
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.conftest import Dial
-from tests.connectd.house import House
+from tests.connectd.connectd_process import ConnectdProcess
 from wire.control.control_wire import PeerAddrhint, PeerReconnected
 from wire.control.timing import Timing
 from wire.features import Features
@@ -43,14 +43,14 @@ def deaf() -> Iterator[str]:
         yield f"127.0.0.1:{sock.getsockname()[1]}"
 
 
-async def test_no_address(house: House) -> None:
-    assert await house.refused(house.reaching(PEER_ID)) == (400, [])
-    assert house.asked_for_addresses == [PEER_ID]
+async def test_no_address(connectd: ConnectdProcess) -> None:
+    assert await connectd.refused(connectd.reaching(PEER_ID)) == (400, [])
+    assert connectd.asked_for_addresses == [PEER_ID]
 
 
-async def test_reasons_come_in_the_order_of_trying(house: House, refusing: str) -> None:
-    house.announced[PEER_ID] = ["x" * 70, "a" * 56 + ".onion:9735", refusing]
-    code, errors = await house.refused(house.reaching(PEER_ID, refusing, "no-such-host.invalid", refusing))
+async def test_reasons_come_in_the_order_of_trying(connectd: ConnectdProcess, refusing: str) -> None:
+    connectd.announced[PEER_ID] = ["x" * 70, "a" * 56 + ".onion:9735", refusing]
+    code, errors = await connectd.refused(connectd.reaching(PEER_ID, refusing, "no-such-host.invalid", refusing))
     assert code == 401
     assert [address for address, _ in errors] == [
         refusing,
@@ -65,136 +65,136 @@ async def test_reasons_come_in_the_order_of_trying(house: House, refusing: str) 
     assert reasons[3] == "needs a proxy"
 
 
-async def test_timeout(new_house: Callable[[], House], deaf: str) -> None:
-    house = new_house()
-    await house.start(timing=Timing(connection_timeout=0.3))
-    assert await house.refused(house.reaching(PEER_ID, deaf)) == (401, [(deaf, "Connection timed out")])
+async def test_timeout(new_connectd: Callable[[], ConnectdProcess], deaf: str) -> None:
+    connectd = new_connectd()
+    await connectd.start(timing=Timing(connection_timeout=0.3))
+    assert await connectd.refused(connectd.reaching(PEER_ID, deaf)) == (401, [(deaf, "Connection timed out")])
 
 
 @pytest.mark.bolt("B7-75")
-async def test_init_failure(house: House) -> None:
+async def test_init_failure(connectd: ConnectdProcess) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
-        reaching = house.reaching(PEER_ID, listener.address)
+        reaching = connectd.reaching(PEER_ID, listener.address)
         async with await listener.accept_silent() as peer:
             await peer.shake_hands()
             await peer.say(Init(b"", Features.of([1000]).to_bytes()))
             assert [type(message) for message in await peer.hangs_up()] == [Init, WarningMessage]
         reason = "init: Unsupported feature 1000 (option_unknown_1000/even)"
-        assert await house.refused(reaching) == (401, [(listener.address, reason)])
+        assert await connectd.refused(reaching) == (401, [(listener.address, reason)])
 
 
-async def test_what_the_peer_said_is_the_reason(house: House) -> None:
+async def test_what_the_peer_said_is_the_reason(connectd: ConnectdProcess) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
-        reaching = house.reaching(PEER_ID, listener.address)
+        reaching = connectd.reaching(PEER_ID, listener.address)
         async with await listener.accept_silent() as peer:
             await peer.shake_hands()
             await peer.say(WarningMessage(bytes(32), b"no room"))
             await peer.hangs_up()
-        assert await house.refused(reaching) == (401, [(listener.address, "init: peer said: no room")])
+        assert await connectd.refused(reaching) == (401, [(listener.address, "init: peer said: no room")])
 
 
 @pytest.mark.parametrize("source", ["request", "hint", "gossip", "name"])
-async def test_every_source_of_addresses(house: House, refusing: str, source: str) -> None:
+async def test_every_source_of_addresses(connectd: ConnectdProcess, refusing: str, source: str) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
         hints = [refusing]
         match source:
             case "request":
                 hints.append(listener.address)
             case "hint":
-                house.master.send(PeerAddrhint(node_id=PEER_ID, address=listener.address))
+                connectd.master.send(PeerAddrhint(node_id=PEER_ID, address=listener.address))
             case "gossip":
-                house.announced[PEER_ID] = [listener.address]
+                connectd.announced[PEER_ID] = [listener.address]
             case "name":
                 hints.append("localhost:" + listener.address.rpartition(":")[2])
-        reaching = house.reaching(PEER_ID, *hints)
+        reaching = connectd.reaching(PEER_ID, *hints)
         async with await listener.accept():
             assert (await reaching).address == listener.address
-            await (await house.owner()).ends()
+            await (await connectd.owner()).ends()
 
 
-async def test_the_last_success_is_remembered(house: House) -> None:
+async def test_the_last_success_is_remembered(connectd: ConnectdProcess) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
         for hints in ([listener.address], []):
-            reaching = house.reaching(PEER_ID, *hints)
+            reaching = connectd.reaching(PEER_ID, *hints)
             async with await listener.accept():
                 await reaching
-                await (await house.owner()).ends()
-    assert house.asked_for_addresses == []
+                await (await connectd.owner()).ends()
+    assert connectd.asked_for_addresses == []
 
 
-async def test_a_live_peer_is_an_answer_at_once(house: House, dial: Dial) -> None:
+async def test_a_live_peer_is_an_answer_at_once(connectd: ConnectdProcess, dial: Dial) -> None:
     _, owner = await dial(privkey=PRIVKEY)
-    assert await house.reach(PEER_ID) == owner.info
-    assert house.asked_for_addresses == []
+    assert await connectd.reach(PEER_ID) == owner.info
+    assert connectd.asked_for_addresses == []
 
 
-async def test_requests_for_one_node_share_one_attempt(house: House) -> None:
+async def test_requests_for_one_node_share_one_attempt(connectd: ConnectdProcess) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
-        reaching = [house.reaching(PEER_ID, listener.address) for _ in range(3)]
+        reaching = [connectd.reaching(PEER_ID, listener.address) for _ in range(3)]
         async with await listener.accept():
-            owner = await house.owner()
+            owner = await connectd.owner()
             assert await asyncio.gather(*reaching) == [owner.info] * 3
             await owner.ends()
         with pytest.raises(TimeoutError):
             await listener.accept_silent(timeout=0.05)
 
 
-async def test_a_second_request_brings_its_hint_to_the_attempt(house: House) -> None:
+async def test_a_second_request_brings_its_hint_to_the_attempt(connectd: ConnectdProcess) -> None:
     async with (
         await ScriptedPeer.listen(privkey=PRIVKEY) as deadlocked,
         await ScriptedPeer.listen(privkey=PRIVKEY) as listener,
     ):
-        first = house.reaching(PEER_ID, deadlocked.address)
+        first = connectd.reaching(PEER_ID, deadlocked.address)
         silent = await deadlocked.accept_silent()
-        second = house.reaching(PEER_ID, listener.address)
-        await house.barrier()
+        second = connectd.reaching(PEER_ID, listener.address)
+        await connectd.barrier()
         await silent.close()
         async with await listener.accept():
             assert (await first).address == (await second).address == listener.address
-            await (await house.owner()).ends()
+            await (await connectd.owner()).ends()
 
 
-async def test_the_node_connects_while_we_dial(house: House) -> None:
+async def test_the_node_connects_while_we_dial(connectd: ConnectdProcess) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
-        reaching = house.reaching(PEER_ID, listener.address)
+        reaching = connectd.reaching(PEER_ID, listener.address)
         async with (
             await listener.accept_silent() as silent,
-            await ScriptedPeer.connect(house.target(), privkey=PRIVKEY),
+            await ScriptedPeer.connect(connectd.target(), privkey=PRIVKEY),
         ):
-            owner = await house.owner()
+            owner = await connectd.owner()
             assert await reaching == owner.info
             assert owner.info.incoming
             await silent.hangs_up()
             await owner.ends()
-    await house.lives()
+    await connectd.lives()
 
 
-async def test_a_waiting_connection_is_waited_for(house: House, dial: Dial) -> None:
+async def test_a_waiting_connection_is_waited_for(connectd: ConnectdProcess, dial: Dial) -> None:
     _, old = await dial(privkey=PRIVKEY)
-    async with await ScriptedPeer.connect(house.target(), privkey=PRIVKEY):
-        await house.hear(PeerReconnected)
-        reaching = house.reaching(PEER_ID)
-        await house.barrier()
+    async with await ScriptedPeer.connect(connectd.target(), privkey=PRIVKEY):
+        await connectd.hear(PeerReconnected)
+        reaching = connectd.reaching(PEER_ID)
+        await connectd.barrier()
         assert not reaching.done()
         await old.ends()
-        owner = await house.owner()
+        owner = await connectd.owner()
         assert await reaching == owner.info
         await owner.ends()
 
 
 @pytest.mark.parametrize(("node_id", "reason"), [("ours", "own id"), ("none", "no point on the curve")])
-async def test_ids_that_cannot_be_reached(house: House, node_id: str, reason: str) -> None:
-    wanted = house.node_id if node_id == "ours" else b"\2" + b"\xff" * 32
-    code, errors = await house.refused(house.reaching(wanted, house.bindings[0]))
+async def test_ids_that_cannot_be_reached(connectd: ConnectdProcess, node_id: str, reason: str) -> None:
+    wanted = connectd.node_id if node_id == "ours" else b"\2" + b"\xff" * 32
+    code, errors = await connectd.refused(connectd.reaching(wanted, connectd.bindings[0]))
     assert (code, len(errors)) == (401, 1)
     assert reason in errors[0][1]
 
 
-async def test_ten_dials_at_a_time_and_the_rest_in_order(house: House) -> None:
+async def test_ten_dials_at_a_time_and_the_rest_in_order(connectd: ConnectdProcess) -> None:
     keys = [bytes([number]) * 32 for number in range(10, 12 + MAX_DIALS)]
     async with contextlib.AsyncExitStack() as stack:
         listeners = [await stack.enter_async_context(await ScriptedPeer.listen(privkey=key)) for key in keys]
-        reaching = [house.reaching(listener.node_id, listener.address) for listener in listeners]
+        reaching = [connectd.reaching(listener.node_id, listener.address) for listener in listeners]
         first = [await stack.enter_async_context(await listener.accept_silent()) for listener in listeners[:MAX_DIALS]]
         with pytest.raises(TimeoutError):
             await listeners[MAX_DIALS].accept_silent(timeout=0.05)
@@ -204,4 +204,4 @@ async def test_ten_dials_at_a_time_and_the_rest_in_order(house: House) -> None:
         twelfth = await stack.enter_async_context(await listeners[MAX_DIALS + 1].accept_silent())
         for peer in (*first, twelfth):
             await peer.close()
-        assert [code for code, _ in [await house.refused(one) for one in reaching]] == [401] * len(keys)
+        assert [code for code, _ in [await connectd.refused(one) for one in reaching]] == [401] * len(keys)

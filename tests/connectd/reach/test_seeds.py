@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectd.reach.seeds import ALIAS, MAX_RECORDS, Seeds, node_id_of
+from tests.connectd.connectd_process import ConnectdProcess
 from tests.connectd.dns_server import DnsServer, label_of
-from tests.connectd.house import House
 from wire.address import parse_address
 from wire.control.control_wire import Bootstrap, BootstrapReply, Ways
 
@@ -159,15 +159,15 @@ async def test_a_seed_that_names_no_nodes() -> None:
         assert await ask(server) == ([], [(SEED, "it names no nodes")])
 
 
-async def test_connectd_asks_for_the_master(new_house: Callable[[], House]) -> None:
+async def test_connectd_asks_for_the_master(new_connectd: Callable[[], ConnectdProcess]) -> None:
     async with DnsServer({SRV: srv(FIRST), (f"{FIRST}.{SEED}", "A"): ["127.0.0.1"]}).running() as server:
         for ways, wanted in (
             (Ways(None, False, True), ([(FIRST_ID, "127.0.0.1:9735")], [])),
             (Ways(None, False, False), ([], [(SEED, "DNS is disabled")])),
             (Ways("127.0.0.1:1", True, True), ([], [(SEED, "DNS is disabled")])),
         ):
-            house = new_house()
-            await house.start(ways=ways)
-            reply = await house.master.request(Bootstrap([SEED], server.address), BootstrapReply)
+            connectd = new_connectd()
+            await connectd.start(ways=ways)
+            reply = await connectd.master.request(Bootstrap([SEED], server.address), BootstrapReply)
             assert (reply.candidates, reply.errors) == wanted
     assert server.asked.count(" ".join((SRV[0], "SRV"))) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from connectd.reach.ways_out import PROXY_FACTOR, TOR_REPLIES, WaysOut
 from lightningd_py.tools.scripted_peer import ScriptedPeer
-from tests.connectd.house import House
+from tests.connectd.connectd_process import ConnectdProcess
 from tests.connectd.proxies import GRANTED, USER_PASSWORD, FakeProxy, microsocks, request_for
 from wire.address import WireAddr, parse_address
 from wire.control.control_wire import Ways
@@ -21,27 +21,27 @@ OTHER_ID = public_key(bytes([3]) * 32)
 ONION = "a" * 55 + "d.onion:9735"
 NOBODY_LISTENS = "127.0.0.1:1"
 
-Behind = Callable[..., Awaitable[House]]
+Behind = Callable[..., Awaitable[ConnectdProcess]]
 
 
 @pytest.fixture
-async def behind(new_house: Callable[[], House]) -> AsyncIterator[Behind]:
-    """A house whose way out is this proxy."""
+async def behind(new_connectd: Callable[[], ConnectdProcess]) -> AsyncIterator[Behind]:
+    """A connectd whose way out is this proxy."""
 
-    async def start(proxy: str | None, *, always: bool = True, dns: bool = True, **changes: Any) -> House:
-        house = new_house()
-        await house.start(ways=Ways(proxy=proxy, always_use_proxy=always, use_dns=dns), **changes)
-        return house
+    async def start(proxy: str | None, *, always: bool = True, dns: bool = True, **changes: Any) -> ConnectdProcess:
+        connectd = new_connectd()
+        await connectd.start(ways=Ways(proxy=proxy, always_use_proxy=always, use_dns=dns), **changes)
+        return connectd
 
     yield start
 
 
-async def reaches(house: House, listener: Any, address: str) -> None:
+async def reaches(connectd: ConnectdProcess, listener: Any, address: str) -> None:
     """The listener's node is reached there, up to a ping."""
-    reaching = house.reaching(listener.node_id, address)
+    reaching = connectd.reaching(listener.node_id, address)
     async with await listener.accept() as peer:
         assert (await reaching).address == address
-        owner = await house.owner()
+        owner = await connectd.owner()
         await peer.say(bytes.fromhex("8001"))
         assert await owner.peer.hear_raw() == bytes.fromhex("8001")
         await owner.ends()
@@ -49,11 +49,11 @@ async def reaches(house: House, listener: Any, address: str) -> None:
 
 async def test_a_real_proxy(behind: Behind) -> None:
     with microsocks() as proxy:
-        house = await behind(proxy)
+        connectd = await behind(proxy)
         async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:
-            await reaches(house, listener, listener.address)
-            await reaches(house, listener, "localhost:" + listener.address.rpartition(":")[2])
-        reasons = await house.refused(house.reaching(OTHER_ID, NOBODY_LISTENS))
+            await reaches(connectd, listener, listener.address)
+            await reaches(connectd, listener, "localhost:" + listener.address.rpartition(":")[2])
+        reasons = await connectd.refused(connectd.reaching(OTHER_ID, NOBODY_LISTENS))
         assert reasons == (401, [(NOBODY_LISTENS, f"proxy {proxy}: Connection refused by destination host")])
 
 
@@ -62,9 +62,9 @@ async def test_names_and_onions_are_resolved_by_the_proxy_each_under_a_name_of_i
         await ScriptedPeer.listen(privkey=PRIVKEY) as listener,
         FakeProxy(USER_PASSWORD, b"\1\0", GRANTED, target=listener.address).running() as proxy,
     ):
-        house = await behind(proxy.address, dns=False)
+        connectd = await behind(proxy.address, dns=False)
         for address in ("node.example:9735", ONION, ONION):
-            await reaches(house, listener, address)
+            await reaches(connectd, listener, address)
         hosts = [parse_address(address, 1).host for address in ("node.example", ONION, ONION)]
         assert [words[2] for words in proxy.said] == [request_for(host, 9735) for host in hosts]
         assert len(set(proxy.users)) == 3
@@ -80,37 +80,37 @@ async def test_a_proxy_that_wants_no_password(behind: Behind) -> None:
 
 async def test_what_the_peer_says_with_the_proxys_last_word_is_not_lost(behind: Behind) -> None:
     async with FakeProxy(b"\5\0", b"\5\0\0\4" + bytes(18) + bytes(50)).running() as proxy:
-        house = await behind(proxy.address)
-        code, errors = await house.refused(house.reaching(PEER_ID, ONION))
+        connectd = await behind(proxy.address)
+        code, errors = await connectd.refused(connectd.reaching(PEER_ID, ONION))
         assert (code, errors) == (401, [(ONION, "handshake: act two: bad key")])
 
 
 async def test_only_tor_goes_through_a_proxy_that_is_not_for_all(behind: Behind) -> None:
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener, FakeProxy(b"\5\0").running() as proxy:
-        house = await behind(proxy.address, always=False)
-        await reaches(house, listener, listener.address)
+        connectd = await behind(proxy.address, always=False)
+        await reaches(connectd, listener, listener.address)
         assert proxy.said == []
-        assert await house.refused(house.reaching(OTHER_ID, ONION)) == (
+        assert await connectd.refused(connectd.reaching(OTHER_ID, ONION)) == (
             401,
             [(ONION, f"proxy {proxy.address}: hung up")],
         )
 
 
 async def test_a_unix_socket_never_does(behind: Behind, tmp_path: Any) -> None:
-    house = await behind(NOBODY_LISTENS)
+    connectd = await behind(NOBODY_LISTENS)
     async with await ScriptedPeer.listen(str(tmp_path / "peer"), privkey=PRIVKEY) as listener:
-        await reaches(house, listener, listener.address)
+        await reaches(connectd, listener, listener.address)
 
 
 async def test_without_dns_names_are_not_looked_up(behind: Behind) -> None:
-    house = await behind(None, always=False, dns=False)
-    code, errors = await house.refused(house.reaching(PEER_ID, "node.example:1", ONION))
+    connectd = await behind(None, always=False, dns=False)
+    code, errors = await connectd.refused(connectd.reaching(PEER_ID, "node.example:1", ONION))
     assert (code, errors) == (401, [("node.example:1", "is a name, and DNS is disabled"), (ONION, "needs a proxy")])
 
 
 async def test_a_proxy_that_is_not_there(behind: Behind) -> None:
-    house = await behind(NOBODY_LISTENS)
-    code, errors = await house.refused(house.reaching(PEER_ID, "1.2.3.4:5"))
+    connectd = await behind(NOBODY_LISTENS)
+    code, errors = await connectd.refused(connectd.reaching(PEER_ID, "1.2.3.4:5"))
     assert (code, errors) == (401, [("1.2.3.4:5", f"proxy {NOBODY_LISTENS}: Connection refused")])
 
 
@@ -150,25 +150,25 @@ BAD = [
 
 async def test_every_refusal_and_every_rubbish_is_one_sentence(behind: Behind) -> None:
     async with FakeProxy().running() as proxy:
-        house = await behind(proxy.address)
+        connectd = await behind(proxy.address)
         for replies, reason in BAD:
             proxy.replies = tuple(replies)
-            code, errors = await house.refused(house.reaching(PEER_ID, ONION))
+            code, errors = await connectd.refused(connectd.reaching(PEER_ID, ONION))
             assert (code, errors) == (401, [(ONION, f"proxy {proxy.address}: {reason}")]), replies
 
 
 async def test_a_name_of_bytes_that_are_no_text(behind: Behind) -> None:
     async with FakeProxy(b"\5\0", b"\5\0\0\3\2\xff\xfe\0\0").running() as proxy:
-        house = await behind(proxy.address)
-        (_, reason), *_ = (await house.refused(house.reaching(PEER_ID, ONION)))[1]
+        connectd = await behind(proxy.address)
+        (_, reason), *_ = (await connectd.refused(connectd.reaching(PEER_ID, ONION)))[1]
         assert reason.startswith(f"proxy {proxy.address}: Malformed reply: ")
 
 
 @pytest.mark.parametrize("replies", [[], [b"\5"], [b"\5\0"], [b"\5\0", b"\5\0\0"], [USER_PASSWORD, b"\1"]])
 async def test_a_proxy_that_falls_silent(behind: Behind, replies: list[bytes]) -> None:
     async with FakeProxy(*replies, None).running() as proxy:
-        house = await behind(proxy.address, timing=Timing(connection_timeout=0.1))
-        reasons = await house.refused(house.reaching(PEER_ID, ONION))
+        connectd = await behind(proxy.address, timing=Timing(connection_timeout=0.1))
+        reasons = await connectd.refused(connectd.reaching(PEER_ID, ONION))
         assert reasons == (401, [(ONION, f"proxy {proxy.address}: timed out")])
 
 
@@ -181,8 +181,8 @@ async def test_the_time_is_three_times_longer_through_a_proxy() -> None:
 
 async def test_announced_addresses_are_tried_with_tor_last(behind: Behind) -> None:
     async with FakeProxy(b"\5\0", b"\5\5").running() as proxy:
-        house = await behind(proxy.address)
+        connectd = await behind(proxy.address)
         wanted = ["[::1]:9", "node.example:9", "1.2.3.4:9", ONION]
-        house.announced[PEER_ID] = wanted[::-1]
-        _, errors = await house.refused(house.reaching(PEER_ID))
+        connectd.announced[PEER_ID] = wanted[::-1]
+        _, errors = await connectd.refused(connectd.reaching(PEER_ID))
         assert [address for address, _ in errors] == ["node.example:9", "[::1]:9", "1.2.3.4:9", ONION]

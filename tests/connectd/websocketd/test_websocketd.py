@@ -11,12 +11,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-import connectd.websocketd.websocketd
 from connectd.connections import Connections
 from connectd.doors.websocket_door import WebSocketDoor
+from connectd.websocketd import websocketd as module
 from connectd.websocketd.websocketd import MAX_UNSENT, Bridges
 from lightningd_py.tools.scripted_peer import ScriptedPeer
-from tests.connectd.house import House
+from tests.connectd.connectd_process import ConnectdProcess
 from tests.connectd.webs import Websocketd, url, web_peer, websocketd
 from tests.connectd.websocketd.test_websocket import REQUEST
 from wire.control.access import Access
@@ -41,20 +41,22 @@ def unwrapper(tmp_path: Path) -> Iterator[Websocketd]:
 
 
 @pytest.fixture
-def new_house(unwrapper: Websocketd, new_house: Callable[[], House]) -> Callable[[], House]:
+def new_connectd(unwrapper: Websocketd, new_connectd: Callable[[], ConnectdProcess]) -> Callable[[], ConnectdProcess]:
     """Its connectd processes end before websocketd, which waits for that."""
-    return new_house
+    return new_connectd
 
 
 @pytest.fixture
-async def house(new_house: Callable[[], House], unwrapper: Websocketd) -> AsyncIterator[House]:
-    house = new_house()
-    await house.start(bind=WEB, websocket_fd=unwrapper.fd_for_connectd())
-    yield house
+async def connectd(
+    new_connectd: Callable[[], ConnectdProcess], unwrapper: Websocketd
+) -> AsyncIterator[ConnectdProcess]:
+    connectd = new_connectd()
+    await connectd.start(bind=WEB, websocket_fd=unwrapper.fd_for_connectd())
+    yield connectd
 
 
-async def silent(house: House) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    host, _, port = house.bindings[1].removeprefix("ws:").rpartition(":")
+async def silent(connectd: ConnectdProcess) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, _, port = connectd.bindings[1].removeprefix("ws:").rpartition(":")
     return await asyncio.open_connection(host, int(port))
 
 
@@ -66,10 +68,10 @@ async def hangs_up(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def test_a_peer_both_ways(house: House) -> None:
-    assert house.bindings[1].startswith("ws:127.0.0.1:")
-    async with web_peer(house) as peer:
-        owner = await house.owner()
+async def test_a_peer_both_ways(connectd: ConnectdProcess) -> None:
+    assert connectd.bindings[1].startswith("ws:127.0.0.1:")
+    async with web_peer(connectd) as peer:
+        owner = await connectd.owner()
         assert owner.info.node_id == peer.node_id
         assert owner.info.incoming
         assert owner.info.address.startswith("127.0.0.1:")
@@ -80,18 +82,20 @@ async def test_a_peer_both_ways(house: House) -> None:
             await saying
         await owner.ends()
         await peer.hangs_up()
-    await house.lives()
+    await connectd.lives()
 
 
-async def test_it_outlives_connectd(house: House, unwrapper: Websocketd, new_house: Callable[[], House]) -> None:
-    async with web_peer(house) as peer:
-        owner = await house.owner()
-        house.process.kill()
-        house.process.wait()
-        house.master.close()
+async def test_it_outlives_connectd(
+    connectd: ConnectdProcess, unwrapper: Websocketd, new_connectd: Callable[[], ConnectdProcess]
+) -> None:
+    async with web_peer(connectd) as peer:
+        owner = await connectd.owner()
+        connectd.process.kill()
+        connectd.process.wait()
+        connectd.master.close()
         await peer.say(CUSTOM)
         assert await owner.peer.hear_raw() == CUSTOM
-        second = new_house()
+        second = new_connectd()
         await second.start(bind=WEB, websocket_fd=unwrapper.fd_for_connectd())
         async with web_peer(second):
             await (await second.owner()).ends()
@@ -100,10 +104,10 @@ async def test_it_outlives_connectd(house: House, unwrapper: Websocketd, new_hou
         await owner.close()
 
 
-async def test_the_client_goes(house: House, unwrapper: Websocketd) -> None:
+async def test_the_client_goes(connectd: ConnectdProcess, unwrapper: Websocketd) -> None:
     before = unwrapper.fds()
-    async with web_peer(house) as peer:
-        owner = await house.owner()
+    async with web_peer(connectd) as peer:
+        owner = await connectd.owner()
         await peer.say(CUSTOM)
     assert await owner.peer.hear_raw() == CUSTOM
     await owner.peer.hangs_up()
@@ -118,14 +122,16 @@ async def until_fds(unwrapper: Websocketd, wanted: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_slow_reader_holds_up_nobody_and_fills_nothing(house: House, unwrapper: Websocketd) -> None:
+async def test_a_slow_reader_holds_up_nobody_and_fills_nothing(
+    connectd: ConnectdProcess, unwrapper: Websocketd
+) -> None:
     """The owner's writes stop when the client does not read: what is kept between them is bounded."""
-    reader, writer = await silent(house)
+    reader, writer = await silent(connectd)
     writer.write(REQUEST)
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
     writer.transport.pause_reading()
-    async with web_peer(house) as peer:
-        owner = await house.owner()
+    async with web_peer(connectd) as peer:
+        owner = await connectd.owner()
         before = unwrapper.memory()
         peer._reader._transport.pause_reading()  # type: ignore[attr-defined]
         os.set_blocking(owner.peer._writer.get_extra_info("socket").fileno(), False)
@@ -138,7 +144,7 @@ async def test_a_slow_reader_holds_up_nobody_and_fills_nothing(house: House, unw
         await owner.ends()
         await peer.hangs_up()
     writer.close()
-    await house.lives()
+    await connectd.lives()
 
 
 async def flood(peer: ScriptedPeer) -> int:
@@ -152,19 +158,19 @@ async def flood(peer: ScriptedPeer) -> int:
     return sent
 
 
-async def test_a_client_that_wants_text(house: House) -> None:
-    async with connect(url(house)) as client:
+async def test_a_client_that_wants_text(connectd: ConnectdProcess) -> None:
+    async with connect(url(connectd)) as client:
         await client.send("hello")
         with pytest.raises(ConnectionClosed) as closed:
             await client.recv()
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1003, "binary messages only")
-    await house.lives()
+    await connectd.lives()
 
 
-async def test_a_message_of_100_megabytes(house: House, unwrapper: Websocketd) -> None:
+async def test_a_message_of_100_megabytes(connectd: ConnectdProcess, unwrapper: Websocketd) -> None:
     before = unwrapper.memory()
-    reader, writer = await silent(house)
+    reader, writer = await silent(connectd)
     writer.write(REQUEST)
     await reader.readuntil(b"\r\n\r\n")
     with contextlib.suppress(ConnectionError):
@@ -176,28 +182,28 @@ async def test_a_message_of_100_megabytes(house: House, unwrapper: Websocketd) -
     assert answer == b"" or answer[:1] + answer[2:4] == b"\x88\x03\xf1"
     writer.transport.abort()
     assert unwrapper.memory() - before < 4 << 20
-    await house.lives()
+    await connectd.lives()
 
 
-async def test_wrong_upgrades(house: House) -> None:
+async def test_wrong_upgrades(connectd: ConnectdProcess) -> None:
     for said in (b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-x\r\n", b"\0" + bytes(49), b"GET /" + b"x" * 20_000):
-        reader, writer = await silent(house)
+        reader, writer = await silent(connectd)
         writer.write(said)
         await hangs_up(reader)
         writer.close()
     with pytest.raises(InvalidStatus):
-        await connect(url(house), additional_headers={"Sec-WebSocket-Version": "7"})
-    await house.lives()
+        await connect(url(connectd), additional_headers={"Sec-WebSocket-Version": "7"})
+    await connectd.lives()
 
 
 async def test_an_upgrade_that_is_never_finished_has_connectds_deadline(
-    new_house: Callable[[], House], unwrapper: Websocketd
+    new_connectd: Callable[[], ConnectdProcess], unwrapper: Websocketd
 ) -> None:
-    house = new_house()
-    await house.start(bind=WEB, websocket_fd=unwrapper.fd_for_connectd(), timing=Timing(connection_timeout=0.3))
+    connectd = new_connectd()
+    await connectd.start(bind=WEB, websocket_fd=unwrapper.fd_for_connectd(), timing=Timing(connection_timeout=0.3))
     before = unwrapper.fds()
     for said in (b"", REQUEST[:-1], REQUEST):
-        reader, writer = await silent(house)
+        reader, writer = await silent(connectd)
         writer.write(said)
         answer = await hangs_up(reader)
         assert answer.startswith(b"HTTP/1.1 101 ") == (said == REQUEST)
@@ -205,11 +211,11 @@ async def test_an_upgrade_that_is_never_finished_has_connectds_deadline(
     await until_fds(unwrapper, before)
 
 
-async def test_resets_and_half_closes(house: House, unwrapper: Websocketd) -> None:
+async def test_resets_and_half_closes(connectd: ConnectdProcess, unwrapper: Websocketd) -> None:
     before = unwrapper.fds()
     for said in (b"", REQUEST[:30], REQUEST, REQUEST + b"\x82\xfe\xff\xff"):
         for abort in (True, False):
-            reader, writer = await silent(house)
+            reader, writer = await silent(connectd)
             writer.write(said)
             if said.endswith(b"\r\n\r\n"):
                 await reader.readuntil(b"\r\n\r\n")
@@ -220,11 +226,11 @@ async def test_resets_and_half_closes(house: House, unwrapper: Websocketd) -> No
                 await hangs_up(reader)
                 writer.close()
     await until_fds(unwrapper, before)
-    await house.lives()
+    await connectd.lives()
 
 
 async def test_a_client_that_never_reads_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connectd.websocketd.websocketd, "STUCK", 0.05)
+    monkeypatch.setattr(module, "STUCK", 0.05)
     (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
     bridges = Bridges(room=2)
     bridges.unwrap(UnwrapWebsocket("a", Fd(tcp.detach()), Fd(stream.detach())))
@@ -256,9 +262,11 @@ async def test_past_its_room_new_ones_are_closed(caplog: pytest.LogCaptureFixtur
     bridges.close_sockets()
 
 
-async def test_an_owner_that_does_not_read_holds_up_the_client(house: House, unwrapper: Websocketd) -> None:
-    async with web_peer(house) as peer:
-        owner = await house.owner()
+async def test_an_owner_that_does_not_read_holds_up_the_client(
+    connectd: ConnectdProcess, unwrapper: Websocketd
+) -> None:
+    async with web_peer(connectd) as peer:
+        owner = await connectd.owner()
         before = unwrapper.memory()
         owner.peer._reader._transport.pause_reading()  # type: ignore[attr-defined]
         sent = await flood(peer)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.gossipd.house import CHAIN, FakePeer, Houses, PeerGone
+from tests.gossipd.gossipd_process import CHAIN, FakePeer, GossipdProcesses, PeerGone
 from tests.gossipd.messages import announcement, scid, update
 from wire.control.control_wire import PeerDisconnected, Resync, ResyncReply
 from wire.control.timing import Timing
@@ -51,8 +51,8 @@ class LikeLdk:
 
 
 @pytest.mark.timeout(60)
-async def test_what_no_query_brings_comes_with_a_new_connection(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_what_no_query_brings_comes_with_a_new_connection(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start(timing=TIMING)
     first = LikeLdk(await gossipd.connect(), gossip(2), knows=3)
     await first.until_hung_up_on()
@@ -67,8 +67,8 @@ async def test_what_no_query_brings_comes_with_a_new_connection(houses: Houses) 
     assert (first.first, second.first) == (0, 0)
 
 
-async def test_resync_asks_for_everything_again(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_resync_asks_for_everything_again(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start(timing=TIMING)
     peer = await gossipd.connect()
     assert (await peer.hear(GossipTimestampFilter)).first_timestamp == 0

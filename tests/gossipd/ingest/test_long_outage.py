@@ -20,10 +20,10 @@ from gossipd.ask.seeker import State
 from gossipd.ingest import nodes as waiting
 from gossipd.ingest import pending, txout
 from gossipd.verdict import Verdict
-from tests.gossipd import house
+from tests.gossipd import gossipd_process
 from tests.gossipd.chain_source import ChainSource
-from tests.gossipd.house import CHAIN, EVERYTHING, FakePeer
-from tests.gossipd.inside import Inside
+from tests.gossipd.gossipd_process import CHAIN, EVERYTHING, FakePeer
+from tests.gossipd.ingest.gossipd_inside import Inside
 from tests.gossipd.messages import big_map
 from tests.gossipd.owner import Owner
 from tests.gossipd.serving import serve
@@ -53,7 +53,7 @@ def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "MAX_WAITING", BOUNDS["waiting nodes"])
     monkeypatch.setattr(wanted, "MOST", BOUNDS["wanted"])
     monkeypatch.setattr(seeker, "BATCH", BATCH)
-    monkeypatch.setattr(house, "PATIENCE", 3_600.0)  # of injected time
+    monkeypatch.setattr(gossipd_process, "PATIENCE", 3_600.0)  # of injected time
 
 
 class Bounds:

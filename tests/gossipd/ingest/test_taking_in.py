@@ -12,7 +12,7 @@ from gossipd.gossmap import Gossmap
 from gossipd.ingest.checks import DEBT_MARK, PIPELINE_MARK
 from gossipd.ingest.txout import funding_script
 from gossipd.store.writer import GossipStore
-from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, House, Houses
+from tests.gossipd.gossipd_process import CHAIN, EVERYTHING, PATIENCE, GossipdProcess, GossipdProcesses
 from tests.gossipd.messages import BITCOIN_KEYS, KEYS, announcement, big_map, node_announcement, scid, spoilt, update
 from tests.gossipd.serving import serve
 from wire.control.control_channel import RequestFailed
@@ -45,8 +45,8 @@ CUT_ADDRESS = b"\1\1\2\3\4\0\1" + b"\2\1\2\3"
 
 
 @pytest.mark.bolt("B7-60")
-async def test_outputs_are_asked_for(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_outputs_are_asked_for(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start(check_txout=True)
     peer = await gossipd.connect()
     await peer.say(*(message for number in range(3) for message in (announcement(number), update(number))))
@@ -65,8 +65,8 @@ async def test_outputs_are_asked_for(houses: Houses) -> None:
 
 
 @pytest.mark.bolt("B7-60")
-async def test_no_more_questions_than_the_window(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_no_more_questions_than_the_window(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start(check_txout=True)
     peer = await gossipd.connect()
     announcements = [message for message in big_map(1_100, 300) if message[1] == 0]
@@ -92,7 +92,7 @@ async def test_no_more_questions_than_the_window(houses: Houses) -> None:
 
 
 @pytest.mark.bolt("B7-58", "B7-62")
-async def test_wrong_announcement_earns_a_warning(gossipd: House) -> None:
+async def test_wrong_announcement_earns_a_warning(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(spoilt(CHANNEL[0], 70), announcement(1, 1, 0))
     texts = [(await peer.hear(WarningMessage)).data.decode() for _ in range(2)]
@@ -104,7 +104,7 @@ async def test_wrong_announcement_earns_a_warning(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-80")
-async def test_wrong_update_ends_the_connection(gossipd: House) -> None:
+async def test_wrong_update_ends_the_connection(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(CHANNEL[0], spoilt(CHANNEL[1], 3))
     heard = [decode(raw) for raw in await peer.is_hung_up_on()]
@@ -114,7 +114,7 @@ async def test_wrong_update_ends_the_connection(gossipd: House) -> None:
     assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
 
 
-async def test_offences_are_logged_ten_times(gossipd: House) -> None:
+async def test_offences_are_logged_ten_times(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(*[COMPRESSED] * 50)
     for _ in range(50):
@@ -123,7 +123,7 @@ async def test_offences_are_logged_ten_times(gossipd: House) -> None:
     assert "further offences of this peer are not logged" in gossipd.log()
 
 
-async def test_warnings_to_a_peer_that_does_not_read(gossipd: House) -> None:
+async def test_warnings_to_a_peer_that_does_not_read(gossipd: GossipdProcess) -> None:
     """They are its own doing, so it is not heard any more until it reads them; others are."""
     peer, other = await gossipd.connect(), await gossipd.connect()
     count = 20_000
@@ -140,7 +140,7 @@ async def test_warnings_to_a_peer_that_does_not_read(gossipd: House) -> None:
 # too much at once
 
 
-def stop(gossipd: House) -> list[int]:
+def stop(gossipd: GossipdProcess) -> list[int]:
     """The signature workers check nothing until they go on."""
     workers = gossipd.workers()
     for pid in workers:
@@ -153,9 +153,9 @@ def go_on(workers: list[int]) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-async def test_slow_signatures_hold_the_peers_back(houses: Houses) -> None:
+async def test_slow_signatures_hold_the_peers_back(gossipds: GossipdProcesses) -> None:
     """What a peer says waits in its socket when the pipeline is full, and nothing is lost."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start(timing=Timing(backpressure_pause=PATIENCE * 2))
     peer = await gossipd.connect()
     workers = stop(gossipd)
@@ -172,10 +172,10 @@ async def test_slow_signatures_hold_the_peers_back(houses: Houses) -> None:
     assert (await gossipd.settled())["accepted"] == len(big_map(3_000, 300))
 
 
-async def test_what_finds_no_room_is_owed_and_asked_for(houses: Houses) -> None:
+async def test_what_finds_no_room_is_owed_and_asked_for(gossipds: GossipdProcesses) -> None:
     """Reading stops for a moment only: another peer's pings get through all the while, gossip without room is owed,
     and in the end nothing is missing."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     timing = Timing(gossip_flush=1.0, backpressure_pause=0.1, stream_quiet=0.3)
     await gossipd.start(timing=timing)
     peer, other = await gossipd.connect(), await gossipd.connect()
@@ -199,9 +199,9 @@ async def test_what_finds_no_room_is_owed_and_asked_for(houses: Houses) -> None:
 # the disk
 
 
-async def test_full_disk(houses: Houses) -> None:
+async def test_full_disk(gossipds: GossipdProcesses) -> None:
     """It is said, nothing more is read, and all goes on when there is room."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start()
     peer = await gossipd.connect()
     await peer.say(*big_map())
@@ -223,13 +223,13 @@ async def test_full_disk(houses: Houses) -> None:
     assert (await hearer.gossip(len(big_map()) + 4))[-4:] == [*more, announcement(901), update(901)]
 
 
-async def test_kept_over_a_restart(houses: Houses, gossipd: House) -> None:
+async def test_kept_over_a_restart(gossipds: GossipdProcesses, gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(*big_map(), announcement(900))
     await peer.sync()
     status = await gossipd.settled()
-    await houses.end(gossipd)
-    again = houses.new()
+    await gossipds.end(gossipd)
+    again = gossipds.new()
     reply = await again.start()
     assert (reply.channels, reply.nodes, reply.note) == (1_000, 300, "")
     assert (await again.status())["store_bytes"] == status["store_bytes"]
@@ -241,7 +241,7 @@ async def test_kept_over_a_restart(houses: Houses, gossipd: House) -> None:
 # users, and connectd
 
 
-async def test_addgossip(gossipd: House) -> None:
+async def test_addgossip(gossipd: GossipdProcess) -> None:
     for message in (*CHANNEL, CHANNEL[0], node_announcement(0)):
         await gossipd.master.request(AddGossip(message), AddGossipReply)
     assert (await gossipd.status())["accepted"] == 4
@@ -254,13 +254,13 @@ async def test_addgossip(gossipd: House) -> None:
             await gossipd.master.request(AddGossip(message), AddGossipReply)
 
 
-async def addresses(gossipd: House, node: int) -> list[str]:
+async def addresses(gossipd: GossipdProcess, node: int) -> list[str]:
     """What connectd is told."""
     return (await gossipd.link.request(GossipGetAddrs(KEYS[node][1]), GossipGetAddrsReply)).addresses
 
 
 @pytest.mark.bolt("B7-70")
-async def test_addresses_of_a_node(gossipd: House) -> None:
+async def test_addresses_of_a_node(gossipd: GossipdProcess) -> None:
     both = b"\1\1\2\3\4\0\1" + b"\2" + bytes(15) + b"\1\x26\x07"
     for message in (*CHANNEL, node_announcement(0, addresses=both)):
         await gossipd.master.request(AddGossip(message), AddGossipReply)
@@ -269,7 +269,7 @@ async def test_addresses_of_a_node(gossipd: House) -> None:
     assert await addresses(gossipd, 5) == [], "nobody knows it"
 
 
-async def test_random_nodes(gossipd: House) -> None:
+async def test_random_nodes(gossipd: GossipdProcess) -> None:
     assert (await gossipd.master.request(RandomNodes(5), RandomNodesReply)).nodes == []
     for message in (*CHANNEL, node_announcement(0, addresses=b"\1\1\2\3\4\0\1"), node_announcement(1)):
         await gossipd.master.request(AddGossip(message), AddGossipReply)
@@ -279,11 +279,11 @@ async def test_random_nodes(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-72")
-async def test_addresses_in_a_store_that_we_did_not_write(houses: Houses, tmp_path: Path) -> None:
+async def test_addresses_in_a_store_that_we_did_not_write(gossipds: GossipdProcesses, tmp_path: Path) -> None:
     store = GossipStore.open(tmp_path / "gossip_store")
     for message in (*CHANNEL, node_announcement(0, addresses=CUT_ADDRESS)):
         store.append(message, 1)
     store.close()
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start()
     assert await addresses(gossipd, 0) == []

@@ -1,7 +1,7 @@
 """Compaction as options and the master ask for it, with the real process."""
 
 from gossipd.gossmap import Gossmap
-from tests.gossipd.house import EVERYTHING, House, Houses
+from tests.gossipd.gossipd_process import EVERYTHING, GossipdProcess, GossipdProcesses
 from tests.gossipd.messages import NOW, announcement, update
 from wire.control.control_wire import CompactStore, CompactStoreReply
 from wire.control.limits import Limits
@@ -11,7 +11,7 @@ CHANNEL = [announcement(), update(direction=0), update(direction=1)]
 AGAIN = [update(timestamp=NOW + 1, direction=0), update(timestamp=NOW + 1, direction=1)]
 
 
-async def with_dead_records(gossipd: House) -> None:
+async def with_dead_records(gossipd: GossipdProcess) -> None:
     """A channel, both of whose updates were replaced."""
     teller = await gossipd.connect()
     await teller.say(*CHANNEL)
@@ -22,8 +22,8 @@ async def with_dead_records(gossipd: House) -> None:
     await gossipd.settled()
 
 
-async def test_when_the_master_asks_for_it(houses: Houses) -> None:
-    gossipd = houses.new()
+async def test_when_the_master_asks_for_it(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
     await gossipd.start()
     await with_dead_records(gossipd)
     before = await gossipd.status()
@@ -43,9 +43,9 @@ async def test_when_the_master_asks_for_it(houses: Houses) -> None:
         assert len(list(gossmap.channels())) == 1
 
 
-async def test_when_the_options_say_that_it_is_worth_it(houses: Houses) -> None:
+async def test_when_the_options_say_that_it_is_worth_it(gossipds: GossipdProcesses) -> None:
     """As soon as half of it is dead, however small it is."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start(limits=Limits(compact_size=0, compact_ratio=1), timing=Timing(gossip_flush=1.0))
     await with_dead_records(gossipd)
     teller = await gossipd.connect()

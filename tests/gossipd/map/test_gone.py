@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gossipd.map import gone
 from gossipd.map.gone import ENDING, Gone, Remembered
-from tests.gossipd.barriers import stored
-from tests.gossipd.house import HEIGHT, House, Houses
+from tests.gossipd.gossipd_process import HEIGHT, GossipdProcess, GossipdProcesses
+from tests.gossipd.map.barriers import stored
 from tests.gossipd.messages import NOW, announcement, scid, update
 from tests.gossipd.test_chain import with_channels
 from tests.gossipd.writer import Writer
@@ -111,7 +111,7 @@ def test_a_disk_that_fails_for_a_while(
 # in gossipd
 
 
-async def comes_back(gossipd: House) -> dict[str, int]:
+async def comes_back(gossipd: GossipdProcess) -> dict[str, int]:
     """Somebody announces the channel again, with an update that is as old as the first."""
     peer = await gossipd.connect()
     await peer.say(announcement(0), update(0))
@@ -119,45 +119,45 @@ async def comes_back(gossipd: House) -> dict[str, int]:
     return await gossipd.settled()
 
 
-def kill(gossipd: House) -> None:
+def kill(gossipd: GossipdProcess) -> None:
     gossipd.process.send_signal(signal.SIGKILL)
     gossipd.process.wait()
     gossipd.master.close()
 
 
-async def closed_and_killed(houses: Houses) -> None:
+async def closed_and_killed(gossipds: GossipdProcesses) -> None:
     """A channel is spent and forgotten, and gossipd is killed."""
-    gossipd = await with_channels(houses, 2)
+    gossipd = await with_channels(gossipds, 2)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
     gossipd.master.send(NewBlockheight(HEIGHT + 73))
     assert (await stored(gossipd))["channels"] == 1
     kill(gossipd)
 
 
-async def test_a_closed_channel_does_not_come_back_after_a_crash(houses: Houses) -> None:
+async def test_a_closed_channel_does_not_come_back_after_a_crash(gossipds: GossipdProcesses) -> None:
     """Without a chain that could be asked."""
-    await closed_and_killed(houses)
-    again = houses.new()
+    await closed_and_killed(gossipds)
+    again = gossipds.new()
     await again.start()
     status = await comes_back(again)
     assert (status["channels"], status["closed"]) == (1, 2)
 
 
-async def test_a_store_that_is_begun_anew_takes_everything(houses: Houses) -> None:
-    await closed_and_killed(houses)
-    again = houses.new()
+async def test_a_store_that_is_begun_anew_takes_everything(gossipds: GossipdProcesses) -> None:
+    await closed_and_killed(gossipds)
+    again = gossipds.new()
     again.store.unlink()
     await again.start()
     assert (await comes_back(again))["channels"] == 1
 
 
-async def test_a_reorganisation_is_remembered_too(houses: Houses) -> None:
-    gossipd = await with_channels(houses, 2)
+async def test_a_reorganisation_is_remembered_too(gossipds: GossipdProcesses) -> None:
+    gossipd = await with_channels(gossipds, 2)
     await gossipd.master.request(OutpointsSpent(HEIGHT + 1, [scid(0)]), OutpointsSpentReply)
     gossipd.master.send(NewBlockheight(HEIGHT + 73))
     await gossipd.master.request(ChainReorganised(HEIGHT, [scid(0)]), ChainReorganisedReply)
     kill(gossipd)
-    again = houses.new()
+    again = gossipds.new()
     await again.start()
     assert (await comes_back(again))["channels"] == 2
 

@@ -11,7 +11,7 @@ from gossipd.map import side_index
 from gossipd.map.index import MapIndex
 from gossipd.map.loading import load, save
 from gossipd.store.records import BEGINNING_SIZE
-from tests.gossipd.house import Houses
+from tests.gossipd.gossipd_process import GossipdProcesses
 from tests.gossipd.map.test_forget import STEPS, take
 from tests.gossipd.messages import big_map
 from tests.gossipd.writer import Content, Writer, scid
@@ -169,25 +169,25 @@ def test_disk_is_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load(path)[0].close()
 
 
-async def test_gossipd_leaves_it_when_it_is_stopped(houses: Houses) -> None:
-    house = houses.new()
-    await house.start()
-    assert not side_index.path_of(house.store).exists()
-    peer = await house.connect()
+async def test_gossipd_leaves_it_when_it_is_stopped(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start()
+    assert not side_index.path_of(gossipd.store).exists()
+    peer = await gossipd.connect()
     await peer.say(*big_map(50, 20))
-    await house.settled_at("accepted", 170)
-    await houses.end(house)
-    assert side_index.path_of(house.store).exists()
-    again = houses.new()
+    await gossipd.settled_at("accepted", 170)
+    await gossipds.end(gossipd)
+    assert side_index.path_of(gossipd.store).exists()
+    again = gossipds.new()
     reply = await again.start()
     assert (reply.channels, reply.nodes, reply.note) == (50, 20, "")
-    assert not side_index.path_of(house.store).exists()
+    assert not side_index.path_of(gossipd.store).exists()
 
 
-async def test_gossipd_that_is_killed_leaves_none(houses: Houses) -> None:
-    house = houses.new()
-    await house.start()
-    house.process.kill()
-    house.process.wait()
-    house.master.close()
-    assert not side_index.path_of(house.store).exists()
+async def test_gossipd_that_is_killed_leaves_none(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start()
+    gossipd.process.kill()
+    gossipd.process.wait()
+    gossipd.master.close()
+    assert not side_index.path_of(gossipd.store).exists()

@@ -11,7 +11,7 @@ from gossipd.peers.eviction import FDS_BESIDES, LEAST_PEERS, Upkeep
 from gossipd.peers.peer import Peer
 from gossipd.peers.score import Standing
 from tests.gossipd.bench import CHANNEL
-from tests.gossipd.house import FakePeer, House, Houses, peer_info
+from tests.gossipd.gossipd_process import FakePeer, GossipdProcess, GossipdProcesses, peer_info
 from wire.control.control_wire import ListPeers, ListPeersReply, PeerDisconnected, PeerInfo, PeerStats, SetWantedNodes
 from wire.control.limits import Limits
 from wire.control.timing import Timing
@@ -23,41 +23,41 @@ HASTY = Timing(ping_idle=0.1, ping_timer=(0.01, 0.02), pong_timeout=0.3)
 """With the upkeep's interval of one second, a silent peer is pinged in the first second and gone in the second."""
 
 
-async def stats(house: House, peer: FakePeer) -> PeerStats:
-    reply = await house.master.request(ListPeers(), ListPeersReply)
+async def stats(gossipd: GossipdProcess, peer: FakePeer) -> PeerStats:
+    reply = await gossipd.master.request(ListPeers(), ListPeersReply)
     (found,) = (row for row in reply.peers if row.conn_id == peer.conn_id)
     return found
 
 
-async def ended(house: House, peer: FakePeer) -> str:
+async def ended(gossipd: GossipdProcess, peer: FakePeer) -> str:
     """It is this one that has ended; the reason."""
-    said = await house.hear(PeerDisconnected)
+    said = await gossipd.hear(PeerDisconnected)
     assert said.conn_id == peer.conn_id
     return said.reason
 
 
-async def test_a_silent_peer_is_pinged_and_its_latency_known(houses: Houses) -> None:
-    house = houses.new()
-    await house.start(timing=replace(HASTY, pong_timeout=60.0))
-    peer = await house.connect()
-    assert (await stats(house, peer)).latency is None
+async def test_a_silent_peer_is_pinged_and_its_latency_known(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start(timing=replace(HASTY, pong_timeout=60.0))
+    peer = await gossipd.connect()
+    assert (await stats(gossipd, peer)).latency is None
     ping = await peer.hear(Ping)
     await peer.say(Pong(bytes(ping.num_pong_bytes)))
     await peer.sync()
-    latency = (await stats(house, peer)).latency
+    latency = (await stats(gossipd, peer)).latency
     assert latency is not None
     assert 0 < latency < 60
 
 
-async def test_one_that_does_not_answer_is_gone(houses: Houses) -> None:
-    house = houses.new()
-    await house.start(timing=HASTY)
-    peer = await house.connect()
-    assert await ended(house, peer) == "it does not answer pings"
+async def test_one_that_does_not_answer_is_gone(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start(timing=HASTY)
+    peer = await gossipd.connect()
+    assert await ended(gossipd, peer) == "it does not answer pings"
     await peer.is_hung_up_on()
 
 
-async def test_counts(gossipd: House) -> None:
+async def test_counts(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.sync()
     before = (await stats(gossipd, peer)).traffic
@@ -72,18 +72,18 @@ async def test_counts(gossipd: House) -> None:
     assert after.novel == len(CHANNEL)
 
 
-async def test_a_slow_reader_is_disconnected(houses: Houses) -> None:
-    house = houses.new()
-    await house.start(limits=Limits(slow_reader=0.5))
-    peer = await house.connect()
+async def test_a_slow_reader_is_disconnected(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start(limits=Limits(slow_reader=0.5))
+    peer = await gossipd.connect()
     await peer.say(*[Ping(60_000, b"")] * 20)
-    assert await ended(house, peer) == "it does not take what is sent to it"
+    assert await ended(gossipd, peer) == "it does not take what is sent to it"
 
 
-async def test_no_faster_than_the_rate(houses: Houses) -> None:
-    house = houses.new()
-    await house.start(limits=Limits(read_rate=50_000))
-    fast, other = await house.connect(), await house.connect()
+async def test_no_faster_than_the_rate(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start(limits=Limits(read_rate=50_000))
+    fast, other = await gossipd.connect(), await gossipd.connect()
     begin = time.monotonic()
     saying = asyncio.create_task(fast.say(*[Ping(65_535, bytes(50_000))] * 15))
     await other.sync()
@@ -93,22 +93,22 @@ async def test_no_faster_than_the_rate(houses: Houses) -> None:
     assert time.monotonic() - begin > 2.0
 
 
-async def test_of_too_many_the_newest_of_least_use_goes(houses: Houses) -> None:
-    house = houses.new()
-    await house.start(limits=Limits(inbound=2))
-    useless, useful = await house.connect(), await house.connect()
+async def test_of_too_many_the_newest_of_least_use_goes(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start(limits=Limits(inbound=2))
+    useless, useful = await gossipd.connect(), await gossipd.connect()
     await useful.say(*CHANNEL)
-    await house.settled()
-    third = await house.connect()
-    assert await ended(house, third) == "too many peers"
+    await gossipd.settled()
+    third = await gossipd.connect()
+    assert await ended(gossipd, third) == "too many peers"
     warning = next(raw for raw in await third.is_hung_up_on() if raw[:2] == b"\0\1")
     assert WarningMessage.decode(warning).text() == "too many peers here"
-    wanted, fd, state = house.connection()
+    wanted, fd, state = gossipd.connection()
     info = replace(peer_info(wanted.conn_id), node_id=bytes([2]) * 33)
-    house.master.send(SetWantedNodes([info.node_id]))
-    await house.hand_over(info, fd, state)
-    outbound, fd, state = house.connection()
-    await house.hand_over(replace(peer_info(outbound.conn_id), incoming=False), fd, state)
+    gossipd.master.send(SetWantedNodes([info.node_id]))
+    await gossipd.hand_over(info, fd, state)
+    outbound, fd, state = gossipd.connection()
+    await gossipd.hand_over(replace(peer_info(outbound.conn_id), incoming=False), fd, state)
     for peer in (useless, useful, wanted, outbound):
         await peer.sync()
 

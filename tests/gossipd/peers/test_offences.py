@@ -4,7 +4,7 @@ import pytest
 
 from gossipd.peers.score import IGNORE_AT, UNWANTED
 from gossipd.verdict import Verdict
-from tests.gossipd.house import House
+from tests.gossipd.gossipd_process import GossipdProcess
 from tests.gossipd.messages import NOW, announcement, big_map, spoilt, update
 from tests.gossipd.owner import released
 from wire.control.control_wire import GossipStatus, GossipStatusReply, PeerDisconnected, PeerGossip
@@ -14,7 +14,7 @@ FUTURE = update(timestamp=NOW + 200_000)
 WRONG = [spoilt(announcement(number), 3) for number in range(12)]
 
 
-async def worth(gossipd: House, conn_id: int) -> PeerGossip:
+async def worth(gossipd: GossipdProcess, conn_id: int) -> PeerGossip:
     """What is counted of this peer."""
     reply = await gossipd.master.request(GossipStatus(), GossipStatusReply)
     (found,) = (peer for peer in reply.peers if peer.conn_id == conn_id)
@@ -26,7 +26,7 @@ def warnings(heard: list[bytes]) -> list[str]:
     return [message.data.decode() for message in map(decode, heard) if isinstance(message, WarningMessage)]
 
 
-async def test_each_message_is_counted(gossipd: House) -> None:
+async def test_each_message_is_counted(gossipd: GossipdProcess) -> None:
     peer, other = await gossipd.connect(), await gossipd.connect()
     chatter = [update(timestamp=NOW - 20 + number, cltv_expiry_delta=number) for number in range(15)]
     await peer.say(announcement(), *chatter[:1])
@@ -46,7 +46,7 @@ async def test_each_message_is_counted(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-62")
-async def test_wrong_signatures_come_to_an_end(gossipd: House) -> None:
+async def test_wrong_signatures_come_to_an_end(gossipd: GossipdProcess) -> None:
     """Each gets its warning; five are enough to be ignored, ten to be hung up on."""
     peer = await gossipd.connect()
     await peer.say(*WRONG)
@@ -57,7 +57,7 @@ async def test_wrong_signatures_come_to_an_end(gossipd: House) -> None:
     assert (await gossipd.hear(PeerDisconnected)).reason == "too much of your gossip was bad"
 
 
-async def test_ignored(gossipd: House) -> None:
+async def test_ignored(gossipd: GossipdProcess) -> None:
     """Its gossip is not looked at, its pings are answered; another peer's gossip is taken."""
     peer, other = await gossipd.connect(), await gossipd.connect()
     await peer.say(announcement())
@@ -73,7 +73,7 @@ async def test_ignored(gossipd: House) -> None:
     await gossipd.settled_at("channels", 1)
 
 
-async def test_remembered_when_it_comes_back(gossipd: House) -> None:
+async def test_remembered_when_it_comes_back(gossipd: GossipdProcess) -> None:
     for number in range(5):
         peer = await gossipd.connect()
         await peer.say(announcement(5), spoilt(update(5, timestamp=NOW - number), 3))
@@ -83,7 +83,7 @@ async def test_remembered_when_it_comes_back(gossipd: House) -> None:
     assert (await worth(gossipd, back.conn_id)).ignored
 
 
-async def test_a_peer_of_a_service_keeps_its_link(gossipd: House) -> None:
+async def test_a_peer_of_a_service_keeps_its_link(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.sync()
     owner = await released(gossipd, peer.conn_id)
@@ -97,7 +97,7 @@ async def test_a_peer_of_a_service_keeps_its_link(gossipd: House) -> None:
     owner.hangs_up()
 
 
-async def test_a_map_that_we_have_costs_nothing(gossipd: House) -> None:
+async def test_a_map_that_we_have_costs_nothing(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     for _ in range(3):
         await peer.say(*big_map())

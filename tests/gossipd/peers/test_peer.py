@@ -8,7 +8,7 @@ from gossipd.peers.peer import ANSWERS_MARK, Peer
 from gossipd.peers.score import Standing
 from gossipd.verdict import Consequence, PeerFault
 from tests.gossipd.bench import CHANNEL, Bench
-from tests.gossipd.house import peer_info
+from tests.gossipd.gossipd_process import peer_info
 from tests.gossipd.messages import CHAIN, NOW, big_map, node_announcement, scid, update
 from wire.control.control_wire import GossipState
 from wire.encoded import decode_short_ids, encode_short_ids

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gossipd.house import CHAIN, EVERYTHING, FakePeer, House, Houses, is_gossip
+from tests.gossipd.gossipd_process import CHAIN, EVERYTHING, FakePeer, GossipdProcess, GossipdProcesses, is_gossip
 from tests.gossipd.messages import NOW, announcement, big_map, node_announcement, scid, update
 from wire.control.control_wire import PeerDisconnected
 from wire.control.timing import Timing
@@ -26,18 +26,18 @@ NODES = [node_announcement(0), node_announcement(1, NOW - 2_000)]
 OTHER_CHAIN = NETWORKS["bitcoin"]
 
 
-async def tell(house: House, *messages: bytes) -> FakePeer:
+async def tell(gossipd: GossipdProcess, *messages: bytes) -> FakePeer:
     """Gossip from a peer, all of it taken in before the next thing happens."""
-    teller = await house.connect()
-    await tell_more(house, teller, *messages)
+    teller = await gossipd.connect()
+    await tell_more(gossipd, teller, *messages)
     return teller
 
 
-async def tell_more(house: House, teller: FakePeer, *messages: bytes) -> None:
+async def tell_more(gossipd: GossipdProcess, teller: FakePeer, *messages: bytes) -> None:
     """The same from a peer that is there."""
     await teller.say(*messages)
     await teller.sync()
-    await house.settled()
+    await gossipd.settled()
 
 
 async def gossip_until_sync(peer: FakePeer) -> list[bytes]:
@@ -54,7 +54,7 @@ def wants(first: int, timestamp_range: int, chain_hash: bytes = CHAIN) -> bytes:
 
 
 @pytest.mark.bolt("B7-95", "B7-96")
-async def test_nothing_before_a_filter_and_all_of_it_after(gossipd: House) -> None:
+async def test_nothing_before_a_filter_and_all_of_it_after(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *CHANNEL, *NODES)
     peer = await gossipd.connect()
     assert await gossip_until_sync(peer) == []
@@ -63,7 +63,7 @@ async def test_nothing_before_a_filter_and_all_of_it_after(gossipd: House) -> No
 
 
 @pytest.mark.bolt("B7-96", "B7-98")
-async def test_range(gossipd: House) -> None:
+async def test_range(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *CHANNEL, *NODES)
     for first, length, expected in [
         (NOW, 1, [CHANNEL[0], CHANNEL[1], NODES[0]]),
@@ -83,7 +83,7 @@ async def test_range(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-98")
-async def test_announcements_come_before_what_needs_them(gossipd: House) -> None:
+async def test_announcements_come_before_what_needs_them(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *big_map())
     peer = await gossipd.connect()
     await peer.say(EVERYTHING)
@@ -101,7 +101,7 @@ async def test_announcements_come_before_what_needs_them(gossipd: House) -> None
 
 
 @pytest.mark.bolt("B7-98")
-async def test_announcement_without_update_is_not_sent(gossipd: House) -> None:
+async def test_announcement_without_update_is_not_sent(gossipd: GossipdProcess) -> None:
     await tell(gossipd, announcement(7), *CHANNEL[:2])
     peer = await gossipd.connect()
     await peer.say(EVERYTHING)
@@ -110,7 +110,7 @@ async def test_announcement_without_update_is_not_sent(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-96")
-async def test_second_filter_replaces_the_first(gossipd: House) -> None:
+async def test_second_filter_replaces_the_first(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *CHANNEL, *NODES)
     peer = await gossipd.connect()
     await peer.say(wants(NOW, 1))
@@ -120,7 +120,7 @@ async def test_second_filter_replaces_the_first(gossipd: House) -> None:
     assert await gossip_until_sync(peer) == []
 
 
-async def test_second_filter_in_the_midst_of_the_first(gossipd: House) -> None:
+async def test_second_filter_in_the_midst_of_the_first(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *big_map())
     peer = await gossipd.connect()
     await peer.say(EVERYTHING)
@@ -130,7 +130,7 @@ async def test_second_filter_in_the_midst_of_the_first(gossipd: House) -> None:
     assert await gossip_until_sync(peer) == []
 
 
-async def test_filter_for_another_chain_is_ignored(gossipd: House) -> None:
+async def test_filter_for_another_chain_is_ignored(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *CHANNEL)
     peer = await gossipd.connect()
     await peer.say(wants(0, 0xFFFFFFFF, OTHER_CHAIN))
@@ -140,9 +140,9 @@ async def test_filter_for_another_chain_is_ignored(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-100")
-async def test_news(houses: Houses) -> None:
+async def test_news(gossipds: GossipdProcesses) -> None:
     """It comes with the flush, to those whose filter wants it."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start(timing=Timing(gossip_flush=0.2))
     all_of_it, later, nothing = [await gossipd.connect() for _ in range(3)]
     await all_of_it.say(EVERYTHING)
@@ -161,7 +161,7 @@ async def test_news(houses: Houses) -> None:
 
 
 @pytest.mark.bolt("B7-100")
-async def test_news_waits_for_the_flush(gossipd: House) -> None:
+async def test_news_waits_for_the_flush(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(EVERYTHING)
     await peer.sync()
@@ -170,9 +170,9 @@ async def test_news_waits_for_the_flush(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-98", "B7-100")
-async def test_lonely_announcement_moves_forward(houses: Houses) -> None:
+async def test_lonely_announcement_moves_forward(gossipds: GossipdProcesses) -> None:
     """A peer that had passed it without its update gets it when that comes."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start(timing=Timing(gossip_flush=0.2))
     peer = await gossipd.connect()
     await peer.say(EVERYTHING)
@@ -200,7 +200,7 @@ def asks_for(*channels: int, flags: list[int] | None = None, chain_hash: bytes =
 
 
 @pytest.mark.bolt("B7-91")
-async def test_query_of_channels(gossipd: House) -> None:
+async def test_query_of_channels(gossipd: GossipdProcess) -> None:
     """No filter is needed, unknown ones are passed over, a node is told of once."""
     second = [announcement(1), update(1)]
     await tell(gossipd, *CHANNEL, *NODES, *second)
@@ -211,7 +211,7 @@ async def test_query_of_channels(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-91")
-async def test_query_flags(gossipd: House) -> None:
+async def test_query_flags(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *CHANNEL, *NODES)
     peer = await gossipd.connect()
     for bit, message in enumerate([*CHANNEL, *NODES]):
@@ -221,7 +221,7 @@ async def test_query_flags(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-91")
-async def test_query_for_another_chain(gossipd: House) -> None:
+async def test_query_for_another_chain(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *CHANNEL)
     peer = await gossipd.connect()
     assert await answer(peer, asks_for(0, chain_hash=OTHER_CHAIN)) == ([], 0)
@@ -231,7 +231,7 @@ async def test_query_for_another_chain(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-91", "B7-92")
-async def test_second_query_before_the_answer_is_complete(gossipd: House) -> None:
+async def test_second_query_before_the_answer_is_complete(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *CHANNEL)
     peer = await gossipd.connect()
     everything = QueryChannelRange(CHAIN, 0, 1_000)
@@ -254,7 +254,7 @@ async def test_second_query_before_the_answer_is_complete(gossipd: House) -> Non
     ],
     ids=["ids", "flags"],
 )
-async def test_encoding_that_must_not_be_used(gossipd: House, query: bytes) -> None:
+async def test_encoding_that_must_not_be_used(gossipd: GossipdProcess, query: bytes) -> None:
     """zlib, as it was once: a warning, and the connection stays. The end follows, for Electrum waits for it."""
     await tell(gossipd, *CHANNEL)
     peer = await gossipd.connect()
@@ -266,7 +266,7 @@ async def test_encoding_that_must_not_be_used(gossipd: House, query: bytes) -> N
 
 
 @pytest.mark.bolt("B7-90")
-async def test_forbidden_encoding_while_another_answer_is_under_way(gossipd: House) -> None:
+async def test_forbidden_encoding_while_another_answer_is_under_way(gossipd: GossipdProcess) -> None:
     """Only that answer has an end."""
     await tell(gossipd, *CHANNEL)
     peer = await gossipd.connect()
@@ -284,7 +284,7 @@ async def test_forbidden_encoding_while_another_answer_is_under_way(gossipd: Hou
         (asks_for(0, 1, flags=[1]), "1 query flags for 2 channels"),
     ],
 )
-async def test_query_that_is_wrong(gossipd: House, query: QueryShortChannelIds, reason: str) -> None:
+async def test_query_that_is_wrong(gossipd: GossipdProcess, query: QueryShortChannelIds, reason: str) -> None:
     peer = await gossipd.connect()
     await peer.say(query)
     (warning,) = [decode(raw) for raw in await peer.is_hung_up_on() if raw[:2] == b"\0\1"]
@@ -303,7 +303,7 @@ async def ranges(peer: FakePeer, query: QueryChannelRange) -> list[ReplyChannelR
 
 
 @pytest.mark.bolt("B7-92")
-async def test_query_of_a_range(gossipd: House) -> None:
+async def test_query_of_a_range(gossipd: GossipdProcess) -> None:
     messages = [message for number in (0, 3, 4) for message in (announcement(number), update(number))]
     await tell(gossipd, *messages)
     peer = await gossipd.connect()
@@ -323,7 +323,7 @@ async def test_query_of_a_range(gossipd: House) -> None:
 
 
 @pytest.mark.bolt("B7-92")
-async def test_answers_to_many_peers_at_once(gossipd: House) -> None:
+async def test_answers_to_many_peers_at_once(gossipd: GossipdProcess) -> None:
     await tell(gossipd, *big_map())
     peers = [await gossipd.connect() for _ in range(5)]
     scids = sorted({int.from_bytes(raw[98:106], "big") for raw in big_map() if raw[1] == 2})

@@ -5,7 +5,15 @@ import time
 
 import pytest
 
-from tests.gossipd.house import CHAIN, EVERYTHING, PATIENCE, FakePeer, House, Houses, is_gossip
+from tests.gossipd.gossipd_process import (
+    CHAIN,
+    EVERYTHING,
+    PATIENCE,
+    FakePeer,
+    GossipdProcess,
+    GossipdProcesses,
+    is_gossip,
+)
 from tests.gossipd.messages import announcement, big_map, update
 from tests.gossipd.owner import released
 from wire.control.control_wire import GiveBack, PeerGivenBack
@@ -23,9 +31,9 @@ EVERY_CHANNEL = QueryShortChannelIds(
 ).encode()
 
 
-async def with_map(houses: Houses, limits: Limits) -> House:
+async def with_map(gossipds: GossipdProcesses, limits: Limits) -> GossipdProcess:
     """A gossipd that knows the big map."""
-    gossipd = houses.new()
+    gossipd = gossipds.new()
     await gossipd.start(limits=limits)
     teller = await gossipd.connect()
     await teller.say(*big_map())
@@ -42,13 +50,13 @@ async def gets_the_map(peer: FakePeer) -> float:
     return time.monotonic() - begin
 
 
-async def test_a_stream_keeps_to_its_rate(houses: Houses) -> None:
-    gossipd = await with_map(houses, Limits(gossip_peer_rate=RATE))
+async def test_a_stream_keeps_to_its_rate(gossipds: GossipdProcesses) -> None:
+    gossipd = await with_map(gossipds, Limits(gossip_peer_rate=RATE))
     assert await gets_the_map(await gossipd.connect()) > 0.8
 
 
-async def test_all_streams_together_keep_to_the_rate(houses: Houses) -> None:
-    gossipd = await with_map(houses, Limits(gossip_total_rate=RATE))
+async def test_all_streams_together_keep_to_the_rate(gossipds: GossipdProcesses) -> None:
+    gossipd = await with_map(gossipds, Limits(gossip_total_rate=RATE))
     begin = time.monotonic()
     peers = [await gossipd.connect() for _ in range(2)]
     for peer in peers:
@@ -56,9 +64,9 @@ async def test_all_streams_together_keep_to_the_rate(houses: Houses) -> None:
     assert time.monotonic() - begin > 3.5
 
 
-async def test_pongs_are_not_held_back(houses: Houses) -> None:
+async def test_pongs_are_not_held_back(gossipds: GossipdProcesses) -> None:
     """While a stream waits for its budget there are pongs, and its news is not lost."""
-    gossipd = await with_map(houses, Limits(gossip_peer_rate=RATE))
+    gossipd = await with_map(gossipds, Limits(gossip_peer_rate=RATE))
     peer = await gossipd.connect()
     await peer.say(EVERYTHING)
     heard = await peer.gossip(len(big_map()) // 2)
@@ -71,11 +79,11 @@ async def test_pongs_are_not_held_back(houses: Houses) -> None:
 
 @pytest.mark.bolt("B7-91")
 @pytest.mark.parametrize("limits", [Limits(gossip_peer_rate=RATE), Limits(gossip_total_rate=RATE)])
-async def test_answers_keep_to_the_rate(houses: Houses, limits: Limits) -> None:
+async def test_answers_keep_to_the_rate(gossipds: GossipdProcesses, limits: Limits) -> None:
     """One peer asks for everything, and again when it has it: no faster than the rate, and each time it gets it all.
     Another one's pings are answered meanwhile, and so are its own.
     """
-    gossipd = await with_map(houses, limits)
+    gossipd = await with_map(gossipds, limits)
     greedy, other = await gossipd.connect(), await gossipd.connect()
     begin = time.monotonic()
     for _ in range(2):
@@ -88,9 +96,9 @@ async def test_answers_keep_to_the_rate(houses: Houses, limits: Limits) -> None:
     assert time.monotonic() - begin > 3.5
 
 
-async def test_one_that_asks_again_and_again_starves_nobody(houses: Houses) -> None:
+async def test_one_that_asks_again_and_again_starves_nobody(gossipds: GossipdProcesses) -> None:
     """They share the common rate: while one asks without end, another one gets the whole map."""
-    gossipd = await with_map(houses, Limits(gossip_total_rate=2 * RATE))
+    gossipd = await with_map(gossipds, Limits(gossip_total_rate=2 * RATE))
     greedy, other = await gossipd.connect(), await gossipd.connect()
 
     async def asks_for_ever() -> None:
@@ -106,9 +114,9 @@ async def test_one_that_asks_again_and_again_starves_nobody(houses: Houses) -> N
         await asyncio.wait([asking])
 
 
-async def test_answers_move_with_the_connection(houses: Houses) -> None:
+async def test_answers_move_with_the_connection(gossipds: GossipdProcesses) -> None:
     """What is left of an answer is a query for the successor, and not in memory."""
-    gossipd = await with_map(houses, Limits(gossip_peer_rate=RATE))
+    gossipd = await with_map(gossipds, Limits(gossip_peer_rate=RATE))
     peer = await gossipd.connect()
     await peer.say(EVERY_CHANNEL)
     await peer.sync()
@@ -121,9 +129,9 @@ async def test_answers_move_with_the_connection(houses: Houses) -> None:
 
 
 @pytest.mark.parametrize("limits", [Limits(gossip_peer_rate=0, gossip_total_rate=0), Limits(gossip_peer_rate=1_000)])
-async def test_a_map_that_nobody_reads_blocks_nothing(houses: Houses, limits: Limits) -> None:
+async def test_a_map_that_nobody_reads_blocks_nothing(gossipds: GossipdProcesses, limits: Limits) -> None:
     """Ten peers ask for everything and read nothing; another one's gossip is taken, and its questions are answered."""
-    gossipd = await with_map(houses, limits)
+    gossipd = await with_map(gossipds, limits)
     for _ in range(10):
         await (await gossipd.connect()).say(EVERYTHING)
     other = await gossipd.connect()
@@ -133,8 +141,8 @@ async def test_a_map_that_nobody_reads_blocks_nothing(houses: Houses, limits: Li
     assert (await gossipd.settled())["channels"] == 1_020
 
 
-async def test_the_gossip_fd_keeps_to_the_rate_too(houses: Houses) -> None:
-    gossipd = await with_map(houses, Limits(gossip_peer_rate=RATE))
+async def test_the_gossip_fd_keeps_to_the_rate_too(gossipds: GossipdProcesses) -> None:
+    gossipd = await with_map(gossipds, Limits(gossip_peer_rate=RATE))
     peer = await gossipd.connect()
     await peer.sync()
     owner = await released(gossipd, peer.conn_id)

@@ -15,7 +15,7 @@ from gossipd.gossmap import Gossmap
 from gossipd.map import compaction
 from gossipd.map.compaction import Compaction
 from gossipd.store.file import successor_of
-from tests.gossipd.house import House, Houses
+from tests.gossipd.gossipd_process import GossipdProcess, GossipdProcesses
 from tests.gossipd.map.test_compaction import compact
 from tests.gossipd.map.test_forget import check_order, take
 from tests.gossipd.messages import big_map
@@ -87,16 +87,16 @@ def make_read_only(path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", path.parent], check=True)
 
 
-async def test_read_only_file(small_disk: Path, houses: Houses) -> None:
+async def test_read_only_file(small_disk: Path, gossipds: GossipdProcesses) -> None:
     path = small_disk / "gossip_store"
     writer = Writer(path)
     writer.full_channel(1, 1, 2, 10)
     content = writer.content()
     writer.close()
     make_read_only(path)
-    house = houses.new()
+    gossipd = gossipds.new()
     with pytest.raises(RequestFailed, match=r"gossip_store: (Read-only file system|Permission denied)"):
-        await house.start(store=str(path))
+        await gossipd.start(store=str(path))
     with Gossmap(path) as follower:
         assert content_of(follower) == content
 
@@ -160,25 +160,25 @@ def contents_after(path: Path, seed: int, done: int) -> list[Content]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_killed_gossipd_loses_nothing_that_was_seen(houses: Houses, seed: int) -> None:
-    house = houses.new()
-    await house.start()
+async def test_killed_gossipd_loses_nothing_that_was_seen(gossipds: GossipdProcesses, seed: int) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start()
     messages = big_map(300, 100)
-    await seen_and_killed(house, messages, random.Random(seed).randrange(len(messages)))
+    await seen_and_killed(gossipd, messages, random.Random(seed).randrange(len(messages)))
 
 
-async def seen_and_killed(house: House, messages: list[bytes], moment: int) -> None:
-    peer = await house.connect()
-    with Gossmap(house.store) as follower:
+async def seen_and_killed(gossipd: GossipdProcess, messages: list[bytes], moment: int) -> None:
+    peer = await gossipd.connect()
+    with Gossmap(gossipd.store) as follower:
         await peer.say(*messages)
-        while (await house.status())["accepted"] < moment:
+        while (await gossipd.status())["accepted"] < moment:
             pass
         follower.refresh()
         seen = content_of(follower)
-        house.process.kill()
-        house.process.wait()
-        house.master.close()
-    found = content_at(house.store)
+        gossipd.process.kill()
+        gossipd.process.wait()
+        gossipd.master.close()
+    found = content_at(gossipd.store)
     assert len(seen) > 0 or moment < 10
     for name, raws in seen.items():
         assert found[name] == raws or b"" in raws

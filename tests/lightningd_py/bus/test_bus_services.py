@@ -3,8 +3,8 @@
 import pytest
 
 from lightningd_py.owners.peers import State
-from tests.lightningd_py.bus_house import INIT, BusHouse, turn
-from tests.lightningd_py.master import CHANNEL, OPEN_CHANNEL, PRIVILEGED, STATE, fd, given_back
+from tests.lightningd_py.bus_services import INIT, BusServices, turn
+from tests.lightningd_py.ownership_among_fakes import CHANNEL, OPEN_CHANNEL, PRIVILEGED, STATE, fd, given_back
 from tests.lightningd_py.table import CHANNEL_2, ID, NODE, OTHER
 from wire.bus.bus_wire import BusChannel, Register
 from wire.control.control_wire import (
@@ -30,7 +30,7 @@ ERROR_FOR_ALL = b"\x00\x11" + bytes(32) + b"\x00\x00"
 # connectiond itself
 
 
-async def test_connectiond_starts_with_the_first_bus_service(bus: BusHouse) -> None:
+async def test_connectiond_starts_with_the_first_bus_service(bus: BusServices) -> None:
     """It is told everything at once, and from then on what changes."""
     assert bus.starts == 0
     first = bus.registrations.arrive("first")
@@ -60,7 +60,7 @@ async def test_connectiond_starts_with_the_first_bus_service(bus: BusHouse) -> N
 
 
 @pytest.mark.parametrize("trouble", ["refused", "dead", "unstartable"])
-async def test_msg_cannot_be_had(bus: BusHouse, trouble: str) -> None:
+async def test_msg_cannot_be_had(bus: BusServices, trouble: str) -> None:
     """The log says why; services are here without it, as far as that goes."""
     bus.unstartable_connectiond = trouble == "unstartable"
     bus.puppet.answer = ConnectiondInitReplyfail("it is in use") if trouble == "refused" else None
@@ -75,7 +75,7 @@ async def test_msg_cannot_be_had(bus: BusHouse, trouble: str) -> None:
     assert isinstance(bus.gossipd.take().pop(), HandlePeer)
 
 
-async def test_death_of_connectiond(bus: BusHouse) -> None:
+async def test_death_of_connectiond(bus: BusServices) -> None:
     """All that it had is lost, each once; nobody else's."""
     await bus.service(node_ids=[ID, NODE])
     bus.connected(1, ID)
@@ -91,7 +91,7 @@ async def test_death_of_connectiond(bus: BusHouse) -> None:
     assert [peer.info.conn_id for peer in bus.ownership.peers] == [3]
 
 
-async def test_connectiond_is_restarted(bus: BusHouse) -> None:
+async def test_connectiond_is_restarted(bus: BusServices) -> None:
     """Not before its time, and it is told all once more; its services have to come to MSG again."""
     await bus.service(node_ids=[ID])
     service = bus.registrations.named("bus")
@@ -118,7 +118,7 @@ async def test_connectiond_is_restarted(bus: BusHouse) -> None:
 # its connections
 
 
-async def test_registered_node_is_the_services_from_the_first_moment(bus: BusHouse) -> None:
+async def test_registered_node_is_the_services_from_the_first_moment(bus: BusServices) -> None:
     await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)])
     for conn_id, node_id in enumerate((ID, NODE), start=1):
         bus.connected(conn_id, node_id)
@@ -127,7 +127,7 @@ async def test_registered_node_is_the_services_from_the_first_moment(bus: BusHou
     assert bus.gossipd.said == []
 
 
-async def test_message_moves_the_connection(bus: BusHouse) -> None:
+async def test_message_moves_the_connection(bus: BusServices) -> None:
     await bus.service(take=[33])
     bus.taken()
     bus.nongossip(message=b"\x00\x21" + CHANNEL)
@@ -137,7 +137,7 @@ async def test_message_moves_the_connection(bus: BusHouse) -> None:
     bus.taken_by_bus()
 
 
-async def test_given_back(bus: BusHouse) -> None:
+async def test_given_back(bus: BusServices) -> None:
     """To gossipd, even what is registered: the service has had it."""
     await bus.service(node_ids=[ID])
     bus.connected(node_id=ID)
@@ -149,7 +149,7 @@ async def test_given_back(bus: BusHouse) -> None:
     assert bus.ownership.channel_of(peer) is bus.gossipd
 
 
-async def test_connectiond_has_nobody_for_a_message(bus: BusHouse) -> None:
+async def test_connectiond_has_nobody_for_a_message(bus: BusServices) -> None:
     """The spec's answer goes with the connection to gossipd."""
     await bus.service(take=[33])
     bus.taken()
@@ -161,7 +161,7 @@ async def test_connectiond_has_nobody_for_a_message(bus: BusHouse) -> None:
     assert [type(decode(message)) for message in order.send] == [WarningMessage]
 
 
-async def test_disconnect_and_owner(bus: BusHouse) -> None:
+async def test_disconnect_and_owner(bus: BusServices) -> None:
     """connectiond is told, and says so when it is done; another service may stand for it meanwhile."""
     await bus.service(node_ids=[ID])
     bus.connected(node_id=ID)
@@ -180,7 +180,7 @@ async def test_disconnect_and_owner(bus: BusHouse) -> None:
     bus.control.received(PeerOwner(ID, 1, "late"))
 
 
-async def test_who_hears_what_is_asked_of_the_owner(bus: BusHouse) -> None:
+async def test_who_hears_what_is_asked_of_the_owner(bus: BusServices) -> None:
     await bus.service(node_ids=[ID])
     at_bus, at_gossipd = bus.connected(1, ID), bus.taken(2, NODE)
     assert bus.ownership.channel_of(at_bus) is bus.puppet
@@ -188,7 +188,7 @@ async def test_who_hears_what_is_asked_of_the_owner(bus: BusHouse) -> None:
     assert bus.ownership.owners() == [bus.gossipd, bus.puppet]
 
 
-async def test_takepeer_for_a_service_that_leaves_meanwhile(bus: BusHouse) -> None:
+async def test_takepeer_for_a_service_that_leaves_meanwhile(bus: BusServices) -> None:
     await bus.service(take=[33])
     peer = bus.taken()
     service = bus.registrations.named("bus")
@@ -199,7 +199,7 @@ async def test_takepeer_for_a_service_that_leaves_meanwhile(bus: BusHouse) -> No
     assert (peer.state, peer.owner) == (State.GIVEN, "gossipd")
 
 
-async def test_release_for_one_who_leaves_comes_to_who_has_registered_the_node_meanwhile(bus: BusHouse) -> None:
+async def test_release_for_one_who_leaves_comes_to_who_has_registered_the_node_meanwhile(bus: BusServices) -> None:
     await bus.service("first", take=[33])
     await bus.service("second")
     peer = bus.taken(1, ID)
@@ -212,7 +212,7 @@ async def test_release_for_one_who_leaves_comes_to_who_has_registered_the_node_m
     assert bus.taken_by_bus().owner == "second"
 
 
-async def test_a_program_and_a_bus_service_side_by_side(bus: BusHouse) -> None:
+async def test_a_program_and_a_bus_service_side_by_side(bus: BusServices) -> None:
     """Each has its own peer, and the program's death is not the other's."""
     await bus.service(take=[33])
     bus.connected(1, PRIVILEGED)
@@ -229,7 +229,7 @@ async def test_a_program_and_a_bus_service_side_by_side(bus: BusHouse) -> None:
 # away and back
 
 
-async def test_away(bus: BusHouse) -> None:
+async def test_away(bus: BusServices) -> None:
     """gossipd has its nodes; a channel message ends the connection without a word, gossip and the rest go on."""
     await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)])
     bus.registrations.leave("bus", "it is gone")
@@ -253,7 +253,7 @@ async def test_away(bus: BusHouse) -> None:
     assert len(answered.send) == 1
 
 
-async def test_message_of_an_absent_services_node(bus: BusHouse) -> None:
+async def test_message_of_an_absent_services_node(bus: BusServices) -> None:
     """Of a type that a service takes who is here: an opening is its own, all else the absent one's."""
     await bus.service(take=[33, 64])
     await bus.service("away", channels=[BusChannel(CHANNEL, ID)], present=False)
@@ -266,7 +266,7 @@ async def test_message_of_an_absent_services_node(bus: BusHouse) -> None:
     bus.ended_once("service away is away", 2)
 
 
-async def test_back(bus: BusHouse) -> None:
+async def test_back(bus: BusServices) -> None:
     """Its nodes come from gossipd, and it is said which ones are to stay connected."""
     await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)])
     bus.registrations.leave("bus", "")
@@ -285,7 +285,7 @@ async def test_back(bus: BusHouse) -> None:
     bus.taken_by_bus(1)
 
 
-async def test_registering_what_is_connected(bus: BusHouse) -> None:
+async def test_registering_what_is_connected(bus: BusServices) -> None:
     """What it had already, and has given back, is not fetched again."""
     await bus.service(node_ids=[ID])
     bus.connected(1, ID)
@@ -296,7 +296,7 @@ async def test_registering_what_is_connected(bus: BusHouse) -> None:
     assert [said for said in bus.gossipd.take() if isinstance(said, ReleasePeer)] == [ReleasePeer(NODE, 2)]
 
 
-async def test_connectd_has_not_heard_of_it_in_time(bus: BusHouse) -> None:
+async def test_connectd_has_not_heard_of_it_in_time(bus: BusServices) -> None:
     """It has given the connection to gossipd directly: the master asks for it."""
     await bus.service(node_ids=[ID])
     bus.gossipd.take()
@@ -309,7 +309,7 @@ async def test_connectd_has_not_heard_of_it_in_time(bus: BusHouse) -> None:
 # copies
 
 
-async def test_error_about_all_channels(bus: BusHouse) -> None:
+async def test_error_about_all_channels(bus: BusServices) -> None:
     """To everybody with something registered for the peer, who has not heard it as an owner."""
     await bus.service("node", node_ids=[ID], present=False)
     await bus.service("channel", channels=[BusChannel(CHANNEL, ID)])
@@ -330,7 +330,7 @@ async def test_error_about_all_channels(bus: BusHouse) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 17])
-async def test_trouble_with_one_channel(bus: BusHouse, number: int) -> None:
+async def test_trouble_with_one_channel(bus: BusServices, number: int) -> None:
     """To its service, who has given the connection back; never for the channel that another node claims."""
     await bus.service("channel", channels=[BusChannel(CHANNEL, ID)])
     await bus.service("other", node_ids=[ID])
@@ -349,7 +349,7 @@ async def test_trouble_with_one_channel(bus: BusHouse, number: int) -> None:
     assert bus.copies == []
 
 
-async def test_copies_of_channel_messages(bus: BusHouse) -> None:
+async def test_copies_of_channel_messages(bus: BusServices) -> None:
     """They come to the master in any case: a copy goes to whoever wants it, and the answer to the peer."""
     await bus.service(copy=[64], present=False)
     bus.taken()
@@ -364,7 +364,7 @@ async def test_copies_of_channel_messages(bus: BusHouse) -> None:
 # hooks
 
 
-async def test_came_moved_went(bus: BusHouse) -> None:
+async def test_came_moved_went(bus: BusServices) -> None:
     """Several may listen; between two owners the master is not worth a word, and neither is the same owner."""
     heard: list[tuple[str, ...]] = []
     for who in ("a", "b"):

@@ -3,7 +3,7 @@
 import pytest
 
 from lightningd_py.bus.ctl_bus import MAX_IN_HAND, CtlBus
-from tests.lightningd_py.ctl_house import NODE, ODD, OTHER, OWN, Master, Service, Services, until_gone
+from tests.lightningd_py.bus.ctl_master import NODE, ODD, OTHER, OWN, CtlMaster, Service, Services, until_gone
 from wire.bus.sessions import MAX_FAULTS
 from wire.control.control_wire import PeerInfo, PeerTaken, RemoteChannelUpdate
 from wire.secp256k1 import public_key
@@ -14,7 +14,7 @@ CHANNEL = bytes(range(32))
 # sessions
 
 
-async def test_welcome_says_all_that_a_service_needs(services: Services, master: Master) -> None:
+async def test_welcome_says_all_that_a_service_needs(services: Services, master: CtlMaster) -> None:
     welcome = await services.connect().ask("hello", service="alice")
     assert len(welcome.pop("ticket")) == 16
     assert welcome.pop("version")
@@ -45,7 +45,7 @@ async def test_a_name_is_one_service_at_a_time(services: Services, alice: Servic
     await other.done("register", take=[40003])
 
 
-async def test_what_is_kept_is_told_when_it_comes_back(services: Services, alice: Service, master: Master) -> None:
+async def test_what_is_kept_is_told_when_it_comes_back(services: Services, alice: Service, master: CtlMaster) -> None:
     channel = {"channel_id": CHANNEL, "node_id": OTHER, "short_channel_id": 5}
     await alice.done("register", node_ids=[NODE], channels=[channel], take=[40001], copy=[40003], offer=["400"])
     first = master.registrations.named("alice")
@@ -60,7 +60,7 @@ async def test_what_is_kept_is_told_when_it_comes_back(services: Services, alice
     assert welcome["ticket"] != ticket
 
 
-async def test_a_service_that_dies_has_left(services: Services, alice: Service, master: Master) -> None:
+async def test_a_service_that_dies_has_left(services: Services, alice: Service, master: CtlMaster) -> None:
     await alice.done("register", take=[40001], events=True)
     alice.socket.close()
     await until_gone(master, "alice")
@@ -68,7 +68,7 @@ async def test_a_service_that_dies_has_left(services: Services, alice: Service, 
     await bob.done("register", take=[40001])
 
 
-async def test_ten_wrong_messages_in_a_row_end_a_session(alice: Service, services: Services, master: Master) -> None:
+async def test_ten_wrong_messages_in_a_row_end_a_session(alice: Service, services: Services, master: CtlMaster) -> None:
     for _ in range(MAX_FAULTS - 1):
         await alice.say_raw(b"\x81" * 1000)
     await alice.done("register", take=[40001])
@@ -112,7 +112,9 @@ async def test_what_is_taken_back_can_be_had_by_others(services: Services, alice
 # events and copies
 
 
-async def test_connections_are_told_to_who_asked_for_that(services: Services, alice: Service, master: Master) -> None:
+async def test_connections_are_told_to_who_asked_for_that(
+    services: Services, alice: Service, master: CtlMaster
+) -> None:
     bob = await services.join("bob")
     await alice.done("register", events=True)
     peer = master.connected()
@@ -140,7 +142,7 @@ async def test_connections_are_told_to_who_asked_for_that(services: Services, al
     assert (alice.heard, bob.heard) == ([], [])
 
 
-async def test_copies_come_to_who_is_registered_for_them(services: Services, alice: Service, master: Master) -> None:
+async def test_copies_come_to_who_is_registered_for_them(services: Services, alice: Service, master: CtlMaster) -> None:
     bob = await services.join("bob")
     await alice.done("register", copy=[0x8001])
     master.connected()
@@ -162,7 +164,7 @@ async def test_copies_come_to_who_is_registered_for_them(services: Services, ali
 
 @pytest.mark.parametrize("room", [50])
 async def test_lost_copies_are_counted_and_others_go_on(
-    services: Services, alice: Service, master: Master, caplog: pytest.LogCaptureFixture
+    services: Services, alice: Service, master: CtlMaster, caplog: pytest.LogCaptureFixture
 ) -> None:
     bob = await services.join("bob")
     await alice.done("register", copy=[0x8001])
@@ -185,7 +187,7 @@ async def test_lost_copies_are_counted_and_others_go_on(
 
 @pytest.mark.parametrize("room", [2])
 async def test_lists_wait_until_what_was_said_before_has_found_room(
-    services: Services, alice: Service, ctl: CtlBus, master: Master
+    services: Services, alice: Service, ctl: CtlBus, master: CtlMaster
 ) -> None:
     """A list may have some MB: a service that asks and does not read makes nothing grow."""
     bob = await services.join("bob")
@@ -205,7 +207,7 @@ async def test_lists_wait_until_what_was_said_before_has_found_room(
 
 
 @pytest.mark.parametrize("room", [2])
-async def test_who_does_not_read_its_events_is_cut_off(services: Services, alice: Service, master: Master) -> None:
+async def test_who_does_not_read_its_events_is_cut_off(services: Services, alice: Service, master: CtlMaster) -> None:
     bob = await services.join("bob")
     await alice.done("register", events=True)
     conn_id = 0
@@ -218,13 +220,13 @@ async def test_who_does_not_read_its_events_is_cut_off(services: Services, alice
     await bob.done("register", take=[40001])
 
 
-async def test_who_has_lost_its_session_on_msg_is_told(alice: Service, master: Master) -> None:
+async def test_who_has_lost_its_session_on_msg_is_told(alice: Service, master: CtlMaster) -> None:
     master.registrations.msg_lost("nobody")
     master.registrations.msg_lost("alice")
     assert (await alice.hear())["error"] == "connectiond has died: say hello on MSG again"
 
 
-async def test_private_channel_updates_come_to_their_service(alice: Service, master: Master) -> None:
+async def test_private_channel_updates_come_to_their_service(alice: Service, master: CtlMaster) -> None:
     master.registrations.remote_update_to("alice", RemoteChannelUpdate(NODE, 5, "alice", b"update"))
     master.registrations.remote_update_to("nobody", RemoteChannelUpdate(NODE, 5, "nobody", b"update"))
     assert await alice.hear() == {

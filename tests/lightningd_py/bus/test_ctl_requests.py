@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from lightningd_py.bus import ctl_bus
-from tests.lightningd_py.ctl_house import NODE, ODD, OTHER, Master, Service, Services, until_gone
+from tests.lightningd_py.bus.ctl_master import NODE, ODD, OTHER, CtlMaster, Service, Services, until_gone
 from wire.control.control_wire import ReachPeer, ReachPeerReply, ReachPeerReplyfail, SendMessage, SendMessageReply
 
 # requests about peers
 
 
-async def test_connect(alice: Service, master: Master) -> None:
+async def test_connect(alice: Service, master: CtlMaster) -> None:
     def reached(asked: Any) -> ReachPeerReply:
         assert asked == ReachPeer(NODE, ["127.0.0.1:9735"])
         return ReachPeerReply(master.connected())
@@ -24,7 +24,7 @@ async def test_connect(alice: Service, master: Master) -> None:
     assert (answer["type"], answer["peer"]["conn_id"], answer["peer"]["owner"]) == ("connected", 1, "gossipd")
 
 
-async def test_connect_that_fails(alice: Service, master: Master) -> None:
+async def test_connect_that_fails(alice: Service, master: CtlMaster) -> None:
     master.connectd.answer = lambda asked: ReachPeerReplyfail("no address is known", 400, [])
     assert await alice.refused("connect", node_id=NODE) == "no address is known"
     assert await alice.refused("connect", node_id=bytes(33)) == "node_id: it is no point on the curve"
@@ -33,7 +33,7 @@ async def test_connect_that_fails(alice: Service, master: Master) -> None:
     assert await alice.refused("connect") == "connect: node_id is missing"
 
 
-async def test_disconnect(services: Services, alice: Service, master: Master) -> None:
+async def test_disconnect(services: Services, alice: Service, master: CtlMaster) -> None:
     assert await alice.refused("disconnect", node_id=NODE) == "Peer not connected"
     assert await alice.refused("disconnect") == "node_id: it is missing"
     master.connected()
@@ -49,7 +49,7 @@ async def test_disconnect(services: Services, alice: Service, master: Master) ->
     assert found.end_wanted is None
 
 
-async def test_release_needs_a_session_on_msg(alice: Service, master: Master) -> None:
+async def test_release_needs_a_session_on_msg(alice: Service, master: CtlMaster) -> None:
     master.connected()
     refusal = "say hello on MSG first: connections are handed over there"
     assert await alice.refused("release_peer", node_id=NODE) == refusal
@@ -59,7 +59,7 @@ async def test_release_needs_a_session_on_msg(alice: Service, master: Master) ->
     assert await alice.refused("release_peer", node_id=NODE) == "the connection is gossipd's"
 
 
-async def test_send_message_of_a_type_that_is_nobodys_or_copied(alice: Service, master: Master) -> None:
+async def test_send_message_of_a_type_that_is_nobodys_or_copied(alice: Service, master: CtlMaster) -> None:
     master.connected()
     master.gossipd.answer = lambda asked: SendMessageReply()
     await alice.done("send_message", node_id=NODE, message=ODD)
@@ -76,7 +76,7 @@ async def test_send_message_of_a_type_that_is_nobodys_or_copied(alice: Service, 
     assert master.gossipd.asked == [SendMessage(NODE, 1, ODD), SendMessage(NODE, 1, onion)]
 
 
-async def test_signatures_are_for_services_that_may(services: Services, alice: Service, master: Master) -> None:
+async def test_signatures_are_for_services_that_may(services: Services, alice: Service, master: CtlMaster) -> None:
     refusal = "nothing is signed for this service: there is no --may-sign=alice"
     assert await alice.refused("sign_channel_announcement", message=b"x") == refusal
     signer = await services.join("signer")
@@ -98,7 +98,7 @@ async def test_messages_of_other_buses_have_no_effect(alice: Service) -> None:
 
 
 async def test_so_many_requests_are_in_hand(
-    services: Services, alice: Service, master: Master, monkeypatch: pytest.MonkeyPatch
+    services: Services, alice: Service, master: CtlMaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ctl_bus, "MAX_IN_HAND", 1)
     master.connected()
@@ -111,7 +111,7 @@ async def test_so_many_requests_are_in_hand(
     assert (await alice.hear(id="waits"))["type"] == "ok"
 
 
-async def test_a_request_in_hand_outlives_its_session(services: Services, alice: Service, master: Master) -> None:
+async def test_a_request_in_hand_outlives_its_session(services: Services, alice: Service, master: CtlMaster) -> None:
     master.connected()
     await alice.say("disconnect", node_id=NODE)
     await alice.say("goodbye")

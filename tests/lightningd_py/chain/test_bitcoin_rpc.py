@@ -12,7 +12,7 @@ from lightningd_py.chain.bitcoin_access import BitcoindAccess, NoAccess
 from lightningd_py.chain.bitcoin_rpc import BitcoinRpc, ChainDown, Refused
 from lightningd_py.config.options import parse
 from tests.harness.waiting import until
-from tests.lightningd_py.canned_bitcoind import PASSWORD, USER, CannedBitcoind, Chain, error, http
+from tests.lightningd_py.chain.canned_bitcoind import PASSWORD, USER, CannedBitcoind, Chain, error, http
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ import pytest
 from lightningd_py.chain.bitcoin_rpc import ChainDown
 from lightningd_py.chain.source import NoOutput, Output
 from lightningd_py.chain.txouts import _output
-from tests.lightningd_py.canned_bitcoind import Refusal, Transaction, http
-from tests.lightningd_py.following import AMOUNT, SCRIPT, World, look_up, until_warning, world
+from tests.lightningd_py.chain.canned_bitcoind import Refusal, Transaction, http
+from tests.lightningd_py.chain.followed_chain import AMOUNT, SCRIPT, FollowedChain, look_up, until_warning
 from wire.scid import make_scid
-
-__all__ = ["world"]
 
 IN_TROUBLE = Refusal(-32603, "Error opening block database")
 
 
-def refusing(world: World, method: str, refusal: Refusal = IN_TROUBLE) -> Callable[[list[Any]], bytes | None]:
+def refusing(
+    followed: FollowedChain, method: str, refusal: Refusal = IN_TROUBLE
+) -> Callable[[list[Any]], bytes | None]:
     """This method is refused, all others are answered."""
 
     def fault(calls: list[Any]) -> bytes | None:
@@ -37,45 +37,47 @@ def refusing(world: World, method: str, refusal: Refusal = IN_TROUBLE) -> Callab
 
 
 @pytest.mark.parametrize("method", ["getblockhash", "getblock", "gettxout", "getblockchaininfo"])
-async def test_a_refusal_that_says_nothing_of_the_chain_is_asked_again(world: World, method: str) -> None:
+async def test_a_refusal_that_says_nothing_of_the_chain_is_asked_again(followed: FollowedChain, method: str) -> None:
     """It is neither the end of the chain nor a spent output: nothing is undone, and nothing is closed."""
-    scids, tx = world.fund(2)
-    async with world.following() as source:
+    scids, tx = followed.fund(2)
+    async with followed.following() as source:
         await look_up(source, scids[0])
         source._txouts._blocks.clear()
-        world.node.fault = refusing(world, method)
+        followed.node.fault = refusing(followed, method)
         answer = asyncio.create_task(look_up(source, scids[1]))
-        world.spend(tx, 0)
-        world.chain.grow(2)
+        followed.spend(tx, 0)
+        followed.chain.grow(2)
         await until_warning(source, f"refuses {method}: Error opening block database (code -32603)")
-        assert (world.heard.spent, world.heard.undone) == ([], [])
-        world.node.fault = None
-        await world.reached(9)
+        assert (followed.heard.spent, followed.heard.undone) == ([], [])
+        followed.node.fault = None
+        await followed.reached(9)
         assert await answer == [Output(AMOUNT, SCRIPT)]
-    assert (world.heard.spent, world.heard.undone) == ([(7, [scids[0]])], [])
+    assert (followed.heard.spent, followed.heard.undone) == ([(7, [scids[0]])], [])
 
 
 @pytest.mark.parametrize("method", ["getblockhash", "gettxout"])
-async def test_a_refusal_after_a_long_absence(world: World, method: str) -> None:
+async def test_a_refusal_after_a_long_absence(followed: FollowedChain, method: str) -> None:
     """When outputs are asked for instead of blocks."""
-    scids, tx = world.fund(2)
-    async with world.following() as source:
+    scids, tx = followed.fund(2)
+    async with followed.following() as source:
         await look_up(source, *scids)
-    world.spend(tx, 0)
-    world.chain.grow(200)
-    world.node.fault = refusing(world, method)
-    async with world.following() as source:
+    followed.spend(tx, 0)
+    followed.chain.grow(200)
+    followed.node.fault = refusing(followed, method)
+    async with followed.following() as source:
         await until_warning(source, f"refuses {method}: ")
-        world.node.methods.clear()
-        world.node.fault = None
-        await world.reached(207)
-    assert (world.heard.spent, world.heard.undone) == ([(207, [scids[0]])], [])
+        followed.node.methods.clear()
+        followed.node.fault = None
+        await followed.reached(207)
+    assert (followed.heard.spent, followed.heard.undone) == ([(207, [scids[0]])], [])
 
 
-async def test_a_batch_is_answered_in_any_order(world: World) -> None:
-    scids = [scid for _ in range(20) for scid in world.fund()[0]]
-    world.node.fault = lambda calls: http(json.dumps([world.node._reply(call) for call in reversed(calls)]).encode())
-    async with world.following() as source:
+async def test_a_batch_is_answered_in_any_order(followed: FollowedChain) -> None:
+    scids = [scid for _ in range(20) for scid in followed.fund()[0]]
+    followed.node.fault = lambda calls: http(
+        json.dumps([followed.node._reply(call) for call in reversed(calls)]).encode()
+    )
+    async with followed.following() as source:
         assert await look_up(source, *scids) == [Output(AMOUNT, SCRIPT)] * 20
 
 
@@ -106,123 +108,123 @@ def test_amounts_that_are_none(value: str) -> None:
 
 
 async def test_a_node_that_has_not_got_its_chain_yet_is_waited_for(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    followed: FollowedChain, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A channel whose block it does not have yet is no wrong one."""
-    (scid,), _ = world.fund()
-    whole, world.chain.blocks = world.chain.blocks, world.chain.blocks[:3]
-    answer = world.chain.getblockchaininfo
+    (scid,), _ = followed.fund()
+    whole, followed.chain.blocks = followed.chain.blocks, followed.chain.blocks[:3]
+    answer = followed.chain.getblockchaininfo
     monkeypatch.setattr(
-        world.chain, "getblockchaininfo", lambda: answer() | {"initialblockdownload": True, "headers": 6}
+        followed.chain, "getblockchaininfo", lambda: answer() | {"initialblockdownload": True, "headers": 6}
     )
-    async with world.following() as source:
+    async with followed.following() as source:
         found = asyncio.create_task(look_up(source, scid))
         await until_warning(source, "is still catching up with the chain: it has block 3 of 6")
-        world.chain.blocks = whole[:5]
+        followed.chain.blocks = whole[:5]
         await until_warning(source, "it has block 5 of 6")
-        world.chain.blocks = whole
+        followed.chain.blocks = whole
         monkeypatch.undo()
         assert await found == [Output(AMOUNT, SCRIPT)]
-        await world.reached(6)
+        await followed.reached(6)
         assert source.warning == ""
     assert sum("is still catching up" in record.getMessage() for record in caplog.records) == 1, "not for each block"
 
 
-async def test_a_node_that_builds_its_chain_anew_closes_no_channel(world: World) -> None:
+async def test_a_node_that_builds_its_chain_anew_closes_no_channel(followed: FollowedChain) -> None:
     """-reindex, or a directory from a backup: its chain is shorter than it was, and no output is there."""
-    scids, tx = world.fund(2)
-    world.chain.grow(4)
-    async with world.following() as source:
+    scids, tx = followed.fund(2)
+    followed.chain.grow(4)
+    async with followed.following() as source:
         await look_up(source, *scids)
-        whole, world.chain.blocks = world.chain.blocks, world.chain.blocks[:2]
+        whole, followed.chain.blocks = followed.chain.blocks, followed.chain.blocks[:2]
         await until_warning(source, "has lost blocks: it has block 2, and had block 10")
         answer = asyncio.create_task(look_up(source, *scids))
-        world.chain.blocks = whole
-        world.spend(tx, 1)
-        await world.reached(11)
+        followed.chain.blocks = whole
+        followed.spend(tx, 1)
+        await followed.reached(11)
         assert await answer == [Output(AMOUNT, SCRIPT), NoOutput("its output is spent")]
-    assert (world.heard.spent, world.heard.undone) == ([(11, [scids[1]])], [])
+    assert (followed.heard.spent, followed.heard.undone) == ([(11, [scids[1]])], [])
 
 
-async def test_a_block_that_is_named_and_not_found_is_asked_for_again(world: World) -> None:
+async def test_a_block_that_is_named_and_not_found_is_asked_for_again(followed: FollowedChain) -> None:
     """-5: another chain has become the best one between two calls."""
-    (scid,), _ = world.fund()
-    async with world.following() as source:
-        await world.reached(6)
-        world.node.fault = refusing(world, "getblock", Refusal(-5, "Block not found"))
+    (scid,), _ = followed.fund()
+    async with followed.following() as source:
+        await followed.reached(6)
+        followed.node.fault = refusing(followed, "getblock", Refusal(-5, "Block not found"))
         answer = asyncio.create_task(look_up(source, scid))
         await until_warning(source, "refuses getblock: Block not found (code -5)")
-        world.node.fault = None
+        followed.node.fault = None
         assert await answer == [Output(AMOUNT, SCRIPT)]
 
 
 # more blocks are undone than are remembered
 
 
-async def test_a_reorganisation_deeper_than_is_remembered(world: World) -> None:
+async def test_a_reorganisation_deeper_than_is_remembered(followed: FollowedChain) -> None:
     """Of five channels one stays, one is unspent again, one is spent in the new chain, two are not where they were."""
-    (stays, unspent, spent), tx = world.fund(3)
-    world.chain.grow(2)
-    moved, moving = world.fund(1)
-    gone, _ = world.fund(1)
-    world.chain.grow(1)
-    async with world.following() as source:
+    (stays, unspent, spent), tx = followed.fund(3)
+    followed.chain.grow(2)
+    moved, moving = followed.fund(1)
+    gone, _ = followed.fund(1)
+    followed.chain.grow(1)
+    async with followed.following() as source:
         await look_up(source, stays, unspent, spent, *moved, *gone)
-        world.spend(tx, 1)
+        followed.spend(tx, 1)
         for height in (112, 212):
-            world.chain.grow(height - world.chain.height)
-            await world.reached(height)
-        del world.chain.blocks[8:]
-        world.chain.add(Transaction([bytes(36)], [], 77), moving)
-        world.spend(tx, 2)
-        world.chain.grow(210)
-        await world.reached(220)
-        assert world.heard.undone == [(0, [])], "what was spent longer ago than is remembered is not told"
-        assert world.heard.spent == [(12, [unspent]), (220, sorted([spent, *gone])), (220, moved)]
+            followed.chain.grow(height - followed.chain.height)
+            await followed.reached(height)
+        del followed.chain.blocks[8:]
+        followed.chain.add(Transaction([bytes(36)], [], 77), moving)
+        followed.spend(tx, 2)
+        followed.chain.grow(210)
+        await followed.reached(220)
+        assert followed.heard.undone == [(0, [])], "what was spent longer ago than is remembered is not told"
+        assert followed.heard.spent == [(12, [unspent]), (220, sorted([spent, *gone])), (220, moved)]
         where = make_scid(9, 2, 0)
         assert await look_up(source, stays, unspent, where) == [Output(AMOUNT, SCRIPT)] * 3
-        world.spend(tx, 0)
-        world.spend(tx, 1)
-        await world.reached(222)
-        assert world.heard.spent[3:] == [(221, [stays]), (222, [unspent])]
+        followed.spend(tx, 0)
+        followed.spend(tx, 1)
+        await followed.reached(222)
+        assert followed.heard.spent[3:] == [(221, [stays]), (222, [unspent])]
 
 
 async def test_what_a_deep_reorganisation_moved_is_found_after_a_restart(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    followed: FollowedChain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world.chain.grow(2)
-    (scid,), tx = world.fund()
+    followed.chain.grow(2)
+    (scid,), tx = followed.fund()
     asked = asyncio.Event()
 
     async def never(blockheight: int, scids: list[int]) -> None:
         asked.set()
         await asyncio.Event().wait()
 
-    async with world.following() as source:
+    async with followed.following() as source:
         await look_up(source, scid)
-        world.chain.grow(150)
-        await world.reached(158)
+        followed.chain.grow(150)
+        await followed.reached(158)
         with monkeypatch.context() as patch:
-            patch.setattr(world.heard, "outpoints_spent", never)
-            del world.chain.blocks[5:]
-            world.chain.add(tx)
-            world.chain.grow(160)
+            patch.setattr(followed.heard, "outpoints_spent", never)
+            del followed.chain.blocks[5:]
+            followed.chain.add(tx)
+            followed.chain.grow(160)
             await asked.wait()
-    async with world.following():
-        await world.reached(166)
-    assert world.heard.spent == [(166, [scid])]
-    assert world.heard.undone == [(0, [])]
+    async with followed.following():
+        await followed.reached(166)
+    assert followed.heard.spent == [(166, [scid])]
+    assert followed.heard.undone == [(0, [])]
 
 
-async def test_blocks_that_a_pruned_node_has_dropped_are_not_looked_at_again(world: World) -> None:
-    (scid,), _ = world.fund()
-    world.chain.grow(2)
-    async with world.following() as source:
+async def test_blocks_that_a_pruned_node_has_dropped_are_not_looked_at_again(followed: FollowedChain) -> None:
+    (scid,), _ = followed.fund()
+    followed.chain.grow(2)
+    async with followed.following() as source:
         await look_up(source, scid)
-        world.chain.grow(200)
-        await world.reached(208)
-        del world.chain.blocks[7:]
-        world.chain.grow(210)
-        world.node.fault = refusing(world, "getblock", Refusal(-1, "Block not available (pruned data)"))
-        await world.reached(217)
-    assert (world.heard.spent, world.heard.undone) == ([], [(0, [])])
+        followed.chain.grow(200)
+        await followed.reached(208)
+        del followed.chain.blocks[7:]
+        followed.chain.grow(210)
+        followed.node.fault = refusing(followed, "getblock", Refusal(-1, "Block not available (pruned data)"))
+        await followed.reached(217)
+    assert (followed.heard.spent, followed.heard.undone) == ([], [(0, [])])

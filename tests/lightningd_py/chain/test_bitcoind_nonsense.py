@@ -14,11 +14,9 @@ from lightningd_py.chain.block_notices import BlockNotices
 from lightningd_py.chain.source import Output
 from lightningd_py.chain.txouts import _output, txids_of
 from tests.harness.waiting import until
-from tests.lightningd_py.canned_bitcoind import http
-from tests.lightningd_py.following import AMOUNT, SCRIPT, World, look_up, world
+from tests.lightningd_py.chain.canned_bitcoind import http
+from tests.lightningd_py.chain.followed_chain import AMOUNT, SCRIPT, FollowedChain, look_up
 from wire.scid import make_scid
-
-__all__ = ["world"]
 
 METHODS = ["getblockchaininfo", "getblockhash", "getblock", "gettxout", "getrawtransaction", "getzmqnotifications"]
 HASH = '"' + "ab" * 32 + '"'
@@ -48,15 +46,15 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_no_answer_ends_anything(world: World, method: str) -> None:
-    scids, _ = world.fund(2)
+async def test_no_answer_ends_anything(followed: FollowedChain, method: str) -> None:
+    scids, _ = followed.fund(2)
     answered: list[str] = []
-    async with world.following() as source:
-        await world.reached(6)
+    async with followed.following() as source:
+        await followed.reached(6)
         look_ups = []
         for number, answer in enumerate(ANSWERS):
-            world.node.fault = lambda calls, answer=answer: replies(calls, method, answer, answered)  # type: ignore[misc]
-            world.chain.grow(1)
+            followed.node.fault = lambda calls, answer=answer: replies(calls, method, answer, answered)  # type: ignore[misc]
+            followed.chain.grow(1)
             look_ups.append(asyncio.create_task(look_up(source, make_scid(6, 1, 100 + number))))
 
             async def said(answer: str = answer) -> bool:
@@ -65,8 +63,8 @@ async def test_no_answer_ends_anything(world: World, method: str) -> None:
                 return answer in answered
 
             await until(said, f"{answer} is never asked for")
-        world.node.fault = None
-        await world.reached(world.chain.height)
+        followed.node.fault = None
+        await followed.reached(followed.chain.height)
         assert await look_up(source, *scids) == [Output(AMOUNT, SCRIPT)] * 2
         await asyncio.gather(*look_ups)
         assert is_alive(source)

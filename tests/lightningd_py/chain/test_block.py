@@ -3,7 +3,7 @@
 import pytest
 
 from lightningd_py.chain.block import BlockError, block_hash, inputs, previous_hash
-from tests.lightningd_py.canned_bitcoind import GENESIS, Chain, Transaction
+from tests.lightningd_py.chain.canned_bitcoind import GENESIS, Chain, Transaction
 
 OUTPOINTS = [bytes([number]) * 32 + bytes([number, 0, 0, 0]) for number in range(1, 6)]
 NOWHERE = bytes(32) + b"\xff" * 4

@@ -5,8 +5,8 @@ from typing import Any
 
 from lightningd_py.chain.source import Answered, Output
 from lightningd_py.daemons.gossip_control import GossipControl
-from tests.lightningd_py.bus_house import turn
-from tests.lightningd_py.master import Daemon, House
+from tests.lightningd_py.bus_services import turn
+from tests.lightningd_py.ownership_among_fakes import Daemon, OwnershipAmongFakes
 from wire.control.control_message import Reply, Request
 from wire.control.control_wire import GetTxout, NewBlockheight, OutpointsSpent, OutpointsSpentReply
 
@@ -35,11 +35,11 @@ class Gossipd(Daemon):
 
 
 async def test_an_answer_is_for_the_gossipd_that_has_asked() -> None:
-    house, chain, old, new = House(), Chain(), Gossipd(), Gossipd()
+    around, chain, old, new = OwnershipAmongFakes(), Chain(), Gossipd(), Gossipd()
     anyhow: Any = chain
-    gossip, house.ownership.gossipd = GossipControl(house.ownership, anyhow, anyhow), as_channel(old)
+    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow), as_channel(old)
     gossip.received(GetTxout(7, b"script"))
-    house.ownership.gossipd = as_channel(new)
+    around.ownership.gossipd = as_channel(new)
     gossip.received(GetTxout(8, b"script"))
     for answered in chain.answers:
         answered(Output(1, b"script"))
@@ -47,14 +47,14 @@ async def test_an_answer_is_for_the_gossipd_that_has_asked() -> None:
 
 
 async def test_what_the_chain_says_is_said_until_a_gossipd_has_it() -> None:
-    house, chain, new = House(), Chain(), Gossipd()
+    around, chain, new = OwnershipAmongFakes(), Chain(), Gossipd()
     anyhow: Any = chain
-    gossip, house.ownership.gossipd = GossipControl(house.ownership, anyhow, anyhow), as_channel(Gossipd())
+    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow), as_channel(Gossipd())
     saying = asyncio.create_task(gossip.outpoints_spent(144, [7]))
     await turn()
     assert not saying.done()
     new.answer = lambda request: OutpointsSpentReply()
-    house.ownership.gossipd = as_channel(new)
+    around.ownership.gossipd = as_channel(new)
     gossip.returned()
     await saying
     assert (new.take(), new.asked) == ([NewBlockheight(144)], [OutpointsSpent(144, [7])])

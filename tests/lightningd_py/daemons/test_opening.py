@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from lightningd_py.daemons.opening import Opening
-from tests.lightningd_py.bus_house import BusHouse, turn
+from tests.lightningd_py.bus_services import BusServices, turn
 
 
 class Opened:
     """An Opening, and how often the node was opened."""
 
-    def __init__(self, bus: BusHouse, *required: str) -> None:
+    def __init__(self, bus: BusServices, *required: str) -> None:
         self.times = 0
         self.may_end = asyncio.Event()
         self.may_end.set()
@@ -26,7 +26,7 @@ class Opened:
 
 
 @pytest.mark.parametrize("required", [(), ("s",)])
-async def test_no_service_is_missing(bus: BusHouse, required: tuple[str, ...]) -> None:
+async def test_no_service_is_missing(bus: BusServices, required: tuple[str, ...]) -> None:
     opened = Opened(bus, *required)
     await opened.begin()
     assert (opened.times, opened.opening.waits_for) == (1, [])
@@ -35,7 +35,7 @@ async def test_no_service_is_missing(bus: BusHouse, required: tuple[str, ...]) -
     assert opened.times == 1
 
 
-async def test_the_node_waits_for_all(bus: BusHouse) -> None:
+async def test_the_node_waits_for_all(bus: BusServices) -> None:
     """Opened once, and it stays open."""
     opened = Opened(bus, "first", "s", "second", "first")
     opening = opened.opening
@@ -58,7 +58,7 @@ async def test_the_node_waits_for_all(bus: BusHouse) -> None:
     assert (opened.times, opening.waits_for) == (1, [])
 
 
-async def test_a_service_that_comes_while_the_node_still_starts_does_not_open_it(bus: BusHouse) -> None:
+async def test_a_service_that_comes_while_the_node_still_starts_does_not_open_it(bus: BusServices) -> None:
     """The start does that, and not twice."""
     opened = Opened(bus, "bus")
     await bus.service(take=[33])
@@ -75,7 +75,7 @@ async def test_a_service_that_comes_while_the_node_still_starts_does_not_open_it
     assert opened.times == 1
 
 
-async def test_the_node_ends_before_it_is_open(bus: BusHouse) -> None:
+async def test_the_node_ends_before_it_is_open(bus: BusServices) -> None:
     opened = Opened(bus, "bus")
     await opened.begin()
     await bus.service(take=[33])

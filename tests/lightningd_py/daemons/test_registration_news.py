@@ -3,8 +3,8 @@
 from typing import Any
 
 from lightningd_py.daemons.gossip_control import GossipControl
-from tests.lightningd_py.bus_house import BusHouse
-from tests.lightningd_py.master import CHANNEL, PRIVILEGED, said
+from tests.lightningd_py.bus_services import BusServices
+from tests.lightningd_py.ownership_among_fakes import CHANNEL, PRIVILEGED, said
 from tests.lightningd_py.table import ID, NODE
 from wire.bus.bus_wire import BusChannel, Register, Unregister
 from wire.control.control_wire import (
@@ -19,7 +19,7 @@ from wire.control.control_wire import (
 from wire.features import Features
 
 
-async def test_nodes(bus: BusHouse) -> None:
+async def test_nodes(bus: BusServices) -> None:
     """Those of services that are away stay in the list; what is equal is not said again."""
     await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)])
     assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED, ID, NODE])]
@@ -33,7 +33,7 @@ async def test_nodes(bus: BusHouse) -> None:
     assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED])]
 
 
-async def test_features(bus: BusHouse) -> None:
+async def test_features(bus: BusServices) -> None:
     """Offered while it is here, withdrawn when it leaves."""
     await bus.service(offer=["option_provide_storage"], copy=[7, 9], present=False)
     offered = Features.of([43]).to_bytes()
@@ -44,7 +44,7 @@ async def test_features(bus: BusHouse) -> None:
     assert bus.gossipd.take() == [FeaturesChanged(b""), SetMessageRoutes([(32, "take")])]
 
 
-async def test_rules(bus: BusHouse) -> None:
+async def test_rules(bus: BusServices) -> None:
     await bus.service(deny=["10.0.0.0/8"])
     assert bus.rules_put_in_force == 1
     bus.registrations.register("bus", Register(take=[33]))
@@ -53,13 +53,13 @@ async def test_rules(bus: BusHouse) -> None:
     assert bus.rules_put_in_force == 2
 
 
-async def test_running_programs_hear_of_routes(bus: BusHouse) -> None:
+async def test_running_programs_hear_of_routes(bus: BusServices) -> None:
     _, program, _ = bus.with_program()
     await bus.service(take=[33])
     assert said(program.channel) == [SetMessageRoutes([(32, "take"), (33, "take")])]
 
 
-async def test_local_channels_and_what_their_peers_say(bus: BusHouse) -> None:
+async def test_local_channels_and_what_their_peers_say(bus: BusServices) -> None:
     """gossipd knows them while the service is away, too; an update goes to the service of the channel."""
     await bus.service(channels=[BusChannel(CHANNEL, ID, 7), BusChannel(bytes([1]) * 32, ID)])
     assert LocalChannels([LocalChannel(7, ID, "bus")]) in bus.gossipd.take()
@@ -73,7 +73,7 @@ async def test_local_channels_and_what_their_peers_say(bus: BusHouse) -> None:
     assert heard == [("bus", update)]
 
 
-async def test_what_is_fresh_is_told_all(bus: BusHouse) -> None:
+async def test_what_is_fresh_is_told_all(bus: BusServices) -> None:
     """And what has changed since its first request."""
     await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE, 7)], offer=["option_provide_storage"])
     features = bus.registrations.features

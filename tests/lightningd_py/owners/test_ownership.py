@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from lightningd_py.owners.peers import State
-from tests.lightningd_py.master import (
+from tests.lightningd_py.ownership_among_fakes import (
     CHANNEL,
     KEYS,
     NODE,
     OPEN_CHANNEL,
     PRIVILEGED,
     STATE,
-    House,
+    OwnershipAmongFakes,
     given_back,
     info,
     said,
@@ -37,17 +37,17 @@ from wire.routing import answer_without_service
 # Without services
 
 
-async def test_nobody_wants_it(house: House) -> None:
+async def test_nobody_wants_it(around: OwnershipAmongFakes) -> None:
     """To gossipd, with its gossip fd, and everything that belongs to it."""
-    peer = house.connected()
-    (order,) = house.gossipd.take()
+    peer = around.connected()
+    (order,) = around.gossipd.take()
     assert isinstance(order, HandlePeer)
     assert (order.peer, order.state, order.send, order.gossip_state) == (info(1), STATE, [], None)
     assert order.gossip_fd is not None
     assert (peer.state, peer.owner) == (State.GIVEN, "gossipd")
-    house.taken()
+    around.taken()
     assert peer.state is State.GOSSIPD
-    assert house.connectd.said == []
+    assert around.connectd.said == []
 
 
 @pytest.mark.bolt("B1-36")
@@ -64,10 +64,10 @@ def test_answer_without_service(number: int, channel_id: bytes | None, answer: t
     assert [vars(message)["channel_id"] for message in messages] == ([channel_id] if answer else [])
 
 
-async def test_answer_goes_back_with_the_connection(house: House) -> None:
-    peer = house.taken()
-    house.nongossip(message=b"\x00\x88" + CHANNEL)
-    (order,) = house.gossipd.take()
+async def test_answer_goes_back_with_the_connection(around: OwnershipAmongFakes) -> None:
+    peer = around.taken()
+    around.nongossip(message=b"\x00\x88" + CHANNEL)
+    (order,) = around.gossipd.take()
     assert isinstance(order, HandlePeer)
     assert order.send == answer_without_service(136, CHANNEL)
     assert [move.message for move in peer.moves] == ["peer_taken", "peer_nongossip", "handle_peer"]
@@ -83,24 +83,24 @@ async def test_answer_goes_back_with_the_connection(house: House) -> None:
     ],
 )
 async def test_message_that_ends_it_without_service(
-    house: House, message: bytes, channel_id: bytes | None, reason: str
+    around: OwnershipAmongFakes, message: bytes, channel_id: bytes | None, reason: str
 ) -> None:
     """gossipd gets the connection to say why and end it."""
-    house.taken()
-    house.nongossip(message=message, channel_id=channel_id)
-    given, order = house.gossipd.take()
+    around.taken()
+    around.nongossip(message=message, channel_id=channel_id)
+    given, order = around.gossipd.take()
     assert isinstance(given, HandlePeer)
     assert given.send == []
     assert isinstance(order, Disconnect)
     assert [decode(words) for words in order.send] == [WarningMessage(bytes(32), reason.encode())]
-    house.disconnected(reason=reason)
-    house.ended_once(reason)
+    around.disconnected(reason=reason)
+    around.ended_once(reason)
 
 
-async def test_unknown_odd_message_without_service(house: House) -> None:
-    house.taken()
-    house.nongossip(message=b"\x00\xfd", channel_id=None)
-    (given,) = house.gossipd.take()
+async def test_unknown_odd_message_without_service(around: OwnershipAmongFakes) -> None:
+    around.taken()
+    around.nongossip(message=b"\x00\xfd", channel_id=None)
+    (given,) = around.gossipd.take()
     assert isinstance(given, HandlePeer)
     assert given.send == []
 
@@ -108,69 +108,69 @@ async def test_unknown_odd_message_without_service(house: House) -> None:
 # With one
 
 
-async def test_registered_node(house: House) -> None:
-    peer = house.connected(node_id=PRIVILEGED)
+async def test_registered_node(around: OwnershipAmongFakes) -> None:
+    peer = around.connected(node_id=PRIVILEGED)
     assert (peer.state, peer.owner) == (State.PROGRAM, "s")
-    ((program, _, _),) = house.programs
+    ((program, _, _),) = around.programs
     routes, taken = said(program.channel)
     assert isinstance(routes, SetMessageRoutes)
     assert isinstance(taken, TakePeer)
     assert (taken.service, taken.peer, taken.message, taken.state) == ("s", info(1, PRIVILEGED), None, STATE)
-    assert house.gossipd.said == []
+    assert around.gossipd.said == []
 
 
-async def test_program_gets_the_message_and_gives_back(house: House) -> None:
-    peer = house.taken()
-    house.nongossip()
-    program, say, _ = house.programs[0]
+async def test_program_gets_the_message_and_gives_back(around: OwnershipAmongFakes) -> None:
+    peer = around.taken()
+    around.nongossip()
+    program, say, _ = around.programs[0]
     taken = said(program.channel)[1]
     assert isinstance(taken, TakePeer)
     assert taken.message == OPEN_CHANNEL
     state, memory = PeerState(KEYS, b"", b""), GossipState((0, 1), b"u", 7, True, True, [b"\x01\x05"])
     say(given_back(state=state, send=[b"\x80\x01"], gossip_state=memory))
-    (order,) = house.gossipd.take()
+    (order,) = around.gossipd.take()
     assert isinstance(order, HandlePeer)
     assert (order.state, order.send, order.gossip_state) == (state, [b"\x80\x01"], memory)
     assert (peer.state, peer.owner) == (State.GIVEN, "gossipd")
     assert program.channel.closed
-    house.taken()
-    house.nongossip()
-    assert len(house.programs) == 2, "a new one for the next time"
+    around.taken()
+    around.nongossip()
+    assert len(around.programs) == 2, "a new one for the next time"
 
 
-async def test_program_that_cannot_be_started(house: House) -> None:
-    house.unstartable = True
-    peer = house.taken()
-    house.nongossip()
-    (order,) = house.gossipd.take()
+async def test_program_that_cannot_be_started(around: OwnershipAmongFakes) -> None:
+    around.unstartable = True
+    peer = around.taken()
+    around.nongossip()
+    (order,) = around.gossipd.take()
     assert isinstance(order, HandlePeer)
     assert order.send == answer_without_service(32, CHANNEL)
     assert peer.owner == "gossipd"
 
 
-async def test_program_says_that_it_is_over(house: House) -> None:
-    _, program, say = house.with_program()
+async def test_program_says_that_it_is_over(around: OwnershipAmongFakes) -> None:
+    _, program, say = around.with_program()
     say(PeerDisconnected(NODE, 1, "enough"))
-    house.ended_once("enough")
+    around.ended_once("enough")
     assert program.channel.closed
 
 
-async def test_program_leaves(house: House) -> None:
+async def test_program_leaves(around: OwnershipAmongFakes) -> None:
     """Its end of the socket closes, and then its process ends; or the other way round."""
     for order in ("closed first", "exited first"):
-        _, program, _ = house.with_program()
+        _, program, _ = around.with_program()
         process: Any = program.process
-        steps = [lambda: house.programs[-1][2]("eof"), lambda process=process: process.exit(1)]
+        steps = [lambda: around.programs[-1][2]("eof"), lambda process=process: process.exit(1)]
         for step in steps if order == "closed first" else reversed(steps):
             step()
-        house.ended_once("service s has left it")
-        assert house.ownership.programs._leaving == set()
+        around.ended_once("service s has left it")
+        assert around.ownership.programs._leaving == set()
 
 
-async def test_error_of_a_peer_while_a_program_has_it(house: House) -> None:
-    _, _, say = house.with_program()
+async def test_error_of_a_peer_while_a_program_has_it(around: OwnershipAmongFakes) -> None:
+    _, _, say = around.with_program()
     say(PeerMessage(NODE, 1, b"\x00\x11...", 17, CHANNEL))
-    assert house.errors == [b"\x00\x11..."]
+    assert around.errors == [b"\x00\x11..."]
 
 
 @pytest.mark.parametrize(
@@ -182,42 +182,42 @@ async def test_error_of_a_peer_while_a_program_has_it(house: House) -> None:
         lambda: given_back(state=PeerState(CryptoState(0, 0, b"", b"", b"", b""), b"", b"")),
     ],
 )
-async def test_what_a_program_may_not_say(house: House, make: Callable[[], ControlMessage]) -> None:
+async def test_what_a_program_may_not_say(around: OwnershipAmongFakes, make: Callable[[], ControlMessage]) -> None:
     """It is killed; its connection ends when its socket closes."""
-    house.taken(2)
-    peer, program, say = house.with_program()
+    around.taken(2)
+    peer, program, say = around.with_program()
     process: Any = program.process
     say(make())
     assert process.killed.is_set()
     assert peer.state is State.PROGRAM
-    assert house.peer(2).state is State.GOSSIPD
-    house.programs[-1][2]("eof")
-    house.ended_once("service s has left it")
+    assert around.peer(2).state is State.GOSSIPD
+    around.programs[-1][2]("eof")
+    around.ended_once("service s has left it")
 
 
-async def test_late_words_of_a_program(house: House) -> None:
+async def test_late_words_of_a_program(around: OwnershipAmongFakes) -> None:
     """After giving back it has nothing more to say."""
-    peer, program, say = house.with_program()
+    peer, program, say = around.with_program()
     process: Any = program.process
     say(given_back())
     say(PeerDisconnected(NODE, 1, "late"))
     assert process.killed.is_set()
     assert peer.state is State.GIVEN
-    assert house.connectd.said == []
+    assert around.connectd.said == []
 
 
-async def test_released_before_gossipd_has_said_that_it_has_it(house: House) -> None:
-    peer = house.connected()
+async def test_released_before_gossipd_has_said_that_it_has_it(around: OwnershipAmongFakes) -> None:
+    peer = around.connected()
     assert peer.state is State.GIVEN
-    house.ownership.release(peer, house.service)
-    house.taken()
+    around.ownership.release(peer, around.service)
+    around.taken()
     assert peer.state is State.RELEASING
-    house.released()
+    around.released()
     assert (peer.state, peer.owner) == (State.PROGRAM, "s")
 
 
-async def test_answers_that_nobody_waits_for_are_ignored(house: House) -> None:
-    peer, program, say = house.with_program()
+async def test_answers_that_nobody_waits_for_are_ignored(around: OwnershipAmongFakes) -> None:
+    peer, program, say = around.with_program()
     say(SendMessageReply(request_id=99))
     assert peer.state is State.PROGRAM
     process: Any = program.process

@@ -7,13 +7,13 @@ import pytest
 
 from lightningd_py.owners import ownership as module
 from lightningd_py.owners.peers import Peer, State
-from tests.lightningd_py.master import (
+from tests.lightningd_py.ownership_among_fakes import (
     CHANNEL,
     NODE,
     OPEN_CHANNEL,
     PRIVILEGED,
     STATE,
-    House,
+    OwnershipAmongFakes,
     fd,
     given_back,
     info,
@@ -37,130 +37,130 @@ OTHER = bytes([2]) + bytes([7]) * 32
 # release_peer
 
 
-async def test_release(house: House) -> None:
-    peer = house.taken()
-    house.ownership.release(peer, house.service)
-    (asked,) = house.gossipd.take()
+async def test_release(around: OwnershipAmongFakes) -> None:
+    peer = around.taken()
+    around.ownership.release(peer, around.service)
+    (asked,) = around.gossipd.take()
     assert isinstance(asked, ReleasePeer)
     assert peer.state is State.RELEASING
     with pytest.raises(ValueError, match="gossipd"):
-        house.ownership.release(peer, house.service)
-    house.released()
+        around.ownership.release(peer, around.service)
+    around.released()
     assert peer.owner == "s"
     with pytest.raises(ValueError, match="s"):
-        house.ownership.release(peer, house.service)
-    taken = said(house.programs[0][0].channel)[1]
+        around.ownership.release(peer, around.service)
+    taken = said(around.programs[0][0].channel)[1]
     assert isinstance(taken, TakePeer)
     assert taken.message is None
 
 
 @pytest.mark.parametrize("message", [OPEN_CHANNEL, b"\x00\x88" + CHANNEL])
 @pytest.mark.parametrize("taken_first", [False, True])
-async def test_release_crosses_with_nongossip(house: House, message: bytes, taken_first: bool) -> None:
+async def test_release_crosses_with_nongossip(around: OwnershipAmongFakes, message: bytes, taken_first: bool) -> None:
     """peer_nongossip decides, and the refusal that follows means nothing, wherever the connection is by then."""
-    peer = house.taken()
-    house.ownership.release(peer, house.service)
-    house.nongossip(message=message)
+    peer = around.taken()
+    around.ownership.release(peer, around.service)
+    around.nongossip(message=message)
     expected = State.PROGRAM if message == OPEN_CHANNEL else State.GIVEN
     if taken_first and expected is State.GIVEN:
-        house.taken()
+        around.taken()
         expected = State.GOSSIPD
-    house.not_released()
+    around.not_released()
     assert peer.state is expected
-    assert len(house.programs) == (1 if message == OPEN_CHANNEL else 0)
-    assert house.ownership._wanted_by == {}
+    assert len(around.programs) == (1 if message == OPEN_CHANNEL else 0)
+    assert around.ownership._wanted_by == {}
 
 
-async def test_release_crosses_with_the_end(house: House) -> None:
-    peer = house.taken()
-    house.ownership.release(peer, house.service)
-    house.disconnected()
-    house.ended_once("gone")
-    house.not_released()
-    assert house.ownership._wanted_by == {}
+async def test_release_crosses_with_the_end(around: OwnershipAmongFakes) -> None:
+    peer = around.taken()
+    around.ownership.release(peer, around.service)
+    around.disconnected()
+    around.ended_once("gone")
+    around.not_released()
+    assert around.ownership._wanted_by == {}
 
 
-async def test_release_crosses_with_disconnect(house: House) -> None:
+async def test_release_crosses_with_disconnect(around: OwnershipAmongFakes) -> None:
     """gossipd lets go of it before it hears that it is to end it: the master does that."""
-    peer = house.taken()
-    house.ownership.release(peer, house.service)
-    house.ownership.disconnect(peer, "no more")
-    assert [type(order) for order in house.gossipd.take()] == [ReleasePeer, Disconnect]
-    house.released()
-    house.ended_once("no more")
-    assert house.programs == []
+    peer = around.taken()
+    around.ownership.release(peer, around.service)
+    around.ownership.disconnect(peer, "no more")
+    assert [type(order) for order in around.gossipd.take()] == [ReleasePeer, Disconnect]
+    around.released()
+    around.ended_once("no more")
+    assert around.programs == []
 
 
 # disconnect
 
 
-async def test_disconnect(house: House) -> None:
+async def test_disconnect(around: OwnershipAmongFakes) -> None:
     """Once, however often it is asked for; `gone` tells when it is done."""
-    peer = house.taken()
-    house.ownership.disconnect(peer, "no more", [b"\x00\x01bye"])
-    house.ownership.disconnect(peer, "really")
-    (order,) = house.gossipd.take()
+    peer = around.taken()
+    around.ownership.disconnect(peer, "no more", [b"\x00\x01bye"])
+    around.ownership.disconnect(peer, "really")
+    (order,) = around.gossipd.take()
     assert isinstance(order, Disconnect)
     assert (order.conn_id, order.send, order.reason) == (1, [b"\x00\x01bye"], "no more")
     assert not peer.gone.is_set()
-    house.disconnected(reason="no more")
+    around.disconnected(reason="no more")
     assert peer.gone.is_set()
-    house.ended_once("no more")
+    around.ended_once("no more")
 
 
-async def test_disconnect_before_gossipd_has_said_that_it_has_it(house: House) -> None:
-    peer = house.connected()
-    house.ownership.disconnect(peer, "no more")
-    assert [type(order) for order in house.gossipd.take()] == [HandlePeer, Disconnect]
-    house.taken()
+async def test_disconnect_before_gossipd_has_said_that_it_has_it(around: OwnershipAmongFakes) -> None:
+    peer = around.connected()
+    around.ownership.disconnect(peer, "no more")
+    assert [type(order) for order in around.gossipd.take()] == [HandlePeer, Disconnect]
+    around.taken()
     assert peer.state is State.ENDING
-    house.disconnected()
-    house.ended_once("gone")
+    around.disconnected()
+    around.ended_once("gone")
 
 
-async def test_disconnect_crosses_with_nongossip(house: House) -> None:
+async def test_disconnect_crosses_with_nongossip(around: OwnershipAmongFakes) -> None:
     """No service is started for a connection that is to end."""
-    peer = house.taken()
-    house.ownership.disconnect(peer, "no more")
-    house.nongossip()
-    house.ended_once("no more")
-    assert house.programs == []
+    peer = around.taken()
+    around.ownership.disconnect(peer, "no more")
+    around.nongossip()
+    around.ended_once("no more")
+    assert around.programs == []
 
 
-async def test_disconnect_crosses_with_giving_back(house: House) -> None:
-    peer, program, say = house.with_program()
-    house.ownership.disconnect(peer, "no more")
+async def test_disconnect_crosses_with_giving_back(around: OwnershipAmongFakes) -> None:
+    peer, program, say = around.with_program()
+    around.ownership.disconnect(peer, "no more")
     assert [type(order) for order in said(program.channel)] == [Disconnect]
     say(given_back())
-    house.ended_once("no more")
-    assert house.gossipd.take() == []
+    around.ended_once("no more")
+    assert around.gossipd.take() == []
 
 
-async def test_disconnect_of_a_program_that_does_not_let_go(house: House) -> None:
+async def test_disconnect_of_a_program_that_does_not_let_go(around: OwnershipAmongFakes) -> None:
     """It is killed, and the connection ends with it."""
-    peer, program, _ = house.with_program()
+    peer, program, _ = around.with_program()
     process: Any = program.process
-    house.ownership.disconnect(peer, "no more")
+    around.ownership.disconnect(peer, "no more")
     assert not process.killed.is_set()
     await asyncio.wait_for(process.killed.wait(), 10)
-    house.programs[-1][2]("eof")
-    house.ended_once("service s has left it")
+    around.programs[-1][2]("eof")
+    around.ended_once("service s has left it")
     assert peer.gone.is_set()
 
 
-async def test_program_that_has_given_back_and_does_not_exit(house: House) -> None:
-    _, program, say = house.with_program()
+async def test_program_that_has_given_back_and_does_not_exit(around: OwnershipAmongFakes) -> None:
+    _, program, say = around.with_program()
     process: Any = program.process
     say(given_back())
     await asyncio.wait_for(process.killed.wait(), 10)
     process.exit(-9)
-    assert house.ownership.programs._leaving == set()
+    assert around.ownership.programs._leaving == set()
 
 
-async def test_program_that_exits_in_time_is_not_killed(house: House) -> None:
-    peer, program, say = house.with_program()
+async def test_program_that_exits_in_time_is_not_killed(around: OwnershipAmongFakes) -> None:
+    peer, program, say = around.with_program()
     process: Any = program.process
-    house.ownership.disconnect(peer, "no more")
+    around.ownership.disconnect(peer, "no more")
     say(PeerDisconnected(NODE, 1, "as you wish"))
     process.exit(0)
     loop = asyncio.get_running_loop()
@@ -170,135 +170,137 @@ async def test_program_that_exits_in_time_is_not_killed(house: House) -> None:
     assert not process.killed.is_set()
 
 
-async def test_fault_in_its_gossip(house: House) -> None:
-    peer, _, _ = house.with_program()
-    house.ownership.disconnect = lambda peer, reason: order.append((peer, reason))  # type: ignore[method-assign,assignment]
+async def test_fault_in_its_gossip(around: OwnershipAmongFakes) -> None:
+    peer, _, _ = around.with_program()
+    around.ownership.disconnect = lambda peer, reason: order.append((peer, reason))  # type: ignore[method-assign,assignment]
     order: list[tuple[Peer, str]] = []
-    house.ownership.peer_fault(PeerFault(NODE, 1, "bad gossip"))
-    house.ownership.peer_fault(PeerFault(NODE, 5, "of a connection that has gone"))
+    around.ownership.peer_fault(PeerFault(NODE, 1, "bad gossip"))
+    around.ownership.peer_fault(PeerFault(NODE, 5, "of a connection that has gone"))
     assert order == [(peer, "bad gossip")]
 
 
 # The node connects again
 
 
-async def test_reconnection(house: House) -> None:
-    house.taken()
-    house.ownership.peer_reconnected(PeerReconnected(NODE, 1))
-    (order,) = house.gossipd.take()
+async def test_reconnection(around: OwnershipAmongFakes) -> None:
+    around.taken()
+    around.ownership.peer_reconnected(PeerReconnected(NODE, 1))
+    (order,) = around.gossipd.take()
     assert isinstance(order, Disconnect)
-    house.disconnected(reason=order.reason)
-    house.ended_once("the node has connected again")
+    around.disconnected(reason=order.reason)
+    around.ended_once("the node has connected again")
 
 
-async def test_reconnection_of_what_we_have_not_heard_of_yet(house: House) -> None:
+async def test_reconnection_of_what_we_have_not_heard_of_yet(around: OwnershipAmongFakes) -> None:
     """The direct path is longer than connectd's: it ends as soon as gossipd says that it has it."""
-    house.ownership.peer_reconnected(PeerReconnected(NODE, 1))
-    assert house.gossipd.said == []
-    peer = house.taken()
-    assert [type(order) for order in house.gossipd.take()] == [Disconnect]
+    around.ownership.peer_reconnected(PeerReconnected(NODE, 1))
+    assert around.gossipd.said == []
+    peer = around.taken()
+    assert [type(order) for order in around.gossipd.take()] == [Disconnect]
     assert peer.state is State.ENDING
-    assert house.ownership._ends_wanted == {}
+    assert around.ownership._ends_wanted == {}
 
 
-async def test_reconnection_of_what_has_gone(house: House) -> None:
+async def test_reconnection_of_what_has_gone(around: OwnershipAmongFakes) -> None:
     """Its end is on its way to connectd already."""
-    house.taken()
-    house.disconnected()
-    house.ended_once("gone")
-    house.ownership.peer_reconnected(PeerReconnected(NODE, 1))
-    assert (house.gossipd.said, house.connectd.said) == ([], [])
-    assert house.ownership._ends_wanted == {}
+    around.taken()
+    around.disconnected()
+    around.ended_once("gone")
+    around.ownership.peer_reconnected(PeerReconnected(NODE, 1))
+    assert (around.gossipd.said, around.connectd.said) == ([], [])
+    assert around.ownership._ends_wanted == {}
 
 
-async def test_what_has_gone_is_remembered_for_a_while(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_has_gone_is_remembered_for_a_while(
+    around: OwnershipAmongFakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MOST_REMEMBERED", 3)
     for conn_id in range(10):
-        house.taken(conn_id)
-        house.disconnected(conn_id)
-    assert house.ownership._gone == {7, 8, 9}
+        around.taken(conn_id)
+        around.disconnected(conn_id)
+    assert around.ownership._gone == {7, 8, 9}
 
 
-async def test_arrival(house: House) -> None:
+async def test_arrival(around: OwnershipAmongFakes) -> None:
     """Now, later, or never because it has gone already."""
-    peer = house.taken(1)
-    assert await house.ownership.arrival(1) is peer
-    waiting = asyncio.create_task(house.ownership.arrival(2))
+    peer = around.taken(1)
+    assert await around.ownership.arrival(1) is peer
+    waiting = asyncio.create_task(around.ownership.arrival(2))
     await asyncio.sleep(0)
-    later = house.taken(2)
+    later = around.taken(2)
     assert await waiting is later
-    house.disconnected(1)
-    assert await house.ownership.arrival(1) is None
+    around.disconnected(1)
+    assert await around.ownership.arrival(1) is None
 
 
-async def test_words_about_unknown_connections_are_our_own_bug(house: House) -> None:
+async def test_words_about_unknown_connections_are_our_own_bug(around: OwnershipAmongFakes) -> None:
     with pytest.raises(RuntimeError, match="connection 5 is not known"):
-        house.disconnected(5)
-    house.ownership.peer_message(PeerMessage(NODE, 5, b"\x00\x11", 17, None))
-    assert house.errors == []
+        around.disconnected(5)
+    around.ownership.peer_message(PeerMessage(NODE, 5, b"\x00\x11", 17, None))
+    assert around.errors == []
 
 
 # The end
 
 
-async def test_daemons_that_are_gone_are_told_nothing(house: House) -> None:
+async def test_daemons_that_are_gone_are_told_nothing(around: OwnershipAmongFakes) -> None:
     """Fds are closed, nothing is raised. What comes while there is no gossipd has no owner, and is dialled again."""
     lost: list[bytes] = []
-    house.ownership.on_lost = lost.append
-    peers = [house.taken(conn_id) for conn_id in range(1, 4)]
-    house.gossipd.closed = house.connectd.closed = True
-    house.ownership.disconnect(peers[0], "no more")
-    house.ownership.release(peers[1], house.service)
-    house.ownership.peer_connected(PeerConnected(info(4), STATE, fd(), fd()))
-    house.disconnected(3)
-    assert (house.gossipd.said, house.connectd.said) == ([], [])
-    assert (house.ownership.peers.get(4), lost) == (None, [NODE])
+    around.ownership.on_lost = lost.append
+    peers = [around.taken(conn_id) for conn_id in range(1, 4)]
+    around.gossipd.closed = around.connectd.closed = True
+    around.ownership.disconnect(peers[0], "no more")
+    around.ownership.release(peers[1], around.service)
+    around.ownership.peer_connected(PeerConnected(info(4), STATE, fd(), fd()))
+    around.disconnected(3)
+    assert (around.gossipd.said, around.connectd.said) == ([], [])
+    assert (around.ownership.peers.get(4), lost) == (None, [NODE])
 
 
-async def test_death_of_gossipd(house: House) -> None:
+async def test_death_of_gossipd(around: OwnershipAmongFakes) -> None:
     """All that it had, was given or was to end is lost, each once; what a program has is not."""
     lost: list[bytes] = []
-    house.ownership.on_lost = lost.append
-    house.with_program()
-    house.taken(2)
-    house.connected(3, OTHER)
-    house.ownership.release(house.taken(4), house.service)
-    house.ownership.disconnect(house.taken(5), "no more")
-    house.connectd.take()
+    around.ownership.on_lost = lost.append
+    around.with_program()
+    around.taken(2)
+    around.connected(3, OTHER)
+    around.ownership.release(around.taken(4), around.service)
+    around.ownership.disconnect(around.taken(5), "no more")
+    around.connectd.take()
     for _ in range(2):
-        house.ownership.gossipd_died()
-        told = house.connectd.take()
+        around.ownership.gossipd_died()
+        told = around.connectd.take()
         assert [vars(message)["conn_id"] for message in told] in ([2, 3, 4, 5], [])
-    assert [peer.info.conn_id for peer in house.ownership.peers] == [1]
+    assert [peer.info.conn_id for peer in around.ownership.peers] == [1]
     assert lost == [NODE, OTHER, NODE, NODE]
 
 
-async def test_what_has_died_with_gossipd_before_we_heard_of_it(house: House) -> None:
+async def test_what_has_died_with_gossipd_before_we_heard_of_it(around: OwnershipAmongFakes) -> None:
     """Whoever waits for it is let go; a late word about it means nothing."""
     lost: list[bytes] = []
-    house.ownership.on_lost = lost.append
-    house.ownership.peer_reconnected(PeerReconnected(NODE, 1))
-    waiting = asyncio.create_task(house.ownership.arrival(1))
+    around.ownership.on_lost = lost.append
+    around.ownership.peer_reconnected(PeerReconnected(NODE, 1))
+    waiting = asyncio.create_task(around.ownership.arrival(1))
     await asyncio.sleep(0)
-    house.ownership.never_came(PeerDisconnected(NODE, 1, "gossipd has died"))
-    assert (await waiting, await house.ownership.arrival(1)) == (None, None)
+    around.ownership.never_came(PeerDisconnected(NODE, 1, "gossipd has died"))
+    assert (await waiting, await around.ownership.arrival(1)) == (None, None)
     assert lost == [NODE]
 
 
-async def test_what_an_earlier_connectd_has_given_away(house: House) -> None:
+async def test_what_an_earlier_connectd_has_given_away(around: OwnershipAmongFakes) -> None:
     """The new one is told of it, for it may not have heard."""
-    house.ownership.first_conn_id = 10
-    house.taken(9)
-    house.taken(10, OTHER)
-    assert house.connectd.take() == [PeersElsewhere([info(9)])]
+    around.ownership.first_conn_id = 10
+    around.taken(9)
+    around.taken(10, OTHER)
+    assert around.connectd.take() == [PeersElsewhere([info(9)])]
 
 
-async def test_closing_ends_all_programs(house: House) -> None:
-    house.connected(1, PRIVILEGED)
-    house.connected(2, PRIVILEGED)
-    program, say, _ = house.programs[-1]
+async def test_closing_ends_all_programs(around: OwnershipAmongFakes) -> None:
+    around.connected(1, PRIVILEGED)
+    around.connected(2, PRIVILEGED)
+    program, say, _ = around.programs[-1]
     say(given_back(conn_id=2))
-    await house.ownership.programs.close()
-    assert [program.channel.closed for program, _, _ in house.programs] == [True, True]
-    assert [program.process.running for program, _, _ in house.programs] == [False, False]
+    await around.ownership.programs.close()
+    assert [program.channel.closed for program, _, _ in around.programs] == [True, True]
+    assert [program.process.running for program, _, _ in around.programs] == [False, False]
     assert program.finished

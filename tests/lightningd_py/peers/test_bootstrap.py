@@ -14,7 +14,7 @@ from wire.secp256k1 import public_key
 IDS = [public_key(bytes([number]) * 32) for number in range(1, 11)]
 
 
-class World:
+class SeedsAndNodes:
     """What can be asked and reached."""
 
     def __init__(self, *, seeded: Sequence[Candidate] = (), alive: Sequence[bytes] = (), rounds: int = 1) -> None:
@@ -48,53 +48,53 @@ def at(ids: Sequence[bytes]) -> list[Candidate]:
 
 
 async def test_who_knows_a_node_asks_no_seed() -> None:
-    world = World(rounds=0)
-    await world.look(fallback=at(IDS))
-    assert (world.asked, world.tried) == ([], [])
+    network = SeedsAndNodes(rounds=0)
+    await network.look(fallback=at(IDS))
+    assert (network.asked, network.tried) == ([], [])
 
 
 async def test_no_more_are_tried_than_are_needed() -> None:
-    world = World(seeded=at(IDS), alive=IDS)
-    await world.look(fallback=at(IDS))
-    assert len(world.tried) == FIRST_PEERS
-    assert world.asked == [("seed.example",)]
+    network = SeedsAndNodes(seeded=at(IDS), alive=IDS)
+    await network.look(fallback=at(IDS))
+    assert len(network.tried) == FIRST_PEERS
+    assert network.asked == [("seed.example",)]
 
 
 async def test_those_that_fail_are_made_up_for() -> None:
-    world = World(seeded=at(IDS), alive=IDS[:1])
-    await world.look(fallback=at(IDS))
-    assert sorted(world.tried) == sorted(IDS)
+    network = SeedsAndNodes(seeded=at(IDS), alive=IDS[:1])
+    await network.look(fallback=at(IDS))
+    assert sorted(network.tried) == sorted(IDS)
 
 
 async def test_the_file_is_used_when_the_seeds_lead_to_nobody() -> None:
     for seeded in ([], at(IDS[:2])):
-        world = World(seeded=seeded, alive=IDS[5:])
-        await world.look(fallback=at(IDS[5:6]))
-        assert world.tried[-1] == IDS[5]
-        assert len(world.tried) == len(seeded) + 1
+        network = SeedsAndNodes(seeded=seeded, alive=IDS[5:])
+        await network.look(fallback=at(IDS[5:6]))
+        assert network.tried[-1] == IDS[5]
+        assert len(network.tried) == len(seeded) + 1
 
 
 async def test_it_goes_on_until_somebody_is_known(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(rounds=3)
-    await world.look(fallback=at(IDS[:1]))
-    assert (len(world.asked), world.tried) == (3, IDS[:1] * 3)
+    network = SeedsAndNodes(rounds=3)
+    await network.look(fallback=at(IDS[:1]))
+    assert (len(network.asked), network.tried) == (3, IDS[:1] * 3)
     assert "DNS seed seed.example: no answer" in caplog.text
     assert "nobody is known who could tell of other nodes" in caplog.text
 
 
 async def test_without_seeds_and_file_there_is_nothing_to_do() -> None:
-    world = World(rounds=5)
-    await world.look(seeds=())
-    assert world.rounds == 5
+    network = SeedsAndNodes(rounds=5)
+    await network.look(seeds=())
+    assert network.rounds == 5
 
 
 async def test_the_end_of_connectd_ends_it() -> None:
-    world = World(rounds=5)
+    network = SeedsAndNodes(rounds=5)
 
     async def gone(seeds: Sequence[str]) -> BootstrapReply:
         raise ChannelClosed("gone")
 
-    await Bootstrap(["seed.example"], [], gone, world.reach, world.knows_a_node).run()
+    await Bootstrap(["seed.example"], [], gone, network.reach, network.knows_a_node).run()
 
 
 def test_the_file(tmp_path: Path) -> None:

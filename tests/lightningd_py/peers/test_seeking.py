@@ -22,7 +22,7 @@ def at(number: int) -> list[str]:
     return [f"5.6.7.{number}:9735"]
 
 
-class World:
+class Strangers:
     """A map, and those who can be reached."""
 
     def __init__(self, database: Database, wanted: int, *, any_address: bool = False) -> None:
@@ -60,44 +60,44 @@ def database(tmp_path: Path) -> Database:
 
 
 async def test_as_many_as_are_missing(database: Database) -> None:
-    world = World(database, 4)
-    world.connect(node(1))
-    world.known = [(node(number), at(number)) for number in range(1, 20)]
-    assert await world.seek() == [node(2), node(3), node(4)]
-    assert await world.seek() == []
-    assert len(world.asked) == 1, "nobody is missing"
+    strangers = Strangers(database, 4)
+    strangers.connect(node(1))
+    strangers.known = [(node(number), at(number)) for number in range(1, 20)]
+    assert await strangers.seek() == [node(2), node(3), node(4)]
+    assert await strangers.seek() == []
+    assert len(strangers.asked) == 1, "nobody is missing"
     database.close()
 
 
 async def test_not_ourselves_nor_whom_nobody_can_reach(database: Database) -> None:
-    world = World(database, 4)
-    world.known = [(US, at(1)), (node(2), ["10.0.0.1:9735"]), (node(3), ["10.0.0.1:9735", *at(3)])]
-    assert await world.seek() == [node(3)]
-    there = World(database, 4, any_address=True)
-    there.known = world.known
+    strangers = Strangers(database, 4)
+    strangers.known = [(US, at(1)), (node(2), ["10.0.0.1:9735"]), (node(3), ["10.0.0.1:9735", *at(3)])]
+    assert await strangers.seek() == [node(3)]
+    there = Strangers(database, 4, any_address=True)
+    there.known = strangers.known
     assert await there.seek() == [node(2), node(3)]
     database.close()
 
 
 async def test_who_could_not_be_reached_is_left_alone(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staying_connected, "MOST_TRIED", 1)
-    world = World(database, 1)
-    world.unreachable = {node(1), node(2)}
-    world.known = [(node(1), at(1))]
-    assert [await world.seek() for _ in range(2)] == [[node(1)], []]
-    world.known = [(node(2), at(2))]
-    assert await world.seek() == [node(2)]
-    world.known = [(node(1), at(1))]
-    assert await world.seek() == [node(1)], "forgotten: the list is bounded"
+    strangers = Strangers(database, 1)
+    strangers.unreachable = {node(1), node(2)}
+    strangers.known = [(node(1), at(1))]
+    assert [await strangers.seek() for _ in range(2)] == [[node(1)], []]
+    strangers.known = [(node(2), at(2))]
+    assert await strangers.seek() == [node(2)]
+    strangers.known = [(node(1), at(1))]
+    assert await strangers.seek() == [node(1)], "forgotten: the list is bounded"
     database.close()
 
 
 async def test_peers_of_before_come_after_the_map(database: Database) -> None:
     database.remember_address(node(7), at(7)[0], 5.0)
     database.remember_hint(node(8), at(8)[0])
-    world = World(database, 3)
-    world.known = [(node(1), at(1))]
-    assert await world.seek() == [node(1), node(7)]
+    strangers = Strangers(database, 3)
+    strangers.known = [(node(1), at(1))]
+    assert await strangers.seek() == [node(1), node(7)]
     database.close()
 
 
@@ -105,7 +105,7 @@ async def test_gossipd_is_gone(database: Database) -> None:
     async def gone(count: int) -> list[tuple[bytes, list[str]]]:
         raise ChannelClosed("gone")
 
-    world = World(database, 3)
-    world.seeking = Seeking(database, world.peers, world.reach, gone, US, 3, any_address=False)
-    assert await world.seek() == []
+    strangers = Strangers(database, 3)
+    strangers.seeking = Seeking(database, strangers.peers, strangers.reach, gone, US, 3, any_address=False)
+    assert await strangers.seek() == []
     database.close()

@@ -9,7 +9,7 @@ import pytest
 from lightningd_py.database import FILE_NAME, Database
 from lightningd_py.owners.peers import Event, Peers
 from lightningd_py.peers.staying_connected import MOST_DIALS, StayingConnected
-from tests.lightningd_py.bus_house import turn
+from tests.lightningd_py.bus_services import turn
 from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
 
@@ -18,7 +18,7 @@ def node(number: int) -> bytes:
     return bytes([2]) + number.to_bytes(32, "big")
 
 
-class World:
+class KeptNodes:
     """Who is dialled, and when they answer."""
 
     def __init__(self, database: Database) -> None:
@@ -53,78 +53,78 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def nodes(tmp_path: Path) -> AsyncIterator[KeptNodes]:
     database = Database(tmp_path / FILE_NAME)
-    world = World(database)
-    yield world
-    world.staying.close()
+    nodes = KeptNodes(database)
+    yield nodes
+    nodes.staying.close()
     database.close()
 
 
-async def test_nodes_of_services_are_dialled_while_these_are_here(world: World) -> None:
+async def test_nodes_of_services_are_dialled_while_these_are_here(nodes: KeptNodes) -> None:
     """Not before the node dials anybody; who is kept for another reason is kept on."""
-    world.staying.keep_for_services([node(1), node(2)])
+    nodes.staying.keep_for_services([node(1), node(2)])
     await turn()
-    assert (world.dialled, world.kept[-1]) == ([], {node(1), node(2)})
-    world.staying.start([node(2), node(3)])
-    await world.until_dialled(3)
-    world.staying.keep_for_services([node(4)])
-    await world.until_dialled(4)
-    assert world.kept[-1] == {node(2), node(3), node(4)}
-    world.staying.keep(node(4))
-    world.staying.let_go(node(2))
-    world.staying.keep_for_services([])
-    assert world.kept[-1] == {node(3), node(4)}
+    assert (nodes.dialled, nodes.kept[-1]) == ([], {node(1), node(2)})
+    nodes.staying.start([node(2), node(3)])
+    await nodes.until_dialled(3)
+    nodes.staying.keep_for_services([node(4)])
+    await nodes.until_dialled(4)
+    assert nodes.kept[-1] == {node(2), node(3), node(4)}
+    nodes.staying.keep(node(4))
+    nodes.staying.let_go(node(2))
+    nodes.staying.keep_for_services([])
+    assert nodes.kept[-1] == {node(3), node(4)}
 
 
-async def test_operator_lets_go_of_what_a_service_wants(world: World) -> None:
+async def test_operator_lets_go_of_what_a_service_wants(nodes: KeptNodes) -> None:
     """It stays as long as the service is here."""
-    world.staying.start([])
-    world.staying.keep(node(1))
-    world.staying.keep_for_services([node(1)])
-    world.staying.let_go(node(1))
-    assert world.kept[-1] == {node(1)}
-    world.staying.keep_for_services([])
-    assert world.kept[-1] == set()
+    nodes.staying.start([])
+    nodes.staying.keep(node(1))
+    nodes.staying.keep_for_services([node(1)])
+    nodes.staying.let_go(node(1))
+    assert nodes.kept[-1] == {node(1)}
+    nodes.staying.keep_for_services([])
+    assert nodes.kept[-1] == set()
 
 
-async def test_few_are_dialled_at_a_time(world: World) -> None:
+async def test_few_are_dialled_at_a_time(nodes: KeptNodes) -> None:
     """Whoever is let go of while he waits for his turn is not dialled."""
-    world.staying.start([])
-    world.staying.keep_for_services(node(number) for number in range(3 * MOST_DIALS))
-    await world.until_dialled(MOST_DIALS)
+    nodes.staying.start([])
+    nodes.staying.keep_for_services(node(number) for number in range(3 * MOST_DIALS))
+    await nodes.until_dialled(MOST_DIALS)
     await turn()
-    assert len(world.dialled) == MOST_DIALS
-    left = world.dialled[:1]
-    world.staying.keep_for_services(left)
-    world.answers.set()
+    assert len(nodes.dialled) == MOST_DIALS
+    left = nodes.dialled[:1]
+    nodes.staying.keep_for_services(left)
+    nodes.answers.set()
     await turn()
     await turn()
-    assert len(world.dialled) == MOST_DIALS
+    assert len(nodes.dialled) == MOST_DIALS
 
 
-async def test_lost_peers_are_dialled_again(world: World) -> None:
+async def test_lost_peers_are_dialled_again(nodes: KeptNodes) -> None:
     """Once, and few at a time; not those that are back, nor those that are dialled in their time."""
     lost = [node(number) for number in range(2 * MOST_DIALS)]
-    world.staying.dial_again(lost)
+    nodes.staying.dial_again(lost)
     await turn()
-    assert world.dialled == [], "the node dials nobody yet"
-    world.staying.start([node(0)])
-    await world.until_dialled(1)
-    world.staying.dial_again(lost)
-    await world.until_dialled(MOST_DIALS)
+    assert nodes.dialled == [], "the node dials nobody yet"
+    nodes.staying.start([node(0)])
+    await nodes.until_dialled(1)
+    nodes.staying.dial_again(lost)
+    await nodes.until_dialled(MOST_DIALS)
     await turn()
-    assert world.dialled == lost[:MOST_DIALS]
-    world.peers.begin(PeerInfo(lost[-1], 1_000, "5.6.7.8:9735", True, None, b"", []), Event.PEER_TAKEN, "gossipd")
-    world.answers.set()
-    await world.until_dialled(2 * MOST_DIALS - 1)
+    assert nodes.dialled == lost[:MOST_DIALS]
+    nodes.peers.begin(PeerInfo(lost[-1], 1_000, "5.6.7.8:9735", True, None, b"", []), Event.PEER_TAKEN, "gossipd")
+    nodes.answers.set()
+    await nodes.until_dialled(2 * MOST_DIALS - 1)
     await turn()
-    assert world.dialled == lost[:-1]
+    assert nodes.dialled == lost[:-1]
 
 
-async def test_who_is_connected_is_not_dialled(world: World) -> None:
-    world.peers.begin(PeerInfo(node(1), 1, "5.6.7.8:9735", False, None, b"", []), Event.PEER_TAKEN, "gossipd")
-    world.staying.start([])
-    world.staying.keep_for_services([node(1), node(2)])
-    await world.until_dialled(1)
-    assert world.dialled == [node(2)]
+async def test_who_is_connected_is_not_dialled(nodes: KeptNodes) -> None:
+    nodes.peers.begin(PeerInfo(node(1), 1, "5.6.7.8:9735", False, None, b"", []), Event.PEER_TAKEN, "gossipd")
+    nodes.staying.start([])
+    nodes.staying.keep_for_services([node(1), node(2)])
+    await nodes.until_dialled(1)
+    assert nodes.dialled == [node(2)]

@@ -21,7 +21,7 @@ from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.params import RpcError
 from lightningd_py.rpc.peer_requests import PeerRequests
-from tests.lightningd_py.master import Daemon, registrations
+from tests.lightningd_py.ownership_among_fakes import Daemon, registrations
 from wire.control.control_wire import (
     AddGossip,
     AddGossipReplyfail,

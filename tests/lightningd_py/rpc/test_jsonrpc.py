@@ -45,7 +45,7 @@ class Client:
         await self.writer.wait_closed()
 
 
-class House:
+class ServedCommands:
     """A server with a few commands, and its clients."""
 
     def __init__(self, path: Path) -> None:
@@ -90,18 +90,18 @@ class House:
 
 
 @pytest_asyncio.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path / "rpc")
-    await house.server.start(house.path)
-    yield house
-    for client in house.clients:
+async def served(tmp_path: Path) -> AsyncIterator[ServedCommands]:
+    served = ServedCommands(tmp_path / "rpc")
+    await served.server.start(served.path)
+    yield served
+    for client in served.clients:
         await client.close()
-    await house.server.close()
-    assert not house.path.exists()
+    await served.server.close()
+    assert not served.path.exists()
 
 
-async def test_a_reply_has_the_id_and_ends_with_an_empty_line(house: House) -> None:
-    client = await house.client()
+async def test_a_reply_has_the_id_and_ends_with_an_empty_line(served: ServedCommands) -> None:
+    client = await served.client()
     client.say(b'{"jsonrpc":"2.0","id":"me:echo#1","method":"echo","params":[[1,null]]}')
     raw = await client.reader.readuntil(b"\n\n")
     expected = {"jsonrpc": "2.0", "id": "me:echo#1", "result": {"what": [1, None], "more": "none"}}
@@ -109,8 +109,8 @@ async def test_a_reply_has_the_id_and_ends_with_an_empty_line(house: House) -> N
     assert raw.count(b"\n") == 2
 
 
-async def test_params_as_a_list_an_object_or_left_out(house: House) -> None:
-    client = await house.client()
+async def test_params_as_a_list_an_object_or_left_out(served: ServedCommands) -> None:
+    client = await served.client()
     assert (await client.call("echo", {"what": 1, "more": "x"}))["result"] == {"what": 1, "more": "x"}
     assert (await client.call("echo", [1, "x"]))["result"] == {"what": 1, "more": "x"}
     client.say(b'{"jsonrpc":"2.0","id":1,"method":"help"}')
@@ -127,8 +127,8 @@ async def test_params_as_a_list_an_object_or_left_out(house: House) -> None:
         ("help", ["fly"], {"code": -32602, "message": "Unknown command 'fly'"}),
     ],
 )
-async def test_errors_have_clns_codes(house: House, method: str, params: Any, error: Any) -> None:
-    client = await house.client()
+async def test_errors_have_clns_codes(served: ServedCommands, method: str, params: Any, error: Any) -> None:
+    client = await served.client()
     assert await client.call(method, params) == {"jsonrpc": "2.0", "id": 1, "error": error}
     assert (await client.call("echo", [1]))["result"]["what"] == 1
 
@@ -145,8 +145,8 @@ async def test_errors_have_clns_codes(house: House, method: str, params: Any, er
         ({"jsonrpc": "2.0", "id": 1, "method": {}}, "Expected string for method"),
     ],
 )
-async def test_what_is_json_and_no_request(house: House, request_: Any, message: str) -> None:
-    client = await house.client()
+async def test_what_is_json_and_no_request(served: ServedCommands, request_: Any, message: str) -> None:
+    client = await served.client()
     client.say(json.dumps(request_).encode())
     reply = await client.reply()
     assert reply["error"] == {"code": -32600, "message": message}
@@ -154,38 +154,40 @@ async def test_what_is_json_and_no_request(house: House, request_: Any, message:
 
 
 @pytest.mark.parametrize("stream", [b"GET / HTTP/1.1\r\n", b'{"jsonrpc" 2}', b"{]", b'{"id":NaN}'])
-async def test_what_is_no_json_ends_the_connection(house: House, stream: bytes) -> None:
-    client = await house.client()
+async def test_what_is_no_json_ends_the_connection(served: ServedCommands, stream: bytes) -> None:
+    client = await served.client()
     client.say(stream)
     reply = await client.reply()
     assert (reply["id"], reply["error"]["code"]) == (None, -32700)
     assert await client.at_end()
-    assert "result" in await (await house.client()).call("help")
+    assert "result" in await (await served.client()).call("help")
 
 
-async def test_a_request_that_is_too_long_ends_the_connection(house: House) -> None:
-    client = await house.client()
+async def test_a_request_that_is_too_long_ends_the_connection(served: ServedCommands) -> None:
+    client = await served.client()
     client.say(b'{"jsonrpc":"' + b"x" * jsonrpc.MAX_REQUEST)
     assert (await client.reply())["error"] == {"code": -32600, "message": "request is over 4194304 bytes"}
 
 
-async def test_a_bug_is_told_and_logged_and_the_server_goes_on(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    client = await house.client()
+async def test_a_bug_is_told_and_logged_and_the_server_goes_on(
+    served: ServedCommands, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = await served.client()
     assert (await client.call("boom"))["error"] == {"code": -1, "message": "internal error: KeyError"}
     assert (await client.call("unspeakable"))["error"] == {"code": -1, "message": "internal error: TypeError"}
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 2
     assert (await client.call("echo", [1]))["result"]["what"] == 1
 
 
-async def test_a_filter_thins_the_result(house: House) -> None:
-    client = await house.client()
+async def test_a_filter_thins_the_result(served: ServedCommands) -> None:
+    client = await served.client()
     reply = await client.call("echo", [[{"a": 1, "b": 2}]], filter={"what": [{"a": True}]})
     assert reply["result"] == {"what": [{"a": 1}]}
     assert (await client.call("echo", [1], filter={"what": {}}))["error"]["code"] == -32602
 
 
-async def test_help_is_made_from_the_registry(house: House) -> None:
-    client = await house.client()
+async def test_help_is_made_from_the_registry(served: ServedCommands) -> None:
+    client = await served.client()
     everything = (await client.call("help"))["result"]
     assert [entry["command"] for entry in everything["help"]] == [
         "boom",
@@ -217,113 +219,113 @@ def test_requests_in_any_pieces_are_answered_in_order(
     places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
 
     async def talk() -> list[Any]:
-        house = House(tmp_path_factory.mktemp("rpc") / "rpc")
-        await house.server.start(house.path)
-        client = await house.client()
+        served = ServedCommands(tmp_path_factory.mktemp("rpc") / "rpc")
+        await served.server.start(served.path)
+        client = await served.client()
         for start, end in pairwise(places):
             client.say(stream[start:end])
             await client.writer.drain()
         replies = [await client.reply() for _ in words]
         await client.close()
-        await house.server.close()
+        await served.server.close()
         return replies
 
     replies = asyncio.run(talk())
     assert [(reply["id"], reply["result"]["what"]) for reply in replies] == [(i, w) for i, (w, _) in enumerate(words)]
 
 
-async def test_one_clients_waiting_holds_nobody_up(house: House) -> None:
-    first, second = await house.client(), await house.client()
+async def test_one_clients_waiting_holds_nobody_up(served: ServedCommands) -> None:
+    first, second = await served.client(), await served.client()
     waiting = asyncio.create_task(first.call("wait"))
-    await house.arrived.wait()
+    await served.arrived.wait()
     assert (await second.call("echo", [1]))["result"]["what"] == 1
     first.say(b'{"jsonrpc":"2.0","id":2,"method":"echo","params":["later"]}')
-    assert "later" not in house.order
-    house.gate.set()
+    assert "later" not in served.order
+    served.gate.set()
     assert (await waiting)["result"] == {"waited": True}
     assert (await first.reply())["id"] == 2
 
 
-async def test_a_client_that_takes_no_replies_is_not_read_on(house: House) -> None:
+async def test_a_client_that_takes_no_replies_is_not_read_on(served: ServedCommands) -> None:
     """Each reply is of 1 MB: the next request is taken only when the one before has its reply taken."""
-    client, other = await house.client(), await house.client()
+    client, other = await served.client(), await served.client()
     request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "echo", "params": ["x" * 1_000_000]}).encode()
     client.writer.transport.pause_reading()
     client.say(request * 10)
-    while not house.order:
+    while not served.order:
         await other.call("help")
     for _ in range(50):
         await other.call("help")
-    assert len(house.order) < 10
+    assert len(served.order) < 10
     client.writer.transport.resume_reading()
     assert [len((await client.reply())["result"]["what"]) for _ in range(10)] == [1_000_000] * 10
 
 
-async def test_a_client_that_leaves_in_the_middle_costs_nothing(house: House) -> None:
-    leaver, other = await house.client(), await house.client()
+async def test_a_client_that_leaves_in_the_middle_costs_nothing(served: ServedCommands) -> None:
+    leaver, other = await served.client(), await served.client()
     leaver.say(b'{"jsonrpc":"2.0","id":1,"method":"wait","params":[]}')
-    await house.arrived.wait()
+    await served.arrived.wait()
     await leaver.close()
-    house.gate.set()
-    half = await house.client()
+    served.gate.set()
+    half = await served.client()
     half.say(b'{"jsonrpc":')
     await half.close()
     assert "result" in await other.call("help")
 
 
-async def test_a_client_that_has_said_all_still_gets_its_answer(house: House) -> None:
-    client = await house.client()
+async def test_a_client_that_has_said_all_still_gets_its_answer(served: ServedCommands) -> None:
+    client = await served.client()
     client.say(b'{"jsonrpc":"2.0","id":1,"method":"echo","params":[1]}')
     client.writer.write_eof()
     assert (await client.reply())["result"]["what"] == 1
     assert await client.at_end()
 
 
-async def test_too_many_clients(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_clients(served: ServedCommands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonrpc, "MAX_CLIENTS", 2)
-    first, second = await house.client(), await house.client()
+    first, second = await served.client(), await served.client()
     await first.call("help")
     await second.call("help")
-    third = await house.client()
+    third = await served.client()
     assert (await third.reply())["error"] == {"code": -1, "message": "there are 2 clients already"}
     assert await third.at_end()
     assert "result" in await first.call("help")
 
 
-async def test_closing_lets_a_request_in_hand_finish(house: House) -> None:
-    idle, busy = await house.client(), await house.client()
+async def test_closing_lets_a_request_in_hand_finish(served: ServedCommands) -> None:
+    idle, busy = await served.client(), await served.client()
     await idle.call("help")
     waiting = asyncio.create_task(busy.call("wait"))
-    await house.arrived.wait()
-    closing = asyncio.create_task(house.server.close())
+    await served.arrived.wait()
+    closing = asyncio.create_task(served.server.close())
     assert await idle.at_end()
-    house.gate.set()
+    served.gate.set()
     assert (await waiting)["result"] == {"waited": True}
     await closing
-    assert not house.path.exists()
+    assert not served.path.exists()
 
 
-async def test_closing_does_not_wait_for_ever(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_does_not_wait_for_ever(served: ServedCommands, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonrpc, "GRACE", 0.0)
-    client = await house.client()
+    client = await served.client()
     client.say(b'{"jsonrpc":"2.0","id":1,"method":"wait","params":[]}')
-    await house.arrived.wait()
-    await house.server.close()
+    await served.arrived.wait()
+    await served.server.close()
     assert await client.at_end()
 
 
-async def test_only_the_owner_may_talk(house: House) -> None:
-    assert stat.S_IMODE(house.path.stat().st_mode) == 0o600
+async def test_only_the_owner_may_talk(served: ServedCommands) -> None:
+    assert stat.S_IMODE(served.path.stat().st_mode) == 0o600
 
 
-async def test_a_dead_nodes_socket_is_replaced_and_a_living_ones_is_not(house: House, tmp_path: Path) -> None:
+async def test_a_dead_nodes_socket_is_replaced_and_a_living_ones_is_not(served: ServedCommands, tmp_path: Path) -> None:
     stale = tmp_path / "stale"
     unix_socket.listen(stale, 0o600).close()
     assert stale.exists()
     unix_socket.listen(stale, 0o660).close()
     assert stat.S_IMODE(stale.stat().st_mode) == 0o660
     with pytest.raises(DirectoryError, match="another process listens on"):
-        await RpcServer().start(house.path)
+        await RpcServer().start(served.path)
     (tmp_path / "file").write_text("mine")
     with pytest.raises(DirectoryError, match="is in the way: it is no socket"):
         await RpcServer().start(tmp_path / "file")

@@ -13,7 +13,7 @@ from gossipd.store.writer import GossipStore
 from lightningd_py.rpc import listings as module
 from lightningd_py.rpc.listings import Listings
 from lightningd_py.tools.synthetic_map import SyntheticMap
-from tests.harness.world import CHANNELS, NODES
+from tests.harness.small_map import CHANNELS, NODES
 from wire.peer_wire import ChannelUpdate
 from wire.scid import scid_from_text
 
@@ -21,14 +21,14 @@ STRANGER = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2
 
 
 @pytest.fixture
-def listings(world_store: Path, tmp_path: Path) -> Iterator[Listings]:
-    shutil.copy(world_store, tmp_path / "gossip_store")
+def listings(small_map_store: Path, tmp_path: Path) -> Iterator[Listings]:
+    shutil.copy(small_map_store, tmp_path / "gossip_store")
     listings = Listings(tmp_path / "gossip_store")
     yield listings
     listings.close()
 
 
-def test_everything(listings: Listings, world: SyntheticMap) -> None:
+def test_everything(listings: Listings, small_map: SyntheticMap) -> None:
     channels, nodes = listings.channels(), listings.nodes(None)
     assert len({(entry["short_channel_id"], entry["direction"]) for entry in channels}) == len(channels) == 2 * CHANNELS
     assert len({entry["nodeid"] for entry in nodes}) == len(nodes) == NODES
@@ -36,9 +36,9 @@ def test_everything(listings: Listings, world: SyntheticMap) -> None:
     assert listings.channels() == channels
 
 
-def test_each_update_is_listed_as_it_was_signed(listings: Listings, world: SyntheticMap) -> None:
+def test_each_update_is_listed_as_it_was_signed(listings: Listings, small_map: SyntheticMap) -> None:
     listed = {(entry["short_channel_id"], entry["direction"]): entry for entry in listings.channels()}
-    for channel in world.channels():
+    for channel in small_map.channels():
         for raw in channel.updates:
             update = ChannelUpdate.decode(raw)
             entry = listed.pop((module.scid_to_text(update.short_channel_id), update.channel_flags & 1))
@@ -74,12 +74,12 @@ def test_what_is_not_on_the_map(listings: Listings) -> None:
     assert listings.channels(destination=STRANGER) == []
 
 
-def test_it_follows(tmp_path: Path, world: SyntheticMap) -> None:
+def test_it_follows(tmp_path: Path, small_map: SyntheticMap) -> None:
     """Directions without an update are not listed, and a node without an announcement by its id alone."""
     store = GossipStore.open(tmp_path / "gossip_store")
     listings = Listings(tmp_path / "gossip_store")
     assert (listings.channels(), listings.nodes(None)) == ([], [])
-    channel = next(iter(world.channels()))
+    channel = next(iter(small_map.channels()))
     store.append(channel.announcement, channel.timestamps[0])
     store.append(channel.updates[1], channel.timestamps[1])
     store.flush()

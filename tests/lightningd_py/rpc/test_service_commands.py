@@ -14,8 +14,8 @@ from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.params import RpcError
 from lightningd_py.rpc.peer_requests import PeerRequests
 from lightningd_py.rpc.service_commands import ServiceCommands
-from tests.lightningd_py.bus_house import BusHouse
-from tests.lightningd_py.master import CHANNEL
+from tests.lightningd_py.bus_services import BusServices
+from tests.lightningd_py.ownership_among_fakes import CHANNEL
 from tests.lightningd_py.table import ID, NODE, Table
 from wire.bus.bus_wire import BusChannel, Register
 from wire.control.control_wire import Disconnect, SetAccess
@@ -24,7 +24,7 @@ from wire.control.control_wire import Disconnect, SetAccess
 class Rpc:
     """The methods, called as a client does."""
 
-    def __init__(self, bus: BusHouse, *, waits_for: list[str]) -> None:
+    def __init__(self, bus: BusServices, *, waits_for: list[str]) -> None:
         opening: Any = SimpleNamespace(waits_for=waits_for)
         nothing: Any = None
         requests = PeerRequests(bus.ownership, nothing, nothing)
@@ -39,7 +39,7 @@ class Rpc:
         return error.value.message
 
 
-async def test_listservices(bus: BusHouse) -> None:
+async def test_listservices(bus: BusServices) -> None:
     await bus.service(
         node_ids=[ID],
         channels=[BusChannel(CHANNEL, NODE, 1 << 40), BusChannel(CHANNEL[::-1], NODE)],
@@ -72,7 +72,7 @@ async def test_listservices(bus: BusHouse) -> None:
     assert "waits_for" not in await Rpc(bus, waits_for=[])("listservices")
 
 
-async def test_takepeer(bus: BusHouse) -> None:
+async def test_takepeer(bus: BusServices) -> None:
     """For a bus service as for a program; not for one that is away, and not what a service has."""
     rpc = Rpc(bus, waits_for=[])
     await bus.service(take=[33], present=False)
@@ -87,7 +87,7 @@ async def test_takepeer(bus: BusHouse) -> None:
     assert await rpc.refused("takepeer", service="bus", id=ID.hex()) == "the connection is bus's"
 
 
-async def test_forgetservice(bus: BusHouse) -> None:
+async def test_forgetservice(bus: BusServices) -> None:
     rpc = Rpc(bus, waits_for=[])
     await bus.service(node_ids=[ID])
     assert "no bus service bus that is away" in await rpc.refused("forgetservice", service="bus")
@@ -96,7 +96,7 @@ async def test_forgetservice(bus: BusHouse) -> None:
     assert [entry.service for entry in bus.registrations.entries()] == ["s"]
 
 
-async def test_rules_of_services_and_of_the_operator(bus: BusHouse, table: Table) -> None:
+async def test_rules_of_services_and_of_the_operator(bus: BusServices, table: Table) -> None:
     """A service's rules end what is connected, as a ban does; an allow rule goes before each of the others."""
     said: list[Any] = []
     access = AccessControl(

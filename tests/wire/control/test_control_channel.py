@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.control_ends import End, Pair, fill, hint, is_open, long_reply, new_pipe, numbers, same_pipe
+from tests.wire.control.control_ends import End, Pair, fill, hint, is_open, long_reply, new_pipe, numbers, same_pipe
 from wire.control import control_channel, control_socket
 from wire.control.control_channel import ChannelClosed, ControlChannel, receive_message, send_message
 from wire.control.control_message import ControlMessage, Fd

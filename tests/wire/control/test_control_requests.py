@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.wire.control_ends import End, Pair, as_request, new_pipe
+from tests.wire.control.control_ends import End, Pair, as_request, new_pipe
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed, receive_message, send_message
 from wire.control.control_message import Reply
 from wire.control.control_wire import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.wire.control_ends import Pair, fd_count, hint, is_open, new_pipe, same_pipe
+from tests.wire.control.control_ends import Pair, fd_count, hint, is_open, new_pipe, same_pipe
 from wire.control import control_socket
 from wire.control.control_channel import receive_message, send_message
 from wire.control.control_message import ControlError, ControlMessage

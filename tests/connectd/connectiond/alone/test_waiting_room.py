@@ -3,8 +3,8 @@
 from typing import Any
 
 from connectd.connectiond.alone.waiting_room import WaitingRoom
-from tests.connectd.fake_bus import FakeLine
-from tests.gossipd.house import peer_info
+from tests.connectd.connectiond.fake_bus import FakeLine
+from tests.gossipd.gossipd_process import peer_info
 
 
 class Line(FakeLine):

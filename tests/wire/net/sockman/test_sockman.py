@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.wire.recorder import Pair, Recorder, recv_all, reset, turns
+from tests.wire.net.sockman.recorder import Pair, Recorder, recv_all, reset, turns
 
 
 async def test_what_the_socket_does_not_take_is_kept_and_sent_in_order(man: Recorder, pair: Pair) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.recorder import ANY_PORT, Pair, Recorder, recv_all, reset, turns
+from tests.wire.net.sockman.recorder import ANY_PORT, Pair, Recorder, recv_all, reset, turns
 from wire.net.sockman.sockman import SockMan, SockManOptions
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.wire.recorder import ANY_PORT, Echo, Pair, Recorder, turns
+from tests.wire.net.sockman.recorder import ANY_PORT, Echo, Pair, Recorder, turns
 from wire.net.sockman import sockets
 from wire.net.sockman.sockman import ConnectResult, SocketAddress, SockManOptions
 

@@ -6,7 +6,7 @@ from typing import Any
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.owners.peers import Peer, State
-from tests.lightningd_py.master import Channel, House
+from tests.lightningd_py.ownership_among_fakes import Channel, OwnershipAmongFakes
 from wire.bus.bus_wire import Register
 from wire.control.control_channel import ChannelClosed, RequestFailed
 from wire.control.control_message import ControlMessage, Refusal, Reply
@@ -32,7 +32,7 @@ class Puppet(Channel):
         return self.answer
 
 
-class BusHouse(House):
+class BusServices(OwnershipAmongFakes):
     """Programs are started by nobody; connectiond is a puppet, of which `starts` counts how often it was started."""
 
     def __init__(self) -> None:

@@ -54,7 +54,7 @@ def peer_init() -> bytes:
     return Init(b"", default_init_features().to_bytes(), [NETWORKS["regtest"]]).encode()
 
 
-class House:
+class ConnectdProcess:
     """Starts connectd, speaks to it as all of its three neighbours, and ends it."""
 
     def __init__(self, log: Path) -> None:
@@ -245,11 +245,11 @@ class House:
 class Owner:
     """The test as owner of a connection: goes on with the stream where connectd has left it."""
 
-    def __init__(self, house: House, message: PeerConnected | HandlePeer, peer: ScriptedPeer) -> None:
+    def __init__(self, connectd: ConnectdProcess, message: PeerConnected | HandlePeer, peer: ScriptedPeer) -> None:
         self.message = message
         self.info = message.peer
         self.peer = peer
-        self._house = house
+        self._connectd = connectd
         self._gossip_fd = message.gossip_fd
 
     async def ends(self) -> None:
@@ -259,7 +259,9 @@ class Owner:
 
     def report(self) -> None:
         """peer_disconnected, from the master to connectd."""
-        self._house.master.send(PeerDisconnected(node_id=self.info.node_id, conn_id=self.info.conn_id, reason="test"))
+        self._connectd.master.send(
+            PeerDisconnected(node_id=self.info.node_id, conn_id=self.info.conn_id, reason="test")
+        )
 
     async def close(self) -> None:
         """Hang up."""

@@ -1,11 +1,11 @@
-"""Connected sockets of the kinds that the tests of sockets and control channels need."""
+"""Connected sockets of the kinds that the tests of SockMan need."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.wire.recorder import Pair, Recorder
+from tests.wire.net.sockman.recorder import Pair, Recorder
 
 
 @pytest.fixture
@@ -36,12 +36,3 @@ def tcp_pair() -> Iterator[Pair]:
     yield near, far
     near.close()
     far.close()
-
-
-@pytest.fixture
-def ends() -> Iterator[Pair]:
-    """Two ends of a control socket."""
-    both = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    yield both
-    for end in both:
-        end.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from tests.gossipd.ends import mirrored, tcp_pair
-from tests.gossipd.seen import Seen
+from tests.gossipd.observed_process import ObservedProcess
 from wire import secp256k1
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -153,7 +153,7 @@ class FakePeer:
         self.sock.close()
 
 
-class House(Seen):
+class GossipdProcess(ObservedProcess):
     """Starts gossipd, speaks to it as master and as connectd, and ends it."""
 
     def __init__(self, directory: Path) -> None:
@@ -193,7 +193,7 @@ class House(Seen):
             "store": str(self.store),
             "check_txout": False,
             "timing": Timing(),
-            "alias": "the house",
+            "alias": "the alias",
             "rgb": b"\1\2\3",
             "features": b"\x02",
             "addresses": ["192.0.2.1:9735"],
@@ -354,35 +354,35 @@ class House(Seen):
             sock.close()
 
 
-class Houses:
+class GossipdProcesses:
     """Makes gossipd processes; at the end each must have let go of everything and end well."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._houses: list[House] = []
+        self._gossipds: list[GossipdProcess] = []
 
-    def new(self) -> House:
+    def new(self) -> GossipdProcess:
         """A gossipd that was told nothing. All of one test use the same store, one after the other."""
-        house = House(self._directory)
-        if self._houses:  # its successor: what is open towards the old one is its business
-            house.held, house.new_id = self._houses[-1].held, self._houses[-1].new_id
-        self._houses.append(house)
-        return house
+        gossipd = GossipdProcess(self._directory)
+        if self._gossipds:  # its successor: what is open towards the old one is its business
+            gossipd.held, gossipd.new_id = self._gossipds[-1].held, self._gossipds[-1].new_id
+        self._gossipds.append(gossipd)
+        return gossipd
 
-    async def end(self, house: House) -> None:
+    async def end(self, gossipd: GossipdProcess) -> None:
         """End one before the end of the test."""
-        if house.base_fds:
-            await house.leaves_nothing()
-        house.ends_well()
+        if gossipd.base_fds:
+            await gossipd.leaves_nothing()
+        gossipd.ends_well()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            for house in self._houses:
-                if kind is None and not house.master.closed:
-                    await self.end(house)
+            for gossipd in self._gossipds:
+                if kind is None and not gossipd.master.closed:
+                    await self.end(gossipd)
         finally:
-            for house in self._houses:
-                house.clean_up()
+            for gossipd in self._gossipds:
+                gossipd.clean_up()

@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.harness import processes
 
 
-class Seen:
+class ObservedProcess:
     """What the system knows of `process`, and what it has written into `log_file`."""
 
     process: subprocess.Popen[bytes]

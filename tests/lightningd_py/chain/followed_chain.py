@@ -5,14 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from lightningd_py.chain.bitcoind import Bitcoind
 from lightningd_py.chain.source import NoOutput, Output
 from lightningd_py.config.options import Options, parse
 from lightningd_py.database import Database
 from tests.harness.waiting import until
-from tests.lightningd_py.canned_bitcoind import PASSWORD, USER, CannedBitcoind, Chain, Transaction
+from tests.lightningd_py.chain.canned_bitcoind import PASSWORD, USER, CannedBitcoind, Transaction
 from wire.scid import make_scid
 
 SCRIPT = b"\x00\x20" + b"\x07" * 32
@@ -37,7 +35,7 @@ class Heard:
         self.undone.append((blockheight, unspent))
 
 
-class World:
+class FollowedChain:
     """A canned node, a database that outlives our side, and our side."""
 
     def __init__(self, node: CannedBitcoind, directory: Path) -> None:
@@ -82,13 +80,6 @@ class World:
 
     def spend(self, tx: Transaction, output: int = 0) -> int:
         return self.chain.add(Transaction([tx.txid + bytes([output, 0, 0, 0])], [(1, b"\x51")], witness=True))
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with CannedBitcoind(Chain()) as node:
-        node.chain.grow(5)
-        yield World(node, tmp_path)
 
 
 async def look_up(source: Bitcoind, *scids: int, script: bytes = SCRIPT) -> list[Output | NoOutput]:

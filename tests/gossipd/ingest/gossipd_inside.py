@@ -8,13 +8,13 @@ from pathlib import Path
 from gossipd.control import Control
 from gossipd.gossipd import Gossipd
 from gossipd.ingest.signatures import start_worker
-from tests.gossipd.house import House
+from tests.gossipd.gossipd_process import GossipdProcess
 from tests.gossipd.messages import NOW
 from tests.harness.injected_time import START, InjectedTime
 
 
-class Inside(House):
-    """A House whose gossipd is no process. One worker checks signatures, so that verdicts come in order."""
+class Inside(GossipdProcess):
+    """A GossipdProcess whose gossipd is no process. One worker checks signatures, so that verdicts come in order."""
 
     def __init__(self, directory: Path, loop: InjectedTime) -> None:
         self._loop = loop

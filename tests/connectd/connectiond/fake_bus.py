@@ -8,8 +8,8 @@ from typing import Any
 
 from connectd.connectiond.hub import Hub
 from connectd.connectiond.lines.line import Line
-from tests.connectd.bus_house import registrations_of
-from tests.gossipd.house import peer_info
+from tests.connectd.connectiond.connectiond_process import registrations_of
+from tests.gossipd.gossipd_process import peer_info
 from wire.bus.bus_message import BusMessage
 from wire.bus.bus_wire import Hello
 from wire.bus.sessions import Session

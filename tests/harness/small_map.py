@@ -9,14 +9,14 @@ from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 CHANNELS, NODES = 60, 25
 
 
-def make_world() -> SyntheticMap:
+def make_small_map() -> SyntheticMap:
     """Of that size, always the same but for its timestamps, which are of today."""
     return SyntheticMap(random_edges(1, CHANNELS, NODES), seed=1, now=int(time.time()))
 
 
-def write_world(world: SyntheticMap, path: Path) -> Path:
+def write_small_map(small_map: SyntheticMap, path: Path) -> Path:
     """The map as a gossip_store."""
     store = GossipStore.open(path)
-    world.write_store(store)
+    small_map.write_store(store)
     store.close()
     return path

@@ -17,7 +17,7 @@ from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.rpc.peer_requests import PeerRequests
 from tests.harness.bus_client import Bus
-from tests.lightningd_py.master import Daemon, info, registrations
+from tests.lightningd_py.ownership_among_fakes import Daemon, info, registrations
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
@@ -37,7 +37,7 @@ OWN, NODE, OTHER = (public_key(bytes([number]) * 32) for number in (1, 2, 3))
 ODD = b"\x80\x01" + b"hello"
 
 
-class Master:
+class CtlMaster:
     """What CTL sees of the node: registrations and ownership are real, the daemons answer as a test wishes."""
 
     def __init__(self, directory: Path) -> None:
@@ -137,7 +137,7 @@ class Services:
         return service
 
 
-async def until_gone(master: Master, name: str) -> None:
+async def until_gone(master: CtlMaster, name: str) -> None:
     """Wait until its session on CTL has ended."""
     async with asyncio.timeout(10):
         while (known := master.registrations.named(name)) is not None and known.ticket:

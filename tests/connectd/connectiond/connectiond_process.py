@@ -12,7 +12,7 @@ import zmq
 import zmq.asyncio
 
 from tests.gossipd.ends import mirrored
-from tests.gossipd.house import PATIENCE, FakePeer, peer_info
+from tests.gossipd.gossipd_process import PATIENCE, FakePeer, peer_info
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage
 from wire.bus.bus_wire import CONNECTIOND, Heartbeat, Hello, TakePeer, Welcome
@@ -66,9 +66,9 @@ def registrations_of(
 class Service:
     """A service's plain DEALER on MSG, with the numbers that the protocol wants."""
 
-    def __init__(self, house: "BusHouse", name: str, endpoint: str) -> None:
+    def __init__(self, connectiond: "ConnectiondProcess", name: str, endpoint: str) -> None:
         self.name = name
-        self.socket = house.context.socket(zmq.DEALER)
+        self.socket = connectiond.context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.connect(endpoint)
         self._seqs: dict[int, int] = {}
@@ -137,7 +137,7 @@ class Peer(FakePeer):
             return await asyncio.get_running_loop().sock_recv(self.gossip, 65_536)
 
 
-class BusHouse:
+class ConnectiondProcess:
     """Starts connectiond, speaks to it from all sides, and ends it."""
 
     def __init__(self, directory: Path) -> None:

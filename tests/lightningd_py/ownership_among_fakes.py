@@ -105,7 +105,7 @@ class FakeProcess:
         return True
 
 
-class House:
+class OwnershipAmongFakes:
     """An Ownership with everybody around it. Its programs are started by nobody."""
 
     def __init__(self) -> None:

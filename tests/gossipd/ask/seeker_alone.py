@@ -1,10 +1,7 @@
 """A seeker that is driven by hand: peers, answers and time come from the test."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-import pytest
 
 from gossipd.ask.seeker import ALL_BLOCKS, Seeker
 from gossipd.ask.states import State
@@ -29,7 +26,7 @@ EVERYTHING, NOTHING = (0, 0xFFFFFFFF), (0xFFFFFFFF, 0)
 
 
 @dataclass
-class World:
+class SeekerAlone:
     """What the seeker sees, and what it has said."""
 
     chain_hash: bytes = CHAIN
@@ -101,20 +98,15 @@ class World:
         return conn_id, dict(zip(scids, query.query_flags or [ALL] * len(scids), strict=True))
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    yield World()
+def probing(alone: SeekerAlone, features: bytes = EXTENDED, conn_id: int = 1) -> SeekerAlone:
+    """A seeker whose first peer has streamed all it had and was asked for its channels."""
+    alone.come(conn_id, features)
+    alone.pass_time(alone.timing.stream_quiet)
+    assert alone.seeker.state is State.PROBING_SCIDS
+    return alone
 
 
-def probing(world: World, features: bytes = EXTENDED, conn_id: int = 1) -> World:
-    """A world whose first peer has streamed all it had and was asked for its channels."""
-    world.come(conn_id, features)
-    world.pass_time(world.timing.stream_quiet)
-    assert world.seeker.state is State.PROBING_SCIDS
-    return world
-
-
-def asking(world: World, *scids: int) -> World:
-    probing(world).reply(1, list(scids))
-    assert world.seeker.state is State.ASKING_FOR_SCIDS
-    return world
+def asking(alone: SeekerAlone, *scids: int) -> SeekerAlone:
+    probing(alone).reply(1, list(scids))
+    assert alone.seeker.state is State.ASKING_FOR_SCIDS
+    return alone
