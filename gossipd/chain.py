@@ -133,32 +133,39 @@ def _report(task: asyncio.Task[None]) -> None:
 
 def unspend(store: GossipStore, index: MapIndex, forgetting: Forgetting, scids: Iterable[int]) -> int:
     """Returns how many are alive again. Those that are not on the map any more may be announced again."""
-    writer = MapWriter(store, index, forgetting)
-    alive = 0
+    alive = []
     for scid in scids:
         forgetting.closed.discard(scid)
         if scid in index.dying:
-            _write_again(store, index, forgetting, writer, scid)
-            alive += 1
-    return alive
+            alive.append(_Kept(store, index, scid))
+    forgetting.drop(kept.scid for kept in alive)
+    writer = MapWriter(store, index, forgetting)
+    for kept in alive:
+        kept.write_again(writer, index)
+    return len(alive)
 
 
-def _write_again(store: GossipStore, index: MapIndex, forgetting: Forgetting, writer: MapWriter, scid: int) -> None:
-    row = index.channels[scid]
-    message, amount_sat = store.read(index.announce_off[row]), max(0, index.amount_sat[row])
-    timestamp = store.timestamp(index.announce_off[row])
-    updates = [(direction, _kept(store, index.update_off[direction][row])) for direction in (0, 1)]
-    node_ids = index.node_ids[index.node1[row]], index.node_ids[index.node2[row]]
-    nodes = [_kept(store, index.node_announce_off[index.nodes[node_id]]) for node_id in node_ids]
-    forgetting.drop(scid)
-    row = writer.write_channel(message, scid, node_ids, timestamp, amount_sat)
-    for direction, update in updates:
-        if update:
-            writer.write_update(row, direction, update[1], update[0])
-    for node_id, announcement in zip(node_ids, nodes, strict=True):
-        node = index.nodes[node_id]
-        if announcement and not index.node_announce_off[node]:  # it went with its last channel
-            writer.write_node(node, announcement[1], announcement[0])
+class _Kept:
+    """What a map has of a channel, so that it can be written again: its own records and its nodes'."""
+
+    def __init__(self, store: GossipStore, index: MapIndex, scid: int) -> None:
+        row = index.channels[scid]
+        self.scid = scid
+        self._announcement, self._amount_sat = store.read(index.announce_off[row]), max(0, index.amount_sat[row])
+        self._updates = [_kept(store, column[row]) for column in index.update_off]
+        self._node_ids = index.node_ids[index.node1[row]], index.node_ids[index.node2[row]]
+        self._nodes = [_kept(store, index.node_announce_off[index.nodes[node_id]]) for node_id in self._node_ids]
+
+    def write_again(self, writer: MapWriter, index: MapIndex) -> None:
+        first = min((update[1] for update in self._updates if update), default=0)
+        row = writer.write_channel(self._announcement, self.scid, self._node_ids, first, self._amount_sat)
+        for direction, update in enumerate(self._updates):
+            if update:
+                writer.write_update(row, direction, update[1], update[0])
+        for node_id, announcement in zip(self._node_ids, self._nodes, strict=True):
+            node = index.nodes[node_id]
+            if announcement and not index.node_announce_off[node]:  # it went with its last channel
+                writer.write_node(node, announcement[1], announcement[0])
 
 
 def _kept(store: GossipStore, offset: int) -> tuple[bytes, int] | None:

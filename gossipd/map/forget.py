@@ -4,11 +4,11 @@ A spent channel is dying for 72 blocks: it stays on the map but is not sent any 
 is forgotten: its records are marked deleted, `delete_chan` tells followers, and nodes without channels go with it. What
 was spent does not come back; what was pruned comes back only with a fresh update.
 
-A node_announcement always stands behind the announcement of one of its node's channels that is not dying (B7-98): when
-that is no longer so it is appended again, and while there is none it is marked dying itself.
+Peers are sent a channel when it is not dying and has an update. A node_announcement always stands behind the
+announcement of one of its node's channels that are sent (B7-98): when that is no longer so it is appended again, in the
+same batch, and while there is none it is marked dying itself.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 
 from gossipd.feed import SILENT, Feed
@@ -31,17 +31,36 @@ class Forgetting:
         self._index = index
         self.feed = feed
         self.closed, self.pruned = gone.closed, gone.pruned
-        self._dying_of = Counter(node_id for scid in index.dying for node_id in self._ends(index.channels[scid]))
-        """node_id -> how many of its channels are dying."""
-        self._to_be_ordered: set[bytes] = set()
+        self._unsent_of: dict[bytes, int] = {}
+        """node_id -> how many of its channels are not sent; only those that have any."""
         self._finish_what_was_begun()
 
     def _finish_what_was_begun(self) -> None:
-        """A crash may have left a chan_dying without the flags that follow it."""
-        index, rows = self._index, [self._index.channels[scid] for scid in self._index.dying]
-        for row in rows:
-            self._mark_dying(row)
-        self._put_in_order({node for row in rows for node in (index.node1[row], index.node2[row])})
+        """A crash may have left records without the flags that follow them, and another writer another order."""
+        index = self._index
+        for scid in index.dying:
+            self._mark_dying(index.channels[scid])
+        for row in index.channels.values():
+            if not self._is_sent(row):
+                self._count_unsent(row, 1)
+        self._put_in_order(range(len(index.node_ids)))
+
+    def _is_sent(self, row: int) -> bool:
+        """Whether peers are sent this channel: without an update it does not go (B7-98)."""
+        index = self._index
+        has_update = index.update_off[0][row] or index.update_off[1][row]
+        return bool(has_update) and index.scid[row] not in index.dying
+
+    def _count_unsent(self, row: int, change: int) -> None:
+        counts = self._unsent_of
+        for node_id in self._ends(row):
+            counts[node_id] = counts.get(node_id, 0) + change
+            if not counts[node_id]:
+                del counts[node_id]
+
+    def _sent_of(self, node: int) -> int:
+        """How many of a node's channels are sent."""
+        return self._index.node_channels[node] - self._unsent_of.get(self._index.node_ids[node], 0)
 
     def _mark_dying(self, row: int) -> None:
         index, store = self._index, self._store
@@ -70,10 +89,10 @@ class Forgetting:
                 self.closed.add(scid)
             elif scid not in index.dying:
                 begun += 1
+                self._count_unsent(row, int(self._is_sent(row)))
                 deadline = blockheight + DYING_BLOCKS
                 index.dying[scid] = (deadline, store.append(dying_message(scid, deadline), 0))
                 self._mark_dying(row)
-                self._dying_of.update(self._ends(row))
                 nodes |= {index.node1[row], index.node2[row]}
                 if self.feed.map:
                     self.feed.say(CHANNEL_DYING, short_channel_id=scid, deadline=deadline)
@@ -94,9 +113,9 @@ class Forgetting:
             self.closed.add(scid)
         self._forget(condemned, "blacklisted")
 
-    def drop(self, scid: int) -> None:
-        """Take a channel out of the map, because it is unspent again and about to be written again."""
-        self._forget([scid], "unspent")
+    def drop(self, scids: Iterable[int]) -> None:
+        """Take channels out of the map, because they are unspent again and about to be written again."""
+        self._forget(scids, "unspent")
 
     def _forget(self, scids: Iterable[int], why: str) -> list[int]:
         """Those of the channels that were there, and are not any more. `why` is for the feed."""
@@ -108,8 +127,8 @@ class Forgetting:
             if row is None:
                 continue
             gone.append(scid)
-            if scid in index.dying:
-                self._dying_of -= Counter(self._ends(row))
+            if not self._is_sent(row):
+                self._count_unsent(row, -1)
             ends = self._ends(row)
             nodes |= {index.node1[row], index.node2[row]}
             store.append(delete_channel_message(scid), 0)  # first, so that the flags follow it into the file
@@ -132,36 +151,24 @@ class Forgetting:
 
     # what is added
 
-    def update_written(self, row: int, offset: int) -> None:
-        """A channel_update was appended at `offset`."""
-        if self._index.dying and self._index.scid[row] in self._index.dying:
-            self._store.set_dying(offset)
-
     def channel_written(self, row: int) -> None:
-        """A channel was announced: its nodes are not dying any more."""
-        if not self._dying_of:
-            return
-        for node_id in self._ends(row):
-            node = self._index.nodes[node_id]
-            if node_id in self._dying_of and self._dying_of[node_id] == self._index.node_channels[node] - 1:
-                self._announce_again(node)
+        """A channel was announced, and has no update yet."""
+        self._count_unsent(row, 1)
 
-    def channel_moved(self, row: int) -> None:
-        """A channel's announcement was appended again: its nodes' may stand before it now. `tick` sees to it."""
-        self._to_be_ordered.update(self._ends(row))
-
-    def tick(self) -> int:
-        """Put in order what has waited for it: all at once, because every channel is looked at. Returns how many nodes
-        that were; there may be something to be flushed then.
-        """
-        nodes = {self._index.nodes[node_id] for node_id in self._to_be_ordered if node_id in self._index.nodes}
-        self._to_be_ordered.clear()
-        self._put_in_order(nodes)
-        return len(nodes)
+    def update_written(self, row: int, offset: int, *, is_first: bool) -> None:
+        """A channel_update was appended at `offset`; `is_first`: the channel had none before."""
+        index = self._index
+        if index.dying and index.scid[row] in index.dying:
+            self._store.set_dying(offset)
+        elif is_first:
+            self._count_unsent(row, -1)
+            for node in (index.node1[row], index.node2[row]):
+                if index.node_announce_off[node] and self._sent_of(node) == 1:
+                    self._announce_again(node)
 
     def node_written(self, node: int, offset: int) -> None:
         """A node_announcement was appended at `offset`."""
-        if self._dying_of.get(self._index.node_ids[node], 0) == self._index.node_channels[node]:
+        if not self._sent_of(node):
             self._store.set_dying(offset)
 
     # node_announcements
@@ -173,10 +180,12 @@ class Forgetting:
         if not announced:
             return
         first_channel = dict.fromkeys(announced, 0)
-        for one, two, scid, offset in zip(index.node1, index.node2, index.scid, index.announce_off, strict=True):
-            if offset and (one in announced or two in announced) and scid not in index.dying:
-                for node in {one, two} & announced:
-                    first_channel[node] = min(offset, first_channel[node] or offset)
+        columns = zip(index.node1, index.node2, index.announce_off, *index.update_off, index.scid, strict=True)
+        for one, two, offset, update_1, update_2, scid in columns:
+            if (update_1 or update_2) and (one in announced or two in announced) and scid not in index.dying:
+                for node in (one, two):
+                    if node in announced and not 0 < first_channel[node] < offset:
+                        first_channel[node] = offset
         for node, offset in first_channel.items():
             self._put_behind(node, offset)
 

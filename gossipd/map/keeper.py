@@ -41,7 +41,7 @@ class Keeper:
 
     def tick(self) -> None:
         """Do what is due."""
-        if self._pruning.tick() + self.forgetting.tick():
+        if self._pruning.tick():
             self.flush.schedule()
         self.compactor.tick()
         self.flush.retry()

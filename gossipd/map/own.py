@@ -2,10 +2,11 @@
 
 Our own goes to each new peer whatever its filter says, and to all as soon as it is made (B7-97): the announcements of
 our channels, our direction's updates, and our node_announcement. A channel of which we have said nothing yet waits for
-our first update.
+our first update, and our node_announcement for the first such channel (B7-98).
 """
 
 from collections.abc import Iterator
+from itertools import islice
 
 from gossipd.map.around import Around
 from gossipd.map.index import MapIndex
@@ -37,14 +38,21 @@ class OwnGossip:
     def messages(self) -> Iterator[bytes]:
         """All of our own, for a new peer: read as it is taken, so that it costs no memory."""
         index, store = self.index, self.store
-        for row in self.public_rows():
-            offset = index.update_off[self._direction(row)][row]
-            if offset:
-                yield store.read(index.announce_off[row])
-                yield store.read(offset)
-        node = index.nodes.get(self.node_id)
-        if node is not None and index.node_announce_off[node] and any(True for _ in self.public_rows()):
-            yield store.read(index.node_announce_off[node])
+        row = -1
+        for row in self._said_rows():
+            yield store.read(index.announce_off[row])
+            yield store.read(index.update_off[self._direction(row)][row])
+        if row >= 0:
+            yield from self._node_announcement()
+
+    def _said_rows(self) -> Iterator[int]:
+        """The rows of our channels that peers are told of by us: those of which we have said an update."""
+        return (row for row in self.public_rows() if self.index.update_off[self._direction(row)][row])
+
+    def _node_announcement(self) -> list[bytes]:
+        node = self.index.nodes.get(self.node_id)
+        offset = 0 if node is None else self.index.node_announce_off[node]
+        return [self.store.read(offset)] if offset else []
 
     def _direction(self, row: int) -> int:
         return int(self.index.node_ids[self.index.node2[row]] == self.node_id)
@@ -61,10 +69,16 @@ class OwnGossip:
         index = self.index
         if index.node_ids[(index.node2 if direction else index.node1)[row]] != self.node_id:
             return
-        if index.scid[row] not in index.dying:
-            self._around.say_own([self.store.read(index.announce_off[row]), message] if is_first else [message])
+        if index.scid[row] in index.dying:
+            return
+        if not is_first:
+            self._around.say_own([message])
+            return
+        first_of_all = list(islice(self._said_rows(), 2)) == [row]
+        node = self._node_announcement() if first_of_all else []  # it has waited for a channel (B7-98)
+        self._around.say_own([self.store.read(index.announce_off[row]), message, *node])
 
     def node_written(self, row: int, message: bytes) -> None:
         """A node was announced."""
-        if self.index.node_ids[row] == self.node_id:
+        if self.index.node_ids[row] == self.node_id and any(True for _ in self._said_rows()):
             self._around.say_own([message])

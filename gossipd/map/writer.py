@@ -56,7 +56,7 @@ class MapWriter:
         old = self._index.set_update(row, direction, offset, timestamp)
         if old:
             self._store.mark_deleted(old)
-        self.forgetting.update_written(row, offset)
+        self.forgetting.update_written(row, offset, is_first=not old and not self._index.update_off[1 - direction][row])
         if self._own is not None:
             self._own.update_written(row, direction, message, is_first=not old)
         if self.feed.map:
@@ -70,15 +70,16 @@ class MapWriter:
 
     def bring_forward(self, row: int, timestamp: int) -> None:
         """A channel's first update has come after its announcement was written alone: readers that have passed that
-        record must meet it again before the update (B7-98).
+        record must meet it again before the update (B7-98). A spent one is not sent, and stays before its chan_dying.
         """
+        if self._index.scid[row] in self._index.dying:
+            return
         offset = self._index.announce_off[row]
         again = self._store.append(self._store.read(offset), timestamp)
         if (amount_sat := self._index.amount_sat[row]) >= 0:
             self._store.append(amount_message(amount_sat), 0)
         self._store.mark_deleted(offset)
         self._index.announce_off[row] = again
-        self.forgetting.channel_moved(row)
 
     def write_node(self, row: int, timestamp: int, message: bytes) -> None:
         """A node_announcement that is newer than the one it replaces."""

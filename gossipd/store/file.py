@@ -89,7 +89,7 @@ def begin_successor(path: Path) -> tuple[int, bytes]:
     uuid = os.urandom(32)
     try:
         write_all(fd, beginning(uuid), 0)
-    except OSError:
+    except BaseException:
         os.close(fd)
         temporary.unlink()
         raise

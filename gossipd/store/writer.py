@@ -228,7 +228,17 @@ class GossipStore:
             offset = message + length
             if not flags & 0x8000:
                 keep((flags, timestamp, kind, data[message:offset], offset))
-        return records, offset
+        return self._as_it_will_be(records) if self._flag_changes else records, offset
+
+    def _as_it_will_be(self, records: list[ScannedRecord]) -> list[ScannedRecord]:
+        """With the flags that wait for the batch: who looks at the map besides has that before the file has."""
+        changes = self._flag_changes
+        marked = []
+        for flags, timestamp, kind, message, following in records:
+            changed = flags | changes.get(following - HEADER_SIZE - len(message), 0)
+            if not changed & DELETED:
+                marked.append((changed, timestamp, kind, message, following))
+        return marked
 
     def content(self) -> mmap.mmap:
         """The file, mapped, to `end` at least. Not to be kept: the map is closed when the file has grown."""

@@ -65,7 +65,7 @@ class Writer:
         row = self.index.channels[scid(channel)]
         if old := self.index.set_update(row, direction, offset, timestamp):
             self.store.mark_deleted(old)
-        self.forgetting.update_written(row, offset)
+        self.forgetting.update_written(row, offset, is_first=not old and not self.index.update_off[1 - direction][row])
         return offset
 
     def node(self, node: int, timestamp: int) -> int:

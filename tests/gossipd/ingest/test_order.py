@@ -110,10 +110,10 @@ def test_lonely_announcement(bench: Bench) -> None:
     assert bench.records() == [CHANNEL[0], node_announcement(0)]
     assert bench.timestamps() == [0, NOW]
     bench.take(CHANNEL[1])
-    assert bench.records() == [node_announcement(0), CHANNEL[0], CHANNEL[1]]
+    assert bench.records() == [CHANNEL[0], CHANNEL[1], node_announcement(0)]
     assert bench.timestamps() == [NOW] * 3
     bench.take(CHANNEL[2])
-    assert bench.records() == [node_announcement(0), *CHANNEL]
+    assert bench.records() == [CHANNEL[0], CHANNEL[1], node_announcement(0), CHANNEL[2]]
     assert bench.is_as_reopened()
 
 

@@ -128,7 +128,7 @@ def test_dying_survives_a_restart(writer: Writer, path: Path) -> None:
     again.update(1, 0, 30)
     again.full_channel(2, 1, 3, 10)
     again.store.flush()
-    assert sendable(again) == ["channel 2", "node 1", "update 2/0", "update 2/1"]
+    assert sendable(again) == ["channel 2", "update 2/0", "node 1", "update 2/1"]
     assert again.forgetting.block(600) == 1
     again.close()
 
@@ -144,7 +144,7 @@ def test_node_whose_channels_all_die_is_not_sent_until_it_has_another(writer: Wr
     assert sendable(writer) == []
     writer.full_channel(2, 1, 3, 10)
     writer.store.flush()
-    assert sendable(writer) == ["channel 2", "node 1", "update 2/0", "update 2/1"]
+    assert sendable(writer) == ["channel 2", "update 2/0", "node 1", "update 2/1"]
     check_order(writer)
 
 

@@ -125,6 +125,19 @@ def test_announcing(us: Us) -> None:
     assert list(map(str, read_descriptors(said.addresses))) == ["192.0.2.7:9735"]
 
 
+@pytest.mark.bolt("B7-98")
+def test_nothing_of_our_node_is_said_before_its_channel(us: Us) -> None:
+    theirs = update(0, 0, node=0)
+    message, _ = us.channel(updates="theirs")
+    us.node.tick()
+    assert us.told == list(us.own.messages()) == []
+    row, ours = us.index.channels[scid(0)], update(0, 1, node=1)
+    us.writer.write_update(row, 1, NOW, ours)
+    node = us.store.read(us.index.node_announce_off[us.index.nodes[OUR_ID]])
+    assert us.told == list(us.own.messages()) == [message, ours, node]
+    assert theirs not in us.told
+
+
 def test_announcing_where_we_have_moved_to(us: Us) -> None:
     us.channel()
     assert us.said() is not None
