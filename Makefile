@@ -4,9 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 ARGS ?=
+# Tests wait more than they compute, so there is one worker more than cores. A worker takes whole modules, of which some
+# share a node. ARGS='-n0' for none (pdb, -s).
+WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench bench-quick rooms docs
+.PHONY: help demo run test test-quick check bench bench-quick rooms docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -18,7 +21,10 @@ run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS=
 	@$(VENV)/bin/lightningd-py --network=regtest $(ARGS)
 
 test: $(INSTALLED) ## all tests: units, real processes, and the peers that others wrote
-	@$(VENV)/bin/python -m pytest $(ARGS)
+	@$(VENV)/bin/python -m pytest $(WORKERS) $(ARGS)
+
+test-quick: $(INSTALLED) ## the unit tests alone: no whole nodes, nobody else's peers
+	@$(VENV)/bin/python -m pytest $(WORKERS) tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts $(ARGS)
 
 check: $(INSTALLED) ## format, lint and types
 	$(VENV)/bin/ruff format --check .

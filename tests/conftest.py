@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,12 @@ from tests.harness.small_map import make_small_map, write_small_map
 
 settings.register_profile("derandomized", deadline=None, derandomize=True, database=None)
 settings.load_profile("derandomized")
+
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        # A shell starts a background job with signals ignored, and children would inherit that over exec, in which a
+        # handler becomes the default. Ours does what is wanted here: nothing.
+        signal.signal(number, lambda *_: None)
 
 PASSED = pytest.StashKey[bool]()
 

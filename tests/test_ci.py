@@ -1,4 +1,4 @@
-"""With CI set a skipped interop test is a failure, without it a skip."""
+"""With CI set a skipped interop test is a failure, without it a skip; in a worker as in one process."""
 
 import os
 import shutil
@@ -13,14 +13,26 @@ CONFTEST = Path(__file__).parent / "interop/conftest.py"
 
 @pytest.mark.parametrize(("ci", "outcome"), [("true", "1 error"), ("", "1 skipped")])
 @pytest.mark.parametrize("where", ["fixture", "module"])
-def test_skipped_interop_test(tmp_path: Path, ci: str, outcome: str, where: str) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_skipped_interop_test(tmp_path: Path, ci: str, outcome: str, where: str, workers: int) -> None:
     shutil.copy(CONFTEST, tmp_path)
     source = {
         "fixture": "import pytest\n@pytest.fixture\ndef peer(): pytest.skip('no npm')\ndef test_it(peer): ...\n",
         "module": "import pytest\npytest.skip('no npm', allow_module_level=True)\n",
     }
     (tmp_path / "test_it.py").write_text(source[where])
-    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-rs",
+        f"-n{workers}",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        tmp_path,
+        tmp_path,
+    ]
     done = subprocess.run(
         command, env={**os.environ, "CI": ci}, cwd=tmp_path, capture_output=True, text=True, check=False
     )

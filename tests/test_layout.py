@@ -224,6 +224,12 @@ def test_tests_are_no_packages() -> None:
     assert list((ROOT / "tests").rglob("__init__.py")) == [], "tests/wire/__init__.py would shadow wire"
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tests_lie_as_the_rooms_do(package: str) -> None:
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests" / package).rglob("test_*.py")}
+    assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").exists()] == []
+
+
 def test_files_are_short() -> None:
     sources = [*MODULES.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.py")]
     lengths = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in sources}
