@@ -27,6 +27,9 @@ AT_ONCE = 200
 PAUSE = 0.05
 """Seconds between two looks at whether there is room for more."""
 
+GATHER = 0.2
+"""Seconds in which channels are gathered that turn out to be spent: a pass over the whole map takes out any number."""
+
 status = Status("gossipd")
 
 
@@ -43,6 +46,8 @@ class OnChain:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left: list[int] = []
+        self._spent: list[int] = []
+        self._spend_timer: asyncio.TimerHandle | None = None
         self._blockheight = 0
 
     def new_blockheight(self, blockheight: int) -> None:
@@ -63,6 +68,7 @@ class OnChain:
 
     def reorganised(self, blockheight: int, unspent: list[int], done: Callable[[], None]) -> None:
         """The blocks above this one are undone: these channels live again."""
+        self._spend_gathered()
         if blockheight == 0:  # what was closed is looked up when it is announced again
             self._forgetting.closed.clear()
         alive = unspend(self._store, self._index, self._forgetting, unspent)
@@ -76,6 +82,7 @@ class OnChain:
             self._task.cancel()
         if self._timer is not None:
             self._timer.cancel()
+        self._spend_gathered()
 
     # what was never looked up
 
@@ -117,7 +124,17 @@ class OnChain:
 
     def _gone(self, scid: int, why: str) -> None:
         status.info(f"channel {scid_to_text(scid)} goes: {why}")
-        self._forgetting.spend([scid], self._blockheight)
+        self._spent.append(scid)
+        if self._spend_timer is None:
+            self._spend_timer = asyncio.get_running_loop().call_later(GATHER, self._spend_gathered)
+
+    def _spend_gathered(self) -> None:
+        if self._spend_timer is None:
+            return
+        self._spend_timer.cancel()
+        self._spend_timer = None
+        spent, self._spent = self._spent, []
+        self._forgetting.spend(spent, self._blockheight)
         self._flush_then(_nothing_more)
 
 

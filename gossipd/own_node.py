@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from gossipd.map.jumps import Clocks, Jumps
 from gossipd.map.own import OwnGossip
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, write_descriptor
 from wire.control.control_channel import ChannelClosed, ControlChannel
@@ -22,17 +23,18 @@ Sign = Callable[[bytes, Callable[[bytes], None]], None]
 PAUSE = 60.0
 """Seconds at least between two node_announcements of ours: what changes in between goes out in one."""
 
+REST = 3_600.0
+"""Seconds after a jump of the wall clock in which nothing is done because of what it says."""
+MAX_AHEAD = 86_400
+"""Seconds ahead of our clock beyond which peers take no announcement."""
+
 _ALIAS_SIZE = 32
-_LAST_TIMESTAMP = 0xFFFFFFFF
 
 status = Status("gossipd")
 
 
-class Around(Protocol):
+class Around(Clocks, Protocol):
     """What our node needs of its daemon."""
-
-    now: Callable[[], float]
-    """Unix seconds."""
 
     def publish(self, message: bytes, settled: Callable[[str | None], None]) -> None:
         """Take a message in as all gossip; `settled` gets None when it is in the map, or what is wrong with it."""
@@ -70,7 +72,12 @@ class OwnNode:
         self._sign = sign
         self._around = around
         self._refresh = init.timing.node_refresh
-        self._not_before = 0.0
+        self._not_before = float("-inf")
+        self._jumps = Jumps(around, REST)
+        self._seen = -1
+        """Timestamp of our announcement on the map,"""
+        self._seen_at = 0.0
+        """and since when, by the monotonic clock, we know that."""
         self._wanted = NodeAnnouncement(
             signature=bytes(64),
             features=init.features,
@@ -91,18 +98,28 @@ class OwnNode:
 
     def tick(self) -> None:
         """Announce ourselves if we have a public channel, and what the map says of us is wrong or old."""
-        now = self._around.now()
-        if now < self._not_before or not any(True for _ in self._own.public_rows()):
+        clock, now = self._around.clock(), self._around.now()
+        self._jumps.look()
+        if clock < self._not_before or not any(True for _ in self._own.public_rows()):
             return
         index = self._own.index
         row = index.nodes[self._own.node_id]
-        age = now - index.node_ts[row]
-        if age < self._refresh and self._is_said_at(index.node_announce_off[row]):
+        if index.node_ts[row] > now + MAX_AHEAD and self._jumps.settled:
+            status.unusual("our node_announcement is of the future: it is withdrawn, and said with today's time")
+            self._own.withdraw_node(row)
+        if self._is_said_at(index.node_announce_off[row]) and not self._is_old(index.node_ts[row]):
             return
-        timestamp = max(int(now), index.node_ts[row] + 1)
-        self._not_before = now + PAUSE
-        if timestamp <= _LAST_TIMESTAMP:
-            self._announce(replace(self._wanted, timestamp=timestamp).encode())
+        self._not_before = clock + PAUSE
+        self._announce(replace(self._wanted, timestamp=max(int(now), index.node_ts[row] + 1)).encode())
+
+    def _is_old(self, timestamp: int) -> bool:
+        """Whether it is to be said again: after so long by either clock, but not because one has jumped."""
+        clock = self._around.clock()
+        if timestamp != self._seen:
+            self._seen, self._seen_at = timestamp, clock
+        if clock - self._seen_at >= self._refresh:
+            return True
+        return self._jumps.settled and self._around.now() - timestamp >= self._refresh
 
     def _is_said_at(self, offset: int) -> bool:
         """Whether the record there, if any, says the same but for its time."""

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from gossipd.map.jumps import Clocks
 
-class Around(Protocol):
+
+class Around(Clocks, Protocol):
     """The daemon, as the map's keeping sees it."""
-
-    now: Callable[[], float]
-    """Unix seconds."""
 
     def say_own(self, messages: list[bytes]) -> None:
         """Something new of our own was written: all peers are to have it, in this order."""

@@ -15,7 +15,7 @@ from struct import Struct
 
 import google_crc32c
 
-from gossipd.store.file import TEMPORARY, write_all
+from gossipd.store.file import replace_file, write_all
 from wire.control.status import Status
 
 ENDING = ".gone"
@@ -128,10 +128,8 @@ class Gone:
         assert self._path is not None
         kinds: Iterable[tuple[int, Remembered]] = ((_CLOSED, self.closed), (_PRUNED, self.pruned))
         notes = [_pack(kind, scid) for kind, remembered in kinds for scid in remembered]
-        temporary = self._path.with_name(self._path.name + TEMPORARY)
         try:
-            temporary.write_bytes(b"".join(notes))
-            temporary.replace(self._path)
+            replace_file(self._path, b"".join(notes))
         except OSError as error:
             self._complain(error, self._path)
             return

@@ -54,6 +54,11 @@ class OwnGossip:
         offset = 0 if node is None else self.index.node_announce_off[node]
         return [self.store.read(offset)] if offset else []
 
+    def withdraw_node(self, row: int) -> None:
+        """Take our node_announcement from the map, so that one with a lower timestamp can follow."""
+        if offset := self.index.set_node_announcement(row, 0, 0):
+            self.store.mark_deleted(offset)
+
     def _direction(self, row: int) -> int:
         return int(self.index.node_ids[self.index.node2[row]] == self.node_id)
 

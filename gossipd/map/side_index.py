@@ -6,7 +6,6 @@ and byte order, which are compared too.
 """
 
 import contextlib
-import os
 import sys
 from array import array
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from struct import Struct
 import google_crc32c
 
 from gossipd.map.index import MapIndex
-from gossipd.store.file import TEMPORARY, write_all
+from gossipd.store.file import replace_file
 from gossipd.store.records import Buffer, uuid_of
 
 ENDING = ".index"
@@ -49,7 +48,7 @@ def write(store: Path, data: Buffer, index: MapIndex, dead_bytes: int) -> None:
             *dying,
         ]
     )
-    _replace(path_of(store), content + _CRC.pack(google_crc32c.value(content)))
+    replace_file(path_of(store), content + _CRC.pack(google_crc32c.value(content)))
 
 
 def take(store: Path, data: Buffer) -> tuple[MapIndex, int] | None:
@@ -94,13 +93,3 @@ def _node_ids(content: bytes, start: int, count: int) -> Iterator[bytes]:
     for place in range(start, start + count * _NODE_ID, _NODE_ID):
         node_id = content[place : place + _NODE_ID]
         yield b"" if node_id == free else node_id
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + TEMPORARY)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        write_all(fd, content, 0)
-    finally:
-        os.close(fd)
-    temporary.replace(path)

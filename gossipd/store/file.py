@@ -139,6 +139,21 @@ def map_file(fd: int, size: int) -> mmap.mmap:
     return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a file with this content at `path`, which only we may read, whatever the umask. OSError from the disk."""
+    temporary = successor_of(path)
+    temporary.unlink(missing_ok=True)
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(fd, content, 0)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+
+
 def write_all(fd: int, data: bytes, offset: int) -> int:
     """pwrite until all is written; returns how much that was. OSError when the disk is full."""
     done = 0

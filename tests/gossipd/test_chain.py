@@ -1,11 +1,19 @@
 """What the chain does to the map, with the real gossipd: early and spent channels, somebody else's store."""
 
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from gossipd.chain import OnChain
 from gossipd.gossmap import Gossmap
 from gossipd.ingest.txout import funding_script
 from tests.gossipd.gossipd_process import HEIGHT, GossipdProcess, GossipdProcesses
 from tests.gossipd.messages import BITCOIN_KEYS, NOW, announcement, scid, update
+from tests.gossipd.writer import Writer
+from tests.gossipd.writer import scid as map_scid
 from wire.control.control_wire import (
     ChainReorganised,
     ChainReorganisedReply,
@@ -138,7 +146,7 @@ async def test_a_map_that_was_never_looked_up(gossipds: GossipdProcesses) -> Non
         question = await again.hear(GetTxout)
         assert question.script == SCRIPT
         again.master.reply(question, GetTxoutReply(*answers[question.short_channel_id]))
-    assert (await again.settled())["dying"] == 1
+    await again.settled_at("dying", 1)
     with Gossmap(again.store) as gossmap:
         assert [channel.capacity_sat for channel in gossmap.channels()] == [5_000, 0, 0]
 
@@ -173,3 +181,53 @@ async def test_what_is_said_of_the_map_is_all_of_it(gossipds: GossipdProcesses) 
     asked = await again.hear(UnwatchedChannels)
     assert asked.short_channel_ids == [scid(0), scid(1)]
     again.master.reply(asked, UnwatchedChannelsReply([]))
+
+
+class Outputs:
+    """The stage for funding outputs, which finds none."""
+
+    unfinished = 0
+
+    def ask(self, scid: int, script: bytes, passed: object, failed: Callable[[str], None], unknown: object) -> None:
+        failed("it is spent")
+
+    def new_blockheight(self, blockheight: int) -> None:
+        """All are deep enough."""
+
+
+class Master:
+    """It has never looked up any of them."""
+
+    async def request(self, known: UnwatchedChannels, reply: type) -> UnwatchedChannelsReply:
+        return UnwatchedChannelsReply(known.short_channel_ids)
+
+
+async def test_channels_that_are_gone_take_one_pass_over_the_map(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Writer(path)
+    for channel in range(100):
+        writer.full_channel(channel, channel, channel + 1, 10)
+        writer.node(channel, 20)
+    flushed: asyncio.Queue[None] = asyncio.Queue()
+    flush = SimpleNamespace(then=lambda done: flushed.put_nowait(None))
+    keeper = SimpleNamespace(store=writer.store, index=writer.index, forgetting=writer.forgetting, flush=flush)
+    passes = []
+    monkeypatch.setattr(writer.forgetting, "_put_in_order", lambda nodes: passes.append(len(nodes)))
+    onchain = OnChain(Master(), keeper, Outputs())  # type: ignore[arg-type]
+    onchain.new_blockheight(500)
+    await flushed.get()
+    assert (len(writer.index.dying), sum(map(bool, passes))) == (100, 1)
+    onchain.close()
+    writer.close()
+
+
+async def test_what_was_gathered_is_not_lost_at_the_end(path: Path) -> None:
+    writer = Writer(path)
+    writer.full_channel(1, 1, 2, 10)
+    flush = SimpleNamespace(then=lambda done: None)
+    keeper = SimpleNamespace(store=writer.store, index=writer.index, forgetting=writer.forgetting, flush=flush)
+    onchain = OnChain(Master(), keeper, Outputs())  # type: ignore[arg-type]
+    onchain.new_blockheight(500)
+    await asyncio.sleep(0)
+    onchain.close()
+    assert list(writer.index.dying) == [map_scid(1)]
+    writer.close()

@@ -22,6 +22,7 @@ class MapAround:
     """What the rooms of the map see of a daemon; a test says what it wants to hear of."""
 
     now: Callable[[], float] = lambda: 0.0
+    clock: Callable[[], float] = lambda: 0.0
     say_own: Callable[[list[bytes]], None] = lambda messages: None
     disk_changed: Callable[[], None] = lambda: None
     records_moved: Callable[[Callable[[int], int]], None] = lambda place: None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gossipd.map import gone
 from gossipd.map.gone import ENDING, Gone, Remembered
+from gossipd.store import file
 from tests.gossipd.gossipd_process import HEIGHT, GossipdProcess, GossipdProcesses
 from tests.gossipd.map.barriers import stored
 from tests.gossipd.messages import NOW, announcement, scid, update
@@ -99,7 +100,7 @@ def test_a_disk_that_fails_for_a_while(
     remembered = Gone(path)
     with monkeypatch.context() as patch:
         patch.setattr(gone, "write_all", full)
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(file, "write_all", full)
         for number in (1, 2):
             remembered.closed.add(number)
     assert len(caplog.records) == 1

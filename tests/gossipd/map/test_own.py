@@ -12,7 +12,7 @@ from gossipd.map.forget import Forgetting
 from gossipd.map.gone import Gone
 from gossipd.map.own import OwnGossip
 from gossipd.map.writer import MapWriter
-from gossipd.own_node import PAUSE, OwnNode, descriptors
+from gossipd.own_node import PAUSE, REST, OwnNode, descriptors
 from tests.gossipd.messages import CHAIN, KEYS, NOW, announcement, node_announcement, scid, update
 from tests.gossipd.writer import MapAround
 from wire.address import read_descriptors
@@ -37,6 +37,7 @@ class Around:
     """What our node sees of a daemon."""
 
     now: Callable[[], float]
+    clock: Callable[[], float]
     publish: Callable[[bytes, Callable[[str | None], None]], None]
 
 
@@ -46,6 +47,7 @@ class Us:
     def __init__(self, path: Path, **changes: Any) -> None:
         self.path = path
         self.now = float(NOW)
+        self.jumped = 0.0
         self.told: list[bytes] = []
         self.hsmd_answers = True
         self.refuses: str | None = None
@@ -55,7 +57,9 @@ class Us:
         self.own = OwnGossip(OUR_ID, self.store, self.index, MapAround(say_own=self.told.extend))
         self.writer = MapWriter(self.store, self.index, self.forgetting, self.own)
         init = GossipdInit(CHAIN, OUR_ID, str(path), False, Timing(), **(WISHES | changes))
-        self.node = OwnNode(init, self.own, self._sign, Around(lambda: self.now, self._publish))
+        self.node = OwnNode(
+            init, self.own, self._sign, Around(lambda: self.now, lambda: self.now - self.jumped, self._publish)
+        )
 
     def _sign(self, blank: bytes, signed: Callable[[bytes], None]) -> None:
         self.asked += 1
@@ -231,11 +235,53 @@ def test_a_refusal_is_in_the_log_and_tried_again(us: Us, caplog: pytest.LogCaptu
     assert us.said(PAUSE) is not None
 
 
-def test_the_end_of_time(us: Us) -> None:
+def test_what_was_said_by_a_clock_that_was_years_ahead(us: Us) -> None:
+    """Nothing could follow the end of time, and peers do not take what is far ahead."""
     us.channel()
     us.writer.write_node(us.index.nodes[OUR_ID], 0xFFFFFFFF, node_announcement(1, 0xFFFFFFFF))
+    said = us.said()
+    assert said is not None
+    assert said.timestamp == NOW
+    us = us.again()
+    assert us.index.node_ts[us.index.nodes[OUR_ID]] == NOW
+    us.store.close()
+
+
+def jump(us: Us, seconds: float) -> None:
+    us.now += seconds
+    us.jumped += seconds
+
+
+def test_clock_that_was_fast_is_set_right(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    us = us.again()
+    us.now += DAY / 2
+    us.node.announce_features(b"\x08\x80")
+    assert us.said() is not None
+    jump(us, -DAY / 2)
+    assert us.said(PAUSE) is None
+    assert us.said(12 * DAY) is None
+    assert us.said(DAY) is not None, "by the monotonic clock"
+    us.store.close()
+
+
+def test_pause_is_a_minute_whatever_the_clock_says(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    us.node.announce_features(b"\x08\x80")
+    jump(us, -DAY / 2)
+    assert us.said(PAUSE) is not None
+
+
+def test_clock_jumps_ahead(us: Us) -> None:
+    """Nothing is said that bears a wrong time, unless the clock stays there."""
+    us.channel()
+    assert us.said() is not None
+    jump(us, 20 * DAY)
     assert us.said() is None
-    assert us.asked == 0
+    assert us.said(REST - 1) is None
+    assert us.said(1) is not None
 
 
 def test_a_dying_channel_is_not_public(us: Us) -> None:

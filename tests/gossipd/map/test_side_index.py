@@ -8,10 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from gossipd.map import side_index
+from gossipd.map.gone import Gone
 from gossipd.map.index import MapIndex
 from gossipd.map.loading import load, save
 from gossipd.store.records import BEGINNING_SIZE
 from tests.gossipd.gossipd_process import GossipdProcesses
+from tests.gossipd.map.test_compaction import compact
 from tests.gossipd.map.test_forget import STEPS, take
 from tests.gossipd.messages import big_map
 from tests.gossipd.writer import Content, Writer, scid
@@ -64,6 +66,27 @@ def test_next_start_need_not_read_the_store(path: Path, reads: Reads) -> None:
     writer = Writer(path)
     assert reads.count == 1
     assert (writer.content(), writer.store.dead_bytes) == (content, dead)
+    writer.close()
+
+
+@pytest.mark.parametrize("umask", [0, 0o77, 0o377])
+def test_only_we_may_read_what_is_written(path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        Gone(path.with_name("gone")).closed.add(1)
+        fill(path)
+        compacted(path)
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 & ~umask for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(["gone", "gossip_store", "gossip_store.index"], 0o600 & ~umask)
+
+
+def compacted(path: Path) -> None:
+    """The store with its index, moved to a new file."""
+    writer = Writer(path)
+    compact(writer)
+    save(writer.store, writer.index)
     writer.close()
 
 
