@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from gossipd.ingest.txout import Txout, bitcoin_keys, funding_script
+from gossipd.ingest.txout import Txout, funding_script
 from gossipd.map.forget import Forgetting
 from gossipd.map.index import MapIndex
 from gossipd.map.keeper import Keeper
@@ -21,6 +21,7 @@ from gossipd.store.writer import GossipStore
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import UnwatchedChannels, UnwatchedChannelsReply
 from wire.control.status import Status
+from wire.gossip_layout import channel_keys
 from wire.scid import scid_to_text
 
 AT_ONCE = 200
@@ -108,7 +109,7 @@ class OnChain:
     def _ask(self, scid: int) -> None:
         row = self._index.channels.get(scid)
         if row is not None and scid not in self._index.dying:
-            script = funding_script(*bitcoin_keys(self._store.read(self._index.announce_off[row])))
+            script = funding_script(*channel_keys(self._store.read(self._index.announce_off[row]))[2:])
             self._txout.ask(
                 scid, script, partial(self._there, scid), partial(self._gone, scid), partial(self._stays, scid)
             )
@@ -119,10 +120,10 @@ class OnChain:
             self._store.set_amount(self._index.announce_off[row], amount_sat)
             self._index.set_amount(row, amount_sat)
 
-    def _stays(self, scid: int, why: str) -> None:
+    def _stays(self, scid: int, why: str, *, forged: bool = False, dropped: bool = False) -> None:
         status.debug(f"channel {scid_to_text(scid)} stays, unchecked: {why}")
 
-    def _gone(self, scid: int, why: str) -> None:
+    def _gone(self, scid: int, why: str, *, forged: bool = False, dropped: bool = False) -> None:
         status.info(f"channel {scid_to_text(scid)} goes: {why}")
         self._spent.append(scid)
         if self._spend_timer is None:

@@ -19,6 +19,7 @@ Send = Callable[[bytes, bytes], None]
 _OUTCOMES = {
     Verdict.REDUNDANT: Outcome.REDUNDANT,
     Verdict.WAITING: Outcome.WAITING,
+    Verdict.HELD: Outcome.WAITING,
     Verdict.OWED: Outcome.OWED,
     Verdict.FULL: Outcome.OWED,
 }

@@ -26,6 +26,7 @@ from gossipd.ask.compare import KnownByMap
 from gossipd.ask.seeker import Seeker
 from gossipd.chain import OnChain
 from gossipd.feed import Feed
+from gossipd.ingest.around import Around
 from gossipd.ingest.checks import Checks
 from gossipd.ingest.debt import Debt
 from gossipd.ingest.pipeline import Ingest
@@ -36,10 +37,9 @@ from gossipd.local_channels import LocalChannels
 from gossipd.map.keeper import Keeper
 from gossipd.own_node import OwnNode, Sign
 from gossipd.peers.eviction import Upkeep
-from gossipd.peers.offences import Offences
 from gossipd.peers.peer import Peer
 from gossipd.peers.remotes import Remotes
-from gossipd.peers.score import Standings
+from gossipd.peers.standing import Judgement, Standings
 from gossipd.serve.budget import Budget
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
@@ -102,9 +102,8 @@ class Gossipd:
     def _begin_peers(self, init: GossipdInit) -> None:
         """Their connections, what they are worth, and what they get."""
         self._standings = Standings()
-        self.judge = Offences(self, self._loop.call_later, self.clock)
+        self.judge = Judgement(self, self._loop.call_later, self.clock)
         self.fault, self.bad_gossip = self.judge.fault, self.judge.bad_gossip
-        self.unwanted = self.judge.unwanted
         self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
         self.owned: OwnedPeers[Peer] = OwnedPeers(
             self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate
@@ -118,16 +117,19 @@ class Gossipd:
         self.txout = Txout(self._master, init.check_txout, self._resume)
         debt = Debt(self.index, self.seeker.owe, self.seeker.wanted.overflow)
         self.ingest = Ingest(
-            self.keeper.writer,
-            self.index,
-            init.chain_hash,
-            Checks(self.signatures, debt, self.judge, self.user_gossip.settled, self.feed),
-            self.txout,
-            init.timing.gossip_prune,
-            self.now,
-            self.keeper.flush.schedule,
-            self.seeker.owe,
-            self._hear_of,
+            Around(
+                self.keeper.writer,
+                self.index,
+                init.chain_hash,
+                Checks(self.signatures, debt, self.judge, self.user_gossip.settled, self.feed),
+                self.txout,
+                init.timing.gossip_prune,
+                self.now,
+                self.clock,
+                self.keeper.flush.schedule,
+                self.seeker.owe,
+                self._hear_of,
+            )
         )
         self.onchain = OnChain(self._master, self.keeper, self.txout)
 
@@ -279,7 +281,6 @@ class Gossipd:
         if self.peers.pop(conn_id, None) is not None:
             self.seeker.peer_left(conn_id, self.now())
             self._standings.leave(peer.info.node_id, peer.standing, self.clock())
-        self.judge.forget(conn_id)
         self._budget.forget(conn_id)
 
     def peer(self, conn_id: int) -> Peer | None:
@@ -295,22 +296,34 @@ class Gossipd:
             control_wire.PeerMessage(peer.info.node_id, peer.info.conn_id, message, number, channel_id_of(message))
         )
 
-    # what `offences.py` needs
+    # what `standing.py` needs
+
+    def is_owned(self, conn_id: int) -> bool:
+        """The connection is ours."""
+        return self.owned.owns(conn_id)
 
     def is_remote(self, conn_id: int) -> bool:
-        """Whether another process owns it, and its gossip fd is here."""
+        """Another process owns it, and its gossip fd is here."""
         return conn_id in self.remotes
 
-    def find(self, conn_id: int) -> Peer | None:
+    def standing_of(self, conn_id: int) -> Peer | None:
         """The peer, whichever process owns its connection."""
         return self.peers.get(conn_id)
 
-    def listen(self, peer: Peer, *, to_it: bool) -> None:
+    def hang_up(self, conn_id: int, last_words: list[bytes], reason: str) -> None:
+        """Close a connection that is ours."""
+        self.end(self.peers[conn_id], last_words, reason)
+
+    def warn(self, conn_id: int, message: bytes) -> None:
+        """Send it when the peer's other messages have been heard."""
+        self.say_soon(self.peers[conn_id], message)
+
+    def listen(self, conn_id: int, *, to_it: bool) -> None:
         """Whether the seeker may ask this peer for anything."""
         if to_it:
-            self._ask_for_gossip(peer)
+            self._ask_for_gossip(self.peers[conn_id])
         else:
-            self.seeker.peer_left(peer.info.conn_id, self.now())
+            self.seeker.peer_left(conn_id, self.now())
 
     def say_soon(self, peer: Peer, message: bytes) -> None:
         """Send a message, wherever the connection is, when the peer's other messages have been heard."""

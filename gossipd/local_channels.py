@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gossipd.ingest.pipeline import MAX_FUTURE
 from gossipd.ingest.signatures import GOOD
+from gossipd.ingest.updates import MAX_FUTURE
 from gossipd.verdict import Consequence, Judge, PeerFault
 from wire.control.control_wire import LocalChannel, RemoteChannelUpdate
 from wire.control.status import Status

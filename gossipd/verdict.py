@@ -30,6 +30,8 @@ class Verdict(StrEnum):
     """We have it, or something newer."""
     WAITING = "waiting"
     """It waits for an announcement."""
+    HELD = "held"
+    """An update that waits until the announcement of its channel is proven."""
     UNKNOWN_CHANNEL = "unknown channel"
     """An update for a channel that nobody has announced to us (B7-77)."""
     WRONG_CHAIN = "wrong chain"
@@ -61,6 +63,7 @@ class Verdict(StrEnum):
 
 REASONS = {
     Verdict.WAITING: "for a channel of its node",
+    Verdict.HELD: "for the announcement of its channel",
     Verdict.UNKNOWN_CHANNEL: "its channel is not known",
     Verdict.WRONG_CHAIN: "it is for another chain",
     Verdict.DONT_FORWARD: "it says that it is not to be passed on",

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from gossipd.feed import Feed
 from gossipd.ingest.debt import Debt
 from gossipd.ingest.signatures import SignatureChecks
-from gossipd.verdict import Judge, PeerFault, Verdict
+from gossipd.verdict import Consequence, Judge, PeerFault, Verdict
 from wire.bus.feed import Outcome
+from wire.control.shares import Shares
 
 USER = 0
 """The source of what comes by `addgossip`; no conn_id is 0."""
@@ -23,6 +24,13 @@ DEBT_MARK, DEBT_BYTES = 4 * PIPELINE_MARK, 2 * PIPELINE_BYTES
 """When that has lasted, reading goes on, for the sake of pings; what comes above these marks is owed."""
 MAX_REFUSED = 10_000
 """Messages with a wrong signature that are remembered, by their hash."""
+
+
+def bad_gossip(text: str) -> PeerFault:
+    """Gossip that is malformed or badly signed: it is passed over, and its sender told. Honest peers relay such things
+    unawares, so one of them is no reason to hang up; a score of them is (`peers/standing.py`).
+    """
+    return PeerFault(text, Consequence.WARN)
 
 
 class Checks:
@@ -51,11 +59,11 @@ class Checks:
         self._signatures = signatures
         self._settled = settled
         self._feed = feed
-        self._refused: dict[int, None] = {}
+        self.refused: Shares[int, None] = Shares(MAX_REFUSED)
 
     @property
     def has_room(self) -> bool:
-        """False: whoever reads peers should stop for a moment."""
+        """False: reading of peers should stop for a moment."""
         return self._signatures.waiting < PIPELINE_MARK and self._signatures.waiting_bytes < PIPELINE_BYTES
 
     @property
@@ -71,33 +79,50 @@ class Checks:
         self._signatures.submit(message, key, verdict)
         return True
 
+    def submit_held(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> None:
+        """The same for one that was let in before, and has waited within the bounds of `pending.py`."""
+        self._signatures.submit(message, key, verdict)
+
     def refuses(self, message: bytes) -> bool:
         """Its signature was found wrong a while ago."""
-        return bool(self._refused) and hash(message) in self._refused
+        return len(self.refused) > 0 and hash(message) in self.refused
 
-    def good(self, message: bytes, source: int) -> None:
+    def verified(self, message: bytes, source: int) -> None:
         """It is rightly signed, and was new when it came."""
-        self.novel[source] = self.novel.get(source, 0) + 1
-        self.judge.found_good(source)
         if source == USER:
             self._settled(message, None)
+
+    def stored(self, source: int) -> None:
+        """It is on the map: what its sender is worth."""
+        self.counters["accepted"] += 1
+        self.novel[source] = self.novel.get(source, 0) + 1
+        self.judge.found_good(source)
 
     def bad(self, message: bytes, source: int, fault: PeerFault) -> None:
         """Its signature is wrong, or what it holds."""
         self.counters["bad"] += 1
-        self._refuse(message)
-        self.settle(message, Outcome.REJECTED, str(fault))
-        if source == USER:
-            self._settled(message, str(fault))
-        else:
+        self.refuse(message, source)
+        self.give_up(message, source, str(fault))
+        if source != USER:
             self.judge.found_bad(source, fault)
+
+    def forged(self, source: int, fault: PeerFault) -> None:
+        """An announcement of an output that is not its own, which no honest peer says."""
+        self.counters["bad"] += 1
+        if source != USER:
+            self.judge.found_bad(source, fault)
+
+    def give_up(self, message: bytes, source: int, reason: str) -> None:
+        """Nothing comes of a message, for this reason."""
+        self.settle(message, Outcome.REJECTED, reason)
+        if source == USER:
+            self._settled(message, reason)
 
     def settle(self, message: bytes, outcome: Outcome, reason: str = "") -> None:
         """What has become of a message is told to the feed."""
         if self._feed.gossip:
             self._feed.settled(message, outcome, reason)
 
-    def _refuse(self, message: bytes) -> None:
-        if len(self._refused) >= MAX_REFUSED:
-            del self._refused[next(iter(self._refused))]
-        self._refused[hash(message)] = None
+    def refuse(self, message: bytes, source: int) -> None:
+        """Remember it, so that it is not looked at again for a while, and counts once."""
+        self.refused.put(hash(message), None, source)

@@ -5,23 +5,19 @@ nodes and of both bitcoin keys. So all four nodes are not listened to any more, 
 channels are forgotten as closed ones are. We ourselves are spared: what is ours is said by us alone.
 """
 
-from collections.abc import Callable, Iterable
-from struct import Struct
+from collections.abc import Iterable
 
-from gossipd.ingest.checks import Checks
+from gossipd.ingest.around import Around
+from gossipd.ingest.checks import bad_gossip
 from gossipd.ingest.signatures import GOOD
-from gossipd.ingest.txout import bitcoin_keys
-from gossipd.map.index import MapIndex
-from gossipd.map.writer import MapWriter
-from gossipd.verdict import Consequence, PeerFault, Verdict
+from gossipd.verdict import Verdict
 from wire.bus.feed import Outcome
 from wire.control.status import Status
+from wire.gossip_layout import KEYS, channel_keys
 from wire.scid import scid_to_text
 
 MAX_BLACKLISTED = 1_000
 """Nodes; the oldest make room."""
-
-_KEYS = Struct("33s33s33s33s")
 
 status = Status("gossipd")
 
@@ -29,12 +25,11 @@ status = Status("gossipd")
 class Conflicts:
     """The blacklist, and how one comes onto it."""
 
-    def __init__(self, writer: MapWriter, index: MapIndex, checks: Checks, stored: Callable[[], None]) -> None:
-        """`stored` hears that something waits for the store's flush."""
-        self._writer = writer
-        self._index = index
-        self._checks = checks
-        self._stored = stored
+    def __init__(self, around: Around) -> None:
+        self._writer = around.writer
+        self._index = around.index
+        self._checks = around.checks
+        self._stored = around.stored
         self._blacklist: dict[bytes, None] = {}
 
     @property
@@ -52,8 +47,8 @@ class Conflicts:
         known = index.node_ids[index.node1[row]] + index.node_ids[index.node2[row]]
         if message[keys_at : keys_at + 66] == known or message in self._checks.under_way:
             return Verdict.REDUNDANT
-        keys = _KEYS.unpack_from(message, keys_at)
-        if keys[0] >= keys[1] or {*keys[2:]} != {*bitcoin_keys(self._writer.announcement(row))}:
+        keys = KEYS.unpack_from(message, keys_at)
+        if keys[0] >= keys[1] or {*keys[2:]} != {*channel_keys(self._writer.announcement(row))[2:]}:
             return Verdict.CONFLICT  # not of this output: nothing is proven
         if not self._checks.submit(message, b"", lambda result: self._checked(scid, message, keys[:2], source, result)):
             return Verdict.OWED
@@ -64,9 +59,9 @@ class Conflicts:
         self._checks.under_way.discard(message)
         if result != GOOD:
             text = f"channel_announcement {scid_to_text(scid)}: other nodes than before, and a bad signature"
-            self._checks.bad(message, source, PeerFault(text, Consequence.WARN))
+            self._checks.bad(message, source, bad_gossip(text))
             return
-        self._checks.good(message, source)
+        self._checks.verified(message, source)
         self._checks.settle(message, Outcome.REJECTED, "its channel was announced by other nodes before")
         row = self._index.channels.get(scid)
         if row is not None and (known := self._writer.nodes_of(row)) != node_ids:

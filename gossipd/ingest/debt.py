@@ -4,18 +4,25 @@ A channel_announcement or channel_update leaves a scid and query_flags, a node_a
 for them when there is room. Bounded; if it overflows, the next comparison with a peer finds what is missing.
 """
 
+import contextlib
+import struct
 from collections.abc import Callable
-from struct import Struct
 
 from gossipd.map.index import MapIndex
 from wire.encoded import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2
+from wire.gossip_layout import (
+    CHANNEL_ANNOUNCEMENT,
+    CHANNEL_UPDATE,
+    U16,
+    channel_scid,
+    node_id_of,
+    update_direction,
+    update_scid,
+    update_timestamp,
+)
 from wire.net.gossip_fd import GossipOwed
 
 MAX_NODES = 10_000
-
-_U16 = Struct(">H")
-_U64 = Struct(">Q")
-_CHANNEL_ANNOUNCEMENT, _CHANNEL_UPDATE = 256, 258
 
 
 class Debt:
@@ -32,16 +39,20 @@ class Debt:
     def note(self, message: bytes) -> None:
         """A well-formed gossip message that is not taken in now. What is known already leaves nothing behind."""
         self.count += 1
-        number = _U16.unpack_from(message)[0]
-        if number == _CHANNEL_UPDATE:
+        number = U16.unpack_from(message)[0]
+        if number == CHANNEL_UPDATE:
             self._note_update(message)
-        elif number == _CHANNEL_ANNOUNCEMENT:
-            scid = _U64.unpack_from(message, 292 + _U16.unpack_from(message, 258)[0])[0]
+        elif number == CHANNEL_ANNOUNCEMENT:
+            scid = channel_scid(message)
             if scid not in self._index.channels:
                 self._owe(scid, ALL)
         else:
-            at = 72 + _U16.unpack_from(message, 66)[0]
-            self._note_node(message[at : at + 33])
+            self._note_node(node_id_of(message))
+
+    def note_unread(self, message: bytes) -> None:
+        """The same for one that was not looked at, and may be cut."""
+        with contextlib.suppress(struct.error, IndexError):
+            self.note(message)
 
     def note_owed(self, owed: GossipOwed) -> None:
         """What the owner of a connection could not pass on to us."""
@@ -58,8 +69,7 @@ class Debt:
             self._nodes.add(node_id)
 
     def _note_update(self, message: bytes) -> None:
-        scid, timestamp = _U64.unpack_from(message, 98)[0], int.from_bytes(message[106:110], "big")
-        direction = message[111] & 1
+        scid, timestamp, direction = update_scid(message), update_timestamp(message), update_direction(message)
         row = self._index.channels.get(scid)
         if row is None:
             self._owe(scid, ALL)

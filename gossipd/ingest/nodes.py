@@ -1,123 +1,153 @@
-"""Taking node_announcements in: cheap checks, signature, map and store. BOLT 7.
+"""The way of a node_announcement: cheap checks, signature, map and store. BOLT 7, The node_announcement Message.
 
-Those that come before any channel of their node are kept for a while, unchecked, within bounds. Fields are read by
-precompiled structs at fixed offsets.
+Those of nodes that have no channel yet wait, unchecked: one of each source, so that a forged one takes no other's
+place; all of them are looked at when the node has a channel (B7-69).
 """
 
 from collections.abc import Callable
-from struct import Struct
 
-from gossipd.ingest.checks import Checks
+from gossipd.ingest.around import Around
+from gossipd.ingest.checks import bad_gossip
+from gossipd.ingest.ratelimit import RateLimit
 from gossipd.ingest.signatures import GOOD
-from gossipd.map.index import MapIndex
-from gossipd.map.writer import MapWriter
-from gossipd.verdict import Consequence, PeerFault, Verdict
+from gossipd.ingest.updates import MAX_FUTURE
+from gossipd.verdict import PeerFault, Verdict
 from wire.address import may_forward
 from wire.bus.feed import Outcome
+from wire.control.shares import Shares
 from wire.cursor import WireError
+from wire.gossip_layout import (
+    BODY_ADDRESSES,
+    BODY_ADDRLEN,
+    BODY_NODE_ID,
+    BODY_RGB,
+    NODE_FEATURES,
+    U16,
+    U32,
+    node_body,
+    node_timestamp,
+)
 
-_U16, _U32 = Struct(">H"), Struct(">I")
+MAX_WAITING = 10_000
+MAX_WAITING_BYTES = 8_000_000
 
 # Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
 _CHECKING, _REDUNDANT = Verdict.CHECKING, Verdict.REDUNDANT
 
 
-class NodeIngest:
-    """The part of Ingest that is about nodes."""
+class NodeIntake:
+    """The part of the pipeline that is about nodes."""
 
-    def __init__(self, writer: MapWriter, index: MapIndex, checks: Checks, stored: Callable[[], None]) -> None:
-        """`stored` hears that something waits for the store's flush."""
-        self._writer = writer
-        self._index = index
-        self._checks = checks
-        self._stored = stored
-        self._waiting = WaitingNodes()
+    def __init__(self, around: Around) -> None:
+        self._around = around
+        self._index = around.index
+        self._checks = around.checks
+        self._rate_limit: RateLimit[bytes] = RateLimit()
+        self.waiting = WaitingNodes(self._checks.debt.note)
 
     def receive(self, message: bytes, source: int) -> Verdict:
         """Take one node_announcement in. Raises PeerFault if it is malformed (B1-7)."""
-        if len(message) < 68 or len(message) < (at := 68 + _U16.unpack_from(message, 66)[0]) + 74:
-            raise PeerFault("node_announcement is too short", Consequence.DISCONNECT)
-        (timestamp,) = _U32.unpack_from(message, at)
-        end = at + 74 + _U16.unpack_from(message, at + 72)[0]
-        if len(message) < end:
-            raise PeerFault("node_announcement is too short for its addresses", Consequence.DISCONNECT)
-        node_id = message[at + 4 : at + 37]
+        at, end = _measure(message)
+        timestamp = U32.unpack_from(message, at)[0]
+        node_id = message[at + BODY_NODE_ID : at + BODY_RGB]
         row = self._index.nodes.get(node_id)
+        if timestamp > self._around.now() + MAX_FUTURE:
+            return Verdict.FUTURE
         if row is None:
-            self._waiting.put(node_id, message, source)  # B7-69: its channel may be on the way
-            return Verdict.WAITING
+            return Verdict.WAITING if self.waiting.put(node_id, message, source) else _REDUNDANT
         if self._is_known(row, timestamp) or message in self._checks.under_way:
             return _REDUNDANT
         try:
-            if not may_forward(message[at + 74 : end]):
+            if not may_forward(message[at + BODY_ADDRESSES : end]):
                 return Verdict.TWO_HOST_NAMES
         except WireError as error:  # B7-72
-            raise PeerFault(f"node_announcement {node_id.hex()}: addresses: {error}", Consequence.WARN) from error
+            raise bad_gossip(f"node_announcement {node_id.hex()}: addresses: {error}") from error
         if not self._checks.submit(message, b"", lambda result: self._checked(message, node_id, source, result)):
             return Verdict.OWED
         self._checks.under_way.add(message)
         return _CHECKING
 
     def _is_known(self, row: int, timestamp: int) -> bool:
-        """Whether the node has said something as new as this; the first that it says may be of timestamp 0."""
+        """This one or a newer one is on the map. A first one may have timestamp 0."""
         return bool(self._index.node_announce_off[row]) and timestamp <= self._index.node_ts[row]
 
     def channel_written(self, node_id: bytes) -> None:
         """The node has a channel now: its announcement may have waited for that."""
-        if (waiting := self._waiting.take(node_id)) is None:
-            return
-        message, source = waiting
-        try:
-            self.receive(message, source)
-        except PeerFault as fault:
-            self._checks.bad(message, source, fault)
+        for message, source in self.waiting.take(node_id):
+            try:
+                self.receive(message, source)
+            except PeerFault as fault:
+                self._checks.bad(message, source, fault)
 
     def _checked(self, message: bytes, node_id: bytes, source: int, result: int) -> None:
         self._checks.under_way.discard(message)
         if result != GOOD:
-            fault = PeerFault(f"node_announcement {node_id.hex()}: bad signature", Consequence.WARN)
-            self._checks.bad(message, source, fault)
+            self._checks.bad(message, source, bad_gossip(f"node_announcement {node_id.hex()}: bad signature"))
             return
-        self._checks.good(message, source)
+        self._checks.verified(message, source)
         row = self._index.nodes.get(node_id)
-        timestamp = int(_U32.unpack_from(message, 68 + _U16.unpack_from(message, 66)[0])[0])
+        timestamp = node_timestamp(message)
         if row is None:
             self._checks.settle(message, Outcome.REJECTED, "its last channel has gone meanwhile")
-            return
-        if self._is_known(row, timestamp):
+        elif self._is_known(row, timestamp):
             self._checks.settle(message, Outcome.REDUNDANT)
-            return
-        self._checks.settle(message, Outcome.NEW)
-        self._writer.write_node(row, timestamp, message)
-        self._checks.counters["accepted"] += 1
-        self._stored()
+        elif self._index.node_announce_off[row] and not self._rate_limit.allows(node_id, self._around.clock()):
+            self._checks.counters["rate limited"] += 1
+            self._checks.settle(message, Outcome.RATE_LIMITED, "its node announces itself too often")
+        else:
+            self._checks.settle(message, Outcome.NEW)
+            self._around.writer.write_node(row, timestamp, message)
+            self._checks.stored(source)
+            self._around.stored()
 
 
-MAX_WAITING = 10_000
-MAX_WAITING_BYTES = 8_000_000
+def _measure(message: bytes) -> tuple[int, int]:
+    """Where the timestamp stands, and where the addresses end. Raises PeerFault if the message is cut (B1-7)."""
+    if len(message) < NODE_FEATURES or len(message) < (at := node_body(message)) + BODY_ADDRESSES:
+        raise bad_gossip("node_announcement is too short")
+    end = at + BODY_ADDRESSES + int(U16.unpack_from(message, at + BODY_ADDRLEN)[0])
+    if len(message) < end:
+        raise bad_gossip("node_announcement is too short for its addresses")
+    return at, end
 
 
 class WaitingNodes:
-    """The last message of each node, with its source; the oldest ones make room."""
+    """The last message of each node and source; the greediest source makes room, and `dropped` hears what was lost."""
 
-    def __init__(self) -> None:
-        self._messages: dict[bytes, tuple[bytes, int]] = {}
-        self._bytes = 0
+    def __init__(self, dropped: Callable[[bytes], None]) -> None:
+        self.table: Shares[tuple[bytes, int], bytes] = Shares(MAX_WAITING, MAX_WAITING_BYTES)
+        self._sources: dict[bytes, list[int]] = {}
+        self._dropped = dropped
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self.table)
 
-    def put(self, node_id: bytes, message: bytes, source: int) -> None:
-        """Keep this one instead of the one before."""
-        self.take(node_id)
-        self._messages[node_id] = (message, source)
-        self._bytes += len(message)
-        while len(self._messages) > MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
-            self.take(next(iter(self._messages)))
+    def put(self, node_id: bytes, message: bytes, source: int) -> bool:
+        """Keep this one instead of the source's last one; False if it is here already."""
+        sources = self._sources.get(node_id, [])
+        if any(self.table.get((node_id, other)) == message for other in sources):
+            return False
+        before = self.table.get((node_id, source))
+        if before is not None and node_timestamp(before) >= node_timestamp(message):
+            return False
+        if before is None:
+            self._sources.setdefault(node_id, []).append(source)
+        for (gone, whose), lost in self.table.put((node_id, source), message, source, len(message)):
+            self._forget(gone, whose)
+            self._dropped(lost)
+        return True
 
-    def take(self, node_id: bytes) -> tuple[bytes, int] | None:
-        """(message, source) of a node, which is here no longer; None if there is none."""
-        waiting = self._messages.pop(node_id, None)
-        if waiting is not None:
-            self._bytes -= len(waiting[0])
-        return waiting
+    def take(self, node_id: bytes) -> list[tuple[bytes, int]]:
+        """(message, source) of all that are here of a node, the newest first; they are here no longer."""
+        waiting = []
+        for source in self._sources.pop(node_id, []):
+            message = self.table.pop((node_id, source))
+            assert message is not None
+            waiting.append((message, source))
+        return sorted(waiting, key=lambda each: -node_timestamp(each[0]))
+
+    def _forget(self, node_id: bytes, source: int) -> None:
+        sources = self._sources[node_id]
+        sources.remove(source)
+        if not sources:
+            del self._sources[node_id]

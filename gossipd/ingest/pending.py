@@ -1,13 +1,23 @@
-"""Announcements on their way: from their cheap checks until they are written with their first update."""
+"""Announcements on their way: from their cheap checks until they are written with their first update.
+
+Nothing is judged by what is not proven: an update of a channel whose announcement is still being checked is held, with
+its sender, and looked at when the announcement holds. Bounded in number and bytes, with a share for each source.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from wire.control.shares import Shares
 from wire.control.status import Status
+from wire.gossip_layout import update_direction, update_timestamp
 
 MAX_PENDING = 20_000
 MAX_PENDING_BYTES = 40_000_000
+MAX_HELD, MAX_HELD_OF_ONE = 6, 2
+"""Updates that are held for one direction of a channel, of all senders and of one."""
+_OVERHEAD = 200
+"""Bytes of a held update besides its own, about."""
 
 status = Status("gossipd")
 
@@ -25,58 +35,86 @@ class Stage(Enum):
 SIGNATURES, TXOUT, AWAITS_UPDATE = Stage
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pending:
-    """One of them, with the newest update of each direction, checked with its keys."""
+    """One of them. `held`: (update, sender) that wait for it; `updates`: the newest good one of each direction."""
 
     message: bytes
     source: int
     keys: tuple[bytes, bytes, bytes, bytes]
     """node_id_1, node_id_2, bitcoin_key_1, bitcoin_key_2."""
     since: float
+    """On the monotonic clock."""
     stage: Stage = SIGNATURES
     amount_sat: int = 0
     updates: list[bytes | None] = field(default_factory=lambda: [None, None])
+    held: list[tuple[bytes, int]] = field(default_factory=list)
+    contested: bool = False
+    """Another announcement of the channel was not looked at, because of this one."""
+    missed: bool = False
+    """Updates of the channel found no room."""
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return len(self.message) + sum(len(update) + _OVERHEAD for update, _ in self.held)
 
 
 class PendingChannels:
-    """All of them by scid; bounded in number and bytes."""
+    """All of them by scid."""
 
     def __init__(self) -> None:
-        self._by_scid: dict[int, Pending] = {}
-        self._bytes = 0
+        self.table: Shares[int, Pending] = Shares(MAX_PENDING, MAX_PENDING_BYTES)
+        self._proven: dict[int, Pending] = {}
         self._said_full = False
-        self.get = self._by_scid.get
+        self.get = self.table.get
         """The pending announcement of a scid, or None: a hot path."""
 
     def __len__(self) -> int:
-        return len(self._by_scid)
+        return len(self.table)
 
     def __contains__(self, scid: int) -> bool:
-        return scid in self._by_scid
-
-    @property
-    def is_full(self) -> bool:
-        """Nothing more should be added."""
-        return len(self._by_scid) >= MAX_PENDING or self._bytes >= MAX_PENDING_BYTES
+        return scid in self.table
 
     def complain_full(self) -> None:
         """Say once that there is no room."""
         if not self._said_full:
             self._said_full = True
-            status.unusual(f"{MAX_PENDING} announcements wait for their output: more are not taken until it shrinks")
+            status.unusual(f"{MAX_PENDING} announcements wait for their output: some must be asked for again")
 
-    def add(self, scid: int, pending: Pending) -> None:
-        """A new one."""
-        self._by_scid[scid] = pending
-        self._bytes += len(pending.message)
+    def add(self, scid: int, pending: Pending) -> list[tuple[int, Pending]]:
+        """A new one. Returns those that had to make room: the oldest of the source with the most."""
+        gone = self.table.put(scid, pending, pending.source, pending.size)
+        for each, _ in gone:
+            self._proven.pop(each, None)
+            self.complain_full()
+        return gone
 
-    def pop(self, scid: int) -> Pending:
-        """It is written, or has failed."""
-        pending = self._by_scid.pop(scid)
-        self._bytes -= len(pending.message)
-        return pending
+    def hold(self, scid: int, pending: Pending, update: bytes, source: int) -> bool:
+        """Keep an update until the announcement is proven; False if it finds no room, and then it is owed."""
+        direction = update_direction(update)
+        senders = [sender for held, sender in pending.held if update_direction(held) == direction]
+        full = self.table.most_size is not None and self.table.size >= self.table.most_size
+        if full or len(senders) >= MAX_HELD or senders.count(source) >= MAX_HELD_OF_ONE:
+            pending.missed = True
+            return False
+        pending.held.append((update, source))
+        self.table.grow(scid, len(update) + _OVERHEAD)
+        return True
+
+    def proves(self, scid: int, pending: Pending) -> list[tuple[bytes, int]]:
+        """All about it holds: from now on it only waits for an update. Returns what was held, the newest first."""
+        pending.stage = AWAITS_UPDATE
+        self._proven[scid] = pending
+        held, pending.held = pending.held, []
+        self.table.grow(scid, -sum(len(update) + _OVERHEAD for update, _ in held))
+        return sorted(held, key=lambda each: -update_timestamp(each[0]))
+
+    def pop(self, scid: int) -> Pending | None:
+        """It is written, or has failed; None if it had to make room meanwhile."""
+        self._proven.pop(scid, None)
+        return self.table.pop(scid)
 
     def proven(self) -> Iterator[tuple[int, Pending]]:
         """Those that only wait for an update, the oldest first."""
-        return ((scid, pending) for scid, pending in self._by_scid.items() if pending.stage is AWAITS_UPDATE)
+        return iter(self._proven.items())

@@ -1,8 +1,11 @@
-"""How often a direction of a channel may be updated: a token bucket each, after the signature check.
+"""How often a direction of a channel may be updated, and a node announced: a token bucket each.
 
-After it, so that nobody but the channel's own node can use its tokens up. lnd's figures: ten at once, then one a
-minute. Updates that change nothing but the time are keep-alives, and a day apart they cost nothing.
+After the signature check, so that only the channel's own node can use its tokens up. lnd's figures: ten at
+once, then one a minute. Updates that change nothing but the time are keep-alives, and a day apart they cost nothing.
 """
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
 
 BURST = 10.0
 PER_SECOND = 1 / 60
@@ -12,16 +15,19 @@ MOST = 20_000
 """Buckets kept; those that are full again are dropped, so that is as many directions as update within ten minutes."""
 
 
-class RateLimit:
-    """The buckets. `key` names a direction of a channel; `now` in seconds."""
+K = TypeVar("K", bound=Hashable)
+
+
+class RateLimit(Generic[K]):
+    """The buckets. `key` names a direction of a channel, or a node; `now` in seconds of a clock that does not jump."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, tuple[float, float]] = {}
+        self._buckets: dict[K, tuple[float, float]] = {}
 
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def allows(self, key: int, now: float) -> bool:
+    def allows(self, key: K, now: float) -> bool:
         """Take a token, if there is one."""
         tokens, at = self._buckets.pop(key, (BURST, now))
         tokens = min(BURST, tokens + (now - at) * PER_SECOND)

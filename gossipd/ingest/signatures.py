@@ -18,6 +18,7 @@ import msgpack
 from wire.control.landlock import restrict_files
 from wire.control.privilege import name_process
 from wire.control.status import Status
+from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, channel_keys, node_id_of
 from wire.secp256k1 import double_sha256, verify
 
 GOOD = 0
@@ -28,8 +29,6 @@ BATCH_BYTES = 128_000
 WORKER_WINDOW = 4
 """Batches that one worker has at a time: enough that it never idles, few enough that new ones are soon looked at."""
 
-_CHANNEL_ANNOUNCEMENT, _NODE_ANNOUNCEMENT = 256, 257
-
 Verdict = Callable[[int], None]
 
 
@@ -39,19 +38,16 @@ def check(message: bytes, key: bytes) -> int:
     `key` is the node_id that must have signed a channel_update; the other two carry theirs (B7-57, B7-68).
     """
     number = message[0] << 8 | message[1]
-    if number == _CHANNEL_ANNOUNCEMENT:
+    if number == CHANNEL_ANNOUNCEMENT:
         return _check_channel_announcement(message)
-    if number == _NODE_ANNOUNCEMENT:
-        at = 72 + int.from_bytes(message[66:68], "big")
-        key = message[at : at + 33]
+    if number == NODE_ANNOUNCEMENT:
+        key = node_id_of(message)
     return GOOD if verify(double_sha256(message[66:]), message[2:66], key) else 1
 
 
 def _check_channel_announcement(message: bytes) -> int:
     digest = double_sha256(message[258:])
-    at = 260 + int.from_bytes(message[258:260], "big") + 40
-    for i in range(4):
-        key = message[at + 33 * i : at + 33 * i + 33]
+    for i, key in enumerate(channel_keys(message)):
         if not verify(digest, message[2 + 64 * i : 66 + 64 * i], key, again=i < 2):  # a bitcoin key comes once
             return i + 1
     return GOOD

@@ -12,10 +12,12 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from gossipd.verdict import Verdict
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import GetTxout, GetTxoutReply
+from wire.control.shares import Shares
 from wire.scid import block_of
 
 WINDOW = 1_000
@@ -34,7 +36,14 @@ UNKNOWN_AMOUNT = 0
 ANY_SCRIPT = b""
 
 Passed = Callable[[int], None]
-Failed = Callable[[str], None]
+
+
+class Failed(Protocol):
+    """Gets the reason. `forged`: the announcement claims another's output, which no honest node says. `dropped`: it had
+    to make room, and is to be asked for again.
+    """
+
+    def __call__(self, reason: str, *, forged: bool = False, dropped: bool = False) -> None: ...
 
 
 def funding_script(bitcoin_key_1: bytes, bitcoin_key_2: bytes) -> bytes:
@@ -44,12 +53,6 @@ def funding_script(bitcoin_key_1: bytes, bitcoin_key_2: bytes) -> bytes:
     return b"\x00\x20" + hashlib.sha256(witness_script).digest()
 
 
-def bitcoin_keys(announcement: bytes) -> tuple[bytes, bytes]:
-    """Those of a raw channel_announcement: the last two of its four keys, which begin 40 bytes behind the features."""
-    at = 260 + int.from_bytes(announcement[258:260], "big") + 40 + 66
-    return announcement[at : at + 33], announcement[at + 33 : at + 66]
-
-
 @dataclass(slots=True)
 class _Question:
     scid: int
@@ -57,6 +60,7 @@ class _Question:
     passed: Passed
     failed: Failed
     unknown: Failed
+    source: int = 0
 
 
 class Failures:
@@ -105,7 +109,7 @@ class Txout:
         self._loop = asyncio.get_running_loop()
         self._blockheight = 0
         self._waiting: deque[_Question] = deque()
-        self._early: dict[int, _Question] = {}
+        self.early_table: Shares[int, _Question] = Shares(MAX_EARLY)
         self._failures = Failures()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -117,11 +121,11 @@ class Txout:
     @property
     def early(self) -> int:
         """How many wait for more confirmations."""
-        return len(self._early)
+        return len(self.early_table)
 
     @property
     def has_room(self) -> bool:
-        """False: whoever reads peers should stop for a moment."""
+        """False: reading of peers should stop for a moment."""
         return len(self._waiting) < WINDOW
 
     def refuses(self, scid: int, bitcoin_keys: tuple[bytes, ...]) -> Verdict | None:
@@ -131,10 +135,24 @@ class Txout:
             return Verdict.NO_OUTPUT
         return Verdict.TOO_EARLY if self._blockheight and block_of(scid) > self._blockheight + FARTHEST else None
 
-    def ask(self, scid: int, script: bytes, passed: Passed, failed: Failed, unknown: Failed | None = None) -> None:
-        """Look the output of `scid` up and compare it with `script` (B7-60). One of `passed`, with the amount in sat,
-        and `failed`, with the reason, will be called; or `unknown`, if the reason is that nobody can tell."""
-        question = _Question(scid, script, passed, failed, unknown or failed)
+    @property
+    def asks(self) -> bool:
+        """Outputs are looked at: `script` matters."""
+        return self._check
+
+    def ask(
+        self,
+        scid: int,
+        script: bytes,
+        passed: Passed,
+        failed: Failed,
+        unknown: Failed | None = None,
+        source: int = 0,
+    ) -> None:
+        """Look the output of `scid` up and compare it with `script` (B7-60), for the connection `source`. One of
+        `passed`, with the amount in sat, and `failed`, with the reason, will be called; or `unknown`, if the reason is
+        that it cannot be told."""
+        question = _Question(scid, script, passed, failed, unknown or failed, source)
         if not self._check:
             passed(UNKNOWN_AMOUNT)
         elif self._is_early(scid):
@@ -146,8 +164,10 @@ class Txout:
     def new_blockheight(self, blockheight: int) -> None:
         """The chain ends here: it may be the first time that we hear of it."""
         self._blockheight = blockheight
-        deep_enough = [scid for scid in self._early if not self._is_early(scid)]
-        self._waiting.extend(self._early.pop(scid) for scid in deep_enough)
+        deep_enough = [scid for scid in self.early_table if not self._is_early(scid)]
+        for scid in deep_enough:
+            if (question := self.early_table.pop(scid)) is not None:
+                self._waiting.append(question)
         self._go_on()
 
     def reorganised(self) -> None:
@@ -158,10 +178,13 @@ class Txout:
         return bool(self._blockheight) and block_of(scid) > self._blockheight - DEPTH + 1
 
     def _keep(self, question: _Question) -> None:
-        if len(self._early) < MAX_EARLY:
-            self._early[question.scid] = question
+        if self.early_table.refuses(question.source):
+            lost = [question]
         else:
-            question.unknown(f"its output has not {DEPTH} confirmations, and too many like it wait for theirs")
+            lost = [each for _, each in self.early_table.put(question.scid, question, question.source)]
+        for each in lost:
+            reason = f"its output has not {DEPTH} confirmations, and too many like it wait for theirs"
+            each.unknown(reason, dropped=True)
 
     def _go_on(self) -> None:
         if not self._blockheight:
@@ -193,6 +216,6 @@ class Txout:
             (question.failed if reply.is_known else question.unknown)(reply.reason)
         elif reply.script != question.script:
             self._failures.add(question.scid, question.script, now)
-            question.failed("its output pays to another script")
+            question.failed("its output pays to another script", forged=True)
         else:
             question.passed(reply.amount_sat)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 from gossipd.ingest.checks import USER
-from gossipd.ingest.pipeline import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT, Ingest
+from gossipd.ingest.pipeline import Ingest
 from gossipd.verdict import REASONS, PeerFault, Verdict
+from wire.gossip_layout import GOSSIP_TYPES
 from wire.peer_wire import message_name
 
 Answer = Callable[[str | None], None]
@@ -22,7 +23,7 @@ class UserGossip:
     def add(self, message: bytes, ingest: Ingest, answer: Answer) -> None:
         """Take a message in; `answer` is called now or after its signature check."""
         number = int.from_bytes(message[:2], "big")
-        if number not in (CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT):
+        if number not in GOSSIP_TYPES:
             answer(f"{message_name(number)} is no gossip message")
             return
         waiting = self._waiting.get(message)
@@ -34,7 +35,7 @@ class UserGossip:
         except PeerFault as fault:
             answer(str(fault))
             return
-        if verdict is Verdict.CHECKING:
+        if verdict in (Verdict.CHECKING, Verdict.HELD):
             self._waiting[message] = [answer]
         else:
             answer(None if verdict in _TAKEN else REASONS[verdict])

@@ -13,7 +13,7 @@ from gossipd.feed import Feed
 from gossipd.ingest.pipeline import Ingest
 from gossipd.local_channels import LocalChannels
 from gossipd.map.index import MapIndex
-from gossipd.peers.score import UNWANTED, Standing
+from gossipd.peers.standing import Standing
 from gossipd.serve.queries import Answer, Messages, Source, answer_range, answer_scids
 from gossipd.serve.stream import Stream
 from gossipd.store.writer import GossipStore
@@ -78,9 +78,6 @@ class Around(Protocol):
 
     def bad_gossip(self, peer: "Peer", fault: PeerFault) -> bool:
         """The same for a gossip message, which counts."""
-
-    def unwanted(self, peer: "Peer", points: float) -> bool:
-        """What follows from gossip that costs points; False if the connection is gone."""
 
     def nongossip(self, peer: "Peer", message: bytes) -> None:
         """Give the connection up, with this message."""
@@ -153,6 +150,7 @@ class Peer:
         if standing.ignored_until and standing.is_ignored(self._around.clock()):
             if self._around.feed.gossip:
                 self._around.feed.refused(message, self.info.conn_id, "its sender is ignored for a while")
+            self._around.ingest.pass_over(message)
             return True
         if self.stream is not None:
             self.stream.heard(message)
@@ -164,8 +162,6 @@ class Peer:
             standing.redundant += 1
         elif verdict is _UNKNOWN_CHANNEL or verdict is _DONT_FORWARD:
             self._around.local.receive(message, self.info.node_id, self.info.conn_id)
-        elif verdict in UNWANTED:
-            return self._around.unwanted(self, UNWANTED[verdict])
         return True
 
     def hear_gossip(self, message: bytes) -> bool:

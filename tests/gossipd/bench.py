@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gossipd.feed import SILENT, Feed
+from gossipd.ingest.around import Around
 from gossipd.ingest.checks import Checks
 from gossipd.ingest.debt import Debt
 from gossipd.ingest.pipeline import Ingest
@@ -57,13 +58,13 @@ class Signatures:
 class Outputs:
     """The chain stage: outputs are found at once, or when the test says so."""
 
-    has_room = True
+    has_room = asks = True
 
     def __init__(self) -> None:
         self.refused: dict[int, Verdict] = {}
         self.at_once = True
         self.asked: list[tuple[int, bytes]] = []
-        self.answers: list[tuple[Callable[[int], None], Callable[[str], None]]] = []
+        self.answers: list[tuple[Callable[[int], None], Callable[..., None]]] = []
 
     @property
     def unfinished(self) -> int:
@@ -74,7 +75,9 @@ class Outputs:
         """As Txout."""
         return self.refused.get(scid)
 
-    def ask(self, scid: int, script: bytes, passed: Callable[[int], None], failed: Callable[[str], None]) -> None:
+    def ask(
+        self, scid: int, script: bytes, passed: Callable[[int], None], failed: Callable[..., None], source: int
+    ) -> None:
         """As Txout."""
         self.asked.append((scid, script))
         if self.at_once:
@@ -115,22 +118,25 @@ class Bench:
             self.owed.append((scid, flags))
 
         self.ingest = Ingest(
-            MapWriter(self.store, self.index, self.forgetting, own),
-            self.index,
-            CHAIN,
-            Checks(
-                self.signatures,  # type: ignore[arg-type]
-                Debt(self.index, owe, lambda: self.overflows.append(1)),
-                self,
-                self._settle,
-                self.feed,
-            ),
-            self.outputs,  # type: ignore[arg-type]
-            PRUNE,
-            lambda: self.now,
-            self._stored,
-            owe,
-            self.heard_of.append,
+            Around(
+                MapWriter(self.store, self.index, self.forgetting, own),
+                self.index,
+                CHAIN,
+                Checks(
+                    self.signatures,  # type: ignore[arg-type]
+                    Debt(self.index, owe, lambda: self.overflows.append(1)),
+                    self,
+                    self._settle,
+                    self.feed,
+                ),
+                self.outputs,  # type: ignore[arg-type]
+                PRUNE,
+                lambda: self.now,
+                lambda: self.now,
+                self._stored,
+                owe,
+                self.heard_of.append,
+            )
         )
 
     def found_good(self, conn_id: int) -> None:

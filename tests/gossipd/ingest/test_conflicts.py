@@ -3,6 +3,7 @@
 import pytest
 
 from gossipd.ingest import conflicts
+from gossipd.map.writer import MapWriter
 from gossipd.verdict import Consequence, Verdict
 from tests.gossipd.bench import CHANNEL, CHECKED, TELLER, Bench
 from tests.gossipd.messages import KEYS, NOW, announcement, node_announcement, scid, spoilt, update
@@ -95,7 +96,7 @@ def test_without_room_it_is_owed(bench: Bench) -> None:
 
 @pytest.mark.bolt("B7-65")
 def test_we_ourselves_are_spared(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(type(bench.ingest._writer), "our_id", KEYS[0][1])
+    monkeypatch.setattr(MapWriter, "our_id", KEYS[0][1])
     with_neighbours(bench)
     bench.take(CONFLICTING)
     assert bench.ingest.conflicts.count == 3

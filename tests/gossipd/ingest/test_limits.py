@@ -57,8 +57,8 @@ def test_wrong_signature_is_not_checked_again(bench: Bench) -> None:
     assert bench.take(update(timestamp=NOW + 1)) == [Verdict.CHECKING]
 
 
-def test_memory_of_wrong_signatures_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "MAX_REFUSED", 5)
+def test_memory_of_wrong_signatures_is_bounded(bench: Bench) -> None:
+    bench.ingest.checks.refused.most = 5
     bad = [spoilt(announcement(number), 10) for number in range(8)]
     bench.take(*bad)
     assert bench.take(bad[0]) == [Verdict.CHECKING], "the oldest is forgotten"

@@ -67,9 +67,9 @@ class Bounds:
         gossipd = self._inside.gossipd
         ingest = gossipd.ingest
         return {
-            "pending": len(ingest._pending),
+            "pending": len(ingest.pending),
             "asked": len(gossipd.txout._tasks),
-            "waiting nodes": len(ingest._nodes._waiting),
+            "waiting nodes": len(ingest.nodes.waiting),
             "wanted": len(gossipd.seeker.wanted),
         }
 

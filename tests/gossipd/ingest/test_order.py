@@ -2,8 +2,6 @@
 
 import pytest
 
-from gossipd.ingest import nodes as waiting
-from gossipd.ingest import pending
 from gossipd.ingest.checks import USER
 from gossipd.ingest.txout import funding_script
 from gossipd.map import loading
@@ -31,15 +29,16 @@ def test_announcement_waits_for_its_first_update(bench: Bench) -> None:
 
 def test_update_while_its_announcement_is_in_check(bench: Bench) -> None:
     newer = update(timestamp=NOW + 1)
-    assert bench.tell(*CHANNEL, newer) == CHECKED * 4
+    assert bench.tell(*CHANNEL, newer) == [Verdict.CHECKING, *[Verdict.HELD] * 3]
     bench.signatures.run()
     assert bench.records() == [CHANNEL[0], newer, CHANNEL[2]] or bench.records() == [CHANNEL[0], CHANNEL[2], newer]
     assert bench.is_as_reopened()
 
 
 def test_update_behind_an_announcement_that_fails(bench: Bench) -> None:
-    assert bench.tell(spoilt(CHANNEL[0], 42), CHANNEL[1]) == CHECKED * 2
+    assert bench.tell(spoilt(CHANNEL[0], 42), CHANNEL[1]) == [Verdict.CHECKING, Verdict.HELD]
     bench.signatures.run()
+    assert bench.signatures.checked == [spoilt(CHANNEL[0], 42)]
     assert bench.records() == []
     assert [text for _, text, _ in bench.faults] == ["channel_announcement 100x1x0: bad node_signature_1"]
     assert bench.take(*CHANNEL) == CHECKED * 3
@@ -59,28 +58,26 @@ def test_update_in_check_with_the_key_of_an_announcement_that_fails(bench: Bench
 
 
 @pytest.mark.parametrize("size", [430, 60_000])
-def test_announcements_that_wait_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_announcements_that_wait_are_bounded(bench: Bench, size: int) -> None:
     """In number and in bytes; those of nodes without a channel too, for which nothing has been proven."""
-    monkeypatch.setattr(pending, "MAX_PENDING", 20)
-    monkeypatch.setattr(pending, "MAX_PENDING_BYTES", 300_000)
+    bench.ingest.pending.table.most, bench.ingest.pending.table.most_size = 20, 300_000
     bench.outputs.at_once = False
-    room = 20 if size < 1_000 else 5
+    room = 20 if size < 1_000 else 4
     said = [announcement(number, features=bytes(size - 430)) for number in range(30)]
     assert bench.take(*said) == [*CHECKED * room, *[Verdict.FULL] * (30 - room)]
     assert [each for each, _ in bench.owed] == [scid(number) for number in range(room, 30)]
     for found, _ in bench.outputs.answers:
         found(1)
-    assert bench.take(announcement(100)) == CHECKED, "proven ones make room"
+    assert bench.take(announcement(100, features=bytes(size - 430))) == CHECKED, "proven ones make room"
     assert bench.records() == said[:1]
 
 
 @pytest.mark.parametrize(("size", "room"), [(142, 5), (30_000, 3)])
-def test_nodes_that_wait_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch, size: int, room: int) -> None:
+def test_nodes_that_wait_are_bounded(bench: Bench, size: int, room: int) -> None:
     """The oldest ones make room."""
-    monkeypatch.setattr(waiting, "MAX_WAITING", 5)
-    monkeypatch.setattr(waiting, "MAX_WAITING_BYTES", 100_000)
+    bench.ingest.nodes.waiting.table.most, bench.ingest.nodes.waiting.table.most_size = 5, 100_000
     nodes = [node_announcement(number, features=bytes(size - 142)) for number in range(8)]
-    assert bench.take(*nodes, nodes[7]) == [Verdict.WAITING] * 9
+    assert bench.take(*nodes, nodes[7]) == [*[Verdict.WAITING] * 8, Verdict.REDUNDANT]
     for number in range(0, 8, 2):
         bench.take(announcement(number, number, number + 1), update(number, node=number))
     assert [message for message in bench.records() if message[1] == 1] == nodes[8 - room :]
@@ -137,8 +134,10 @@ def test_output(bench: Bench) -> None:
     assert bench.outputs.asked == [(scid(0), funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1]))]
     assert bench.records() == []
     assert bench.ingest.unfinished == 1
+    assert bench.signatures.checked == CHANNEL[:1], "updates are held until the announcement is proven"
     found, _ = bench.outputs.answers.pop()
     found(5_000)
+    bench.signatures.run()
     assert bench.records() == CHANNEL
     assert bench.index.amount_sat[bench.index.channels[scid(0)]] == 5_000
     assert bench.ingest.unfinished == 0

@@ -35,6 +35,7 @@ class Stage:
         self.unanswered: list[GetTxout] = []
         self.answers: dict[int, GetTxoutReply] = {}
         self.results: dict[int, int | str] = {}
+        self.forged = False
         self.answering = True
 
     def _drained(self) -> None:
@@ -51,11 +52,15 @@ class Stage:
     def answer(self, message: GetTxout) -> None:
         self.far.reply(message, self.answers.get(message.short_channel_id) or GetTxoutReply(5_000, SCRIPT, ""))
 
-    def ask(self, scid: int, script: bytes = SCRIPT) -> None:
-        def result(outcome: int | str) -> None:
-            self.results[scid] = outcome
+    def ask(self, scid: int, script: bytes = SCRIPT, source: int = 1) -> None:
+        def passed(amount_sat: int) -> None:
+            self.results[scid] = amount_sat
 
-        self.txout.ask(scid, script, result, result)
+        def failed(reason: str, *, forged: bool = False, dropped: bool = False) -> None:
+            self.results[scid] = reason
+            self.forged |= forged
+
+        self.txout.ask(scid, script, passed, failed, source=source)
 
     async def settled(self) -> None:
         async def there() -> bool:
@@ -110,6 +115,8 @@ async def test_too_many_early_ones(stage: Stage) -> None:
     for number in range(MAX_EARLY + 1):
         stage.ask(at(HEIGHT, number))
     assert list(stage.results) == [at(HEIGHT, MAX_EARLY)]
+    stage.ask(at(HEIGHT, MAX_EARLY + 1), source=2)
+    assert list(stage.results) == [at(HEIGHT, MAX_EARLY), at(HEIGHT, 0)], "the greediest source makes room"
     assert "too many like it wait" in str(stage.results[at(HEIGHT, MAX_EARLY)])
 
 
@@ -122,6 +129,7 @@ async def test_failures_are_remembered(stage: Stage) -> None:
     stage.ask(at(2))
     await stage.settled()
     assert stage.results == {at(1): "its output is spent", at(2): "its output pays to another script"}
+    assert stage.forged
     for keys in (KEYS, (KEYS[0], KEYS[0])):
         assert stage.txout.refuses(at(1), keys) is Verdict.NO_OUTPUT
     assert stage.txout.refuses(at(2), KEYS) is Verdict.NO_OUTPUT

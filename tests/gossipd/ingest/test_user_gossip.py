@@ -2,7 +2,7 @@
 
 import pytest
 
-from gossipd.ingest.pipeline import MAX_FUTURE
+from gossipd.ingest.updates import MAX_FUTURE
 from gossipd.ingest.user_gossip import UserGossip
 from tests.gossipd.bench import CHANNEL, PRUNE, Bench
 from tests.gossipd.messages import NOW, announcement, node_announcement, spoilt, update

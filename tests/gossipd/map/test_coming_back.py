@@ -36,7 +36,7 @@ def test_closed_channel_counts_as_known_in_a_comparison(bench: Bench) -> None:
 
 
 def test_channel_that_is_spent_while_it_is_checked(bench: Bench) -> None:
-    assert bench.tell(*CHANNEL) == CHECKED * 3
+    assert bench.tell(*CHANNEL) == [Verdict.CHECKING, Verdict.HELD, Verdict.HELD]
     bench.forgetting.spend([scid(0)], HEIGHT)
     bench.signatures.run()
     assert bench.records() == []

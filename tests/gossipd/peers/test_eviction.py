@@ -9,7 +9,7 @@ import pytest
 from gossipd.peers import eviction as upkeep
 from gossipd.peers.eviction import FDS_BESIDES, LEAST_PEERS, Upkeep
 from gossipd.peers.peer import Peer
-from gossipd.peers.score import Standing
+from gossipd.peers.standing import Standing
 from tests.gossipd.bench import CHANNEL
 from tests.gossipd.gossipd_process import FakePeer, GossipdProcess, GossipdProcesses, peer_info
 from wire.control.control_wire import ListPeers, ListPeersReply, PeerDisconnected, PeerInfo, PeerStats, SetWantedNodes

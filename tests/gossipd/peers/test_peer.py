@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gossipd.peers.peer import ANSWERS_MARK, Peer
-from gossipd.peers.score import Standing
+from gossipd.peers.standing import Standing
 from gossipd.verdict import Consequence, PeerFault
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.gossipd_process import peer_info

@@ -1,0 +1,31 @@
+"""What the room needs of its daemon: one object, made once, that every stage of the pipeline has."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gossipd.ingest.checks import Checks
+from gossipd.ingest.pending import PendingChannels
+from gossipd.ingest.txout import Txout
+from gossipd.map.index import MapIndex
+from gossipd.map.writer import MapWriter
+
+
+@dataclass(slots=True)
+class Around:
+    """`now`: unix seconds. `clock`: seconds that do not jump. `stored` hears that something waits for the flush.
+
+    `owe` gets scid and query_flags of what is to be asked for again, `hear_of` a scid that only an update has named.
+    """
+
+    writer: MapWriter
+    index: MapIndex
+    chain_hash: bytes
+    checks: Checks
+    txout: Txout
+    prune_after: float
+    now: Callable[[], float]
+    clock: Callable[[], float]
+    stored: Callable[[], None]
+    owe: Callable[[int, int], None]
+    hear_of: Callable[[int], None]
+    pending: PendingChannels = field(default_factory=PendingChannels)

@@ -1,0 +1,118 @@
+"""A bounded table with a share for each source: when it is full, the greediest source loses its own oldest entry.
+
+So a stranger that fills a table pushes out what it put there itself, and what others have in it stays. The one writing
+of "drop the oldest" for tables that strangers feed.
+"""
+
+import heapq
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Shares(Generic[K, V]):
+    """At most `most` entries of `most_size` in sum. Each operation costs O(log n), amortised."""
+
+    def __init__(self, most: int, most_size: int | None = None) -> None:
+        self.most = most
+        self.most_size = most_size
+        self._entries: dict[K, tuple[V, Hashable, int]] = {}
+        self._of: dict[Hashable, dict[K, None]] = {}
+        self._sizes: dict[Hashable, int] = {}
+        self._greedy: list[tuple[int, int, Hashable]] = []
+        """A heap of (-size, sequence, source) with old figures in it, which are passed over."""
+        self._sequence = 0
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._entries
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._entries)
+
+    def get(self, key: K) -> V | None:
+        """The value, None if there is none."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[0]
+
+    def source(self, key: K) -> Hashable:
+        """Who has put it there; KeyError if it is not."""
+        return self._entries[key][1]
+
+    def is_full(self, size: int = 1) -> bool:
+        """One more of this size makes another one go."""
+        return len(self._entries) >= self.most or (self.most_size is not None and self.size + size > self.most_size)
+
+    def refuses(self, source: Hashable, size: int = 1) -> bool:
+        """It is full, and this source has the most in it: what it brings next can only take its own place."""
+        return self.is_full(size) and (not self._sizes or self._sizes.get(source, 0) >= self._sizes[self._greediest()])
+
+    def put(self, key: K, value: V, source: Hashable, size: int = 1) -> list[tuple[K, V]]:
+        """Put an entry there, instead of the one with the same key. Returns those that made room, perhaps this one."""
+        self.pop(key)
+        self._entries[key] = (value, source, size)
+        self._of.setdefault(source, {})[key] = None
+        self._grow(source, size)
+        gone = []
+        while len(self._entries) > self.most or (self.most_size is not None and self.size > self.most_size):
+            oldest = next(iter(self._of[self._greediest()]))
+            gone.append((oldest, self._entries[oldest][0]))
+            self.pop(oldest)
+        return gone
+
+    def grow(self, key: K, size: int) -> None:
+        """An entry takes so much more than before (or less)."""
+        value, source, before = self._entries[key]
+        self._entries[key] = (value, source, before + size)
+        self._grow(source, size)
+
+    def pop(self, key: K) -> V | None:
+        """Take an entry out; None if there is none."""
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return None
+        value, source, size = entry
+        of = self._of[source]
+        del of[key]
+        self._sizes[source] -= size
+        self.size -= size
+        if not of:
+            del self._of[source], self._sizes[source]
+        return value
+
+    def clear(self) -> None:
+        """Take everything out."""
+        self._entries.clear()
+        self._of.clear()
+        self._sizes.clear()
+        self._greedy.clear()
+        self.size = 0
+
+    def _grow(self, source: Hashable, size: int) -> None:
+        self.size += size
+        self._sizes[source] = self._sizes.get(source, 0) + size
+        self._note(source)
+
+    def _note(self, source: Hashable) -> None:
+        self._sequence += 1
+        heapq.heappush(self._greedy, (-self._sizes[source], self._sequence, source))
+        if len(self._greedy) > 64 + 4 * len(self._sizes):
+            self._greedy = [(-size, i, each) for i, (each, size) in enumerate(self._sizes.items())]
+            heapq.heapify(self._greedy)
+            self._sequence = len(self._greedy)
+
+    def _greediest(self) -> Hashable:
+        """The source with the most; sources that have shrunk since they were noted are noted again."""
+        while True:
+            size, _, source = self._greedy[0]
+            now = self._sizes.get(source, 0)
+            if now == -size:
+                return source
+            heapq.heappop(self._greedy)
+            if 0 < now < -size:
+                self._note(source)
