@@ -16,6 +16,7 @@ import pytest
 import zmq
 import zmq.auth
 
+from gossipd.peers.standing import IGNORE_AT
 from lightningd_py.tools.feed_client import Feed, Keys
 from tests.gossipd.gossipd_process import PATIENCE, FakePeer, GossipdProcess, GossipdProcesses, peer_info
 from tests.gossipd.messages import NOW, announcement, big_map, node_announcement, spoilt, update
@@ -156,7 +157,7 @@ async def test_who_follows_a_sync_has_the_map_and_every_arrival(publisher: Gossi
         await peer.say(*good[:30])
         await publisher.settled_at("accepted", len(good))
         await liar.say(*wrong)
-        await liar.is_hung_up_on()
+        await liar.sync()
         await collector.until(lambda: len(collector.arrivals) == len(good) + 30 + len(wrong))
         await collector.until(lambda: kept(collector) == on_disk(publisher.store))
         said = Counter((message.raw, message.conn_id) for message in collector.arrivals)
@@ -199,13 +200,10 @@ async def test_gossip_of_an_ignored_peer_is_said_too(publisher: GossipdProcess, 
     with Collector(path, "gossip.") as collector:
         await taken(publisher, 3)
         peer = await publisher.connect()
-        for number in range(5):
-            await peer.say(spoilt(announcement(number), 3))
-            await peer.sync()
-            await publisher.settled()
+        await peer.say(*[announcement()[: 100 + number] for number in range(int(IGNORE_AT) + 1)])
         await peer.say(node_announcement(3))
         await peer.sync()
-        await collector.until(lambda: len(collector.arrivals) == 6)
+        await collector.until(lambda: len(collector.arrivals) == IGNORE_AT + 2)
         last = collector.arrivals[-1]
         assert (last.outcome, last.reason) == ("rejected", "its sender is ignored for a while")
 

@@ -139,9 +139,13 @@ TOO_SHORT = {
 
 @pytest.mark.bolt("B1-7")
 async def test_too_short_message_ends_the_connection(gossipd: GossipdProcess) -> None:
+    """What is no gossip; gossip is passed over, since honest peers relay it unawares."""
     for name, text in TOO_SHORT.items():
         peer = await gossipd.connect()
         await peer.say(bytes.fromhex(text))
+        if name.startswith(("channel_", "node_")):
+            assert len(warnings(await peer.sync())) == 1, name
+            continue
         assert len(warnings(await peer.is_hung_up_on())) == 1, name
         assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
 
