@@ -56,7 +56,7 @@ class PeerStats:
 
 @dataclass(frozen=True, slots=True)
 class PeerGossip:
-    """Messages of a peer's by what they were worth, and its score: 90 and more lead to being ignored."""
+    """Messages of a peer's by what they were worth, and its score: 100 and more lead to being ignored."""
 
     conn_id: int
     good: int
