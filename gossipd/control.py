@@ -25,12 +25,10 @@ from wire.control.control_wire import (
 )
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
+from wire.net.duties import ping_reply, send_message_reply
 
 if TYPE_CHECKING:
     from gossipd.feed_socket import FeedSocket
-
-MAX_OUTBOX = 65_536
-"""Bytes that may wait for a peer before the master is told that it does not take more."""
 
 status = Status("gossipd")
 
@@ -276,12 +274,10 @@ class Requests:
 
     def _send_message(self, message: control_wire.SendMessage) -> None:
         peer = self._gossipd.peer(message.conn_id)
-        if peer is None or peer.outbox_bytes > MAX_OUTBOX:
-            reason = "the peer is not here" if peer is None else "the peer does not read: its queue is full"
-            self._master.reply(message, control_wire.SendMessageReplyfail(reason))
-            return
-        self._gossipd.say(peer, message.message)
-        self._master.reply(message, control_wire.SendMessageReply())
+        reply = send_message_reply(None if peer is None else peer.outbox_bytes)
+        if peer is not None and isinstance(reply, control_wire.SendMessageReply):
+            self._gossipd.say(peer, message.message)
+        self._master.reply(message, reply)
 
     def _ping(self, message: control_wire.Ping) -> None:
         peer = self._gossipd.peer(message.conn_id)
@@ -290,8 +286,7 @@ class Requests:
             return
 
         def answered(total: int | None) -> None:
-            failed = control_wire.PingReplyfail("the connection left before the pong came")
-            self._master.reply(message, failed if total is None else control_wire.Pong(total))
+            self._master.reply(message, ping_reply(total))
 
         peer.ping(message.num_pong_bytes, message.ignored_len, answered)
         self._gossipd.owned.pump(message.conn_id)

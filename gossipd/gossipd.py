@@ -48,9 +48,9 @@ from wire.control.control_wire import GossipdInit, HandlePeer, PeerInfo
 from wire.control.status import Status
 from wire.cursor import WireError
 from wire.frames import PeerState
+from wire.net.duties import copy_of, type_and_channel
 from wire.net.gossip_fd import GossipOwed
 from wire.net.owned_peers import OwnedPeers
-from wire.peer_wire import channel_id_of
 from wire.routing import Routes
 
 SLOTS = 60
@@ -178,7 +178,7 @@ class Gossipd:
         except OSError as error:
             os.close(message.peer_fd)
             self.lost(peer, f"no socket came: {error.strerror}")
-        self._take_gossip_back(peer, message.gossip_fd)
+        self._take_gossip_back(peer, message.gossip_fd, message.state.gossip)
         if self.owned.owns(conn_id):
             self._ask_for_gossip(peer)
             self._loop.call_soon(self.owned.go_on, conn_id)
@@ -188,8 +188,8 @@ class Gossipd:
         peer = self.peers[info.conn_id] = Peer(info, self, self._standings.come(info.node_id))
         return peer
 
-    def _take_gossip_back(self, peer: Peer, returned: Fd | None) -> None:
-        for packet in self.remotes.take_back(peer, returned):
+    def _take_gossip_back(self, peer: Peer, returned: Fd | None, left_over: list[bytes]) -> None:
+        for packet in [*self.remotes.take_back(peer, returned), *left_over]:
             if not self.remotes.hear(peer, packet):
                 return
 
@@ -244,14 +244,14 @@ class Gossipd:
 
     def nongossip(self, peer: Peer, message: bytes) -> None:
         """The peer has said something that another owner may want."""
-        number, channel_id, info = int.from_bytes(message[:2], "big"), channel_id_of(message), peer.info
+        info, (number, channel_id) = peer.info, type_and_channel(message)
         connection = self.give_away(peer)
         self.tell(control_wire.PeerNongossip(info.node_id, info.conn_id, message, number, channel_id, *connection))
 
     def give_away(self, peer: Peer) -> tuple[PeerState, Fd, Fd]:
         """The connection, and a gossip fd through which its gossip goes on."""
         fd, state = self.owned.give(peer)
-        peer.fail_pings()
+        peer.duties.leave()
         return state, Fd(fd), self._open_gossip_fd(peer)
 
     def give_back(self, peer: Peer) -> None:
@@ -276,7 +276,7 @@ class Gossipd:
         self.tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
 
     def _drop(self, peer: Peer) -> None:
-        peer.fail_pings()
+        peer.duties.leave()
         conn_id = peer.info.conn_id
         if self.peers.pop(conn_id, None) is not None:
             self.seeker.peer_left(conn_id, self.now())
@@ -289,12 +289,8 @@ class Gossipd:
 
     def copy_up(self, peer: Peer, message: bytes) -> None:
         """A copy of what a peer said, for the services that listen; not while the master takes nothing."""
-        if self._master.queued >= MASTER_MARK:
-            return
-        number = int.from_bytes(message[:2], "big")
-        self.tell(
-            control_wire.PeerMessage(peer.info.node_id, peer.info.conn_id, message, number, channel_id_of(message))
-        )
+        if self._master.queued < MASTER_MARK:
+            self.tell(copy_of(peer.info, message))
 
     # what `standing.py` needs
 

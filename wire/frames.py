@@ -56,12 +56,15 @@ class Traffic:
 
 @dataclass(slots=True)
 class PeerState:
-    """What moves with a peer's fd: `unread` came from the socket, not decrypted; `unsent` is encrypted, not taken."""
+    """What moves with a peer's fd: `unread` came from the socket, not decrypted; `unsent` is encrypted, not taken;
+    `gossip` is for gossipd, and found no room in the gossip fd (`wire.net.gossip_queue.GossipQueue.left_over`).
+    """
 
     crypto: CryptoState
     unread: bytes = field(repr=False)
     unsent: bytes = field(repr=False)
     traffic: Traffic = field(default=Traffic(), repr=False)
+    gossip: list[bytes] = field(default_factory=list, repr=False)
 
 
 class Frames:
@@ -165,6 +168,11 @@ class Frames:
             self._position = end
             yield message
         self._compact()  # or a few bytes of an unfinished message would hold the whole read
+
+    def put_back(self, message: bytes) -> None:
+        """The message that was yielded last is unread again: nothing may have been fed, or asked for, since then."""
+        self._position -= len(message) + _FRAME
+        self._rn -= 2
 
     def encrypt(self, message: bytes | bytearray | memoryview) -> bytes:
         """Header and body of one message. Raises ValueError if it is longer than 65,535 bytes."""

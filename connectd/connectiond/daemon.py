@@ -26,14 +26,13 @@ from wire.control.control_message import ControlMessage
 from wire.control.control_wire import ConnectiondInit, TakePeer
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
-from wire.peer_types import ALL_CHANNELS, channel_id_of
+from wire.net.duties import copy_of, ping_reply, send_message_reply, type_and_channel
+from wire.peer_types import ALL_CHANNELS
 from wire.peer_wire import WarningMessage
 from wire.routing import Routes
 
 MASTER_MARK = 1_000
 """Messages that the master has not taken yet, above which it gets no copies."""
-MAX_OUTBOX = 65_536
-"""Bytes that may wait for a peer before the master is told that it does not take more."""
 
 FDS_BESIDES = 512
 """File descriptors for other things than connections: ZMQ's, and those of services."""
@@ -140,12 +139,10 @@ class Connectiond:
 
     def _send_message(self, message: control_wire.SendMessage) -> None:
         line = self._bridged.find(message.conn_id)
-        if line is None or line.waiting > MAX_OUTBOX:
-            reason = "the peer is not here" if line is None else "the peer does not read: its queue is full"
-            self._master.reply(message, control_wire.SendMessageReplyfail(reason))
-            return
-        self._hub.say(message.conn_id, message.message)
-        self._master.reply(message, control_wire.SendMessageReply())
+        reply = send_message_reply(None if line is None else line.outbox.waiting)
+        if isinstance(reply, control_wire.SendMessageReply):
+            self._hub.say(message.conn_id, message.message)
+        self._master.reply(message, reply)
 
     def _ping(self, message: control_wire.Ping) -> None:
         line = self._bridged.find(message.conn_id)
@@ -154,8 +151,7 @@ class Connectiond:
             return
 
         def answered(total: int | None) -> None:
-            failed = control_wire.PingReplyfail("the connection left before the pong came")
-            self._master.reply(message, failed if total is None else control_wire.Pong(total))
+            self._master.reply(message, ping_reply(total))
 
         line.ping(message.num_pong_bytes, message.ignored_len, answered)
 
@@ -169,8 +165,7 @@ class Connectiond:
         if message is None:
             self._tell(control_wire.PeerGivenBack(info.node_id, info.conn_id, state, [], None, peer_fd, gossip_fd))
         elif gossip_fd is not None:
-            number, channel_id = int.from_bytes(message[:2], "big"), channel_id_of(message)
-            about = (info.node_id, info.conn_id, message, number, channel_id)
+            about = (info.node_id, info.conn_id, message, *type_and_channel(message))
             self._tell(control_wire.PeerNongossip(*about, state, peer_fd, gossip_fd))
         else:
             os.close(peer_fd)
@@ -198,10 +193,7 @@ class Connectiond:
     def copy_up(self, line: Line, message: bytes) -> None:
         """A copy of what a peer said; not if the master takes nothing."""
         if self._master.queued < MASTER_MARK:
-            number = int.from_bytes(message[:2], "big")
-            info = line.peer
-            copy = control_wire.PeerMessage(info.node_id, info.conn_id, message, number, channel_id_of(message))
-            self._tell(copy)
+            self._tell(copy_of(line.peer, message))
 
     def catch_up(self) -> None:
         """Read what the master has said already."""

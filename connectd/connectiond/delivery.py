@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 from connectd.connectiond.connections import Away, SharedConnections
 from connectd.connectiond.lines.line import Line
-from connectd.connectiond.shared import TROUBLE, Part, Shared
+from connectd.connectiond.shared import Part, Shared
 from wire.bus.bus_wire import Message
-from wire.control.status import Status, sane
-from wire.cursor import WireError
+from wire.control.status import Status
+from wire.net.duties import TROUBLE, Deed, Flaw, deed_of, log_trouble, type_and_channel
 from wire.peer_types import ALL_CHANNELS, channel_id_of, is_channel_message, message_name
-from wire.peer_wire import ErrorMessage, WarningMessage, decode
+from wire.peer_wire import ErrorMessage
 from wire.routing import OPENINGS, Action, Routes, answer_without_service, flaw_without_service
 
 RETRY = 0.05
@@ -47,33 +47,27 @@ class Delivery:
         """The peer has said this. False if the connection is gone."""
         shared = self._peers.get(line.peer.conn_id)
         assert shared is not None
-        if len(message) < 2:
-            return self._peers.end_with_warning(shared, "a message without a type")
-        number = message[0] << 8 | message[1]
-        action = self._routes.action(number)
         try:
-            if number in TROUBLE and action is not Action.IGNORE:
-                return self._hear_trouble(shared, number, message)
-            if action is Action.TAKE:
-                return self._hear_taken(shared, number, message)
+            match deed_of(message, self._routes):
+                case Deed.TROUBLE:
+                    return self._hear_trouble(shared, message)
+                case Deed.TAKE:
+                    return self._hear_taken(shared, message[0] << 8 | message[1], message)
+                case Deed.COPY:
+                    self._peers.above.copy_up(line, message)
+        except Flaw as flaw:
+            return self._peers.end(shared, str(flaw), flaw.last_words)
         except Away as away:  # no word to the peer: it is to try again
             return self._peers.end(shared, str(away))
-        if action is Action.COPY:
-            self._peers.above.copy_up(line, message)
-        elif action is Action.CLOSE:  # B1-6
-            return self._peers.end_with_warning(shared, f"unknown even message type {number}")
         return True
 
-    def _hear_trouble(self, shared: Shared, number: int, message: bytes) -> bool:
+    def _hear_trouble(self, shared: Shared, message: bytes) -> bool:
         """An error or a warning: to its channel's service, or to all for all channels (B1-31); a copy goes up."""
-        try:
-            trouble = decode(message)
-        except WireError as error:  # B1-7
-            return self._peers.end_with_warning(shared, f"{message_name(number)}: {error}")
-        assert isinstance(trouble, ErrorMessage | WarningMessage)
-        status.unusual(f"peer's {trouble.name()}: {sane(trouble.data)}", shared.node_id)
+        number, channel_id = type_and_channel(message)
+        assert channel_id is not None
+        log_trouble(status, message, shared.node_id)
         self._peers.above.copy_up(shared.line, message)
-        parts = self._concerned(shared, number, trouble.channel_id)
+        parts = self._concerned(shared, number, channel_id)
         if not parts and self._routes.action(number) is Action.TAKE:
             return self._hear_taken(shared, number, message)
         return all(self.deliver(shared, part, message) for part in parts)

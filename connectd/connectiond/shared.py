@@ -10,9 +10,7 @@ from connectd.connectiond.channel_ids import ChannelIds
 from connectd.connectiond.lines.line import Line
 from wire.bus.bus_wire import CREDIT, MAX_CREDIT
 from wire.bus.sessions import Session
-
-TROUBLE = (1, 17)
-"""`warning` and `error`: what is for all channels goes to every part."""
+from wire.net.duties import TROUBLE
 
 
 class CreditError(Exception):

@@ -19,28 +19,21 @@ from gossipd.serve.stream import Stream
 from gossipd.store.writer import GossipStore
 from gossipd.verdict import Consequence, PeerFault, Verdict
 from wire.control.control_wire import GossipState, PeerInfo
-from wire.control.status import Status, sane
+from wire.control.status import Status
 from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
 from wire.message import decode
-from wire.net.pinger import NO_PONG, Pings, PongHandler
+from wire.net.duties import ANSWERS_MARK, Deed, Duties, Flaw, log_trouble
+from wire.net.pinger import PongHandler
 from wire.peer_wire import (
-    ErrorMessage,
     GossipTimestampFilter,
-    Ping,
-    Pong,
     QueryChannelRange,
     QueryShortChannelIds,
     ReplyChannelRange,
     ReplyShortChannelIdsEnd,
-    WarningMessage,
     message_name,
 )
 from wire.routing import Action, Routes
-
-ANSWERS_MARK = 16_384
-"""Bytes of pongs and warnings in the outbox above which nothing more is taken from the peer: it must read them first.
-What others have put there does not count: two nodes that both wait for the other one to read would wait for ever."""
 
 OWN_MARK = 65_536
 """Bytes in the outbox above which a peer is not told what is new of our own."""
@@ -52,7 +45,8 @@ _INGESTED = (256, 257, 258)
 _GOSSIP, _REDUNDANT = Action.GOSSIP, Verdict.REDUNDANT
 _UNKNOWN_CHANNEL, _DONT_FORWARD = Verdict.UNKNOWN_CHANNEL, Verdict.DONT_FORWARD
 _ANSWERS = (b"\x00\x01", b"\x00\x13")
-"""Warnings and pongs: the peer's own doing."""
+"""Warnings and pongs: the peer's own doing. Above ANSWERS_MARK bytes of them nothing more is taken from it. What others
+have put there does not count: two nodes that both wait for the other one to read would wait for ever."""
 
 status = Status("gossipd")
 
@@ -94,7 +88,7 @@ class Peer:
         "_around",
         "_greeting",
         "_outbox",
-        "_pings",
+        "duties",
         "filter",
         "filter_sent",
         "greeted",
@@ -112,7 +106,7 @@ class Peer:
         self.filter_sent = False
         self.stream: Stream | None = None
         self.outbox_bytes = 0
-        self._pings = Pings()
+        self.duties = Duties()
         self.queries: dict[int, Answer] = {}
         self.greeted = False
         """Our own gossip has been said, or is on its way."""
@@ -129,12 +123,14 @@ class Peer:
         try:
             if number in _INGESTED and self._around.routes.action(number) is _GOSSIP:
                 return self._hear_news(message)
-            return self._hear_other(number, message)
+            return self._hear_other(message)
         except UnknownEncoding as error:
             return self._cannot_unpack(number, message, error)
         except WireError as error:  # B1-7, B1-8
             fault = PeerFault(f"{message_name(number)}: {error}", Consequence.DISCONNECT)
             return self._around.fault(self, fault)
+        except Flaw as flaw:
+            return self._around.fault(self, PeerFault(str(flaw), Consequence.DISCONNECT))
         except PeerFault as fault:
             return self._around.fault(self, fault)
 
@@ -172,46 +168,26 @@ class Peer:
             return True
         return self.hear(message)
 
-    def _hear_other(self, number: int, message: bytes) -> bool:
-        if len(message) < 2:
-            raise WireError("a message without a type")
-        match self._around.routes.action(number):
-            case Action.IGNORE:  # first, and its name is not looked up: a stranger may send nothing else
-                status.trace(f"ignored a message of type {number}", self.info.node_id)
-            case Action.ANSWER:
-                self._answer(message)
-            case Action.GOSSIP:
+    def _hear_other(self, message: bytes) -> bool:
+        deed, message = self.duties.hear(message, self._around.routes)
+        match deed:
+            case Deed.SAY:
+                self.say(message)
+            case Deed.GOSSIP:
                 self._hear_query(message)
-            case Action.TAKE:
+            case Deed.TAKE:
                 self._around.nongossip(self, message)
                 return False
-            case Action.COPY:
+            case Deed.COPY:
                 self._around.copy_up(self, message)
-            case Action.CLOSE:  # B1-6
-                raise PeerFault(f"unknown even message type {number}", Consequence.DISCONNECT)
+            case Deed.TROUBLE:
+                log_trouble(status, message, self.info.node_id)
+                self._around.copy_up(self, message)
         return True
-
-    def _answer(self, message: bytes) -> None:
-        match decode(message):
-            case Ping(num_pong_bytes=wanted) if wanted < NO_PONG:  # B1-37; zeros never hold a secret (B1-38)
-                self.say(Pong(ignored=bytes(wanted)).encode())
-            case Pong(ignored=ignored):
-                self._hear_pong(len(message), len(ignored))
-            case ErrorMessage(data=data):
-                status.unusual(f"peer's error: {sane(data)}", self.info.node_id)
-                self._around.copy_up(self, message)
-            case WarningMessage(data=data):  # B1-34
-                status.unusual(f"peer's warning: {sane(data)}", self.info.node_id)
-                self._around.copy_up(self, message)
-
-    def _hear_pong(self, total: int, ignored: int) -> None:
-        if not self._pings.heard(total, ignored):
-            status.debug(f"a pong of {ignored} bytes that nobody asked for", self.info.node_id)
 
     def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
         """Say a ping, and call `answered` when its pong has come."""
-        self.say(Ping(num_pong_bytes, bytes(ignored_len)).encode())
-        self._pings.said(num_pong_bytes, answered)
+        self.say(self.duties.ping(num_pong_bytes, ignored_len, answered))
 
     def _hear_query(self, message: bytes) -> None:
         """Also what is left of a query, from the gossipd that was here before."""
@@ -360,7 +336,3 @@ class Peer:
             store = self._around.store
             same_file = state.store_uuid == store.uuid and state.store_offset <= store.end
             self.set_filter(*state.filter, state.store_offset if same_file else None)
-
-    def fail_pings(self) -> None:
-        """Nobody will hear the pongs here."""
-        self._pings.fail()

@@ -19,6 +19,7 @@ from wire.control.control_wire import PeerGivenBack
 from wire.control.process import Process
 from wire.control.status import Status, sane
 from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames
+from wire.net.gossip_queue import MAX_LEFT_OVER
 
 CONTROL_FD = 3
 KEY_SIZE = 32
@@ -119,6 +120,8 @@ def flaw(returned: PeerGivenBack) -> str | None:
         return "a key is not 32 bytes long"
     if len(returned.state.unread) > MAX_UNREAD:
         return f"{len(returned.state.unread)} bytes are unread, more than may be"
+    if sum(map(len, returned.state.gossip)) > MAX_LEFT_OVER or any(len(left) < 2 for left in returned.state.gossip):
+        return "what is left over for gossipd is more than may be, or has no type"
     if any(not 2 <= len(message) <= MAX_MESSAGE for message in returned.send):
         return "a message to send has no type, or is too long"
     return None

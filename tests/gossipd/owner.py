@@ -16,6 +16,8 @@ class Owner:
         self.gossipd = gossipd
         self.conn_id = message.conn_id
         self.state = message.state
+        self.left_over: list[bytes] = []
+        """For gossipd, and without room in the gossip fd."""
         self.fd = message.peer_fd
         self.gossip = gossipd.hold(message.gossip_fd)
         self._frames = Frames(message.state.crypto, message.state.unread)
@@ -49,7 +51,9 @@ class Owner:
     def exported(self) -> PeerState:
         """The state to give back; the connection is not ours any more."""
         self._sock.close()
-        return self._frames.export(self.state.unsent)
+        state = self._frames.export(self.state.unsent)
+        state.gossip = self.left_over
+        return state
 
     def hangs_up(self) -> None:
         """The connection ends, as the master is told by the owner."""

@@ -11,6 +11,7 @@ from gossipd.store.writer import GossipStore
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.gossipd.gossipd_process import CHAIN, EVERYTHING, GossipdProcess, GossipdProcesses, is_gossip, peer_info
 from tests.gossipd.messages import NOW, big_map
+from tests.gossipd.owner import released
 from wire.control import control_wire
 from wire.control.control_channel import RequestFailed
 from wire.control.control_wire import PeerDisconnected, PeerMessage
@@ -94,6 +95,19 @@ async def test_small_pings_of_a_peer_that_does_not_read(gossipd: GossipdProcess)
 
 
 # what else a peer may say
+
+
+async def test_a_filter_that_its_gossip_fd_had_no_room_for(gossipd: GossipdProcess) -> None:
+    """The owner's connection brings it back, with what the peer has said otherwise; no packet stops the others."""
+    teller, peer = await gossipd.connect(), await gossipd.connect()
+    await teller.say(*big_map())
+    await teller.sync()
+    await gossipd.settled()
+    await peer.sync()
+    owner = await released(gossipd, peer.conn_id)
+    owner.left_over = [b"\0\0\1", b"\x80\1", EVERYTHING]
+    await owner.gives_back()
+    assert sorted(await peer.gossip(len(big_map()))) == sorted(big_map())
 
 
 async def test_first_message_is_a_filter(gossipd: GossipdProcess) -> None:

@@ -271,3 +271,16 @@ def test_traffic_is_counted_across_rotations_and_owners() -> None:
             sender, receiver = (Frames(state.crypto, state.unread, state.traffic) for state in states)
     assert sender.traffic == Traffic(0, size, 0, 1_201)
     assert receiver.traffic == Traffic(size, 0, 1_201, 0)
+
+
+@pytest.mark.parametrize("nonce", [0, 10, 998, 1000])
+def test_put_back(nonce: int) -> None:
+    """The message that was decrypted last is unread again, here and elsewhere, also at a rotation of the key."""
+    ours, theirs = pair(nonce)
+    data = b"".join(ours.encrypt(message) for message in (b"one", b"two", b"three"))
+    messages = theirs.feed(data)
+    next(messages)
+    theirs.put_back(next(messages))
+    assert theirs.traffic.messages_in == 1
+    assert list(handed_over(theirs).feed(b"")) == [b"two", b"three"]
+    assert list(theirs.feed(b"")) == [b"two", b"three"]

@@ -1,13 +1,12 @@
 """A service's side of a connection, with the test as the master, the peer and gossipd. docs/programs.md."""
 
-import contextlib
 import socket
 from collections.abc import Iterator
-from typing import TypeVar
 
 import pytest
 
-from wire.control.control_message import ControlMessage, Fd
+from tests.wire.program_surroundings import FUNDING, GOSSIP, INFO, NODE, OPEN_CHANNEL, OURS, THEIRS, Around, closed_with
+from wire.control.control_message import Fd
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (
     Disconnect,
@@ -16,7 +15,6 @@ from wire.control.control_wire import (
     ListPeersReply,
     PeerDisconnected,
     PeerGivenBack,
-    PeerInfo,
     PeerMessage,
     Ping,
     PingReplyfail,
@@ -27,91 +25,16 @@ from wire.control.control_wire import (
     SignChannelAnnouncement,
     SignChannelAnnouncementReply,
     SignChannelAnnouncementReplyfail,
-    TakePeer,
 )
 from wire.control.timing import Timing
-from wire.frames import CryptoState, Frames, PeerState
+from wire.frames import Frames
 from wire.message import decode
 from wire.net.gossip_fd import GOSSIP_START
 from wire.net.pinger import PONG_BYTES
-from wire.peer_wire import ErrorMessage
+from wire.peer_wire import ErrorMessage, WarningMessage
 from wire.peer_wire import Ping as PeerPing
 from wire.peer_wire import Pong as PeerPong
 from wire.program import TakenPeer, taken_peer
-
-M = TypeVar("M", bound=ControlMessage)
-NODE = bytes([2]) * 33
-OURS = CryptoState(0, 0, bytes([1]) * 32, bytes([2]) * 32, bytes([3]) * 32, bytes([4]) * 32)
-THEIRS = CryptoState(0, 0, OURS.sk, OURS.rk, OURS.s_ck, OURS.r_ck)
-OPEN_CHANNEL, FUNDING = b"\x00\x20" + bytes(100), b"\x00\x22" + bytes(100)
-GOSSIP = b"\x01\x00" + bytes(50)
-INFO = PeerInfo(NODE, 7, "1.2.3.4:5", True, None, b"", [])
-
-
-class Around:
-    """Everybody that the program has to do with; `unread` and `unsent` came with the connection."""
-
-    def __init__(
-        self, unread: bytes = b"", unsent: bytes = b"", timing: Timing | None = None, hsm_fd: Fd | None = None
-    ) -> None:
-        self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.gossipd, gossip = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.peer, peer = socket.socketpair()
-        self.frames = Frames(THEIRS)
-        for sock in (self.control, self.gossipd, self.peer):
-            sock.settimeout(10)
-        send_message(self.control, SetMessageRoutes([(34, "take"), (40000, "copy")]))
-        state = PeerState(OURS, unread, unsent)
-        fds = Fd(peer.detach()), Fd(gossip.detach())
-        send_message(self.control, TakePeer("s", INFO, OPEN_CHANNEL, state, *fds, timing or Timing(), hsm_fd))
-        self.program_end: int = control.detach()
-
-    # The peer
-
-    def say(self, *messages: bytes) -> None:
-        self.peer.sendall(b"".join(self.frames.encrypt(message) for message in messages))
-
-    def hear(self) -> bytes:
-        data = b""
-        while True:
-            for message in self.frames.feed(data):
-                return message
-            data = self.peer.recv(65536)
-            assert data, "the program has hung up"
-
-    def hung_up_on(self) -> bool:
-        with contextlib.suppress(ConnectionError):
-            return self.peer.recv(65536) == b""
-        return True
-
-    # The master
-
-    def order(self, message: ControlMessage) -> None:
-        send_message(self.control, message)
-
-    def told(self, kind: type[M]) -> M:
-        message = receive_message(self.control, "program")
-        assert isinstance(message, kind), message
-        return message
-
-    def told_no_more(self) -> bool:
-        self.control.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            return self.control.recv(65536) == b""
-        return True
-
-    def close(self) -> None:
-        for sock in (self.control, self.gossipd, self.peer):
-            sock.close()
-
-
-def closed_with(taken: TakenPeer) -> None:
-    """What the end of its process does."""
-    taken._control.close()
-    if taken._gossip is not None:
-        taken._gossip.close()
-    taken._peer.close()
-    taken._selector.close()
 
 
 @pytest.fixture
@@ -178,16 +101,43 @@ def test_giving_back(around: Around, taken: TakenPeer) -> None:
 
 
 def test_copies(around: Around, taken: TakenPeer) -> None:
-    around.say(b"\x9c\x40copy", ErrorMessage(bytes(32), b"oh").encode(), FUNDING)
+    around.say(b"\x9c\x40copy", FUNDING)
     assert taken.hear() == FUNDING
     assert around.told(PeerMessage).message == b"\x9c\x40copy"
-    assert around.told(PeerMessage).message_type == 17
+
+
+@pytest.mark.bolt("B1-32")
+@pytest.mark.parametrize("channel_id", [bytes(32), bytes([9]) * 32])
+@pytest.mark.parametrize("kind", [ErrorMessage, WarningMessage])
+def test_trouble_is_heard(
+    around: Around, taken: TakenPeer, kind: type[ErrorMessage | WarningMessage], channel_id: bytes
+) -> None:
+    """About its channel, or all of them; the master has its copy as well."""
+    trouble = kind(channel_id, b"oh").encode()
+    around.say(trouble, FUNDING)
+    assert taken.hear() == trouble
+    copy = around.told(PeerMessage)
+    assert (copy.message, copy.channel_id) == (trouble, channel_id)
+    assert taken.hear() == FUNDING
+
+
+@pytest.mark.bolt("B1-7")
+@pytest.mark.parametrize("number", [1, 17, 18, 19])
+def test_malformed(around: Around, taken: TakenPeer, number: int) -> None:
+    """A warning, and the end."""
+    around.say(number.to_bytes(2, "big") + b"\0", FUNDING)
+    assert taken.hear() is None
+    assert isinstance(decode(around.hear()), WarningMessage)
+    assert around.hung_up_on()
+    around.told(PeerDisconnected)
+    assert around.told_no_more()
 
 
 def test_unknown_even_message(around: Around, taken: TakenPeer) -> None:
     around.say(b"\xc0\x00", FUNDING)
     assert taken.hear() is None
     assert "49152" in around.told(PeerDisconnected).reason
+    assert isinstance(decode(around.hear()), WarningMessage)
     assert around.hung_up_on()
 
 
@@ -244,7 +194,7 @@ def test_the_service_fails(around: Around, taken: TakenPeer) -> None:
 def test_the_peer_has_gone(around: Around, taken: TakenPeer, reset: bool) -> None:
     """Whatever the service was about to say, it ends quietly, and the end is told once."""
     if reset:
-        taken._peer.send(b"never read")
+        taken._owner._peer.send(b"never read")
     around.peer.close()
     with taken:
         for _ in range(3):
@@ -315,7 +265,7 @@ def test_one_that_answers_stays_and_its_latency_is_known() -> None:
     around = Around(timing=Timing(ping_idle=0.0, ping_timer=(0.0, 0.0), pong_timeout=60.0))
     taken = taken_peer(around.program_end)
     around.say(PeerPong(bytes(PONG_BYTES)).encode(), FUNDING)
-    taken._look()
+    taken._owner._look()
     assert taken.hear() == FUNDING
     around.order(ListPeers(request_id=5))
     around.order(GiveBack(None))

@@ -690,6 +690,7 @@ class TakePeer(ControlMessage, number=6001, sender="master"):
     timing: Timing = field(default_factory=Timing)
     hsm_fd: Fd | None = None
     """A socket to hsmd for `sign_channel_announcement`, if the service may have them signed."""
+    limits: Limits = field(default_factory=Limits)
 
 
 class SendMessage(Request, number=6002, sender="master", aliases=("sendcustommsg",)):

@@ -195,6 +195,18 @@ class GossipOwed:
             case NodeAnnouncement(node_id=node_id):
                 self._note_node(node_id)
 
+    def merge(self, packet: bytes) -> None:
+        """What another one has noted is owed, too. What is no such packet leaves nothing behind."""
+        try:
+            other = GossipOwed.decode(packet)
+        except WireError:
+            return
+        for scid, flags in other.channels.items():
+            self._note_channel(scid, flags)
+        for node_id in other.nodes:
+            self._note_node(node_id)
+        self.overflowed |= other.overflowed
+
     def _note_channel(self, scid: int, flags: int) -> None:
         if scid in self.channels or len(self.channels) < MAX_CHANNELS:
             self.channels[scid] = self.channels.get(scid, 0) | flags

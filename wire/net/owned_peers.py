@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
 from wire.frames import MAX_PACKET, FrameError, Frames, PeerState
+from wire.net.duties import SlowReader
 from wire.net.pinger import Pinger, PongHandler, patience_for
 from wire.net.sockman.sockman import SockMan
 
@@ -66,7 +67,7 @@ class Rations(Protocol[S_contra]):
 class OwnedPeer(Generic[S]):
     """One owned connection."""
 
-    __slots__ = ("batches", "frames", "look_at", "patience", "peer", "pinger", "read", "read_since", "stuck")
+    __slots__ = ("batches", "frames", "look_at", "patience", "peer", "pinger", "read", "read_since", "slow")
 
     def __init__(self, peer: S, frames: Frames, now: float, timing: Timing) -> None:
         self.peer = peer
@@ -80,8 +81,7 @@ class OwnedPeer(Generic[S]):
         self.read_since = now
         self.batches = 0
         """How often something was encrypted to be sent."""
-        self.stuck: tuple[float, int, int] | None = None
-        """Since when exactly so much is unsent, of which batch."""
+        self.slow = SlowReader()
 
 
 class OwnedPeers(SockMan, Generic[S]):
@@ -251,12 +251,12 @@ class OwnedPeers(SockMan, Generic[S]):
         slow = []
         for conn_id in list(self._unsent):
             line, size = self._owned[conn_id], self.unsent_size(conn_id)
+            mark = None
             if not size and (conn_id in self._later or not line.peer.has_something_to_say):
                 self._unsent.discard(conn_id)
-                line.stuck = None
-            elif line.stuck is None or line.stuck[1:] != (size, line.batches):
-                line.stuck = (now, size, line.batches)
-            elif now - line.stuck[0] >= limit * line.patience:
+            else:
+                mark = (size, line.batches)
+            if line.slow.look(now, mark, limit * line.patience):
                 slow.append(line.peer)
         return slow
 

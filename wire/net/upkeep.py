@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic
 
 from wire.control.control_wire import PeerStats
+from wire.net.duties import NOT_ANSWERING, NOT_READING
 from wire.net.owned_peers import OwnedPeer, OwnedPeers, S
 from wire.net.pinger import PONG_BYTES, Verdict
 
@@ -54,7 +55,7 @@ class Upkeep(Generic[S]):
             if self._owned.owns(conn_id) and (line := self._owned.owned_peer(conn_id)).look_at == at:
                 self._look(conn_id, line, now)
         for peer in self._owned.slow_readers(now, self._slow_reader):
-            self._end(peer, [], "it does not take what is sent to it")
+            self._end(peer, [], NOT_READING)
         self._owned.read_on(now)
 
     def _look(self, conn_id: int, line: OwnedPeer[S], now: float) -> None:
@@ -63,7 +64,7 @@ class Upkeep(Generic[S]):
             pinger.heard_at = now
         verdict = pinger.look(now)
         if verdict is Verdict.GONE:
-            self._end(line.peer, [], "it does not answer pings")
+            self._end(line.peer, [], NOT_ANSWERING)
             return
         if verdict is Verdict.PING:
             self._ping(line)

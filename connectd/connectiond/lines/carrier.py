@@ -26,7 +26,7 @@ from wire.routing import Action, Routes
 WINDOW = 64
 """Messages of the peer's that may be on their way to the parent."""
 
-ANSWERED = frozenset({1, 17, 18, 19})
+ANSWERED = frozenset({1, 16, 17, 18, 19})
 """Pings are answered; a `warning` or an `error` goes to all whom it concerns."""
 
 status = Status("connectiond")

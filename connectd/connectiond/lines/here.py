@@ -1,12 +1,11 @@
 """The connections whose socket connectiond holds, with all that an owner has to do: pings, gossip, hand-over.
 
 What is neither a ping nor gossip is the hub's. Messages wait here as plaintext until the socket takes them: pongs go
-first, then gossip and services' messages by turns. What they say is bounded by their credit, gossip by GossipEnd.
+first, then gossip and services' messages by turns (`wire.net.duties`). What they say is bounded by their credit.
 """
 
 import os
 import random
-from collections import deque
 
 from connectd.connectiond.lines.gossip_end import GossipEnd
 from connectd.connectiond.lines.line import LineEvents
@@ -14,43 +13,33 @@ from wire.control.control_message import Fd
 from wire.control.control_wire import PeerInfo, PeerStats, TakePeer
 from wire.control.limits import Limits
 from wire.control.timing import Timing
-from wire.cursor import WireError
 from wire.frames import PeerState
-from wire.message import decode
+from wire.net.duties import Deed, Duties, Flaw, Outbox
+from wire.net.gossip_queue import GossipQueue
 from wire.net.owned_peers import OwnedPeers
-from wire.net.pinger import NO_PONG, Pings, PongHandler
+from wire.net.pinger import PongHandler
 from wire.net.upkeep import Upkeep
-from wire.peer_types import ALL_CHANNELS, message_name
-from wire.peer_wire import Ping, Pong, WarningMessage
-from wire.routing import Action, Routes
-
-ANSWERS_MARK = 16_384
-"""Bytes of pongs that wait above which nothing more is taken from the peer: it must read them first."""
-PING, PONG = 18, 19
-INIT = 16
+from wire.routing import Routes
 
 
 class BridgedLine:
     """One of them: a `line.Line` for the hub, and a `Speaker` for its socket."""
 
-    def __init__(self, info: PeerInfo, house: "Bridged", gossip_fd: int | None) -> None:
+    def __init__(self, info: PeerInfo, bridged: "Bridged", gossip_fd: int | None, left_over: list[bytes]) -> None:
         """Raises OSError if the gossip fd is no socket."""
         self.info = self.peer = info
-        self.gossip = GossipEnd(gossip_fd, info.node_id, house.timing.backpressure_pause, self._wants_out, self.go_on)
-        self._house = house
-        self._own: deque[bytes] = deque()
-        self._own_size = 0
-        self._said: deque[bytes] = deque()
-        self._said_size = 0
+        queue = GossipQueue(bridged.timing.backpressure_pause, left_over)
+        self.outbox = Outbox(queue)
+        self.gossip = GossipEnd(gossip_fd, info.node_id, queue, self._wants_out, self.go_on)
+        self.duties = Duties()
+        self._bridged = bridged
         self._paused = False
-        self._pings = Pings()
 
     # for the hub
 
     def say(self, message: bytes) -> None:
         """See `line.Line`, and so for the next three."""
-        self._said.append(message)
-        self._said_size += len(message)
+        self.outbox.say(message)
         self._wants_out()
 
     def pause(self) -> None:
@@ -64,103 +53,71 @@ class BridgedLine:
 
     def end(self, reason: str, last_words: list[bytes]) -> None:
         """Close."""
-        self._house.end(self, last_words)
+        self._bridged.end(self, last_words)
 
     # what the peer says
 
     def hear(self, message: bytes) -> bool:
         """Deal with one message; False if the connection is no longer ours after it."""
-        number = message[0] << 8 | message[1] if len(message) > 1 else 0
-        action = self._house.routes.action(number)
-        if action is Action.GOSSIP:
-            self.gossip.write(message)
-        elif number in (PING, PONG) and action is Action.ANSWER:
-            return self._hear_ping(number, message)
-        elif number != INIT:
-            return self._house.events.heard(self, message)
-        return True
-
-    def _hear_ping(self, number: int, message: bytes) -> bool:
         try:
-            match decode(message):
-                case Ping(num_pong_bytes=wanted) if wanted < NO_PONG:  # B1-37; zeros never hold a secret (B1-38)
-                    self._answer(Pong(bytes(wanted)).encode())
-                case Pong(ignored=ignored):
-                    self._pings.heard(len(message), len(ignored))
-        except WireError as error:  # B1-7
-            flaw = f"{message_name(number)}: {error}"
-            self._house.give_up(self, [WarningMessage(ALL_CHANNELS, flaw.encode()).encode()], flaw)
+            deed, message = self.duties.hear(message, self._bridged.routes)
+        except Flaw as flaw:
+            self._bridged.give_up(self, flaw.last_words, str(flaw))
             return False
+        match deed:
+            case Deed.SAY:
+                self._answer(message)
+            case Deed.GOSSIP:
+                self.gossip.write(message)
+            case Deed.TAKE | Deed.COPY | Deed.TROUBLE:
+                return self._bridged.events.heard(self, message)
         return True
 
     def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
         """Say a ping, and call `answered` when its pong has come."""
-        self._answer(Ping(num_pong_bytes, bytes(ignored_len)).encode())
-        self._pings.said(num_pong_bytes, answered)
+        self._answer(self.duties.ping(num_pong_bytes, ignored_len, answered))
 
     def _answer(self, message: bytes) -> None:
-        self._own.append(message)
-        self._own_size += len(message)
+        self.outbox.answer(message)
         self._wants_out()
 
     @property
     def choked(self) -> bool:
         """Nothing may be heard now."""
-        return self._paused or self._own_size > ANSWERS_MARK or self.gossip.is_full
+        return self._paused or self.outbox.choked
 
     def go_on(self) -> None:
         """Hear what has been read before, in the next turn: somebody is in the midst of something."""
-        self._house.go_on_soon(self)
+        self._bridged.go_on_soon(self)
 
     # what it is told
 
     @property
-    def waiting(self) -> int:
-        """Bytes of messages that wait for the socket, besides gossip."""
-        return self._own_size + self._said_size
-
-    @property
     def has_free(self) -> bool:
         """Nothing here has to wait."""
-        return self.has_something_to_say
+        return bool(self.outbox)
 
     @property
     def has_something_to_say(self) -> bool:
         """Whether `pull` would give something."""
-        return bool(self._own or self._said or self.gossip)
+        return bool(self.outbox)
 
     def pull(self, most: int) -> list[bytes]:
-        """What goes next, `most` bytes or a little more; gossip has half of the room when services speak, too."""
-        messages = list(self._own)
-        self._own.clear()
-        most -= self._own_size
-        self._own_size = 0
-        share = most // 2 if self._said else most
-        most -= share - self.gossip.pull(messages, share)
-        said, count = self._said, 0
-        while said and most > 0:
-            message = said.popleft()
-            messages.append(message)
-            self._said_size -= len(message)
-            most -= len(message)
-            count += 1
-        if count:
-            self._house.note_sent(self, count)
-        return messages
+        """What goes next, `most` bytes or a little more."""
+        return self._pulled(*self.outbox.pull(most))
 
     def pull_outbox(self) -> list[bytes]:
         """All that waits."""
-        messages: list[bytes] = []
-        while self.has_something_to_say:
-            messages += self.pull(self._own_size + self._said_size * 2 + 65_536)
+        return self._pulled(*self.outbox.pull_all())
+
+    def _pulled(self, messages: list[bytes], said: int) -> list[bytes]:
+        self.gossip.pulled()
+        if said:
+            self._bridged.note_sent(self, said)
         return messages
 
-    def leave(self) -> None:
-        """The connection leaves: nobody hears the pongs here."""
-        self._pings.fail()
-
     def _wants_out(self) -> None:
-        self._house.pump_soon(self)
+        self._bridged.pump_soon(self)
 
 
 class _NoRations:
@@ -198,7 +155,7 @@ class Bridged(OwnedPeers[BridgedLine]):
         """
         gossip_fd = [] if taken.gossip_fd is None else [taken.gossip_fd]
         try:
-            line = BridgedLine(taken.peer, self, taken.gossip_fd)
+            line = BridgedLine(taken.peer, self, taken.gossip_fd, taken.state.gossip)
             gossip_fd.clear()
             self._take_fd(line, taken)
         except OSError:
@@ -228,16 +185,17 @@ class Bridged(OwnedPeers[BridgedLine]):
 
     def hand_over(self, line: BridgedLine) -> tuple[PeerState, Fd, Fd | None]:
         """The connection is no longer ours: its state, its fd, and its gossip fd unless gossipd is gone."""
-        gossip_fd = line.gossip.detach()
+        gossip_fd, left_over = line.gossip.detach()
         fd, state = self.give(line)
-        line.leave()
+        state.gossip = left_over
+        line.duties.leave()
         return state, Fd(fd), None if gossip_fd is None else Fd(gossip_fd)
 
     def end(self, peer: BridgedLine, last_words: list[bytes]) -> None:
         """Close it, after these messages if they can be said in time."""
         super().end(peer, last_words)
         peer.gossip.close()
-        peer.leave()
+        peer.duties.leave()
 
     def _lost(self, line: BridgedLine, reason: str) -> None:
         self.give_up(line, [], reason)

@@ -277,5 +277,5 @@ def test_pings_fail_when_it_leaves(peer: Peer) -> None:
     answers: list[int | None] = []
     peer.ping(5, 0, answers.append)
     peer.ping(6, 0, answers.append)
-    peer.fail_pings()
+    peer.duties.leave()
     assert answers == [None, None]

@@ -7,14 +7,20 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from connectd.connectiond.lines.gossip_end import MARK, GossipEnd
+from connectd.connectiond.lines.gossip_end import GossipEnd
 from tests.gossipd.messages import KEYS, announcement, node_announcement, scid, update
 from wire.encoded import ALL, UPDATE_1, UPDATE_2
 from wire.net.gossip_fd import GOSSIP_START, GossipOwed, drain
+from wire.net.gossip_queue import GOSSIP_MARK, GossipQueue
 from wire.peer_wire import GossipTimestampFilter
 
 PATIENCE = 0.05
 NODE = b"\2" * 33
+
+
+def filter_said(first: int) -> bytes:
+    """A peer's filter."""
+    return GossipTimestampFilter(bytes(32), first, 1).encode()
 
 
 class Ends:
@@ -24,12 +30,20 @@ class Ends:
         ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.theirs.setblocking(False)
         self.packets, self.room = asyncio.Event(), asyncio.Event()
-        self.end = GossipEnd(ours.detach(), NODE, PATIENCE, self.packets.set, self.room.set)
+        self.queue = GossipQueue(PATIENCE, [])
+        self.end = GossipEnd(ours.detach(), NODE, self.queue, self.packets.set, self.room.set)
+
+    def pull(self, most: int) -> list[bytes]:
+        """What waits for the peer."""
+        messages: list[bytes] = []
+        self.queue.pull(messages, most)
+        self.end.pulled()
+        return messages
 
     def fill(self) -> int:
         """Write until there is no room; how many messages it was."""
         count = 0
-        while not self.end.is_full:
+        while not self.queue.is_full:
             count += 1
             self.end.write(b"\1\0" + count.to_bytes(4, "big") + b"\xff" * 1_000)
         return count
@@ -53,9 +67,7 @@ async def test_gossip_starts_and_flows_both_ways(ends: Ends) -> None:
     assert drain(ends.theirs) == [GOSSIP_START, b"\1\2up"]
     ends.theirs.send(b"\1\2down")
     await ends.packets.wait()
-    messages: list[bytes] = []
-    assert ends.end.pull(messages, 100) == 94
-    assert messages == [b"\1\2down"]
+    assert ends.pull(100) == [b"\1\2down"]
 
 
 async def test_gossipd_that_reads_late_gets_everything(ends: Ends) -> None:
@@ -63,19 +75,19 @@ async def test_gossipd_that_reads_late_gets_everything(ends: Ends) -> None:
     taken = ends.taken()
     await ends.room.wait()
     assert taken + ends.taken() == list(range(1, count + 1))
-    assert ends.end.dropped == 0
-    assert not ends.end.is_full
+    assert ends.queue.dropped == 0
+    assert not ends.queue.is_full
 
 
 async def test_what_gossipd_did_not_read_for_long_is_owed(ends: Ends) -> None:
     """It hears what that was about; what could not be asked for again has waited."""
     count = ends.fill()
     await ends.room.wait()  # patience is over: the peer is read again
-    assert not ends.end.is_full
+    assert not ends.queue.is_full
     asked = GossipTimestampFilter(bytes(32), 0, 1).encode()
     for message in (announcement(7), update(8, direction=1), node_announcement(1), asked, b"\1\2no update"):
         ends.end.write(message)
-    assert ends.end.dropped == 5, "with the one that waited"
+    assert ends.queue.dropped == 5, "with the one that waited"
     assert ends.taken() == list(range(1, count))
     ends.room.clear()
     await ends.room.wait()
@@ -90,11 +102,27 @@ async def test_what_is_owed_goes_with_the_fd(ends: Ends) -> None:
     await ends.room.wait()
     ends.end.write(update(8))
     assert ends.taken() == list(range(1, count))
-    fd = ends.end.detach()
+    fd, left_over = ends.end.detach()
     assert fd is not None
+    assert left_over == []
     (owed,) = drain(ends.theirs)
     assert GossipOwed.decode(owed).channels == {scid(8): UPDATE_1}
     os.close(fd)
+
+
+async def test_what_finds_no_room_goes_with_the_connection(ends: Ends) -> None:
+    """What is owed, and the filter said last, although many questions came behind it."""
+    ends.fill()
+    await ends.room.wait()
+    for message in (filter_said(1), filter_said(2), update(8), *[b"\1\5" + bytes([number]) for number in range(100)]):
+        ends.end.write(message)
+    fd, left_over = ends.end.detach()
+    assert fd is not None
+    os.close(fd)
+    owed, kept, *questions = left_over
+    assert GossipOwed.decode(owed).channels == {scid(8): UPDATE_1}
+    assert kept == filter_said(2)
+    assert questions == [b"\1\5" + bytes([number]) for number in range(84, 100)]
 
 
 async def test_what_waits_for_the_peer_is_bounded(ends: Ends) -> None:
@@ -106,27 +134,25 @@ async def test_what_waits_for_the_peer_is_bounded(ends: Ends) -> None:
         except BlockingIOError:
             break
         await asyncio.sleep(0)
-    messages: list[bytes] = []
-    ends.end.pull(messages, 1 << 30)
-    assert sum(map(len, messages)) <= MARK + len(packet)
-    before = len(messages)
+    assert sum(map(len, ends.pull(1 << 30))) <= GOSSIP_MARK + len(packet)
     ends.packets.clear()
     await ends.packets.wait()
-    ends.end.pull(messages, 1 << 30)
-    assert len(messages) > before, "read on when that was taken"
+    assert ends.pull(1 << 30), "read on when that was taken"
 
 
 async def test_gossipd_goes(ends: Ends) -> None:
     ends.fill()
     ends.theirs.close()
     await ends.room.wait()
-    ends.end.write(b"\1\2nobody")
-    assert not ends.end.is_full
-    assert ends.end.detach() is None
+    ends.end.write(filter_said(1))
+    assert not ends.queue.is_full
+    fd, left_over = ends.end.detach()
+    assert fd is None
+    assert left_over == [filter_said(1)], "for the next gossipd"
 
 
 async def test_end_is_given_on_with_what_is_unread(ends: Ends) -> None:
-    fd = ends.end.detach()
+    fd, _ = ends.end.detach()
     assert fd is not None
     ends.theirs.send(b"\1\2later")
     with socket.socket(fileno=fd) as sock:
@@ -136,6 +162,6 @@ async def test_end_is_given_on_with_what_is_unread(ends: Ends) -> None:
 async def test_no_socket_is_the_callers() -> None:
     read, write = os.pipe()
     with pytest.raises(OSError, match="socket"):
-        GossipEnd(read, NODE, PATIENCE, lambda: None, lambda: None)
+        GossipEnd(read, NODE, GossipQueue(PATIENCE, []), lambda: None, lambda: None)
     os.close(read)
     os.close(write)
