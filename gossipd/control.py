@@ -241,7 +241,7 @@ class Requests:
             case FeedPeerConnected() | FeedPeerDisconnected():
                 _say_peer(gossipd.feed, message)
             case control_wire.Resync():
-                gossipd.seeker.resync(gossipd.now())
+                gossipd.seeker.resync()
                 channel.reply(message, control_wire.ResyncReply())
             case control_wire.CompactStore():
                 self._compact_store(message)

@@ -88,8 +88,8 @@ class Gossipd:
         self._slot = 0
         self.keeper = Keeper(init, self, feed)
         self.store, self.index = self.keeper.store, self.keeper.index
-        known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed)
-        self.seeker = Seeker(self, known, init.timing, chance, now())
+        known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed, self._has_failed)
+        self.seeker = Seeker(self, known, init.timing, chance)
         self.local = LocalChannels(init.node_id, self)
         self.own_node = OwnNode(init, self.keeper.own, sign, self)
         self._begin_peers(init)
@@ -133,10 +133,18 @@ class Gossipd:
         )
         self.onchain = OnChain(self._master, self.keeper, self.txout)
 
-    def _hear_of(self, scid: int) -> None:
-        """An update has named a channel that is not on the map: if it is not ours, the seeker asks for it."""
+    def _hear_of(self, scid: int, conn_id: int) -> None:
+        """An update of a peer's names a channel that is not on the map: if it is not ours, the seeker asks for it."""
         if scid not in self.local:
-            self.seeker.hear_of(scid)
+            self.seeker.hear_of(scid, conn_id)
+
+    def _has_failed(self, scid: int) -> bool:
+        return self.txout.has_failed(scid)
+
+    @property
+    def suspended(self) -> bool:
+        """Nothing can be taken in: the disk is full."""
+        return self.keeper.flush.failed
 
     def _sender_of(self, conn_id: int) -> PeerInfo | None:
         peer = self.peers.get(conn_id)
@@ -203,7 +211,7 @@ class Gossipd:
         info = peer.info
         if not peer.greeted:
             peer.greet(self.keeper.own.messages())
-        self.seeker.peer_came(info.conn_id, info.features, self.now(), has_filter=peer.filter_sent)
+        self.seeker.peer_came(info.conn_id, info.features, has_filter=peer.filter_sent)
         peer.filter_sent = True
 
     @property
@@ -279,7 +287,7 @@ class Gossipd:
         peer.duties.leave()
         conn_id = peer.info.conn_id
         if self.peers.pop(conn_id, None) is not None:
-            self.seeker.peer_left(conn_id, self.now())
+            self.seeker.peer_left(conn_id)
             self._standings.leave(peer.info.node_id, peer.standing, self.clock())
         self._budget.forget(conn_id)
 
@@ -319,7 +327,7 @@ class Gossipd:
         if to_it:
             self._ask_for_gossip(self.peers[conn_id])
         else:
-            self.seeker.peer_left(conn_id, self.now())
+            self.seeker.peer_left(conn_id)
 
     def say_soon(self, peer: Peer, message: bytes) -> None:
         """Send a message, wherever the connection is, when the peer's other messages have been heard."""
@@ -369,7 +377,7 @@ class Gossipd:
         self._slot = (self._slot + 1) % SLOTS
         self.ingest.write_lonely(LONELY)
         self.ingest.checks.debt.settle_nodes()
-        self.seeker.tick(self.now(), self.ingest.unfinished)
+        self.seeker.tick(self.ingest.unfinished)
         self.keeper.tick()
         self.own_node.tick()
         for conn_id, peer in list(self.peers.items()):

@@ -205,7 +205,7 @@ class QueryShortChannelIds(PeerMessage, number=261):
 
 
 class ReplyShortChannelIdsEnd(PeerMessage, number=262):
-    """That was all. `full_information` is 0 if the sender does not follow the chain."""
+    """That was all. `full_information` is 0 if the sender keeps no channels of that chain. BOLT 7."""
 
     chain_hash: ChainHash
     full_information: U8

@@ -14,7 +14,8 @@ from gossipd.map.writer import MapWriter
 class Around:
     """`now`: unix seconds. `clock`: seconds that do not jump. `stored` hears that something waits for the flush.
 
-    `owe` gets scid and query_flags of what is to be asked for again, `hear_of` a scid that only an update has named.
+    `owe` gets scid and query_flags of what is to be asked for again, `hear_of` a scid that only
+    an update has named, and the conn_id of who said it.
     """
 
     writer: MapWriter
@@ -27,5 +28,5 @@ class Around:
     clock: Callable[[], float]
     stored: Callable[[], None]
     owe: Callable[[int, int], None]
-    hear_of: Callable[[int], None]
+    hear_of: Callable[[int, int], None]
     pending: PendingChannels = field(default_factory=PendingChannels)

@@ -135,6 +135,10 @@ class Txout:
             return Verdict.NO_OUTPUT
         return Verdict.TOO_EARLY if self._blockheight and block_of(scid) > self._blockheight + FARTHEST else None
 
+    def has_failed(self, scid: int) -> bool:
+        """Its output was looked for lately and not found, whatever the script."""
+        return self._failures.get(scid, self._loop.time()) == ANY_SCRIPT
+
     @property
     def asks(self) -> bool:
         """Outputs are looked at: `script` matters."""

@@ -62,7 +62,7 @@ class UpdateIntake:
         else:
             pending = self._pending.get(scid)
             if pending is None:
-                return self._unknown_channel(chain_hash, scid, timestamp)
+                return self._unknown_channel(chain_hash, scid, timestamp, source)
             waiting = pending.updates[direction]
             if waiting and timestamp <= update_timestamp(waiting):
                 return _REDUNDANT
@@ -119,14 +119,14 @@ class UpdateIntake:
         pending = self._pending.get(scid)
         return pending.keys[direction] if pending is not None else b""
 
-    def _unknown_channel(self, chain_hash: bytes, scid: int, timestamp: int) -> Verdict:
+    def _unknown_channel(self, chain_hash: bytes, scid: int, timestamp: int, source: int) -> Verdict:
         if chain_hash != self._around.chain_hash:
             return Verdict.WRONG_CHAIN
         if scid in self._forgetting.closed:
             return Verdict.CLOSED
         if scid in self._forgetting.pruned and timestamp < self._around.now() - self._around.prune_after:
             return Verdict.STALE
-        self._around.hear_of(scid)
+        self._around.hear_of(scid, source)
         return Verdict.UNKNOWN_CHANNEL
 
     def _checked(

@@ -197,9 +197,9 @@ class Peer:
                 if wanted.chain_hash == around.chain_hash:
                     self.set_filter(wanted.first_timestamp, wanted.timestamp_range)
             case ReplyChannelRange() as reply:
-                around.seeker.reply_range(self.info.conn_id, reply, around.now())
+                around.seeker.reply_range(self.info.conn_id, reply)
             case ReplyShortChannelIdsEnd() as end:
-                around.seeker.reply_end(self.info.conn_id, end, around.now())
+                around.seeker.reply_end(self.info.conn_id, end)
             case QueryShortChannelIds() as query:
                 self._begin_answer(query.number, answer_scids(query, around.chain_hash, around.index, around.store))
             case QueryChannelRange() as query:

@@ -135,7 +135,7 @@ class Bench:
                 lambda: self.now,
                 self._stored,
                 owe,
-                self.heard_of.append,
+                lambda scid, source: self.heard_of.append(scid),
             )
         )
 

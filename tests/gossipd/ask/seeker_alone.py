@@ -38,12 +38,22 @@ class SeekerAlone:
     taken: set[int] = field(default_factory=set)
     """Connections that somebody else has."""
     renewed: list[int] = field(default_factory=list)
-    now: float = NOW
+    passed: float = 0.0
+    """Seconds since the beginning."""
+    wall_jump: float = 0.0
+    """By how much the wall clock was set forward or back since."""
+    suspended: bool = False
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
         chance = random.Random(1)
-        self.seeker = Seeker(self, self, self.timing, chance, self.now)
+        self.seeker = Seeker(self, self, self.timing, chance)
+
+    def now(self) -> float:
+        return NOW + self.passed + self.wall_jump
+
+    def clock(self) -> float:
+        return 12_345.0 + self.passed
 
     def seek(self, conn_id: int, message: bytes) -> None:
         self.sent.append((conn_id, decode(message)))
@@ -52,7 +62,7 @@ class SeekerAlone:
         if conn_id in self.taken:
             return False
         self.renewed.append(conn_id)
-        self.seeker.peer_left(conn_id, self.now)
+        self.seeker.peer_left(conn_id)
         return True
 
     def newest(self, scid: int) -> tuple[int, int] | None:
@@ -71,23 +81,23 @@ class SeekerAlone:
         return found
 
     def pass_time(self, seconds: float, unfinished: int = 0) -> None:
-        self.now += seconds
-        self.seeker.tick(self.now, unfinished)
+        self.passed += seconds
+        self.seeker.tick(unfinished)
 
     def come(self, conn_id: int, features: bytes = EXTENDED) -> tuple[int, int]:
         """A peer comes; its filter."""
-        self.seeker.peer_came(conn_id, features, self.now)
+        self.seeker.peer_came(conn_id, features)
         ((to, sent),) = self.said(GossipTimestampFilter)
         assert isinstance(sent, GossipTimestampFilter) and to == conn_id and sent.chain_hash == CHAIN
         return sent.first_timestamp, sent.timestamp_range
 
     def reply(self, conn_id: int, scids: list[int], complete: int = 1, **tlvs: list[tuple[int, int]]) -> None:
         self.seeker.reply_range(
-            conn_id, ReplyChannelRange(CHAIN, 0, ALL_BLOCKS, complete, encode_short_ids(scids), **tlvs), self.now
+            conn_id, ReplyChannelRange(CHAIN, 0, ALL_BLOCKS, complete, encode_short_ids(scids), **tlvs)
         )
 
     def end(self, conn_id: int) -> None:
-        self.seeker.reply_end(conn_id, ReplyShortChannelIdsEnd(CHAIN, 1), self.now)
+        self.seeker.reply_end(conn_id, ReplyShortChannelIdsEnd(CHAIN, 1))
 
     def asked_for(self) -> tuple[int, dict[int, int]]:
         """Of whom what was asked: scid -> flags."""

@@ -2,9 +2,10 @@
 
 import pytest
 
-from gossipd.ask.seeker import ALL_BLOCKS, BATCH, GOSSIPERS, MAX_REPLIES, MAX_RUMOURS, PROBES_A_DAY
+from gossipd.ask.seeker import ALL_BLOCKS, BATCH, MAX_REPLIES, OVERFLOW_PAUSE, PROBES_A_DAY
 from gossipd.ask.states import NEXT, Event, State
-from gossipd.ask.wanted import MOST, TRIES, Wanted
+from gossipd.ask.streams import GOSSIPERS
+from gossipd.ask.wanted import MAX_RUMOURS, MOST, TRIES, Wanted
 from tests.gossipd.ask.seeker_alone import (
     CHAIN,
     EVERYTHING,
@@ -19,6 +20,8 @@ from tests.gossipd.ask.seeker_alone import (
 from wire.cursor import WireError
 from wire.encoded import ALL, NODE_1, UPDATE_1, UPDATE_2
 from wire.peer_wire import GossipTimestampFilter, QueryChannelRange
+
+T = int(NOW) - 1_000
 
 
 def test_first_peer_streams_everything_and_the_next_ones_news(alone: SeekerAlone) -> None:
@@ -54,7 +57,7 @@ def test_stream_goes_on_while_it_brings_something(alone: SeekerAlone) -> None:
 def test_streamer_that_leaves_is_replaced(alone: SeekerAlone) -> None:
     alone.come(1)
     alone.come(2)
-    alone.seeker.peer_left(1, alone.now)
+    alone.seeker.peer_left(1)
     ((conn_id, sent),) = alone.said(GossipTimestampFilter)
     assert conn_id == 2
     assert isinstance(sent, GossipTimestampFilter) and sent.first_timestamp == 0
@@ -85,11 +88,11 @@ def test_nothing_new_is_normal_life_until_the_next_probe(alone: SeekerAlone) -> 
 
 
 def test_unknown_stale_and_unannounced_are_asked_for(alone: SeekerAlone) -> None:
-    alone.map = {1: (10, 10), 2: (10, 10), 3: (10, 10)}
+    alone.map = {1: (T, T), 2: (T, T), 3: (T, T)}
     alone.checksums = {(1, 0): 111, (2, 0): 222, (2, 1): 333}
     probing(alone)
     alone.sent.clear()
-    stamps = [(20, 10), (20, 20), (5, 10), (9, 9)]
+    stamps = [(T + 10, T), (T + 10, T + 10), (T - 5, T), (T - 1, T - 1)]
     sums = [(111, 0), (999, 998), (1, 1), (1, 1)]
     alone.reply(1, [1, 2, 3, 4], timestamps_tlv=stamps, checksums_tlv=sums)
     conn_id, flags = alone.asked_for()
@@ -127,11 +130,11 @@ def test_silent_nodes_are_left_out_of_comparisons_only(alone: SeekerAlone) -> No
     wanted = alone.seeker.wanted
     for _ in range(TRIES):
         wanted.note_silent(1)
-    wanted.add_compared(1, NODE_1)
+    wanted.add_compared(1, NODE_1, None)
     assert len(wanted) == 0
-    wanted.add_compared(1, NODE_1 | UPDATE_1)
+    wanted.add_compared(1, NODE_1 | UPDATE_1, None)
     wanted.add(2, NODE_1)
-    assert wanted.take(5) == [(1, UPDATE_1), (2, NODE_1)]
+    assert wanted.take(5) == (None, [(1, UPDATE_1), (2, NODE_1)], False)
 
 
 @pytest.mark.bolt("B7-91")
@@ -214,7 +217,7 @@ def test_peer_that_leaves_in_the_middle_of_an_answer(alone: SeekerAlone) -> None
     asking(alone, 9)
     alone.sent.clear()
     alone.come(2)
-    alone.seeker.peer_left(1, alone.now)
+    alone.seeker.peer_left(1)
     assert alone.asked_for() == (2, {9: ALL})
 
 
@@ -226,9 +229,10 @@ def test_what_is_owed_is_asked_for(alone: SeekerAlone) -> None:
 
 
 def test_updates_of_channels_that_do_not_exist_fill_nothing(alone: SeekerAlone) -> None:
+    alone.come(1)
     for scid in range(MAX_RUMOURS + 500):
-        alone.seeker.hear_of(scid)
-    assert len(alone.seeker.wanted) == MAX_RUMOURS, PROBES_A_DAY
+        alone.seeker.hear_of(scid, 1)
+    assert (len(alone.seeker.rumours), len(alone.seeker.wanted)) == (MAX_RUMOURS, 0)
 
 
 def test_wanted_is_bounded() -> None:
@@ -242,6 +246,8 @@ def test_debt_that_did_not_fit_is_found_by_comparing(alone: SeekerAlone) -> None
     probing(alone).reply(1, [])
     alone.seeker.wanted.overflowed = 5
     alone.pass_time(1)
+    assert alone.seeker.state is State.NORMAL, "the last comparison was a moment ago"
+    alone.pass_time(OVERFLOW_PAUSE * alone.timing.query_timeout)
     assert alone.seeker.state is State.PROBING_SCIDS
     assert alone.seeker.wanted.overflowed == 0
 
@@ -251,15 +257,15 @@ def test_worst_streamer_makes_room(alone: SeekerAlone) -> None:
         alone.come(number)
         alone.novel[number] = 100 + number
     alone.novel[4] = 1
-    alone.now += alone.timing.gossiper_rotation
-    alone.seeker.tick(alone.now, 0)
+    alone.passed += alone.timing.gossiper_rotation
+    alone.seeker.tick(0)
     changed = {
         conn_id: (message.first_timestamp, message.timestamp_range)
         for conn_id, message in alone.said(GossipTimestampFilter)
         if isinstance(message, GossipTimestampFilter)
     }
     assert changed[4] == NOTHING
-    assert changed[GOSSIPERS + 1] == (int(alone.now), 0xFFFFFFFF)
+    assert changed[GOSSIPERS + 1] == (int(alone.now()), 0xFFFFFFFF)
 
 
 def test_counts_of_peers_that_left_are_forgotten(alone: SeekerAlone) -> None:
@@ -272,14 +278,14 @@ def test_counts_of_peers_that_left_are_forgotten(alone: SeekerAlone) -> None:
 def test_resync_begins_anew(alone: SeekerAlone) -> None:
     asking(alone, 9)
     alone.sent.clear()
-    alone.seeker.resync(alone.now)
+    alone.seeker.resync()
     assert alone.seeker.state is State.STARTING_UP
     ((_, sent),) = alone.said(GossipTimestampFilter)
     assert isinstance(sent, GossipTimestampFilter) and sent.first_timestamp == 0
 
 
 def test_successor_compares_instead_of_starting_anew(alone: SeekerAlone) -> None:
-    alone.seeker.peer_came(1, EXTENDED, alone.now, has_filter=True)
+    alone.seeker.peer_came(1, EXTENDED, has_filter=True)
     assert alone.sent == []
     alone.pass_time(alone.timing.query_timeout)
     assert alone.seeker.state is State.PROBING_SCIDS
@@ -289,8 +295,8 @@ def test_retired_seeker_says_nothing(alone: SeekerAlone) -> None:
     alone.come(1)
     alone.come(2)
     alone.seeker.retire()
-    alone.seeker.peer_left(1, alone.now)
-    alone.seeker.peer_left(2, alone.now)
+    alone.seeker.peer_left(1)
+    alone.seeker.peer_left(2)
     alone.pass_time(alone.timing.probe_interval)
     assert alone.sent == []
 

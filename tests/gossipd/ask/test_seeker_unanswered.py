@@ -53,12 +53,12 @@ def test_who_answers_no_query_is_asked_to_stream_everything(alone: SeekerAlone) 
 
 def lacks_something(alone: SeekerAlone, flags: int = ALL) -> None:
     """A channel, or a part of it, is owed, and nobody answers the query for it."""
+    alone.seeker._next_probe = alone.clock() + 1e6
     alone.seeker.owe(9, flags)
     alone.pass_time(1)
     while alone.seeker.state is State.ASKING_FOR_SCIDS:
         alone.pass_time(alone.timing.query_timeout + 1)
     assert alone.seeker.state is State.NORMAL
-    alone.seeker._next_probe = alone.now + 1e6
     alone.sent.clear()
 
 
@@ -71,24 +71,24 @@ def test_a_connection_is_renewed_if_nothing_else_brings_what_is_lacking(alone: S
     lacks_something(alone)
     lacks_something(alone)
     assert alone.renewed == [], "it may still be on its way"
-    alone.now += hour
+    alone.passed += hour
     lacks_something(alone)
     assert alone.renewed == [1], "2 has a channel with us"
     assert alone.come(3, b"") == NOTHING
     assert alone.come(4) == EVERYTHING
-    assert alone.come(5) == (int(alone.now), 0xFFFFFFFF)
+    assert alone.come(5) == (int(alone.now()), 0xFFFFFFFF)
     lacks_something(alone)
     lacks_something(alone)
     assert alone.renewed == [1]
-    alone.now += hour
+    alone.passed += hour
     lacks_something(alone)
     assert len(alone.renewed) == 2
     alone.come(6)
-    alone.now += hour
+    alone.passed += hour
     lacks_something(alone)
     lacks_something(alone)
     assert len(alone.renewed) == 2, "twice as seldom each time"
-    alone.now += hour
+    alone.passed += hour
     lacks_something(alone)
     assert len(alone.renewed) == 3
 
@@ -96,7 +96,7 @@ def test_a_connection_is_renewed_if_nothing_else_brings_what_is_lacking(alone: S
 def test_first_those_who_stream_are_asked_for_everything(alone: SeekerAlone) -> None:
     probing(alone).reply(1, [])
     alone.come(2)
-    alone.now += alone.timing.gossip_renewal
+    alone.passed += alone.timing.gossip_renewal
     lacks_something(alone)
     assert alone.renewed == []
     lacks_something(alone)
@@ -107,8 +107,8 @@ def test_no_connection_is_renewed_by_what_it_says(alone: SeekerAlone) -> None:
     """It is in the midst of being heard."""
     probing(alone).reply(1, [])
     lacks_something(alone)
-    alone.now += alone.timing.gossip_renewal
-    alone.seeker._next_probe = alone.now
+    alone.passed += alone.timing.gossip_renewal
+    alone.seeker._next_probe = alone.clock()
     alone.pass_time(1)
     alone.reply(1, [9])
     assert (alone.seeker.state, alone.renewed) == (State.NORMAL, [])
@@ -118,7 +118,7 @@ def test_no_connection_is_renewed_by_what_it_says(alone: SeekerAlone) -> None:
 
 def test_no_connection_is_renewed_for_nodes_that_may_never_have_announced_themselves(alone: SeekerAlone) -> None:
     probing(alone).reply(1, [])
-    alone.now += alone.timing.gossip_renewal
+    alone.passed += alone.timing.gossip_renewal
     for _ in range(3):
         lacks_something(alone, NODE_1)
     assert alone.renewed == []
