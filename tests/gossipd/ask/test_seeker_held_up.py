@@ -159,7 +159,8 @@ def test_what_an_honest_peer_names_is_asked_of_it_beside_a_stranger_s_junk(alone
         alone.pass_time(1)
         for conn_id, message in alone.said(QueryShortChannelIds):
             asked[conn_id] = message
-            alone.map[7] = (1, 1)
+            if conn_id == HONEST:
+                alone.map[7] = (1, 1)
             alone.end(conn_id)
     assert set(asked) == {STRANGER, HONEST}
     assert alone.seeker.got == 1
