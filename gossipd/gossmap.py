@@ -20,7 +20,7 @@ from gossipd.map.index import MapIndex
 from gossipd.map.views import Channel, Direction, Node, message_at
 from gossipd.store.file import NEWEST_READ, StoreError
 from gossipd.store.records import FIRST_RECORD, OLDEST_VERSION, SMALLEST_RECORD, Buffer, walk_over
-from gossipd.store.upgrade import completed_mask, dead_mask
+from gossipd.store.upgrade import completed_mask, dead_mask, shortest_update
 
 __all__ = ["Channel", "Direction", "Gossmap", "MapIndex", "Node", "StoreError"]
 
@@ -59,11 +59,15 @@ class Gossmap:
         """Take in what was written since. Returns whether the map may have changed.
 
         When the file was replaced (compaction, or a new store) the new one is read from its beginning; while there is
-        none, the map stays as it is. Raises OSError, and StoreError if the new file cannot be read.
+        none, the map stays as it is. Raises OSError, and StoreError if the new file cannot be read, or if ours was
+        cut and no other is there yet: the objects given out raise it, too.
         """
-        changed = self._follow()
+        is_cut = os.fstat(self._fd).st_size < self._end
+        changed = not is_cut and self._follow()
         if self._is_replaced():
             return self._open() or changed
+        if is_cut:
+            raise StoreError(f"{self.path} was cut to {os.fstat(self._fd).st_size} bytes while it was read.")
         return changed
 
     def channel(self, short_channel_id: int) -> Channel | None:
@@ -120,7 +124,9 @@ class Gossmap:
         self.close()
         self._fd = fd
         self._completed = completed_mask(first[0])
-        self.index = MapIndex(completed=self._completed, dead_flags=dead_mask(first[0]))
+        self.index = MapIndex(
+            completed=self._completed, dead_flags=dead_mask(first[0]), shortest_update=shortest_update(first[0])
+        )
         self._map: Buffer = first
         self._end = FIRST_RECORD
         self._suspect = 0

@@ -22,6 +22,7 @@ from gossipd.store.records import (
     NODE_ANNOUNCEMENT,
     Buffer,
 )
+from gossipd.store.upgrade import SHORTEST_UPDATE
 
 # Fields of BOLT 7's messages: at fixed places in an update (98), behind the features in the announcements.
 _UPDATE = Struct(">QIBB")
@@ -40,8 +41,10 @@ class MapIndex:
     `node_ts`, `node_channels` (how many). A free channel row has announce_off 0, a free node row the node_id b"".
     """
 
-    def __init__(self, *, completed: int = COMPLETED, dead_flags: int = DELETED) -> None:
-        """The flags are for stores of older versions, see upgrade.py."""
+    def __init__(
+        self, *, completed: int = COMPLETED, dead_flags: int = DELETED, shortest_update: int = SHORTEST_UPDATE
+    ) -> None:
+        """The flags, and updates that are shorter, are for stores of older versions, see upgrade.py."""
         self.channels: dict[int, int] = {}
         self.scid = array("Q")
         self.node1 = array("L")
@@ -65,6 +68,7 @@ class MapIndex:
         """Bytes of the records that read_records found marked deleted, or that are notes to followers."""
         self._completed = completed
         self._dead_flags = dead_flags
+        self._shortest_update = shortest_update
         self._sorted: list[int] | None = None
         self._free_channels: list[int] = []
         self._free_nodes: list[int] = []
@@ -213,6 +217,7 @@ class MapIndex:
         unpack, unpack_update, crc_of = HEADER_AND_TYPE.unpack_from, _UPDATE.unpack_from, google_crc32c.extend
         completed, live_mask, dead = self._completed, self._completed | self._dead_flags, self.dead
         row_of, update_off, update_ts = self.channels.get, self.update_off, self.update_ts
+        shortest_update = self._shortest_update
         amount_sat, offset, last = self.amount_sat, start, end - HEADER_AND_TYPE.size
         while offset <= last:
             flags, length, crc, timestamp, kind = unpack(data, offset)
@@ -223,7 +228,7 @@ class MapIndex:
                 message = data[offset + 12 : following]
                 if crc_of(timestamp, message) != crc:
                     break
-                if kind == 258 and length >= 138:
+                if kind == 258 and length >= shortest_update:
                     scid, updated, _, channel_flags = unpack_update(message, 98)
                     row = row_of(scid, -1)
                     if row >= 0:

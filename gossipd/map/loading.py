@@ -4,8 +4,21 @@ from pathlib import Path
 
 from gossipd.map import side_index
 from gossipd.map.index import MapIndex
-from gossipd.store.records import FIRST_RECORD, Buffer
+from gossipd.store.records import (
+    COMPLETED,
+    DELETE_CHANNEL,
+    DELETED,
+    FIRST_RECORD,
+    HEADER_AND_TYPE,
+    HEADER_SIZE,
+    SMALLEST_RECORD,
+    Buffer,
+    crc_of,
+)
 from gossipd.store.writer import GossipStore
+from wire.control.status import Status
+
+status = Status("gossipd")
 
 
 def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
@@ -36,6 +49,29 @@ def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
 
 
 def save(store: GossipStore, index: MapIndex) -> None:
-    """Leave the index beside the store for the next `load`, as the last thing before `close`. OSError from the disk."""
+    """Leave the index beside the store for the next `load`, as the last thing before `close`. OSError from the disk.
+
+    What is damaged is not sealed: then no index is left, and the next start reads the store.
+    """
     store.flush()
-    side_index.write(store.path, store.content(), index, store.dead_bytes)
+    data = store.content()
+    if _is_as_written(data, store):
+        side_index.write(store.path, data, index, store.dead_bytes)
+    else:
+        status.unusual(f"{store.path} is damaged: the next start reads the whole of it")
+
+
+def _is_as_written(data: Buffer, store: GossipStore) -> bool:
+    """Whether each record has its CRC, and as much is marked deleted as we have marked."""
+    offset, dead = FIRST_RECORD, 0
+    while offset + SMALLEST_RECORD <= store.end:
+        flags, length, crc, timestamp, kind = HEADER_AND_TYPE.unpack_from(data, offset)
+        following = offset + HEADER_SIZE + length
+        if following > store.end or not flags & COMPLETED:
+            return False
+        if flags & DELETED or kind == DELETE_CHANNEL:
+            dead += following - offset
+        if not flags & DELETED and crc_of(data[offset + HEADER_SIZE : following], timestamp) != crc:
+            return False
+        offset = following
+    return offset == store.end and dead == store.dead_bytes

@@ -2,26 +2,36 @@
 
 Light views of raw messages in a mapped store: made when asked for, decoded when a property is read, and good for as
 long as they are kept, whatever becomes of the map or the file's name meanwhile. Everything a stranger wrote is data:
-no property raises over it.
+no property raises over it; StoreError only if the file was cut under them.
 """
 
+from mmap import mmap
 from struct import Struct
 from typing import NamedTuple
 
+from gossipd.store.file import StoreError
 from gossipd.store.records import DYING, HEADER, HEADER_SIZE, Buffer
 from wire.address import WireAddr, read_descriptors
 from wire.cursor import WireError
 
-_FIELDS_OF_UPDATE = Struct(">IBBHQIIQ")
+_FIELDS_OF_UPDATE = Struct(">IBBHQII")
+_MAXIMUM = Struct(">Q")
 _PLACE_IN_UPDATE = 2 + 64 + 32 + 8
 _FEATURES_OF_CHANNEL = 258
 _FEATURES_OF_NODE = 66
 
 
 def message_at(data: Buffer, offset: int) -> bytes:
-    """The raw message of the record at `offset`."""
+    """The raw message of the record at `offset`. StoreError if the file was cut since it was read."""
+    check_size(data, len(data))
     start = offset + HEADER_SIZE
     return data[start : start + int(HEADER.unpack_from(data, offset)[1])]
+
+
+def check_size(data: Buffer, size: int) -> None:
+    """StoreError if the mapped file has not that many bytes any more: a look at what is missing ends the process."""
+    if isinstance(data, mmap) and data.size() < size:
+        raise StoreError(f"The gossip_store was cut to {data.size()} bytes while it was read.")
 
 
 def sane_alias(alias: bytes) -> str:
@@ -37,7 +47,10 @@ def sane_alias(alias: bytes) -> str:
 
 
 class Direction(NamedTuple):
-    """One end's channel_update: the fields of BOLT 7 in its order, and the raw message. Amounts in msat."""
+    """One end's channel_update: the fields of BOLT 7 in its order, and the raw message. Amounts in msat.
+
+    `htlc_maximum_msat` is None in updates of before 2022 that do not say it; stores of versions up to 13 may have them.
+    """
 
     timestamp: int
     message_flags: int
@@ -46,7 +59,7 @@ class Direction(NamedTuple):
     htlc_minimum_msat: int
     fee_base_msat: int
     fee_proportional_millionths: int
-    htlc_maximum_msat: int
+    htlc_maximum_msat: int | None
     raw: bytes
 
     @property
@@ -58,11 +71,11 @@ class Direction(NamedTuple):
         """Whether a payment may be led this way: not if this end is off, or its maximum is below its minimum or above
         the channel's capacity (B7-85). A capacity of None is not known, and nothing is held against it.
         """
-        most = None if capacity_sat is None else capacity_sat * 1_000
-        return (
-            not self.disabled
-            and self.htlc_minimum_msat <= self.htlc_maximum_msat
-            and (most is None or self.htlc_maximum_msat <= most)
+        if self.disabled or self.htlc_maximum_msat is None:
+            return not self.disabled
+        capacity_msat = None if capacity_sat is None else capacity_sat * 1_000
+        return self.htlc_minimum_msat <= self.htlc_maximum_msat and (
+            capacity_msat is None or self.htlc_maximum_msat <= capacity_msat
         )
 
 
@@ -104,7 +117,8 @@ class Channel:
 
     @property
     def is_dying(self) -> bool:
-        """Whether its output is spent. Read each time from the record's flags."""
+        """Whether its output is spent. Read each time from the record's flags; StoreError if the file was cut."""
+        check_size(self._data, len(self._data))
         return self.dying_at is not None or bool(HEADER.unpack_from(self._data, self._announcement)[0] & DYING)
 
     def direction(self, number: int) -> Direction | None:
@@ -113,7 +127,9 @@ class Channel:
         if not offset:
             return None
         raw = message_at(self._data, offset)
-        return Direction._make((*_FIELDS_OF_UPDATE.unpack_from(raw, _PLACE_IN_UPDATE), raw))
+        place = _PLACE_IN_UPDATE + _FIELDS_OF_UPDATE.size
+        maximum = _MAXIMUM.unpack_from(raw, place) if len(raw) >= place + _MAXIMUM.size else (None,)
+        return Direction._make((*_FIELDS_OF_UPDATE.unpack_from(raw, _PLACE_IN_UPDATE), *maximum, raw))
 
 
 class Node:

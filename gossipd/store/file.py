@@ -4,6 +4,7 @@ What it does with a file that others, or accidents, have left: an older version 
 bad middle is bridged, and what cannot be read at all is moved aside.
 """
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -69,7 +70,7 @@ def open_current(path: Path) -> tuple[int, str]:
     os.close(fd)
     if replacement is not None:
         return replacement, f"rewritten from version {data[0]} as version {VERSION}"
-    aside = path.with_name(path.name + ".corrupt")
+    aside = _corrupt(path)
     path.replace(aside)
     fd, _ = open_current(path)
     moved = f"moved to {aside.name}, and an empty one begun"
@@ -118,11 +119,22 @@ def _rewrite(path: Path, old: int) -> int | None:
     return fd
 
 
-def repair(fd: int, walker: Walker) -> tuple[int, str]:
-    """Lead the walker over the file, cut off its bad tail and bridge bad stretches. Returns the good end and a note."""
+def _corrupt(path: Path) -> Path:
+    """The name under which what cannot be read is kept."""
+    return path.with_name(path.name + ".corrupt")
+
+
+def repair(path: Path, fd: int, walker: Walker) -> tuple[int, str]:
+    """Lead the walker over the file, cut off its bad tail and bridge bad stretches. Returns the good end and a note.
+
+    The tail is kept in NAME.corrupt, if there is room for it.
+    """
     size = os.fstat(fd).st_size
     with map_file(fd, size) as data:
         walked = walk_over(data, FIRST_RECORD, size, walker)
+        if walked.end < size:
+            with contextlib.suppress(OSError):
+                replace_file(_corrupt(path), data[walked.end :])
     notes = []
     for start, stop in walked.gaps:
         for offset, header in fillers(start, stop):
@@ -130,7 +142,9 @@ def repair(fd: int, walker: Walker) -> tuple[int, str]:
         notes.append(f"{stop - start} bad bytes skipped at offset {start}")
     if walked.end < size:
         os.ftruncate(fd, walked.end)
-        notes.append(f"an unfinished tail of {size - walked.end} bytes cut off at offset {walked.end}")
+        notes.append(
+            f"an unfinished tail of {size - walked.end} bytes cut off at offset {walked.end}, see {_corrupt(path).name}"
+        )
     return walked.end, "; ".join(notes)
 
 

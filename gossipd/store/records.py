@@ -49,6 +49,9 @@ _AMOUNT = Struct(">HQ")
 _ENDED = Struct(">HQ32s")
 _DYING = Struct(">HQI")
 
+LONGEST_BATCH = 1 << 18
+"""Bytes that a writer's crash may leave unfinished: what is longer was completed once, and lost a bit."""
+
 Walker = Callable[[Buffer, int, int], int]
 """Takes records from start to end, one after the other; returns the offset of the first that it cannot take, or end."""
 
@@ -131,9 +134,10 @@ def walk_over(
 ) -> Walked:
     """Lead a walker over all good records, jumping over damage to the next record that can be trusted.
 
-    What is not completed is where a writer stopped: nothing after it counts. Every other thing that the walker
-    refuses is damage, a gap if a good record can be found behind it, else the end. `settled`: the file is not
-    written to, so what is not completed and has a wrong CRC besides is damage too (a page of zeros after a power cut).
+    What is not completed is where a writer stopped: nothing after it counts, unless more follows than a crash leaves
+    behind. Every other thing that the walker refuses is damage, a gap if a good record can be found behind it, else the
+    end. `settled`: the file is not written to, so what is not completed and has a wrong CRC besides is damage too (a
+    page of zeros after a power cut).
     """
     gaps: list[tuple[int, int]] = []
     while True:
@@ -150,7 +154,7 @@ def _is_unfinished(data: Buffer, offset: int, end: int, completed: int, settled:
     header: tuple[int, int, int, int] = HEADER.unpack_from(data, offset)
     flags, length, crc, timestamp = header
     following = offset + HEADER_SIZE + length
-    if flags & completed == completed:
+    if flags & completed == completed or end - offset > LONGEST_BATCH:
         return False
     if not settled:
         return True

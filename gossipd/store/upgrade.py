@@ -36,6 +36,8 @@ LAST_WITH_ZOMBIES = 13
 NOT_CARRIED = {DELETE_CHANNEL, ENDED, UUID, PRIVATE_UPDATE, PRIVATE_CHANNEL}
 SHORTEST_UPDATE = 138
 """channel_update with its htlc_maximum_msat, as every one has been since 2022."""
+SHORTEST_OLD_UPDATE = 130
+"""Without it: history, which the library reads and a daemon does not carry over."""
 
 
 def completed_mask(version: int) -> int:
@@ -46,6 +48,11 @@ def completed_mask(version: int) -> int:
 def dead_mask(version: int) -> int:
     """The flags that take a record out of the map."""
     return DELETED | ZOMBIE if version <= LAST_WITH_ZOMBIES else DELETED
+
+
+def shortest_update(version: int) -> int:
+    """The size of the shortest channel_update that a store of that version may hold."""
+    return SHORTEST_OLD_UPDATE if version <= LAST_WITH_ZOMBIES else SHORTEST_UPDATE
 
 
 def convert(data: Buffer) -> Iterator[bytes]:

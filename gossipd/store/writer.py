@@ -96,7 +96,7 @@ class GossipStore:
         try:
             with contextlib.suppress(OSError):  # a compaction that was cut short has left it
                 successor_of(path).unlink(missing_ok=True)
-            end, damage = repair(fd, walker)
+            end, damage = repair(path, fd, walker)
             uuid = uuid_of(os.pread(fd, BEGINNING_SIZE, 0))
             return cls(path, fd, end, uuid, "; ".join(filter(None, (note, damage))))
         except BaseException:

@@ -272,3 +272,43 @@ def test_what_cannot_be_read_is_said(path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(StoreError, match=sentence):
             Gossmap(path)
+
+
+def test_file_that_is_cut_while_it_is_read(path: Path) -> None:
+    """A sentence, where the kernel would end the process; and a store that takes its place is read."""
+    full(path)
+    content = path.read_bytes()
+    with Gossmap(path) as gossmap:
+        channels = list(gossmap.channels())
+        half, node = channels[0].direction(0), next(gossmap.nodes())
+        os.truncate(path, 100)
+        for look in (
+            lambda: channels[0].announcement,
+            lambda: channels[0].direction(0),
+            lambda: channels[0].is_dying,
+            lambda: list(gossmap.nodes()),
+            gossmap.refresh,
+        ):
+            with pytest.raises(StoreError, match="was cut to 100 bytes while it was read"):
+                look()
+        assert half is not None and node.node_id
+        new = path.with_name("new")
+        new.write_bytes(content)
+        new.replace(path)
+        assert gossmap.refresh()
+        assert scids_of(gossmap) == {channel.short_channel_id for channel in channels}
+
+
+@pytest.mark.parametrize("version", [9, 13])
+def test_old_store_is_read_with_its_short_updates(path: Path, version: int) -> None:
+    """History: updates of before 2022 may lack their htlc_maximum_msat."""
+    made = CHANNELS[0]
+    short = made.updates[0][:130]
+    records = [(made.announcement, NOW), (amount_message(5), 0), (short, NOW)]
+    path.write_bytes(bytes([version]) + b"".join(pack_record(raw, timestamp, 0) for raw, timestamp in records))
+    with Gossmap(path) as gossmap:
+        (channel,) = gossmap.channels()
+        half = channel.direction(0)
+        assert half is not None
+        assert (half.raw, half.htlc_maximum_msat, half.may_route(5)) == (short, None, not half.disabled)
+        assert half.fee_base_msat == ChannelUpdate.decode(made.updates[0]).fee_base_msat

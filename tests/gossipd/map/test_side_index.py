@@ -152,6 +152,31 @@ def test_store_that_was_changed_meanwhile(path: Path, reads: Reads, place: int) 
     writer.close()
 
 
+@pytest.mark.parametrize("place", [0, 12, 40], ids=["flag", "message", "further on"])
+def test_damage_from_before_the_stop_is_not_sealed(
+    path: Path, reads: Reads, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bit that has turned over in the file is no part of what we wrote."""
+    writer = Writer(path)
+    writer.full_channel(1, 1, 2, 10)
+    offset = writer.update(1, 0, 11)
+    writer.store.flush()
+    with path.open("r+b") as file:
+        file.seek(offset + place)
+        turned = file.read(1)[0] ^ 0x80
+        file.seek(offset + place)
+        file.write(bytes([turned]))
+    save(writer.store, writer.index)
+    writer.close()
+    assert not side_index.path_of(path).exists()
+    assert "is damaged: the next start reads the whole of it" in caplog.text
+    reads.count = 0
+    again = Writer(path)
+    assert reads.count > 0
+    assert again.index.update_off[0][again.index.channels[scid(1)]] == 0
+    again.close()
+
+
 def test_store_that_was_written_to_by_another(path: Path, reads: Reads) -> None:
     fill(path)
     saved = side_index.path_of(path).read_bytes()

@@ -276,9 +276,22 @@ def test_batch_whose_first_record_is_not_completed_was_never_there(path: Path) -
     path.write_bytes(content)
     found, note = entries_at(path)
     assert found == BATCH_1
-    assert note == f"an unfinished tail of {len(content) - offsets[3]} bytes cut off at offset {offsets[3]}"
+    tail = content[offsets[3] :]
+    said = f"an unfinished tail of {len(tail)} bytes cut off at offset {offsets[3]}"
+    assert note == f"{said}, see {path.name}.corrupt"
+    assert path.with_name(path.name + ".corrupt").read_bytes() == tail
     write(path, BATCH_2)
     assert entries_at(path) == (BATCH_1 + BATCH_2, "")
+
+
+def test_bit_of_a_record_with_a_long_good_tail_is_damage(path: Path) -> None:
+    """No crash leaves so much: the record is lost, and no other."""
+    batch = [(b"\1\2" + bytes([number]) * 60_000, number) for number in range(8)]
+    offsets = write(path, batch)
+    content = bytearray(path.read_bytes())
+    content[offsets[1]] = 0
+    path.write_bytes(content)
+    assert entries_at(path) == ([batch[0], *batch[2:]], f"60014 bad bytes skipped at offset {offsets[1]}")
 
 
 @pytest.mark.parametrize(
