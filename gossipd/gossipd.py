@@ -20,7 +20,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from gossipd.ask.compare import KnownByMap
 from gossipd.ask.seeker import Seeker
@@ -41,6 +41,7 @@ from gossipd.peers.peer import Peer
 from gossipd.peers.remotes import Remotes
 from gossipd.peers.standing import Judgement, Standings
 from gossipd.serve.budget import Budget
+from wire.address import network_group
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -129,6 +130,7 @@ class Gossipd:
                 self.keeper.flush.schedule,
                 self.seeker.owe,
                 self._hear_of,
+                self._group_of,
             )
         )
         self.onchain = OnChain(self._master, self.keeper, self.txout)
@@ -145,6 +147,11 @@ class Gossipd:
     def suspended(self) -> bool:
         """Nothing can be taken in: the disk is full."""
         return self.keeper.flush.failed
+
+    def _group_of(self, conn_id: int) -> Hashable:
+        """The network that a peer is in: /16 of IPv4, /32 of IPv6, or what kind of address it has (Tor, ...)."""
+        peer = self.peers.get(conn_id)
+        return None if peer is None else network_group(peer.info.address)
 
     def _sender_of(self, conn_id: int) -> PeerInfo | None:
         peer = self.peers.get(conn_id)

@@ -240,3 +240,17 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) < 1 << 16):
         raise ValueError(f"{text!r} is no port: that is a number from 0 to 65535")
     return int(text)
+
+
+def network_group(text: str) -> str:
+    """The network of an address as text, all of which one operator may well have: /16 of IPv4, /32 of IPv6, else the
+    kind of the address (all of Tor is one).
+    """
+    host = text.rpartition(":")[0].strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "tor" if host.endswith(".onion") else "other"
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return str(ipaddress.ip_network((address, 16 if address.version == 4 else 32), strict=False))

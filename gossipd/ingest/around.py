@@ -1,6 +1,6 @@
 """What the room needs of its daemon: one object, made once, that every stage of the pipeline has."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from gossipd.ingest.checks import Checks
@@ -29,4 +29,6 @@ class Around:
     stored: Callable[[], None]
     owe: Callable[[int, int], None]
     hear_of: Callable[[int, int], None]
+    group_of: Callable[[int], Hashable] = lambda source: source
+    """Where a connection comes from: what one host, or one network, may well be behind all of."""
     pending: PendingChannels = field(default_factory=PendingChannels)

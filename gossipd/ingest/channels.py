@@ -178,6 +178,8 @@ class ChannelIntake:
         if self._conflicts.refuses(node_ids):
             return
         timestamp = min(map(update_timestamp, updates), default=0)
+        if pending.contested and not self._around.txout.asks:
+            self._around.owe(scid, ALL)  # what is not proven must not silence what contradicts it (conflicts.py)
         row = self._around.writer.write_channel(pending.message, scid, node_ids, timestamp, pending.amount_sat)
         self._checks.stored(pending.source)
         for direction, update in enumerate(pending.updates):

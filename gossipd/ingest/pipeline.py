@@ -23,6 +23,7 @@ class Ingest:
     """The pipeline. `source` is the conn_id from which a message came, USER for a user's."""
 
     def __init__(self, around: Around) -> None:
+        self.around = around
         self.checks = around.checks
         self.pending = around.pending
         self._txout = around.txout

@@ -113,9 +113,9 @@ class Forgetting:
             self.closed.add(scid)
         self._forget(condemned, "blacklisted")
 
-    def drop(self, scids: Iterable[int]) -> None:
-        """Take channels out of the map, because they are unspent again and about to be written again."""
-        self._forget(scids, "unspent")
+    def drop(self, scids: Iterable[int], why: str = "unspent") -> None:
+        """Take channels out of the map that are about to be written again: they are unspent, or for another reason."""
+        self._forget(scids, why)
 
     def _forget(self, scids: Iterable[int], why: str) -> list[int]:
         """Those of the channels that were there, and are not any more. `why` is for the feed."""

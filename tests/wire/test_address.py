@@ -12,6 +12,7 @@ from wire.address import (
     is_hostname,
     is_routable,
     may_forward,
+    network_group,
     parse_address,
     parse_peer,
     read_descriptor,
@@ -239,3 +240,17 @@ def test_hosts_are_canonical() -> None:
     address = parse_address("2001:0db8::0001", 9735)
     assert address.host == str(ipaddress.ip_address(address.host))
     assert hash(address) == hash(parse_address("[2001:db8::1]:9735", 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ("10.1.2.3:9735", "10.1.0.0/16"),
+        ("[2001:db8:1::2]:9735", "2001:db8::/32"),
+        ("[::ffff:10.1.2.3]:9735", "10.1.0.0/16"),
+        (f"{'a' * 56}.onion:9735", "tor"),
+        ("/run/peer.sock", "other"),
+    ],
+)
+def test_network_group(text: str, group: str) -> None:
+    assert network_group(text) == group

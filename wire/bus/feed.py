@@ -102,8 +102,8 @@ class ChannelDying(FeedMessage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRemoved(FeedMessage):
-    """A channel has left the map. `why`: spent, pruned (stale), blacklisted (its nodes), or unspent: then it is
-    written again at once.
+    """A channel has left the map. `why`: spent, pruned (stale), blacklisted (its nodes), contradicted or unspent: of
+    the last two it is written again at once.
     """
 
     short_channel_id: int
