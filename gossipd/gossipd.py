@@ -117,22 +117,10 @@ class Gossipd:
         self.user_gossip = UserGossip()
         self.txout = Txout(self._master, init.check_txout, self._resume)
         debt = Debt(self.index, self.seeker.owe, self.seeker.wanted.overflow)
-        self.ingest = Ingest(
-            Around(
-                self.keeper.writer,
-                self.index,
-                init.chain_hash,
-                Checks(self.signatures, debt, self.judge, self.user_gossip.settled, self.feed),
-                self.txout,
-                init.timing.gossip_prune,
-                self.now,
-                self.clock,
-                self.keeper.flush.schedule,
-                self.seeker.owe,
-                self._hear_of,
-                self._group_of,
-            )
-        )
+        checks = Checks(self.signatures, debt, self.judge, self.user_gossip.settled, self.feed)
+        stored, owe, prune_after = self.keeper.flush.schedule, self.seeker.owe, init.timing.gossip_prune
+        about = (self.keeper.writer, self.index, init.chain_hash, checks, self.txout, prune_after)
+        self.ingest = Ingest(Around(*about, self.now, self.clock, stored, owe, self._hear_of, self._group_of))
         self.onchain = OnChain(self._master, self.keeper, self.txout)
 
     def _hear_of(self, scid: int, conn_id: int) -> None:

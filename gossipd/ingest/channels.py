@@ -82,9 +82,9 @@ class ChannelIntake:
 
     def _begin(self, scid: int, pending: Pending) -> Verdict:
         message, source = pending.message, pending.source
-        if self._pending.table.is_full(pending.size):
+        if self._pending.is_full(len(message)):
             self._write_oldest_proven()
-            if self._pending.table.refuses(source, pending.size):
+            if self._pending.table.refuses(source, len(message)):
                 self._pending.complain_full()
                 self._checks.debt.note(message)
                 return Verdict.FULL

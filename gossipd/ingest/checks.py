@@ -60,6 +60,7 @@ class Checks:
         self._settled = settled
         self._feed = feed
         self.refused: Shares[int, None] = Shares(MAX_REFUSED)
+        self._refused = self.refused.values
 
     @property
     def has_room(self) -> bool:
@@ -85,7 +86,7 @@ class Checks:
 
     def refuses(self, message: bytes) -> bool:
         """Its signature was found wrong a while ago."""
-        return len(self.refused) > 0 and hash(message) in self.refused
+        return bool(self._refused) and hash(message) in self._refused
 
     def verified(self, message: bytes, source: int) -> None:
         """It is rightly signed, and was new when it came."""

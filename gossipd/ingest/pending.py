@@ -54,11 +54,6 @@ class Pending:
     missed: bool = False
     """Updates of the channel found no room."""
 
-    @property
-    def size(self) -> int:
-        """Bytes that it takes."""
-        return len(self.message) + sum(len(update) + _OVERHEAD for update, _ in self.held)
-
 
 class PendingChannels:
     """All of them by scid."""
@@ -76,6 +71,11 @@ class PendingChannels:
     def __contains__(self, scid: int) -> bool:
         return scid in self.table
 
+    def is_full(self, size: int) -> bool:
+        """One more of this size makes another one go."""
+        table = self.table
+        return len(table.values) >= table.most or (table.most_size is not None and table.size + size > table.most_size)
+
     def complain_full(self) -> None:
         """Say once that there is no room."""
         if not self._said_full:
@@ -84,7 +84,7 @@ class PendingChannels:
 
     def add(self, scid: int, pending: Pending) -> list[tuple[int, Pending]]:
         """A new one. Returns those that had to make room: the oldest of the source with the most."""
-        gone = self.table.put(scid, pending, pending.source, pending.size)
+        gone = self.table.put(scid, pending, pending.source, len(pending.message))
         for each, _ in gone:
             self._proven.pop(each, None)
             self.complain_full()
@@ -107,6 +107,8 @@ class PendingChannels:
         pending.stage = AWAITS_UPDATE
         self._proven[scid] = pending
         held, pending.held = pending.held, []
+        if not held:
+            return held
         self.table.grow(scid, -sum(len(update) + _OVERHEAD for update, _ in held))
         return sorted(held, key=lambda each: -update_timestamp(each[0]))
 

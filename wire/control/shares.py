@@ -18,7 +18,11 @@ class Shares(Generic[K, V]):
     def __init__(self, most: int, most_size: int | None = None) -> None:
         self.most = most
         self.most_size = most_size
-        self._entries: dict[K, tuple[V, Hashable, int]] = {}
+        self.values: dict[K, V] = {}
+        """The entries, to be read."""
+        self.get = self.values.get
+        """The value of a key, None if there is none: a hot path."""
+        self._sources: dict[K, tuple[Hashable, int]] = {}
         self._of: dict[Hashable, dict[K, None]] = {}
         self._sizes: dict[Hashable, int] = {}
         self._greedy: list[tuple[int, int, Hashable]] = []
@@ -27,26 +31,21 @@ class Shares(Generic[K, V]):
         self.size = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.values)
 
     def __contains__(self, key: K) -> bool:
-        return key in self._entries
+        return key in self.values
 
     def __iter__(self) -> Iterator[K]:
-        return iter(self._entries)
-
-    def get(self, key: K) -> V | None:
-        """The value, None if there is none."""
-        entry = self._entries.get(key)
-        return None if entry is None else entry[0]
+        return iter(self.values)
 
     def source(self, key: K) -> Hashable:
         """Who has put it there; KeyError if it is not."""
-        return self._entries[key][1]
+        return self._sources[key][0]
 
     def is_full(self, size: int = 1) -> bool:
         """One more of this size makes another one go."""
-        return len(self._entries) >= self.most or (self.most_size is not None and self.size + size > self.most_size)
+        return len(self.values) >= self.most or (self.most_size is not None and self.size + size > self.most_size)
 
     def refuses(self, source: Hashable, size: int = 1) -> bool:
         """It is full, and this source has the most in it: what it brings next can only take its own place."""
@@ -55,28 +54,29 @@ class Shares(Generic[K, V]):
     def put(self, key: K, value: V, source: Hashable, size: int = 1) -> list[tuple[K, V]]:
         """Put an entry there, instead of the one with the same key. Returns those that made room, perhaps this one."""
         self.pop(key)
-        self._entries[key] = (value, source, size)
+        self.values[key] = value
+        self._sources[key] = (source, size)
         self._of.setdefault(source, {})[key] = None
         self._grow(source, size)
-        gone = []
-        while len(self._entries) > self.most or (self.most_size is not None and self.size > self.most_size):
+        gone: list[tuple[K, V]] = []
+        while len(self.values) > self.most or (self.most_size is not None and self.size > self.most_size):
             oldest = next(iter(self._of[self._greediest()]))
-            gone.append((oldest, self._entries[oldest][0]))
+            gone.append((oldest, self.values[oldest]))
             self.pop(oldest)
         return gone
 
     def grow(self, key: K, size: int) -> None:
         """An entry takes so much more than before (or less)."""
-        value, source, before = self._entries[key]
-        self._entries[key] = (value, source, before + size)
+        source, before = self._sources[key]
+        self._sources[key] = (source, before + size)
         self._grow(source, size)
 
     def pop(self, key: K) -> V | None:
         """Take an entry out; None if there is none."""
-        entry = self._entries.pop(key, None)
-        if entry is None:
+        if key not in self.values:
             return None
-        value, source, size = entry
+        value = self.values.pop(key)
+        source, size = self._sources.pop(key)
         of = self._of[source]
         del of[key]
         self._sizes[source] -= size
@@ -87,7 +87,8 @@ class Shares(Generic[K, V]):
 
     def clear(self) -> None:
         """Take everything out."""
-        self._entries.clear()
+        self.values.clear()
+        self._sources.clear()
         self._of.clear()
         self._sizes.clear()
         self._greedy.clear()
