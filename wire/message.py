@@ -45,7 +45,7 @@ class _Declared:
 
     number: ClassVar[int] = 0
     plan: ClassVar[Plan] = Plan((), {})
-    registry: ClassVar[dict[int, type["PeerMessage"]]] = {}
+    registry: ClassVar[dict[int, type["BoltMessage"]]] = {}
 
     def __init_subclass__(cls, *, number: int = 0) -> None:
         dataclass(cls)
@@ -54,10 +54,10 @@ class _Declared:
             if number in cls.registry:
                 raise TypeError(f"message {number} is declared twice")
             cls.number = number
-            cls.registry[number] = typing.cast("type[PeerMessage]", cls)
+            cls.registry[number] = typing.cast("type[BoltMessage]", cls)
 
 
-class PeerMessage(_Declared):
+class BoltMessage(_Declared):
     """Base of all messages between peers.
 
     `extension` is what follows the fields: in a message without TLV fields any bytes, in one with them the records
@@ -110,7 +110,7 @@ class PeerMessage(_Declared):
         return write_tlvs(records)
 
 
-class UnknownMessage(PeerMessage):
+class UnknownMessage(BoltMessage):
     """A message of a type that is not declared: `payload` is all that follows the type."""
 
     number: int = field()  # type: ignore[misc]  # here each message has its own
@@ -126,13 +126,13 @@ class UnknownMessage(PeerMessage):
         return self.payload
 
 
-def decode(raw: bytes) -> PeerMessage:
+def decode(raw: bytes) -> BoltMessage:
     """The message in `raw`, of the class that is declared for its type, or UnknownMessage. Raises WireError.
 
     Import it from `wire.peer_wire`, which declares the classes.
     """
     number = Cursor(raw).u16()
-    return PeerMessage.registry.get(number, UnknownMessage).decode(raw)
+    return BoltMessage.registry.get(number, UnknownMessage).decode(raw)
 
 
 def _read_records(cursor: Cursor, plan: Plan, values: dict[str, Any]) -> bytes:

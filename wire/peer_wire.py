@@ -9,7 +9,7 @@ from wire.address import WireAddr, is_hostname, read_descriptor, write_descripto
 from wire.cursor import Cursor, WireError
 from wire.encoded import CHECKSUMS_CODEC, FLAGS_CODEC, TIMESTAMPS_CODEC, decode_short_ids, encode_short_ids
 from wire.features import Features
-from wire.message import PeerMessage, UnknownMessage, decode
+from wire.message import BoltMessage, UnknownMessage, decode
 from wire.peer_types import ALL_CHANNELS, channel_id_of, is_channel_message, message_name
 from wire.types import (
     BIGSIZE_CODEC,
@@ -35,13 +35,13 @@ from wire.types import (
 __all__ = [
     "ALL_CHANNELS",
     "AnnouncementSignatures",
+    "BoltMessage",
     "ChannelAnnouncement",
     "ChannelUpdate",
     "ErrorMessage",
     "GossipTimestampFilter",
     "Init",
     "NodeAnnouncement",
-    "PeerMessage",
     "PeerStorage",
     "PeerStorageRetrieval",
     "Ping",
@@ -82,7 +82,7 @@ def _read_remote_addr(cursor: Cursor) -> WireAddr:
 REMOTE_ADDR_CODEC = Codec(_read_remote_addr, write_descriptor)
 
 
-class Init(PeerMessage, number=16):
+class Init(BoltMessage, number=16):
     """First message each way. `remote_addr` is where the sender sees us; one of a new kind, or a malformed
     one, stays in `extension`."""
 
@@ -96,7 +96,7 @@ class Init(PeerMessage, number=16):
         return Features(self.globalfeatures) | Features(self.features)
 
 
-class WarningMessage(PeerMessage, number=1):
+class WarningMessage(BoltMessage, number=1):
     """Something is wrong, and nothing has to fail for it. A `channel_id` of zeros is the whole connection."""
 
     channel_id: ChannelId
@@ -107,7 +107,7 @@ class WarningMessage(PeerMessage, number=1):
         return printable(self.data)
 
 
-class ErrorMessage(PeerMessage, number=17):
+class ErrorMessage(BoltMessage, number=17):
     """The channel has failed, or with zeros as `channel_id` all of them (B1-31)."""
 
     channel_id: ChannelId
@@ -118,32 +118,32 @@ class ErrorMessage(PeerMessage, number=17):
         return printable(self.data)
 
 
-class Ping(PeerMessage, number=18):
+class Ping(BoltMessage, number=18):
     """Wants a pong with `num_pong_bytes` bytes, or none from 65532 on (B1-37)."""
 
     num_pong_bytes: U16
     ignored: Bytes
 
 
-class Pong(PeerMessage, number=19):
+class Pong(BoltMessage, number=19):
     """Answers a ping."""
 
     ignored: Bytes
 
 
-class PeerStorage(PeerMessage, number=7):
+class PeerStorage(BoltMessage, number=7):
     """A backup that the sender wants kept (B1-41)."""
 
     blob: Bytes
 
 
-class PeerStorageRetrieval(PeerMessage, number=9):
+class PeerStorageRetrieval(BoltMessage, number=9):
     """The backup, given back after each `init` (B1-41)."""
 
     blob: Bytes
 
 
-class ChannelAnnouncement(PeerMessage, number=256):
+class ChannelAnnouncement(BoltMessage, number=256):
     """Both owners of a channel say that it is theirs. All four signatures are over what follows them (B7-57)."""
 
     node_signature_1: Signature
@@ -159,7 +159,7 @@ class ChannelAnnouncement(PeerMessage, number=256):
     bitcoin_key_2: Point
 
 
-class NodeAnnouncement(PeerMessage, number=257):
+class NodeAnnouncement(BoltMessage, number=257):
     """A node about itself. `addresses` are descriptors, for `wire.address.read_descriptors`."""
 
     signature: Signature
@@ -171,7 +171,7 @@ class NodeAnnouncement(PeerMessage, number=257):
     addresses: Bytes
 
 
-class ChannelUpdate(PeerMessage, number=258):
+class ChannelUpdate(BoltMessage, number=258):
     """What one end of a channel asks for forwarding. Bit 0 of `channel_flags` is the direction, bit 1 `disable`."""
 
     signature: Signature
@@ -187,7 +187,7 @@ class ChannelUpdate(PeerMessage, number=258):
     htlc_maximum_msat: U64
 
 
-class AnnouncementSignatures(PeerMessage, number=259):
+class AnnouncementSignatures(BoltMessage, number=259):
     """From one end of a channel to the other, for the `channel_announcement` of both (B7-56)."""
 
     channel_id: ChannelId
@@ -196,7 +196,7 @@ class AnnouncementSignatures(PeerMessage, number=259):
     bitcoin_signature: Signature
 
 
-class QueryShortChannelIds(PeerMessage, number=261):
+class QueryShortChannelIds(BoltMessage, number=261):
     """Asks for what is known of these channels. `query_flags` has one number a channel, bits 0 to 4 (B7-91)."""
 
     chain_hash: ChainHash
@@ -204,14 +204,14 @@ class QueryShortChannelIds(PeerMessage, number=261):
     query_flags: Annotated[list[int] | None, Tlv(1, FLAGS_CODEC)] = None
 
 
-class ReplyShortChannelIdsEnd(PeerMessage, number=262):
+class ReplyShortChannelIdsEnd(BoltMessage, number=262):
     """That was all. `full_information` is 0 if the sender keeps no channels of that chain. BOLT 7."""
 
     chain_hash: ChainHash
     full_information: U8
 
 
-class QueryChannelRange(PeerMessage, number=263):
+class QueryChannelRange(BoltMessage, number=263):
     """Asks which channels a range of blocks has; `query_option` bit 0: timestamps, bit 1: checksums (B7-92)."""
 
     chain_hash: ChainHash
@@ -220,7 +220,7 @@ class QueryChannelRange(PeerMessage, number=263):
     query_option: Annotated[int | None, Tlv(1, BIGSIZE_CODEC)] = None
 
 
-class ReplyChannelRange(PeerMessage, number=264):
+class ReplyChannelRange(BoltMessage, number=264):
     """The channels of a part of the range; the TLVs have a pair a channel, one for each direction, 0 if unknown."""
 
     chain_hash: ChainHash
@@ -232,7 +232,7 @@ class ReplyChannelRange(PeerMessage, number=264):
     checksums_tlv: Annotated[list[tuple[int, int]] | None, Tlv(3, CHECKSUMS_CODEC)] = None
 
 
-class GossipTimestampFilter(PeerMessage, number=265):
+class GossipTimestampFilter(BoltMessage, number=265):
     """Wants gossip with a timestamp in [`first_timestamp`, `first_timestamp` + `timestamp_range`) (B7-96)."""
 
     chain_hash: ChainHash

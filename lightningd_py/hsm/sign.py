@@ -12,14 +12,14 @@ Each function raises ValueError, with the reason, for anything else.
 from typing import TypeVar
 
 from wire.cursor import WireError
-from wire.message import MAX_MESSAGE, PeerMessage, decode
+from wire.message import MAX_MESSAGE, BoltMessage, decode
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 from wire.secp256k1 import double_sha256, sign
 from wire.types import NETWORKS
 
 M = TypeVar("M", NodeAnnouncement, ChannelUpdate, ChannelAnnouncement)
 
-SIGNED_FROM: dict[type[PeerMessage], int] = {NodeAnnouncement: 66, ChannelUpdate: 66, ChannelAnnouncement: 258}
+SIGNED_FROM: dict[type[BoltMessage], int] = {NodeAnnouncement: 66, ChannelUpdate: 66, ChannelAnnouncement: 258}
 """Behind type and signatures begins what is signed. BOLT 7."""
 MOST_FEATURES = 1250
 """Bytes: feature bits have four digits here. As a number less than the first two bytes of any chain hash."""
@@ -74,5 +74,5 @@ def _check_features(features: bytes) -> None:
         raise ValueError(f"it has {len(features)} bytes of features")
 
 
-def _signature(key: bytes, message: bytes, kind: type[PeerMessage]) -> bytes:
+def _signature(key: bytes, message: bytes, kind: type[BoltMessage]) -> bytes:
     return sign(key, double_sha256(message[SIGNED_FROM[kind] :]))

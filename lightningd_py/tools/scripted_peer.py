@@ -38,12 +38,12 @@ from wire import secp256k1
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, parse_peer
 from wire.features import Features, default_init_features
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
-from wire.message import PeerMessage, decode
+from wire.message import BoltMessage, decode
 from wire.noise import ACT_ONE_SIZE, ACT_THREE_SIZE, ACT_TWO_SIZE, Initiator, Responder
 from wire.peer_wire import ErrorMessage, Init, Ping, Pong, WarningMessage
 from wire.types import NETWORKS
 
-M = TypeVar("M", bound=PeerMessage)
+M = TypeVar("M", bound=BoltMessage)
 
 Spoil = Callable[[str, bytes], bytes]
 """Called with ("act one" | "act two" | "act three", the right bytes); what it returns is sent instead."""
@@ -71,7 +71,7 @@ class ScriptedPeer:
         self.their_id = their_id
         """Whom we dialled; None on the listening side until `shake_hands`."""
         self.their_init: Init | None = None
-        self.heard: list[PeerMessage] = []
+        self.heard: list[BoltMessage] = []
         """Everything that has been received and not been returned by `hear`, oldest first."""
         self.auto_pong = True
         self._reader = reader
@@ -169,11 +169,11 @@ class ScriptedPeer:
 
     # Talking
 
-    async def say(self, *messages: bytes | PeerMessage) -> None:
+    async def say(self, *messages: bytes | BoltMessage) -> None:
         """Send messages, all in one write: raw bytes with their type, or objects of `wire.peer_wire`."""
         await self.send_raw(self.encrypt(*messages))
 
-    def encrypt(self, *messages: bytes | PeerMessage) -> bytes:
+    def encrypt(self, *messages: bytes | BoltMessage) -> bytes:
         """The bytes that would carry these messages now, for `send_raw`. Not sending them breaks the stream."""
         frames = self._secured()
         raw = (message if isinstance(message, bytes) else message.encode() for message in messages)
@@ -182,8 +182,8 @@ class ScriptedPeer:
     @overload
     async def hear(self, wanted: type[M], timeout: float = ...) -> M: ...
     @overload
-    async def hear(self, wanted: int | None = None, timeout: float = ...) -> PeerMessage: ...
-    async def hear(self, wanted: type[PeerMessage] | int | None = None, timeout: float = 10.0) -> PeerMessage:
+    async def hear(self, wanted: int | None = None, timeout: float = ...) -> BoltMessage: ...
+    async def hear(self, wanted: type[BoltMessage] | int | None = None, timeout: float = 10.0) -> BoltMessage:
         """The next message, of a type if one is given (class or number), from `heard` or from the peer.
 
         Raises TimeoutError, and PeerClosed if the peer hangs up first.
@@ -198,7 +198,7 @@ class ScriptedPeer:
                     return self.heard.pop(seen)
                 seen += 1
 
-    async def sync(self, timeout: float = 10.0) -> list[PeerMessage]:
+    async def sync(self, timeout: float = 10.0) -> list[BoltMessage]:
         """Ping, and wait for its pong: whatever was said before has been dealt with. Returns, and keeps, `heard`."""
         await self.say(Ping(num_pong_bytes=1, ignored=b""))
         await self.hear(Pong, timeout)
@@ -262,7 +262,7 @@ class ScriptedPeer:
         """Say no more, but go on listening."""
         self._writer.write_eof()
 
-    async def hangs_up(self, timeout: float = 10.0) -> list[PeerMessage]:
+    async def hangs_up(self, timeout: float = 10.0) -> list[BoltMessage]:
         """Wait until the other side closes; returns `heard`. Raises TimeoutError if it does not."""
         async with asyncio.timeout(timeout):
             with contextlib.suppress(PeerClosed):

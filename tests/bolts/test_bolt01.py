@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 
 from wire.cursor import Cursor, WireError, encode_bigsize
-from wire.peer_wire import PeerMessage, decode
+from wire.peer_wire import BoltMessage, decode
 from wire.scid import scid_to_text
 from wire.types import S8, S16, S32, S64, U16, U64, Codec, Point, ShortChannelId, Tlv, Tu32, Tu64
 
@@ -40,7 +40,7 @@ def together(**hints: Any) -> Codec:
     )
 
 
-class N1(PeerMessage):
+class N1(BoltMessage):
     """The namespace `n1` of Appendix B, as the TLVs of a message."""
 
     tlv1: Annotated[dict[str, int] | None, Tlv(1, together(amount_msat=Tu64))] = None
@@ -49,14 +49,14 @@ class N1(PeerMessage):
     tlv4: Annotated[dict[str, int] | None, Tlv(254, together(cltv_delta=U16))] = None
 
 
-class N2(PeerMessage):
+class N2(BoltMessage):
     """The namespace `n2`."""
 
     tlv1: Annotated[dict[str, int] | None, Tlv(0, together(amount_msat=Tu64))] = None
     tlv2: Annotated[dict[str, int] | None, Tlv(11, together(cltv_expiry=Tu32))] = None
 
 
-NAMESPACES: dict[str, list[type[PeerMessage]]] = {"any": [N1, N2], "n1": [N1], "n2": [N2]}
+NAMESPACES: dict[str, list[type[BoltMessage]]] = {"any": [N1, N2], "n1": [N1], "n2": [N2]}
 
 
 def streams(part: str) -> list[Any]:
@@ -68,7 +68,7 @@ def streams(part: str) -> list[Any]:
     ]
 
 
-def read(namespace: type[PeerMessage], stream: bytes) -> PeerMessage:
+def read(namespace: type[BoltMessage], stream: bytes) -> BoltMessage:
     return namespace.decode(bytes(2) + stream)
 
 
@@ -92,14 +92,14 @@ def test_bigsize_encoding(vector: dict[str, Any]) -> None:
 
 @pytest.mark.bolt("B1-9", "B1-10", "B1-11", "B1-12", "B1-13", "B1-17", "B1-19")
 @pytest.mark.parametrize(("namespace", "stream", "vector"), streams("failures"))
-def test_tlv_decoding_failures(namespace: type[PeerMessage], stream: bytes, vector: dict[str, Any]) -> None:
+def test_tlv_decoding_failures(namespace: type[BoltMessage], stream: bytes, vector: dict[str, Any]) -> None:
     with pytest.raises(WireError):
         read(namespace, stream)
 
 
 @pytest.mark.bolt("B1-14", "B1-15", "B1-17")
 @pytest.mark.parametrize(("namespace", "stream", "vector"), streams("successes"))
-def test_tlv_decoding_successes(namespace: type[PeerMessage], stream: bytes, vector: dict[str, Any]) -> None:
+def test_tlv_decoding_successes(namespace: type[BoltMessage], stream: bytes, vector: dict[str, Any]) -> None:
     message = read(namespace, stream)
     assert message.encode() == bytes(2) + stream
     if "values" not in vector:

@@ -8,7 +8,7 @@ import pytest
 
 from wire.cursor import WireError
 from wire.peer_wire import (
-    PeerMessage,
+    BoltMessage,
     QueryChannelRange,
     QueryShortChannelIds,
     ReplyChannelRange,
@@ -36,7 +36,7 @@ def pairs(listed: list[dict[str, int]]) -> list[tuple[int, ...]]:
     return [tuple(pair.values()) for pair in listed]
 
 
-def check(decoded: PeerMessage, message: dict[str, Any]) -> None:
+def check(decoded: BoltMessage, message: dict[str, Any]) -> None:
     match decoded:
         case QueryChannelRange():
             wanted = 3 if message["tlvStream"]["records"] else None

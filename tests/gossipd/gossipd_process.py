@@ -35,12 +35,12 @@ from wire.control.control_wire import (
 from wire.control.timing import Timing
 from wire.features import default_init_features
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
-from wire.message import PeerMessage, decode
+from wire.message import BoltMessage, decode
 from wire.peer_wire import GossipTimestampFilter, Ping, Pong
 from wire.types import NETWORKS
 
 C = TypeVar("C", bound=ControlMessage)
-M = TypeVar("M", bound=PeerMessage)
+M = TypeVar("M", bound=BoltMessage)
 
 PATIENCE = 20.0
 """Seconds that a test waits for what must come."""
@@ -82,16 +82,16 @@ class FakePeer:
         self._saying = asyncio.Lock()
         sock.setblocking(False)
 
-    async def say(self, *messages: bytes | PeerMessage) -> None:
+    async def say(self, *messages: bytes | BoltMessage) -> None:
         """Send messages, all in one piece if the socket takes it."""
         async with self._saying:  # a task may answer queries while another one tells a map
             await self.say_raw(self.encrypt(*messages))
 
-    def encrypt(self, *messages: bytes | PeerMessage) -> bytes:
+    def encrypt(self, *messages: bytes | BoltMessage) -> bytes:
         """The frames of these messages: they must be sent, all of them, before the next ones are made."""
         batch = bytearray()
         for message in messages:
-            self._frames.encrypt_into(batch, message.encode() if isinstance(message, PeerMessage) else message)
+            self._frames.encrypt_into(batch, message.encode() if isinstance(message, BoltMessage) else message)
         return bytes(batch)
 
     async def say_raw(self, data: bytes) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.node import Node
-from wire.message import PeerMessage
+from wire.message import BoltMessage
 from wire.routing import Action, default_action
 from wire.types import NETWORKS
 
@@ -51,6 +51,6 @@ async def is_gone(node: Node, peer: ScriptedPeer) -> bool:
     return peer.node_id.hex() not in await node.peers()
 
 
-def said(heard: list[PeerMessage]) -> list[PeerMessage]:
+def said(heard: list[BoltMessage]) -> list[BoltMessage]:
     """What the node said to a peer besides gossip and asking for it."""
     return [message for message in heard if default_action(message.number) is not Action.GOSSIP]

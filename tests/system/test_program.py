@@ -14,7 +14,7 @@ from tests.harness.moves import CHAIN, GIVEN_BACK, about_channel, is_gone, moves
 from tests.harness.node import Node, Nodes
 from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
-from wire.message import PeerMessage
+from wire.message import BoltMessage
 from wire.peer_wire import ErrorMessage, GossipTimestampFilter
 
 ECHO = 0x8001
@@ -45,7 +45,7 @@ async def peer(node: Node) -> AsyncIterator[ScriptedPeer]:
         yield peer
 
 
-def echoed(message: PeerMessage) -> bytes:
+def echoed(message: BoltMessage) -> bytes:
     return message.encode()[2:]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.peer_wire import PeerMessage, channel_id_of, is_channel_message, message_name
+from wire.peer_wire import BoltMessage, channel_id_of, is_channel_message, message_name
 
 CHANNEL_ID = bytes(range(32))
 CHAIN_HASH = b"\xcc" * 32
@@ -12,7 +12,7 @@ BOLT_2 = [2, *range(32, 37), *range(38, 42), *range(64, 75), 77, 80, 81, 127, 12
 
 
 def test_names_are_those_of_the_classes() -> None:
-    for number, cls in PeerMessage.registry.items():
+    for number, cls in BoltMessage.registry.items():
         assert message_name(number) == cls.name()
 
 

@@ -11,11 +11,11 @@ from wire.cursor import WireError, encode_bigsize
 from wire.features import Features
 from wire.message import MAX_MESSAGE
 from wire.peer_wire import (
+    BoltMessage,
     ChannelAnnouncement,
     ErrorMessage,
     Init,
     NodeAnnouncement,
-    PeerMessage,
     PeerStorage,
     Ping,
     Pong,
@@ -44,7 +44,7 @@ from wire.types import (
     Signature,
 )
 
-CLASSES = [cls for cls in PeerMessage.registry.values() if cls.__module__ == "wire.peer_wire"]
+CLASSES = [cls for cls in BoltMessage.registry.values() if cls.__module__ == "wire.peer_wire"]
 U32S, U64S = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 PAIRS = st.lists(st.tuples(U32S, U32S), max_size=5)
 
@@ -83,7 +83,7 @@ UNKNOWN_RECORD = st.builds(
 )
 
 
-def messages_of(cls: type[PeerMessage], *, bare: bool = False) -> st.SearchStrategy[PeerMessage]:
+def messages_of(cls: type[BoltMessage], *, bare: bool = False) -> st.SearchStrategy[BoltMessage]:
     """Any message of the class; a bare one has neither TLVs nor extension."""
     fields = {name: BY_CODEC[codec] for name, codec in cls.plan.fields}
     if bare:
@@ -99,13 +99,13 @@ BARE_MESSAGES = st.sampled_from(CLASSES).flatmap(lambda cls: messages_of(cls, ba
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.name())
-def test_there_is_a_strategy_for_each_class(cls: type[PeerMessage]) -> None:
+def test_there_is_a_strategy_for_each_class(cls: type[BoltMessage]) -> None:
     assert {codec for _, codec in cls.plan.fields} <= BY_CODEC.keys()
 
 
 @pytest.mark.bolt("B1-2", "B1-8")
 @given(MESSAGES)
-def test_round_trip(message: PeerMessage) -> None:
+def test_round_trip(message: BoltMessage) -> None:
     raw = message.encode()
     assert decode(raw) == message
     assert decode(raw).encode() == raw
@@ -113,7 +113,7 @@ def test_round_trip(message: PeerMessage) -> None:
 
 @pytest.mark.bolt("B1-7")
 @given(BARE_MESSAGES)
-def test_too_short_at_each_length(message: PeerMessage) -> None:
+def test_too_short_at_each_length(message: BoltMessage) -> None:
     raw = message.encode()
     for size in range(2, len(raw)):
         with pytest.raises(WireError, match=f"^{message.name()}: "):
@@ -138,7 +138,7 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
 
 
 @given(MESSAGES, st.data())
-def test_damaged_messages_are_read_or_refused(message: PeerMessage, data: st.DataObject) -> None:
+def test_damaged_messages_are_read_or_refused(message: BoltMessage, data: st.DataObject) -> None:
     raw = bytearray(message.encode())
     raw[data.draw(st.integers(2, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
     try:
@@ -273,4 +273,4 @@ def test_the_wrong_class_refuses() -> None:
 
 def test_a_number_is_declared_once() -> None:
     with pytest.raises(TypeError, match="declared twice"):
-        type("Second", (PeerMessage,), {"__annotations__": {}}, number=18)
+        type("Second", (BoltMessage,), {"__annotations__": {}}, number=18)

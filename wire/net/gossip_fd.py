@@ -1,12 +1,11 @@
-"""The gossip fd: how the gossip of a peer that somebody else owns flows between its owner and gossipd.
+"""The gossip fd: how the gossip of a peer that another process owns flows between its owner and gossipd.
 
 SEQPACKET, one raw BOLT message (its type first) a packet, both ways. gossipd writes nothing before the owner's first
 packet, GOSSIP_START, so that an owner that never reads fills no buffer.
 
-What an owner says over the gossip fd of gossip for which gossipd had no room: what it was about, to be asked for.
-
-A packet of type 0, which no BOLT message has, and longer than GOSSIP_START: flags (1: more than fits here was dropped),
-the number of channels (2 bytes), each channel's scid (8) and query_flags (1), and then node_ids (33 each).
+Gossip for which gossipd had no room is reduced to what it was about, which the owner says when there is room
+(`GossipOwed`): a packet of type 0, which no BOLT message has, and longer than GOSSIP_START: flags (1: more than fits
+was dropped), the number of channels (2 bytes), each channel's scid (8) and query_flags (1), and node_ids (33 each).
 """
 
 import asyncio

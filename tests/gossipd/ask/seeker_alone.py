@@ -8,7 +8,7 @@ from gossipd.ask.states import State
 from wire.control.timing import Timing
 from wire.encoded import ALL, decode_short_ids, encode_short_ids
 from wire.features import Features, feature_bit
-from wire.message import PeerMessage
+from wire.message import BoltMessage
 from wire.peer_wire import (
     GossipTimestampFilter,
     QueryShortChannelIds,
@@ -34,7 +34,7 @@ class SeekerAlone:
     checksums: dict[tuple[int, int], int] = field(default_factory=dict)
     nodes_unknown: int = 0
     novel: dict[int, int] = field(default_factory=dict)
-    sent: list[tuple[int, PeerMessage]] = field(default_factory=list)
+    sent: list[tuple[int, BoltMessage]] = field(default_factory=list)
     taken: set[int] = field(default_factory=set)
     """Connections that somebody else has."""
     renewed: list[int] = field(default_factory=list)
@@ -74,7 +74,7 @@ class SeekerAlone:
     def unannounced(self, scid: int) -> int:
         return self.nodes_unknown
 
-    def said(self, kind: type[PeerMessage]) -> list[tuple[int, PeerMessage]]:
+    def said(self, kind: type[BoltMessage]) -> list[tuple[int, BoltMessage]]:
         """Messages of that kind since the last look; the others are forgotten too."""
         found = [(conn_id, message) for conn_id, message in self.sent if isinstance(message, kind)]
         self.sent.clear()

@@ -12,7 +12,7 @@ from tests.gossipd.messages import announcement, scid, update
 from wire.control.control_wire import PeerDisconnected, Resync, ResyncReply
 from wire.control.timing import Timing
 from wire.encoded import encode_short_ids
-from wire.message import PeerMessage, decode
+from wire.message import BoltMessage, decode
 from wire.peer_wire import GossipTimestampFilter, Ping, Pong, QueryChannelRange, ReplyChannelRange
 
 TIMING = Timing(gossip_flush=1.0, stream_quiet=0.2, query_timeout=0.2, probe_interval=0.4, gossip_renewal=1.0)
@@ -37,7 +37,7 @@ class LikeLdk:
         except (PeerGone, ConnectionResetError):
             self.peer.close()
 
-    async def answer(self, message: PeerMessage) -> None:
+    async def answer(self, message: BoltMessage) -> None:
         match message:
             case GossipTimestampFilter(first_timestamp=begin) if self.first is None:
                 self.first = begin

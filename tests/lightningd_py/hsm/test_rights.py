@@ -13,7 +13,7 @@ from lightningd_py.hsm import sign
 from lightningd_py.hsm.signmessage import PREFIX, digest_of
 from tests.gossipd.messages import CHAIN, KEYS, SIGNATURE
 from wire.cursor import WireError
-from wire.message import PeerMessage
+from wire.message import BoltMessage
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.secp256k1 import double_sha256, verify
 from wire.types import NETWORKS
@@ -21,7 +21,7 @@ from wire.types import NETWORKS
 SECRET, NODE_ID = KEYS[0]
 OTHER = KEYS[1][1]
 
-RIGHTS: dict[type[PeerMessage], Callable[[bytes], bytes]] = {
+RIGHTS: dict[type[BoltMessage], Callable[[bytes], bytes]] = {
     NodeAnnouncement: lambda raw: sign.node_announcement(SECRET, NODE_ID, raw),
     ChannelUpdate: lambda raw: sign.channel_update(SECRET, raw),
     ChannelAnnouncement: lambda raw: sign.channel_announcement(SECRET, NODE_ID, raw),
@@ -74,19 +74,19 @@ announcements = st.builds(
     points,
     extension=extension,
 )
-messages: st.SearchStrategy[PeerMessage] = st.one_of(node_announcements, updates, announcements)
+messages: st.SearchStrategy[BoltMessage] = st.one_of(node_announcements, updates, announcements)
 
 
-def signed_part(message: PeerMessage) -> bytes:
+def signed_part(message: BoltMessage) -> bytes:
     return message.encode()[sign.SIGNED_FROM[type(message)] :]
 
 
-def dressed_as(kind: type[PeerMessage], signed: bytes) -> bytes:
+def dressed_as(kind: type[BoltMessage], signed: bytes) -> bytes:
     """A message of another kind, of which the same bytes are signed."""
     return kind.number.to_bytes(2, "big") + bytes(sign.SIGNED_FROM[kind] - 2) + signed
 
 
-def is_ours(message: PeerMessage) -> bool:
+def is_ours(message: BoltMessage) -> bool:
     """What a stranger would take for this node's word, whatever follows its fields."""
     match message:
         case NodeAnnouncement():
@@ -99,7 +99,7 @@ def is_ours(message: PeerMessage) -> bool:
     raise AssertionError(message)
 
 
-def readings(signed: bytes) -> set[type[PeerMessage]]:
+def readings(signed: bytes) -> set[type[BoltMessage]]:
     """The kinds as which a lenient reader takes the bytes: one that ignores what it does not know at the end."""
     found = set()
     for kind in KINDS:
@@ -113,7 +113,7 @@ def readings(signed: bytes) -> set[type[PeerMessage]]:
 
 
 @given(messages, st.sampled_from(KINDS))
-def test_what_a_right_signs_has_one_reading(message: PeerMessage, right: type[PeerMessage]) -> None:
+def test_what_a_right_signs_has_one_reading(message: BoltMessage, right: type[BoltMessage]) -> None:
     """`message` in the dress of any kind, put before the right of any kind."""
     signed = signed_part(message)
     try:
@@ -161,13 +161,13 @@ def update_in_a_channel() -> bytes:
     ],
     ids=["node as update", "node as channel", "channel as update", "update as channel", "update as node"],
 )
-def test_a_message_in_the_dress_of_another(right: type[PeerMessage], signed: bytes) -> None:
+def test_a_message_in_the_dress_of_another(right: type[BoltMessage], signed: bytes) -> None:
     with pytest.raises(ValueError):
         RIGHTS[right](dressed_as(right, signed))
 
 
 @pytest.mark.parametrize("right", KINDS)
-def test_nothing_may_follow(right: type[PeerMessage]) -> None:
+def test_nothing_may_follow(right: type[BoltMessage]) -> None:
     good = {
         NodeAnnouncement: NodeAnnouncement(SIGNATURE, b"", 1, NODE_ID, bytes(3), bytes(32), b""),
         ChannelUpdate: ChannelUpdate(SIGNATURE, CHAIN, 1, 1, 1, 0, 40, 1, 1, 1, 1),
@@ -200,7 +200,7 @@ def test_features_have_a_bound_below_any_chain_hash() -> None:
 
 
 @given(st.integers(0, 300), st.one_of(node_announcements, announcements))
-def test_a_signed_text_is_no_gossip(beyond: int, message: PeerMessage) -> None:
+def test_a_signed_text_is_no_gossip(beyond: int, message: BoltMessage) -> None:
     """The prefix of signed texts reads as the length of features: 19,561 bytes, which a text may have."""
     size = int.from_bytes(PREFIX[:2], "big")
     behind = signed_part(message)
