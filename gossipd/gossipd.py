@@ -41,6 +41,7 @@ from gossipd.peers.peer import Peer
 from gossipd.peers.remotes import Remotes
 from gossipd.peers.standing import Judgement, Standings
 from gossipd.serve.budget import Budget
+from gossipd.serve.checksums import Checksums
 from wire.address import network_group
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
@@ -89,7 +90,8 @@ class Gossipd:
         self._slot = 0
         self.keeper = Keeper(init, self, feed)
         self.store, self.index = self.keeper.store, self.keeper.index
-        known = KnownByMap(self.index, self.store, self.keeper.forgetting.closed, self._has_failed)
+        self.checksums = Checksums(self.index, self.store)
+        known = KnownByMap(self.index, self.checksums, self.keeper.forgetting.closed, self._has_failed)
         self.seeker = Seeker(self, known, init.timing, chance)
         self.local = LocalChannels(init.node_id, self)
         self.own_node = OwnNode(init, self.keeper.own, sign, self)

@@ -5,8 +5,7 @@ from itertools import repeat
 from typing import Protocol
 
 from gossipd.map.index import MapIndex
-from gossipd.serve.queries import checksum
-from gossipd.store.writer import GossipStore
+from gossipd.serve.checksums import Checksums
 from wire.cursor import WireError
 from wire.encoded import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2, decode_short_ids
 from wire.peer_wire import ReplyChannelRange
@@ -36,11 +35,11 @@ class KnownByMap:
     """
 
     def __init__(
-        self, index: MapIndex, store: GossipStore, closed: Container[int], has_failed: Callable[[int], bool]
+        self, index: MapIndex, checksums: Checksums, closed: Container[int], has_failed: Callable[[int], bool]
     ) -> None:
         """`has_failed`: whether the funding output of a scid was looked for lately and not found."""
         self._index = index
-        self._store = store
+        self._checksums = checksums
         self._closed = closed
         self._has_failed = has_failed
 
@@ -51,7 +50,7 @@ class KnownByMap:
         return int(self._index.update_ts[0][row]), int(self._index.update_ts[1][row])
 
     def checksum(self, scid: int, direction: int) -> int:
-        return checksum(self._index.update_off[direction][self._index.channels[scid]], self._store)
+        return self._checksums.of(self._index.channels[scid], direction)
 
     def unannounced(self, scid: int) -> int:
         row = self._index.channels.get(scid)

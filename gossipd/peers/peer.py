@@ -14,6 +14,8 @@ from gossipd.ingest.pipeline import Ingest
 from gossipd.local_channels import LocalChannels
 from gossipd.map.index import MapIndex
 from gossipd.peers.standing import Standing
+from gossipd.serve.budget import PASSED_OVER
+from gossipd.serve.checksums import Checksums
 from gossipd.serve.queries import Answer, Messages, Source, answer_range, answer_scids
 from gossipd.serve.stream import Stream
 from gossipd.store.writer import GossipStore
@@ -59,6 +61,7 @@ class Around(Protocol):
     feed: Feed
     store: GossipStore
     index: MapIndex
+    checksums: Checksums
     chain_hash: bytes
     seeker: Seeker
     local: LocalChannels
@@ -97,6 +100,7 @@ class Peer:
         "queries",
         "standing",
         "stream",
+        "work",
     )
 
     def __init__(self, info: PeerInfo, around: Around, standing: Standing) -> None:
@@ -106,6 +110,8 @@ class Peer:
         self.filter_sent = False
         self.stream: Stream | None = None
         self.outbox_bytes = 0
+        self.work = 0
+        """What the last `pull_paid` cost besides what it gave, in bytes."""
         self.duties = Duties()
         self.queries: dict[int, Answer] = {}
         self.greeted = False
@@ -203,7 +209,7 @@ class Peer:
             case QueryShortChannelIds() as query:
                 self._begin_answer(query.number, answer_scids(query, around.chain_hash, around.index, around.store))
             case QueryChannelRange() as query:
-                self._begin_answer(query.number, answer_range(query, around.chain_hash, around.index, around.store))
+                self._begin_answer(query.number, answer_range(query, around.chain_hash, around.index, around.checksums))
 
     def _begin_answer(self, number: int, answer: Source) -> None:
         if number in self.queries:  # B7-91, B7-92: one outstanding
@@ -285,11 +291,15 @@ class Peer:
 
     def pull_paid(self, budget: int) -> list[bytes]:
         """Answers to queries, then the stream."""
+        self.work = 0
         if self.queries:
             return self._pull_answer(budget)
         if self.stream is None or self.stream.finished:
             return []
-        return self.stream.pull(self._around.store, self._around.index, budget)
+        begin = self.stream.offset
+        messages = self.stream.pull(self._around.store, self._around.index, budget)
+        self.work = (self.stream.offset - begin) // PASSED_OVER
+        return messages
 
     def _pull_outbox(self, budget: int) -> list[bytes]:
         messages = []
@@ -310,7 +320,7 @@ class Peer:
     def flush(self) -> None:
         """The time has come to send what is news."""
         if self.stream is not None:
-            self.stream.limit = self._around.store.end
+            self.stream.flush(self._around.store.end)
 
     # moving
 

@@ -1,6 +1,7 @@
 """How much of the map is served: bytes a second for each peer and for all together, in token buckets.
 
-Streams and answers to queries pay, for they are what a peer gets in bulk for a short message. Pongs, warnings and
+Streams and answers to queries pay, for they are what a peer gets in bulk for a short message; for what is looked at and
+not sent, too, for a filter that matches nothing is work all the same. Pongs, warnings and
 what is our own are never held back. Time is an argument, in seconds.
 """
 
@@ -8,10 +9,15 @@ from typing import Protocol
 
 QUANTUM = 32_768
 """Bytes that are sent at a time where the rate allows so much in a second."""
+PASSED_OVER = 4
+"""So many bytes of the store that are looked at cost as much as one that is sent, wanted or not."""
 
 
 class Puller(Protocol):
     """The part of a Peer that this is about."""
+
+    work: int
+    """What the last `pull_paid` cost besides what it gave, in bytes."""
 
     @property
     def has_free(self) -> bool:
@@ -78,7 +84,7 @@ class Budget:
             return []
         messages = peer.pull_paid(most)
         for bucket in buckets:
-            bucket.take(sum(map(len, messages)))
+            bucket.take(max(sum(map(len, messages)), peer.work))
         return messages
 
     def forget(self, conn_id: int) -> None:

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
-import google_crc32c
-
 from gossipd.map.index import MapIndex
+from gossipd.serve.checksums import Checksums
 from gossipd.store.writer import GossipStore
 from wire.cursor import WireError
 from wire.encoded import decode_short_ids, encode_short_ids
@@ -152,16 +151,16 @@ class ScidsAnswer:
 class RangeAnswer:
     """The replies to a query_channel_range: in order, covering it without a gap, the last one complete (B7-92)."""
 
-    __slots__ = ("_covered", "_end", "_ended", "_index", "_query", "_store")
+    __slots__ = ("_checksums", "_covered", "_end", "_ended", "_index", "_query")
 
-    def __init__(self, query: QueryChannelRange, index: MapIndex, store: GossipStore) -> None:
+    def __init__(self, query: QueryChannelRange, index: MapIndex, checksums: Checksums) -> None:
         self._query = query
         self._covered = query.first_blocknum
         """The block from which on nothing, or not all, was told."""
         self._end = _end_of(query)
         self._ended = False
         self._index = index
-        self._store = store
+        self._checksums = checksums
 
     def __iter__(self) -> Iterator[bytes]:
         option = self._query.query_option or 0
@@ -186,15 +185,16 @@ class RangeAnswer:
         return scids[low:stop], scids[stop] if stop < high else None
 
     def _reply(self, first: int, end: int, scids: list[int], option: int) -> bytes:
-        index, store = self._index, self._store
+        index = self._index
+        rows = [index.channels[scid] for scid in scids] if option else []
         return ReplyChannelRange(
             self._query.chain_hash,
             first,
             end - first,
             int(self._ended),
             encode_short_ids(scids),
-            _timestamps(scids, index) if option & WANTS_TIMESTAMPS else None,
-            _checksums(scids, index, store) if option & WANTS_CHECKSUMS else None,
+            _timestamps(rows, index) if option & WANTS_TIMESTAMPS else None,
+            self._checksums.of_rows(rows) if option & WANTS_CHECKSUMS else None,
         ).encode()
 
     def rest(self) -> bytes | None:
@@ -228,13 +228,13 @@ def answer_scids(query: QueryShortChannelIds, chain_hash: bytes, index: MapIndex
     return answer
 
 
-def answer_range(query: QueryChannelRange, chain_hash: bytes, index: MapIndex, store: GossipStore) -> Source:
+def answer_range(query: QueryChannelRange, chain_hash: bytes, index: MapIndex, checksums: Checksums) -> Source:
     """Also for another chain: it has no channels here."""
     if query.chain_hash != chain_hash:
         blocks = _end_of(query) - query.first_blocknum
         nothing = (query.chain_hash, query.first_blocknum, blocks, 1, encode_short_ids([]))
         return Messages([ReplyChannelRange(*nothing).encode()])
-    return RangeAnswer(query, index, store)
+    return RangeAnswer(query, index, checksums)
 
 
 def _first_scid(blockheight: int) -> int:
@@ -261,19 +261,6 @@ def _end_of_piece(scids: list[int], begin: int, end: int, room: int) -> int:
     return cut if cut > begin else stop
 
 
-def _timestamps(scids: list[int], index: MapIndex) -> list[tuple[int, int]]:
-    rows = [index.channels[scid] for scid in scids]
-    return [(int(index.update_ts[0][row]), int(index.update_ts[1][row])) for row in rows]
-
-
-def _checksums(scids: list[int], index: MapIndex, store: GossipStore) -> list[tuple[int, int]]:
-    rows = [index.channels[scid] for scid in scids]
-    return [(checksum(index.update_off[0][row], store), checksum(index.update_off[1][row], store)) for row in rows]
-
-
-def checksum(offset: int, store: GossipStore) -> int:
-    """CRC-32C of a channel_update without its signature and timestamp, 0 where there is none."""
-    if not offset:
-        return 0
-    update = store.read(offset)
-    return int(google_crc32c.value(update[66:106] + update[110:]))
+def _timestamps(rows: list[int], index: MapIndex) -> list[tuple[int, int]]:
+    first, second = index.update_ts
+    return [(first[row], second[row]) for row in rows]

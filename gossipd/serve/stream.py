@@ -15,14 +15,14 @@ _U16 = Struct(">H")
 _U64 = Struct(">Q")
 
 
-MAX_HEARD = 10_000
-"""Messages of the peer's own that are remembered: far more than it says between two flushes, but for a first sync."""
+MAX_HEARD = 2_000
+"""Messages of the peer's own that are remembered between two flushes: far more than it says, but for a first sync."""
 
 
 class Stream:
     """What one peer has asked to hear: timestamps from `first` on, `last` excluded; `offset` is how far we are."""
 
-    __slots__ = ("_heard", "first", "last", "limit", "offset")
+    __slots__ = ("_heard", "_heard_before", "first", "last", "limit", "offset")
 
     def __init__(self, first: int, timestamp_range: int, offset: int, limit: int) -> None:
         """`limit`: records from that offset on wait for the next flush."""
@@ -30,16 +30,25 @@ class Stream:
         self.last = min(first + timestamp_range, 1 << 32)
         self.offset = offset
         self.limit = limit
-        self._heard: dict[int, None] = {}
+        self._heard: set[int] = set()
+        self._heard_before: set[int] = set()
+        """Before the last flush: it may have been in the pipeline then."""
 
     def heard(self, message: bytes) -> bool:
         """The peer knows this, and need not hear it with the next flush. False if that was known."""
-        if hash(message) in self._heard:
+        number = hash(message)
+        if number in self._heard or number in self._heard_before:
             return False
         if len(self._heard) >= MAX_HEARD:
-            del self._heard[next(iter(self._heard))]
-        self._heard[hash(message)] = None
+            self._heard_before, self._heard = self._heard, set()
+        self._heard.add(number)
         return True
+
+    def flush(self, end: int) -> None:
+        """What the store holds up to this offset may go; what the peer said two flushes ago is forgotten."""
+        self.limit = end
+        if self._heard or self._heard_before:
+            self._heard_before, self._heard = self._heard, set()
 
     @property
     def finished(self) -> bool:
@@ -66,7 +75,10 @@ class Stream:
                 or (kind == CHANNEL_ANNOUNCEMENT and self._wants_announcement(message, index))
             )
         ]
-        return wanted if not self._heard else [message for message in wanted if hash(message) not in self._heard]
+        young, old = self._heard, self._heard_before
+        if not young and not old:
+            return wanted
+        return [message for message in wanted if hash(message) not in young and hash(message) not in old]
 
     def _wants_announcement(self, message: bytes, index: MapIndex) -> bool:
         """An announcement counts as being of the time of its updates, and does not go without one (B7-98)."""

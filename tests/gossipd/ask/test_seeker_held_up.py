@@ -10,6 +10,7 @@ from gossipd.ask.seeker import BATCH, LONGEST_STREAM
 from gossipd.ask.states import State
 from gossipd.ask.wanted import MAX_RUMOURS, MOST, TRIES
 from gossipd.ingest.txout import ANY_SCRIPT
+from gossipd.serve.checksums import Checksums
 from tests.gossipd.ask.seeker_alone import NOW, SeekerAlone, asking, probing
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.messages import scid
@@ -249,6 +250,8 @@ def test_what_is_stale_with_the_peer_too_is_not_asked_for(alone: SeekerAlone) ->
 def test_a_channel_without_an_output_is_not_asked_for_again(bench: Bench) -> None:
     bench.take(*CHANNEL)
     failed = {scid(1): ANY_SCRIPT, scid(2): b"the script of a forged announcement"}
-    known = KnownByMap(bench.index, bench.store, {scid(3)}, lambda each: failed.get(each) == ANY_SCRIPT)
+    known = KnownByMap(
+        bench.index, Checksums(bench.index, bench.store), {scid(3)}, lambda each: failed.get(each) == ANY_SCRIPT
+    )
     found = [known.newest(scid(number)) for number in range(5)]
     assert [each is not None for each in found] == [True, True, False, True, False]

@@ -6,6 +6,8 @@ import pytest
 
 from gossipd.peers.peer import ANSWERS_MARK, Peer
 from gossipd.peers.standing import Standing
+from gossipd.serve.budget import PASSED_OVER
+from gossipd.serve.checksums import Checksums
 from gossipd.verdict import Consequence, PeerFault
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.gossipd_process import peer_info
@@ -36,6 +38,7 @@ class Daemon:
     def __init__(self, bench: Bench) -> None:
         self.routes = Routes()
         self.ingest, self.store, self.index, self.chain_hash = bench.ingest, bench.store, bench.index, CHAIN
+        self.checksums = Checksums(bench.index, bench.store)
         self.seeker = None
         self.now = self.clock = lambda: float(NOW)
         self.faults: list[tuple[str, Consequence]] = []
@@ -279,3 +282,12 @@ def test_pings_fail_when_it_leaves(peer: Peer) -> None:
     peer.ping(6, 0, answers.append)
     peer.duties.leave()
     assert answers == [None, None]
+
+
+def test_a_filter_that_matches_nothing_is_work(peer: Peer, daemon: Daemon) -> None:
+    peer.hear(GossipTimestampFilter(CHAIN, 1, 1).encode())
+    size = daemon.store.end - 1
+    assert peer.pull_paid(PULL) == []
+    assert peer.work == size // PASSED_OVER
+    assert peer.pull_paid(PULL) == []
+    assert peer.work == 0

@@ -8,6 +8,8 @@ MESSAGE = bytes(1_000)
 class Puller:
     """A peer with an endless stream."""
 
+    work = 0
+
     def __init__(self) -> None:
         self.pongs = [b"pong"]
 
@@ -61,6 +63,20 @@ def test_a_peer_gets_its_rate() -> None:
     got = served(Budget(50_000, 0), {1: Puller(), 2: Puller()}, 60)
     for size in got.values():
         assert 50_000 * 58 < size <= 50_000 * 62 + QUANTUM
+
+
+def test_what_is_passed_over_is_paid_for() -> None:
+    """A filter that matches nothing gives no byte, and is work all the same."""
+    peer, budget = Puller(), Budget(50_000, 0)
+    peer.pull_free(1)
+    peer.pull_paid = lambda budget: []  # type: ignore[method-assign]
+    peer.work = 10_000
+    pulls = 0
+    for now in range(60):
+        while not budget.wait(1, now):
+            assert budget.pull(1, peer, 10_000, now) == []
+            pulls += 1
+    assert 58 * 5 < pulls <= 64 * 5
 
 
 def test_all_together_get_the_common_rate() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gossipd.map.index import MapIndex
 from gossipd.serve import queries
+from gossipd.serve.checksums import Checksums
 from gossipd.serve.queries import Answer, Messages, Source, answer_range, answer_scids
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.messages import CHAIN, NOW, announcement, node_announcement, scid, update
@@ -21,7 +22,7 @@ from wire.scid import block_of, make_scid
 def replies(index: MapIndex, first: int, count: int, option: int | None = None) -> list[ReplyChannelRange]:
     """The answer to a range query over an index that has no store."""
     query = QueryChannelRange(CHAIN, first, count, option)
-    answer = answer_range(query, CHAIN, index, None)  # type: ignore[arg-type]
+    answer = answer_range(query, CHAIN, index, Checksums(index, None))  # type: ignore[arg-type]
     return [ReplyChannelRange.decode(raw) for raw in answer]
 
 
@@ -71,7 +72,8 @@ def test_replies_cover_the_range(scids: list[int], first: int, count: int) -> No
 @pytest.mark.bolt("B7-92")
 @pytest.mark.parametrize("chain", [CHAIN, bytes(32)], ids=["ours", "another"])
 def test_no_reply_goes_beyond_32_bits(chain: bytes) -> None:
-    answer = answer_range(QueryChannelRange(chain, 109, 4294967295), CHAIN, index_of([make_scid(110, 1, 0)]), None)  # type: ignore[arg-type]
+    index = index_of([make_scid(110, 1, 0)])
+    answer = answer_range(QueryChannelRange(chain, 109, 4294967295), CHAIN, index, Checksums(index, None))  # type: ignore[arg-type]
     (reply,) = map(ReplyChannelRange.decode, answer)
     assert (reply.first_blocknum, reply.number_of_blocks) == (109, 4294967186)
 
@@ -111,7 +113,7 @@ def test_timestamps_and_checksums(bench: Bench) -> None:
     sums = [google_crc32c.value(raw[66:106] + raw[110:]) for raw in (*CHANNEL[1:], update(1, 1, NOW - 7))]
     for option in (None, 0, 1, 2, 3):
         query = QueryChannelRange(CHAIN, 0, 1_000, option)
-        (raw,) = answer_range(query, CHAIN, bench.index, bench.store)
+        (raw,) = answer_range(query, CHAIN, bench.index, Checksums(bench.index, bench.store))
         reply = ReplyChannelRange.decode(raw)
         wants_timestamps, wants_checksums = (option or 0) & 1, (option or 0) & 2
         assert reply.timestamps_tlv == ([(NOW, NOW), (0, NOW - 7)] if wants_timestamps else None)
@@ -129,7 +131,9 @@ def test_checksum_leaves_signature_and_timestamp_out(bench: Bench) -> None:
 
 
 def _checksums(bench: Bench) -> object:
-    (raw,) = answer_range(QueryChannelRange(CHAIN, 0, 1_000, 2), CHAIN, bench.index, bench.store)
+    (raw,) = answer_range(
+        QueryChannelRange(CHAIN, 0, 1_000, 2), CHAIN, bench.index, Checksums(bench.index, bench.store)
+    )
     return ReplyChannelRange.decode(raw).checksums_tlv
 
 
@@ -185,7 +189,7 @@ def test_query_of_a_range_that_is_gone_on_with(scids: list[int], first: int, cou
     index = index_of(scids)
 
     def again(raw: bytes) -> Source:
-        return answer_range(QueryChannelRange.decode(raw), CHAIN, index, None)  # type: ignore[arg-type]
+        return answer_range(QueryChannelRange.decode(raw), CHAIN, index, Checksums(index, None))  # type: ignore[arg-type]
 
     # Four entries: no block has more channels, so none is told of twice.
     room, queries._MAX_REPLY = queries._MAX_REPLY, 16 + 4 * 8

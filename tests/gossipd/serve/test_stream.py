@@ -102,9 +102,20 @@ def test_peer_does_not_hear_what_it_said_itself(bench: Bench) -> None:
 
 
 def test_memory_of_what_a_peer_said_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_module, "MAX_HEARD", 2)
+    monkeypatch.setattr(stream_module, "MAX_HEARD", 1)
     bench.take(*CHANNEL)
     stream = new_stream(bench)
     for message in CHANNEL:
         stream.heard(message)
     assert all_of(stream, bench) == CHANNEL[:1], "the oldest is forgotten"
+
+
+def test_what_a_peer_said_is_forgotten_after_two_flushes(bench: Bench) -> None:
+    """It is remembered over the first, for it may be in the pipeline then."""
+    stream = new_stream(bench)
+    for number in range(100):
+        stream.heard(b"%d" % number)
+    stream.flush(bench.store.end)
+    assert not stream.heard(b"7")
+    stream.flush(bench.store.end)
+    assert stream.heard(b"7")
