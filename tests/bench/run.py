@@ -23,6 +23,7 @@ BENCHMARKS = {
     "ingest": "a map taken in over two connections, then the same again",
     "feed": "a map taken in while nobody, and while somebody, takes the feed",
     "serve": "the map sent to peers",
+    "queries": "what short queries cost",
     "hand_overs": "release_peer and handle_peer, back and forth",
     "opening": "a gossip_store opened and indexed",
     "idle_peers": "memory of a connected peer that is quiet",
