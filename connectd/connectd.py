@@ -22,6 +22,7 @@ This file connects the parts, and answers the master.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -167,8 +168,7 @@ class Connectd:
 
     def _from_master(self, message: ControlMessage) -> None:
         if isinstance(message, ConnectdInit) and self._parts is None:
-            port = _default_port(message.chain_hash)
-            if not any(parse_binding(text, port).is_onion for text in (*message.addr, *message.bind)):
+            if not _wants_tor(message):
                 self._restrict()  # else Tor says where its cookie lies, and the service's key is kept
             self._parts = self._build(message)
             self._tasks.spawn(self._listen(message, self._parts))
@@ -329,6 +329,16 @@ class Connectd:
         channel = ControlChannel(inherited_socket(str(fd)), "websocketd", self._unexpected, self._alone)
         self._channels.append(channel)
         return WebSocketDoor(connections, channel)
+
+
+def _wants_tor(init: ConnectdInit) -> bool:
+    """Whether an onion service is among the doors. What cannot be parsed is none: `_listen` refuses it."""
+    port = _default_port(init.chain_hash)
+    for text in (*init.addr, *init.bind):
+        with suppress(ValueError):
+            if parse_binding(text, port).is_onion:
+                return True
+    return False
 
 
 def _default_port(chain_hash: bytes) -> int:
