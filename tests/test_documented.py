@@ -8,7 +8,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize(("page", "at_least"), [("connectd.md", 30), ("chain.md", 20), ("gossipd.md", 9), ("reliability.md", 10)])
+@pytest.mark.parametrize(
+    ("page", "at_least"), [("connectd.md", 30), ("chain.md", 20), ("gossipd.md", 9), ("reliability.md", 10)]
+)
 def test_every_test_that_the_page_names_exists(page: str, at_least: int) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / page).read_text())
     missing = [
