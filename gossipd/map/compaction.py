@@ -222,9 +222,13 @@ class Compactor:
         return size >= self._min_size and dead >= self._dead_to_live * (size - dead)
 
     def tick(self) -> None:
-        """Begin if it is time."""
-        loop = asyncio.get_running_loop()
-        if not self.running and self.is_worth_it and loop.time() >= self._not_before:
+        """Begin if it is time, or if the file was removed or replaced from outside."""
+        if self.running or asyncio.get_running_loop().time() < self._not_before:
+            return
+        if not self._store.is_at_its_place:
+            status.unusual(f"{self._store.path} was removed or replaced: it is written again")
+            self.start()
+        elif self.is_worth_it:
             self.start()
 
     def start(self) -> None:

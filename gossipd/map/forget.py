@@ -117,6 +117,37 @@ class Forgetting:
         """Take channels out of the map that are about to be written again: they are unspent, or for another reason."""
         self._forget(scids, why)
 
+    def lose(self, start: int, stop: int) -> int:
+        """The records of this stretch of the store are damaged: forget what they said. Returns how many it were."""
+        index = self._index
+        lost = [scid for scid, row in index.channels.items() if start <= index.announce_off[row] < stop]
+        for scid in lost:
+            if scid in index.dying and start <= index.dying[scid][1] < stop:
+                index.dying[scid] = index.dying[scid][0], 0
+        updates = [
+            (row, direction)
+            for direction, column in enumerate(index.update_off)
+            for row, offset in enumerate(column)
+            if start <= offset < stop
+        ]
+        nodes = {node for node, offset in enumerate(index.node_announce_off) if start <= offset < stop}
+        for node in nodes:
+            index.set_node_announcement(node, 0, 0)
+        ends: set[int] = set()
+        for row, direction in updates:
+            was_sent = self._is_sent(row)
+            index.set_update(row, direction, 0, 0)
+            self._count_unsent(row, int(was_sent and not self._is_sent(row)))
+            ends |= {index.node1[row], index.node2[row]}
+        for scid in lost:
+            index.announce_off[index.channels[scid]] = 0
+        self._forget(lost, "damaged")
+        for scid, (deadline, offset) in index.dying.items():
+            if start <= offset < stop:
+                index.dying[scid] = (deadline, self._store.append(dying_message(scid, deadline), 0))
+        self._put_in_order(ends)
+        return len(lost) + len(updates) + len(nodes)
+
     def _forget(self, scids: Iterable[int], why: str) -> list[int]:
         """Those of the channels that were there, and are not any more. `why` is for the feed."""
         index, store = self._index, self._store

@@ -15,6 +15,9 @@ from gossipd.map.writer import MapWriter
 from gossipd.store.flush import StoreFlush
 from gossipd.store.records import BEGINNING_SIZE
 from wire.control.control_wire import GossipdInit
+from wire.control.status import Status
+
+status = Status("gossipd")
 
 
 class Keeper:
@@ -41,10 +44,21 @@ class Keeper:
 
     def tick(self) -> None:
         """Do what is due."""
+        self._look_after_the_file()
         if self._pruning.tick():
             self.flush.schedule()
         self.compactor.tick()
         self.flush.retry()
+
+    def _look_after_the_file(self) -> None:
+        """What others, or the disk, have done to it: what is lost is forgotten."""
+        with contextlib.suppress(OSError):
+            self.store.mend()
+        damaged, self.store.damaged = self.store.damaged, []
+        for start, stop in damaged:
+            lost = self.forgetting.lose(start, stop)
+            status.unusual(f"{self.store.path} is damaged from {start} to {stop}: {lost} messages are lost")
+            self.flush.schedule()
 
     def save(self) -> None:
         """So that the next start need not read the whole store."""

@@ -23,9 +23,11 @@ _FEATURES_OF_NODE = 66
 
 def message_at(data: Buffer, offset: int) -> bytes:
     """The raw message of the record at `offset`. StoreError if the file was cut since it was read."""
-    check_size(data, len(data))
     start = offset + HEADER_SIZE
-    return data[start : start + int(HEADER.unpack_from(data, offset)[1])]
+    check_size(data, start)
+    stop = start + int(HEADER.unpack_from(data, offset)[1])
+    check_size(data, stop)
+    return data[start:stop]
 
 
 def check_size(data: Buffer, size: int) -> None:
@@ -118,7 +120,7 @@ class Channel:
     @property
     def is_dying(self) -> bool:
         """Whether its output is spent. Read each time from the record's flags; StoreError if the file was cut."""
-        check_size(self._data, len(self._data))
+        check_size(self._data, self._announcement + HEADER_SIZE)
         return self.dying_at is not None or bool(HEADER.unpack_from(self._data, self._announcement)[0] & DYING)
 
     def direction(self, number: int) -> Direction | None:

@@ -144,7 +144,7 @@ def walk_over(
         offset = walker(data, start, end)
         if offset + SMALLEST_RECORD > end or _is_unfinished(data, offset, end, completed, settled):
             return Walked(offset, gaps)
-        start = _next_good_record(data, offset, end)
+        start = next_good_record(data, offset, end)
         if start == end:
             return Walked(offset, gaps)
         gaps.append((offset, start))
@@ -161,7 +161,7 @@ def _is_unfinished(data: Buffer, offset: int, end: int, completed: int, settled:
     return length >= 2 and (following > end or crc_of(data[offset + HEADER_SIZE : following], timestamp) == crc)
 
 
-def _next_good_record(data: Buffer, bad: int, end: int) -> int:
+def next_good_record(data: Buffer, bad: int, end: int) -> int:
     """The first record behind a bad one whose CRC holds, or end: by the bad one's length, if that fails by search."""
     length = int(HEADER.unpack_from(data, bad)[1])
     if length >= 2 and _is_good(data, bad + HEADER_SIZE + length, end):

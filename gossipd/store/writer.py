@@ -42,6 +42,8 @@ from gossipd.store.records import (
     check_records,
     crc_of,
     ended_message,
+    fillers,
+    next_good_record,
     pack_record,
     uuid_of,
 )
@@ -78,6 +80,10 @@ class GossipStore:
         self.dead_bytes = 0
         """Size of the records that are marked deleted or are of use to followers only: what compaction would save.
         Counted from the opening on; `loading.load` adds what was there before."""
+        self.damaged: list[tuple[int, int]] = []
+        """Stretches of the file that were found not to be what was written, and are bridged: (start, stop)."""
+        self._checked = FIRST_RECORD
+        """Records before this have been served once, and were what was written."""
         self._buffer = bytearray()
         self._flag_changes: dict[int, int] = {}
         self._watcher: Watcher = _unwatched
@@ -215,19 +221,29 @@ class GossipStore:
     def scan(self, offset: int, limit: int) -> tuple[list[ScannedRecord], int]:
         """The records of the next `limit` bytes of the file that are not deleted, and the offset to go on from.
 
-        The hot path of serving. At least one record is passed over unless `offset` is `end`; each carries the offset
+        The hot path of serving. What is served for the first time is checked, and bridged if it is not what was
+        written: see `damaged`. At least one record is passed over unless `offset` is `end`; each carries the offset
         behind it, so a reader can stop anywhere. Dying records and the store's own types are among them.
         """
-        data, unpack = self.content(), HEADER_AND_TYPE.unpack_from
+        self.mend()
+        data, unpack, start, known = self.content(), HEADER_AND_TYPE.unpack_from, offset, len(self.damaged)
         stop = min(self._end, offset + limit)
+        check = stop > self._checked
         records: list[ScannedRecord] = []
         keep = records.append
         while offset < stop:
-            flags, length, _, timestamp, kind = unpack(data, offset)
+            flags, length, crc, timestamp, kind = unpack(data, offset)
             message = offset + 12
-            offset = message + length
+            following = message + length
             if not flags & 0x8000:
-                keep((flags, timestamp, kind, data[message:offset], offset))
+                raw = data[message:following]
+                if check and crc_of(raw, timestamp) != crc:
+                    following = self._bridge(offset, next_good_record(data, offset, self._end))
+                else:
+                    keep((flags, timestamp, kind, raw, following))
+            offset = following
+        if check and start <= self._checked and known == len(self.damaged):
+            self._checked = max(self._checked, offset)
         return self._as_it_will_be(records) if self._flag_changes else records, offset
 
     def _as_it_will_be(self, records: list[ScannedRecord]) -> list[ScannedRecord]:
@@ -239,6 +255,31 @@ class GossipStore:
             if not changed & DELETED:
                 marked.append((changed, timestamp, kind, message, following))
         return marked
+
+    def mend(self) -> None:
+        """If the file was cut from outside: give it its size again, for a look at what is missing ends the process."""
+        size = os.fstat(self._fd).st_size
+        if size < self._end:
+            os.ftruncate(self._fd, self._end)
+            self._bridge(check_records(self.content(), FIRST_RECORD, size), self._end)
+
+    def _bridge(self, start: int, stop: int) -> int:
+        """Mark a bad stretch as deleted; returns where it ends."""
+        with contextlib.suppress(OSError):  # then it is found again
+            for offset, header in fillers(start, stop):
+                write_all(self._fd, header, offset)
+                self._watcher(offset)
+        self.damaged.append((start, stop))
+        self.dead_bytes += stop - start
+        return stop
+
+    @property
+    def is_at_its_place(self) -> bool:
+        """Whether the file at `path` is still the one that is written."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._fd))
+        except OSError:
+            return False
 
     def content(self) -> mmap.mmap:
         """The file, mapped, to `end` at least. Not to be kept: the map is closed when the file has grown."""
@@ -271,6 +312,7 @@ class GossipStore:
             write_all(self._fd, bytes([COMPLETED >> 8]), self._end)
         self._map.close()
         old, self._fd, self._map, self._end, self.uuid = self._fd, fd, new_map, end, uuid
+        self._checked = FIRST_RECORD
         return old
 
     def _remap(self) -> None:

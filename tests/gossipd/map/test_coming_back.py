@@ -3,6 +3,7 @@
 import pytest
 
 from gossipd.ask.compare import KnownByMap, wanted_of_reply
+from gossipd.serve.checksums import Checksums
 from gossipd.verdict import Verdict
 from tests.gossipd.bench import CHANNEL, CHECKED, PRUNE, Bench
 from tests.gossipd.messages import CHAIN, NOW, announcement, node_announcement, scid, update
@@ -29,7 +30,7 @@ def test_closed_channel_is_refused_and_not_asked_for(bench: Bench) -> None:
 
 def test_closed_channel_counts_as_known_in_a_comparison(bench: Bench) -> None:
     close_channel(bench)
-    known = KnownByMap(bench.index, bench.store, bench.forgetting.closed)
+    known = KnownByMap(bench.index, Checksums(bench.index, bench.store), bench.forgetting.closed, lambda _: False)
     scids = encode_short_ids([scid(0), scid(1)])
     reply = ReplyChannelRange(CHAIN, 0, 1_000, 1, scids, [(NOW + 9, NOW + 9)] * 2, [(1, 1)] * 2)
     assert [number for number, _ in wanted_of_reply(reply, known)] == [scid(1)]

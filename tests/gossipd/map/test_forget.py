@@ -225,3 +225,51 @@ def test_order_holds_whatever_happens(tmp_path: Path, steps: list[tuple[str, int
     again = Writer(path)
     assert (again.content(), again.store.dead_bytes) == (content, dead)
     again.close()
+
+
+@pytest.mark.parametrize("place", [3, 12, 70], ids=["length", "message", "further on"])
+@pytest.mark.parametrize("what", ["channel", "update", "node"])
+def test_what_is_damaged_is_not_served_but_forgotten(writer: Writer, path: Path, what: str, place: int) -> None:
+    writer.full_channel(1, 1, 2, 10)
+    writer.node(1, 20)
+    writer.full_channel(2, 2, 3, 10)
+    writer.store.flush()
+    row, index = writer.index.channels[scid(1)], writer.index
+    node = index.nodes[node_id(1)]
+    offset = {"channel": index.announce_off, "update": index.update_off[0], "node": index.node_announce_off}[what][
+        node if what == "node" else row
+    ]
+    with path.open("r+b") as file:
+        file.seek(offset + place)
+        file.write(b"\x99")
+    left = {
+        "channel": ["update 1/0", "update 1/1", "node 1"],
+        "update": ["channel 1", "update 1/1", "node 1"],
+        "node": ["channel 1", "update 1/0", "update 1/1"],
+    }
+    for _ in range(2):
+        assert sendable(writer) == [*left[what], "channel 2", "update 2/0", "update 2/1"], "as served first, and later"
+    ((start, stop),) = writer.store.damaged
+    assert start == offset
+    assert writer.forgetting.lose(start, stop) == 1
+    writer.store.flush()
+    check_order(writer)
+    assert (scid(1) in writer.index.channels) == (what != "channel")
+    assert content_at_end(writer, path)
+
+
+def test_file_that_is_cut_from_outside(writer: Writer, path: Path) -> None:
+    writer.full_channel(1, 1, 2, 10)
+    writer.node(1, 20)
+    writer.full_channel(2, 2, 3, 10)
+    writer.node(3, 20)
+    writer.store.flush()
+    os.truncate(path, writer.index.announce_off[writer.index.channels[scid(2)]] + 20)
+    assert sendable(writer) == ["channel 1", "update 1/0", "update 1/1", "node 1"]
+    for start, stop in writer.store.damaged:
+        assert writer.forgetting.lose(start, stop) == 4
+    writer.full_channel(3, 1, 2, 30)
+    writer.store.flush()
+    assert sorted(writer.index.channels) == [scid(1), scid(3)]
+    check_order(writer)
+    assert content_at_end(writer, path)

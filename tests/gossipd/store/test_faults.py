@@ -1,5 +1,6 @@
 """The store in a bad world: no room on the disk, nothing to be written, killed in the midst of it."""
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -14,8 +15,9 @@ import pytest
 from gossipd.gossmap import Gossmap
 from gossipd.map import compaction
 from gossipd.map.compaction import Compaction
-from gossipd.store.file import successor_of
-from tests.gossipd.gossipd_process import GossipdProcess, GossipdProcesses
+from gossipd.store.file import StoreError, successor_of
+from gossipd.store.records import beginning
+from tests.gossipd.gossipd_process import PATIENCE, GossipdProcess, GossipdProcesses
 from tests.gossipd.map.test_compaction import compact
 from tests.gossipd.map.test_forget import check_order, take
 from tests.gossipd.messages import big_map
@@ -182,3 +184,41 @@ async def seen_and_killed(gossipd: GossipdProcess, messages: list[bytes], moment
     assert len(seen) > 0 or moment < 10
     for name, raws in seen.items():
         assert found[name] == raws or b"" in raws
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "cut"])
+async def test_gossipd_notices_what_others_do_to_its_store(
+    gossipds: GossipdProcesses, tmp_path: Path, how: str
+) -> None:
+    """What is still there is in a store at its place soon, and no process ends over it."""
+    gossipd = gossipds.new()
+    await gossipd.start()
+    peer = await gossipd.connect()
+    await peer.say(*big_map(50, 20))
+    await gossipd.settled_at("accepted", 170)
+    with Gossmap(gossipd.store) as gossmap:
+        before = content_of(gossmap)
+    other = tmp_path / "other"
+    match how:
+        case "removed":
+            gossipd.store.unlink()
+        case "replaced":
+            other.write_bytes(beginning(bytes(32)))
+            other.replace(gossipd.store)
+        case "cut":
+            os.truncate(gossipd.store, gossipd.store.stat().st_size // 2)
+    async with asyncio.timeout(PATIENCE):
+        while not is_whole(gossipd.store):
+            await gossipd.status()
+    status = await gossipd.settled()
+    with Gossmap(gossipd.store) as gossmap:
+        content = content_of(gossmap)
+    assert len(gossmap.index.channels) == status["channels"]
+    assert content == before if how != "cut" else 0 < len(content) < len(before)
+
+
+def is_whole(store: Path) -> bool:
+    """Whether a store with channels in it can be read there."""
+    with contextlib.suppress(OSError, StoreError), Gossmap(store) as gossmap:
+        return bool(gossmap.index.channels) and gossmap._end == store.stat().st_size
+    return False
