@@ -33,7 +33,7 @@ def test_closed_channel_counts_as_known_in_a_comparison(bench: Bench) -> None:
     known = KnownByMap(bench.index, Checksums(bench.index, bench.store), bench.forgetting.closed, lambda _: False)
     scids = encode_short_ids([scid(0), scid(1)])
     reply = ReplyChannelRange(CHAIN, 0, 1_000, 1, scids, [(NOW + 9, NOW + 9)] * 2, [(1, 1)] * 2)
-    assert [number for number, _ in wanted_of_reply(reply, known)] == [scid(1)]
+    assert [number for number, _ in wanted_of_reply(reply, known, NOW, PRUNE)] == [scid(1)]
 
 
 def test_channel_that_is_spent_while_it_is_checked(bench: Bench) -> None:
