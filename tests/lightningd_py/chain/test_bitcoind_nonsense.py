@@ -38,10 +38,12 @@ ANSWERS = [
     ),
 ]
 
-NAMES = st.text() | st.sampled_from(["tx", "value", "scriptPubKey"])
+TEXTS = st.text(max_size=12)
+NAMES = TEXTS | st.sampled_from(["tx", "value", "scriptPubKey"])
 JSON: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=10,
 )
 
 
@@ -59,7 +61,7 @@ async def test_no_answer_ends_anything(followed: FollowedChain, method: str) -> 
 
             async def said(answer: str = answer) -> bool:
                 if method == "getzmqnotifications":
-                    source._lookup_failed("is to be met anew")
+                    source._lookup_failed("is to be met again")
                 return answer in answered
 
             await until(said, f"{answer} is never asked for")
@@ -82,7 +84,7 @@ def is_alive(source: Bitcoind) -> bool:
     return not any(task is None or task.done() for task in tasks)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(answer=JSON)
 def test_any_answer_is_read_or_refused(answer: Any) -> None:
     for read in (_output, txids_of):
@@ -90,7 +92,7 @@ def test_any_answer_is_read_or_refused(answer: Any) -> None:
             read(answer)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(answer=JSON, address=st.text())
 async def test_any_addresses_of_notices(answer: Any, address: str) -> None:
     notices = BlockNotices("127.0.0.1", 0.0)

@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 
 from lightningd_py.rpc.json_stream import JsonSplitter, ParseError, TooLarge, apply_filter, parse_json
 
-LEAVES = st.none() | st.booleans() | st.integers() | st.text()
-VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
-OBJECTS = st.dictionaries(st.text(), VALUES)
+TEXTS = st.text(max_size=6)
+LEAVES = st.none() | st.booleans() | st.integers() | TEXTS
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+OBJECTS = st.dictionaries(TEXTS, VALUES, max_size=3)
 
 
 def split(pieces: list[bytes], limit: int = 1 << 20) -> list[bytes]:
@@ -21,7 +26,8 @@ def split(pieces: list[bytes], limit: int = 1 << 20) -> list[bytes]:
 
 @given(
     st.lists(
-        st.tuples(OBJECTS, st.sampled_from([None, 1]), st.booleans(), st.sampled_from(["", " ", "\n\n", "\r\n\t"]))
+        st.tuples(OBJECTS, st.sampled_from([None, 1]), st.booleans(), st.sampled_from(["", " ", "\n\n", "\r\n\t"])),
+        max_size=4,
     ),
     st.data(),
 )
