@@ -92,14 +92,15 @@ async def api(methods: Methods, tmp_path: Path) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def clients(api: str) -> Iterator[Callable[[int], Any]]:
-    """Connects one more client of a kind."""
+def clients(api: str) -> Iterator[Callable[..., Any]]:
+    """Connects one more client of a kind, which keeps so many unread messages."""
     made: list[Any] = []
     with zmq.asyncio.Context() as context:
 
-        def connect(kind: int) -> Any:
+        def connect(kind: int, unread: int = 1_000) -> Any:
             made.append(context.socket(kind))
             made[-1].linger = 0
+            made[-1].rcvhwm = unread
             made[-1].connect(api)
             return made[-1]
 
@@ -273,10 +274,10 @@ async def test_who_goes_away_before_his_answer_harms_nobody(
 
 
 async def test_who_never_reads_loses_answers_and_others_go_on(
-    clients: Callable[[int], Any], ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clients: Callable[..., Any], ask: Ask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(api_bus, "ANSWER_TIME", 0.0)
-    silent = clients(zmq.DEALER)
+    silent = clients(zmq.DEALER, unread=1)
     request = msgpack.packb({"v": 1, "id": bytes(200_000), "method": "many"})
     while "does not read" not in caplog.text:
         await silent.send(request)
