@@ -91,11 +91,11 @@ async def test_connection_that_comes_back_spoilt(
 
 
 async def test_rubbish_through_the_gossip_fd(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
-    """Gossip that earns the connection's end: the program is told to end it."""
+    """A query that earns the connection's end: the program is told to end it."""
     await peer.say(opening())
     puppet = await puppets.next()
     await puppet("gossip_say", packet="0000")
-    await puppet("gossip_say", packet="0100" + "00" * 30)
+    await puppet("gossip_say", packet="0107" + "00" * 30)
     order = await puppet("obey")
     assert (order["name"], order["conn_id"]) == ("disconnect", puppet.about["conn_id"])
     await puppet("disconnected", reason=order["reason"])

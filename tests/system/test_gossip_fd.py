@@ -36,6 +36,7 @@ from wire.peer_wire import (
 )
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]
+CUT_QUERY = b"\x01\x07too short"
 WRONG = spoilt(update(direction=0), 3)
 COMPRESSED = QueryShortChannelIds(CHAIN, b"\1" + bytes(8)).encode()
 """A query in an encoding that is no more: it earns a warning, and the end of an answer, each time."""
@@ -124,14 +125,15 @@ async def test_what_is_no_gossip_is_ignored(gossipd: GossipdProcess) -> None:
     assert "ping came through the gossip fd: ignored" in gossipd.log()
 
 
-@pytest.mark.bolt("B7-80")
+@pytest.mark.bolt("B1-7")
 async def test_fault_of_a_peer_that_somebody_else_owns(gossipd: GossipdProcess) -> None:
     """The warning goes through the gossip fd, the disconnection is the master's to order."""
     peer = await gossipd.connect()
     owner = await released(gossipd, peer.conn_id)
-    say(owner.gossip, GOSSIP_START, CHANNEL[0], WRONG, CHANNEL[2])
+    say(owner.gossip, GOSSIP_START, CHANNEL[0], CUT_QUERY, CHANNEL[2])
     fault = await gossipd.hear(PeerFault)
-    assert (fault.conn_id, fault.reason) == (peer.conn_id, "channel_update 100x1x0/0: bad signature")
+    assert fault.conn_id == peer.conn_id
+    assert fault.reason.startswith("query_channel_range: ")
     (warning,) = await heard(owner.gossip, 1)
     assert WarningMessage.decode(warning).data == fault.reason.encode()
     await gossipd.settled_at("accepted", 2)
@@ -140,13 +142,15 @@ async def test_fault_of_a_peer_that_somebody_else_owns(gossipd: GossipdProcess) 
 
 @pytest.mark.bolt("B7-80")
 async def test_verdict_that_comes_after_the_peer_has_moved(gossipd: GossipdProcess) -> None:
-    """Its own gossip was still in check when it was given away: the fault follows it, nothing of it is forgotten."""
+    """Its own gossip was still in check when it was given away: the warning follows it, nothing of it is forgotten."""
     peer = await gossipd.connect()
     gossipd.process.send_signal(signal.SIGSTOP)
     await peer.say(CHANNEL[0], WRONG, CHANNEL[2], (32).to_bytes(2, "big") + bytes(64))
     gossipd.process.send_signal(signal.SIGCONT)
     owner = await taken(gossipd)
-    assert (await gossipd.hear(PeerFault)).conn_id == peer.conn_id
+    say(owner.gossip, GOSSIP_START)
+    (warning,) = await heard(owner.gossip, 1)
+    assert WarningMessage.decode(warning).data == b"channel_update 100x1x0/0: bad signature"
     await gossipd.settled_at("accepted", 2)
     owner.hangs_up()
 
@@ -186,7 +190,7 @@ async def test_full_pipeline_holds_gossip_fds_back(gossipds: GossipdProcesses) -
     workers = gossipd.workers()
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
-    writing = asyncio.create_task(flood(gossip, big_map()[::-1]))
+    writing = asyncio.create_task(flood(gossip, big_map(1_500, 150)[::-1]))
     async with asyncio.timeout(PATIENCE):
         while (await gossipd.status())["unfinished"] < PIPELINE_MARK:
             pass
@@ -196,7 +200,7 @@ async def test_full_pipeline_holds_gossip_fds_back(gossipds: GossipdProcesses) -
     for pid in workers:
         os.kill(pid, signal.SIGCONT)
     await writing
-    await gossipd.settled_at("accepted", len(big_map()))
+    await gossipd.settled_at("accepted", len(big_map(1_500, 150)))
 
 
 async def test_owner_that_writes_nonsense_and_does_not_read(gossipd: GossipdProcess) -> None:
@@ -285,7 +289,7 @@ async def test_peer_fault_at_give_back(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     owner = await released(gossipd, peer.conn_id)
     gossipd.process.send_signal(signal.SIGSTOP)
-    say(owner.gossip, b"\x01\x02too short")
+    say(owner.gossip, CUT_QUERY)
     handle = HandlePeer(
         peer_info(peer.conn_id), owner.exported(), [], None, owner.fd, Fd(os.dup(owner.gossip.fileno()))
     )
