@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,14 @@ def run(path: Path, seed: int) -> None:
     history.reopen()
     assert {number: height for number, (height, _) in history.index.dying.items()} == dying
     history.store.close()
+
+
+@pytest.fixture(autouse=True)
+def small_heap() -> Iterator[None]:
+    """Keep what other tests left out of the many collections of garbage: they take seconds otherwise."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.bolt("B7-98")
