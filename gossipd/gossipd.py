@@ -202,7 +202,8 @@ class Gossipd:
         try:
             self.ingest.checks.debt.note_owed(GossipOwed.decode(packet))
         except WireError as error:
-            status.unusual(f"the owner of connection {peer.info.conn_id} said {error}: ignored", peer.info.node_id)
+            text = f"the owner of connection {peer.info.conn_id} said {error}: ignored"
+            status.by_stranger("gossip fd", text, peer.info.node_id, peer.info.address)
 
     def _ask_for_gossip(self, peer: Peer) -> None:
         info = peer.info

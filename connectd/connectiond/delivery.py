@@ -65,7 +65,7 @@ class Delivery:
         """An error or a warning: to its channel's service, or to all for all channels (B1-31); a copy goes up."""
         number, channel_id = type_and_channel(message)
         assert channel_id is not None
-        log_trouble(status, message, shared.node_id)
+        log_trouble(status, message, shared.line.peer)
         self._peers.above.copy_up(shared.line, message)
         parts = self._concerned(shared, number, channel_id)
         if not parts and self._routes.action(number) is Action.TAKE:

@@ -170,7 +170,8 @@ class Peer:
         """Deal with a message from the gossip fd; whatever is no gossip is the owner's mistake and ignored."""
         number = int.from_bytes(message[:2], "big")
         if self._around.routes.action(number) is not Action.GOSSIP:
-            status.unusual(f"{message_name(number)} came through the gossip fd: ignored", self.info.node_id)
+            text = f"{message_name(number)} came through the gossip fd: ignored"
+            status.by_stranger("gossip fd", text, self.info.node_id, self.info.address)
             return True
         return self.hear(message)
 
@@ -187,7 +188,7 @@ class Peer:
             case Deed.COPY:
                 self._around.copy_up(self, message)
             case Deed.TROUBLE:
-                log_trouble(status, message, self.info.node_id)
+                log_trouble(status, message, self.info)
                 self._around.copy_up(self, message)
         return True
 
@@ -337,7 +338,7 @@ class Peer:
 
     def restore(self, state: GossipState) -> None:
         """Go on where another gossipd was. An offset of another file, or behind a tail that was cut off since, is of
-        no use: then the filter begins anew.
+        no use: then the filter begins again.
         """
         self.filter_sent, self.greeted = state.filter_sent, state.greeted
         for query in state.queries:

@@ -28,8 +28,6 @@ WEARS_OFF = 1 / 60
 """Points a second."""
 MOST_GONE = 1_000
 """Nodes that have left with points, which are still theirs when they come back."""
-MAX_LOGGED_FAULTS = 10
-"""A peer's offences that are logged; it may have thousands."""
 
 ALL_CHANNELS = bytes(32)
 
@@ -46,11 +44,10 @@ class Step(Enum):
 class Standing:
     """One peer's counters and score. `now` in seconds, of any clock that does not jump."""
 
-    __slots__ = ("_at", "_points", "bad", "faults", "good", "ignored_until", "rate_limited", "redundant", "warned")
+    __slots__ = ("_at", "_points", "bad", "good", "ignored_until", "rate_limited", "redundant", "warned")
 
     def __init__(self) -> None:
         self.good = self.redundant = self.rate_limited = self.bad = 0
-        self.faults = 0
         """Offences of any kind."""
         self.warned = False
         """It has been told that some of its gossip is bad."""
@@ -226,8 +223,4 @@ class Judgement:
             self._around.listen(peer.info.conn_id, to_it=True)
 
     def _log(self, peer: Judged, text: str) -> None:
-        peer.standing.faults += 1
-        if peer.standing.faults <= MAX_LOGGED_FAULTS:
-            status.unusual(text, peer.info.node_id)
-        if peer.standing.faults == MAX_LOGGED_FAULTS:
-            status.unusual("further offences of this peer are not logged", peer.info.node_id)
+        status.by_stranger("offence", text, peer.info.node_id, peer.info.address)

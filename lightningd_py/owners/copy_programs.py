@@ -62,7 +62,9 @@ class _Listener:
     def _said(self, message: ControlMessage) -> None:
         """A listener has nothing to say."""
         message.close_fds()
-        status.unusual(f"service {self._service.name} owns no connection, and says {message.name()}: ignored")
+        name = self._service.name
+        text = f"service {name} owns no connection, and says {message.name()}: ignored"
+        status.by_stranger("program", text, name, name)
 
     def _closed(self, reason: str) -> None:
         if self._program is not None:

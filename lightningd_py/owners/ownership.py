@@ -15,7 +15,7 @@ from lightningd_py.registrations.registrations import Registrations
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
-from wire.control.status import Status
+from wire.control.status import INFO, Status
 from wire.control.timing import Timing
 from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name
 from wire.routing import answer_without_service, flaw_without_service
@@ -326,7 +326,7 @@ class Ownership:
         self.peers.forget(peer)
         self._wanted_by.pop(info.conn_id, None)
         self._remember_gone(info.conn_id)
-        status.info(f"disconnected: {reason}", info.node_id)
+        status.by_stranger("disconnected", f"disconnected: {reason}", info.node_id, info.address, INFO)
         tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
         for listener in self.went:
             listener(peer, reason)

@@ -136,7 +136,8 @@ class Programs:
             case control_wire.PeerGivenBack() | control_wire.PeerDisconnected() | control_wire.PeerMessage():
                 self._on_message(message)
             case _:
-                status.unusual(f"service {program.service.name} said {message.name()}: ignored")
+                name = program.service.name
+                status.by_stranger("program", f"service {name} said {message.name()}: ignored", name, name)
 
     def _closed(self, program: Program) -> None:
         if self._owning.get(program.conn_id) is program:

@@ -2,15 +2,28 @@
 
 Every process writes whole lines to its standard error, which the master has pointed at the node's log; one `write`
 a line, so that lines of several processes do not mix. A line about a peer carries its node_id before the text.
+
+The log is not a stranger's disk: what a stranger can cause goes through `by_stranger`, which cuts and counts it.
 """
 
 import logging
 import sys
 import time
+from ipaddress import ip_network
+
+from wire.control.shares import Shares
 
 IO, TRACE, DEBUG, INFO, UNUSUAL, BROKEN = 3, 5, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 
 LEVELS = {"io": IO, "trace": TRACE, "debug": DEBUG, "info": INFO, "unusual": UNUSUAL, "broken": BROKEN}
+LONGEST = 1_000
+"""Characters of a line about a stranger."""
+REMEMBERED = 3_600.0
+"""Seconds for which a stranger's lines are counted; then they begin at one again."""
+FREE = 64
+"""Lines of a kind that one source has before they are counted, whichever its node_ids: several peers may be there."""
+MOST_COUNTED = 4_096
+"""Counts that are remembered."""
 _NAMES = {number: name.upper() for name, number in LEVELS.items()}
 
 
@@ -25,6 +38,53 @@ class _Formatter(logging.Formatter):
         return "\n".join(lead + sane(line) for line in text.splitlines())
 
 
+class StrangersLines:
+    """Which of the lines that strangers cause are worth their place: of each peer, source and kind the 1st, 2nd, 4th,
+    8th ... of an hour. A source is a host, or an IPv6 /64.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Shares[tuple[str, bytes | str], tuple[float, int]] = Shares(MOST_COUNTED)
+        self.sources: Shares[tuple[str, bytes | str], tuple[float, int]] = Shares(MOST_COUNTED)
+
+    def worth(self, kind: str, node_id: bytes | str, address: str, now: float) -> int:
+        """The how many-th of its peer it is in this hour; 0 if it need not be logged."""
+        source = _source_of(address)
+        count = self._count(self.counts, (kind, node_id), source, now)
+        if not _is_power_of_two(count):
+            return 0
+        shown = self._count(self.sources, (kind, source), source, now)
+        return count if shown <= FREE or _is_power_of_two(shown) else 0
+
+    def _count(
+        self,
+        table: "Shares[tuple[str, bytes | str], tuple[float, int]]",
+        key: tuple[str, bytes | str],
+        source: str,
+        now: float,
+    ) -> int:
+        since, count = table.get(key) or (now, 0)
+        if now - since >= REMEMBERED:
+            since, count = now, 0
+        table.put(key, (since, count + 1), source)
+        return count + 1
+
+
+def _is_power_of_two(count: int) -> bool:
+    return count & (count - 1) == 0
+
+
+def _source_of(address: str) -> str:
+    host = address.rpartition(":")[0] or address
+    try:
+        return str(ip_network(f"{host.strip('[]')}/64", strict=False)) if host.startswith("[") else host
+    except ValueError:
+        return host
+
+
+_strangers_lines = StrangersLines()
+
+
 class Status:
     """The log of one process. `peer` is a node_id of 33 bytes; a stranger's bytes go through `sane` before."""
 
@@ -34,6 +94,19 @@ class Status:
     def _log(self, level: int, text: str, peer: bytes | None) -> None:
         if self._logger.isEnabledFor(level):
             self._logger.log(level, "%s", text, extra={"node_id": peer.hex()} if peer else None)
+
+    def by_stranger(self, kind: str, text: str, node_id: bytes | str, address: str, level: int = UNUSUAL) -> None:
+        """A line that a stranger can cause: cut to LONGEST; those that are not worth their place are debug lines.
+
+        `kind` is one of few, never of a stranger's making. `node_id` is the service's name if that is who says it.
+        """
+        if not self._logger.isEnabledFor(level):
+            return
+        count = _strangers_lines.worth(kind, node_id, address, time.monotonic())
+        text = text if len(text) <= LONGEST else text[:LONGEST] + "..."
+        if count > 1:
+            text += f" ({count} times so far)"
+        self._log(level if count else DEBUG, text, node_id if isinstance(node_id, bytes) else None)
 
     def io(self, text: str, peer: bytes | None = None) -> None:
         """Bytes in and out."""

@@ -17,7 +17,7 @@ from wire.control.control_wire import (
     SendMessageReply,
     SendMessageReplyfail,
 )
-from wire.control.status import Status, sane
+from wire.control.status import LONGEST, Status, sane
 from wire.cursor import WireError
 from wire.message import decode
 from wire.net.gossip_queue import GossipQueue
@@ -91,11 +91,12 @@ def _check(message: bytes) -> object:
         raise Flaw(f"{message_name(message[0] << 8 | message[1])}: {error}") from error
 
 
-def log_trouble(status: Status, message: bytes, node_id: bytes) -> None:
+def log_trouble(status: Status, message: bytes, peer: PeerInfo) -> None:
     """Log an `error` or a `warning`, one that `deed_of` has seen."""
     trouble = decode(message)
     assert isinstance(trouble, ErrorMessage | WarningMessage)
-    status.unusual(f"peer's {trouble.name()}: {sane(trouble.data)}", node_id)
+    text = sane(trouble.data[: LONGEST + 1])
+    status.by_stranger(trouble.name(), f"peer's {trouble.name()}: {text}", peer.node_id, peer.address)
 
 
 class Duties:
