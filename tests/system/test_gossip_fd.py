@@ -96,7 +96,7 @@ async def test_nothing_is_written_before_the_owner_begins(gossipd: GossipdProces
 @pytest.mark.bolt("B7-100")
 async def test_both_ways_while_an_owner_has_the_peer(gossipds: GossipdProcesses) -> None:
     gossipd = gossipds.new()
-    await gossipd.start(timing=Timing(gossip_flush=0.2))
+    await gossipd.start(timing=Timing(gossip_flush=1.0))
     other, peer = await gossipd.connect(), await gossipd.connect()
     await other.say(EVERYTHING)
     await other.sync()

@@ -2,7 +2,7 @@
 
 from channels import NOW, Channel, NodeKnows, encoded, hear, resigned, say, spoilt
 from lnprototest import AnyOrder, ExpectMsg, Msg, RawMsg, Runner, TryAll
-from phrases import ALL_TIME, MAINNET, REGTEST, Events, HangsUp, alive, bits, hello
+from phrases import ALL_TIME, MAINNET, REGTEST, Events, alive, bits, hello
 
 FEEDER, OBSERVER, SPECTATOR = "03", "05", "07"
 DONT_FORWARD = 2
@@ -163,21 +163,20 @@ def bad_announcement_signatures(runner: Runner) -> Events:
 
 
 def bad_signatures(runner: Runner) -> Events:
-    """An update's, one made with the other node's key, a node's: a warning, and never told. Updates cost the link."""
+    """An update's, one made with the other node's key, a node's: a warning, never told, and the link stays."""
     channel, marker = Channel(1), Channel(2)
     good = say(channel.announcement(), channel.update(0), *marker.everything(), conn=FEEDER)
     heard = [*hear(channel.announcement(), channel.update(0), conn=OBSERVER), *hears_channel(marker, OBSERVER)]
     wrong_key = resigned(channel.update(1), channel.node_secrets[0])
-    ends = [(spoilt(channel.update(1), "signature"), [HangsUp()]), (wrong_key, [HangsUp()])]
-    stays = [(spoilt(channel.node(0), "signature"), alive())]
-    rounds = [_blamed([*good, *heard, *say(bad, conn=FEEDER)], afterwards) for bad, afterwards in ends + stays]
+    wrong = [spoilt(channel.update(1), "signature"), wrong_key, spoilt(channel.node(0), "signature")]
+    rounds = [_blamed([*good, *heard, *say(bad, conn=FEEDER)], alive()) for bad in wrong]
     return [*filtered(OBSERVER), TryAll(*rounds), *alive(OBSERVER)]
 
 
 def cut_short(runner: Runner) -> Events:
-    """Fields that end before they should."""
+    """Fields that end before they should: passed over, as honest peers may relay them."""
     whole = [encoded(message) for message in (Channel(1).announcement(), Channel(1).update(0), Channel(1).node(0))]
-    return [TryAll(*(_blamed([RawMsg(data[:-1], connprivkey=FEEDER)], [HangsUp()]) for data in whole))]
+    return [TryAll(*(_blamed([RawMsg(data[:-1], connprivkey=FEEDER)], alive()) for data in whole))]
 
 
 def unknown_features(runner: Runner) -> Events:
