@@ -172,10 +172,14 @@ class GossipStore:
         length, kind = self._length_and_type(offset)
         following = offset + HEADER_SIZE + length
         if kind == CHANNEL_ANNOUNCEMENT and self._is_amount(following):
-            self._set_flag(following, DELETED)  # first: alone it would seem to belong to the channel before
-            self.dead_bytes += AMOUNT_SIZE
-        self._set_flag(offset, DELETED)
-        self.dead_bytes += following - offset
+            self._delete(following, AMOUNT_SIZE)  # first: alone it would seem to belong to the channel before
+        self._delete(offset, following - offset)
+
+    def _delete(self, offset: int, size: int) -> None:
+        """A crash may have left one of two flags: what was dead before is not counted twice."""
+        if not self.flags(offset) & DELETED:
+            self._set_flag(offset, DELETED)
+            self.dead_bytes += size
 
     def set_dying(self, offset: int) -> None:
         """Set DYING on a channel's record: its output is spent, so it is not sent to peers any more."""

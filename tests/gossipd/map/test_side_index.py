@@ -11,7 +11,7 @@ from gossipd.map import side_index
 from gossipd.map.gone import Gone
 from gossipd.map.index import MapIndex
 from gossipd.map.loading import load, save
-from gossipd.store.records import BEGINNING_SIZE
+from gossipd.store.records import BEGINNING_SIZE, amount_message
 from tests.gossipd.gossipd_process import GossipdProcesses
 from tests.gossipd.map.test_compaction import compact
 from tests.gossipd.map.test_forget import STEPS, take
@@ -175,6 +175,23 @@ def test_damage_from_before_the_stop_is_not_sealed(
     assert reads.count > 0
     assert again.index.update_off[0][again.index.channels[scid(1)]] == 0
     again.close()
+
+
+def test_what_a_kill_has_left_half_marked_is_no_damage(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The amount was marked deleted, and its announcement not yet: it is not counted as dead twice."""
+    writer = Writer(path)
+    first = writer.channel(1, 1, 2)
+    row = writer.index.channels[scid(1)]
+    writer.store.append(writer.store.read(first), 0)
+    writer.store.append(amount_message(1001), 0)
+    writer.store._delete(first + 12 + len(writer.store.read(first)), 22)
+    writer.close()
+    again = Writer(path)
+    assert again.index.announce_off[row] > first
+    save(again.store, again.index)
+    again.close()
+    assert side_index.path_of(path).exists()
+    assert "damaged" not in caplog.text
 
 
 def test_store_that_was_written_to_by_another(path: Path, reads: Reads) -> None:
