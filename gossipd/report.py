@@ -36,6 +36,7 @@ def counters(gossipd: Gossipd) -> list[tuple[str, int]]:
         ("owed_messages", ingest.checks.debt.count),
         ("owed_overflow", seeker.wanted.overflowed),
         ("wanted", len(seeker.wanted)),
+        ("rumours", len(seeker.rumours)),
         ("asked", seeker.asked),
         ("got", seeker.got),
         ("feed_topics", gossipd.feed.topics_taken),

@@ -148,4 +148,4 @@ async def test_nobody_is_asked_about_them(gossipd: GossipdProcess) -> None:
     peer = await gossipd.connect()
     await peer.say(update(0, int(PEER > US), node=PEER), update(1, 0, node=OTHER))
     await gossipd.hear(RemoteChannelUpdate)
-    assert (await gossipd.status())["wanted"] == 1
+    assert (await gossipd.status())["rumours"] == 1
