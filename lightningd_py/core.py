@@ -75,7 +75,14 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     )
     signing = SigningSockets(supervisor, options.may_sign)
     ownership = Ownership(
-        registrations, connectd.channel, gossipd.channel, options.timing, _remember, signing.make, before.peers
+        registrations,
+        connectd.channel,
+        gossipd.channel,
+        options.timing,
+        _remember,
+        signing.make,
+        before.peers,
+        options.limits,
     )
     listeners = Listeners(registrations)
     ownership.on_copy, ownership.on_lost = listeners.copy, before.restarts.lost

@@ -15,6 +15,7 @@ from lightningd_py.registrations.registrations import Registrations
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
+from wire.control.limits import Limits
 from wire.control.status import INFO, Status
 from wire.control.timing import Timing
 from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name
@@ -51,6 +52,7 @@ class Ownership:
         error_heard: Callable[[Peer, bytes], None],
         hsm_socket: Callable[[str], Fd | None] = lambda service: None,
         peers: Peers | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - a value that does not change
     ) -> None:
         """`error_heard`: a peer's `error` or `warning`. `hsm_socket`: a socket to hsmd if that service may sign.
         `peers`: an empty table; one is made if there is none.
@@ -75,7 +77,7 @@ class Ownership:
         self._error_heard = error_heard
         self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
         """Gets each copy for a service."""
-        self.programs = Programs(timing, hsm_socket, self._from_program, self._lost)
+        self.programs = Programs(timing, hsm_socket, self._from_program, self._lost, limits)
         self._timing = timing
         self._at_connectiond: set[int] = set()
         self._gone: set[int] = set()

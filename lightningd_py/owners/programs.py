@@ -14,6 +14,7 @@ from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import PeerInfo
+from wire.control.limits import Limits
 from wire.control.status import Status
 from wire.control.timing import Timing
 
@@ -37,11 +38,12 @@ class Programs:
         hsm_socket: Callable[[str], Fd | None],
         on_message: Callable[[ControlMessage], None],
         on_lost: Callable[[int, str], None],
+        limits: Limits,
     ) -> None:
         """`hsm_socket`: a socket to hsmd if that service may sign. `on_message` gets what a program may say, `on_lost`
         a connection that its program has not given back, and why.
         """
-        self._timing = timing
+        self._timing, self._limits = timing, limits
         self._hsm_socket = hsm_socket
         self._on_message = on_message
         self._on_lost = on_lost
@@ -81,6 +83,7 @@ class Programs:
                 moving.gossip_fd,
                 self._timing,
                 self._hsm_socket(service.name),
+                self._limits,
             )
         )
         return True

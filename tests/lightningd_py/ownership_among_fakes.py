@@ -23,6 +23,7 @@ from wire.control.control_wire import (
     ReleasePeerReply,
     ReleasePeerReplyfail,
 )
+from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.frames import CryptoState, PeerState
 
@@ -121,6 +122,7 @@ class OwnershipAmongFakes:
             gossipd,
             Timing(release_timeout=0.01),
             lambda peer, message: self.errors.append(message),
+            limits=Limits(slow_reader=7.0),
         )
 
     def start(

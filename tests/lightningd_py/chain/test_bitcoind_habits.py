@@ -48,7 +48,8 @@ async def test_a_refusal_that_says_nothing_of_the_chain_is_asked_again(followed:
         followed.spend(tx, 0)
         followed.chain.grow(2)
         await until_warning(source, f"refuses {method}: Error opening block database (code -32603)")
-        assert (followed.heard.spent, followed.heard.undone) == ([], [])
+        assert followed.heard.undone == []
+        assert followed.heard.spent == [] or method == "gettxout", "blocks are read on meanwhile"
         followed.node.fault = None
         await followed.reached(9)
         assert await answer == [Output(AMOUNT, SCRIPT)]

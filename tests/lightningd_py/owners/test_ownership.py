@@ -116,6 +116,7 @@ async def test_registered_node(around: OwnershipAmongFakes) -> None:
     assert isinstance(routes, SetMessageRoutes)
     assert isinstance(taken, TakePeer)
     assert (taken.service, taken.peer, taken.message, taken.state) == ("s", info(1, PRIVILEGED), None, STATE)
+    assert taken.limits.slow_reader == 7.0, "what the options say holds for programs, too"
     assert around.gossipd.said == []
 
 
