@@ -47,7 +47,7 @@ class Connections(SockMan):
         self._has_room = has_room
         self._said: set[str] = set()
         self.established = Established()
-        """For whoever knows which connections have been given away, and have not ended."""
+        """For the part that knows which connections have been given away, and have not ended."""
         self._strangers = Strangers(self._within_fds(limits), self.established)
         self.open: dict[int, Connection] = {}
 

@@ -14,7 +14,7 @@ _REMOTE_ADDR = 3
 _GLOBAL_BITS = (1 << 13) - 1
 MOST_FEATURES = 1_250
 """Bytes of a peer's features that are kept: up to bit 9,999, the last one that a service can register. What is above
-may only be odd, and is nothing to anybody here."""
+may only be odd, and means nothing here."""
 MOST_NETWORKS = 16
 """Networks of a peer that are kept."""
 

@@ -1,4 +1,4 @@
-"""Who of those that connect to us is let in before he has said a word: bounds in total and for each source.
+"""Which connections are accepted before a word has been said: bounds in total and for each source.
 
 A source is an IPv4 address or an IPv6 /64, which is what one stranger has at least. What comes from this machine itself
 (a Unix socket, 127.0.0.1, ::1) is one source without bounds of its own: there all the world comes in through Tor.

@@ -1,6 +1,6 @@
-"""What is said on the feed, and when: nothing is made for a topic that nobody takes. Knows no socket.
+"""What is said on the feed, and when: nothing is made for a topic without subscribers. Knows no socket.
 
-Whoever has something to say looks at `gossip` or `map` first, one attribute: with no subscriber that is all the cost.
+The caller looks at `gossip` or `map` first, one attribute: with no subscriber that is all the cost.
 An arrival whose signature has to be checked is kept until `settled` says what became of it.
 """
 
@@ -32,13 +32,13 @@ def outcome_of(verdict: Verdict) -> Outcome:
 
 
 class Feed:
-    """Counts, encodes, and hands over to `send` what somebody has subscribed to."""
+    """Counts, encodes, and hands over to `send` what is subscribed to."""
 
     def __init__(self, send: Send, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.gossip = False
-        """Somebody takes arrivals."""
+        """Arrivals are subscribed to."""
         self.map = False
-        """Somebody takes changes of the map."""
+        """Changes of the map are subscribed to."""
         self.sender_of: Callable[[int], PeerInfo | None] = lambda conn_id: None
         """What is known of the connection; None for what is our own."""
         self._send = send
@@ -51,7 +51,7 @@ class Feed:
 
     @property
     def topics_taken(self) -> int:
-        """How many topics somebody takes."""
+        """How many topics are subscribed to."""
         return len(self._taken)
 
     def subscribed(self, prefix: bytes, *, wanted: bool) -> None:
@@ -63,7 +63,7 @@ class Feed:
         taken = frozenset(topic for topic in TOPICS if topic.encode().startswith(tuple(self._prefixes)))
         for topic in taken - self._taken:
             if self._seq[topic]:
-                self._seq[topic] += 1  # it was not counted meanwhile: whoever had it before must see a gap
+                self._seq[topic] += 1  # it was not counted meanwhile: an earlier subscriber must see a gap
         self._taken = taken
         self.gossip = any(topic.startswith("gossip.") for topic in taken)
         self.map = any(topic.startswith("map.") for topic in taken)
@@ -113,8 +113,8 @@ class Feed:
 
 
 def _nobody(topic: bytes, body: bytes) -> None:
-    """Hears what is said to nobody."""
+    """Hears what is published without a socket."""
 
 
 SILENT = Feed(_nobody)
-"""Where there is no feed. Nobody ever subscribes to it."""
+"""Where there is no feed: nothing is ever subscribed to."""

@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     HELD = "held"
     """An update that waits until the announcement of its channel is proven."""
     UNKNOWN_CHANNEL = "unknown channel"
-    """An update for a channel that nobody has announced to us (B7-77)."""
+    """An update for a channel that was not announced to us (B7-77)."""
     WRONG_CHAIN = "wrong chain"
     DONT_FORWARD = "dont_forward"
     """An update that is for us alone, of a channel that is not ours (B7-87)."""

@@ -78,7 +78,7 @@ def answer_without_service(number: int, channel_id: bytes | None) -> list[bytes]
         return []
     if number in OPENINGS:
         return [ErrorMessage(channel_id, b"no channel service is running here").encode()]
-    return [WarningMessage(channel_id, f"nobody here handles {message_name(number)}".encode()).encode()]
+    return [WarningMessage(channel_id, f"no service here handles {message_name(number)}".encode()).encode()]
 
 
 def flaw_without_service(number: int, channel_id: bytes | None) -> str | None:

@@ -91,7 +91,7 @@ class Delivery:
         flaw = flaw_without_service(number, channel_id)
         if flaw is not None:
             return self._peers.end_with_warning(shared, flaw)
-        status.debug(f"nobody here is for its {message_name(number)}", shared.node_id)
+        status.debug(f"no service here takes its {message_name(number)}", shared.node_id)
         for answer in answer_without_service(number, channel_id):
             shared.say(answer)
         return True

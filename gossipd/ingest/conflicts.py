@@ -1,6 +1,6 @@
-"""Two announcements of one funding output that name different nodes: somebody's keys have leaked. BOLT 7 (B7-65).
+"""Two announcements of one funding output that name different nodes: keys have leaked. BOLT 7 (B7-65).
 
-No honest node says such a thing, and nobody can say it of others: each announcement carries the signatures of both its
+No honest node says such a thing, and it cannot be said of others: each announcement carries the signatures of both its
 nodes and of both bitcoin keys. So all four nodes are not listened to any more, as long as gossipd runs, and their
 channels are forgotten as closed ones are. We ourselves are spared: what is ours is said by us alone.
 

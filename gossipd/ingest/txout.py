@@ -3,8 +3,8 @@
 An announcement that is `early` waits here until its output has DEPTH confirmations; none is asked before the height of
 the chain is known. With chain `none` nothing is asked and every announcement passes, unchecked.
 
-What has failed is remembered for a while, so that whoever sends it again costs no signature check: a wrong script only
-together with that script, for somebody else may announce the same output rightly.
+What has failed is remembered for a while, so that it costs no signature check when it is sent again: a wrong script
+only together with that script, for another may announce the same output rightly.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Which peer goes when there are too many: of those that nobody wants, the newest of those that have told us least.
+"""Which peer goes when there are too many: of those that are not wanted, the newest of those that have told us least.
 
 What is done about each of them as time goes by is `wire.net.upkeep`'s. docs/connectd.md has the bounds.
 """
@@ -23,7 +23,7 @@ status = Status("gossipd")
 
 class Upkeep(upkeep.Upkeep[Peer]):
     """`end` ends a connection with last words; `novel` counts what each has told us that was new; `remote` has those
-    that somebody else owns, and whose gossip fds are here.
+    that another process owns, and whose gossip fds are here.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Upkeep(upkeep.Upkeep[Peer]):
         unwanted = [peer for peer in self._owned.peers() if peer.info.node_id not in self.wanted]
         inbound = [peer for peer in unwanted if peer.info.incoming]
         if len(inbound) > self._limits.inbound:
-            self._end_one_of(inbound, f"{self._limits.inbound} inbound peers that nobody wants")
+            self._end_one_of(inbound, f"{self._limits.inbound} inbound peers that are not wanted")
         elif too_many and unwanted:
             self._end_one_of(unwanted, f"{self._most} peers, for want of file descriptors")
 

@@ -1,6 +1,6 @@
 """One peer of gossipd: what it says, and what it is to be told. Knows no sockets.
 
-While gossipd owns the connection everything comes here; while somebody else does, only gossip, through the gossip fd.
+While gossipd owns the connection everything comes here; while another process does, only gossip, through the gossip fd.
 What waits to be sent is kept as plaintext, cursors and a query under way, and is pulled when there is room.
 """
 
@@ -84,7 +84,7 @@ class Around(Protocol):
 
 
 class Peer:
-    """State of one connection, whoever owns it. Made at its first hand-over, gone with the connection."""
+    """State of one connection, whichever process owns it. Made at its first hand-over, gone with the connection."""
 
     __slots__ = (
         "_answer_bytes",

@@ -1,4 +1,4 @@
-"""Peers whose connection somebody else owns: their gossip flows through a gossip fd, and nothing else does."""
+"""Peers whose connection another process owns: their gossip flows through a gossip fd, and nothing else does."""
 
 import asyncio
 import socket

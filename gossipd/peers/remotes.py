@@ -1,4 +1,4 @@
-"""All peers whose connection somebody else owns, by conn_id: their gossip fds (remote.py) open and come back."""
+"""All peers whose connection another process owns, by conn_id: their gossip fds (remote.py) open and come back."""
 
 import asyncio
 from collections.abc import Callable

@@ -50,7 +50,7 @@ class ChnlBus:
         session.faults = 0
         receiver = self._sessions.named(address.decode("ascii", "backslashreplace"))
         if receiver is None:
-            reason = f"there is nobody called {address.decode('ascii', 'backslashreplace'):.40} on this bus"
+            reason = f"there is no service called {address.decode('ascii', 'backslashreplace'):.40} on this bus"
         elif receiver.queue:
             reason = f"{receiver.service} does not read"
         elif not self._sessions.forward(receiver, session.service.encode(), body):

@@ -156,7 +156,7 @@ OPTIONS: tuple[Option, ...] = (
             "NAME",
             multiple=True,
         ),
-        Option("fallback-peers", "a file of ID@ADDR lines, used when the seeds lead to nobody", values.path, "FILE"),
+        Option("fallback-peers", "a file of ID@ADDR lines, used when the seeds lead to no node", values.path, "FILE"),
         Option(
             "allow",
             "let in whom this names, whatever denies it: a node id, an address or network, an .onion, with:FEATURE,"
@@ -165,10 +165,10 @@ OPTIONS: tuple[Option, ...] = (
             "WHO",
             multiple=True,
         ),
-        Option("deny", "let in nobody whom this names", values.access_rule, "WHO", multiple=True),
+        Option("deny", "refuse what this names", values.access_rule, "WHO", multiple=True),
         Option(
             "max-inbound",
-            "peers that have connected to us and that nobody wants (default 100)",
+            "peers that have connected to us and are not wanted (default 100)",
             values.number(0, 1_000_000),
             "N",
         ),
@@ -279,7 +279,7 @@ OPTIONS: tuple[Option, ...] = (
         ),
         Option(
             "require-service",
-            "connect to nobody and let nobody in before service NAME, a program or a bus service, is there",
+            "connect to no node and accept none before service NAME, a program or a bus service, is there",
             _one(values.service_name),
             "NAME",
             multiple=True,
@@ -304,8 +304,8 @@ OPTIONS: tuple[Option, ...] = (
         Option("dev-timeout-secs", "deadline of a connection attempt", values.number(1, 1 << 31), "SECONDS"),
         Option("dev-dns-server", "ask seeds by this name server", values.name_server, "IP[:PORT]"),
         Option("dev-bitcoind-poll", "look for a new block so often", values.number(1, 1 << 31), "SECONDS"),
-        Option("dev-no-reconnect", "dial nobody without being told to"),
-        Option("dev-no-ping-timer", "ping nobody without being told to"),
+        Option("dev-no-reconnect", "dial no node without being told to"),
+        Option("dev-no-ping-timer", "ping no node without being told to"),
     ),
     *_rows(
         "print and exit",

@@ -53,7 +53,7 @@ class ConnectControl:
         ReachPeerReplyfail.
         """
         if missing := self._opening.waits_for:
-            raise _not_now(f"the node waits for service {', '.join(missing)} before it connects to anybody")
+            raise _not_now(f"the node waits for service {', '.join(missing)} before it connects to any node")
         request = control_wire.ReachPeer(node_id, hints)
         try:
             peer = (await self._ownership.connectd.request(request, control_wire.ReachPeerReply)).peer

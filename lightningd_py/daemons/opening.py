@@ -30,7 +30,7 @@ class Opening:
     async def begin(self, open_node: Callable[[], Awaitable[None]]) -> None:
         """Open, unless a service is missing: then as soon as all are there. `open_node` is called once."""
         if missing := self.waits_for:
-            status.info(f"waits for service {', '.join(missing)} before it connects to anybody")
+            status.info(f"waits for service {', '.join(missing)} before it connects to any node")
             self._open = open_node
         else:
             self._is_open = True

@@ -213,7 +213,7 @@ class Hsmd:
 def keep_in_memory(key: bytes) -> None:
     """See that no page of this process, or at least none with this key, is ever written to a disk.
 
-    All of it may be locked by root, and by others if `ulimit -l` lets them; a few pages by everybody.
+    All of it may be locked by root, and by others if `ulimit -l` lets them; a few pages by every user.
     """
     libc = ctypes.CDLL(None)
     if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0:

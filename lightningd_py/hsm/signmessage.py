@@ -2,7 +2,7 @@
 
     zbase32(31 + recovery id, signature)     over SHA256(SHA256("Lightning Signed Message:" + message))
 
-The prefix keeps such a signature from being one of gossip, but for long texts that somebody has made for that: read as
+The prefix keeps such a signature from being one of gossip, but for long texts that were made for that: read as
 the signed part of an announcement it is the length of its features, 19,561 bytes. Such a text is not signed.
 """
 

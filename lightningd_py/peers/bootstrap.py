@@ -85,7 +85,7 @@ class Bootstrap:
                     return
             except ChannelClosed:
                 return  # the node ends, or connectd does
-            status.unusual(f"nobody is known who could tell of other nodes; next try in {pause:g} s")
+            status.unusual(f"no node is known that could tell of others; next try in {pause:g} s")
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -78,7 +78,7 @@ class ConnectionCommands:
                 "sendcustommsg",
                 self.sendcustommsg,
                 (Parameter("node_id", node_id), Parameter("msg", hex_bytes)),
-                "Send a peer a message of a type that is nobody's: msg is its type and content in hex.",
+                "Send a peer a message of a type that no service has: msg is its type and content in hex.",
             ),
         ]
 

@@ -133,7 +133,7 @@ class Feed:
         except zmq.ZMQError as error:
             raise FeedError(f"{self.endpoint} is no endpoint: {error.strerror}") from error
         if self._event(time.monotonic() + patience) != zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            raise FeedError(f"nobody publishes on {self.endpoint}")
+            raise FeedError(f"nothing is published on {self.endpoint}")
 
     def _event(self, deadline: float) -> int | None:
         """Wait for a message, or for something that happens to the connection: what that is, else None."""

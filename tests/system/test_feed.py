@@ -105,7 +105,7 @@ async def test_a_node_without_a_feed(nodes: Nodes) -> None:
     answer = await node.cli("feed")
     assert (answer.returncode, answer.stderr) == (
         2,
-        f"lightning-cli-py: nobody publishes on ipc://{node.directory}/feed\n",
+        f"lightning-cli-py: nothing is published on ipc://{node.directory}/feed\n",
     )
 
 
@@ -138,7 +138,7 @@ async def test_the_command_over_tcp(nodes: Nodes, tmp_path: Path) -> None:
     shutil.copy(node.directory / "feed-curve" / "server.key", tmp_path)
     key = f"--feed-key={tmp_path / 'alice.key_secret'}"
     refused = await node.cli(f"--feed={endpoint}", key, "feed")
-    assert (refused.returncode, refused.stderr) == (2, f"lightning-cli-py: nobody publishes on {endpoint}\n")
+    assert (refused.returncode, refused.stderr) == (2, f"lightning-cli-py: nothing is published on {endpoint}\n")
     shutil.copy(tmp_path / "alice.key", node.directory / "feed-curve" / "clients")
     process = await feed(node, f"--feed={endpoint}", key, "map.")
     await taken(node, 6)

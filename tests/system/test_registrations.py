@@ -102,7 +102,7 @@ async def test_a_service_that_comes_back_gets_the_peers_that_are_connected(nodes
 async def test_nobody_is_connected_before_the_service_is_there(nodes: Nodes) -> None:
     """The RPC and the buses answer, and say who is waited for."""
     node = nodes.begin("--require-service=lsp", name="l1")
-    await node.logged("waits for service lsp before it connects to anybody")
+    await node.logged("waits for service lsp before it connects to any node")
     assert (await node.rpc("listservices")) == {"services": [], "waits_for": ["lsp"]}
     with pytest.raises(RpcError, match="waits for service lsp"):
         await node.rpc("connect", id=f"{PEER_ID.hex()}@127.0.0.1:1")

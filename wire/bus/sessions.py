@@ -305,4 +305,4 @@ def _is_here(hello: Hello) -> str:
 
 
 def _nobody(address: bytes) -> str:
-    return f"there is nobody called {address.decode('ascii', 'backslashreplace'):.40} on this bus"
+    return f"there is no service called {address.decode('ascii', 'backslashreplace'):.40} on this bus"

@@ -203,4 +203,4 @@ def _make_way(path: Path) -> None:
         raise BindFailed(f"cannot bind ipc://{path}: something else is there that is no socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
         probe.connect(str(path))
-        raise BindFailed(f"cannot bind ipc://{path}: somebody listens there")
+        raise BindFailed(f"cannot bind ipc://{path}: another process listens there")

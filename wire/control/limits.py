@@ -15,7 +15,7 @@ class Limits:
     half_open_per_source: int = 20
     """Of these, from one source; one more is refused."""
     inbound_per_source: int = 20
-    """Inbound peers from one source, whoever owns them; one more is refused."""
+    """Inbound peers from one source, whichever process owns them; one more is refused."""
     connect_rate: int = 60
     """Connections a minute from one source; one more is refused. 0: no limit."""
     inbound: int = 100

@@ -67,7 +67,7 @@ class BlockingOwner:
         self._look_later()
         self._here = True
         self._unheard = False
-        """A message for the service is next, and nobody has asked for it."""
+        """A message for the service is next, and `hear` has not been called."""
         if self._gossip is not None:
             self._gossip.setblocking(False)
             with contextlib.suppress(OSError):  # full: its last owner has said it, then
@@ -177,7 +177,7 @@ class BlockingOwner:
         self._look()
 
     def _interests(self) -> dict[int, int]:
-        """What is waited for: the peer's words only while somebody hears them."""
+        """What is waited for: the peer's words only while `hear` waits."""
         reads = select.POLLIN if self._reads else 0
         interests = {self._peer.fileno(): reads | (select.POLLOUT if self._unsent else 0)}
         if self._gossip is not None:

@@ -125,7 +125,7 @@ class Duties:
         return Ping(num_pong_bytes, bytes(ignored_len)).encode()
 
     def leave(self) -> None:
-        """The connection leaves: nobody hears the pongs here."""
+        """The connection leaves: the pongs are not heard here."""
         self._pings.fail()
 
 
@@ -136,7 +136,7 @@ class SlowReader:
 
     def __init__(self) -> None:
         self.since: float | None = None
-        """Since when it has taken nothing, as far as anybody has looked; None while nothing waits."""
+        """Since when it has taken nothing, as far as was looked; None while nothing waits."""
         self._mark: object = None
 
     def look(self, now: float, mark: object, limit: float) -> bool:

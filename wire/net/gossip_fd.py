@@ -149,7 +149,7 @@ class GossipFd:
 def close_returned(fd: int) -> list[bytes]:
     """The owner's end has come back: what gossipd had written and the owner had not read. Closes it.
 
-    An owner may be anybody's program, and what it returns no socket at all: then there is nothing.
+    An owner may be any program, and what it returns no socket at all: then there is nothing.
     """
     try:
         sock = socket.socket(fileno=fd)

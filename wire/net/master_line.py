@@ -13,7 +13,7 @@ COPIES_MARK = 1_048_576
 
 
 class MasterLine:
-    """The socket, which stays the caller's. If the master has gone, so has the node, and nobody wants to know more."""
+    """The socket, which stays the caller's. If the master has gone, so has the node, and no more is said."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock

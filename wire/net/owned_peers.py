@@ -177,7 +177,7 @@ class OwnedPeers(SockMan, Generic[S]):
         return self._owned.pop(peer.info.conn_id)
 
     def close_sockets(self) -> None:
-        """The end: what the loop has still to call in this turn finds nobody here."""
+        """The end: what the loop has still to call in this turn finds no connection."""
         self._owned.clear()
         self._held.clear()
         self._throttled.clear()

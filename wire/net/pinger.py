@@ -1,4 +1,4 @@
-"""When to ping a peer, and when it is gone: for whoever owns its connection. Time and chance are arguments.
+"""When to ping a peer, and when it is gone: for the owner of its connection. Time and chance are arguments.
 
 A peer that has said nothing for a while is pinged, and one that says nothing after that is gone. Whatever it says is
 life: its pong may stand behind much else. BOLT 1, The `ping` and `pong` Messages.
@@ -80,7 +80,7 @@ PongHandler = Callable[[int | None], None]
 
 
 class Pings:
-    """The pings of one connection that have not been answered: ours, and those that somebody has asked for."""
+    """The pings of one connection that have not been answered: ours, and those that a user has asked for."""
 
     __slots__ = ("_waiting",)
 
@@ -97,7 +97,7 @@ class Pings:
         self._waiting.append((num_pong_bytes, answered))
 
     def heard(self, total: int, ignored: int) -> bool:
-        """A pong of `total` bytes with `ignored` ignored ones. False if nobody has asked for it.
+        """A pong of `total` bytes with `ignored` ignored ones. False if it was not asked for.
 
         Pongs come in the order of their pings: what was asked before the one that it answers gets none.
         """
@@ -109,6 +109,6 @@ class Pings:
         return True
 
     def fail(self) -> None:
-        """The connection leaves: nobody hears the pongs here."""
+        """The connection leaves: the pongs are not heard here."""
         while self._waiting:
             self._waiting.popleft()[1](None)

@@ -33,7 +33,7 @@ status = Status("connectiond")
 
 
 class EverythingTaken(Routes):
-    """Each message is for a service, gossip too: nobody else is here who could deal with it."""
+    """Each message is for a service, gossip too: no other process could deal with it."""
 
     def action(self, number: int) -> Action:
         """What happens to a message of this type."""

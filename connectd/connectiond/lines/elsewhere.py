@@ -67,7 +67,7 @@ class InThread:
 
     def _run(self, theirs: socket.socket) -> None:
         exit_status = run("connectiond", lambda stop: Separate(theirs, stop).close)
-        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: nothing waits
             self._loop.call_soon_threadsafe(self._exited, exit_status)
 
     def _exited(self, exit_status: int) -> None:
@@ -194,7 +194,7 @@ class DistantLine:
             self._taken = 0
 
     def _lost(self, reason: str) -> None:
-        """What it had said before is heard first, if somebody hears."""
+        """What it had said before is heard first, if the hub still hears."""
         self._hear()
         if self._here:
             self._here = False

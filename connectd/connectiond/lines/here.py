@@ -87,7 +87,7 @@ class BridgedLine:
         return self._paused or self.outbox.choked
 
     def go_on(self) -> None:
-        """Hear what has been read before, in the next turn: somebody is in the midst of something."""
+        """Hear what has been read before, in the next turn: the caller is in the midst of something."""
         self._bridged.go_on_soon(self)
 
     # what it is told

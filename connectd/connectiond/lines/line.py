@@ -1,6 +1,6 @@
 """A connection as the hub of the MSG bus sees it, wherever its socket is: here, in a thread, or in another process.
 
-Whoever holds the socket answers pings, and says nothing of them. What else the peer says is told to the hub, one
+The holder of the socket answers pings, and says nothing of them. What else the peer says is told to the hub, one
 message at a time; what the hub says goes out in that order. Events are called on the hub's loop.
 """
 

@@ -104,7 +104,7 @@ async def test_nobody_there_is_told_however_often(clients: Clients) -> None:
     alice = await clients.join("alice")
     for _ in range(MAX_FAULTS + 1):
         await alice.socket.send_multipart([b"bob\xff", b"x"])
-        assert await refused(alice) == "there is nobody called bob\\xff on this bus"
+        assert await refused(alice) == "there is no service called bob\\xff on this bus"
     bob = await clients.join("bob")
     await alice.socket.send_multipart([b"bob", b"x"])
     assert await bob.hear_forwarded() == (b"alice", b"x")

@@ -149,7 +149,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_no_node(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["feed"]) == NOT_TALKING
     endpoint = f"ipc://{home}/.lightning-py/bitcoin/feed"
-    assert capsys.readouterr().err == f"lightning-cli-py: nobody publishes on {endpoint}\n"
+    assert capsys.readouterr().err == f"lightning-cli-py: nothing is published on {endpoint}\n"
 
 
 def test_no_feed(capsys: pytest.CaptureFixture[str]) -> None:

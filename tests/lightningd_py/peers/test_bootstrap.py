@@ -79,7 +79,7 @@ async def test_it_goes_on_until_somebody_is_known(caplog: pytest.LogCaptureFixtu
     await network.look(fallback=at(IDS[:1]))
     assert (len(network.asked), network.tried) == (3, IDS[:1] * 3)
     assert "DNS seed seed.example: no answer" in caplog.text
-    assert "nobody is known who could tell of other nodes" in caplog.text
+    assert "no node is known that could tell of others" in caplog.text
 
 
 async def test_without_seeds_and_file_there_is_nothing_to_do() -> None:

@@ -165,7 +165,7 @@ async def test_what_is_wrong_gets_one_sentence(hub: Hub, join: Callable[[], Serv
     await service.socket.send_multipart([b"one"])
     assert await service.hear() == Error("a message is two frames, the address and the body, not 1")
     await service.say(b"anything", address=b"bob")
-    assert await service.hear() == Error("there is nobody called bob on this bus")
+    assert await service.hear() == Error("there is no service called bob on this bus")
     await service.say(Message(7, 1, b"\0\x20"))
     assert (await soon(hub.heard))[0] == "alice"
 
@@ -271,7 +271,7 @@ async def test_a_dead_socket_is_replaced_and_nothing_else_is(
     context: "zmq.Context[Any]", hub: Hub, tmp_path: Path
 ) -> None:
     other = BusSocket(context)
-    with pytest.raises(BindFailed, match="somebody listens there"):
+    with pytest.raises(BindFailed, match="another process listens there"):
         other.bind(hub.endpoint)
     (tmp_path / "precious").write_text("keep me")
     with pytest.raises(BindFailed, match="no socket"):

@@ -81,4 +81,4 @@ class SockManEvents:
         """Every connection that the loop has found ready in this turn has been dealt with."""
 
     def event_onion_listen(self, address: str) -> None:
-        """An onion service now leads to our listener. Whoever talks to Tor calls it (SockMan has this for I2P)."""
+        """An onion service leads to our listener now. Called by what talks to Tor (SockMan has this for I2P)."""

@@ -43,7 +43,7 @@ def listen_on(to: SocketAddress) -> tuple[socket.socket, SocketAddress]:
     """A listening socket and its address, with the port that the kernel chose. Raises OSError.
 
     An IPv6 address takes no IPv4. A unix socket is for its owner only (0600), and replaces the file of one on which
-    nobody answers.
+    there is no answer.
     """
     sock = _bound_unix(to.host) if to.family == "unix" else _bound_tcp(to)
     try:
@@ -84,7 +84,7 @@ def _bound_unix(path: str) -> socket.socket:
 
 
 def _answers(path: str) -> bool:
-    """Somebody listens on this unix socket. Not refused is an answer: its backlog may be full."""
+    """A process listens on this unix socket. Not refused is an answer: its backlog may be full."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) != errno.ECONNREFUSED
@@ -131,7 +131,7 @@ async def dial(family: int, address: Any) -> socket.socket:
     try:
         set_up(sock)
         error = sock.connect_ex(address)
-        while error == errno.EAGAIN:  # a unix socket whose backlog is full, and nobody tells when it is not
+        while error == errno.EAGAIN:  # a unix socket whose backlog is full, and there is no event when it is not
             await asyncio.sleep(_UNIX_RETRY)
             error = sock.connect_ex(address)
         if error == errno.EINPROGRESS:

@@ -226,7 +226,7 @@ class SockMan(SockManEvents):
     def close_when_sent(self, id: int, timeout: float) -> None:
         """Close a connection when the other end has had what is unsent, after `timeout` seconds in any case.
 
-        It is gone at once for everybody here: no event of it is called any more.
+        It is gone at once: no event of it is called any more.
         """
         connection = self._remove(id)
         Farewell(connection.sock, connection.unsent, self._loop, timeout, self._farewells)
