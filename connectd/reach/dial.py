@@ -170,11 +170,16 @@ class Dialler:
         """Dial, unless the node connects in the meantime: then the dialling is given up for what has come."""
         dialling = asyncio.create_task(self._dial(attempt.node_id, address))
         entered = asyncio.create_task(attempt.entered.wait())
-        await asyncio.wait({dialling, entered}, return_when=asyncio.FIRST_COMPLETED)
-        entered.cancel()
+        try:
+            await asyncio.wait({dialling, entered}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the end of the daemon, in which connections are dropped, too
+            dialling.add_done_callback(_no_longer_awaited)
+            raise
+        finally:
+            entered.cancel()
         if not dialling.done() and self._one_per_node.our_dial_stays(attempt.node_id):
             # The other node may have seen it done before its own: then this is the one that it keeps.
-            dialling.add_done_callback(_nobody_waits)
+            dialling.add_done_callback(_no_longer_awaited)
             asyncio.get_running_loop().call_later(CROSSING, dialling.cancel)
             return
         dialling.cancel()
@@ -187,7 +192,7 @@ class Dialler:
             attempt.failed(str(address), str(error))
 
 
-def _nobody_waits(dialling: asyncio.Task[None]) -> None:
+def _no_longer_awaited(dialling: asyncio.Task[None]) -> None:
     """Why a dial has failed that was overtaken."""
     if not dialling.cancelled() and (error := dialling.exception()) and not isinstance(error, ConnectionEnded):
         raise error

@@ -2,15 +2,23 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from connectd.reach.dial import MAX_DIALS
+from connectd.connection import ConnectionEnded
+from connectd.one_per_node import OnePerNode
+from connectd.reach.addresses import AddressBook
+from connectd.reach.dial import MAX_DIALS, Dialler
+from connectd.strangers import Established
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.conftest import Dial
 from tests.connectd.connectd_process import ConnectdProcess
+from wire.address import WireAddr
 from wire.control.control_wire import PeerAddrhint, PeerReconnected
 from wire.control.timing import Timing
 from wire.features import Features
@@ -205,3 +213,33 @@ async def test_ten_dials_at_a_time_and_the_rest_in_order(connectd: ConnectdProce
         for peer in (*first, twelfth):
             await peer.close()
         assert [code for code, _ in [await connectd.refused(one) for one in reaching]] == [401] * len(keys)
+
+
+async def test_a_dial_that_fails_at_the_end_is_no_bug_of_ours() -> None:
+    """The attempt is cancelled, and in the same turn the connection that it waits for ends."""
+    said: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: said.append(context))
+    ended, began = loop.create_future(), asyncio.Event()
+
+    async def dial(node_id: bytes, address: WireAddr) -> None:
+        began.set()
+        await ended
+
+    async def announced(node_id: bytes) -> list[str]:
+        return []
+
+    table = OnePerNode(b"\2" * 33, lambda *_: None, lambda _: None, Established())
+    ways_out: Any = SimpleNamespace(refuses=lambda address: None, needs_proxy=lambda address: True)
+    dialler = Dialler(table, AddressBook(), ways_out, dial, announced, port=1)
+    reaching = asyncio.create_task(dialler.reach(PEER_ID, ["127.0.0.1:1"]))
+    await began.wait()
+    _, attempt = dialler._attempts[PEER_ID]
+    attempt.cancel()
+    ended.set_exception(ConnectionEnded("the daemon ends"))
+    with pytest.raises(asyncio.CancelledError):
+        await reaching
+    await asyncio.sleep(0)
+    del reaching, attempt
+    gc.collect()
+    assert said == []
