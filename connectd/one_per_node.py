@@ -50,7 +50,7 @@ class Candidate:
         """None if it was given away, else why not."""
         self.done = loop.time()
         self.direct = False
-        """It was given straight to gossipd."""
+        """Given straight to gossipd."""
 
     def may_go(self) -> None:
         """Nothing stands in the way."""
@@ -58,7 +58,7 @@ class Candidate:
             self.turn.set_result(None)
 
     def lose(self, reason: str) -> None:
-        """It will not be given away."""
+        """Settle that it will not be given away."""
         if not self.turn.done():
             self.turn.set_exception(ConnectionEnded(reason))
             self.turn.exception()  # what waited for it may be gone

@@ -59,7 +59,7 @@ class Established:
         return len(self._counts)
 
     def came(self, peer: PeerInfo) -> None:
-        """It has been given away."""
+        """A connection has been given away."""
         if (source := _source_of_peer(peer)) is not None:
             self._counts[source] += 1
 
@@ -107,12 +107,12 @@ class Strangers:
         return None
 
     def came(self, conn_id: int, address: WireAddr) -> None:
-        """It is in its handshake."""
+        """A connection is in its handshake."""
         source = self._source_of[conn_id] = source_of(address)
         self._sources.setdefault(source, OrderedDict())[conn_id] = None
 
     def went(self, conn_id: int) -> None:
-        """It has been given away, or closed."""
+        """A connection has been given away, or closed."""
         source = self._source_of.pop(conn_id, None)
         if source is not None:
             connections = self._sources[source]

@@ -88,7 +88,7 @@ class Feed:
             self._say_arrival(message, 0, self.sender_of(source), outcome_of(verdict), REASONS.get(verdict, ""))
 
     def refused(self, message: bytes, source: int, reason: str) -> None:
-        """It is malformed, or its sender is not listened to."""
+        """A message is malformed, or its sender is not listened to."""
         self._say_arrival(message, 0, self.sender_of(source), Outcome.REJECTED, reason)
 
     def settled(self, message: bytes, outcome: Outcome, reason: str = "") -> None:

@@ -25,11 +25,11 @@ class Verdict(StrEnum):
     """What becomes of a gossip message when it arrives. Unwanted gossip is an answer, not an error."""
 
     CHECKING = "checking"
-    """It may be new: it is on its way through the pipeline."""
+    """Perhaps new: on its way through the pipeline."""
     REDUNDANT = "redundant"
     """We have it, or something newer."""
     WAITING = "waiting"
-    """It waits for an announcement."""
+    """Waits for an announcement."""
     HELD = "held"
     """An update that waits until the announcement of its channel is proven."""
     UNKNOWN_CHANNEL = "unknown channel"
@@ -86,10 +86,10 @@ class Judge(Protocol):
     """Hears what a message was worth, after its signature check, and who had brought it."""
 
     def found_good(self, conn_id: int) -> None:
-        """It was new, and rightly signed."""
+        """A message of its is on the map."""
 
     def found_too_often(self, conn_id: int) -> None:
-        """It was good, but its channel updates too often."""
+        """A message was good, but its channel updates too often."""
 
     def found_bad(self, conn_id: int, fault: PeerFault) -> None:
-        """It had a wrong signature."""
+        """A message was malformed, or had a wrong signature."""

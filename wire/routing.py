@@ -16,7 +16,7 @@ class Action(Enum):
     ANSWER = "answer"
     """The owner answers it itself: pings, errors, warnings."""
     GOSSIP = "gossip"
-    """It belongs to gossipd: taken in there, or written to the gossip fd."""
+    """gossipd's: taken in there, or written to the gossip fd."""
     TAKE = "take"
     """The connection moves to the service that wants it, with this message."""
     COPY = "copy"

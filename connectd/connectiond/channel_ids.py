@@ -75,7 +75,7 @@ class ChannelIds:
             self._add(channel_id, service)
 
     def forget(self, service: str) -> None:
-        """It has nothing more to do with this connection."""
+        """A service has nothing more to do with this connection."""
         self._opening = {id_: opening for id_, opening in self._opening.items() if opening.service != service}
         self._channels = {id_: name for id_, name in self._channels.items() if name != service}
 

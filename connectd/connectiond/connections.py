@@ -49,10 +49,10 @@ class Above(Protocol):
         """A service may come: its `welcome` goes out after this, so that none hears of it before we have."""
 
     def service_came(self, service: str) -> None:
-        """It is here."""
+        """The service is here."""
 
     def service_left(self, service: str, reason: str) -> None:
-        """It is gone."""
+        """The service is gone."""
 
     def copy_up(self, line: Line, message: bytes) -> None:
         """A copy of what the peer said, for any service that wants it."""
@@ -138,7 +138,7 @@ class SharedConnections:
         return self.end(shared, flaw, [WarningMessage(ALL_CHANNELS, flaw.encode()).encode()])
 
     def ended(self, shared: Shared, reason: str) -> None:
-        """It has ended: tell its services."""
+        """A connection has ended: tell its services."""
         del self._shared[shared.conn_id]
         for part in self._part(shared):
             self.post.send(part.session, bus_wire.PeerDisconnected(shared.node_id, shared.conn_id, reason))
@@ -146,7 +146,7 @@ class SharedConnections:
         self.above.disconnected(shared.line, reason)
 
     def give_back(self, shared: Shared, message: bytes | None) -> None:
-        """It goes up, with what none has heard; services that still have a part in it are told."""
+        """A connection goes up, with what none has heard; services that still have a part in it are told."""
         del self._shared[shared.conn_id]
         for part in self._part(shared):
             self.post.send(part.session, bus_wire.PeerGivenBack(shared.conn_id))

@@ -172,7 +172,7 @@ class Connectiond:
             self.disconnected(line, "gossipd is gone")
 
     def disconnected(self, line: Line, reason: str) -> None:
-        """It has ended."""
+        """A connection has ended."""
         self._tell(control_wire.PeerDisconnected(line.peer.node_id, line.peer.conn_id, reason))
 
     def owner(self, line: Line, service: str) -> None:

@@ -134,7 +134,7 @@ class Hub:
                 self._join(shared, session.service)
 
     def _join(self, shared: Shared, service: str) -> None:
-        """It has a part in a connection that others have, or have just left."""
+        """A service gets a part in a connection that others have, or have just left."""
         if self._peers.add_part(shared, service) is not None and shared.leaving:
             shared.leaving = False
             self._above.owner(shared.line, service)

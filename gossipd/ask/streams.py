@@ -87,7 +87,7 @@ class Streams:
         return peer
 
     def remove(self, conn_id: int) -> None:
-        """It is gone."""
+        """A peer is gone."""
         self.peers.pop(conn_id, None)
         self._around.novel.pop(conn_id, None)
 

@@ -150,7 +150,7 @@ class ChannelIntake:
                 self._around.owe(scid, ALL)
 
     def _fail(self, scid: int, pending: Pending, reason: str) -> None:
-        """It claimed a channel that is not its own: what others have said of that meanwhile is asked for again."""
+        """What others have said of a channel that a forged one claimed is asked for again."""
         self._pending.pop(scid)
         if pending.contested or pending.missed or any(source != pending.source for _, source in pending.held):
             self._around.owe(scid, ALL)

@@ -89,12 +89,12 @@ class Checks:
         return bool(self._refused) and hash(message) in self._refused
 
     def verified(self, message: bytes, source: int) -> None:
-        """It is rightly signed, and was new when it came."""
+        """A message is rightly signed, and was new when it came."""
         if source == USER:
             self._settled(message, None)
 
     def stored(self, source: int) -> None:
-        """It is on the map: what its sender is worth."""
+        """A message is on the map: what its sender is worth."""
         self.counters["accepted"] += 1
         self.novel[source] = self.novel.get(source, 0) + 1
         self.judge.found_good(source)

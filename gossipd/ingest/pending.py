@@ -113,7 +113,7 @@ class PendingChannels:
         return sorted(held, key=lambda each: -update_timestamp(each[0]))
 
     def pop(self, scid: int) -> Pending | None:
-        """It is written, or has failed; None if it had to make room meanwhile."""
+        """Take one out that is written, or has failed; None if it had to make room meanwhile."""
         self._proven.pop(scid, None)
         return self.table.pop(scid)
 

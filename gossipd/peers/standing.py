@@ -50,7 +50,7 @@ class Standing:
         self.good = self.redundant = self.rate_limited = self.bad = 0
         """Offences of any kind."""
         self.warned = False
-        """It has been told that some of its gossip is bad."""
+        """Whether it has been told that some of its gossip is bad."""
         self.ignored_until = 0.0
         """Its gossip is not looked at before; 0 if it never was ignored."""
         self._points = self._at = 0.0
@@ -110,7 +110,7 @@ class Standings:
         return standing
 
     def leave(self, node_id: bytes, standing: Standing, now: float) -> None:
-        """It has left."""
+        """A peer has left."""
         if standing.points(now) > 0:
             self._gone.put(node_id, standing, None)
 

@@ -39,11 +39,11 @@ class CtlNews:
         registrations.msg_lost = self._msg_lost
 
     def tell(self, service: str) -> None:
-        """It hears of all connections from now on."""
+        """A service hears of all connections from now on."""
         self._listening.add(service)
 
     def tell_no_more(self, service: str) -> None:
-        """It does not."""
+        """A service hears of them no more."""
         self._listening.discard(service)
 
     def forget(self, service: str) -> None:

@@ -33,9 +33,9 @@ class ConnectiondControl:
         self._channel: ControlChannel | None = None
         self._asked: asyncio.Future[ConnectiondInitReply] | None = None
         self._ready = False
-        """It has been told that it is to bind the bus, and has not refused that."""
+        """Whether it has been told to bind the bus, and has not refused that."""
         self._away = False
-        """It has died, and is restarted in a moment."""
+        """Whether it has died, and is restarted in a moment."""
         self.endpoint = "" if init is None else init.msg
         """Where services find the MSG bus; as it was bound as soon as that is known. Empty if there is none."""
 
@@ -53,7 +53,7 @@ class ConnectiondControl:
         asyncio.get_running_loop().call_soon(self._begin)  # after the request has been sent
 
     def ended(self) -> None:
-        """It has died, and what it had with it: its services have to say hello once more."""
+        """connectiond has died, and what it had with it: its services have to say hello once more."""
         self._away, self._ready, self._channel, self._told = True, False, None, {}
         self._ownership.connectiond_died()
         self._ownership.connectiond = None

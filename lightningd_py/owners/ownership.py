@@ -167,7 +167,7 @@ class Ownership:
         self._place(peer, moving, wanted_by, None, [])
 
     def release_peer_replyfail(self, message: control_wire.ReleasePeerReplyfail) -> None:
-        """It is not there any more: another message has said, or will say, where it went."""
+        """A connection is not there any more: another message has said, or will say, where it went."""
         self._wanted_by.pop(message.conn_id, None)
         peer = self.peers.get(message.conn_id)
         if peer is not None:
@@ -182,7 +182,7 @@ class Ownership:
         self._place(peer, moving, None, None, message.send)
 
     def peer_disconnected(self, message: control_wire.PeerDisconnected) -> None:
-        """It has ended."""
+        """A connection has ended."""
         self._end(self._known(message.conn_id), Event.PEER_DISCONNECTED, message.reason)
         self._part(message.conn_id)
 

@@ -229,6 +229,6 @@ class Peers:
             peer.gone.set()
 
     def forget(self, peer: Peer) -> None:
-        """It is gone."""
+        """A connection is gone."""
         del self._by_conn_id[peer.info.conn_id]
         peer.gone.set()

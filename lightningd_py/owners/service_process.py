@@ -79,7 +79,7 @@ class Program:
     channel: ControlChannel
     process: Process
     finished: bool = field(default=False)
-    """It has no connection any more."""
+    """A program has no connection any more."""
 
 
 def start_program(

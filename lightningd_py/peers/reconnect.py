@@ -66,7 +66,7 @@ class Reconnect:
             self._wait(node, now)
 
     def failed(self, node_id: bytes, now: float, error: str) -> None:
-        """It could not be reached."""
+        """A node could not be reached."""
         node = self._nodes.get(node_id)
         if node is not None and node.since is None:
             node.tries += 1

@@ -41,7 +41,7 @@ class Registered:
     ticket: bytes = field(default=b"", repr=False)
     """Of its session on CTL; empty while it has none."""
     present: bool = False
-    """It can be given connections: a program always, a bus service while it is on MSG, too."""
+    """Whether it can be given connections: a program always, a bus service while it is on MSG, too."""
     node_ids: dict[bytes, None] = field(default_factory=dict)
     channels: dict[bytes, BusChannel] = field(default_factory=dict)
     take: dict[int, None] = field(default_factory=dict)

@@ -115,7 +115,7 @@ class Registrations:
     # sessions of bus services
 
     def arrive(self, name: str) -> bytes:
-        """It says hello on CTL: a fresh ticket, which it says on MSG, too. Raises Refused."""
+        """A service says hello on CTL: a fresh ticket, which it says on MSG, too. Raises Refused."""
         if flaw := name_flaw(name):
             raise Refused(f"'{name:.40}' {flaw}")
         service = self._services.get(name)
@@ -147,7 +147,7 @@ class Registrations:
         self._changed(service)
 
     def present(self, name: str, here: bool) -> None:
-        """It has come to MSG, or has left it. A late word about a session that has ended is ignored."""
+        """A service has come to MSG, or has left it. A late word about a session that has ended is ignored."""
         service = self._services.get(name)
         if service is None or not service.ticket or service.present == here:
             return

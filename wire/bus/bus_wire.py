@@ -73,13 +73,13 @@ class Hello(BusMessage, bus=("ctl", "msg", "chnl"), sender="service"):
 
 
 class Ok(BusMessage, bus=("ctl", "msg", "chnl"), sender="node"):
-    """It is done."""
+    """Done."""
 
     id: Id = None
 
 
 class Error(BusMessage, bus=("ctl", "msg", "chnl"), sender="node"):
-    """It was not done, and why, in one sentence. `conn_id` if it is about a connection."""
+    """Not done, and why, in one sentence. `conn_id` if it is about a connection."""
 
     error: str
     id: Id = None

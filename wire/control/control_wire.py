@@ -490,11 +490,11 @@ class AddGossip(Request, number=3044, sender="master", aliases=("addgossip",)):
 
 
 class AddGossipReply(Reply, number=3144, sender="gossipd", aliases=("addgossip_reply",)):
-    """It was taken, or was known."""
+    """Taken, or known already."""
 
 
 class AddGossipReplyfail(Refusal, number=3244, sender="gossipd"):
-    """It was refused."""
+    """Refused."""
 
 
 class FeedPeerConnected(ControlMessage, number=3050, sender="master"):
@@ -530,7 +530,7 @@ class Resync(Request, number=3032, sender="master"):
 
 
 class ResyncReply(Reply, number=3132, sender="gossipd"):
-    """It has begun."""
+    """Begun."""
 
 
 class CompactStore(Request, number=3033, sender="master", aliases=("gossipd_dev_compact_store",)):
@@ -538,7 +538,7 @@ class CompactStore(Request, number=3033, sender="master", aliases=("gossipd_dev_
 
 
 class CompactStoreReply(Reply, number=3133, sender="gossipd", aliases=("gossipd_dev_compact_store_reply",)):
-    """It is done; so many bytes it has now."""
+    """Done; so many bytes it has now."""
 
     store_bytes: int
 
@@ -653,7 +653,7 @@ class SignChannelAnnouncementReply(Reply, number=5102, sender="hsmd", aliases=("
 
 
 class SignChannelAnnouncementReplyfail(Refusal, number=5202, sender="hsmd"):
-    """It is no channel_announcement, or not one of ours."""
+    """No channel_announcement, or not one of ours."""
 
 
 class SignNodeAnnouncement(Request, number=5004, sender="gossipd", aliases=("hsm_node_announcement_sig_req",)):
@@ -702,7 +702,7 @@ class SendMessage(Request, number=6002, sender="master", aliases=("sendcustommsg
 
 
 class SendMessageReply(Reply, number=6102, sender=OWNERS):
-    """It is in the connection's queue."""
+    """In the connection's queue."""
 
 
 class SendMessageReplyfail(Refusal, number=6202, sender=OWNERS):
@@ -798,13 +798,13 @@ class ConnectiondInit(Request, number=6020, sender="master"):
 
 
 class ConnectiondInitReply(Reply, number=6120, sender="connectiond"):
-    """It is bound: the endpoint to connect to, with the port that the kernel chose."""
+    """Bound: the endpoint to connect to, with the port that the kernel chose."""
 
     msg: str
 
 
 class ConnectiondInitReplyfail(Refusal, number=6220, sender="connectiond"):
-    """It cannot be bound."""
+    """Cannot be bound."""
 
 
 class SetServiceRegistrations(ControlMessage, number=6021, sender="master"):

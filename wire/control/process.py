@@ -40,7 +40,7 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """It has not been reaped."""
+        """Not reaped yet."""
         return self.exit_status is None
 
     def kill(self) -> None:

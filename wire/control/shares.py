@@ -48,7 +48,7 @@ class Shares(Generic[K, V]):
         return len(self.values) >= self.most or (self.most_size is not None and self.size + size > self.most_size)
 
     def refuses(self, source: Hashable, size: int = 1) -> bool:
-        """It is full, and this source has the most in it: what it brings next can only take its own place."""
+        """Full, and this source has the most in it: what it brings next can only take its own place."""
         return self.is_full(size) and (not self._sizes or self._sizes.get(source, 0) >= self._sizes[self._greediest()])
 
     def put(self, key: K, value: V, source: Hashable, size: int = 1) -> list[tuple[K, V]]:

@@ -27,7 +27,7 @@ class Verdict(Enum):
     PING = auto()
     """A ping is to be sent now."""
     GONE = auto()
-    """It has not said a word since it was pinged."""
+    """Not a word since it was pinged."""
 
 
 def patience_for(address: str) -> float:

@@ -176,7 +176,7 @@ class StandaloneBuses:
         self._waiting.look()
 
     def service_left(self, service: str, reason: str) -> None:
-        """It has left it."""
+        """A service has left the bus."""
         self._registrations.named(service).here = False
 
     def copy_up(self, line: Line, message: bytes) -> None:

@@ -40,7 +40,7 @@ class Switchboard(LineEvents, Protocol):
         """A new one, before anything is heard on it."""
 
     def disconnect(self, line: DistantLine, reason: str) -> None:
-        """It is to be ended."""
+        """To be ended."""
 
 
 class StandalonePeers:

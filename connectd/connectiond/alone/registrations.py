@@ -34,7 +34,7 @@ class Wishes:
     take: set[int] = field(default_factory=set)
     events: bool = False
     here: bool = False
-    """It is on MSG, too."""
+    """On MSG, too."""
 
     @property
     def everything(self) -> bool:
@@ -82,7 +82,7 @@ class StandaloneRegistrations:
         return self._services[service]
 
     def arrive(self, service: str) -> Wishes:
-        """It is on CTL: it gets a ticket. Raises BusError."""
+        """A service is on CTL: it gets a ticket. Raises BusError."""
         if service in RESERVED:
             raise BusError(f"{service} is no service's name")
         if service not in self._services and len(self._services) >= MAX_SERVICES:

@@ -60,7 +60,7 @@ class WaitingRoom:
             line.end("it says much, and no service is here to hear it", [])
 
     def leave(self, line: DistantLine) -> None:
-        """It has ended, or a service has it."""
+        """A connection has ended, or a service has it."""
         self._waiting.pop(line.peer.conn_id, None)
 
     def look(self) -> None:

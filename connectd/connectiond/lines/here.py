@@ -215,12 +215,12 @@ class Bridged(OwnedPeers[BridgedLine]):
     # what is done soon
 
     def pump_soon(self, line: BridgedLine) -> None:
-        """It has something to say, and perhaps more in a moment."""
+        """Something is to be said, and perhaps more in a moment."""
         self._to_pump[line] = None
         self._do_soon()
 
     def go_on_soon(self, line: BridgedLine) -> None:
-        """It may be heard again."""
+        """The peer may be heard again."""
         self._to_go_on[line] = None
         self._do_soon()
 
