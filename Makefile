@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed
 ARGS ?=
 # Tests wait more than they compute, so there is one worker more than cores. A worker takes whole modules, of which some
 # share a node. ARGS='-n0' for none (pdb, -s).
-WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile
+WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-quick check bench bench-quick rooms docs
@@ -23,7 +23,7 @@ run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS=
 test: $(INSTALLED) ## all tests: units, real processes, and the peers that others wrote
 	@$(VENV)/bin/python -m pytest $(WORKERS) $(ARGS)
 
-test-quick: $(INSTALLED) ## the unit tests alone: no whole nodes, nobody else's peers
+test-quick: $(INSTALLED) ## the unit tests alone: no whole nodes, no peers of others
 	@$(VENV)/bin/python -m pytest $(WORKERS) tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts $(ARGS)
 
 check: $(INSTALLED) ## format, lint and types

@@ -29,6 +29,19 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
 PASSED = pytest.StashKey[bool]()
 
 
+LONGEST_FIRST = ("tests/interop/test_lnprototest", "tests/interop", "tests/system")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take minutes begin first: a worker has a file at a time, and none is to be left alone with one."""
+
+    def rank(item: pytest.Item) -> int:
+        found = (place for place, begin in enumerate(LONGEST_FIRST) if item.nodeid.startswith(begin))
+        return next(found, len(LONGEST_FIRST))
+
+    items.sort(key=rank)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
