@@ -88,7 +88,7 @@ class HandOver:
         status.debug("given to the master", candidate.peer.node_id)
 
     def _still_there(self, candidate: Candidate) -> None:
-        """False if it was replaced, or has ended, while gossipd was asked."""
+        """Raises ConnectionEnded if it was replaced, or has ended, while gossipd was asked."""
         if not self._one_per_node.is_newest(candidate):
             raise ConnectionEnded("a newer connection of the same node has come")
         if candidate.connection.lost is not None:

@@ -89,6 +89,7 @@ class Conflicts:
         if keys[0] >= keys[1] or {*keys[2:]} != {*channel_keys(self._writer.announcement(row))[2:]}:
             # not of this output: nothing is proven
             is_open = keys[0] < keys[1] and not self._around.txout.asks and not self.refuses(keys[:2])
+            is_open = is_open and self._writer.our_id not in self._writer.nodes_of(row)
             return self._contest(scid, message, source) if is_open else Verdict.CONFLICT
         if not self._checks.submit(message, b"", lambda result: self._checked(scid, message, keys[:2], source, result)):
             return Verdict.OWED

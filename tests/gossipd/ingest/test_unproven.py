@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gossipd.ingest.txout import funding_script
+from gossipd.map.writer import MapWriter
 from gossipd.verdict import Verdict
 from tests.gossipd.bench import Bench
 from tests.gossipd.messages import (
@@ -159,6 +160,15 @@ def test_without_a_chain_a_stranger_cannot_crowd_the_true_version_out(bench: Ben
     say(bench, STRANGER, *[forged(number=number) for number in range(1, 20)])
     say(bench, 11, CHANNEL[0])
     assert bench.records() == CHANNEL[:1]
+
+
+def test_without_a_chain_no_witnesses_take_our_own_channel_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MapWriter, "our_id", KEYS[0][1])
+    bench.outputs.asks = False
+    say(bench, HONEST, *CHANNEL)
+    for source in range(10, 20):
+        assert say(bench, source, forged()) == [Verdict.CONFLICT]
+    assert bench.records() == CHANNEL
 
 
 def test_with_a_chain_what_is_on_the_map_is_proven(bench: Bench) -> None:
