@@ -57,9 +57,11 @@ async def test_a_collector_follows_a_full_sync(nodes: Nodes, small_map_store: Pa
         await l2.rpc("connect", id=l1.target)
         conn_id = (await l2.peer(l1.node_id))["conn_id"]
         await collector.until(lambda: len({message.raw for message in collector.arrivals}) == MESSAGES)
-        await collector.until(lambda: kept(collector) == on_disk(l2.directory / "gossip_store"))
+        await collector.until(lambda: kept(collector).total() == MESSAGES)
+        assert kept(collector) == on_disk(l2.directory / "gossip_store")
         await l2.rpc("disconnect", id=l1.node_id, force=True)
-        await collector.until(lambda: isinstance(collector.messages[-1], PeerDisconnected))
+        await collector.until(lambda: any(isinstance(message, PeerDisconnected) for message in collector.messages))
+        assert isinstance(collector.messages[-1], PeerDisconnected)
         first = Counter(message.raw for message in collector.arrivals if message.outcome != "redundant")
         assert set(first.values()) == {1}
         assert {message.conn_id for message in collector.arrivals} == {conn_id}
