@@ -42,7 +42,6 @@ from gossipd.peers.remotes import Remotes
 from gossipd.peers.standing import Judgement, Standings
 from gossipd.serve.budget import Budget
 from gossipd.serve.checksums import Checksums
-from wire.address import network_group
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -141,7 +140,7 @@ class Gossipd:
     def _group_of(self, conn_id: int) -> Hashable:
         """The network that a peer is in: /16 of IPv4, /32 of IPv6, or what kind of address it has (Tor, ...)."""
         peer = self.peers.get(conn_id)
-        return None if peer is None else network_group(peer.info.address)
+        return None if peer is None else peer.group
 
     def _sender_of(self, conn_id: int) -> PeerInfo | None:
         peer = self.peers.get(conn_id)

@@ -20,6 +20,7 @@ from gossipd.serve.queries import Answer, Messages, Source, answer_range, answer
 from gossipd.serve.stream import Stream
 from gossipd.store.writer import GossipStore
 from gossipd.verdict import Consequence, PeerFault, Verdict
+from wire.address import network_group
 from wire.control.control_wire import GossipState, PeerInfo
 from wire.control.status import Status
 from wire.cursor import WireError
@@ -95,6 +96,7 @@ class Peer:
         "filter",
         "filter_sent",
         "greeted",
+        "group",
         "info",
         "outbox_bytes",
         "queries",
@@ -105,6 +107,8 @@ class Peer:
 
     def __init__(self, info: PeerInfo, around: Around, standing: Standing) -> None:
         self.info = info
+        self.group = network_group(info.address)
+        """The network that it is in, of which one operator may have much."""
         self.standing = standing
         self.filter: tuple[int, int] | None = None
         self.filter_sent = False

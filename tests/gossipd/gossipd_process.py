@@ -53,11 +53,13 @@ PEER_ID = secp256k1.public_key(bytes([7]) * 32)
 EVERYTHING = GossipTimestampFilter(CHAIN, 0, 0xFFFFFFFF).encode()
 
 
-def peer_info(conn_id: int, *, features: bytes | None = None, node_id: bytes = PEER_ID) -> PeerInfo:
+def peer_info(
+    conn_id: int, *, features: bytes | None = None, node_id: bytes = PEER_ID, address: str = "127.0.0.1:9735"
+) -> PeerInfo:
     """What connectd would have found out."""
     if features is None:
         features = default_init_features().to_bytes()
-    return PeerInfo(node_id, conn_id, "127.0.0.1:9735", True, None, features, [CHAIN])
+    return PeerInfo(node_id, conn_id, address, True, None, features, [CHAIN])
 
 
 def is_gossip(raw: bytes) -> bool:
@@ -235,10 +237,11 @@ class GossipdProcess(ObservedProcess):
         features: bytes | None = None,
         tcp: bool = False,
         over_the_link: bool = False,
+        address: str = "127.0.0.1:9735",
     ) -> FakePeer:
         """A peer that gossipd owns."""
         peer, fd, state = self.connection(tcp=tcp)
-        info = peer_info(peer.conn_id, features=features)
+        info = peer_info(peer.conn_id, features=features, address=address)
         await self.hand_over(info, fd, state, send=send, over_the_link=over_the_link)
         return peer
 

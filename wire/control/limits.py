@@ -19,7 +19,7 @@ class Limits:
     connect_rate: int = 60
     """Connections a minute from one source; one more is refused. 0: no limit."""
     inbound: int = 100
-    """Inbound peers that no service wants. One more is let in, and the newest of those that were of least use goes."""
+    """Inbound peers that no service wants. One more is let in, and one of least use goes."""
     read_rate: int = 2_000_000
     """Bytes a second that are read from one peer. 0: no limit."""
     gossip_peer_rate: int = 2_000_000

@@ -67,7 +67,19 @@ class Rations(Protocol[S_contra]):
 class OwnedPeer(Generic[S]):
     """One owned connection."""
 
-    __slots__ = ("batches", "frames", "look_at", "patience", "peer", "pinger", "read", "read_since", "slow")
+    __slots__ = (
+        "batches",
+        "frames",
+        "look_at",
+        "patience",
+        "peer",
+        "pinger",
+        "read",
+        "read_since",
+        "slow",
+        "told",
+        "told_at",
+    )
 
     def __init__(self, peer: S, frames: Frames, now: float, timing: Timing) -> None:
         self.peer = peer
@@ -82,6 +94,10 @@ class OwnedPeer(Generic[S]):
         self.batches = 0
         """How often something was encrypted to be sent."""
         self.slow = SlowReader()
+        self.told = 0
+        """How much that was new it had told us at the last look at it."""
+        self.told_at = 0.0
+        """At which look that was more than before."""
 
 
 class OwnedPeers(SockMan, Generic[S]):

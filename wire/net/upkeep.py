@@ -60,6 +60,9 @@ class Upkeep(Generic[S]):
 
     def _look(self, conn_id: int, line: OwnedPeer[S], now: float) -> None:
         pinger = line.pinger
+        told = self._novel.get(conn_id, 0)
+        if told > line.told:
+            line.told, line.told_at = told, now
         if not self._owned.reads(conn_id):  # then its silence is our doing
             pinger.heard_at = now
         verdict = pinger.look(now)

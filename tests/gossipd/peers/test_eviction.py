@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gossipd.peers import eviction as upkeep
-from gossipd.peers.eviction import FDS_BESIDES, LEAST_PEERS, Upkeep
+from gossipd.peers.eviction import FDS_BESIDES, LEAST_PEERS, Candidate, Upkeep, to_evict
 from gossipd.peers.peer import Peer
 from gossipd.peers.standing import Standing
 from tests.gossipd.bench import CHANNEL
@@ -93,15 +93,16 @@ async def test_no_faster_than_the_rate(gossipds: GossipdProcesses) -> None:
     assert time.monotonic() - begin > 2.0
 
 
-async def test_of_too_many_the_newest_of_least_use_goes(gossipds: GossipdProcesses) -> None:
+async def test_of_too_many_one_of_least_use_goes(gossipds: GossipdProcesses) -> None:
     gossipd = gossipds.new()
     await gossipd.start(limits=Limits(inbound=2))
     useless, useful = await gossipd.connect(), await gossipd.connect()
     await useful.say(*CHANNEL)
+    await useful.sync()
     await gossipd.settled()
     third = await gossipd.connect()
-    assert await ended(gossipd, third) == "too many peers"
-    warning = next(raw for raw in await third.is_hung_up_on() if raw[:2] == b"\0\1")
+    assert await ended(gossipd, useless) == "too many peers"
+    warning = next(raw for raw in await useless.is_hung_up_on() if raw[:2] == b"\0\1")
     assert WarningMessage.decode(warning).text() == "too many peers here"
     wanted, fd, state = gossipd.connection()
     info = replace(peer_info(wanted.conn_id), node_id=bytes([2]) * 33)
@@ -109,8 +110,84 @@ async def test_of_too_many_the_newest_of_least_use_goes(gossipds: GossipdProcess
     await gossipd.hand_over(info, fd, state)
     outbound, fd, state = gossipd.connection()
     await gossipd.hand_over(replace(peer_info(outbound.conn_id), incoming=False), fd, state)
-    for peer in (useless, useful, wanted, outbound):
+    for peer in (useful, third, wanted, outbound):
         await peer.sync()
+
+
+async def test_a_silent_crowd_of_one_network_makes_room_for_newcomers_of_others(gossipd: GossipdProcess) -> None:
+    """Each newcomer comes in and stays; the crowd loses one for each, of its youngest."""
+    crowd = [await gossipd.connect(address=f"127.9.0.1:{port}") for port in range(1, 101)]
+    newcomers, gone = [], []
+    for number in range(20):
+        newcomers.append(await gossipd.connect(address=f"127.{number + 10}.0.1:9735"))
+        gone.append((await gossipd.hear(PeerDisconnected)).conn_id)
+    for newcomer in newcomers:
+        await newcomer.sync()
+    assert set(gone) <= {peer.conn_id for peer in crowd[50:]}
+    assert gone == sorted(gone, reverse=True)
+
+
+async def test_a_crowd_that_comes_again_and_again_pushes_itself_out(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start(limits=Limits(inbound=10))
+    honest = [await gossipd.connect(address=f"127.{number}.0.1:9735") for number in range(10, 15)]
+    for port in range(1, 101):
+        await gossipd.connect(address=f"127.9.0.{1 + port % 5}:{port}")
+        if port > 5:
+            assert (await gossipd.hear(PeerDisconnected)).conn_id > honest[-1].conn_id
+    for peer in honest:
+        await peer.sync()
+
+
+def candidates(count: int, group: str = "a", first: int = 1) -> list[Candidate]:
+    return [Candidate(conn_id, group, 0, 0.0, None) for conn_id in range(first, first + count)]
+
+
+def evicted(candidates: list[Candidate], secret: bytes = b"s") -> list[int]:
+    """The conn_ids of all, in the order in which they would go."""
+    order = []
+    while candidates:
+        order.append(to_evict(candidates, secret))
+        candidates = [one for one in candidates if one.conn_id != order[-1]]
+    return order
+
+
+def test_the_youngest_goes_first() -> None:
+    assert evicted(candidates(5)) == [5, 4, 3, 2, 1]
+
+
+def test_the_largest_network_goes_first() -> None:
+    """Whichever is younger."""
+    assert to_evict([*candidates(8, "a"), *candidates(3, "b", 9)], b"s") == 8
+    assert to_evict([*candidates(3, "a"), *candidates(8, "b", 4)], b"s") == 11
+
+
+@pytest.mark.parametrize("merit", [{"told": 1}, {"told": 9, "told_at": 5.0}, {"latency": 0.001}])
+def test_what_protects_a_young_one(merit: dict[str, float]) -> None:
+    """Although it is the youngest, among others that have less of it."""
+    others = [replace(one, latency=0.1) for one in candidates(40)]
+    assert to_evict([*others, Candidate(41, "a", **({"told": 0, "told_at": 0.0, "latency": None} | merit))], b"s") == 40  # type: ignore[arg-type]
+
+
+def test_who_told_something_last_is_protected_from_those_who_told_much_long_ago() -> None:
+    before = [replace(one, told=1_000, told_at=1.0) for one in candidates(40)]
+    assert to_evict([*before, Candidate(41, "a", 1, 9.0, None)], b"s") == 40
+
+
+def test_which_networks_are_protected_is_a_secret() -> None:
+    """A stranger cannot choose them, and they are few."""
+    crowd = [*candidates(50, "a"), *[Candidate(51 + i, f"b{i}", 0, 0.0, None) for i in range(50)]]
+    first = {to_evict(crowd[50:], bytes([secret])) for secret in range(200)}
+    assert len(first) > 1
+    assert first <= set(range(80, 101)), "the youngest that is not protected"
+
+
+def test_the_oldest_are_protected_but_not_all_of_one_network() -> None:
+    """20 of a network and 20 others: the younger ones of the network go first, and its oldest are among the last."""
+    young = [Candidate(21 + i, f"b{i}", 0, 0.0, None) for i in range(20)]
+    order = evicted([*candidates(20, "a"), *young])
+    assert set(order[:8]) <= set(range(9, 21))
+    assert {1, 2} <= set(order[-5:])
 
 
 class Lines(OwnedPeers[Peer]):
