@@ -106,6 +106,7 @@ def bolt_checklist() -> str:
 # control-messages.md
 
 RANGES = {
+    1: "1xxx: any child of the master",
     2: "2xxx: connectd",
     3: "3xxx: gossipd",
     4: "4xxx: the link between connectd and gossipd",

@@ -66,7 +66,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     options, registrations = before.options, before.registrations
     database = Database(options.network_dir / FILE_NAME)
     ends.callback(database.close)
-    supervisor = Supervisor(options.log_level, before.restarts.died)
+    supervisor = Supervisor(options.log_level, before.restarts.died, options.timing)
     ends.callback(remove_dead_feed, options.feed)
     ends.push_async_callback(supervisor.end)
     hsmd, connectd, gossipd = supervisor.start(
@@ -90,6 +90,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     for end in (chain.close, listeners.close, ownership.programs.close):
         ends.push_async_callback(end)
     node_id = await init_hsmd(hsmd.channel, options, before.ended)
+    supervisor.watch(hsmd.channel)
     registrations.begin(node_id, RegistrationStore(database.sqlite))
     own = OwnNode(options, registrations, database, node_id)
     connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)

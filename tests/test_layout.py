@@ -50,6 +50,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "wire.bus.socket": "ZMQ's fd is on the loop",
         "wire.control.control_channel": "requests are awaited, the socket is on the loop",
         "wire.control.daemon": "runs each daemon's loop",
+        "wire.control.heartbeat": "asks by the loop's clock",
         "wire.net.sockman.farewell": "flushes what is unsent before the socket is closed",
         "wire.net.gossip_fd": "the owner's and gossipd's ends are on the loop",
         "wire.control.process": "the end of a child is awaited",

@@ -51,11 +51,13 @@ class Setup:
         first_conn_id = self.ownership.first_conn_id = self.database.next_conn_id_block()
         websocket_fd = self.supervisor.websocket_fd() if self.options.websockets else None
         bound = await connect_control.init_connectd(channel, self.options, self.own, first_conn_id, websocket_fd)
+        self.supervisor.watch(channel)
         self.own.listens(bound.bindings, bound.announceable)
 
     async def gossipd(self, channel: ControlChannel) -> GossipdInitReply:
         """Have it open its store. Raises StartError."""
         opened = await gossip_control.init_gossipd(channel, self.options, self.own, self.checks_outputs)
+        self.supervisor.watch(channel)
         if opened.note:
             status.unusual(f"gossip_store: {opened.note}")
         status.info(f"gossip_store has {opened.channels} channels and {opened.nodes} nodes")

@@ -19,9 +19,10 @@ from lightningd_py.errors import StartError
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import ControlMessage, Fd, Reply, Request
+from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
 from wire.control.status import Status
-from wire.control.timing import CHILD_END_TIME
+from wire.control.timing import CHILD_END_TIME, Timing
 
 COMMANDS = {
     "hsmd": "lightningd_py.hsm.hsmd {} {level}",
@@ -42,6 +43,15 @@ class Daemon:
         self.name = name
         self.process = process
         self.channel = channel
+        self.heartbeat: Heartbeat | None = None
+        """See `Supervisor.watch`."""
+
+    def close(self) -> None:
+        """Tell it nothing more: which ends it."""
+        if self.heartbeat is not None:
+            self.heartbeat.close()
+        for unsent in self.channel.close():
+            unsent.close_fds()
 
 
 async def ask(channel: ControlChannel, request: Request, reply_type: type[R]) -> R:
@@ -57,10 +67,11 @@ async def ask(channel: ControlChannel, request: Request, reply_type: type[R]) ->
 class Supervisor:
     """Starts the three daemons, and says when one ends that was not told to."""
 
-    def __init__(self, log_level: str, on_death: Callable[[str, int], None]) -> None:
+    def __init__(self, log_level: str, on_death: Callable[[str, int], None], timing: Timing) -> None:
         """`on_death` gets a daemon's name and exit status."""
         self._log_level = log_level
         self._on_death = on_death
+        self._timing = timing
         self._ending = False
         self._daemons: list[Daemon] = []
         self._hsmd: Daemon
@@ -105,7 +116,9 @@ class Supervisor:
     def start_connectiond(self, on_message: Callable[[ControlMessage], None]) -> ControlChannel:
         """The owner of the connections of bus services, once there is one. Raises OSError if it cannot be started."""
         ours, theirs = _pair()
-        return self._start("connectiond", ours, [theirs], on_message).channel
+        channel = self._start("connectiond", ours, [theirs], on_message).channel
+        self.watch(channel)
+        return channel
 
     def websocket_fd(self) -> Fd:
         """Connectd's end of the socket to websocketd, which is started by the first call.
@@ -143,6 +156,22 @@ class Supervisor:
         self._daemons.append(daemon)
         return daemon
 
+    def watch(self, channel: ControlChannel) -> None:
+        """Kill this daemon from now on if it hangs. Before its first request is answered it may take its time: it waits
+        for a passphrase, or reads a map.
+        """
+        daemon = next((daemon for daemon in self._daemons if daemon.channel is channel), None)
+        if daemon is not None:  # else it has died
+            timing = self._timing
+            daemon.heartbeat = Heartbeat(channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(daemon))
+
+    def _hangs(self, daemon: Daemon) -> None:
+        status.unusual(
+            f"{daemon.name} has not answered for {self._timing.control_timeout:g} s: it is killed; if it can, it shows"
+            " first where it is"
+        )
+        daemon.process.kill_with_stack()
+
     def _died(self, name: str, exit_status: int) -> None:
         """What it has said before is heard first."""
         if self._ending:
@@ -151,6 +180,7 @@ class Supervisor:
             self._daemons.remove(daemon)
             for unsent in daemon.channel.hear_out():
                 unsent.close_fds()
+            daemon.close()
         self._on_death(name, exit_status)
 
     async def end(self) -> None:
@@ -162,8 +192,7 @@ class Supervisor:
         for last in (False, True):
             ending = [daemon for daemon in self._daemons if (daemon is self._hsmd) is last]
             for daemon in ending:
-                for unsent in daemon.channel.close():
-                    unsent.close_fds()
+                daemon.close()
             for daemon in ending:
                 await _wait(daemon.process)
         if self._websocketd is not None:

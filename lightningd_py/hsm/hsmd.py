@@ -30,6 +30,8 @@ from wire.control.control_wire import (
     ClientHsmfd,
     Ecdh,
     EcdhReply,
+    Heartbeat,
+    HeartbeatReply,
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,
@@ -45,12 +47,13 @@ from wire.control.control_wire import (
 )
 from wire.control.landlock import restrict_files
 from wire.control.privilege import give_up_privileges
+from wire.control.stack import show_stack_when_asked
 from wire.control.status import Status, set_up_logging
 from wire.secp256k1 import sign_recoverable
 
 PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
     {
-        "master": frozenset({HsmInit, ClientHsmfd, SignMessage}),
+        "master": frozenset({HsmInit, ClientHsmfd, SignMessage, Heartbeat}),
         "connectd": frozenset({Ecdh}),
         "gossipd": frozenset({SignNodeAnnouncement, SignChannelUpdate}),
         "service": frozenset({SignChannelAnnouncement}),
@@ -134,6 +137,8 @@ class Hsmd:
                 return None
             case HsmInit():
                 return self._init(message)
+            case Heartbeat():
+                return HeartbeatReply()
             case _:
                 raise AssertionError(f"{message.name()} is permitted and not implemented")
 
@@ -229,6 +234,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     set_up_logging(sys.argv[2])
+    show_stack_when_asked()
     give_up_privileges(status)
     hsmd = Hsmd(socket.socket(fileno=int(sys.argv[1])))
     try:

@@ -46,6 +46,10 @@ class InjectedTime(asyncio.SelectorEventLoop):
         """Seconds since START's zero."""
         return self._clock.now
 
+    def jump(self, seconds: float) -> None:
+        """So much time passes in which nothing was done here: as if the process had been stopped."""
+        self._clock.now += seconds
+
     def set_waits_for(self, busy: Callable[[], bool]) -> None:
         """Time stands still while this is true; what it waits for must wake the loop."""
         self._clock.waits_for = busy

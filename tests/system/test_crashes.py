@@ -28,6 +28,22 @@ async def kill(node: Node, daemon: str) -> None:
     await node.logged(f"lightningd: {daemon} was restarted", start)
 
 
+@pytest.mark.parametrize("daemon", ["connectd", "gossipd"])
+async def test_a_daemon_that_hangs_is_replaced(nodes: Nodes, daemon: str) -> None:
+    """Stopped, it is silent, and nothing else tells of that. The limit is 10 s with --dev-fast-gossip."""
+    node = nodes.start()
+    before, start = node.pids(), len(node.lines)
+    os.kill(before[daemon], signal.SIGSTOP)
+    await node.logged(f"UNUSUAL lightningd: {daemon} has not answered for 10 s: it is killed", start)
+    await node.logged(f"lightningd: {daemon} was restarted", start)
+    async with await ScriptedPeer.connect(node.target) as peer:
+        await peer.sync()
+    after = node.pids()
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {daemon}
+    await node.be_alone()
+
+
 # gossipd
 
 

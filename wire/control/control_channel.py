@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from wire.control.control_message import ControlError, ControlMessage, Refusal, Reply, Request
 from wire.control.control_socket import DONT_WAIT, encode, receive, receive_message, send_message, transmit
+from wire.control.control_wire import Heartbeat, HeartbeatReply
 from wire.control.status import Status
 
 __all__ = ["ChannelClosed", "ControlChannel", "RequestFailed", "receive_message", "send_message"]
@@ -83,8 +84,8 @@ class ControlChannel:
         self.who = who
         self.on_drained: Callable[[], None] | None = None
         """Called when `queued` falls to 0: sources may go on."""
-        self.stuck_since: float | None = None
-        """Loop time since when nothing of what waits could be sent; None if nothing waits."""
+        self.on_heartbeat: Callable[[], None] = lambda: None
+        """Called when the other end has answered a heartbeat, see `wire.control.heartbeat`."""
         self._sock = sock
         self._on_message = on_message
         self._on_closed = on_closed
@@ -227,13 +228,22 @@ class ControlChannel:
     def _dispatch(self, message: ControlMessage) -> None:
         asked = self._outstanding.get(message.request_id) if isinstance(message, Reply) else None
         if asked is None or not isinstance(message, Reply):
-            self._on_message(message)
+            self._hear(message)
             return
         had_queued = self.queued
         self._take_reply(asked, message)
         if not self._closed:
             self._fill_window()
             self._tell_drained(had_queued)
+
+    def _hear(self, message: ControlMessage) -> None:
+        match message:
+            case Heartbeat():
+                self.send(HeartbeatReply())
+            case HeartbeatReply():
+                self.on_heartbeat()
+            case _:
+                self._on_message(message)
 
     # writing
 
@@ -250,11 +260,9 @@ class ControlChannel:
                 self._wait_after(error)
                 return
             self._queue.popleft()
-            self.stuck_since = None
         self._stop_waiting()
 
     def _wait_for_room(self) -> None:
-        self._note_stuck()
         if not self._writer_added:
             self._loop.add_writer(self._sock.fileno(), self._writable)
             self._writer_added = True
@@ -262,15 +270,10 @@ class ControlChannel:
     def _wait_after(self, error: OSError) -> None:
         """The socket is writable and yet it does not take the message: a writer callback would spin."""
         self._stop_waiting()
-        self._note_stuck()
         if error.errno in _NO_RESOURCES:
             self._retry = self._loop.call_later(RETRY_DELAY, self._writable)
         elif error.errno not in _NO_READER:  # else the reader comes to the end too, after what is left to be read
             self._loop.call_soon(self._break, f"{self._queue[0].message.name()} cannot be sent to {self.who}: {error}")
-
-    def _note_stuck(self) -> None:
-        if self.stuck_since is None:
-            self.stuck_since = self._loop.time()
 
     def _writable(self) -> None:
         self._retry = None

@@ -1,9 +1,9 @@
 """The control messages: what the processes of the house say to each other, each declared once.
 
-Ranges of numbers are CLN's: 2xxx connectd, 3xxx gossipd, 4xxx the link between them, 5xxx hsmd, 6xxx an owner of
-connections. A reply is its request's number + 100, a refusal + 200. The names are those of c-lightning's own split;
-`aliases` are those that the field has used for the same thing. `wire.control.control_message` says how a message
-travels. docs/control-messages.md is generated from here.
+Ranges of numbers are CLN's: 1xxx any child of the master, 2xxx connectd, 3xxx gossipd, 4xxx the link between them, 5xxx
+hsmd, 6xxx an owner of connections. A reply is its request's number + 100, a refusal + 200. The names are those of
+c-lightning's own split; `aliases` are those that the field has used for the same thing. `wire.control.control_message`
+says how a message travels. docs/control-messages.md is generated from here.
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +15,10 @@ from wire.frames import PeerState, Traffic
 
 OWNERS = ("gossipd", "program", "connectiond")
 """Who may own a connection besides connectd and the master, and so understands the 6xxx messages."""
+
+
+DAEMONS = ("hsmd", "connectd", "gossipd", "connectiond", "websocketd")
+"""The children of the master that are ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,17 @@ class LocalChannel:
     short_channel_id: int
     node_id: bytes
     service: str
+
+
+# 1xxx: any child of the master
+
+
+class Heartbeat(ControlMessage, number=1000, sender="master"):
+    """Do you still read what you are told? A ControlChannel answers by itself, behind all that came before."""
+
+
+class HeartbeatReply(ControlMessage, number=1100, sender=(*DAEMONS, "program")):
+    """It does."""
 
 
 # 2xxx: connectd

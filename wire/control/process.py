@@ -6,6 +6,10 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from wire.control.daemon import EXIT_OK
+from wire.control.stack import SHOW_STACK
+
+STACK_TIME = 0.5
+"""Seconds that a process has to write where it is before it is killed."""
 
 
 class Process:
@@ -47,6 +51,12 @@ class Process:
         """End it at once; `on_exit` follows."""
         if self.running:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def kill_with_stack(self) -> None:
+        """The same for one that hangs: it writes its stack to its log before."""
+        if self.running:
+            signal.pidfd_send_signal(self._pidfd, SHOW_STACK)
+            self._loop.call_later(STACK_TIME, self.kill)
 
     async def wait(self, patience: float) -> bool:
         """Wait until it has ended, and kill it after so many seconds. True if it ended by itself, with status 0."""

@@ -14,8 +14,10 @@ class Timing:
     """One deadline over TCP, Noise and INIT of an inbound connection, and of each address that is dialled."""
     release_timeout: float = 5.0
     """A program that does not let go of a connection in this time is killed."""
+    heartbeat: float = 5.0
+    """How often the master asks each daemon whether it still reads its control socket."""
     control_timeout: float = 30.0
-    """A daemon that takes nothing from its control socket for so long is killed."""
+    """A daemon that does not answer that for so long is killed."""
     backpressure_pause: float = 2.0
     """Reading of a peer is held back at most for so long at a time, so that its pings get through."""
     ping_idle: float = 60.0
@@ -67,6 +69,8 @@ FAST_GOSSIP = Timing(
     probe_interval=10.0,
     gossiper_rotation=10.0,
     gossip_prune=90.0,
+    heartbeat=1.0,
+    control_timeout=10.0,
     bus_heartbeat=0.5,
     bus_patience=2.0,
 )

@@ -36,7 +36,7 @@ async def deaths() -> Deaths:
 
 @pytest.fixture
 async def supervisor(deaths: Deaths) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor("info", deaths)
+    supervisor = Supervisor("info", deaths, Timing(heartbeat=0.1, control_timeout=2.0))
     yield supervisor
     await supervisor.end()
 
@@ -102,3 +102,21 @@ async def test_a_daemon_that_does_not_end_is_killed(
     await supervisor.end()
     assert gossipd.process.exit_status == -signal.SIGKILL
     assert deaths.told == []
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+async def test_a_daemon_that_hangs_is_killed(
+    supervisor: Supervisor,
+    daemons: tuple[Daemon, Daemon, Daemon],
+    deaths: Deaths,
+    which: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The others, which answer, live on."""
+    for daemon in daemons:
+        supervisor.watch(daemon.channel)
+    os.kill(daemons[which].process.pid, signal.SIGSTOP)
+    await asyncio.wait_for(deaths.first.wait(), 20)
+    assert deaths.told == [(daemons[which].name, -signal.SIGKILL)]
+    assert [daemon.process.running for daemon in daemons] == [number != which for number in range(3)]
+    assert f"{daemons[which].name} has not answered for 2 s" in caplog.text

@@ -14,8 +14,9 @@ from wire.control import control_wire
 from wire.control.control_message import ControlError, ControlMessage, Fd, Refusal, Reply, Request
 
 DECLARED = sorted(ControlMessage.registry.values(), key=lambda cls: cls.number)
-RANGES = {2: "connectd", 3: "gossipd", 4: "the link", 5: "hsmd", 6: "owners"}
+RANGES = {1: "the children", 2: "connectd", 3: "gossipd", 4: "the link", 5: "hsmd", 6: "owners"}
 PARTIES = {
+    1: {"master", "hsmd", "connectd", "gossipd", "connectiond", "websocketd", "program"},
     2: {"master", "connectd", "gossipd", "program", "connectiond"},
     3: {"master", "gossipd", "connectd", "connectiond"},
     4: {"connectd", "gossipd"},

@@ -131,3 +131,29 @@ async def test_what_cannot_be_started(program: str) -> None:
     with pytest.raises(OSError):
         Process([program], {}, exits)
     assert exits == []
+
+
+HANGS = """
+import os
+from wire.control.stack import show_stack_when_asked
+def where_it_hangs():
+    os.write(3, b"x")
+    while True: pass
+show_stack_when_asked()
+where_it_hangs()
+"""
+
+
+async def test_one_that_hangs_shows_its_stack_and_is_killed(
+    pipes: list[tuple[int, int]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    (reading, ours), exits = pipes[0], Exits()
+    process = Process([sys.executable, "-P", "-c", HANGS], {3: ours}, exits)
+    await asyncio.to_thread(os.read, reading, 1)
+    process.kill_with_stack()
+    await asyncio.wait_for(exits.first.wait(), 20)
+    assert exits == [-signal.SIGKILL]
+    assert "in where_it_hangs" in capfd.readouterr().err
+    process.kill_with_stack()
+    await asyncio.sleep(0)
+    assert exits == [-signal.SIGKILL]
