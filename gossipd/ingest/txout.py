@@ -217,7 +217,10 @@ class Txout:
         now = self._loop.time()
         if reply.reason:
             self._failures.add(question.scid, ANY_SCRIPT, now)
-            (question.failed if reply.is_known else question.unknown)(reply.reason)
+            if reply.is_known:
+                question.failed(reply.reason, forged=reply.forged)
+            else:
+                question.unknown(reply.reason)
         elif reply.script != question.script:
             self._failures.add(question.scid, question.script, now)
             question.failed("its output pays to another script", forged=True)

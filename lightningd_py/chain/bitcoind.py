@@ -246,6 +246,7 @@ class Bitcoind:
             raise ChainDown("answers getblock with another block")
         if self._watch.last is None or previous_hash(block) != self._watch.last.hash:
             raise _Parted
+        self._txouts.ask_again()
         await self._taken(Block(height, named), await self._spent_in(block))
 
     async def _taken(self, block: Block, spent: list[int]) -> None:
@@ -268,6 +269,7 @@ class Bitcoind:
     async def _jump(self, height: int) -> None:
         """We know nothing yet, or have missed too much: start from here, and look at each output itself."""
         below = await self._blocks(max(0, height - KEPT_BLOCKS + 1), height)
+        self._txouts.ask_again()
         outputs = self._watch.outputs()
         spent = await self._no_longer_there(outputs)
         if await self._hash_at(height) != below[-1].hash:

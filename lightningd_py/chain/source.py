@@ -24,6 +24,8 @@ class NoOutput:
     reason: str
     is_known: bool = True
     """False: there may be one, but the node has not got its block."""
+    forged: bool = False
+    """There never was one of this script: only a liar announces it."""
 
 
 Answered = Callable[[Output | NoOutput], None]

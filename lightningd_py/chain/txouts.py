@@ -112,9 +112,14 @@ class Txouts:
     def chain_changed(self, blockheight: int, *, reorganised: bool = False) -> None:
         """What is being asked right now may be out of date when it is answered."""
         self.blockheight = blockheight
-        self._epoch += 1
+        self.ask_again()
         if reorganised:
             self._begin_again()
+
+    def ask_again(self) -> None:
+        """A block is about to be looked at: an output that was asked for before it may be spent by it, and is asked
+        for again, since no one looks for its spend in that block any more."""
+        self._epoch += 1
 
     def _begin_again(self) -> None:
         """What is known of blocks may be wrong now: all that waits starts from its height."""
@@ -165,7 +170,8 @@ class Txouts:
         if job.txid:
             self._outputs.append(job)
         else:
-            self._answer(job, NoOutput(f"its block has only {len(block[1]) // TXID_SIZE} transactions"))
+            reason = f"its block has only {len(block[1]) // TXID_SIZE} transactions"
+            self._answer(job, NoOutput(reason, forged=True))
 
     # what is done next
 
@@ -256,9 +262,9 @@ class Txouts:
         for job, output in there:
             self._answer(job, output)
         for job, reason in reasons.items():
-            self._answer(job, NoOutput(reason))
+            self._answer(job, reason)
 
-    async def _why_missing(self, jobs: list[_Job]) -> list[str]:
+    async def _why_missing(self, jobs: list[_Job]) -> list[NoOutput]:
         """Spent, or never there? Their transactions tell. Nodes that do not find one by its block may have an index."""
         blocks = [self._blocks.get(block_of(job.scid)) for job in jobs]
         by_block = [(job, (block[0],) if block else ()) for job, block in zip(jobs, blocks, strict=True)]
@@ -311,13 +317,19 @@ def _output(found: Any) -> Output | None:
     raise ChainDown("answers gettxout with an amount that is none")
 
 
-def _reason(job: _Job, transaction: Any) -> str:
-    outputs = transaction.get("vout") if isinstance(transaction, dict) else None
-    if not isinstance(outputs, list):
-        return "its output is spent or was never there"
-    if output_of(job.scid) >= len(outputs):
-        return f"its transaction has only {len(outputs)} outputs"
-    return "its output is spent"
+def _reason(job: _Job, transaction: Any) -> NoOutput:
+    """`transaction` as getrawtransaction answers, or why it does not: then nothing is known for certain."""
+    try:
+        outputs = transaction["vout"]
+        count = len(outputs)
+        if output_of(job.scid) >= count:
+            return NoOutput(f"its transaction has only {count} outputs", forged=True)
+        script = bytes.fromhex(outputs[output_of(job.scid)]["scriptPubKey"]["hex"])
+    except (KeyError, TypeError, ValueError):
+        return NoOutput("its output is spent or was never there")
+    if script != job.script:
+        return NoOutput("its output is spent, and paid to another script", forged=True)
+    return NoOutput("its output is spent")
 
 
 def unspent(answers: Iterable[Any]) -> list[bool]:

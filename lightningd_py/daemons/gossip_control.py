@@ -83,7 +83,7 @@ class GossipControl:
             reply = (
                 control_wire.GetTxoutReply(found.amount_sat, found.script, "")
                 if isinstance(found, Output)
-                else control_wire.GetTxoutReply(0, b"", found.reason, found.is_known)
+                else control_wire.GetTxoutReply(0, b"", found.reason, found.is_known, found.forged)
             )
             channel.reply(request, reply)
 

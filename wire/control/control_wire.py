@@ -387,13 +387,15 @@ class GetTxout(Request, number=3018, sender="gossipd", aliases=("gossip_get_txou
 class GetTxoutReply(Reply, number=3118, sender="master", aliases=("gossip_get_txout_reply",)):
     """The output: its amount and script. Where it is spent or was never there both are empty, and `reason` says so.
 
-    `is_known` is false where the chain's node cannot tell: it has not got the block.
+    `is_known` is false where the chain's node cannot tell: it has not got the block. `forged`: there never was such an
+    output, or it paid to another script, so that no honest node announces it.
     """
 
     amount_sat: int
     script: bytes
     reason: str
     is_known: bool = True
+    forged: bool = False
 
 
 class UnwatchedChannels(Request, number=3035, sender="gossipd"):

@@ -120,6 +120,16 @@ async def test_too_many_early_ones(stage: Stage) -> None:
     assert "too many like it wait" in str(stage.results[at(HEIGHT, MAX_EARLY)])
 
 
+@pytest.mark.parametrize("forged", [False, True])
+async def test_only_a_liar_pays_for_an_output_that_is_not_there(stage: Stage, forged: bool) -> None:
+    """One that is spent may be announced by any peer that does not watch the chain."""
+    stage.txout.new_blockheight(HEIGHT)
+    stage.answers[at(1)] = GetTxoutReply(0, b"", "its output is not there", forged=forged)
+    stage.ask(at(1))
+    await stage.settled()
+    assert stage.forged is forged
+
+
 async def test_failures_are_remembered(stage: Stage) -> None:
     stage.txout.new_blockheight(HEIGHT)
     stage.answers[at(1)] = GetTxoutReply(0, b"", "its output is spent")

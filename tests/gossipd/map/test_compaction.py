@@ -86,6 +86,24 @@ def test_old_file_sends_its_readers_on(writer: Writer, path: Path) -> None:
     assert int.from_bytes(record[HEADER_SIZE : HEADER_SIZE + 2], "big") == ENDED
 
 
+def test_readers_are_sent_on_only_when_the_new_file_is_there(
+    writer: Writer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A follower that is quick would open the old file again, and take it for the new one."""
+    fill(writer)
+    old_end = writer.store.end
+    flags: list[int] = []
+    replace = Path.replace
+
+    def looked_at(source: Path, target: Path) -> Path:
+        flags.append(HEADER.unpack_from(path.read_bytes(), old_end)[0])
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", looked_at)
+    compact(writer)
+    assert flags == [0]
+
+
 def test_what_happens_meanwhile_is_there(writer: Writer, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "SLICE_RECORDS", 10)
     fill(writer)

@@ -133,7 +133,7 @@ class Chain:
     def getrawtransaction(self, txid: str, verbose: bool, block_hash: str) -> Any:
         tx = self.transaction(txid)
         assert tx is not None
-        return {"vout": [{} for _ in tx.outputs]}
+        return {"vout": [{"scriptPubKey": {"hex": script.hex()}} for _, script in tx.outputs]}
 
 
 class CannedBitcoind:

@@ -82,6 +82,23 @@ class FollowedChain:
         return self.chain.add(Transaction([tx.txid + bytes([output, 0, 0, 0])], [(1, b"\x51")], witness=True))
 
 
+class Late:
+    """The answer to the first request with this text in it waits from `asked` to `go_on`."""
+
+    def __init__(self, source: Bitcoind, text: str) -> None:
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+        self._text = text.encode()
+        self._send = source.rpc._post
+        source.rpc._post = self._post  # type: ignore[method-assign]
+
+    async def _post(self, body: bytes) -> tuple[int, bytes]:
+        answer = await self._send(body)
+        if self._text in body and not self.asked.is_set():
+            self.asked.set()
+            await self.go_on.wait()
+        return answer
+
+
 async def look_up(source: Bitcoind, *scids: int, script: bytes = SCRIPT) -> list[Output | NoOutput]:
     futures = [asyncio.get_running_loop().create_future() for _ in scids]
     for scid, future in zip(scids, futures, strict=True):

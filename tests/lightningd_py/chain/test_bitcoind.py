@@ -26,15 +26,18 @@ async def test_thirty_channels_of_a_block_cost_one_block(followed: FollowedChain
 async def test_what_is_not_there_has_its_reason(followed: FollowedChain) -> None:
     (scid,), tx = followed.fund()
     followed.spend(tx)
-    wanted = [
-        (scid, "its output is spent"),
-        (scid + 9, "its transaction has only 1 outputs"),
-        (make_scid(6, 2, 0), "its block has only 2 transactions"),
-        (make_scid(8, 1, 0), "its block is beyond the end of the chain"),
-        (make_scid((1 << 24) - 1, 1, 0), "its block is beyond the end of the chain"),
-    ]
+    beyond = NoOutput("its block is beyond the end of the chain")
+    wanted = {
+        scid: NoOutput("its output is spent"),
+        scid + 9: NoOutput("its transaction has only 1 outputs", forged=True),
+        make_scid(6, 2, 0): NoOutput("its block has only 2 transactions", forged=True),
+        make_scid(8, 1, 0): beyond,
+        make_scid((1 << 24) - 1, 1, 0): beyond,
+    }
     async with followed.following() as source:
-        assert await look_up(source, *(scid for scid, _ in wanted)) == [NoOutput(reason) for _, reason in wanted]
+        assert await look_up(source, *wanted) == [*wanted.values()]
+        lie = NoOutput("its output is spent, and paid to another script", forged=True)
+        assert await look_up(source, scid, script=b"the script of a liar") == [lie]
 
 
 async def test_blocks_that_a_pruned_node_has_dropped(followed: FollowedChain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +127,7 @@ async def test_it_waits_for_a_node_that_is_down(followed: FollowedChain, caplog:
         answer = asyncio.create_task(look_up(source, scid + 1))
         followed.spend(tx)
         await followed.node.start_again()
-        assert await answer == [NoOutput("its transaction has only 1 outputs")]
+        assert await answer == [NoOutput("its transaction has only 1 outputs", forged=True)]
         await followed.reached(7)
     assert followed.heard.spent == [(7, [scid])]
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]

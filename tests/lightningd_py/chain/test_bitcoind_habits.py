@@ -14,7 +14,7 @@ import pytest
 from lightningd_py.chain.bitcoin_rpc import ChainDown
 from lightningd_py.chain.source import NoOutput, Output
 from lightningd_py.chain.txouts import _output
-from tests.lightningd_py.chain.canned_bitcoind import Refusal, Transaction, http
+from tests.lightningd_py.chain.canned_bitcoind import Block, Refusal, Transaction, http
 from tests.lightningd_py.chain.followed_chain import AMOUNT, SCRIPT, FollowedChain, look_up, until_warning
 from wire.scid import make_scid
 
@@ -229,3 +229,22 @@ async def test_blocks_that_a_pruned_node_has_dropped_are_not_looked_at_again(fol
         followed.node.fault = refusing(followed, "getblock", Refusal(-1, "Block not available (pruned data)"))
         await followed.reached(217)
     assert (followed.heard.spent, followed.heard.undone) == ([], [(0, [])])
+
+
+async def test_another_block_than_was_asked_for_is_not_looked_at(followed: FollowedChain) -> None:
+    """One that would follow the last one as well."""
+    (scid,), tx = followed.fund()
+    spend = Transaction([tx.txid + bytes(4)], [(1, b"\x51")])
+    async with followed.following() as source:
+        await look_up(source, scid)
+        other = Block(followed.chain.hash_at(6), [spend], salt=99).raw().hex()
+        followed.node.fault = lambda calls: (
+            http(b'[{"id": %d, "result": "%s"}]' % (calls[0]["id"], other.encode()))
+            if calls[0]["method"] == "getblock"
+            else None
+        )
+        followed.chain.grow(1)
+        await until_warning(source, "answers getblock with another block")
+        followed.node.fault = None
+        await followed.reached(7)
+    assert followed.heard.spent == []

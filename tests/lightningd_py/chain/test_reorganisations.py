@@ -6,7 +6,7 @@ import pytest
 
 from lightningd_py.chain.source import NoOutput, Output
 from tests.lightningd_py.chain.canned_bitcoind import Block, Transaction
-from tests.lightningd_py.chain.followed_chain import AMOUNT, SCRIPT, FollowedChain, look_up
+from tests.lightningd_py.chain.followed_chain import AMOUNT, SCRIPT, FollowedChain, Late, look_up
 from wire.scid import make_scid
 
 
@@ -40,7 +40,7 @@ async def test_channels_that_a_reorganisation_moves_are_gone(followed: FollowedC
         assert followed.heard.spent == [(11, goes)]
         moved = make_scid(7, 2, 0)
         answers = await look_up(source, *goes, moved)
-        assert answers == [NoOutput("its transaction has only 0 outputs"), Output(AMOUNT, SCRIPT)]
+        assert answers == [NoOutput("its transaction has only 0 outputs", forged=True), Output(AMOUNT, SCRIPT)]
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -122,29 +122,21 @@ async def test_a_channel_that_is_brought_back_and_spent_at_once(followed: Follow
     assert [(height, sorted(scids)) for height, scids in followed.heard.spent] == [(10, [goes]), (12, [goes, moved])]
 
 
-async def test_a_hash_that_was_asked_for_before_a_reorganisation_is_not_used_after_it(followed: FollowedChain) -> None:
+@pytest.mark.parametrize("call", ['"getblockhash", "params": [6]', '"getblock", "params"', '"gettxout"'])
+async def test_what_was_asked_before_a_reorganisation_is_not_used_after_it(followed: FollowedChain, call: str) -> None:
+    """The hash of a block, its transactions, an output: whichever answer is the late one."""
     (scid,), _ = followed.fund()
     followed.chain.grow(2)
-    asked, change = asyncio.Event(), asyncio.Event()
     async with followed.following() as source:
         await followed.reached(8)
-        send = source.rpc._post
-
-        async def late(body: bytes) -> tuple[int, bytes]:
-            answer = await send(body)
-            if b'"getblockhash", "params": [6]' in body and not asked.is_set():
-                asked.set()
-                await change.wait()
-            return answer
-
-        source.rpc._post = late  # type: ignore[method-assign]
+        late = Late(source, call)
         answer = asyncio.create_task(look_up(source, scid))
-        await asked.wait()
+        await late.asked.wait()
         del followed.chain.blocks[5:]
         followed.chain.grow(5)
         await followed.reached(10)
-        change.set()
-        assert await answer == [NoOutput("its block has only 1 transactions")]
+        late.go_on.set()
+        assert await answer == [NoOutput("its block has only 1 transactions", forged=True)]
 
 
 async def test_a_reorganisation_while_we_were_away(followed: FollowedChain) -> None:

@@ -1,0 +1,62 @@
+"""No spend falls between a look-up and the block that is being looked at."""
+
+import asyncio
+
+import pytest
+
+from lightningd_py.chain import bitcoind
+from lightningd_py.chain.bitcoind import CATCH_UP, Bitcoind
+from lightningd_py.chain.source import NoOutput, Output
+from lightningd_py.chain.watch import Outpoint
+from tests.lightningd_py.chain.canned_bitcoind import Transaction
+from tests.lightningd_py.chain.followed_chain import FollowedChain, Late, look_up
+
+SPENT = [NoOutput("its output is spent")]
+
+
+async def asked_in_time(
+    followed: FollowedChain, source: Bitcoind
+) -> tuple["asyncio.Task[list[Output | NoOutput]]", Late]:
+    """A look-up of block 6's output, which the node has found unspent and has not answered yet."""
+    (scid,), tx = followed.fund()
+    await followed.reached(6)
+    late = Late(source, '"gettxout"')
+    answer = asyncio.create_task(look_up(source, scid))
+    await late.asked.wait()
+    spend = Transaction([tx.txid + bytes(4), *(bytes([number]) * 36 for number in range(100))], [(1, b"\x51")])
+    followed.chain.add(spend)
+    return answer, late
+
+
+async def test_an_answer_that_comes_while_its_spend_is_looked_at(
+    followed: FollowedChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bitcoind, "INPUTS_A_TURN", 1)
+    async with followed.following() as source:
+        channels_at, seen = source._watch.channels_at, 0
+
+        def watched(outpoint: Outpoint) -> list[int]:
+            nonlocal seen
+            seen += 1
+            if seen == 4:  # the spend has been looked at, and nearly 100 turns are left
+                late.go_on.set()
+            return channels_at(outpoint)
+
+        monkeypatch.setattr(source._watch, "channels_at", watched)
+        answer, late = await asked_in_time(followed, source)
+        assert await answer == SPENT
+
+
+async def test_an_answer_that_comes_while_a_gap_is_jumped(followed: FollowedChain) -> None:
+    async with followed.following() as source:
+        answer, late = await asked_in_time(followed, source)
+        no_longer_there = source._no_longer_there
+
+        async def looked(outputs: list[tuple[int, bytes]]) -> list[int]:
+            late.go_on.set()
+            await asyncio.wait([answer])
+            return await no_longer_there(outputs)
+
+        source._no_longer_there = looked  # type: ignore[method-assign]
+        followed.chain.grow(CATCH_UP + 1)
+        assert await answer == SPENT
