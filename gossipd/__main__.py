@@ -6,17 +6,17 @@ import sys
 import time
 
 from gossipd.control import Control
-from gossipd.ingest.signatures import start_worker
+from gossipd.ingest.workers import Workers
 from wire.control.daemon import inherited_socket, prepare, run
 
 
 def main() -> int:
-    """Fork the signature workers, then run the loop."""
+    """Fork the nursery of signature workers, then run the loop."""
     *fds, log_level = sys.argv[1:]
     prepare(log_level)
     master, hsm, link = map(inherited_socket, fds)
     # Before there is a loop, a store or a peer: a worker must not have a copy of any of their fds.
-    workers = [start_worker() for _ in range(max(1, min(os.cpu_count() or 1, 4)))]
+    workers = Workers(max(1, min(os.cpu_count() or 1, 4)))
     chance = random.Random()  # noqa: S311 - which peer is asked is no secret
     return run("gossipd", lambda stop: Control(master, hsm, link, workers, stop, time.time, chance).close)
 

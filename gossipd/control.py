@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gossipd import report
 from gossipd.feed import SILENT, Feed
 from gossipd.gossipd import Gossipd
-from gossipd.ingest.signatures import stop_workers
+from gossipd.ingest.workers import Workers
 from gossipd.own_node import Signer
 from gossipd.store.writer import StoreError
 from wire.bus.feed import PEER_CONNECTED, PEER_DISCONNECTED, FeedError
@@ -41,7 +41,7 @@ class Control:
         master: socket.socket,
         hsm: socket.socket,
         link: socket.socket,
-        workers: list[tuple[int, socket.socket]],
+        workers: Workers,
         stop: Callable[[int], None],
         now: Callable[[], float],
         chance: random.Random,
@@ -64,7 +64,7 @@ class Control:
         if self._gossipd is not None:
             self._gossipd.close(clean=self._stopped)
         else:
-            stop_workers(self._workers)
+            self._workers.close()
         if self._feed_socket is not None:
             self._feed_socket.close()
         for channel in (self._master, self._hsm, self._link):

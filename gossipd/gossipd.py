@@ -19,7 +19,6 @@ Here the pieces are put together (Gossipd is the `Around` of each room): who own
 import asyncio
 import os
 import random
-import socket
 from collections.abc import Callable, Hashable
 
 from gossipd.ask.compare import KnownByMap
@@ -33,6 +32,7 @@ from gossipd.ingest.pipeline import Ingest
 from gossipd.ingest.signatures import SignatureChecks
 from gossipd.ingest.txout import Txout
 from gossipd.ingest.user_gossip import Answer, UserGossip
+from gossipd.ingest.workers import Workers
 from gossipd.local_channels import LocalChannels
 from gossipd.map.keeper import Keeper
 from gossipd.own_node import OwnNode, Sign
@@ -72,7 +72,7 @@ class Gossipd:
         init: GossipdInit,
         master: ControlChannel,
         sign: Sign,
-        workers: list[tuple[int, socket.socket]],
+        workers: Workers,
         now: Callable[[], float],
         chance: random.Random,
         feed: Feed,
@@ -112,7 +112,7 @@ class Gossipd:
         )
         self.remotes: Remotes = Remotes(self._loop, self._may_read, self._drop, self._owed_elsewhere, self._budget)
 
-    def _begin_intake(self, init: GossipdInit, workers: list[tuple[int, socket.socket]]) -> None:
+    def _begin_intake(self, init: GossipdInit, workers: Workers) -> None:
         """The pipeline, and the chain's news, which use the same stage for funding outputs."""
         self.signatures = SignatureChecks(workers, self._loop, self._resume)
         self.user_gossip = UserGossip()

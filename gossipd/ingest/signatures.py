@@ -1,137 +1,114 @@
-"""Signatures of gossip, checked in worker processes, so that the main loop never waits for a curve.
+"""Signatures of gossip, checked in worker processes (workers.py), so that the main loop never waits for a curve.
 
 One interface: `submit(message, key, verdict)`, and later `verdict(result)` in the main loop. Messages gather into
-batches; a batch is one SEQPACKET datagram to a worker and its answer is one byte a message. Worker processes, not
-threads: measured, two threads lose most of their speed as soon as the main thread computes (docs/performance.md).
+batches; a batch is one SEQPACKET datagram to a worker and its answer is one byte a message.
+
+A worker keeps no state, so one that dies, or does not answer, is replaced, and its batches are sent again. A batch at
+which two workers have died is taken apart; a message at which two have died is given up, and its sender pays for it.
 """
 
 import asyncio
-import os
-import signal
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import NoReturn
+from dataclasses import dataclass
 
 import msgpack
 
-from wire.control.landlock import restrict_files
-from wire.control.privilege import name_process
+from gossipd.ingest.workers import GOOD, LARGEST_BATCH, Workers
 from wire.control.status import Status
-from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, channel_keys, node_id_of
-from wire.secp256k1 import double_sha256, verify
 
-GOOD = 0
-"""All signatures hold. Otherwise the number, from 1, of the first that does not: their order is the message's own."""
+__all__ = ["DEADLY", "GOOD", "SignatureChecks"]
+
+DEADLY = 5
+"""A result that no worker says: workers have died of the message."""
 
 BATCH_MESSAGES = 64
-BATCH_BYTES = 128_000
+BATCH_BYTES = LARGEST_BATCH - 64
+"""What a batch has besides its messages fits the rest."""
+_OVERHEAD = 40
+"""Bytes of a message in a batch besides its own: its key, and two lengths."""
 WORKER_WINDOW = 4
 """Batches that one worker has at a time: enough that it never idles, few enough that new ones are soon looked at."""
+PATIENCE = 30.0
+"""Seconds in which a worker must answer a batch; that takes 20 ms."""
+LIVES = 2
+"""Workers that may die of one batch."""
+MOST_DEATHS = 50
+"""Deaths of workers in a row, without an answer between them, after which it is no message that is to blame."""
 
 Verdict = Callable[[int], None]
 
-
-def check(message: bytes, key: bytes) -> int:
-    """GOOD, or which signature of a well-formed gossip message is wrong. BOLT 7.
-
-    `key` is the node_id that must have signed a channel_update; the other two carry theirs (B7-57, B7-68).
-    """
-    number = message[0] << 8 | message[1]
-    if number == CHANNEL_ANNOUNCEMENT:
-        return _check_channel_announcement(message)
-    if number == NODE_ANNOUNCEMENT:
-        key = node_id_of(message)
-    return GOOD if verify(double_sha256(message[66:]), message[2:66], key) else 1
+status = Status("gossipd")
 
 
-def _check_channel_announcement(message: bytes) -> int:
-    digest = double_sha256(message[258:])
-    for i, key in enumerate(channel_keys(message)):
-        if not verify(digest, message[2 + 64 * i : 66 + 64 * i], key, again=i < 2):  # a bitcoin key comes once
-            return i + 1
-    return GOOD
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Messages that are checked together. `parts`: message, key, message, key, ..."""
 
+    parts: list[bytes]
+    verdicts: list[Verdict]
+    size: int
+    deaths: int = 0
 
-def work(sock: socket.socket) -> None:
-    """A worker's life: a batch `[message, key, message, key, ...]` in, a byte for each message out, until EOF."""
-    room = memoryview(bytearray(BATCH_BYTES + 70_000))  # once: to allocate it takes longer than to receive
-    while size := sock.recv_into(room):
-        parts = msgpack.unpackb(room[:size], use_list=False)
-        sock.send(bytes(map(check, parts[0::2], parts[1::2])))
-
-
-def start_worker() -> tuple[int, socket.socket]:
-    """Fork a worker; call this before there is an event loop or another thread. Returns its pid and our end."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    pid = os.fork()
-    if not pid:
-        _become_worker(theirs)
-    theirs.close()
-    ours.setblocking(False)
-    return pid, ours
-
-
-def _become_worker(sock: socket.socket) -> NoReturn:
-    """In the child: keep the one socket and standard error, and never return."""
-    status = 1
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        name_process("gossipd-sigs")
-        keep = sock.fileno()
-        os.closerange(3, keep)
-        os.closerange(keep + 1, 65_536)
-        restrict_files(Status("gossipd-sigs"))
-        work(sock)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def stop_workers(workers: list[tuple[int, socket.socket]]) -> None:
-    """End workers, whatever they are doing, and reap them: they have nothing to lose."""
-    for pid, sock in workers:
-        sock.close()
-        os.kill(pid, signal.SIGKILL)
-    for pid, _ in workers:
-        os.waitpid(pid, 0)
+    def apart(self) -> "list[_Batch]":
+        """A batch for each message."""
+        pairs = zip(self.parts[0::2], self.parts[1::2], self.verdicts, strict=True)
+        return [_Batch([message, key], [verdict], len(message) + _OVERHEAD) for message, key, verdict in pairs]
 
 
 class _Worker:
     def __init__(self, pid: int, sock: socket.socket) -> None:
         self.pid = pid
         self.sock = sock
-        self.asked: deque[tuple[list[Verdict], int]] = deque()
+        self.asked: deque[_Batch] = deque()
+        self.since = 0.0
+        """When it was given the oldest of `asked`, or could begin with it."""
 
 
 class SignatureChecks:
     """The stage of the pipeline. It holds `waiting` messages: the caller stops its sources when that is too much."""
 
     def __init__(
-        self, workers: list[tuple[int, socket.socket]], loop: asyncio.AbstractEventLoop, on_room: Callable[[], None]
+        self,
+        workers: Workers,
+        loop: asyncio.AbstractEventLoop,
+        on_room: Callable[[], None],
+        patience: float = PATIENCE,
     ) -> None:
         """`on_room` is called after each batch of verdicts."""
+        self._source = workers
         self._loop = loop
         self._on_room = on_room
-        self._workers = [_Worker(pid, sock) for pid, sock in workers]
-        self._batch: list[bytes] = []
-        self._batch_bytes = 0
+        self._patience = patience
+        self._workers: list[_Worker] = []
+        self._parts: list[bytes] = []
+        self._size = 0
         self._verdicts: list[Verdict] = []
-        self._ready: deque[tuple[bytes, list[Verdict], int]] = deque()
+        self._ready: deque[_Batch] = deque()
         self._close_scheduled = False
+        self._deaths_in_a_row = 0
         self.waiting = self.waiting_bytes = 0
-        for worker in self._workers:
-            loop.add_reader(worker.sock.fileno(), self._answered, worker)
+        self._fill_up()
+        self._timer = loop.call_later(patience / 3, self._look)
+
+    @property
+    def pids(self) -> list[int]:
+        """The worker processes."""
+        return [worker.pid for worker in self._workers]
 
     def submit(self, message: bytes, key: bytes, verdict: Verdict) -> None:
         """Have a message checked; `verdict` gets GOOD or the number of the wrong signature, in a later turn."""
-        self._batch.append(message)
-        self._batch.append(key)
-        self._batch_bytes += len(message) + 40
-        self.waiting_bytes += len(message) + 40
+        size = len(message) + _OVERHEAD
+        if self._size + size > BATCH_BYTES:
+            self._close_batch()
+        self._parts.append(message)
+        self._parts.append(key)
+        self._size += size
+        self.waiting_bytes += size
         self._verdicts.append(verdict)
         self.waiting += 1
-        if len(self._verdicts) >= BATCH_MESSAGES or self._batch_bytes >= BATCH_BYTES:
+        if len(self._verdicts) >= BATCH_MESSAGES:
             self._close_batch()
         elif not self._close_scheduled:
             # What one read of a socket brings makes a batch; a lone message does not wait for company.
@@ -144,8 +121,8 @@ class SignatureChecks:
             self._close_batch()
 
     def _close_batch(self) -> None:
-        self._ready.append((msgpack.packb(self._batch), self._verdicts, self._batch_bytes))
-        self._batch, self._verdicts, self._batch_bytes = [], [], 0
+        self._ready.append(_Batch(self._parts, self._verdicts, self._size))
+        self._parts, self._verdicts, self._size = [], [], 0
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -154,30 +131,96 @@ class SignatureChecks:
             if len(worker.asked) >= WORKER_WINDOW:
                 return
             try:
-                worker.sock.send(self._ready[0][0])
+                worker.sock.send(msgpack.packb(self._ready[0].parts))
             except BlockingIOError:
                 return  # its buffer is full, so it owes us an answer, and we come back with that
-            worker.asked.append(self._ready.popleft()[1:])
+            except OSError:
+                self._bury(worker, "has died")
+                continue
+            if not worker.asked:
+                worker.since = self._loop.time()
+            worker.asked.append(self._ready.popleft())
 
     def _answered(self, worker: _Worker) -> None:
         try:
             results = worker.sock.recv(65_536)
         except BlockingIOError:
             return
+        except OSError:  # it died with something of ours unread
+            results = b""
         if not results:
-            raise RuntimeError(f"signature worker {worker.pid} has died")
-        verdicts, size = worker.asked.popleft()
+            self._bury(worker, "has died")
+            self._hand_out()
+            return
+        self._deaths_in_a_row = 0
+        batch = worker.asked.popleft()
+        worker.since = self._loop.time()
         self._hand_out()
-        self.waiting -= len(verdicts)
-        self.waiting_bytes -= size
-        for verdict, result in zip(verdicts, results, strict=True):
+        self._settle(batch, results)
+
+    def _settle(self, batch: _Batch, results: bytes) -> None:
+        self.waiting -= len(batch.verdicts)
+        self.waiting_bytes -= batch.size
+        for verdict, result in zip(batch.verdicts, results, strict=True):
             verdict(result)
         self._on_room()
 
+    # workers that fail
+
+    def _look(self) -> None:
+        """Who does not answer is replaced, and who could not be replaced is tried again."""
+        self._timer = self._loop.call_later(self._patience / 3, self._look)
+        before = self._loop.time() - self._patience
+        for worker in [worker for worker in self._workers if worker.asked and worker.since <= before]:
+            self._bury(worker, f"has not answered for {self._patience:.0f} s")
+        self._fill_up()
+        self._hand_out()
+
+    def _bury(self, worker: _Worker, what: str) -> None:
+        """Its batches come first again; the one that it was at may be the reason."""
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row > MOST_DEATHS:
+            raise RuntimeError(f"{self._deaths_in_a_row} signature workers have died, one after the other")
+        status.unusual(f"signature worker {worker.pid} {what}: it is replaced")
+        self._workers.remove(worker)
+        self._loop.remove_reader(worker.sock.fileno())
+        self._source.end(worker.pid, worker.sock)
+        again = list(worker.asked)
+        if again:
+            again[0].deaths += 1
+            if again[0].deaths >= LIVES:
+                again[:1] = self._after_deaths(again[0])
+        self._ready.extendleft(reversed(again))
+        self._fill_up()
+
+    def _after_deaths(self, batch: _Batch) -> list[_Batch]:
+        """What is to be checked of it after all."""
+        if len(batch.verdicts) > 1:
+            return batch.apart()
+        text = f"workers have died of {len(batch.parts[0])} bytes of gossip, which are given up: {batch.parts[0].hex()}"
+        status.unusual(text[:1_000])
+        self._loop.call_soon(self._settle, batch, bytes([DEADLY]))
+        return []
+
+    def _fill_up(self) -> None:
+        """As many workers as there should be. If there can be none that is our end: the master restarts us."""
+        while len(self._workers) < self._source.count:
+            try:
+                worker = _Worker(*self._source.start())
+            except OSError as error:
+                if not self._workers:
+                    raise RuntimeError("no signature can be checked: no worker can be started") from error
+                return
+            self._workers.append(worker)
+            self._loop.add_reader(worker.sock.fileno(), self._answered, worker)
+
     def close(self) -> None:
-        """End the workers and reap them. What was not checked is given up, also what this turn was about to send."""
+        """End the workers. What was not checked is given up, also what this turn was about to send."""
+        self._timer.cancel()
         self._verdicts.clear()
         self._ready.clear()
         for worker in self._workers:
             self._loop.remove_reader(worker.sock.fileno())
-        stop_workers([(worker.pid, worker.sock) for worker in self._workers])
+            worker.sock.close()
+        self._workers.clear()
+        self._source.close()

@@ -9,7 +9,7 @@ from gossipd.ingest.around import Around
 from gossipd.ingest.checks import Checks
 from gossipd.ingest.debt import Debt
 from gossipd.ingest.pipeline import Ingest
-from gossipd.ingest.signatures import check
+from gossipd.ingest.workers import check
 from gossipd.map import loading
 from gossipd.map.forget import Forgetting
 from gossipd.map.gone import Gone

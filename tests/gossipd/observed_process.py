@@ -18,9 +18,8 @@ class ObservedProcess:
         return processes.fd_count(self.process.pid)
 
     def workers(self) -> list[int]:
-        """The pids of its signature workers."""
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for task in tasks for pid in task.read_text().split()]
+        """The pids of its signature workers, which its one child has started."""
+        return [pid for nursery in processes.children(self.process.pid) for pid in processes.children(nursery)]
 
     def rss(self) -> int:
         """Resident bytes of the process."""

@@ -335,6 +335,25 @@ async def test_peers_that_leave_with_the_master(gossipds: GossipdProcesses) -> N
     gossipd.ends_well(workers)
 
 
+async def test_a_signature_worker_dies(gossipds: GossipdProcesses) -> None:
+    """It costs no peer and no message: another one takes its place."""
+    gossipd = gossipds.new()
+    await gossipd.start()
+    peers = [await gossipd.connect() for _ in range(20)]
+    workers = gossipd.workers()
+    saying = asyncio.create_task(peers[0].say(*big_map(500, 50)))
+    os.kill(workers[0], signal.SIGKILL)
+    await saying
+    await gossipd.settled_at("channels", 500)
+    for peer in peers:
+        await peer.sync()
+    after = gossipd.workers()
+    assert len(after) == len(workers)
+    assert workers[0] not in after
+    assert f"signature worker {workers[0]} has died: it is replaced" in gossipd.log()
+    gossipd.ends_well()
+
+
 async def test_connection_that_comes_when_the_master_has_just_gone(gossipds: GossipdProcesses) -> None:
     """It is stopped meanwhile, so that it meets both in one turn of its loop; its filter is still to be sent."""
     gossipd = gossipds.new()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gossipd.ingest.signatures import check
 from gossipd.ingest.updates import MAX_FUTURE
+from gossipd.ingest.workers import check
 from gossipd.local_channels import LocalChannels
 from gossipd.verdict import Consequence, PeerFault
 from tests.gossipd.messages import CHAIN, KEYS, NOW, scid, spoilt, update

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gossipd.control import Control
 from gossipd.gossipd import Gossipd
-from gossipd.ingest.signatures import start_worker
+from gossipd.ingest.workers import Workers
 from tests.gossipd.gossipd_process import GossipdProcess
 from tests.gossipd.messages import NOW
 from tests.harness.injected_time import START, InjectedTime
@@ -23,7 +23,7 @@ class Inside(GossipdProcess):
     def _begin(self, sockets: tuple[socket.socket, ...]) -> None:
         self.exit_status: int | None = None
         master, hsm, link = sockets
-        self._control = Control(master, hsm, link, [start_worker()], self._stopped, self.now, random.Random(1))
+        self._control = Control(master, hsm, link, Workers(1), self._stopped, self.now, random.Random(1))
         self._loop.set_waits_for(lambda: self._control._gossipd is not None and self.gossipd.ingest.checks.waiting > 0)
 
     def _stopped(self, status: int) -> None:

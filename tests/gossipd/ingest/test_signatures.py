@@ -3,13 +3,15 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgpack
 import pytest
 
-from gossipd.ingest.signatures import BATCH_MESSAGES, GOOD, SignatureChecks, check, start_worker, stop_workers
+from gossipd.ingest.signatures import BATCH_MESSAGES, DEADLY, PATIENCE, SignatureChecks
+from gossipd.ingest.workers import GOOD, LARGEST_BATCH, Workers, check
 from tests.gossipd.messages import KEYS, announcement, big_map, high_s, node_announcement, spoilt, update
 from tests.harness import processes
 from wire.control.daemon import EXIT_BROKEN, run
@@ -50,12 +52,12 @@ def test_features_shift_what_follows() -> None:
 class Stage:
     """SignatureChecks with workers, and its verdicts."""
 
-    def __init__(self, workers: int) -> None:
-        self.workers = [start_worker() for _ in range(workers)]
+    def __init__(self, workers: int, patience: float = PATIENCE) -> None:
+        self.workers = Workers(workers)
         self.got: dict[int, int] = {}
         self.rooms = 0
         self.told = asyncio.Event()
-        self.checks = SignatureChecks(self.workers, asyncio.get_running_loop(), self._room)
+        self.checks = SignatureChecks(self.workers, asyncio.get_running_loop(), self._room, patience)
 
     def _room(self) -> None:
         self.rooms += 1
@@ -83,8 +85,9 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     """With one worker and with several."""
     stage = Stage(request.param)
     yield stage
+    pids = [stage.workers.nursery, *stage.checks.pids]
     stage.checks.close()
-    assert gone([pid for pid, _ in stage.workers])
+    assert gone(pids)
 
 
 async def test_every_message_gets_its_own_verdict(stage: Stage) -> None:
@@ -137,21 +140,123 @@ async def test_close_with_work_under_way(stage: Stage) -> None:
         stage.submit(number, UPDATE, KEY)
 
 
-def test_worker_that_dies_is_our_own_bug(caplog: pytest.LogCaptureFixture) -> None:
-    workers = [start_worker()]
+async def test_a_worker_that_dies_is_replaced(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """Its batches are sent again: every message gets its verdict, and no message is blamed."""
+    before = stage.checks.pids
+    for number in range(1_000):
+        stage.submit(number, *((UPDATE, KEY) if number % 7 else (spoilt(UPDATE, 5), KEY)))
+    os.kill(before[0], signal.SIGKILL)
+    await stage.all_checked()
+    assert stage.got == {number: GOOD if number % 7 else 1 for number in range(1_000)}
+    assert len(stage.checks.pids) == len(before)
+    assert before[0] not in stage.checks.pids
+    assert gone(before[:1])
+    assert f"signature worker {before[0]} has died: it is replaced" in caplog.text
+
+
+async def test_all_workers_die_one_after_the_other(stage: Stage) -> None:
+    for round in range(10):
+        for number in range(200):
+            stage.submit(number, UPDATE, KEY)
+        for pid in stage.checks.pids:
+            os.kill(pid, signal.SIGKILL)
+        await stage.all_checked()
+        assert set(stage.got.values()) == {GOOD}, round
+        stage.got.clear()
+
+
+async def test_a_worker_that_does_not_answer_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(2, patience=0.3)
+    before = stage.checks.pids
+    os.kill(before[0], signal.SIGSTOP)
+    for number in range(500):
+        stage.submit(number, UPDATE, KEY)
+    await stage.all_checked()
+    assert stage.got == dict.fromkeys(range(500), GOOD)
+    assert gone(before[:1])
+    assert f"signature worker {before[0]} has not answered" in caplog.text
+    stage.checks.close()
+
+
+async def test_a_message_that_kills_workers_is_given_up_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others of its batch get their verdicts; it is logged once."""
+    deadly = spoilt(UPDATE, 70)
+
+    def deadly_check(message: bytes, key: bytes) -> int:
+        if message == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return check(message, key)
+
+    monkeypatch.setattr("gossipd.ingest.workers.check", deadly_check)
+    stage = Stage(2)
+    for number in range(200):
+        stage.submit(number, deadly if number == 77 else UPDATE, KEY)
+    await stage.all_checked()
+    assert stage.got == {number: DEADLY if number == 77 else GOOD for number in range(200)}
+    assert caplog.text.count(deadly.hex()) == 1
+    assert len(stage.checks.pids) == 2
+    stage.checks.close()
+
+
+def test_workers_that_cannot_work_are_our_own_bug(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever they are asked: then no message is to blame."""
+    monkeypatch.setattr("gossipd.ingest.workers.check", lambda message, key: os.kill(os.getpid(), signal.SIGKILL))
+    workers, got = Workers(1), list[int]()
 
     def start(stop: Callable[[int], None]) -> Callable[[], None]:
         checks = SignatureChecks(workers, asyncio.get_running_loop(), lambda: None)
-        os.kill(workers[0][0], signal.SIGKILL)
+        for _ in range(BATCH_MESSAGES):
+            checks.submit(UPDATE, KEY, got.append)
         return checks.close
 
     assert run("test", start) == EXIT_BROKEN
-    assert f"signature worker {workers[0][0]} has died" in caplog.text
+    assert "signature workers have died, one after the other" in caplog.text
+    assert len(got) < BATCH_MESSAGES
+
+
+async def test_without_the_nursery_the_workers_work_on(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(2)
+    os.kill(stage.workers.nursery, signal.SIGKILL)
+    lost = stage.checks.pids[0]
+    os.kill(lost, signal.SIGKILL)
+    for number in range(500):
+        stage.submit(number, UPDATE, KEY)
+    await stage.all_checked()
+    assert stage.got == dict.fromkeys(range(500), GOOD)
+    assert len(stage.checks.pids) == 1
+    stage.checks.close()
+
+
+async def test_no_batch_is_larger_than_a_datagram_may_be(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch just below its bound, and then the largest message there is."""
+    sizes: list[int] = []
+    packb = msgpack.packb
+
+    def pack(parts: list[bytes]) -> bytes:
+        packed = packb(parts)
+        assert isinstance(packed, bytes)
+        sizes.append(len(packed))
+        return packed
+
+    monkeypatch.setattr("gossipd.ingest.signatures.msgpack.packb", pack)
+    large = announcement(features=bytes(65_535 - len(CHANNEL)))
+    for number, message in enumerate([large, CHANNEL, large, large, *[announcement(features=bytes(2_000))] * 70]):
+        stage.submit(number, message, b"")
+    await stage.all_checked()
+    assert stage.got == dict.fromkeys(range(74), GOOD)
+    assert LARGEST_BATCH / 2 < max(sizes) <= LARGEST_BATCH
+    for worker in stage.checks._workers:
+        assert worker.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= 2 * LARGEST_BATCH
 
 
 def test_workers_hold_nothing_of_each_other() -> None:
     """Or one would live on when its own socket is closed."""
-    workers = [start_worker() for _ in range(3)]
+    source = Workers(3)
+    workers = [source.start() for _ in range(3)]
     for _, sock in workers:
         sock.setblocking(True)
         sock.send(msgpack.packb([UPDATE, KEY]))
@@ -160,7 +265,9 @@ def test_workers_hold_nothing_of_each_other() -> None:
     sockets = [set(processes.links(pid)) for pid, _ in workers]
     shared = sockets[0] & sockets[1] & sockets[2]
     assert [len([name for name in each - shared if name.startswith("socket:")]) for each in sockets] == [1, 1, 1]
-    stop_workers(workers)
+    for _, sock in workers:
+        sock.close()
+    source.close()
 
 
 async def test_synthetic_map() -> None:

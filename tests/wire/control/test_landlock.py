@@ -84,7 +84,7 @@ def test_what_is_named_can_be_read_and_not_written(tmp_path: Path) -> None:
 def test_a_signature_worker_can_open_nothing(tmp_path: Path) -> None:
     code = """
 import os, sys
-from gossipd.ingest import signatures
+from gossipd.ingest import workers
 from wire.control.privilege import give_up_privileges
 from wire.control.status import Status
 
@@ -95,9 +95,12 @@ def work(sock):
         os.write(1, error.strerror.encode())
 
 give_up_privileges(Status("test"))
-signatures.work = work
-pid, sock = signatures.start_worker()
-os.waitpid(pid, 0)
+workers.work = work
+source = workers.Workers(1)
+pid, sock = source.start()
+sock.setblocking(True)
+sock.recv(1)
+source.close()
 """
     assert child(code, tmp_path) == ["Permission denied"]
 

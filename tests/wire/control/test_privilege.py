@@ -5,7 +5,7 @@ import sys
 
 CHILD = """
 import os, resource
-from gossipd.ingest.signatures import start_worker
+from gossipd.ingest.workers import Workers
 from wire.control.privilege import give_up_privileges, name_process
 from wire.control.status import Status
 
@@ -17,9 +17,11 @@ give_up_privileges(Status("test"))
 name_process("a-name")
 print(open("/proc/self/comm").read().strip())
 print(*resource.getrlimit(resource.RLIMIT_CORE), *resource.getrlimit(resource.RLIMIT_DATA))
-pid, sock = start_worker()
+workers = Workers(1)
+pid, sock = workers.start()
 sock.close()
-print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+workers._sock.close()
+print(os.waitstatus_to_exitcode(os.waitpid(workers.nursery, 0)[1]))
 """
 
 
