@@ -11,6 +11,7 @@ from wire.bus.bus_wire import CONNECTIOND
 from wire.bus.curve import Curve
 from wire.bus.sessions import Sessions
 from wire.bus.socket import BusSocket
+from wire.control.timing import Timing
 
 if TYPE_CHECKING:
     from zmq import Context, Socket
@@ -48,11 +49,9 @@ class MsgBus:
         endpoint: str,
         curve: Path,
         hub: Hub,
-        heartbeat: float,
+        timing: Timing,
     ) -> None:
-        """Binds: raises BindFailed. `curve` is the directory of the keys that tcp needs, which raise CurveError.
-        `heartbeat`: seconds.
-        """
+        """Binds: raises BindFailed. `curve` is the directory of the keys that tcp needs, which raise CurveError."""
         self._bound = BusEndpoint(context, endpoint, curve)
         self.endpoint = self._bound.name
         self._sessions = Sessions(
@@ -62,7 +61,8 @@ class MsgBus:
             admit=hub.admit,
             on_message=hub.received,
             on_gone=hub.gone,
-            heartbeat=heartbeat,
+            heartbeat=timing.bus_heartbeat,
+            patience=timing.bus_patience,
         )
         self._sessions.on_welcome = hub.came
         hub.open(self._sessions)

@@ -107,11 +107,11 @@ class Connectiond:
                 raise RuntimeError(f"connectiond does not know {message.name()}")
 
     def _init(self, message: ConnectiondInit) -> None:
-        loop, timing = asyncio.get_running_loop(), message.timing
+        timing = message.timing
         self._most = max(1, (raise_fd_limit() - FDS_BESIDES) // FDS_EACH)
-        self._hub = Hub(self, self._routes, timing.bus_patience, loop.time, loop.call_later)
+        self._hub = Hub(self, self._routes, asyncio.get_running_loop().call_later)
         try:
-            self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing.bus_heartbeat)
+            self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing)
         except (BindFailed, CurveError) as error:
             self._refused = True
             self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))

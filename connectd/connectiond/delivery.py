@@ -30,15 +30,11 @@ class Delivery:
         self,
         peers: SharedConnections,
         routes: Routes,
-        patience: float,
-        now: Callable[[], float],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
-        """`patience`: seconds in which a service must take what waits for it. `later`: as the loop's `call_later`."""
+        """`later`: as the loop's `call_later`."""
         self._peers = peers
         self._routes = routes
-        self._patience = patience
-        self._now = now
         self._later = later
         self._holding: dict[int, Shared] = {}
         self._looks = False
@@ -140,7 +136,6 @@ class Delivery:
 
     def _hold(self, shared: Shared, part: Part, message: bytes) -> None:
         if not shared.held:
-            shared.held_since = self._now()
             shared.line.pause()
             self._holding[shared.conn_id] = shared
             self._look_later()
@@ -152,18 +147,15 @@ class Delivery:
             self._later(RETRY, self._look)
 
     def _look(self) -> None:
-        """A service that has got room gets what is held for it; one that has had none for long is cut off."""
+        """A service that has got room gets what is held for it. It may take its time with a connection as long as its
+        session lives: one that does not read MSG is the bus's matter (`wire/bus/sessions.py`).
+        """
         self._looks = False
         for conn_id, shared in list(self._holding.items()):
             if self._peers.get(conn_id) is not shared or not shared.held:
                 del self._holding[conn_id]
-            elif shared.leaving:
-                continue
-            elif not self._is_stuck(shared):
+            elif not shared.leaving and not self._is_stuck(shared):
                 self.deliver_held(shared)
-            elif self._now() - shared.held_since >= self._patience:
-                session = shared.held[0][0].session
-                self._peers.post.cut_off(session, f"it has taken nothing for {self._patience:.0f} seconds")
         if self._holding:
             self._look_later()
 
@@ -176,7 +168,6 @@ class Delivery:
         while shared.held:
             if self._is_stuck(shared):
                 return
-            shared.held_since = self._now()
             if not self._deliver_again(shared, *shared.held.popleft()):
                 return
         shared.line.resume()

@@ -37,16 +37,14 @@ class Hub:
         self,
         above: Above,
         routes: Routes,
-        patience: float,
-        now: Callable[[], float],
         later: Callable[[float, Callable[[], None]], object],
     ) -> None:
-        """`patience`: seconds in which a service must take what waits for it. `later`: as the loop's `call_later`."""
+        """`later`: as the loop's `call_later`."""
         self.registrations = ServiceRegistrations()
         self._above = above
         self._later = later
         self._peers = SharedConnections(above, self.registrations)
-        self._delivery = Delivery(self._peers, routes, patience, now, later)
+        self._delivery = Delivery(self._peers, routes, later)
         self.heard = self._delivery.heard
 
     def open(self, post: Post) -> None:

@@ -89,7 +89,7 @@ class Part:
 class Shared:
     """A connection that services own together. The first one of `parts` stands for it."""
 
-    __slots__ = ("_said", "held", "held_since", "ids", "leaving", "line", "parts")
+    __slots__ = ("_said", "held", "ids", "leaving", "line", "parts")
 
     def __init__(self, line: Line) -> None:
         self.line = line
@@ -99,7 +99,6 @@ class Shared:
         """What the peer has said and a service has no room for; nothing more is heard meanwhile. One message, or one
         `error` for several services.
         """
-        self.held_since = 0.0
         self.leaving = False
         """No service has a part any more; it goes when all that was said has gone out."""
         self._said: deque[tuple[Part | None, int]] = deque()

@@ -6,6 +6,7 @@ docs/bus.md, "Sessions".
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ class Session:
     faults: int = 0
     queue: deque[bytes] = field(default_factory=deque)
     """Bodies that found no room, each to be sent before anything newer."""
+    taken_at: float = 0.0
+    """Loop time at which the first of the queue began to wait."""
     froms: deque[bytes] = field(default_factory=deque)
     """Whose they are."""
 
@@ -69,9 +72,10 @@ class Sessions:
         on_message: Callable[[Session, BusMessage], None],
         on_gone: Callable[[Session, str], None],
         heartbeat: float,
+        patience: float = math.inf,
     ) -> None:
         """`address` is the hub's own. `admit` and `on_message` raise BusError for what is answered by an `error`.
-        `heartbeat`: seconds.
+        `heartbeat`: seconds. `patience`: seconds in which a service must take some of what waits for it.
         """
         self.on_raw: Callable[[Session, bytes, bytes], None] | None = None
         """Gets (session, address, body) of what is for another service; raises BusError if there is no way."""
@@ -84,6 +88,7 @@ class Sessions:
         self._on_message = on_message
         self._on_gone = on_gone
         self._heartbeat = heartbeat
+        self._patience = patience
         self._by_name: dict[str, Session] = {}
         self._by_route: dict[bytes, Session] = {}
         self._returning: dict[bytes, _Returning] = {}
@@ -219,6 +224,8 @@ class Sessions:
         if len(session.queue) >= MAX_QUEUED:
             self.cut_off(session, "it does not read")
             return False
+        if not session.queue:
+            session.taken_at = self._loop.time()
         session.queue.append(body)
         session.froms.append(sender)
         self._retry_later()
@@ -232,7 +239,11 @@ class Sessions:
         self._retry = None
         for session in self:
             self._send_queue_of(session)
-            if session.queue:
+            if not session.queue:
+                continue
+            if self._loop.time() - session.taken_at >= self._patience:
+                self.cut_off(session, f"it has taken nothing for {self._patience:g} seconds")
+            else:
                 self._retry_later()
 
     def _send_queue_of(self, session: Session) -> None:
@@ -241,6 +252,7 @@ class Sessions:
                 self._socket.send([session.route, session.froms[0], session.queue[0]])
                 session.queue.popleft()
                 session.froms.popleft()
+                session.taken_at = self._loop.time()
         except NoRoom:
             return
         except Unreachable:

@@ -2,7 +2,6 @@
 in the waiting room. To the hub this is what is above it: there is no master.
 """
 
-import asyncio
 from collections import defaultdict
 
 import zmq
@@ -44,9 +43,8 @@ class StandaloneBuses:
         """Who has given it back: it is not pressed upon them again."""
         self._lines: dict[int, DistantLine] = {}
         self._waiting = WaitingRoom(self._choose, self._give)
-        clock = asyncio.get_running_loop().time
-        self._hub = Hub(self, EverythingTaken(), timing.bus_patience, clock, tasks.later)
-        self._msg = MsgBus(context, settings.msg, settings.curve, self._hub, timing.bus_heartbeat)
+        self._hub = Hub(self, EverythingTaken(), tasks.later)
+        self._msg = MsgBus(context, settings.msg, settings.curve, self._hub, timing)
         self._own_context = zmq.Context() if settings.ctl.startswith("tcp:") else None
         try:
             self._ctl = CtlBus(

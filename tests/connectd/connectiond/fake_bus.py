@@ -16,8 +16,6 @@ from wire.bus.sessions import Session
 from wire.control.control_wire import PeerInfo
 from wire.routing import Routes
 
-PATIENCE = 30.0
-
 
 class FakeLine:
     """Remembers what is said; the test says when it has gone out."""
@@ -112,7 +110,7 @@ class FakeBus:
         self.master = FakeMaster()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
-        self.hub = Hub(self.master, self.routes, PATIENCE, lambda: self.now, self._later)
+        self.hub = Hub(self.master, self.routes, self._later)
         self.hub.open(self.post)
         self.post.on_gone = self.hub.gone
         self._conn_id = 0

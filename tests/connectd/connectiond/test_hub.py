@@ -4,7 +4,7 @@ import pytest
 
 from connectd.connectiond.delivery import RETRY
 from tests.connectd.connectiond.connectiond_process import about, channel_id
-from tests.connectd.connectiond.fake_bus import PATIENCE, FakeBus
+from tests.connectd.connectiond.fake_bus import FakeBus
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusError
 from wire.bus.bus_wire import CREDIT, GiveBack, Hello, Message
@@ -14,6 +14,7 @@ from wire.peer_wire import ErrorMessage, WarningMessage
 OPEN, REESTABLISH = 32, 136
 FIRST, SECOND = about(REESTABLISH, channel_id(1)), about(REESTABLISH, channel_id(2))
 ODD = b"\x80\x01"
+A_DAY = 86_400.0
 
 
 @pytest.fixture
@@ -53,27 +54,20 @@ def test_session_with_a_queue_gets_nothing_more(bus: FakeBus) -> None:
     assert not line.paused
 
 
-def test_service_without_room_for_long_is_cut_off(bus: FakeBus) -> None:
-    bus.service("one", credit=0)
-    line = bus.give("one")
-    bus.hub.heard(line, FIRST)
-    bus.advance(PATIENCE - 1)
-    assert line.ended is None
-    bus.advance(1 + 2 * RETRY)
-    reason = "service one has left: it has taken nothing for 30 seconds"
-    assert line.ended == (reason, [])
-    assert bus.master.log[-2:] == [("left", "one"), ("disconnected", 1, reason)]
-
-
-def test_patience_begins_anew_with_each_message(bus: FakeBus) -> None:
-    service = bus.service("one", credit=0)
-    line = bus.give("one")
-    for _ in range(4):
-        bus.hub.heard(line, FIRST)
-        bus.advance(PATIENCE - 1)
-        bus.hub.received(service, bus_wire.Credit(1, 1))
-        assert not line.paused
-    assert line.ended is None
+def test_service_may_take_its_time_with_one_connection(bus: FakeBus) -> None:
+    """It withholds credit on this one for a day, and loses neither this one nor the others."""
+    service = bus.service("one", credit=1)
+    slow, other = bus.give("one"), bus.give("one")
+    bus.hub.heard(slow, FIRST)
+    bus.hub.heard(slow, SECOND)
+    bus.advance(A_DAY)
+    bus.hub.heard(other, FIRST)
+    assert (slow.ended, other.ended) == (None, None)
+    assert (slow.paused, other.paused) == (True, False)
+    bus.told("one")
+    bus.hub.received(service, bus_wire.Credit(1, 1))
+    assert bus.heard("one") == [SECOND]
+    assert not slow.paused
 
 
 @pytest.mark.bolt("B1-31")
@@ -153,7 +147,7 @@ def test_held_message_goes_up_when_the_last_one_gives_back(bus: FakeBus) -> None
     bus.hub.heard(line, FIRST)
     bus.hub.received(one, GiveBack(1))
     assert bus.master.log[-1] == ("returned", 1, FIRST)
-    bus.advance(2 * PATIENCE)
+    bus.advance(A_DAY)
     assert line.ended is None
 
 

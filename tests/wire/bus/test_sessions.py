@@ -1,6 +1,7 @@
 """An ESB bus over real ZMQ sockets: sessions, their ends, and those who misbehave."""
 
 import asyncio
+import math
 import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,7 +31,9 @@ def context() -> Iterator["zmq.Context[Any]"]:
 class Hub:
     """A hub that remembers what it hears, and greets everybody but `nobody`."""
 
-    def __init__(self, context: "zmq.Context[Any]", endpoint: str, heartbeat: float = 60.0) -> None:
+    def __init__(
+        self, context: "zmq.Context[Any]", endpoint: str, heartbeat: float = 60.0, patience: float = math.inf
+    ) -> None:
         self.heard: asyncio.Queue[tuple[str, BusMessage]] = asyncio.Queue()
         self.gone: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self.here: asyncio.Queue[Session] = asyncio.Queue()
@@ -43,6 +46,7 @@ class Hub:
             on_message=self._on_message,
             on_gone=lambda session, reason: self.gone.put_nowait((session.service, reason)),
             heartbeat=heartbeat,
+            patience=patience,
         )
         self.sessions.on_welcome = self.here.put_nowait
         self.endpoint = self.socket.bind(endpoint)
@@ -225,6 +229,31 @@ async def test_one_who_does_not_read_is_cut_off(hub: Hub, join: Callable[[], Ser
     assert await soon(hub.gone) == ("slow", "it does not read")
     await other.say(Message(1, 1, b"\0\x20"))
     assert (await soon(hub.heard))[0] == "bob"
+
+
+async def test_one_who_reads_nothing_for_long_is_cut_off(context: "zmq.Context[Any]", tmp_path: Path) -> None:
+    """Long before it would have too much in its queue; one that reads something now and then is not."""
+    hub = Hub(context, f"ipc://{tmp_path}/msg", patience=1.0)
+    services = {name: Service(context, hub.endpoint) for name in ("asleep", "slow")}
+    for name, service in services.items():
+        service.socket.rcvhwm = 1
+        await service.ask(Hello(name))
+        session = hub.sessions.named(name)
+        assert session is not None
+        while len(session.queue) < 100:
+            assert hub.sessions.send(session, Message(1, 1, bytes(60_000)))
+
+    async def read() -> None:
+        while True:
+            await services["slow"].hear()
+
+    reading = asyncio.create_task(read())
+    assert await soon(hub.gone) == ("asleep", "it has taken nothing for 1 seconds")
+    assert hub.sessions.named("slow") is not None
+    reading.cancel()
+    for service in services.values():
+        service.socket.close()
+    hub.close()
 
 
 async def test_what_waited_comes_in_order(hub: Hub, join: Callable[[], Service]) -> None:
