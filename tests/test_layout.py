@@ -59,7 +59,6 @@ SYSTEM: dict[str, dict[str, str]] = {
         "wire.net.upkeep": "its one timer",
         "connectd.connectiond.daemon": "its clock and its timers are the loop's",
         "connectd.connectiond.lines.gossip_end": "the owner's end is on the loop",
-        "connectd.connectiond.alone.buses": "its clock is the loop's",
         "connectd.arrivals": "one short task a handshake",
         "connectd.connection": "the inbox that a handshake waits on",
         "connectd.reach.dial": "addresses are tried in turn, each with its deadline",
