@@ -17,7 +17,7 @@ import msgpack
 
 from lightningd_py.rpc.jsonrpc import GRACE, PIECE, RpcServer
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_REQUEST, RpcError
-from wire.bus.bus_message import VERSION, BusError, read_map
+from wire.bus.bus_message import VERSION, BusError, Id, asked_in, read_map
 from wire.bus.sessions import RETRY
 from wire.bus.socket import BusSocket, NoRoom, Unreachable
 from wire.control.status import Status
@@ -51,7 +51,7 @@ class ApiBus:
         route = envelope[0]
         refusal = self._refusal(envelope)
         if refusal is not None:
-            self._send_or_lose(envelope, _packed(_id_in(body), "error", refusal.content))
+            self._send_or_lose(envelope, _packed(asked_in(body)[0], "error", refusal.content))
             return
         self._in_hand[route] += 1
         task = asyncio.get_running_loop().create_task(self._serve(envelope, body))
@@ -78,10 +78,10 @@ class ApiBus:
                 del self._in_hand[envelope[0]]
 
     async def _answer(self, body: bytes) -> bytes:
-        asked = None
+        asked: Id = None
         try:
             request = _read(body)
-            asked = request.get("id")
+            asked = _id_of(request)
             return await self._rpc.carry_out(request, functools.partial(_encode_result, asked))
         except RpcError as error:
             return _packed(asked, "error", error.content)
@@ -132,22 +132,23 @@ def _read(body: bytes) -> dict[str, Any]:
         raise RpcError(INVALID_REQUEST, str(error)) from error
 
 
-def _id_in(body: bytes) -> Any:
-    try:
-        return read_map(body).get("id")
-    except BusError:
-        return None
+def _id_of(request: dict[str, Any]) -> Id:
+    """Raises RpcError for one that is none: it could not even be given back."""
+    asked = request.get("id")
+    if isinstance(asked, bool) or not isinstance(asked, int | str | None):
+        raise RpcError(INVALID_REQUEST, "id is an integer, a string or nil")
+    return asked
 
 
-def _packed(asked: Any, key: str, value: Any) -> bytes:
+def _packed(asked: Id, key: str, value: Any) -> bytes:
     return bytes(msgpack.packb({"v": VERSION, "id": asked, key: value}))
 
 
-async def _encode_result(asked: Any, result: Any) -> bytes:
+async def _encode_result(asked: Id, result: Any) -> bytes:
     return b"".join([piece async for piece in _pieces(asked, result)])
 
 
-async def _pieces(asked: Any, result: Any) -> AsyncIterator[bytes]:
+async def _pieces(asked: Id, result: Any) -> AsyncIterator[bytes]:
     """A result's answer; a long list, which may be the whole map, in pieces between which others get their turn."""
     packer = msgpack.Packer()
     yield packer.pack_map_header(3) + packer.pack("v") + packer.pack(VERSION) + packer.pack("id") + packer.pack(asked)

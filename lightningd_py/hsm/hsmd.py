@@ -24,8 +24,8 @@ from lightningd_py.hsm.passphrase import NoPassphrase, PassphraseSource
 from lightningd_py.hsm.secret import SecretError, derive_node_key, load_secret
 from lightningd_py.hsm.signmessage import digest_of
 from wire import secp256k1
-from wire.control.control_message import ControlError, ControlMessage
-from wire.control.control_socket import MAX_INLINE, receive_message, send_message
+from wire.control.control_message import MAX_INLINE, ControlError, ControlMessage
+from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (
     ClientHsmfd,
     Ecdh,

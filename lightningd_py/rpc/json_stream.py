@@ -12,6 +12,8 @@ from typing import Any
 _BRACKET = re.compile(rb'["{}\[\]]')
 _IN_STRING = re.compile(rb'["\\]')
 _SPACE = b" \t\r\n"
+MAX_DEPTH = 100
+"""Objects and arrays within each other: whatever looks into them by recursion comes to an end at some depth."""
 
 
 class ParseError(Exception):
@@ -73,13 +75,15 @@ class JsonSplitter:
             self._in_string = not self._in_string
         else:
             self._depth += 1 if token in b"{[" else -1
+            if self._depth > MAX_DEPTH:
+                raise ParseError(f"nested more than {MAX_DEPTH} deep")
 
 
 def parse_json(piece: bytes) -> Any:
-    """The value of one piece. Raises ParseError, also for NaN, Infinity and what is nested too deeply."""
+    """The value of one piece of JsonSplitter's. Raises ParseError, also for NaN and Infinity."""
     try:
         return json.loads(piece, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ParseError(str(error)) from error
 
 

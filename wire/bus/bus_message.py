@@ -20,6 +20,10 @@ MAX_BODY = 1 << 20
 MAX_INT = (1 << 64) - 1
 MAX_NODES_NAMED = 10_000
 """Node ids, or channels, in one message."""
+MAX_DEPTH = 16
+"""Lists and maps within each other: a registration has three, `filter` of a JSON-RPC method needs six."""
+MAX_NESTS = 20_000
+"""Lists and maps in one message: a registration of MAX_NODES_NAMED channels has one for each."""
 
 Id = int | str | None
 
@@ -70,16 +74,46 @@ class BusMessage:
         return typing.cast(Self, _from_map(cls, found))
 
 
+def is_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and maps are within each other more than `depth` times. In a loop: the value may be a stranger's,
+    and whatever looks into it by recursion, be it `repr`, comes to an end at some depth."""
+    level = [value]
+    for _ in range(depth + 1):
+        nests = [part for part in level if isinstance(part, dict | list)]
+        if not nests:
+            return False
+        level = [inner for nest in nests for inner in (nest.values() if isinstance(nest, dict) else nest)]
+    return True
+
+
+class _Counter:
+    """Of the lists and maps of one message, as they are made."""
+
+    def __init__(self) -> None:
+        self._left = MAX_NESTS
+
+    def __call__(self, nest: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("too many lists and maps")
+        return nest
+
+
 def read_map(body: bytes) -> dict[str, Any]:
-    """The map in a body, of our version. Raises BusError. Memory is bounded by the body's size."""
+    """The map in a body, of our version. Raises BusError. What it has in memory is at most ten times the body's size,
+    and MAX_DEPTH deep.
+    """
     if len(body) > MAX_BODY:
         raise BusError(f"a message of {len(body)} bytes is too long, {MAX_BODY} may be")
+    count = _Counter()
     try:
-        found = msgpack.unpackb(body, strict_map_key=True)
+        found = msgpack.unpackb(body, strict_map_key=True, max_ext_len=0, list_hook=count, object_hook=count)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise BusError("that is no msgpack") from error
     if not isinstance(found, dict):
         raise BusError(f"a message is a map, not {type(found).__name__}")
+    if is_deeper(found, MAX_DEPTH):
+        raise BusError(f"lists and maps are nested more than {MAX_DEPTH} deep")
     if found.get("v") != VERSION:
         raise BusError(f"version {found.get('v')!r:.20} is not spoken here, {VERSION} is")
     return found

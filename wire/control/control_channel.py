@@ -118,8 +118,8 @@ class ControlChannel:
     def send(self, message: ControlMessage) -> None:
         """Send a message, with its fds, or put it behind those that wait. Never blocks.
 
-        Raises ChannelClosed if the channel is closed, ControlError for more than MAX_MEMFD bytes; the fds are still the
-        caller's then.
+        Raises ChannelClosed if the channel is closed, ControlError if it is larger than its declaration says; the fds
+        are still the caller's then.
         """
         if self._closed:
             raise ChannelClosed(f"the channel to {self.who} is closed")

@@ -3,6 +3,9 @@
 A message is a msgpack array `[number, field, ...]` in one SEQPACKET datagram; a field of type `Fd` travels as
 SCM_RIGHTS in the same datagram, and its place in the array holds true, or nil where there is none. The messages
 themselves are declared in `wire.control.control_wire`; only what a process has imported can be decoded by it.
+
+A message fits one datagram unless its declaration says how large it may be. What has been decoded is looked at by its
+declaration, no deeper than that goes, so that nothing depends on how deeply a sender nests its lists.
 """
 
 import dataclasses
@@ -19,21 +22,36 @@ Fd = NewType("Fd", int)
 """A file descriptor that belongs to its message: its sender gives it away, its receiver owns it."""
 
 
+MAX_INLINE = 128 * 1024
+"""Bytes of a message in one datagram: what may have more says so, and then travels as a memfd."""
+BYTES_FOR_A_LIST = 8
+"""A message of more than MAX_INLINE bytes has no more lists than one for so many of its bytes: an empty one takes one
+byte, and 64 in memory."""
+HEAD_SIZE = 16
+"""Bytes in which a message's number stands."""
+
+
 class ControlError(Exception):
     """A datagram that is no message of ours, or that its sender may not say. Our own bug, or a foreign program's."""
 
 
 @dataclass_transform(field_specifiers=(field,))
 class ControlMessage:
-    """Base of all control messages. `number` and `senders` come from the class statement."""
+    """Base of all control messages. `number`, `senders` and `largest`, in bytes, come from the class statement."""
 
     number: ClassVar[int] = 0
     senders: ClassVar[frozenset[str]] = frozenset()
+    largest: ClassVar[int] = MAX_INLINE
     aliases: ClassVar[tuple[str, ...]] = ()
     registry: ClassVar[dict[int, type["ControlMessage"]]] = {}
 
     def __init_subclass__(
-        cls, *, number: int = 0, sender: str | tuple[str, ...] = (), aliases: tuple[str, ...] = ()
+        cls,
+        *,
+        number: int = 0,
+        sender: str | tuple[str, ...] = (),
+        aliases: tuple[str, ...] = (),
+        largest: int = MAX_INLINE,
     ) -> None:
         dataclass(cls)
         if number:
@@ -42,6 +60,7 @@ class ControlMessage:
             cls.number = number
             cls.senders = frozenset((sender,) if isinstance(sender, str) else sender)
             cls.aliases = aliases
+            cls.largest = largest
             cls.registry[number] = cls
 
     @classmethod
@@ -62,12 +81,11 @@ class ControlMessage:
         still owns whatever is left in `fds`, and closes it.
         """
         try:
-            number, *values = msgpack.unpackb(datagram, use_list=True)
+            number, *values = _unpack(datagram)
             cls = ControlMessage.registry[number]
         except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
-            raise ControlError(f"{sender} sent no control message: {datagram[:32].hex()}") from error
-        if sender not in cls.senders:
-            raise ControlError(f"{sender} may not say {cls.name()}")
+            raise _no_message(datagram, sender) from error
+        cls.check_sender(sender)
         layout, left = _layout(cls), list(fds)
         if len(values) != len(layout.names):
             raise ControlError(f"{sender} sent {cls.name()} with {len(values)} fields instead of {len(layout.names)}")
@@ -80,11 +98,50 @@ class ControlMessage:
         fds.clear()
         return message
 
+    @classmethod
+    def check_sender(cls, sender: str) -> None:
+        """Raises ControlError if `sender` may not say this."""
+        if sender not in cls.senders:
+            raise ControlError(f"{sender} may not say {cls.name()}")
+
+    @staticmethod
+    def kind_of(head: bytes, sender: str) -> type["ControlMessage"]:
+        """What the message is that begins with `head`, HEAD_SIZE bytes of it. Raises ControlError as `decode` does."""
+        unpacker = msgpack.Unpacker(max_buffer_size=HEAD_SIZE)
+        unpacker.feed(head)
+        try:
+            unpacker.read_array_header()
+            cls = ControlMessage.registry[unpacker.unpack()]
+        except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+            raise _no_message(head, sender) from error
+        cls.check_sender(sender)
+        return cls
+
     def close_fds(self) -> None:
         """Close every fd that the message holds: for a message without a receiver."""
         _, fds = self.encode()
         for fd in fds:
             os.close(fd)
+
+
+def _no_message(data: bytes, sender: str) -> ControlError:
+    return ControlError(f"{sender} sent no control message: {data[:32].hex()}")
+
+
+def _unpack(datagram: bytes) -> Any:
+    """What msgpack makes of it, in a bounded amount of memory. Raises what msgpack does."""
+    if len(datagram) <= MAX_INLINE:
+        return msgpack.unpackb(datagram, max_map_len=0, max_ext_len=0)
+    left = len(datagram) // BYTES_FOR_A_LIST
+
+    def counted(parts: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError("too many lists")
+        return parts
+
+    return msgpack.unpackb(datagram, max_map_len=0, max_ext_len=0, list_hook=counted, object_hook=counted)
 
 
 Pack = Callable[[Any, list[int]], Any]

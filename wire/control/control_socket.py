@@ -1,8 +1,9 @@
 """Control messages and their fds over a SEQPACKET socket, as blocking calls.
 
 One datagram is one message with its fds. A message of more than MAX_INLINE bytes travels as a sealed memfd: the
-datagram is then the envelope `[0]` and the memfd comes before the message's own fds. Sending gives the fds away: our
-copies are closed as soon as `sendmsg` has succeeded, and not before.
+datagram is then the envelope `[0]` and the memfd comes before the message's own fds. Which messages may be so large,
+and how large, is part of their declaration: of a memfd no more than the number is read before that is known. Sending
+gives the fds away: our copies are closed as soon as `sendmsg` has succeeded, and not before.
 """
 
 import array
@@ -11,14 +12,10 @@ import os
 import socket
 import threading
 
-from wire.control.control_message import ControlError, ControlMessage
+from wire.control.control_message import HEAD_SIZE, MAX_INLINE, ControlError, ControlMessage
 
 DATAGRAM_SIZE = 212_960
 """The largest datagram that the default SO_SNDBUF lets through."""
-MAX_INLINE = 128 * 1024
-"""Messages of more bytes travel as a memfd."""
-MAX_MEMFD = 64 * 1024 * 1024
-"""No message may be larger than this."""
 MAX_FDS = 253
 """SCM_MAX_FD of Linux: fds in one datagram."""
 
@@ -45,26 +42,26 @@ _room = _Room()
 def send_message(sock: socket.socket, message: ControlMessage) -> None:
     """Send a message and close its fds. Blocks where the socket does. After an OSError the fds are still the caller's.
 
-    Raises ControlError for a message of more than MAX_MEMFD bytes.
+    Raises ControlError for a message that is larger than its declaration says.
     """
     datagram, fds = encode(message)
     transmit(sock, datagram, fds, 0)
 
 
-def receive_message(sock: socket.socket, sender: str, largest: int = MAX_MEMFD) -> ControlMessage | None:
+def receive_message(sock: socket.socket, sender: str, largest: int | None = None) -> ControlMessage | None:
     """The next message from `sender`, the role of the other end; None when it has closed. Blocks where the socket does.
 
-    `largest`: bytes; what is larger is refused before it is decoded. The message's fds are the caller's, close-on-exec.
-    Raises ControlError for anything that is no message which that role may send; its fds are closed then, and the
-    socket is no longer worth reading.
+    `largest`: bytes; what is larger is refused before it is read, whatever its declaration says. The message's fds are
+    the caller's, close-on-exec. Raises ControlError for anything that is no message which that role may send; its fds
+    are closed then, and the socket is no longer worth reading.
     """
     return receive(sock, sender, 0, largest)
 
 
 def encode(message: ControlMessage) -> tuple[bytes, list[int]]:
-    """The datagram and the fds that go with it. Raises ControlError for a message of more than MAX_MEMFD bytes."""
+    """The datagram and the fds that go with it. Raises ControlError for a message larger than its declaration says."""
     datagram, fds = message.encode()
-    if len(datagram) > MAX_MEMFD:
+    if len(datagram) > message.largest:
         raise ControlError(f"a {message.name()} of {len(datagram)} bytes is too large")
     return datagram, fds
 
@@ -101,7 +98,7 @@ def _sealed_memfd(data: bytes) -> int:
     return memfd
 
 
-def receive(sock: socket.socket, sender: str, flags: int, largest: int = MAX_MEMFD) -> ControlMessage | None:
+def receive(sock: socket.socket, sender: str, flags: int, largest: int | None = None) -> ControlMessage | None:
     """As receive_message, with the flags of recv(2): DONT_WAIT raises BlockingIOError where it would block."""
     data, rights, got = _recvmsg(sock, flags | _RECEIVE)
     fds = _received_fds(rights)
@@ -136,7 +133,7 @@ def _received_fds(rights: list[tuple[int, int, bytes]]) -> list[int]:
     return fds.tolist()
 
 
-def _open_envelope(fds: list[int], sender: str, largest: int) -> bytes:
+def _open_envelope(fds: list[int], sender: str, largest: int | None) -> bytes:
     """The message in the memfd that is the first of `fds`; it is taken out of them and closed."""
     if not fds:
         raise ControlError(f"{sender} sent an envelope without its memfd")
@@ -145,8 +142,11 @@ def _open_envelope(fds: list[int], sender: str, largest: int) -> bytes:
         if fcntl.fcntl(memfd, fcntl.F_GET_SEALS) & _SEALS != _SEALS:
             raise ControlError(f"{sender} sent a memfd that is not sealed")
         size = os.fstat(memfd).st_size
-        if size > largest:
+        if largest is not None and size > largest:
             raise ControlError(f"{sender} sent a memfd of {size} bytes")
+        kind = ControlMessage.kind_of(os.pread(memfd, HEAD_SIZE, 0), sender)
+        if size > kind.largest:
+            raise ControlError(f"{sender} sent {kind.name()} of {size} bytes: {kind.largest} may be")
         return os.pread(memfd, size, 0)
     except OSError as error:
         raise ControlError(f"{sender} sent an envelope that cannot be read: {error}") from error

@@ -13,6 +13,17 @@ from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.frames import PeerState, Traffic
 
+MANY = 64 << 20
+"""Bytes of what the master alone says, of all nodes or channels that services have."""
+SOME = 4 << 20
+"""Bytes of what has something of each connection, or of some nodes."""
+WHOLE_MAP = 16 << 20
+"""Bytes of the short_channel_ids of the map."""
+MOVED = 2 << 20
+"""Bytes of a connection's state that comes to the master: `unread`, `unsent`, and what is left over of its gossip."""
+GIVEN = 4 << 20
+"""Bytes of the same as the master gives it on, with what is known of the peer."""
+
 OWNERS = ("gossipd", "program", "connectiond")
 """Who may own a connection besides connectd and the master, and so understands the 6xxx messages."""
 
@@ -162,7 +173,7 @@ class ReachPeerReply(Reply, number=2101, sender="connectd", aliases=("connectctl
     peer: PeerInfo
 
 
-class ReachPeerReplyfail(Refusal, number=2201, sender="connectd"):
+class ReachPeerReplyfail(Refusal, number=2201, sender="connectd", largest=SOME):
     """No address led to INIT. `code` is CLN's: 400 no address known, 401 all failed. `errors` has (address, reason)."""
 
     code: int
@@ -176,13 +187,13 @@ class PeerAddrhint(ControlMessage, number=2014, sender="master", aliases=("gossi
     address: str
 
 
-class SetNodeRegistrations(ControlMessage, number=2018, sender="master"):
+class SetNodeRegistrations(ControlMessage, number=2018, sender="master", largest=MANY):
     """The node_ids that services want: never on the direct path. Replaces the earlier list."""
 
     node_ids: list[bytes]
 
 
-class SetAccess(ControlMessage, number=2019, sender="master"):
+class SetAccess(ControlMessage, number=2019, sender="master", largest=MANY):
     """Who may connect, for `wire.control.access`: (what, reason, end in unix seconds). Replaces the earlier rules."""
 
     allow: list[tuple[str, str, float | None]]
@@ -196,7 +207,11 @@ class SetFeatures(ControlMessage, number=2020, sender="master"):
 
 
 class PeerConnected(
-    ControlMessage, number=2002, sender="connectd", aliases=("gossip_peer_connected", "connect_peer_connected")
+    ControlMessage,
+    number=2002,
+    sender="connectd",
+    aliases=("gossip_peer_connected", "connect_peer_connected"),
+    largest=MOVED,
 ):
     """INIT is done, here is the connection."""
 
@@ -223,13 +238,13 @@ class PeerDisconnected(
     reason: str
 
 
-class PeersElsewhere(ControlMessage, number=2021, sender="master"):
+class PeersElsewhere(ControlMessage, number=2021, sender="master", largest=MANY):
     """For a connectd that was restarted: these connections live, at their owners, and were an earlier one's."""
 
     peers: list[PeerInfo]
 
 
-class NewGossipdLink(ControlMessage, number=2022, sender="master"):
+class NewGossipdLink(ControlMessage, number=2022, sender="master", largest=MANY):
     """gossipd was restarted: this is the link to it. What connectd has given to the one before it, by the direct
     path, is lost unless its conn_id is in `live`.
     """
@@ -245,7 +260,7 @@ class Bootstrap(Request, number=2030, sender="master"):
     nameserver: str | None
 
 
-class BootstrapReply(Reply, number=2130, sender="connectd"):
+class BootstrapReply(Reply, number=2130, sender="connectd", largest=SOME):
     """`candidates` has (node_id, address), `errors` has (seed, reason) for each that gave none."""
 
     candidates: list[tuple[bytes, str]]
@@ -302,6 +317,7 @@ class HandlePeer(
     number=3013,
     sender=("master", "connectd"),
     aliases=("gossipctl_handle_peer", "gossipctl_hand_back_peer", "connectctl_hand_back_peer"),
+    largest=GIVEN,
 ):
     """The connection is yours. `send` goes to the peer first. The gossip fd is the one that its last owner had."""
 
@@ -324,6 +340,7 @@ class PeerNongossip(
     number=3003,
     sender=("gossipd", "connectiond"),
     aliases=("gossip_peer_nongossip", "connect_peer_nongossip"),
+    largest=MOVED,
 ):
     """The peer said something that a route says to take: that message, and the connection."""
 
@@ -354,6 +371,7 @@ class ReleasePeerReply(
     number=3104,
     sender="gossipd",
     aliases=("gossipctl_release_peer_reply", "connectctl_release_peer_reply"),
+    largest=MOVED,
 ):
     """Here it is."""
 
@@ -398,13 +416,13 @@ class GetTxoutReply(Reply, number=3118, sender="master", aliases=("gossip_get_tx
     forged: bool = False
 
 
-class UnwatchedChannels(Request, number=3035, sender="gossipd"):
+class UnwatchedChannels(Request, number=3035, sender="gossipd", largest=WHOLE_MAP):
     """All channels on the map: which of them are not watched? Others are let go."""
 
     short_channel_ids: list[int]
 
 
-class UnwatchedChannelsReply(Reply, number=3135, sender="master"):
+class UnwatchedChannelsReply(Reply, number=3135, sender="master", largest=WHOLE_MAP):
     """These: each is to be asked for with `get_txout`."""
 
     short_channel_ids: list[int]
@@ -416,7 +434,9 @@ class NewBlockheight(ControlMessage, number=3026, sender="master", aliases=("new
     blockheight: int
 
 
-class OutpointsSpent(Request, number=3024, sender="master", aliases=("outpoint_spent", "outpoints_spent")):
+class OutpointsSpent(
+    Request, number=3024, sender="master", aliases=("outpoint_spent", "outpoints_spent"), largest=MANY
+):
     """The block at this height spends the funding outputs of these channels."""
 
     blockheight: int
@@ -427,7 +447,7 @@ class OutpointsSpentReply(Reply, number=3124, sender="gossipd"):
     """They are dying, and it is in the store."""
 
 
-class ChainReorganised(Request, number=3034, sender="master"):
+class ChainReorganised(Request, number=3034, sender="master", largest=MANY):
     """The blocks above this height are undone, and the funding outputs of these channels are unspent again.
 
     Height 0: all blocks that were remembered are undone, and what was spent in older ones may be unspent, too.
@@ -453,7 +473,7 @@ class FeaturesChanged(ControlMessage, number=3017, sender="master"):
     features: bytes
 
 
-class SetWantedNodes(ControlMessage, number=3014, sender="master"):
+class SetWantedNodes(ControlMessage, number=3014, sender="master", largest=MANY):
     """Nodes that must not be the ones to go when there are too many peers. Replaces the earlier list."""
 
     node_ids: list[bytes]
@@ -465,7 +485,7 @@ class RandomNodes(Request, number=3046, sender="master"):
     count: int
 
 
-class RandomNodesReply(Reply, number=3146, sender="gossipd"):
+class RandomNodesReply(Reply, number=3146, sender="gossipd", largest=SOME):
     """Each with its addresses."""
 
     nodes: list[tuple[bytes, list[str]]]
@@ -485,7 +505,7 @@ class PeerFault(ControlMessage, number=3020, sender="gossipd"):
     reason: str
 
 
-class LocalChannels(ControlMessage, number=3010, sender="master"):
+class LocalChannels(ControlMessage, number=3010, sender="master", largest=MANY):
     """The channels of our own that services have, by short_channel_id or alias. Replaces the earlier list."""
 
     channels: list[LocalChannel]
@@ -534,7 +554,7 @@ class GossipStatus(Request, number=3030, sender="master"):
     """How is the map?"""
 
 
-class GossipStatusReply(Reply, number=3130, sender="gossipd"):
+class GossipStatusReply(Reply, number=3130, sender="gossipd", largest=SOME):
     """What the seeker is about, in words, counters by name, and what each peer's gossip has been worth."""
 
     state: str
@@ -585,7 +605,7 @@ class GossipGetAddrs(Request, number=4001, sender="connectd", aliases=("gossip_g
     node_id: bytes
 
 
-class GossipGetAddrsReply(Reply, number=4101, sender="gossipd", aliases=("gossip_get_addrs_reply",)):
+class GossipGetAddrsReply(Reply, number=4101, sender="gossipd", aliases=("gossip_get_addrs_reply",), largest=SOME):
     """Those of its node_announcement, in its order."""
 
     addresses: list[str]
@@ -694,7 +714,7 @@ class SetMessageRoutes(ControlMessage, number=6000, sender="master"):
     routes: list[tuple[int, str]]
 
 
-class TakePeer(ControlMessage, number=6001, sender="master"):
+class TakePeer(ControlMessage, number=6001, sender="master", largest=GIVEN):
     """The connection is yours, and this is the message for which you were called; nil if you may speak first."""
 
     service: str
@@ -749,7 +769,7 @@ class ListPeers(Request, number=6007, sender="master"):
     """How do the connections do that you own?"""
 
 
-class ListPeersReply(Reply, number=6107, sender=OWNERS):
+class ListPeersReply(Reply, number=6107, sender=OWNERS, largest=SOME):
     """All of them."""
 
     peers: list[PeerStats]
@@ -770,7 +790,7 @@ class GiveBack(ControlMessage, number=6005, sender="master"):
     conn_id: int | None
 
 
-class PeerGivenBack(ControlMessage, number=6105, sender=OWNERS):
+class PeerGivenBack(ControlMessage, number=6105, sender=OWNERS, largest=MOVED):
     """The connection is the master's again; `send` is to go to the peer first."""
 
     node_id: bytes
@@ -824,7 +844,7 @@ class ConnectiondInitReplyfail(Refusal, number=6220, sender="connectiond"):
     """Cannot be bound."""
 
 
-class SetServiceRegistrations(ControlMessage, number=6021, sender="master"):
+class SetServiceRegistrations(ControlMessage, number=6021, sender="master", largest=MANY):
     """What a bus service has registered: replaces what was known of it. `channels` has (channel_id, node_id).
 
     `ticket` is what it says on MSG to be known; empty while the service is away.

@@ -123,7 +123,8 @@ def ask(clients: Callable[[int], Any]) -> Ask:
 
 
 async def test_a_request_has_one_answer(ask: Ask) -> None:
-    assert await ask(method="name", params={"name": "x"}, id=["any", 1]) == {"v": 1, "id": ["any", 1], "result": "x"}
+    for asked in (7, "seven", None):
+        assert await ask(method="name", params={"name": "x"}, id=asked) == {"v": 1, "id": asked, "result": "x"}
     assert await ask(method="name", params=["x"]) == {"v": 1, "id": 1, "result": "x"}
     assert await ask(method="plain") == {"v": 1, "id": 1, "result": [1, 2]}
     assert (await ask(method="help", params=["name"]))["result"]["help"] == [{"command": "name name", "summary": ""}]
@@ -151,10 +152,31 @@ async def test_bytes_are_taken_where_hex_is(ask: Ask) -> None:
 
 
 async def test_values_that_json_has_not_are_refused_in_words(ask: Ask) -> None:
-    for value in (msgpack.ExtType(5, b"x"), msgpack.Timestamp(1, 2), {b"x": b"y"}, [b"x"], float("nan")):
+    for value in ({b"x": b"y"}, [b"x"], float("nan")):
         assert (await ask(method="show", params={"node": value}))["error"]["code"] == -32602
+    for value in (msgpack.ExtType(5, b"x"), msgpack.Timestamp(1, 2)):
+        assert (await ask(method="show", params={"node": value}))["error"]["message"] == "that is no msgpack"
     assert (await ask(method="show", params={b"node": 1}))["error"]["message"] == "unknown parameter: b'node'"
-    assert (await ask(method="name", params={"name": "x"}, id=msgpack.Timestamp(1, 2)))["id"] == msgpack.Timestamp(1, 2)
+
+
+@pytest.mark.parametrize("asked", [b"x", ["any", 1], {}, True, 1.5, [[[]]]])
+async def test_an_id_is_an_integer_a_string_or_nil(ask: Ask, asked: Any) -> None:
+    refused = {"code": -32600, "message": "id is an integer, a string or nil"}
+    assert await ask(method="plain", id=asked) == {"v": 1, "id": None, "error": refused}
+
+
+def nested(depth: int) -> bytes:
+    return b"\x91" * depth + b"\xc0"
+
+
+@pytest.mark.parametrize("key", [b"\xa1v", b"\xa2id", b"\xa6method", b"\xa6params", b"\xa6filter", b"\xa4type"])
+@pytest.mark.parametrize("depth", [20, 600, 900, 1_000, 1_100])
+async def test_what_is_nested_deeply_is_refused(ask: Ask, key: bytes, depth: int) -> None:
+    """600 ended the node when the id was given back, 1,000 when the error was made."""
+    others = b"".join(msgpack.packb(part) for part in ("v", 1, "method", "plain"))
+    answer = await ask(b"\x83" + others + key + nested(depth))
+    assert (answer["id"], answer["error"]["code"]) == (None, -32600)
+    assert (await ask(method="plain"))["result"] == [1, 2]
 
 
 async def test_errors_are_those_of_json_rpc(ask: Ask) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from wire.control.control_message import ControlMessage, Fd
-from wire.control.control_socket import MAX_INLINE, _sealed_memfd, receive_message, send_message
+from wire.control.control_message import MAX_INLINE, ControlMessage, Fd
+from wire.control.control_socket import _sealed_memfd, receive_message, send_message
 from wire.control.control_wire import (
     ClientHsmfd,
     Ecdh,

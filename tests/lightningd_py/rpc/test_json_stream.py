@@ -57,10 +57,18 @@ def test_what_begins_with_no_bracket_is_no_request(stream: bytes) -> None:
         split([stream])
 
 
-@pytest.mark.parametrize("piece", [b"{]", b'{"a":NaN}', b'{"a":Infinity}', b'{"a" 1}', b'{"a":"\xff"}', b"[" * 100_000])
+@pytest.mark.parametrize("piece", [b"{]", b'{"a":NaN}', b'{"a":Infinity}', b'{"a" 1}', b'{"a":"\xff"}'])
 def test_what_is_no_json_is_a_parse_error(piece: bytes) -> None:
     with pytest.raises(ParseError):
         parse_json(piece)
+
+
+@pytest.mark.parametrize("bracket", [b"[", b'{"a":', b'[{"a":"[[[[",'])
+def test_what_is_nested_deeply_is_a_parse_error_before_it_is_decoded(bracket: bytes) -> None:
+    deepest = b'{"a":' * 100 + b"1" + b"}" * 100
+    assert split([deepest]) == [deepest]
+    with pytest.raises(ParseError, match="nested more than 100 deep"):
+        split([bracket * 101])
 
 
 def test_an_object_may_be_as_long_as_the_limit_and_no_longer() -> None:

@@ -1,6 +1,7 @@
 """The messages of the buses: what is written is read back, and whatever else comes is one sentence."""
 
 import contextlib
+import tracemalloc
 from typing import Any
 
 import msgpack
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.bus import bus_wire
-from wire.bus.bus_message import MAX_BODY, BusError, BusMessage, asked_in
+from wire.bus.bus_message import MAX_BODY, BusError, BusMessage, asked_in, is_deeper
 from wire.bus.bus_wire import BusChannel, Hello, Register
 
 NODE, CHANNEL = bytes([2]) * 33, bytes(32)
@@ -49,6 +50,10 @@ def test_unknown_keys_are_ignored_and_defaults_left_out() -> None:
         (msgpack.packb({1: 2}), "that is no msgpack"),
         (msgpack.packb({"type": "hello"}), "version None is not spoken here, 1 is"),
         (msgpack.packb({"v": 2, "type": "hello"}), "version 2 is not spoken here, 1 is"),
+        (b"\x82\xa1v" + b"\x91" * 1_000 + b"\xc0\xa1x\x00", "lists and maps are nested more than 16 deep"),
+        (b"\x82\xa1v\x01\xa4type" + b"\x91" * 1_000 + b"\xc0", "lists and maps are nested more than 16 deep"),
+        (b"\x82\xa1v\x01\xa4type" + b"\x81\xa1x" * 1_000 + b"\xc0", "lists and maps are nested more than 16 deep"),
+        (body(type="hello", service="x", id=[[]] * 20_000), "that is no msgpack"),
         (body(type="hello"), "hello: service is missing"),
         (body(type="hello", service=b"x"), "hello: service: bytes instead of str"),
         (body(type="hello", service="x", id=b"x"), "hello: id: bytes instead of int or str"),
@@ -99,3 +104,22 @@ def test_the_asker_is_found_in_a_wrong_message() -> None:
     assert asked_in(body(type="nonsense", id="a", conn_id=4)) == ("a", 4)
     assert asked_in(body(type="nonsense", id=True, conn_id="x")) == (None, None)
     assert asked_in(b"\xc1") == (None, None)
+
+
+def test_depth_is_counted_without_recursion() -> None:
+    nest: Any = 1
+    for depth in range(100_000):
+        if 0 < depth < 40:
+            assert [is_deeper(nest, most) for most in (depth - 1, depth)] == [True, False]
+        nest = {"x": 3, "y": nest} if depth % 2 else [0, nest]
+    assert is_deeper(nest, 1_000)
+
+
+def test_a_message_of_empty_lists_is_not_many_times_as_large_in_memory() -> None:
+    """1 MB of them were 64 MB."""
+    tracemalloc.start()
+    with pytest.raises(BusError):
+        BusMessage.decode(b"\x81\xa1v\xdd\x00\x0f\x00\x00" + b"\x90" * 0xF0000, "ctl", "service")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 * MAX_BODY

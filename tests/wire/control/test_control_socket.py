@@ -1,9 +1,12 @@
 """The blocking calls over real socketpairs: whose an fd is at every moment, and what is refused."""
 
+import dataclasses
 import fcntl
+import itertools
 import os
 import resource
 import socket
+import tracemalloc
 
 import msgpack
 import pytest
@@ -13,8 +16,17 @@ from hypothesis import strategies as st
 from tests.wire.control.control_ends import Pair, fd_count, hint, is_open, new_pipe, same_pipe
 from wire.control import control_socket
 from wire.control.control_channel import receive_message, send_message
-from wire.control.control_message import ControlError, ControlMessage
-from wire.control.control_wire import ClientHsmfd, Ecdh, PeerAddrhint
+from wire.control.control_message import MAX_INLINE, ControlError, ControlMessage
+from wire.control.control_wire import (
+    ClientHsmfd,
+    Ecdh,
+    ListPeersReply,
+    NewGossipdLink,
+    PeerDisconnected,
+    PeerStats,
+    SetNodeRegistrations,
+)
+from wire.frames import Traffic
 
 
 def test_the_fd_itself_crosses_and_the_senders_copy_is_closed(ends: Pair) -> None:
@@ -42,25 +54,79 @@ def test_an_fd_that_was_not_sent_is_still_the_senders(ends: Pair) -> None:
 @pytest.mark.parametrize("size", [0, 131_000, 131_072, 300_000, 5_000_000])
 def test_messages_of_any_size(ends: Pair, size: int) -> None:
     before = fd_count()
-    send_message(ends[0], PeerAddrhint(b"", "x" * size))
-    assert receive_message(ends[1], "master") == PeerAddrhint(b"", "x" * size)
+    send_message(ends[0], SetNodeRegistrations([b"x" * size]))
+    assert receive_message(ends[1], "master") == SetNodeRegistrations([b"x" * size])
     assert fd_count() == before
 
 
 def test_a_large_message_carries_its_own_fds_behind_the_memfd(ends: Pair) -> None:
     reader, writer = new_pipe()
-    send_message(ends[0], ClientHsmfd("x" * 200_000, writer))
+    send_message(ends[0], NewGossipdLink(writer, [2**63] * 20_000))
     message = receive_message(ends[1], "master")
-    assert isinstance(message, ClientHsmfd)
-    assert same_pipe(message.fd, reader)
-    os.close(message.fd)
+    assert isinstance(message, NewGossipdLink)
+    assert same_pipe(message.link_fd, reader)
+    os.close(message.link_fd)
     os.close(reader)
 
 
-def test_too_large_for_any_datagram(ends: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control_socket, "MAX_MEMFD", 1000)
+def test_no_message_is_larger_than_its_declaration_says(ends: Pair) -> None:
+    with pytest.raises(ControlError, match="a peer_addrhint of 131116 bytes is too large"):
+        send_message(ends[0], hint(0, MAX_INLINE))
     with pytest.raises(ControlError, match="is too large"):
-        send_message(ends[0], hint(0))
+        send_message(ends[0], ListPeersReply([PeerStats(2**63, Traffic(), 0.5, 2**63)] * 200_000))
+
+
+def put_in_a_memfd(sock: socket.socket, data: bytes) -> None:
+    memfd = sealed(data)
+    socket.send_fds(sock, [control_socket._ENVELOPE], [memfd])
+    os.close(memfd)
+
+
+def test_a_memfd_of_another_kind_is_refused_before_it_is_read(ends: Pair) -> None:
+    """Of 60 MB nothing is in memory: a program's disconnected peer, and what is no message at all."""
+    room = 60_000_000
+    refused = [
+        (
+            msgpack.packb([PeerDisconnected.number, b"", 1, "x" * room, 0]),
+            "peer_disconnected of 60000013 bytes: 131072",
+        ),
+        (b"\x91" * room, "no control message"),
+        (msgpack.packb([SetNodeRegistrations.number, ["x" * room]]), "program may not say set_node_registrations"),
+    ]
+    for data, complaint in refused:
+        put_in_a_memfd(ends[0], data)
+        tracemalloc.start()
+        with pytest.raises(ControlError, match=complaint):
+            receive_message(ends[1], "program")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 100_000
+
+
+def test_what_is_allowed_to_be_large_is_not_many_times_as_large_in_memory(ends: Pair) -> None:
+    """3 MB of empty lists were 282 MB."""
+    size = 3_000_000
+    for empty in (b"\x90", b"\x80", b"\xc0"):
+        number = msgpack.packb(ListPeersReply.number)
+        put_in_a_memfd(ends[0], b"\x93" + number + b"\xdd" + size.to_bytes(4, "big") + empty * size + b"\x00")
+        tracemalloc.start()
+        with pytest.raises(ControlError):
+            receive_message(ends[1], "program")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 17 * size
+
+
+@pytest.mark.parametrize("cls", sorted(ControlMessage.registry.values(), key=lambda cls: cls.number))
+def test_lists_in_lists_are_refused(ends: Pair, cls: type[ControlMessage]) -> None:
+    """However deep, in each field of each message: a sentence, and no RecursionError."""
+    fields = len(dataclasses.fields(cls))
+    for at, depth in itertools.product(range(fields), (10, 600, 1_000, 100_000)):
+        values = [b"\xc0"] * fields
+        values[at] = b"\x91" * depth + b"\xc0"
+        ends[0].send(bytes([0xDC, 0, fields + 1]) + msgpack.packb(cls.number) + b"".join(values))
+        with pytest.raises(ControlError):
+            receive_message(ends[1], min(cls.senders))
 
 
 def test_eof(ends: Pair) -> None:
@@ -93,6 +159,7 @@ def test_envelopes_that_are_refused(ends: Pair) -> None:
         ([sealed(good, fcntl.F_SEAL_WRITE)], "not sealed"),
         ([reader], "cannot be read"),
         ([sealed(good + b"\0")], f"memfd of {len(good) + 1} bytes"),
+        ([sealed(b"")], "no control message"),
         ([sealed(good), writer], "1 fds too many"),
         ([sealed(control_socket._ENVELOPE)], "no control message"),
     ]
