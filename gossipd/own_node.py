@@ -15,6 +15,7 @@ from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import GossipdInit, SignNodeAnnouncement, SignNodeAnnouncementReply
 from wire.control.status import Status
 from wire.cursor import WireError
+from wire.gossip_layout import SIGNED, TYPE_SIZE
 from wire.peer_wire import NodeAnnouncement
 
 Sign = Callable[[bytes, Callable[[bytes], None]], None]
@@ -132,7 +133,10 @@ class OwnNode:
         return replace(said, signature=self._wanted.signature, timestamp=self._wanted.timestamp) == self._wanted
 
     def _announce(self, blank: bytes) -> None:
-        self._sign(blank, lambda signature: self._around.publish(blank[:2] + signature + blank[66:], _published))
+        def signed(signature: bytes) -> None:
+            self._around.publish(blank[:TYPE_SIZE] + signature + blank[SIGNED:], _published)
+
+        self._sign(blank, signed)
 
 
 def _published(error: str | None) -> None:

@@ -7,7 +7,18 @@ The same table is in force in every owner (gossipd, a program on fd 3, connectio
 from collections.abc import Iterable
 from enum import Enum
 
-from wire.peer_wire import ErrorMessage, WarningMessage, is_channel_message, message_name
+from wire.gossip_layout import GOSSIP_TYPES
+from wire.peer_wire import (
+    ErrorMessage,
+    GossipTimestampFilter,
+    QueryChannelRange,
+    QueryShortChannelIds,
+    ReplyChannelRange,
+    ReplyShortChannelIdsEnd,
+    WarningMessage,
+    is_channel_message,
+    message_name,
+)
 
 
 class Action(Enum):
@@ -28,7 +39,8 @@ class Action(Enum):
 
 
 _ANSWERED = frozenset({1, 16, 17, 18, 19})
-_GOSSIP = frozenset({256, 257, 258, 261, 262, 263, 264, 265})
+_QUERIES = (QueryShortChannelIds, ReplyShortChannelIdsEnd, QueryChannelRange, ReplyChannelRange, GossipTimestampFilter)
+_GOSSIP = frozenset({*GOSSIP_TYPES, *(query.number for query in _QUERIES)})
 
 
 def default_action(number: int) -> Action:

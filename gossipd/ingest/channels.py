@@ -66,7 +66,7 @@ class ChannelIntake:
             if message != pending.message:
                 pending.contested = True
             return _REDUNDANT
-        if message[at : at + 32] != self._around.chain_hash:
+        if message[at : at + BODY_SCID] != self._around.chain_hash:
             return Verdict.WRONG_CHAIN  # B7-59
         if scid in self._index.channels:
             return self._conflicts.receive(scid, message, at + BODY_KEYS, source)

@@ -22,7 +22,7 @@ from wire.bus.feed import Outcome
 from wire.control.shares import Shares
 from wire.control.status import Status
 from wire.encoded import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2
-from wire.gossip_layout import KEYS, channel_keys
+from wire.gossip_layout import KEY_SIZE, KEYS, channel_keys
 from wire.scid import scid_to_text
 
 MAX_BLACKLISTED = 1_000
@@ -77,7 +77,7 @@ class Conflicts:
         index, row = self._index, self._index.channels[scid]
         known = index.node_ids[index.node1[row]] + index.node_ids[index.node2[row]]
         contest = self.contests.get(scid) if len(self.contests) else None
-        if message[keys_at : keys_at + 66] == known or message in self._checks.under_way:
+        if message[keys_at : keys_at + 2 * KEY_SIZE] == known or message in self._checks.under_way:
             if contest is not None and message not in self._checks.under_way:
                 _witness(contest.incumbent, self._around.group_of(source))
             return Verdict.REDUNDANT

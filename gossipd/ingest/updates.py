@@ -16,8 +16,8 @@ from wire.gossip_layout import (
     DIRECTION,
     DISABLED,
     DONT_FORWARD,
+    SIGNED,
     UPDATE_HEAD,
-    UPDATE_SIGNED,
     UPDATE_SIZE,
     update_timestamp,
 )
@@ -48,7 +48,7 @@ class UpdateIntake:
         """Take one channel_update in. Raises PeerFault if it is malformed (B1-7)."""
         if len(message) < UPDATE_SIZE:
             raise bad_gossip("channel_update is too short")
-        chain_hash, scid, timestamp, message_flags, channel_flags = UPDATE_HEAD.unpack_from(message, UPDATE_SIGNED)
+        chain_hash, scid, timestamp, message_flags, channel_flags = UPDATE_HEAD.unpack_from(message, SIGNED)
         direction = channel_flags & DIRECTION
         index = self._index
         row = index.channels.get(scid)
@@ -98,7 +98,7 @@ class UpdateIntake:
 
     def judge_held(self, message: bytes, source: int, scid: int, pending: Pending) -> None:
         """The announcement that it waited for is proven."""
-        _, _, timestamp, _, channel_flags = UPDATE_HEAD.unpack_from(message, UPDATE_SIGNED)
+        _, _, timestamp, _, channel_flags = UPDATE_HEAD.unpack_from(message, SIGNED)
         direction = channel_flags & DIRECTION
         key = pending.keys[direction]
         self._checks.under_way.add(message)

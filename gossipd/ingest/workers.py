@@ -18,7 +18,16 @@ import msgpack
 from wire.control.landlock import restrict_files
 from wire.control.privilege import name_process
 from wire.control.status import Status
-from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, channel_keys, node_id_of
+from wire.gossip_layout import (
+    CHANNEL_ANNOUNCEMENT,
+    CHANNEL_SIGNED,
+    NODE_ANNOUNCEMENT,
+    SIGNED,
+    channel_keys,
+    channel_signatures,
+    node_id_of,
+    signature_of,
+)
 from wire.secp256k1 import double_sha256, verify
 
 GOOD = 0
@@ -43,13 +52,13 @@ def check(message: bytes, key: bytes) -> int:
         return _check_channel_announcement(message)
     if number == NODE_ANNOUNCEMENT:
         key = node_id_of(message)
-    return GOOD if verify(double_sha256(message[66:]), message[2:66], key) else 1
+    return GOOD if verify(double_sha256(message[SIGNED:]), signature_of(message), key) else 1
 
 
 def _check_channel_announcement(message: bytes) -> int:
-    digest = double_sha256(message[258:])
-    for i, key in enumerate(channel_keys(message)):
-        if not verify(digest, message[2 + 64 * i : 66 + 64 * i], key, again=i < 2):  # a bitcoin key comes once
+    digest = double_sha256(message[CHANNEL_SIGNED:])
+    for i, (signature, key) in enumerate(zip(channel_signatures(message), channel_keys(message), strict=True)):
+        if not verify(digest, signature, key, again=i < 2):  # a bitcoin key comes once
             return i + 1
     return GOOD
 

@@ -5,32 +5,42 @@ messages themselves stay in the store. `read_records` fills the index from a sto
 is the walker that GossipStore.open and Gossmap lead over the file, so a file is read once.
 """
 
+import struct
 from array import array
-from struct import Struct
+from collections.abc import Callable
 
 import google_crc32c
 
 from gossipd.store.records import (
-    CHANNEL_ANNOUNCEMENT,
+    CHANNEL_AMOUNT,
     CHANNEL_DYING,
-    CHANNEL_UPDATE,
     COMPLETED,
     DELETE_CHANNEL,
     DELETED,
+    DYING_MESSAGE,
+    ENDED,
     HEADER_AND_TYPE,
     HEADER_SIZE,
-    NODE_ANNOUNCEMENT,
+    NUMBER_MESSAGE,
     Buffer,
 )
-from gossipd.store.upgrade import SHORTEST_UPDATE
+from wire.gossip_layout import (
+    BODY_SCID,
+    CHANNEL_ANNOUNCEMENT,
+    CHANNEL_UPDATE,
+    DIRECTION,
+    NODE_ANNOUNCEMENT,
+    SCID_AND_NODES,
+    TIMESTAMP_AND_NODE,
+    UPDATE_NEWS,
+    UPDATE_SCID,
+    UPDATE_SIZE,
+    channel_body,
+    node_body,
+)
 
-# Fields of BOLT 7's messages: at fixed places in an update (98), behind the features in the announcements.
-_UPDATE = Struct(">QIBB")
-_SCID_AND_NODES = Struct(">Q33s33s")
-_TIMESTAMP_AND_NODE = Struct(">I33s")
-_SCID = Struct(">HQ")
-_DYING = Struct(">HQI")
-SHORTEST_NODE = 68 + _TIMESTAMP_AND_NODE.size
+Reader = Callable[[bytes, int], int]
+"""Takes in the message of a record and its offset; returns the row of the channel that it announces, or -1."""
 
 
 class MapIndex:
@@ -42,7 +52,7 @@ class MapIndex:
     """
 
     def __init__(
-        self, *, completed: int = COMPLETED, dead_flags: int = DELETED, shortest_update: int = SHORTEST_UPDATE
+        self, *, completed: int = COMPLETED, dead_flags: int = DELETED, shortest_update: int = UPDATE_SIZE
     ) -> None:
         """The flags, and updates that are shorter, are for stores of older versions, see upgrade.py."""
         self.channels: dict[int, int] = {}
@@ -212,49 +222,45 @@ class MapIndex:
         return self._position
 
     def _read_run(self, data: Buffer, start: int, end: int, announced: int) -> tuple[int, int]:
-        """The hot path of opening: one loop, a precompiled struct a kind, types and places as numbers, and a call only
-        for what is neither an update nor an amount. Returns where it stopped, and the row announced last, if any."""
-        unpack, unpack_update, crc_of = HEADER_AND_TYPE.unpack_from, _UPDATE.unpack_from, google_crc32c.extend
+        """The hot path of opening: one loop, a precompiled struct a kind, and a call only for what is neither an update
+        nor an amount. Returns where it stopped, and the row announced last, if any."""
+        unpack, unpack_update, crc_of = HEADER_AND_TYPE.unpack_from, UPDATE_NEWS.unpack_from, google_crc32c.extend
         completed, live_mask, dead = self._completed, self._completed | self._dead_flags, self.dead
         row_of, update_off, update_ts = self.channels.get, self.update_off, self.update_ts
-        shortest_update = self._shortest_update
+        shortest_update, reader_of = self._shortest_update, self._readers().get
         amount_sat, offset, last = self.amount_sat, start, end - HEADER_AND_TYPE.size
         while offset <= last:
             flags, length, crc, timestamp, kind = unpack(data, offset)
-            following = offset + 12 + length
+            following = offset + HEADER_SIZE + length
             if following > end:
                 break
             if flags & live_mask == completed:
-                message = data[offset + 12 : following]
+                message = data[offset + HEADER_SIZE : following]
                 if crc_of(timestamp, message) != crc:
                     break
-                if kind == 258 and length >= shortest_update:
-                    scid, updated, _, channel_flags = unpack_update(message, 98)
+                if kind == CHANNEL_UPDATE and length >= shortest_update:
+                    scid, updated, _, channel_flags = unpack_update(message, UPDATE_SCID)
                     row = row_of(scid, -1)
                     if row >= 0:
-                        offsets = update_off[channel_flags & 1]
+                        offsets = update_off[channel_flags & DIRECTION]
                         if offsets[row]:
                             dead.append(offsets[row])
                         offsets[row] = offset
-                        update_ts[channel_flags & 1][row] = updated
+                        update_ts[channel_flags & DIRECTION][row] = updated
                     else:
                         dead.append(offset)
-                elif kind == 4101 and length == 10:
+                elif kind == CHANNEL_AMOUNT and length == NUMBER_MESSAGE.size:
                     if announced < 0:
                         dead.append(offset)
                     else:
                         amount_sat[announced] = int.from_bytes(message[3:], "big")  # 7 bytes are above all bitcoin
-                elif kind == 256 and length >= 366:
-                    announced = self._read_channel(message, offset)
-                elif kind == 257 and length >= SHORTEST_NODE:
-                    announced = -1
-                    self._read_node(message, offset)
-                elif kind == 4105:
+                elif kind == ENDED:
                     self.ended = offset
                     break
+                elif (reader := reader_of(kind)) is not None:
+                    announced = reader(message, offset)
                 else:
                     announced = -1
-                    self._read_other(kind, message, offset)
             elif flags & completed != completed:
                 break
             else:
@@ -263,29 +269,43 @@ class MapIndex:
             offset = following
         return offset, announced
 
-    def _read_other(self, kind: int, message: bytes, offset: int) -> None:
-        """What is less frequent: channels that go, and what is too short."""
-        if kind == DELETE_CHANNEL and len(message) == _SCID.size:
+    def _readers(self) -> dict[int, Reader]:
+        """What is less frequent, by type."""
+        return {
+            CHANNEL_ANNOUNCEMENT: self._read_channel,
+            NODE_ANNOUNCEMENT: self._read_node,
+            CHANNEL_UPDATE: self._read_short,
+            DELETE_CHANNEL: self._read_deletion,
+            CHANNEL_DYING: self._read_dying,
+        }
+
+    def _read_short(self, message: bytes, offset: int) -> int:
+        """Gossip that is cut within what the map has of it."""
+        self.dead.append(offset)
+        return -1
+
+    def _read_deletion(self, message: bytes, offset: int) -> int:
+        if len(message) == NUMBER_MESSAGE.size:
             self.passed_over += HEADER_SIZE + len(message)
-            row = self.channels.get(_SCID.unpack(message)[1])
+            row = self.channels.get(NUMBER_MESSAGE.unpack(message)[1])
             self.dead += [] if row is None else self.remove_channel(row)
-        elif kind == CHANNEL_DYING and len(message) == _DYING.size:
-            _, scid, blockheight = _DYING.unpack(message)
+        return -1
+
+    def _read_dying(self, message: bytes, offset: int) -> int:
+        if len(message) == DYING_MESSAGE.size:
+            _, scid, blockheight = DYING_MESSAGE.unpack(message)
             if scid in self.channels:
                 self.dead += [self.dying[scid][1]] if scid in self.dying else []
                 self.dying[scid] = (blockheight, offset)
             else:
                 self.dead.append(offset)
-        elif kind in (CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE):  # too short
-            self.dead.append(offset)
+        return -1
 
     def _read_channel(self, message: bytes, offset: int) -> int:
-        """The new channel's row, or -1. The length of its features stands at 258, chain_hash and scid behind them."""
-        start = 292 + (message[258] << 8 | message[259])
-        if start + _SCID_AND_NODES.size > len(message):
-            self.dead.append(offset)
-            return -1
-        scid, node_id_1, node_id_2 = _SCID_AND_NODES.unpack_from(message, start)
+        try:
+            scid, node_id_1, node_id_2 = SCID_AND_NODES.unpack_from(message, channel_body(message) + BODY_SCID)
+        except (struct.error, IndexError):
+            return self._read_short(message, offset)
         if scid in self.channels:
             return self._read_channel_again(self.channels[scid], node_id_1, node_id_2, offset)
         return self.add_channel(scid, node_id_1, node_id_2, offset)
@@ -300,16 +320,15 @@ class MapIndex:
         self.announce_off[row] = offset
         return row
 
-    def _read_node(self, message: bytes, offset: int) -> None:
-        """The length of its features stands at 66, timestamp and node_id behind them."""
-        start = 68 + (message[66] << 8 | message[67])
-        if start + _TIMESTAMP_AND_NODE.size > len(message):
-            self.dead.append(offset)
-            return
-        timestamp, node_id = _TIMESTAMP_AND_NODE.unpack_from(message, start)
+    def _read_node(self, message: bytes, offset: int) -> int:
+        try:
+            timestamp, node_id = TIMESTAMP_AND_NODE.unpack_from(message, node_body(message))
+        except (struct.error, IndexError):
+            return self._read_short(message, offset)
         row = self.nodes.get(node_id)
         if row is None:
             row = self._add_node(node_id)
             self._early_nodes.append(row)
         if old := self.set_node_announcement(row, offset, timestamp):
             self.dead.append(old)
+        return -1

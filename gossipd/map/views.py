@@ -6,19 +6,28 @@ no property raises over it; StoreError only if the file was cut under them.
 """
 
 from mmap import mmap
-from struct import Struct
 from typing import NamedTuple
 
 from gossipd.store.file import StoreError
 from gossipd.store.records import DYING, HEADER, HEADER_SIZE, Buffer
 from wire.address import WireAddr, read_descriptors
 from wire.cursor import WireError
-
-_FIELDS_OF_UPDATE = Struct(">IBBHQII")
-_MAXIMUM = Struct(">Q")
-_PLACE_IN_UPDATE = 2 + 64 + 32 + 8
-_FEATURES_OF_CHANNEL = 258
-_FEATURES_OF_NODE = 66
+from wire.gossip_layout import (
+    BODY_ADDRLEN,
+    BODY_ALIAS,
+    BODY_NODE_ID,
+    BODY_RGB,
+    NODE_FEATURES,
+    U64,
+    UPDATE_MAXIMUM,
+    UPDATE_POLICY,
+    UPDATE_SIZE,
+    UPDATE_TIMESTAMP,
+    channel_features,
+    node_addresses,
+    node_body,
+    node_features,
+)
 
 
 def message_at(data: Buffer, offset: int) -> bytes:
@@ -115,7 +124,7 @@ class Channel:
     @property
     def features(self) -> bytes:
         """The feature bits of its announcement, big-endian."""
-        return _counted(self.announcement, _FEATURES_OF_CHANNEL)
+        return channel_features(self.announcement)
 
     @property
     def is_dying(self) -> bool:
@@ -129,9 +138,8 @@ class Channel:
         if not offset:
             return None
         raw = message_at(self._data, offset)
-        place = _PLACE_IN_UPDATE + _FIELDS_OF_UPDATE.size
-        maximum = _MAXIMUM.unpack_from(raw, place) if len(raw) >= place + _MAXIMUM.size else (None,)
-        return Direction._make((*_FIELDS_OF_UPDATE.unpack_from(raw, _PLACE_IN_UPDATE), *maximum, raw))
+        maximum = U64.unpack_from(raw, UPDATE_MAXIMUM) if len(raw) >= UPDATE_SIZE else (None,)
+        return Direction._make((*UPDATE_POLICY.unpack_from(raw, UPDATE_TIMESTAMP), *maximum, raw))
 
 
 class Node:
@@ -148,17 +156,17 @@ class Node:
     @property
     def features(self) -> bytes:
         """The feature bits, big-endian."""
-        return _counted(self.announcement, _FEATURES_OF_NODE)
+        return node_features(self.announcement) if self._body else b""
 
     @property
     def timestamp(self) -> int | None:
         """Unix seconds of its announcement, by its own clock."""
-        return int.from_bytes(self._after_features(0, 4), "big") if self.announcement else None
+        return int.from_bytes(self._body[:BODY_NODE_ID], "big") if self.announcement else None
 
     @property
     def color(self) -> bytes:
         """Red, green, blue."""
-        return self._after_features(37, 40)
+        return self._body[BODY_RGB:BODY_ALIAS]
 
     @property
     def alias(self) -> str:
@@ -168,25 +176,18 @@ class Node:
     @property
     def alias_bytes(self) -> bytes:
         """The 32 bytes as they were announced."""
-        return self._after_features(40, 72)
+        return self._body[BODY_ALIAS:BODY_ADDRLEN]
 
     @property
     def addresses(self) -> list[WireAddr]:
         """Where it says it can be reached; none if what it says is cut off."""
         try:
-            return read_descriptors(_counted(self.announcement, self._end_of_features() + 72))
+            return read_descriptors(node_addresses(self.announcement)) if self._body else []
         except WireError:
             return []
 
-    def _end_of_features(self) -> int:
-        place = _FEATURES_OF_NODE
-        return place + 2 + int.from_bytes(self.announcement[place : place + 2], "big")
-
-    def _after_features(self, start: int, stop: int) -> bytes:
-        place = self._end_of_features()
-        return self.announcement[place + start : place + stop]
-
-
-def _counted(message: bytes, place: int) -> bytes:
-    """The bytes behind the u16 at `place` that says how many they are."""
-    return message[place + 2 : place + 2 + int.from_bytes(message[place : place + 2], "big")]
+    @property
+    def _body(self) -> bytes:
+        """From the timestamp on; empty if the announcement is cut before it."""
+        raw = self.announcement
+        return raw[node_body(raw) :] if len(raw) >= NODE_FEATURES else b""

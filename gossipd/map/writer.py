@@ -6,6 +6,7 @@ from gossipd.map.own import OwnGossip
 from gossipd.store.records import amount_message
 from gossipd.store.writer import GossipStore
 from wire.bus.feed import MAP_CHANNEL, MAP_NODE, MAP_UPDATE
+from wire.gossip_layout import update_content
 
 
 class MapWriter:
@@ -65,8 +66,7 @@ class MapWriter:
 
     def is_keep_alive(self, offset: int, message: bytes) -> bool:
         """Whether an update says nothing but that what stands at `offset` still holds."""
-        old = self._store.read(offset)
-        return old[66:106] == message[66:106] and old[110:] == message[110:]
+        return update_content(self._store.read(offset)) == update_content(message)
 
     def bring_forward(self, row: int, timestamp: int) -> None:
         """A channel's first update has come after its announcement was written alone: readers that have passed that

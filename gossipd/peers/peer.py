@@ -25,6 +25,7 @@ from wire.control.control_wire import GossipState, PeerInfo
 from wire.control.status import Status
 from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
+from wire.gossip_layout import CHAIN_HASH, GOSSIP_TYPES
 from wire.message import decode
 from wire.net.duties import ANSWERS_MARK, Deed, Duties, Flaw, log_trouble
 from wire.net.pinger import PongHandler
@@ -43,7 +44,6 @@ OWN_MARK = 65_536
 
 _FRAME = 34
 """What a frame has besides its message."""
-_INGESTED = (256, 257, 258)
 # Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
 _GOSSIP, _REDUNDANT = Action.GOSSIP, Verdict.REDUNDANT
 _UNKNOWN_CHANNEL, _DONT_FORWARD = Verdict.UNKNOWN_CHANNEL, Verdict.DONT_FORWARD
@@ -131,7 +131,7 @@ class Peer:
         """Deal with one message; False if the connection is no longer ours after it."""
         number = message[0] << 8 | message[1] if len(message) > 1 else 0
         try:
-            if number in _INGESTED and self._around.routes.action(number) is _GOSSIP:
+            if number in GOSSIP_TYPES and self._around.routes.action(number) is _GOSSIP:
                 return self._hear_news(message)
             return self._hear_other(message)
         except UnknownEncoding as error:
@@ -148,7 +148,7 @@ class Peer:
         """The question can be asked again in another form (B7-90). Electrum 4.3 waits for the end whatever it reads."""
         stays = self._around.fault(self, PeerFault(f"{message_name(number)}: {error}", Consequence.WARN))
         if stays and number == QueryShortChannelIds.number and number not in self.queries:
-            self.say(ReplyShortChannelIdsEnd(message[2:34], 0).encode())
+            self.say(ReplyShortChannelIdsEnd(message[CHAIN_HASH], 0).encode())
         return stays
 
     def _hear_news(self, message: bytes) -> bool:

@@ -10,7 +10,7 @@ import google_crc32c
 
 from gossipd.map.index import MapIndex
 from gossipd.store.writer import GossipStore
-from wire.gossip_layout import UPDATE_MESSAGE_FLAGS, UPDATE_SIGNED, UPDATE_TIMESTAMP
+from wire.gossip_layout import update_content
 
 
 class Checksums:
@@ -61,4 +61,4 @@ class Checksums:
 
 def checksum(update: bytes) -> int:
     """CRC-32C of a channel_update without its signature and timestamp. BOLT 7, reply_channel_range."""
-    return int(google_crc32c.value(update[UPDATE_SIGNED:UPDATE_TIMESTAMP] + update[UPDATE_MESSAGE_FLAGS:]))
+    return int(google_crc32c.value(update_content(update)))

@@ -15,14 +15,16 @@ from gossipd.serve.checksums import Checksums
 from gossipd.store.writer import GossipStore
 from wire.cursor import WireError
 from wire.encoded import decode_short_ids, encode_short_ids
+from wire.gossip_layout import RANGE_REPLY_HEAD
+from wire.message import MAX_MESSAGE
 from wire.peer_wire import QueryChannelRange, QueryShortChannelIds, ReplyChannelRange, ReplyShortChannelIdsEnd
 from wire.scid import block_of, make_scid
 
 WANTS_TIMESTAMPS, WANTS_CHECKSUMS = 1, 2
 
 _ALL = 0b11111
-_MAX_REPLY = 65_535 - 2 - 32 - 4 - 4 - 1 - 2 - 1
-"""What a reply_channel_range has room for besides its fixed fields."""
+_MAX_REPLY = MAX_MESSAGE - RANGE_REPLY_HEAD - 1
+"""What a reply_channel_range has room for besides its fixed fields and the byte that names the encoding."""
 _TLV_OVERHEAD = 16
 _LAST_BLOCK = (1 << 24) - 1
 _END_OF_BLOCKS = (1 << 32) - 1

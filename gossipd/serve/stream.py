@@ -5,15 +5,11 @@ The gossip_timestamp_filter Message.
 """
 
 from collections.abc import Callable
-from struct import Struct
 
 from gossipd.map.index import MapIndex
-from gossipd.store.records import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, DYING, NODE_ANNOUNCEMENT
+from gossipd.store.records import DYING
 from gossipd.store.writer import GossipStore
-
-_U16 = Struct(">H")
-_U64 = Struct(">Q")
-
+from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT, channel_scid
 
 MAX_HEARD = 2_000
 """Messages of the peer's own that are remembered between two flushes: far more than it says, but for a first sync."""
@@ -82,8 +78,7 @@ class Stream:
 
     def _wants_announcement(self, message: bytes, index: MapIndex) -> bool:
         """An announcement counts as being of the time of its updates, and does not go without one (B7-98)."""
-        scid = _U64.unpack_from(message, 292 + _U16.unpack_from(message, 258)[0])[0]
-        row = index.channels.get(scid)
+        row = index.channels.get(channel_scid(message))
         if row is None:
             return False
         offsets, timestamps = index.update_off, index.update_ts  # written out: it is the hot path

@@ -28,7 +28,6 @@ DYING = 0x0800
 ZOMBIE = 0x1000
 """A flag of versions up to 13."""
 
-CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE = 256, 257, 258
 CHANNEL_AMOUNT = 4101
 PRIVATE_UPDATE = 4102
 DELETE_CHANNEL = 4103
@@ -45,9 +44,11 @@ FIRST_RECORD = 1
 BEGINNING_SIZE = FIRST_RECORD + HEADER_SIZE + 2 + 32
 """The version byte and the uuid record that every file of version 16 begins with."""
 
-_AMOUNT = Struct(">HQ")
+NUMBER_MESSAGE = Struct(">HQ")
+"""channel_amount and delete_chan: type, and satoshi or short_channel_id."""
+DYING_MESSAGE = Struct(">HQI")
+"""chan_dying: type, short_channel_id, blockheight."""
 _ENDED = Struct(">HQ32s")
-_DYING = Struct(">HQI")
 
 LONGEST_BATCH = 1 << 18
 """Bytes that a writer's crash may leave unfinished: what is longer was completed once, and lost a bit."""
@@ -84,17 +85,17 @@ def uuid_of(data: Buffer) -> bytes:
 
 def amount_message(amount_sat: int) -> bytes:
     """channel_amount: the capacity in satoshi, stored right after its channel_announcement."""
-    return _AMOUNT.pack(CHANNEL_AMOUNT, amount_sat)
+    return NUMBER_MESSAGE.pack(CHANNEL_AMOUNT, amount_sat)
 
 
 def delete_channel_message(short_channel_id: int) -> bytes:
     """delete_chan: tells followers that a channel is gone (they do not see a flag set behind them)."""
-    return _AMOUNT.pack(DELETE_CHANNEL, short_channel_id)
+    return NUMBER_MESSAGE.pack(DELETE_CHANNEL, short_channel_id)
 
 
 def dying_message(short_channel_id: int, blockheight: int) -> bytes:
     """chan_dying: the channel's output is spent, to be forgotten at that blockheight."""
-    return _DYING.pack(CHANNEL_DYING, short_channel_id, blockheight)
+    return DYING_MESSAGE.pack(CHANNEL_DYING, short_channel_id, blockheight)
 
 
 def ended_message(equivalent_offset: int, uuid: bytes) -> bytes:

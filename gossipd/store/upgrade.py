@@ -10,8 +10,6 @@ from functools import partial
 
 from gossipd.store.records import (
     CHANNEL_AMOUNT,
-    CHANNEL_ANNOUNCEMENT,
-    CHANNEL_UPDATE,
     COMPLETED,
     DELETE_CHANNEL,
     DELETED,
@@ -31,13 +29,10 @@ from gossipd.store.records import (
     pack_record,
     walk_over,
 )
+from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, UPDATE_MAXIMUM, UPDATE_SIZE
 
 LAST_WITH_ZOMBIES = 13
 NOT_CARRIED = {DELETE_CHANNEL, ENDED, UUID, PRIVATE_UPDATE, PRIVATE_CHANNEL}
-SHORTEST_UPDATE = 138
-"""channel_update with its htlc_maximum_msat, as every one has been since 2022."""
-SHORTEST_OLD_UPDATE = 130
-"""Without it: history, which the library reads and a daemon does not carry over."""
 
 
 def completed_mask(version: int) -> int:
@@ -51,8 +46,10 @@ def dead_mask(version: int) -> int:
 
 
 def shortest_update(version: int) -> int:
-    """The size of the shortest channel_update that a store of that version may hold."""
-    return SHORTEST_OLD_UPDATE if version <= LAST_WITH_ZOMBIES else SHORTEST_UPDATE
+    """The size of the shortest channel_update that a store of that version may hold: in older ones some are without
+    htlc_maximum_msat, history, which the library reads and a daemon does not carry over.
+    """
+    return UPDATE_MAXIMUM if version <= LAST_WITH_ZOMBIES else UPDATE_SIZE
 
 
 def convert(data: Buffer) -> Iterator[bytes]:
@@ -76,6 +73,6 @@ def _records(data: Buffer, start: int, end: int, dead: int) -> Iterator[tuple[in
         flags, length, _, timestamp, kind = HEADER_AND_TYPE.unpack_from(data, offset)
         message = offset + HEADER_SIZE
         offset = message + length
-        if flags & dead or kind in NOT_CARRIED or (kind == CHANNEL_UPDATE and length < SHORTEST_UPDATE):
+        if flags & dead or kind in NOT_CARRIED or (kind == CHANNEL_UPDATE and length < UPDATE_SIZE):
             continue
         yield kind, pack_record(data[message:offset], timestamp, COMPLETED | flags & DYING)

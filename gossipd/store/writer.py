@@ -28,7 +28,6 @@ from gossipd.store.file import (
 from gossipd.store.records import (
     BEGINNING_SIZE,
     CHANNEL_AMOUNT,
-    CHANNEL_ANNOUNCEMENT,
     COMPLETED,
     DELETE_CHANNEL,
     DELETED,
@@ -37,6 +36,7 @@ from gossipd.store.records import (
     HEADER,
     HEADER_AND_TYPE,
     HEADER_SIZE,
+    NUMBER_MESSAGE,
     Walker,
     amount_message,
     check_records,
@@ -47,6 +47,7 @@ from gossipd.store.records import (
     pack_record,
     uuid_of,
 )
+from wire.gossip_layout import CHANNEL_ANNOUNCEMENT
 
 __all__ = ["NEWEST_READ", "GossipStore", "ScannedRecord", "StoreError"]
 
@@ -56,7 +57,7 @@ Watcher = Callable[[int], None]
 ScannedRecord = tuple[int, int, int, bytes, int]
 """flags, timestamp, type, message, offset of the following record."""
 
-AMOUNT_SIZE = HEADER_SIZE + 10
+AMOUNT_SIZE = HEADER_SIZE + NUMBER_MESSAGE.size
 _DELETE_CHANNEL = DELETE_CHANNEL.to_bytes(2, "big")
 
 

@@ -12,6 +12,7 @@ Each function raises ValueError, with the reason, for anything else.
 from typing import TypeVar
 
 from wire.cursor import WireError
+from wire.gossip_layout import CHANNEL_SIGNED, SIGNED
 from wire.message import MAX_MESSAGE, BoltMessage, decode
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 from wire.secp256k1 import double_sha256, sign
@@ -19,7 +20,11 @@ from wire.types import NETWORKS
 
 M = TypeVar("M", NodeAnnouncement, ChannelUpdate, ChannelAnnouncement)
 
-SIGNED_FROM: dict[type[BoltMessage], int] = {NodeAnnouncement: 66, ChannelUpdate: 66, ChannelAnnouncement: 258}
+SIGNED_FROM: dict[type[BoltMessage], int] = {
+    NodeAnnouncement: SIGNED,
+    ChannelUpdate: SIGNED,
+    ChannelAnnouncement: CHANNEL_SIGNED,
+}
 """Behind type and signatures begins what is signed. BOLT 7."""
 MOST_FEATURES = 1250
 """Bytes: feature bits have four digits here. As a number less than the first two bytes of any chain hash."""

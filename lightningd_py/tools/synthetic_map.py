@@ -19,13 +19,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from struct import Struct
 from typing import NamedTuple, TypeVar
 
 from gossipd.store.records import amount_message
 from gossipd.store.writer import GossipStore, StoreError
 from wire.address import WireAddr, write_descriptor
 from wire.features import Features
+from wire.gossip_layout import GOSSIP_TYPES, UPDATE_BODY, node_timestamp
 from wire.scid import make_scid
 from wire.secp256k1 import double_sha256, public_key, sign
 from wire.types import NETWORKS
@@ -37,7 +37,7 @@ FIRST_BLOCK = 101
 CHANNELS_PER_BLOCK = 20
 BATCH_BYTES = 500_000
 
-_UPDATE = Struct(">32sQIBBHQIIQ")
+_CHANNEL_ANNOUNCEMENT, _NODE_ANNOUNCEMENT, _CHANNEL_UPDATE = (number.to_bytes(2, "big") for number in GOSSIP_TYPES)
 _NODE_FEATURES = Features.of((1, 5, 7, 8, 11, 12, 14, 17, 19, 23, 25, 27, 39, 45, 47, 51)).to_bytes()
 _ADJECTIVES = ("Quiet", "Brave", "Rusty", "Lunar", "Salty", "Tiny", "Grand", "Köln", "Lazy", "⚡Fast")
 _NOUNS = ("Badger", "Lantern", "Harbor", "Anvil", "Tortoise", "Comet", "Bakery", "Otter", "Señal", "ノード")
@@ -116,8 +116,7 @@ class SyntheticMap:
             if store.size - store.end > BATCH_BYTES:
                 store.flush()
         for message in self.node_announcements(processes):
-            start = 68 + int.from_bytes(message[66:68], "big")
-            store.append(message, int.from_bytes(message[start : start + 4], "big"))
+            store.append(message, node_timestamp(message))
         store.flush()
 
 
@@ -204,14 +203,15 @@ def _sign_channel(seed: int, now: int, chain_hash: bytes, job: _Job) -> SignedCh
         _sign_update(keys[direction][0], chain_hash, scid, timestamps[direction], direction, policy, edge.capacity_sat)
         for direction, policy in enumerate(policies)
     ]
-    return SignedChannel(b"\x01\x00" + signatures + body, (updates[0], updates[1]), timestamps, edge.capacity_sat)
+    announcement = _CHANNEL_ANNOUNCEMENT + signatures + body
+    return SignedChannel(announcement, (updates[0], updates[1]), timestamps, edge.capacity_sat)
 
 
 def _sign_update(
     secret: bytes, chain_hash: bytes, scid: int, timestamp: int, direction: int, policy: Policy, capacity_sat: int
 ) -> bytes:
     maximum = max(1, min(policy.htlc_maximum_msat, capacity_sat * 1000))
-    body = _UPDATE.pack(
+    body = UPDATE_BODY.pack(
         chain_hash,
         scid,
         timestamp,
@@ -223,7 +223,7 @@ def _sign_update(
         policy.fee_proportional_millionths,
         maximum,
     )
-    return b"\x01\x02" + sign(secret, double_sha256(body)) + body
+    return _CHANNEL_UPDATE + sign(secret, double_sha256(body)) + body
 
 
 def _sign_node(seed: int, now: int, node: int) -> bytes:
@@ -233,7 +233,7 @@ def _sign_node(seed: int, now: int, node: int) -> bytes:
     addresses = b"".join(map(write_descriptor, _addresses(chance, node)))
     body = len(_NODE_FEATURES).to_bytes(2, "big") + _NODE_FEATURES + _timestamp(chance, now).to_bytes(4, "big")
     body += public_key(secret) + chance.randbytes(3) + alias + len(addresses).to_bytes(2, "big") + addresses
-    return b"\x01\x01" + sign(secret, double_sha256(body)) + body
+    return _NODE_ANNOUNCEMENT + sign(secret, double_sha256(body)) + body
 
 
 def _addresses(chance: random.Random, node: int) -> Iterator[WireAddr]:

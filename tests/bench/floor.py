@@ -13,6 +13,15 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from tests.bench.harness import Bench, Row, in_two_processes
 from tests.bench.maps import BenchMap
+from wire.gossip_layout import (
+    CHANNEL_SIGNED,
+    SIGNED,
+    channel_keys,
+    channel_signatures,
+    node_id_of,
+    signature_of,
+    update_direction,
+)
 from wire.secp256k1 import double_sha256
 
 SAMPLE = 2_000
@@ -40,16 +49,13 @@ class Floor(NamedTuple):
 def checks_of(channels: list[list[bytes]], nodes: list[bytes]) -> Iterator[Check]:
     """Every signature of some gossip, with what it signs and who."""
     for announcement, *updates in channels:
-        digest = double_sha256(announcement[258:])
-        at = 300 + int.from_bytes(announcement[258:260], "big")
-        keys = [announcement[at + 33 * i : at + 33 * i + 33] for i in range(4)]
-        for i, key in enumerate(keys):
-            yield digest, announcement[2 + 64 * i : 66 + 64 * i], key
+        digest, keys = double_sha256(announcement[CHANNEL_SIGNED:]), channel_keys(announcement)
+        for signature, key in zip(channel_signatures(announcement), keys, strict=True):
+            yield digest, signature, key
         for update in updates:
-            yield double_sha256(update[66:]), update[2:66], keys[update[111] & 1]
+            yield double_sha256(update[SIGNED:]), signature_of(update), keys[update_direction(update)]
     for node in nodes:
-        at = 72 + int.from_bytes(node[66:68], "big")
-        yield double_sha256(node[66:]), node[2:66], node[at : at + 33]
+        yield double_sha256(node[SIGNED:]), signature_of(node), node_id_of(node)
 
 
 def check_bare(checks: list[Check]) -> tuple[Rates, int]:
@@ -107,7 +113,7 @@ def pass_bare(count: int = 20_000) -> float:
 
 
 async def measure(bench: Bench) -> Iterator[Row]:
-    """The table of limits, measured anew."""
+    """The table of limits, measured again."""
     checks = list(checks_of(bench.map.channels[:SAMPLE], bench.map.nodes[:SAMPLE]))
     alone, _ = check_bare(checks)
     both = [rates for rates, _ in in_two_processes(check_bare, checks)]

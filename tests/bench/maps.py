@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from gossipd.store.records import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT
 from gossipd.store.writer import GossipStore
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges, read_topology
+from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, GOSSIP_TYPES, NODE_ANNOUNCEMENT
 
 FRESH = 21_600
 """Seconds for which a map is used; synthetic_map leaves twice as much before anything in it is stale."""
@@ -49,7 +49,7 @@ class BenchMap:
         store = GossipStore.open(self.path)
         records, _ = store.scan(1, store.end)
         store.close()
-        return [(kind, message) for _, _, kind, message, _ in records if kind in range(256, 259)]
+        return [(kind, message) for _, _, kind, message, _ in records if kind in GOSSIP_TYPES]
 
     @cached_property
     def channels(self) -> list[list[bytes]]:

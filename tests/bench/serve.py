@@ -17,6 +17,7 @@ from tests.bench.harness import Bench, Child, Row, swallow
 from tests.gossipd.ends import tcp_pair
 from tests.gossipd.gossipd_process import EVERYTHING, FakePeer, GossipdProcess
 from wire.control.control_wire import PeerDisconnected
+from wire.gossip_layout import GOSSIP_TYPES
 from wire.hkdf import hkdf_pair
 from wire.peer_wire import GossipTimestampFilter
 
@@ -38,7 +39,7 @@ def serve_bare(path: Path, sock: socket.socket) -> float:
         while offset < len(data):
             flags, length, _, _, kind = HEADER_AND_TYPE.unpack_from(data, offset)
             offset += 12 + length
-            if flags & DELETED or not 256 <= kind <= 258:
+            if flags & DELETED or kind not in GOSSIP_TYPES:
                 continue
             if nonce == 1000:
                 chain, key = hkdf_pair(chain, key)

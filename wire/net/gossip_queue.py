@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from wire.gossip_layout import CHAIN_HASH, FILTER_SIZE, GOSSIP_TYPES
 from wire.net.gossip_fd import GossipOwed, is_owed
 from wire.peer_wire import GossipTimestampFilter
 
@@ -14,10 +15,8 @@ MAX_QUESTION_BYTES = 131_072
 MAX_LEFT_OVER = 262_144
 """Bytes of `GossipQueue.left_over`, at most: 50 kB about what is owed, the filters, and the questions."""
 
-_ANNOUNCED = (b"\x01\x00", b"\x01\x01", b"\x01\x02")
+_ANNOUNCED = tuple(number.to_bytes(2, "big") for number in GOSSIP_TYPES)
 _FILTER = GossipTimestampFilter.number.to_bytes(2, "big")
-_FILTER_SIZE = 42
-"""Type, chain_hash, first_timestamp, timestamp_range; what a peer may put behind them is not kept."""
 
 
 class GossipQueue:
@@ -135,15 +134,16 @@ class GossipQueue:
             self.dropped += 1
         elif is_owed(packet):
             self._owed.merge(packet)
-        elif packet[:2] == _FILTER and len(packet) >= _FILTER_SIZE:
+        elif packet[:2] == _FILTER and len(packet) >= FILTER_SIZE:
             self._keep_filter(packet)
         else:
             self._keep_question(packet)
 
     def _keep_filter(self, packet: bytes) -> None:
-        chain_hash = packet[2:34]
+        """Without what a peer may put behind its fields."""
+        chain_hash = packet[CHAIN_HASH]
         self._filters.pop(chain_hash, None)
-        self._filters[chain_hash] = packet[:_FILTER_SIZE]
+        self._filters[chain_hash] = packet[:FILTER_SIZE]
         if len(self._filters) > MAX_FILTERS:
             del self._filters[next(iter(self._filters))]
 
