@@ -6,11 +6,12 @@ Knows no sockets; the clock is an argument.
 """
 
 import ipaddress
-from collections import Counter, OrderedDict
+from collections import Counter
 
 from wire.address import WireAddr, parse_address
 from wire.control.control_wire import PeerInfo
 from wire.control.limits import Limits
+from wire.control.shares import Newest
 
 BURST = 20
 """Connections of one source that may come at once, and count towards its rate from then on."""
@@ -34,17 +35,15 @@ class Rates:
     def __init__(self, per_minute: int) -> None:
         self._per_second = per_minute / 60
         self._burst = min(BURST, max(1, per_minute))
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: Newest[str, tuple[float, float]] = Newest(MAX_SOURCES)
 
     def take(self, source: str, now: float) -> bool:
         """Whether one more may come; it counts only then."""
         if not self._per_second:
             return True
-        tokens, then = self._buckets.pop(source, (float(self._burst), now))
+        tokens, then = self._buckets.get(source, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - then) * self._per_second)
-        self._buckets[source] = (tokens - 1 if tokens >= 1 else tokens, now)
-        if len(self._buckets) > MAX_SOURCES:
-            self._buckets.popitem(last=False)
+        self._buckets.put(source, (tokens - 1 if tokens >= 1 else tokens, now))
         return tokens >= 1
 
 
@@ -87,7 +86,7 @@ class Strangers:
         self._limits = limits
         self._established = established
         self._rates = Rates(limits.connect_rate)
-        self._sources: dict[str, OrderedDict[int, None]] = {}
+        self._sources: dict[str, dict[int, None]] = {}
         self._source_of: dict[int, str] = {}
 
     def __len__(self) -> int:
@@ -109,7 +108,7 @@ class Strangers:
     def came(self, conn_id: int, address: WireAddr) -> None:
         """A connection is in its handshake."""
         source = self._source_of[conn_id] = source_of(address)
-        self._sources.setdefault(source, OrderedDict())[conn_id] = None
+        self._sources.setdefault(source, {})[conn_id] = None
 
     def went(self, conn_id: int) -> None:
         """A connection has been given away, or closed."""

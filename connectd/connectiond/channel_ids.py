@@ -7,12 +7,13 @@ A channel begins under a temporary id and gets its own by what the two ends tell
 import hashlib
 from dataclasses import dataclass
 
+from wire.control.shares import Shares
 from wire.peer_types import ALL_CHANNELS
 
 OPEN_CHANNEL, FUNDING_CREATED = 32, 34
 OPEN_CHANNEL2, ACCEPT_CHANNEL2 = 64, 65
 MAX_OPENING = 1_000
-"""Temporary ids of a connection that are remembered; the oldest is forgotten for one more."""
+"""Temporary ids of a connection that are remembered. For one more the service with most of them loses its oldest."""
 MAX_CHANNELS = 10_000
 """The same for channels."""
 
@@ -46,8 +47,8 @@ class ChannelIds:
     __slots__ = ("_channels", "_opening")
 
     def __init__(self) -> None:
-        self._opening: dict[bytes, _Opening] = {}
-        self._channels: dict[bytes, str] = {}
+        self._opening: Shares[bytes, _Opening] = Shares(MAX_OPENING)
+        self._channels: Shares[bytes, str] = Shares(MAX_CHANNELS)
 
     def service_of(self, channel_id: bytes) -> str | None:
         """Whose channel it is; the id may be a temporary one."""
@@ -76,20 +77,15 @@ class ChannelIds:
 
     def forget(self, service: str) -> None:
         """A service has nothing more to do with this connection."""
-        self._opening = {id_: opening for id_, opening in self._opening.items() if opening.service != service}
-        self._channels = {id_: name for id_, name in self._channels.items() if name != service}
+        self._opening.forget(service)
+        self._channels.forget(service)
 
     def _begins(self, service: str, number: int, channel_id: bytes, message: bytes) -> None:
         if channel_id == ALL_CHANNELS or self.service_of(channel_id) is not None:
             return
-        if len(self._opening) >= MAX_OPENING:
-            del self._opening[next(iter(self._opening))]
         whole = number == OPEN_CHANNEL2 and len(message) >= _OPENER_BASEPOINT.stop
-        self._opening[channel_id] = _Opening(service, message[_OPENER_BASEPOINT] if whole else b"")
+        self._opening.put(channel_id, _Opening(service, message[_OPENER_BASEPOINT] if whole else b""), service)
 
     def _add(self, channel_id: bytes, service: str) -> None:
-        if channel_id == ALL_CHANNELS or channel_id in self._channels:
-            return
-        if len(self._channels) >= MAX_CHANNELS:
-            del self._channels[next(iter(self._channels))]
-        self._channels[channel_id] = service
+        if channel_id != ALL_CHANNELS and channel_id not in self._channels:
+            self._channels.put(channel_id, service, service)

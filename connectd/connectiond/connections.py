@@ -10,6 +10,7 @@ from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage
 from wire.bus.bus_wire import CREDIT
 from wire.bus.sessions import Session
+from wire.control.shares import Shares
 from wire.control.status import Status
 from wire.peer_types import ALL_CHANNELS
 from wire.peer_wire import WarningMessage
@@ -74,7 +75,7 @@ class SharedConnections:
         self.above = above
         self.registrations = registrations
         self._shared: dict[int, Shared] = {}
-        self._ended: dict[tuple[int, str], None] = {}
+        self._ended: Shares[tuple[int, str], None] = Shares(MOST_REMEMBERED)
 
     def __iter__(self) -> Iterator[Shared]:
         return iter(list(self._shared.values()))
@@ -109,7 +110,7 @@ class SharedConnections:
         if session is None or service in shared.parts:
             return None
         part = shared.parts[service] = Part(session)
-        self._ended.pop((shared.conn_id, service), None)
+        self._ended.pop((shared.conn_id, service))
         peer = shared.line.peer
         take = bus_wire.TakePeer(peer.conn_id, peer.node_id, peer.address, peer.incoming, peer.features, CREDIT)
         self.post.send(session, take)
@@ -155,7 +156,5 @@ class SharedConnections:
     def _part(self, shared: Shared) -> list[Part]:
         """Those whose part ends now."""
         for service in shared.parts:
-            self._ended[shared.conn_id, service] = None
-            if len(self._ended) > MOST_REMEMBERED:
-                del self._ended[next(iter(self._ended))]
+            self._ended.put((shared.conn_id, service), None, service)
         return list(shared.parts.values())

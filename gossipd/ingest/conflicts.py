@@ -26,7 +26,7 @@ from wire.gossip_layout import KEY_SIZE, KEYS, channel_keys
 from wire.scid import scid_to_text
 
 MAX_BLACKLISTED = 1_000
-"""Nodes; the oldest make room."""
+"""Nodes. A network whose peers have said most of them makes its own oldest go."""
 MAX_CONTESTS, MAX_RIVALS, MAX_WITNESSES = 1_000, 8, 16
 """Channels, versions of each beside the one on the map, and networks that are counted for each version."""
 
@@ -61,7 +61,7 @@ class Conflicts:
         self._stored = around.stored
         self._around = around
         self.contests: Shares[int, Contest] = Shares(MAX_CONTESTS)
-        self._blacklist: dict[bytes, None] = {}
+        self._blacklist: Shares[bytes, None] = Shares(MAX_BLACKLISTED)
 
     @property
     def count(self) -> int:
@@ -70,7 +70,7 @@ class Conflicts:
 
     def refuses(self, node_ids: Iterable[bytes]) -> bool:
         """Whether one of these nodes is on the blacklist."""
-        return bool(self._blacklist) and any(node_id in self._blacklist for node_id in node_ids)
+        return len(self._blacklist) > 0 and any(node_id in self._blacklist for node_id in node_ids)
 
     def receive(self, scid: int, message: bytes, keys_at: int, source: int) -> Verdict:
         """An announcement of a channel that is on the map; its four keys stand at `keys_at`. Mostly the same again."""
@@ -148,13 +148,11 @@ class Conflicts:
         self._checks.settle(message, Outcome.REJECTED, "its channel was announced by other nodes before")
         row = self._index.channels.get(scid)
         if row is not None and (known := self._writer.nodes_of(row)) != node_ids:
-            self._blacklist_nodes(scid, {*node_ids, *known} - {self._writer.our_id})
+            self._blacklist_nodes(scid, {*node_ids, *known} - {self._writer.our_id}, self._around.group_of(source))
 
-    def _blacklist_nodes(self, scid: int, node_ids: set[bytes]) -> None:
+    def _blacklist_nodes(self, scid: int, node_ids: set[bytes], group: Hashable) -> None:
         for node_id in sorted(node_ids):
-            if len(self._blacklist) >= MAX_BLACKLISTED:
-                del self._blacklist[next(iter(self._blacklist))]
-            self._blacklist[node_id] = None
+            self._blacklist.put(node_id, None, group)
         index = self._index
         rows = {index.nodes[node_id] for node_id in node_ids if node_id in index.nodes}
         channels = [

@@ -7,12 +7,14 @@ once, then one a minute. Updates that change nothing but the time are keep-alive
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from wire.control.shares import Newest
+
 BURST = 10.0
 PER_SECOND = 1 / 60
 KEEP_ALIVE = 86_400
 """Seconds after which an unchanged update is a keep-alive, and not chatter."""
 MOST = 20_000
-"""Buckets kept; those that are full again are dropped, so that is as many directions as update within ten minutes."""
+"""Buckets kept, those used last. One is full again after ten minutes, when it need not be kept."""
 
 
 K = TypeVar("K", bound=Hashable)
@@ -22,26 +24,15 @@ class RateLimit(Generic[K]):
     """The buckets. `key` names a direction of a channel, or a node; `now` in seconds of a clock that does not jump."""
 
     def __init__(self) -> None:
-        self._buckets: dict[K, tuple[float, float]] = {}
+        self._buckets: Newest[K, tuple[float, float]] = Newest(MOST)
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def allows(self, key: K, now: float) -> bool:
         """Take a token, if there is one."""
-        tokens, at = self._buckets.pop(key, (BURST, now))
+        tokens, at = self._buckets.get(key, (BURST, now))
         tokens = min(BURST, tokens + (now - at) * PER_SECOND)
         allowed = tokens >= 1
-        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
-        if len(self._buckets) > MOST:
-            self._drop(now)
+        self._buckets.put(key, (tokens - 1 if allowed else tokens, now))
         return allowed
-
-    def _drop(self, now: float) -> None:
-        """Those that are full again, which stand first; or else the one that was used longest ago."""
-        for key, (tokens, at) in list(self._buckets.items()):
-            if tokens + (now - at) * PER_SECOND < BURST:
-                break
-            del self._buckets[key]
-        if len(self._buckets) > MOST:
-            del self._buckets[next(iter(self._buckets))]

@@ -16,6 +16,7 @@ from struct import Struct
 import google_crc32c
 
 from gossipd.store.file import replace_file, write_all
+from wire.control.shares import Newest
 from wire.control.status import Status
 
 ENDING = ".gone"
@@ -39,9 +40,8 @@ class Remembered:
     """
 
     def __init__(self, limit: int = MAX_REMEMBERED, changed: Callable[[int | None, bool], None] | None = None) -> None:
-        self._limit = limit
         self._changed = changed
-        self._scids: dict[int, None] = {}
+        self._scids: Newest[int, None] = Newest(limit)
 
     def __contains__(self, scid: object) -> bool:
         return scid in self._scids
@@ -56,10 +56,7 @@ class Remembered:
     def add(self, scid: int) -> None:
         """The newest one, also if it was known before."""
         is_new = scid not in self._scids
-        self._scids.pop(scid, None)
-        if len(self._scids) >= self._limit:
-            del self._scids[next(iter(self._scids))]
-        self._scids[scid] = None
+        self._scids.put(scid, None)
         if is_new and self._changed is not None:
             self._changed(scid, True)
 
@@ -72,7 +69,7 @@ class Remembered:
     def discard(self, scid: int) -> None:
         """As if it had never been added."""
         if scid in self._scids:
-            del self._scids[scid]
+            self._scids.pop(scid)
             if self._changed is not None:
                 self._changed(scid, False)
 

@@ -5,7 +5,6 @@ of the table in `peers.py`; a `MovingConnection` is in the master's hands betwee
 says `registrations.py`; the programs that have one are in `programs.py`, and connectiond has those of all bus services.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 
 from lightningd_py.owners.peers import Event, MovingConnection, Peer, Peers, State
@@ -16,6 +15,7 @@ from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.limits import Limits
+from wire.control.shares import Newest
 from wire.control.status import INFO, Status
 from wire.control.timing import Timing
 from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name
@@ -80,8 +80,7 @@ class Ownership:
         self.programs = Programs(timing, hsm_socket, self._from_program, self._lost, limits)
         self._timing = timing
         self._at_connectiond: set[int] = set()
-        self._gone: set[int] = set()
-        self._gone_order: deque[int] = deque()
+        self._gone: Newest[int, None] = Newest(MOST_REMEMBERED)
         self._ends_wanted: dict[int, str] = {}
         self._wanted_by: dict[int, Registered] = {}
 
@@ -109,7 +108,7 @@ class Ownership:
         """connectd had given it to a gossipd that has died before we heard of it."""
         self.peers.never_comes(message.conn_id)
         self._ends_wanted.pop(message.conn_id, None)
-        self._remember_gone(message.conn_id)
+        self._gone.put(message.conn_id, None)
         self.on_lost(message.node_id)
 
     # from owners
@@ -327,17 +326,11 @@ class Ownership:
         self._step(peer, event, peer.owner)
         self.peers.forget(peer)
         self._wanted_by.pop(info.conn_id, None)
-        self._remember_gone(info.conn_id)
+        self._gone.put(info.conn_id, None)
         status.by_stranger("disconnected", f"disconnected: {reason}", info.node_id, info.address, INFO)
         tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
         for listener in self.went:
             listener(peer, reason)
-
-    def _remember_gone(self, conn_id: int) -> None:
-        self._gone.add(conn_id)
-        self._gone_order.append(conn_id)
-        if len(self._gone_order) > MOST_REMEMBERED:
-            self._gone.discard(self._gone_order.popleft())
 
     async def arrival(self, conn_id: int) -> Peer | None:
         """The connection of that number, as soon as the master has heard of it; None if it has ended already."""

@@ -6,11 +6,12 @@ it is that of our outgoing connection. BOLT 1, The `init` Message; CLN's --annou
 """
 
 import ipaddress
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable
 
 from wire.address import Kind, WireAddr, is_routable, parse_address
 from wire.control.control_wire import PeerInfo
+from wire.control.shares import Newest
 
 WITNESSES = 3
 """Nodes that must agree."""
@@ -29,7 +30,7 @@ class Discovery:
         self._port = port
         self._found = {address.kind: address.host for address in (parse_address(text, port) for text in remembered)}
         self._any_address = any_address
-        self._said: OrderedDict[str, tuple[bytes, WireAddr]] = OrderedDict()
+        self._said: Newest[str, tuple[bytes, WireAddr]] = Newest(MOST_REMEMBERED)
 
     def heard(self, peer: PeerInfo) -> None:
         """A peer has said INIT."""
@@ -38,11 +39,7 @@ class Discovery:
         seen = parse_address(peer.remote_addr, self._port)
         if seen.kind not in _NETWORKS or not (self._any_address or is_routable(seen)):
             return
-        witness = self._network_of(peer)
-        self._said.pop(witness, None)
-        self._said[witness] = peer.node_id, seen
-        if len(self._said) > MOST_REMEMBERED:
-            self._said.popitem(last=False)
+        self._said.put(self._network_of(peer), (peer.node_id, seen))
         self._count()
 
     def _network_of(self, peer: PeerInfo) -> str:
@@ -58,7 +55,7 @@ class Discovery:
         return [str(WireAddr(kind, host, self._port)) for kind, host in self._found.items()]
 
     def _count(self) -> None:
-        nodes = dict(self._said.values())  # a node has one say, wherever it was dialled
+        nodes = dict(self._said.values.values())  # a node has one say, wherever it was dialled
         for kind in _NETWORKS:
             hosts = Counter(seen.host for seen in nodes.values() if seen.kind == kind)
             for host, count in hosts.most_common(1):

@@ -6,7 +6,6 @@ from the database, and by connectd what the map says now. So a node that has mov
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 
 from lightningd_py.database import Database
@@ -14,6 +13,7 @@ from lightningd_py.owners.peers import Peer, Peers
 from lightningd_py.peers.reconnect import Reconnect
 from wire.address import is_routable, parse_address
 from wire.control.control_channel import ChannelClosed, RequestFailed
+from wire.control.shares import Newest
 from wire.control.status import Status
 from wire.control.timing import Timing
 
@@ -202,7 +202,7 @@ class Seeking:
         self._our_id = our_id
         self._wanted = wanted
         self._any_address = any_address
-        self._tried: OrderedDict[bytes, float] = OrderedDict()
+        self._tried: Newest[bytes, float] = Newest(MOST_TRIED)
 
     async def seek(self) -> None:
         """One look: as many dials at once as peers are missing."""
@@ -228,10 +228,7 @@ class Seeking:
         return self._any_address or any(is_routable(parse_address(address, 1)) for address in addresses)
 
     async def _try(self, node_id: bytes, addresses: list[str], now: float) -> None:
-        self._tried.pop(node_id, None)
-        self._tried[node_id] = now
-        if len(self._tried) > MOST_TRIED:
-            self._tried.popitem(last=False)
+        self._tried.put(node_id, now)
         try:
             await self._reach(node_id, addresses)
         except RequestFailed as failed:

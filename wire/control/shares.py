@@ -1,7 +1,8 @@
-"""A bounded table with a share for each source: when it is full, the greediest source loses its own oldest entry.
+"""Bounded tables, which drop their oldest entries: the one writing of that for all that grows by itself.
 
-So a stranger that fills a table pushes out what it put there itself, and what others have in it stays. The one writing
-of "drop the oldest" for tables that strangers feed.
+`Shares` has a share for each source: when it is full, the greediest source loses its own oldest entry. So a stranger
+that fills a table pushes out what it put there itself, and what others have in it stays. `Newest` is for what has one
+source only, and where the key is the source.
 """
 
 import heapq
@@ -14,6 +15,8 @@ V = TypeVar("V")
 
 class Shares(Generic[K, V]):
     """At most `most` entries of `most_size` in sum. Each operation costs O(log n), amortised."""
+
+    __slots__ = ("_greedy", "_of", "_sequence", "_sizes", "_sources", "get", "most", "most_size", "size", "values")
 
     def __init__(self, most: int, most_size: int | None = None) -> None:
         self.most = most
@@ -85,6 +88,11 @@ class Shares(Generic[K, V]):
             del self._of[source], self._sizes[source]
         return value
 
+    def forget(self, source: Hashable) -> None:
+        """Take out all that this source has put there."""
+        for key in list(self._of.get(source, ())):
+            self.pop(key)
+
     def clear(self) -> None:
         """Take everything out."""
         self.values.clear()
@@ -117,3 +125,40 @@ class Shares(Generic[K, V]):
             heapq.heappop(self._greedy)
             if 0 < now < -size:
                 self._note(source)
+
+
+class Newest(Generic[K, V]):
+    """At most `most` entries, the newest ones. Each operation costs O(1)."""
+
+    __slots__ = ("get", "most", "values")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.values: dict[K, V] = {}
+        """The entries, the oldest first: to be read."""
+        self.get = self.values.get
+        """The value of a key, None if there is none."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.values
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self.values)
+
+    def put(self, key: K, value: V) -> None:
+        """The newest entry from now on, also if its key was there before. The oldest makes room for it."""
+        self.values.pop(key, None)
+        self.values[key] = value
+        if len(self.values) > self.most:
+            del self.values[next(iter(self.values))]
+
+    def pop(self, key: K) -> V | None:
+        """Take an entry out; None if there is none."""
+        return self.values.pop(key, None)
+
+    def clear(self) -> None:
+        """Take everything out."""
+        self.values.clear()

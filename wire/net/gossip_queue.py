@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from wire.control.shares import Newest
 from wire.gossip_layout import CHAIN_HASH, FILTER_SIZE, GOSSIP_TYPES
 from wire.net.gossip_fd import GossipOwed, is_owed
 from wire.peer_wire import GossipTimestampFilter
@@ -23,8 +24,8 @@ class GossipQueue:
     """An owner's end of a gossip fd, both ways.
 
     What gossipd does not take is waited for a while, then dropped, and owed: gossipd hears what it was about as soon
-    as it takes something, and asks for it again. Nobody could be asked again for queries, of which the latest are kept,
-    and for the peer's filter, which is never dropped. What has still found no room when the connection moves goes with
+    as it takes something, and asks for it again. Queries, of which the latest are kept, cannot be asked for again,
+    nor the peer's filter, which is never dropped. What has still found no room when the connection moves goes with
     it (`left_over`, `PeerState.gossip`).
     """
 
@@ -53,7 +54,7 @@ class GossipQueue:
         self._unsent: bytes | None = None
         self._given_up = False
         self._owed = GossipOwed()
-        self._filters: dict[bytes, bytes] = {}
+        self._filters: Newest[bytes, bytes] = Newest(MAX_FILTERS)
         self._questions: deque[bytes] = deque()
         self._question_bytes = 0
         for packet in left_over:
@@ -76,7 +77,7 @@ class GossipQueue:
         if self._owed:
             return self._owed.encode()
         if self._filters:
-            return next(iter(self._filters.values()))
+            return next(iter(self._filters.values.values()))
         return self._questions[0] if self._questions else None
 
     def wrote(self) -> None:
@@ -87,7 +88,7 @@ class GossipQueue:
         elif self._owed:
             self._owed = GossipOwed()
         elif self._filters:
-            del self._filters[next(iter(self._filters))]
+            self._filters.pop(next(iter(self._filters)))
         else:
             self._question_bytes -= len(self._questions.popleft())
 
@@ -121,7 +122,7 @@ class GossipQueue:
         """All that has found no room, as packets for gossipd."""
         self._give_up()
         owed = [self._owed.encode()] if self._owed else []
-        return [*owed, *self._filters.values(), *self._questions]
+        return [*owed, *self._filters.values.values(), *self._questions]
 
     def _give_up(self) -> None:
         unsent, self._unsent, self._given_up = self._unsent, None, True
@@ -141,11 +142,7 @@ class GossipQueue:
 
     def _keep_filter(self, packet: bytes) -> None:
         """Without what a peer may put behind its fields."""
-        chain_hash = packet[CHAIN_HASH]
-        self._filters.pop(chain_hash, None)
-        self._filters[chain_hash] = packet[:FILTER_SIZE]
-        if len(self._filters) > MAX_FILTERS:
-            del self._filters[next(iter(self._filters))]
+        self._filters.put(packet[CHAIN_HASH], packet[:FILTER_SIZE])
 
     def _keep_question(self, packet: bytes) -> None:
         self._questions.append(packet)

@@ -114,6 +114,18 @@ def test_peer_that_opens_without_end_makes_the_oldest_forgotten() -> None:
     assert ids.service_of(TEMPORARY) == "one", "a channel that is there is not forgotten for openings"
 
 
+def test_a_service_cannot_make_the_channels_of_another_forgotten() -> None:
+    ids = ChannelIds()
+    ids.spoken_of("one", b"\1" * 32)
+    learn(ids, "one", about(OPEN, TEMPORARY))
+    for number in range(1, MAX_CHANNELS + 2):
+        ids.spoken_of("greedy", number.to_bytes(32, "big"))
+    for number in range(1, MAX_OPENING + 2):
+        learn(ids, "greedy", about(OPEN, (number << 32).to_bytes(32, "big")))
+    assert ids.service_of(b"\1" * 32) == ids.service_of(TEMPORARY) == "one"
+    assert ids.service_of((1).to_bytes(32, "big")) is ids.service_of((1 << 32).to_bytes(32, "big")) is None
+
+
 def test_channels_have_a_bound() -> None:
     ids = ChannelIds()
     for number in range(1, MAX_CHANNELS + 2):

@@ -103,9 +103,21 @@ def test_we_ourselves_are_spared(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
     assert bench.take(announcement(30, 0, 4), update(30, node=0)) == CHECKED * 2
 
 
-def test_the_blacklist_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_blacklist_is_bounded(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(conflicts, "MAX_BLACKLISTED", 5)
+    bench: Bench = request.getfixturevalue("bench")
     bench.take(*CHANNEL, CONFLICTING)
     bench.take(announcement(1, 4, 5), update(1, node=4, timestamp=NOW), announcement(1, 6, 7))
     assert bench.ingest.conflicts.count == 5
     assert bench.take(announcement(2, 0, 6)) == [Verdict.BLACKLISTED]
+
+
+def test_a_stranger_cannot_push_others_out_of_the_blacklist(bench: Bench) -> None:
+    """It has many nodes of its own, which contradict each other as it likes."""
+    bench.take(*CHANNEL, CONFLICTING)
+    blacklist = bench.ingest.conflicts._blacklist_nodes
+    for number in range(3 * conflicts.MAX_BLACKLISTED):
+        blacklist(scid(1), {number.to_bytes(33, "big")}, "the network of a stranger")
+    assert bench.ingest.conflicts.count == conflicts.MAX_BLACKLISTED
+    for number in range(4):
+        assert bench.take(announcement(10 + number, number, 4)) == [Verdict.BLACKLISTED]

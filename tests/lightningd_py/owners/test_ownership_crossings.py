@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.owners import ownership as module
 from lightningd_py.owners.peers import Peer, State
 from tests.lightningd_py.ownership_among_fakes import (
     CHANNEL,
@@ -211,14 +210,13 @@ async def test_reconnection_of_what_has_gone(around: OwnershipAmongFakes) -> Non
     assert around.ownership._ends_wanted == {}
 
 
-async def test_what_has_gone_is_remembered_for_a_while(
-    around: OwnershipAmongFakes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "MOST_REMEMBERED", 3)
+async def test_what_has_gone_is_remembered_for_a_while(around: OwnershipAmongFakes) -> None:
+    around.ownership._gone.most = 3
     for conn_id in range(10):
         around.taken(conn_id)
         around.disconnected(conn_id)
-    assert around.ownership._gone == {7, 8, 9}
+    assert [await around.ownership.arrival(conn_id) for conn_id in (7, 8, 9)] == [None] * 3
+    assert len(around.ownership._gone) == 3
 
 
 async def test_arrival(around: OwnershipAmongFakes) -> None:

@@ -1,15 +1,15 @@
-"""The greediest source loses its own oldest entry, against a slow and obvious table."""
+"""The greediest source loses its own oldest entry, against a slow and obvious table; and the newest of all."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.control.shares import Shares
+from wire.control.shares import Newest, Shares
 
 MOST, MOST_SIZE = 5, 20
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["put", "put", "put", "pop", "grow"]),
+        st.sampled_from(["put", "put", "put", "pop", "grow", "forget"]),
         st.integers(0, 9),
         st.sampled_from("abc"),
         st.integers(1, 6),
@@ -49,6 +49,9 @@ def test_against_the_slow_form(script: list[tuple[str, int, str, int]]) -> None:
         elif what == "pop":
             table.pop(key)
             slow.pop(key)
+        elif what == "forget":
+            table.forget(source)
+            slow.entries = [entry for entry in slow.entries if entry[2] != source]
         elif key in table:
             table.grow(key, size)
             for entry in slow.entries:
@@ -81,3 +84,20 @@ def test_one_that_is_larger_than_all_there_is_room_for_does_not_stay() -> None:
     assert table.get(1) == "small"
     table.clear()
     assert (len(table), table.size) == (0, 0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["put", "put", "put", "pop"]), st.integers(0, 9)), max_size=40))
+def test_newest_against_the_slow_form(script: list[tuple[str, int]]) -> None:
+    table, slow = Newest[int, str](MOST), list[int]()
+    for what, key in script:
+        if what == "put":
+            table.put(key, f"{key}")
+            slow = [*(known for known in slow if known != key), key][-MOST:]
+        else:
+            assert table.pop(key) == (f"{key}" if key in slow else None)
+            slow = [known for known in slow if known != key]
+        assert list(table) == slow
+        assert [table.get(key) for key in range(10)] == [f"{key}" if key in slow else None for key in range(10)]
+        assert (len(table), 3 in table) == (len(slow), 3 in slow)
+    table.clear()
+    assert len(table) == 0
