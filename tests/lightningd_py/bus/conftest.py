@@ -21,6 +21,7 @@ async def master(tmp_path: Path) -> AsyncIterator[CtlMaster]:
 
 @pytest.fixture
 def room() -> int:
+    """Messages that ZMQ keeps at either end, for each service."""
     return 1_000
 
 
@@ -37,8 +38,9 @@ async def ctl(master: CtlMaster, room: int, tmp_path: Path) -> AsyncIterator[Ctl
 
 
 @pytest.fixture
-def services(ctl: CtlBus, tmp_path: Path) -> Iterator[Services]:
+def services(ctl: CtlBus, room: int, tmp_path: Path) -> Iterator[Services]:
     with zmq.asyncio.Context() as context:
+        context.rcvhwm = room
         services = Services(context, f"ipc://{tmp_path}/ctl")
         yield services
         for service in services.made:
