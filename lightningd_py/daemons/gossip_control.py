@@ -9,14 +9,13 @@ from typing import TypeVar
 from lightningd_py.chain.source import ChainSource, NoOutput, Output
 from lightningd_py.config.options import Options, in_directory
 from lightningd_py.daemons.supervisor import ask
-from lightningd_py.errors import DirectoryError
 from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.owners.peers import Peer
 from lightningd_py.peers.own_node import OwnNode
-from lightningd_py.unix_socket import remove_stale
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Reply, Request
+from wire.control.stale_socket import remove_stale_socket
 from wire.control.status import Status
 from wire.types import NETWORKS
 
@@ -159,8 +158,8 @@ def remove_dead_feed(feed: str) -> None:
     """Remove the socket of the feed, by its endpoint, after gossipd has ended: if it was killed that is still there."""
     scheme, _, path = feed.partition("://")
     if scheme == "ipc":
-        with contextlib.suppress(DirectoryError, OSError):
-            remove_stale(Path(path))
+        with contextlib.suppress(OSError):
+            remove_stale_socket(path)
 
 
 def store_path(options: Options) -> Path:

@@ -7,8 +7,6 @@ A ROUTER is mandatory here: what cannot be delivered raises, and the sender deci
 import asyncio
 import contextlib
 import os
-import socket
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from wire.bus.bus_message import MAX_BODY
 from wire.control.binding import BindFailed
+from wire.control.stale_socket import remove_stale_socket
 
 SLICE = 64
 """Messages that are dealt with before others on the loop have their turn."""
@@ -194,13 +193,6 @@ def _make_way(path: Path) -> None:
     if length > zmq.IPC_PATH_MAX_LEN:
         raise BindFailed(f"cannot bind ipc://{path}: its path has {length} bytes, {zmq.IPC_PATH_MAX_LEN} may be")
     try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
+        remove_stale_socket(path)
     except OSError as error:
         raise BindFailed(f"cannot bind ipc://{path}: {error.strerror}") from error
-    if not stat.S_ISSOCK(mode):
-        raise BindFailed(f"cannot bind ipc://{path}: something else is there that is no socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-        probe.connect(str(path))
-        raise BindFailed(f"cannot bind ipc://{path}: another process listens there")

@@ -18,3 +18,6 @@ def test_the_book_is_bounded_and_keeps_the_newest(monkeypatch: pytest.MonkeyPatc
     book.hint(b"b", "hint")
     book.hint(b"c", "hint")
     assert book.known(b"a") == ["last"]
+    book.reached(b"b", "last")
+    book.reached(b"c", "last")
+    assert [book.known(node_id) for node_id in (b"a", b"b", b"c")] == [[], ["hint", "last"], ["hint", "last"]]

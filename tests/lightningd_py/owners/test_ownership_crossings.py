@@ -210,8 +210,11 @@ async def test_reconnection_of_what_has_gone(around: OwnershipAmongFakes) -> Non
     assert around.ownership._ends_wanted == {}
 
 
-async def test_what_has_gone_is_remembered_for_a_while(around: OwnershipAmongFakes) -> None:
-    around.ownership._gone.most = 3
+async def test_what_has_gone_is_remembered_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr("lightningd_py.owners.ownership.MOST_REMEMBERED", 3)
+    around: OwnershipAmongFakes = request.getfixturevalue("around")
     for conn_id in range(10):
         around.taken(conn_id)
         around.disconnected(conn_id)

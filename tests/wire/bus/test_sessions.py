@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-import os
+import socket
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -306,7 +306,8 @@ async def test_a_dead_socket_is_replaced_and_nothing_else_is(
     with pytest.raises(BindFailed, match="no socket"):
         other.bind(f"ipc://{tmp_path}/precious")
     assert (tmp_path / "precious").read_text() == "keep me"
-    os.mknod(tmp_path / "stale", stat.S_IFSOCK | 0o600)
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(f"{tmp_path}/stale")
     other.bind(f"ipc://{tmp_path}/stale")
     with pytest.raises(BindFailed, match="107 may be"):
         other.bind(f"ipc://{tmp_path}/{'x' * 200}")

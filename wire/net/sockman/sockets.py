@@ -6,9 +6,9 @@ import errno
 import os
 import socket
 import threading
-from pathlib import Path
 from typing import Any
 
+from wire.control.stale_socket import remove_stale_socket
 from wire.net.sockman.events import SocketAddress
 
 NOTSENT_LOWAT = 131_072
@@ -43,7 +43,7 @@ def listen_on(to: SocketAddress) -> tuple[socket.socket, SocketAddress]:
     """A listening socket and its address, with the port that the kernel chose. Raises OSError.
 
     An IPv6 address takes no IPv4. A unix socket is for its owner only (0600), and replaces the file of one on which
-    there is no answer.
+    no process listens.
     """
     sock = _bound_unix(to.host) if to.family == "unix" else _bound_tcp(to)
     try:
@@ -74,20 +74,12 @@ def _bound_unix(path: str) -> socket.socket:
     try:
         sock.setblocking(False)
         os.fchmod(sock.fileno(), 0o600)  # before bind: the file never has another mode
-        if Path(path).is_socket() and not _answers(path):
-            Path(path).unlink()
+        remove_stale_socket(path)
         sock.bind(path)
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-def _answers(path: str) -> bool:
-    """A process listens on this unix socket. Not refused is an answer: its backlog may be full."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        return probe.connect_ex(path) != errno.ECONNREFUSED
 
 
 async def resolve(to: SocketAddress) -> list[tuple[int, Any]]:
