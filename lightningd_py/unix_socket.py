@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lightningd_py.errors import DirectoryError
-from wire.control.stale_socket import remove_stale_socket
+from wire.net.sockman.stale_socket import remove_stale_socket
 
 BACKLOG = 100
 

@@ -112,7 +112,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.chain.txouts": "tasks that keep bitcoind busy",
     },
     "socket": {
-        "wire.control.stale_socket": "whether a process listens at the path of a Unix socket",
+        "wire.net.sockman.stale_socket": "whether a process listens at the path of a Unix socket",
         "wire.control.control_channel": "SEQPACKET with fds",
         "wire.control.control_socket": "SEQPACKET with fds, in blocking calls",
         "wire.control.daemon": "sockets inherited by number",

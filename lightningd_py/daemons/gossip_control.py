@@ -15,8 +15,8 @@ from lightningd_py.peers.own_node import OwnNode
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Reply, Request
-from wire.control.stale_socket import remove_stale_socket
 from wire.control.status import Status
+from wire.net.sockman.stale_socket import remove_stale_socket
 from wire.types import NETWORKS
 
 FEED_KEYS = "feed-curve"

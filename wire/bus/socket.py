@@ -17,7 +17,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from wire.bus.bus_message import MAX_BODY
 from wire.control.binding import BindFailed
-from wire.control.stale_socket import remove_stale_socket
+from wire.net.sockman.stale_socket import remove_stale_socket
 
 SLICE = 64
 """Messages that are dealt with before others on the loop have their turn."""

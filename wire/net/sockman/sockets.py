@@ -8,8 +8,8 @@ import socket
 import threading
 from typing import Any
 
-from wire.control.stale_socket import remove_stale_socket
 from wire.net.sockman.events import SocketAddress
+from wire.net.sockman.stale_socket import remove_stale_socket
 
 NOTSENT_LOWAT = 131_072
 """Bytes that the kernel may hold unsent on a TCP socket, so that a short answer does not wait behind megabytes."""

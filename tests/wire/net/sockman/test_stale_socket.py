@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wire.control.stale_socket import remove_stale_socket
+from wire.net.sockman.stale_socket import remove_stale_socket
 
 
 @pytest.fixture
