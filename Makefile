@@ -40,10 +40,10 @@ bench-quick: $(INSTALLED) ## the same in about a minute
 rooms: $(INSTALLED) ## rooms of the packages, files a room, lines a file, circles of imports
 	@$(VENV)/bin/python tests/tools/rooms.py
 
-docs: $(INSTALLED) ## write the generated pages of docs/ anew
+docs: $(INSTALLED) ## write the generated pages of docs/ again
 	@$(VENV)/bin/python docs/generate.py
 
-# Made anew when pyproject.toml has changed; touched last, so that a broken installation is tried again.
+# Made again when pyproject.toml has changed; touched last, so that a broken installation is tried again.
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; say which with make PYTHON=...")'
 	@echo "installing into $(VENV)"

@@ -89,7 +89,7 @@ class Connections(SockMan):
     # SockMan's events
 
     def event_new_connection_accepted(self, id: int, me: SocketAddress, them: SocketAddress) -> bool:
-        """Is one more stranger let in? If it is one too many, another goes."""
+        """Whether one more stranger may come. If it is one too many, another goes."""
         address = from_socket(them, me)
         reason = self._access.refuses_address(address, time.time()) or self._strangers.refuses(
             address, time.monotonic()

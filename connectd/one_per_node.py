@@ -22,7 +22,7 @@ from wire.control.control_wire import PeerInfo
 
 CROSSING = 10.0
 """Seconds: more than the two ends of a handshake can be apart in seeing it done. A node that has really lost its
-connection so soon is let in by its next try."""
+connection so soon is accepted at its next try."""
 
 RESERVE = 2.0
 """Seconds for which an accepted connection that gives way is kept."""

@@ -111,7 +111,7 @@ RANGES = {
     3: "3xxx: gossipd",
     4: "4xxx: the link between connectd and gossipd",
     5: "5xxx: hsmd",
-    6: "6xxx: to and from whoever owns a connection",
+    6: "6xxx: to and from the owner of a connection",
 }
 
 
@@ -331,7 +331,7 @@ HANDOVER_END = """An empty cell cannot happen. `owner_died` is no message: the o
 | `unsent`: encrypted, not taken by the socket | SockMan, and the outbox of gossipd's Peer | one batch and the outbox: 32,768 + 2 x 65,569 + 65,536 bytes |
 | the gossip state: filter, place in the store, queries | stays in gossipd under conn_id | |
 
-Whoever gives a connection away removes it from its event loop, sends, closes its copy and forgets the keys, in this
+A process that gives a connection away removes it from its event loop, sends, closes its copy and forgets the keys, in this
 order. Ownership passes when `sendmsg` has succeeded. A word about a connection that has ended lately is recognised by
 its conn_id, which never repeats.
 

@@ -151,7 +151,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.connectiond.bus": "the type of its context",
         "wire.bus.socket": "the one place where the buses touch ZMQ",
         "gossipd.feed_socket": "publishes the feed",
-        "wire.bus.curve": "certificates, and who is let in by them",
+        "wire.bus.curve": "certificates, and which clients are admitted by them",
         "lightningd_py.bus.buses": "the context of the master's buses",
         "lightningd_py.chain.block_notices": "bitcoind's notices of blocks",
         "lightningd_py.tools.feed_client": "takes the feed, for programs and for lightning-cli-py",

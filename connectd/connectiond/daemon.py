@@ -131,7 +131,7 @@ class Connectiond:
             self._tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
             return
         if len(self._bridged) > self._most:  # or what is told us next would come without its fds
-            status.unusual(f"there are {self._most} peers, for want of file descriptors: no more are let in")
+            status.unusual(f"there are {self._most} peers, for want of file descriptors: no more are taken")
             line.end("too many peers", [GO_AWAY])
             self.disconnected(line, "too many peers")
             return

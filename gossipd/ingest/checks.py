@@ -1,4 +1,4 @@
-"""The way into the signature stage and out of it: what is let in, what is owed instead, and what verdicts are worth.
+"""The way into the signature stage and out of it: what is taken, what is owed instead, and what verdicts are worth.
 
 Nothing whose signature is being checked is checked a second time, and what had a wrong one is not looked at again for
 a while.
@@ -81,7 +81,7 @@ class Checks:
         return True
 
     def submit_held(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> None:
-        """The same for one that was let in before, and has waited within the bounds of `pending.py`."""
+        """The same for one that was taken before, and has waited within the bounds of `pending.py`."""
         self._signatures.submit(message, key, verdict)
 
     def refuses(self, message: bytes) -> bool:

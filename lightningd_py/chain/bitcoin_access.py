@@ -14,7 +14,7 @@ COOKIE = ".cookie"
 
 
 class NoAccess(Exception):
-    """We do not know how to be let in; one sentence."""
+    """There is no way to log in; one sentence."""
 
 
 @dataclass(frozen=True, slots=True)

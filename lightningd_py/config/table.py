@@ -159,7 +159,7 @@ OPTIONS: tuple[Option, ...] = (
         Option("fallback-peers", "a file of ID@ADDR lines, used when the seeds lead to no node", values.path, "FILE"),
         Option(
             "allow",
-            "let in whom this names, whatever denies it: a node id, an address or network, an .onion, with:FEATURE,"
+            "admit what this names, whatever denies it: a node id, an address or network, an .onion, with:FEATURE,"
             " without:FEATURE or all",
             values.access_rule,
             "WHO",

@@ -96,7 +96,7 @@ def microsocks() -> Iterator[str]:
 
 
 def _wait_for(port: int) -> None:
-    """It says nowhere that it listens."""
+    """Asks again and again: the proxy says nowhere that it listens."""
     while True:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 10):
             return

@@ -1,4 +1,4 @@
-"""Whatever a stranger does wrong before INIT is over ends his connection, and nothing else."""
+"""Whatever a stranger does wrong before INIT is over ends its connection, and nothing else."""
 
 import socket
 from collections.abc import Callable
@@ -264,7 +264,7 @@ async def test_a_stranger_who_resets(connectd: ConnectdProcess) -> None:
 
 @pytest.mark.bolt("B1-29", "B7-101")
 async def test_a_refused_peer_that_has_said_more_reads_why(connectd: ConnectdProcess) -> None:
-    """What it has said and nobody reads must not reset the connection before the warning has arrived."""
+    """What it has said and is not read must not reset the connection before the warning has arrived."""
     async with await ScriptedPeer.dial(connectd.target(), privkey=PRIVKEY) as peer:
         await peer.shake_hands()
         await peer.say(init(networks=[NETWORKS["bitcoin"]]), *[Ping(1, bytes(60_000)).encode()] * 10)

@@ -1,4 +1,4 @@
-"""Strangers at a real connectd: how many are let in, who is refused, and that honest peers come in all the while."""
+"""Strangers at a real connectd: how many may come, which are refused, and that honest peers come in all the while."""
 
 import asyncio
 import contextlib
@@ -171,7 +171,7 @@ async def test_only_those_who_are_allowed(connectd: ConnectdProcess) -> None:
 
 
 async def test_init_comes_before_what_features_decide(connectd: ConnectdProcess) -> None:
-    """Whoever is allowed by features must say INIT first."""
+    """A peer that is allowed by its features must say INIT first."""
     connectd.master.send(SetAccess([("with:option_static_remotekey", "", None)], [("all", "", None)]))
     async with await ScriptedPeer.dial(connectd.target()) as peer:
         await peer.shake_hands()

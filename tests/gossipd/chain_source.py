@@ -8,7 +8,7 @@ from wire.control.control_wire import GetTxout, GetTxoutReply
 
 
 class ChainSource:
-    """It answers while `goes_on` is set, each question with the script that is asked for."""
+    """A source that answers while `goes_on` is set, each question with the script that is asked for."""
 
     def __init__(self, gossipd: GossipdProcess) -> None:
         self.goes_on = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Somebody else who owns a connection for a while: the test, in the place of a service's program."""
+"""Another owner of a connection for a while: the test, in the place of a service's program."""
 
 import asyncio
 import os

@@ -196,7 +196,7 @@ class Outputs:
 
 
 class Master:
-    """It has never looked up any of them."""
+    """A master that has never looked up any of them."""
 
     async def request(self, known: UnwatchedChannels, reply: type) -> UnwatchedChannelsReply:
         return UnwatchedChannelsReply(known.short_channel_ids)

@@ -42,7 +42,7 @@ LATER = 1_700_000_000_000_000_000
 
 
 class Listener:
-    """Whoever has subscribed."""
+    """What a subscriber gets."""
 
     def __init__(self) -> None:
         self.now_ns = LATER

@@ -122,7 +122,7 @@ async def test_on_tcp_who_has_no_key_is_kept_out(gossipds: GossipdProcesses, tmp
 
 
 def free_port() -> int:
-    """One that nobody has at the moment."""
+    """One that no process has at the moment."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

@@ -320,7 +320,7 @@ async def test_store_with_a_cut_tail(gossipds: GossipdProcesses, tmp_path: Path)
 
 
 async def test_peers_that_leave_with_the_master(gossipds: GossipdProcesses) -> None:
-    """All in one turn of its loop: what there is to say has nobody to hear it."""
+    """All in one turn of its loop: what there is to say has no process to hear it."""
     gossipd = gossipds.new()
     await gossipd.start()
     peers = [await gossipd.connect() for _ in range(5)]
@@ -336,7 +336,7 @@ async def test_peers_that_leave_with_the_master(gossipds: GossipdProcesses) -> N
 
 
 async def test_a_signature_worker_dies(gossipds: GossipdProcesses) -> None:
-    """It costs no peer and no message: another one takes its place."""
+    """No peer and no message is lost: another worker takes its place."""
     gossipd = gossipds.new()
     await gossipd.start()
     peers = [await gossipd.connect() for _ in range(20)]
@@ -355,7 +355,7 @@ async def test_a_signature_worker_dies(gossipds: GossipdProcesses) -> None:
 
 
 async def test_connection_that_comes_when_the_master_has_just_gone(gossipds: GossipdProcesses) -> None:
-    """It is stopped meanwhile, so that it meets both in one turn of its loop; its filter is still to be sent."""
+    """gossipd is stopped meanwhile, so that it meets both in one turn of its loop; its filter is still to be sent."""
     gossipd = gossipds.new()
     await gossipd.start()
     peer, fd, state = gossipd.connection()

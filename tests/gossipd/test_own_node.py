@@ -1,4 +1,4 @@
-"""The real gossipd as one end of channels: what it tells of them, and what it passes up to whoever has them."""
+"""The real gossipd as one end of channels: what it tells of them, and what it passes up to their service."""
 
 import asyncio
 

@@ -33,7 +33,7 @@ Content = dict[str, tuple[bytes, ...]]
 
 
 def node_id(node: int) -> bytes:
-    """No point of the curve, and nobody here looks."""
+    """No point of the curve, and it is not looked at here."""
     return b"\2" + bytes(31) + bytes([node])
 
 

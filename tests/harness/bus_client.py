@@ -143,7 +143,7 @@ class BusService:
         return answer
 
     async def taken(self, **fields: Any) -> dict[str, Any]:
-        """The next `take_peer` with these fields: the counting of its connection begins anew."""
+        """The next `take_peer` with these fields: the counting of its connection begins again."""
         taken = await self.msg.hear("take_peer", **fields)
         self._said.pop(taken["conn_id"], None)
         self._heard.pop(taken["conn_id"], None)

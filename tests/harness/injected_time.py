@@ -16,7 +16,7 @@ START = 1_000.0
 
 
 class _Selector(selectors.DefaultSelector):
-    """Whoever would sleep lets time pass instead."""
+    """A selector that lets time pass where it would sleep."""
 
     def __init__(self) -> None:
         super().__init__()

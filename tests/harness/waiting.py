@@ -1,4 +1,4 @@
-"""For what another process does and tells nobody: asked again until it is so, and given up after a while."""
+"""For what another process does and does not tell: asked again until it is so, and given up after a while."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -163,7 +163,7 @@ async def test_a_service_speaks_first_on_every_reconnection(
         await peer.sync()
         assert await owner(node, peer) == "gossipd"
         await peer.say(about(CHANNEL_REESTABLISH, FIRST))
-        assert said(await peer.hangs_up()) == [], "nobody can answer it now, and nobody says anything wrong"
+        assert said(await peer.hangs_up()) == [], "no client can answer it now, and none says anything wrong"
     again = services()
     assert (await again.join(node, "channels"))["channels"] == [FIRST.hex()], "they were kept for it"
     async with await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as peer:

@@ -55,7 +55,7 @@ def known() -> SyntheticMap:
 
 @pytest.fixture
 def node(nodes: Nodes, known: SyntheticMap) -> Node:
-    """It knows the map."""
+    """A node that knows the map."""
     write_small_map(known, nodes.directory() / "regtest" / "gossip_store")
     return nodes.start()
 
@@ -124,8 +124,8 @@ async def test_electrum_syncs_from_us_and_hears_what_changes(
 
 @pytest.mark.bolt("B7-90")
 async def test_electrum_as_it_is_shipped_asks_on(electrum: Electrum, node: Node, known: SyntheticMap) -> None:
-    """It packs its queries with zlib, and waits for the end of each answer, whatever warning it reads. We answer none
-    of them, but end each; by its filter it comes to know the map.
+    """Electrum packs its queries with zlib, and waits for the end of each answer, whatever warning it reads. We
+    answer none of them, but end each; by its filter it comes to know the map.
     """
     await electrum("connect", target=node.target, packed=True)
 

@@ -73,7 +73,7 @@ def start_node(nodes: Nodes) -> StartNode:
 
 @pytest.fixture
 def node(nodes: Nodes) -> Node:
-    """One that knows nobody."""
+    """One that knows no node."""
     return nodes.start()
 
 

@@ -84,7 +84,7 @@ async def test_pings_both_ways_up_to_the_longest_message(lnmessage: LnMessage, n
 
 
 async def test_a_thousand_messages_each_way(lnmessage: LnMessage, node: Node) -> None:
-    """Past the first rotations of the keys; a commando request, which nobody here serves, is none the worse."""
+    """Past the first rotations of the keys; a commando request, which is not served here, is none the worse."""
     node_id = await lnmessage.dial(node)
     await lnmessage("send", messages=[f"{COMMANDO:04x}" + "00" * 100] * 1000)
     for number in range(3):

@@ -42,7 +42,7 @@ def small_map() -> SyntheticMap:
 
 @pytest.fixture
 def node(nodes: Nodes) -> Node:
-    """One that knows nobody."""
+    """One that knows no node."""
     return nodes.start()
 
 

@@ -16,7 +16,7 @@ CHANNELS, NODES = 50, 20
 UNKNOWN_COMMAND, INVALID_PARAMS = -32601, -32602
 CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED = 400, 401
 STRANGER = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
-"""A point of the curve, and nobody's node."""
+"""A point of the curve, and no node's id."""
 
 
 class Client:
@@ -98,7 +98,7 @@ async def test_error_codes(client: Client, unused_port: int) -> None:
 
 @pytest.fixture
 async def unused_port() -> AsyncIterator[int]:
-    """A port on which a socket is bound and nobody listens: connections are refused."""
+    """A port on which a socket is bound and no process listens: connections are refused."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]

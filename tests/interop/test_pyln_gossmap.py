@@ -132,7 +132,7 @@ def compact(store: GossipStore, index: MapIndex) -> None:
 
 
 def test_compacted_store(reader: Any, path: Path) -> None:
-    """pyln's reader follows to the `ended` record, where its own part is not written yet; opened anew it goes on."""
+    """pyln's reader follows to the `ended` record, where its own part is not written yet; opened again it goes on."""
     store = GossipStore.open(path)
     MADE.write_store(store)
     store.close()

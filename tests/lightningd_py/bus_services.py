@@ -33,7 +33,7 @@ class Puppet(Channel):
 
 
 class BusServices(OwnershipAmongFakes):
-    """Programs are started by nobody; connectiond is a puppet, of which `starts` counts how often it was started."""
+    """Programs are not started; connectiond is a puppet, of which `starts` counts how often it was started."""
 
     def __init__(self) -> None:
         super().__init__()

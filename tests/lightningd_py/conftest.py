@@ -14,7 +14,7 @@ from tests.lightningd_py.table import Open, Table
 
 @pytest.fixture
 def around(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnershipAmongFakes]:
-    """Programs are started by nobody, and said to have ended at the end."""
+    """Programs are not started, and said to have ended at the end."""
     around = OwnershipAmongFakes()
     monkeypatch.setattr(module, "start_program", around.start)
     yield around

@@ -107,7 +107,7 @@ class FakeProcess:
 
 
 class OwnershipAmongFakes:
-    """An Ownership with everybody around it. Its programs are started by nobody."""
+    """An Ownership with everybody around it. Its programs are not started."""
 
     def __init__(self) -> None:
         self.connectd, self.gossipd = Channel(), Channel()

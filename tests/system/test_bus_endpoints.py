@@ -1,4 +1,4 @@
-"""Where a node's buses are: sockets of its own, tcp with CURVE for those who were let in, or nowhere."""
+"""Where a node's buses are: sockets of its own, tcp with CURVE for those that were admitted, or nowhere."""
 
 import asyncio
 import socket

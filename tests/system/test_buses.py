@@ -1,4 +1,4 @@
-"""Services on the buses of a whole node: what they get, what they may not, and that nobody else suffers from them."""
+"""Services on the buses of a whole node: what they get, what they may not, and that no other suffers from them."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -204,7 +204,7 @@ async def test_more_than_the_credit_closes_the_connection(
 async def test_a_service_that_does_not_take_what_its_peer_says(
     node: Node, peer: ScriptedPeer, service: Callable[..., Any]
 ) -> None:
-    """It is cut off, its peer's connection is closed, and other services do not notice."""
+    """The service is cut off, its peer's connection is closed, and other services do not notice."""
     slow = await service("slow", take=[OPEN_CHANNEL], credit=10)
     other = await service("other", take=[OPEN_CHANNEL2])
     async with await ScriptedPeer.connect(node.target) as bystander:

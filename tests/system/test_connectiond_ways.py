@@ -71,7 +71,7 @@ async def test_tcp_is_for_those_whose_key_is_there(connectionds: Connectionds, t
 
 @pytest.mark.parametrize("mode", [(), ("--threaded",)])
 async def test_a_slow_service_loses_nothing(connectionds: Connectionds, mode: tuple[str, ...]) -> None:
-    """It has room for two messages at a time: the rest waits, and at last with the peer."""
+    """The service has room for two messages at a time: the rest waits, and at last with the peer."""
     one = connectionds.start(*LISTENS, *mode)
     async with one.service(credit=2) as service, await ScriptedPeer.connect(one.target) as peer:
         await service.join()

@@ -128,7 +128,7 @@ async def test_a_question_to_gossipd_fails_with_a_sentence(nodes: Nodes) -> None
 
 
 async def test_connectd_dies_and_no_peer_notices(nodes: Nodes) -> None:
-    """It listens at the same port again, and knows who is connected: a second connection replaces the first."""
+    """connectd listens at the same port again, and knows who is connected: a second connection replaces the first."""
     node = nodes.start()
     async with await ScriptedPeer.connect(node.target, privkey=PRIVKEY) as older:
         await older.sync()

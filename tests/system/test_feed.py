@@ -45,7 +45,7 @@ async def interrupted(process: asyncio.subprocess.Process) -> tuple[int | None, 
 
 
 async def test_a_collector_follows_a_full_sync(nodes: Nodes, small_map_store: Path) -> None:
-    """It has the store's content, every arrival once, and the peer that brought them."""
+    """The collector has the store's content, every arrival once, and the peer that brought them."""
     shutil.copy(small_map_store, nodes.directory("l1") / NETWORK / "gossip_store")
     l1, l2 = nodes.start(name="l1"), nodes.start(name="l2")
     shown = await feed(l2, "--json", "peer.")
@@ -131,7 +131,7 @@ async def test_a_directory_too_deep_for_a_feed(nodes: Nodes) -> None:
 
 
 async def test_the_command_over_tcp(nodes: Nodes, tmp_path: Path) -> None:
-    """With a key that was let in, and server.key beside it."""
+    """With a key that was admitted, and server.key beside it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         endpoint = f"tcp://127.0.0.1:{free.getsockname()[1]}"

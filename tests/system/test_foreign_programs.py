@@ -27,7 +27,7 @@ async def test_program_that_talks_rubbish(node: Node, peer: ScriptedPeer, puppet
 
 
 async def test_program_that_does_not_let_go(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
-    """It is told to end the connection, does nothing, and is killed after five seconds."""
+    """The program is told to end the connection, does nothing, and is killed after five seconds."""
     await peer.say(opening())
     puppet = await puppets.next()
     assert await node.rpc("disconnect", id=peer.node_id.hex(), force=True) == {}

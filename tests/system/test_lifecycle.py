@@ -179,7 +179,7 @@ async def test_ending_in_order(nodes: Nodes, how: str) -> None:
 
 
 async def test_signal_while_it_starts(nodes: Nodes) -> None:
-    """It ends, wherever it is; nothing is left behind."""
+    """The node ends, however far it has come; nothing is left behind."""
     node = nodes.begin()
     await node.logged("hsmd: created")
     node.send_signal(signal.SIGTERM)

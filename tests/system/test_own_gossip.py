@@ -34,7 +34,7 @@ async def heard_by_a_stranger(node: Node) -> NodeAnnouncement:
 
 @pytest.fixture
 async def node(nodes: Nodes) -> AsyncIterator[Node]:
-    """It has a channel that a service has announced."""
+    """A node with a channel that a service has announced."""
     node = start(nodes, "first")
     for message in (announcement(0, 0, US), update(0, 1, int(time.time()))):
         await node.rpc("addgossip", message=message.hex())

@@ -238,7 +238,7 @@ async def test_takepeer(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> N
 
 
 async def test_takepeer_of_what_cannot_be_started(node: Node, peer: ScriptedPeer) -> None:
-    """It goes back to gossipd."""
+    """The connection goes back to gossipd."""
     await node.rpc("takepeer", service="missing", id=peer.node_id.hex())
     await peer.sync()
     assert await owner(node, peer) == "gossipd"

@@ -183,7 +183,7 @@ def test_orders(around: Around, taken: TakenPeer) -> None:
 
 
 def test_the_service_fails(around: Around, taken: TakenPeer) -> None:
-    """The exception goes on, and the connection ends: nobody knows what state it was in."""
+    """The exception goes on, and the connection ends: it is not known what state it was in."""
     with pytest.raises(ZeroDivisionError), taken:
         raise ZeroDivisionError("a bug")
     assert "a bug" in around.told(PeerDisconnected).reason
@@ -232,7 +232,7 @@ def test_rubbish_from_the_peer(around: Around, taken: TakenPeer) -> None:
 
 
 def test_the_master_has_gone(around: Around, taken: TakenPeer) -> None:
-    """Then the node has: the connection ends, and there is nobody to tell."""
+    """Then the node has: the connection ends, and there is no one to tell."""
     around.order(Ping(NODE, 7, 9, 2, request_id=6))
     around.control.shutdown(socket.SHUT_RDWR)
     with taken:

@@ -1,8 +1,8 @@
 """CURVE for buses on tcp: the server's certificate, made at need, and the clients that may come, one by one.
 
 In the directory, which is its owner's alone: `server.key`, the public key that clients need; `server.key_secret`;
-and `clients/NAME.key` for each client that is let in, in the form that `zmq.auth.create_certificates` writes. A client
-is let in as soon as its file is there, and no more (for new connections) when the file has gone.
+and `clients/NAME.key` for each client that is admitted, in the form that `zmq.auth.create_certificates` writes. A
+client is admitted as soon as its file is there, and no more (for new connections) when the file has gone.
 """
 
 import fcntl
@@ -81,7 +81,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 class Clients:
-    """Who is let in: the public keys in a directory, read again when something there has changed."""
+    """The clients that are admitted: the public keys in a directory, read again when something there has changed."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -93,7 +93,7 @@ class Clients:
         try:
             files = self._files()
         except OSError as error:
-            status.unusual(f"no client is let in: {self._directory} cannot be read: {error.strerror}")
+            status.unusual(f"no client is admitted: {self._directory} cannot be read: {error.strerror}")
             return None
         if files != self._seen:
             self._seen = files
@@ -105,7 +105,7 @@ class Clients:
         with os.scandir(self._directory) as entries:
             found = sorted((entry.name, entry) for entry in entries if entry.name.endswith(".key") and entry.is_file())
         if len(found) > MAX_CLIENTS and self._seen is None:
-            status.unusual(f"{self._directory} has {len(found)} keys: only the first {MAX_CLIENTS} are let in")
+            status.unusual(f"{self._directory} has {len(found)} keys: only the first {MAX_CLIENTS} are admitted")
         stats = [(name, entry.stat()) for name, entry in found[:MAX_CLIENTS]]
         return [(name, found.st_mtime_ns, found.st_size) for name, found in stats]
 
@@ -132,7 +132,7 @@ class Curve:
         self._socket.bind(ZAP)
 
     def _asked(self, frames: list[bytes]) -> None:
-        """May this one come in? Without an answer it is not let in."""
+        """May this one come in? Without an answer it is not admitted."""
         route, _, _, request_id, domain, address, _, mechanism, *credentials = frames
         key = z85.encode(credentials[0]) if mechanism == b"CURVE" and domain == ZAP_DOMAIN else b""
         name = self._clients.name_of(key) if key else None
@@ -142,7 +142,7 @@ class Curve:
         try:
             self._socket.send([route, b"", ZAP_VERSION, request_id, *verdict, b""])
         except (Unreachable, NoRoom):
-            status.debug("a client of a bus has gone before it was let in")
+            status.debug("a client of a bus has gone before it was admitted")
 
     def without_key(self) -> None:
         """A client that speaks no CURVE, or not to us: ZMQ has refused it without asking."""

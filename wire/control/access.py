@@ -1,8 +1,8 @@
 """Who may connect: bans, allow rules and deny rules, all of one form.
 
 A rule names a node id, an IP address or network (`10.0.0.0/8`, `2001:db8::/32`), another host (an .onion), a feature
-(`with:NAME`, `without:NAME`), or `all`. What an allow rule matches is let in, whatever else there is; what a deny rule
-or a ban matches is not. So `all` as a deny rule turns the allow rules into a list of those who may.
+(`with:NAME`, `without:NAME`), or `all`. What an allow rule matches is admitted, whatever else there is; what a deny
+rule or a ban matches is not. So `all` as a deny rule turns the allow rules into a list of those who may.
 
 connectd asks at each step at which a stranger is better known, by the rules that the master has sent last.
 """

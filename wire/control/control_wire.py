@@ -108,7 +108,7 @@ class Heartbeat(ControlMessage, number=1000, sender="master"):
 
 
 class HeartbeatReply(ControlMessage, number=1100, sender=(*DAEMONS, "program")):
-    """It does."""
+    """The answer to `heartbeat`: it lives."""
 
 
 # 2xxx: connectd

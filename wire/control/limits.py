@@ -11,7 +11,7 @@ class Limits:
     """Counts of connections, if nothing else is said. 0 means no limit where the option's help says so."""
 
     half_open: int = 1_000
-    """Inbound connections before the end of INIT. One more is let in; the oldest of the source that has most goes."""
+    """Inbound connections before the end of INIT. One more is taken; the oldest of the source that has most goes."""
     half_open_per_source: int = 20
     """Of these, from one source; one more is refused."""
     inbound_per_source: int = 20
@@ -19,7 +19,7 @@ class Limits:
     connect_rate: int = 60
     """Connections a minute from one source; one more is refused. 0: no limit."""
     inbound: int = 100
-    """Inbound peers that no service wants. One more is let in, and one of least use goes."""
+    """Inbound peers that no service wants. One more is taken, and one of least use goes."""
     read_rate: int = 2_000_000
     """Bytes a second that are read from one peer. 0: no limit."""
     gossip_peer_rate: int = 2_000_000

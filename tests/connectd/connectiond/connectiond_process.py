@@ -101,13 +101,13 @@ class Service:
             assert (message.conn_id, message.seq, message.message) == (peer.conn_id, seq, raw)
 
     async def takes(self, peer: "Peer") -> TakePeer:
-        """It is told that it has a part in the connection."""
+        """Wait until it is told that it has a part in the connection."""
         taken = await self.hear(TakePeer)
         assert (taken.conn_id, taken.node_id) == (peer.conn_id, peer.info.node_id)
         return taken
 
     async def was_disconnected(self, peer: "Peer") -> str:
-        """It is told that the connection has ended: why."""
+        """Wait until it is told that the connection has ended: why."""
         message = await self.hear(bus_wire.PeerDisconnected)
         assert (message.conn_id, message.node_id) == (peer.conn_id, peer.info.node_id)
         return message.reason
@@ -118,7 +118,7 @@ class Service:
         assert (await self.hear(bus_wire.Error)).id == "a barrier"
 
     def leaves(self) -> None:
-        """It dies: nothing is said any more."""
+        """Die: nothing is said any more."""
         self.socket.close()
 
 
@@ -185,7 +185,7 @@ class ConnectiondProcess:
         return service
 
     def stranger(self) -> Service:
-        """Somebody who has said nothing yet."""
+        """A client that has said nothing yet."""
         self._services.append(Service(self, "", self.endpoint))
         return self._services[-1]
 

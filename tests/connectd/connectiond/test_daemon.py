@@ -193,7 +193,7 @@ async def test_one_of_two_services_gives_back_and_the_other_goes_on(bus: Connect
 
 
 async def test_every_service_with_a_channel_may_speak_first(bus: ConnectiondProcess) -> None:
-    node_id = (await bus.give("nobody")).info.node_id  # there is nobody: it goes back at once
+    node_id = (await bus.give("nobody")).info.node_id  # there is no service: it goes back at once
     bus.taken_back(await bus.hear(PeerGivenBack))
     one = await bus.service("one", channels=((channel_id(1), node_id),))
     two = await bus.service("two", channels=((channel_id(2), node_id),))
@@ -227,7 +227,7 @@ async def test_error_for_all_channels_is_for_everybody(bus: ConnectiondProcess, 
 
 
 async def test_message_for_a_channel_that_is_nobodys(bus: ConnectiondProcess) -> None:
-    """With one service it may be its, which knows; with two nobody gets it, and the peer is warned, not failed."""
+    """With one service it may be its, which knows; with two none gets it, and the peer is warned, not failed."""
     one, two = await bus.service("one"), await bus.service("two", take=(OPEN2,))
     peer = await bus.give("one")
     await one.takes(peer)

@@ -214,7 +214,7 @@ async def test_rubbish_ends_the_session_and_its_connections(bus: ConnectiondProc
 
 
 async def test_service_that_leaves_msg_unread_is_cut_off(new_bus: ConnectiondProcess) -> None:
-    """It has given credit for all of that, and does not read it."""
+    """The service has given credit for all of that, and does not read it."""
     bus = await new_bus.start(Timing(bus_heartbeat=60.0, bus_patience=0.2))
     service = await bus.service("stuck", credit=60_000)
     other = await bus.service("other")

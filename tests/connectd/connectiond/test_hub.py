@@ -19,7 +19,7 @@ A_DAY = 86_400.0
 
 @pytest.fixture
 def bus() -> FakeBus:
-    """A hub and nobody else."""
+    """A hub and no service."""
     return FakeBus()
 
 
@@ -55,7 +55,7 @@ def test_session_with_a_queue_gets_nothing_more(bus: FakeBus) -> None:
 
 
 def test_service_may_take_its_time_with_one_connection(bus: FakeBus) -> None:
-    """It withholds credit on this one for a day, and loses neither this one nor the others."""
+    """The service withholds credit on this one for a day, and loses neither this one nor the others."""
     service = bus.service("one", credit=1)
     slow, other = bus.give("one"), bus.give("one")
     bus.hub.heard(slow, FIRST)
@@ -262,7 +262,7 @@ def test_part_begins_with_new_numbers(bus: FakeBus) -> None:
     assert isinstance(message, Message)
     assert message.seq == 1
     bus.hub.received(one, Message(1, 1, ODD))
-    bus.hub.sent(line, 1)  # of its first part: credit for nobody any more
+    bus.hub.sent(line, 1)  # of its first part: credit for a part that has ended
     assert bus.told("one") == []
 
 

@@ -56,7 +56,7 @@ def files(directory: Path) -> list[Path]:
 
 
 async def until(reached: Callable[[], bool]) -> None:
-    """For what nobody tells."""
+    """For what is not told."""
     async with asyncio.timeout(20):
         while not reached():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)

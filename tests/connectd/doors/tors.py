@@ -106,7 +106,7 @@ class FakeTor:
 
 @contextlib.contextmanager
 def real_tor(directory: Path, *options: str) -> Iterator[str]:
-    """Debian's tor, which connects to nobody; its control port. Skips where it is not installed."""
+    """Debian's tor, which connects to no other; its control port. Skips where it is not installed."""
     program = shutil.which("tor")
     if program is None:
         pytest.skip("tor is not installed")
@@ -125,7 +125,7 @@ def real_tor(directory: Path, *options: str) -> Iterator[str]:
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
-    """It tells nobody when it is ready."""
+    """Asks again and again: Tor does not tell when it is ready."""
     while process.poll() is None:
         with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 10):
             return

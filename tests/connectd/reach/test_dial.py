@@ -31,7 +31,7 @@ PEER_ID = public_key(PRIVKEY)
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """An address at which nobody listens, for as long as the test runs."""
+    """An address at which no process listens, for as long as the test runs."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield f"127.0.0.1:{sock.getsockname()[1]}"

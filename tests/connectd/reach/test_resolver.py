@@ -75,7 +75,7 @@ async def test_names_do_not_queue_up_for_one_that_is_silent_about_nobody() -> No
     assert loop.time() - begun < 1.0
     assert len(resolver.asked) == 11
     await hosts(names)
-    assert len(resolver.asked) == 12, "it is not asked about nobody again"
+    assert len(resolver.asked) == 12, "it is not asked again"
 
 
 async def test_addresses_and_this_host_need_no_resolver() -> None:

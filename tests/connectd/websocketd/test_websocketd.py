@@ -116,7 +116,7 @@ async def test_the_client_goes(connectd: ConnectdProcess, unwrapper: Websocketd)
 
 
 async def until_fds(unwrapper: Websocketd, wanted: int) -> None:
-    """It hears of an end after us, and tells nobody."""
+    """Looks again and again: it hears of an end after us, and does not tell."""
     async with asyncio.timeout(20):
         while unwrapper.fds() != wanted:  # noqa: ASYNC110 - in another process
             await asyncio.sleep(0.02)

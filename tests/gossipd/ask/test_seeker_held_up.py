@@ -176,7 +176,7 @@ def test_a_peer_that_is_gone_or_answers_nothing_starts_no_rumour(alone: SeekerAl
 
 
 def test_a_comparison_with_a_stranger_costs_honest_peers_little(alone: SeekerAlone) -> None:
-    """It names 20,000 channels that do not exist, and answers for none."""
+    """The stranger names 20,000 channels that do not exist, and answers for none."""
     probing(alone, conn_id=STRANGER)
     alone.come(HONEST)
     alone.sent.clear()

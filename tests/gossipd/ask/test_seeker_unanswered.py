@@ -18,7 +18,7 @@ def test_peers_that_do_not_answer_use_up_no_tries(alone: SeekerAlone) -> None:
         conn_id, wanted = alone.asked_for()
         assert wanted == {9: ALL}
         asked_of.append(conn_id)
-    assert sorted(asked_of) == list(range(1, TRIES + 3)), "nobody twice"
+    assert sorted(asked_of) == list(range(1, TRIES + 3)), "none twice"
 
 
 def test_an_answer_that_takes_long_is_waited_for_while_it_comes(alone: SeekerAlone) -> None:
@@ -52,7 +52,7 @@ def test_who_answers_no_query_is_asked_to_stream_everything(alone: SeekerAlone) 
 
 
 def lacks_something(alone: SeekerAlone, flags: int = ALL) -> None:
-    """A channel, or a part of it, is owed, and nobody answers the query for it."""
+    """A channel, or a part of it, is owed, and no peer answers the query for it."""
     alone.seeker._next_probe = alone.clock() + 1e6
     alone.seeker.owe(9, flags)
     alone.pass_time(1)
@@ -104,7 +104,7 @@ def test_first_those_who_stream_are_asked_for_everything(alone: SeekerAlone) -> 
 
 
 def test_no_connection_is_renewed_by_what_it_says(alone: SeekerAlone) -> None:
-    """It is in the midst of being heard."""
+    """The peer is in the midst of being heard."""
     probing(alone).reply(1, [])
     lacks_something(alone)
     alone.passed += alone.timing.gossip_renewal

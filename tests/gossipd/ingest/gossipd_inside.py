@@ -44,7 +44,7 @@ class Inside(GossipdProcess):
         self._loop.set_looks_on(look)
 
     def fds(self) -> int:
-        """It has none of its own."""
+        """None of its own."""
         return 0
 
     def clean_up(self) -> None:

@@ -62,7 +62,7 @@ def test_what_is_not_signed_by_all_four_proves_nothing(bench: Bench, at: int) ->
 
 @pytest.mark.bolt("B7-65")
 def test_another_output_proves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Anybody can sign an announcement of any output, with bitcoin keys of his own."""
+    """Any node can sign an announcement of any output, with bitcoin keys of its own."""
     with monkeypatch.context() as patch:
         patch.setattr("tests.gossipd.messages.BITCOIN_KEYS", KEYS[6:8])
         other = announcement(0, 2, 3)
@@ -113,7 +113,7 @@ def test_the_blacklist_is_bounded(monkeypatch: pytest.MonkeyPatch, request: pyte
 
 
 def test_a_stranger_cannot_push_others_out_of_the_blacklist(bench: Bench) -> None:
-    """It has many nodes of its own, which contradict each other as it likes."""
+    """The stranger has many nodes of its own, which contradict each other as it likes."""
     bench.take(*CHANNEL, CONFLICTING)
     blacklist = bench.ingest.conflicts._blacklist_nodes
     for number in range(3 * conflicts.MAX_BLACKLISTED):

@@ -4,7 +4,7 @@ Time is injected: the whole gossipd runs on the test's loop, with its usual inte
 peers over socketpairs.
 
 A map as large as the public network's would take minutes. So the bounds are made smaller, and the map is several times
-as large as each of them. What is owed and finds no room either is found by comparing anew.
+as large as each of them. What is owed and finds no room either is found by comparing again.
 """
 
 import asyncio

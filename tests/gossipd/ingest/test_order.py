@@ -85,7 +85,7 @@ def test_nodes_that_wait_are_bounded(bench: Bench, size: int, room: int) -> None
 
 @pytest.mark.bolt("B7-69")
 def test_node_announcement_before_its_channel(bench: Bench) -> None:
-    """It waits, unchecked, and of several of one node the last one counts."""
+    """The announcement waits, unchecked, and of several of one node the last one counts."""
     nodes = [node_announcement(0, NOW - 5), node_announcement(0), node_announcement(1)]
     assert bench.take(*nodes) == [Verdict.WAITING] * 3
     assert bench.signatures.checked == []

@@ -232,7 +232,7 @@ async def test_what_finds_no_room_is_owed_and_asked_for(gossipds: GossipdProcess
 
 
 async def test_full_disk(gossipds: GossipdProcesses) -> None:
-    """It is said, nothing more is read, and all goes on when there is room."""
+    """The log says so, nothing more is read, and all goes on when there is room."""
     gossipd = gossipds.new()
     await gossipd.start()
     peer = await gossipd.connect()
@@ -298,7 +298,7 @@ async def test_addresses_of_a_node(gossipd: GossipdProcess) -> None:
         await gossipd.master.request(AddGossip(message), AddGossipReply)
     assert await addresses(gossipd, 0) == ["1.2.3.4:1", "[::1]:9735"]
     assert await addresses(gossipd, 1) == [], "it has not announced itself"
-    assert await addresses(gossipd, 5) == [], "nobody knows it"
+    assert await addresses(gossipd, 5) == [], "it is not known"
 
 
 async def test_random_nodes(gossipd: GossipdProcess) -> None:

@@ -1,4 +1,4 @@
-"""Online compaction: nothing is lost, nobody loses his place, and it can fail or be cut short anywhere."""
+"""Online compaction: nothing is lost, no reader loses its place, and it can fail or be cut short anywhere."""
 
 import contextlib
 import errno

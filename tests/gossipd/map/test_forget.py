@@ -112,7 +112,7 @@ def test_spent_channel_is_not_sent_and_goes_after_72_blocks(writer: Writer, path
 
 
 def content_at_end(writer: Writer, path: Path) -> bool:
-    """The store says, read anew, what the index says."""
+    """The store says, read again, what the index says."""
     content = writer.content()
     writer.close()
     return content_at(path) == content

@@ -49,7 +49,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["close", "prune", "undo", "undo all"
 def test_reopened_it_is_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]], most: int
 ) -> None:
-    """Also when the file is written anew in between."""
+    """Also when the file is rewritten in between."""
     path = tmp_path_factory.mktemp("gone") / "file"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gone, "MAX_NOTES", most)
@@ -113,7 +113,7 @@ def test_a_disk_that_fails_for_a_while(
 
 
 async def comes_back(gossipd: GossipdProcess) -> dict[str, int]:
-    """Somebody announces the channel again, with an update that is as old as the first."""
+    """The channel is announced again, with an update that is as old as the first."""
     peer = await gossipd.connect()
     await peer.say(announcement(0), update(0))
     await peer.sync()

@@ -70,7 +70,7 @@ class Us:
         said = NodeAnnouncement.decode(message)
         row = self.index.nodes[OUR_ID]
         assert verify(double_sha256(message[66:]), said.signature, OUR_ID)
-        assert said.timestamp > self.index.node_ts[row], "nobody would take it (B7-69)"
+        assert said.timestamp > self.index.node_ts[row], "no peer would take it (B7-69)"
         if self.refuses is None:
             self.writer.write_node(row, said.timestamp, message)
         settled(self.refuses)

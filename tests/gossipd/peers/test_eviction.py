@@ -30,7 +30,7 @@ async def stats(gossipd: GossipdProcess, peer: FakePeer) -> PeerStats:
 
 
 async def ended(gossipd: GossipdProcess, peer: FakePeer) -> str:
-    """It is this one that has ended; the reason."""
+    """Wait for the end of this one; the reason."""
     said = await gossipd.hear(PeerDisconnected)
     assert said.conn_id == peer.conn_id
     return said.reason

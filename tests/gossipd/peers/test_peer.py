@@ -242,7 +242,7 @@ def test_state_without_a_filter(peer: Peer, daemon: Daemon) -> None:
 
 @pytest.mark.parametrize(("uuid", "further"), [(b"another", 0), (b"", 1)])
 def test_place_that_is_of_no_use(peer: Peer, daemon: Daemon, uuid: bytes, further: int) -> None:
-    """In another file, or behind the end of this one: the filter begins anew."""
+    """In another file, or behind the end of this one: the filter begins again."""
     store = daemon.store
     peer.restore(GossipState((0, 0xFFFFFFFF), uuid or store.uuid, store.end + further, True, True, []))
     assert all_of(peer) == CHANNEL

@@ -141,7 +141,7 @@ async def test_filter_for_another_chain_is_ignored(gossipd: GossipdProcess) -> N
 
 @pytest.mark.bolt("B7-100")
 async def test_news(gossipds: GossipdProcesses) -> None:
-    """It comes with the flush, to those whose filter wants it."""
+    """News comes with the flush, to those whose filter wants it."""
     gossipd = gossipds.new()
     await gossipd.start(timing=Timing(gossip_flush=0.2))
     all_of_it, later, nothing = [await gossipd.connect() for _ in range(3)]

@@ -1,4 +1,4 @@
-"""The budget of what is served, with the real process: streams keep to it, and hold up nobody and nothing else."""
+"""The budget of what is served, with the real process: streams keep to it, and hold up nothing else."""
 
 import asyncio
 import time

@@ -111,7 +111,7 @@ def test_memory_of_what_a_peer_said_is_bounded(bench: Bench, monkeypatch: pytest
 
 
 def test_what_a_peer_said_is_forgotten_after_two_flushes(bench: Bench) -> None:
-    """It is remembered over the first, for it may be in the pipeline then."""
+    """What it said is remembered over the first, for it may be in the pipeline then."""
     stream = new_stream(bench)
     for number in range(100):
         stream.heard(b"%d" % number)

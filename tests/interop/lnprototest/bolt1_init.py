@@ -64,7 +64,7 @@ def data_loss_protect(runner: Runner) -> Events:
 
 
 def unknown_odd_bits(runner: Runner) -> Events:
-    """In either map: nobody minds."""
+    """In either map: neither end minds."""
     return [*dial("03"), TryAll([init(UNKNOWN_ODD)], [init(others=(UNKNOWN_ODD,))]), *alive()]
 
 

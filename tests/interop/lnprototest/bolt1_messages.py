@@ -1,4 +1,4 @@
-"""BOLT 1 after `init`: pings, messages that nobody knows, errors and warnings."""
+"""BOLT 1 after `init`: pings, unknown messages, errors and warnings."""
 
 from lnprototest import ExpectMsg, Msg, Runner, TryAll
 from phrases import REGTEST, Events, alive, hello, raw, warned
@@ -46,7 +46,7 @@ def known_but_too_short(runner: Runner) -> Events:
 
 
 def pong_for_nothing(runner: Runner) -> Events:
-    """It is passed over."""
+    """A pong that was not asked for is passed over."""
     return [*hello("03"), raw("0013 0001 00"), *alive()]
 
 
@@ -61,12 +61,12 @@ def unknown_even_types(runner: Runner) -> Events:
 
 
 def their_warnings(runner: Runner) -> Events:
-    """About us, about a channel nobody has, with bytes that are no text: it goes on."""
+    """About us, about an unknown channel, with bytes that are no text: it goes on."""
     return [*hello("03"), *(raw(f"0001 {channel} 0003 1b5bff") for channel in ("00" * 32, CHANNEL)), *alive()]
 
 
 def error_of_unknown_channel(runner: Runner) -> Events:
-    """It goes on."""
+    """The connection goes on."""
     return [*hello("03"), raw(f"0011 {CHANNEL} 0002 6869"), *alive()]
 
 
@@ -84,7 +84,7 @@ def channel_nobody_has(runner: Runner) -> Events:
 
 
 def open_channel(runner: Runner) -> Events:
-    """Nobody here opens channels: an error with the temporary id, and no hanging up."""
+    """No channels are opened here: an error with the temporary id, and no hanging up."""
     opening = Msg(
         "open_channel",
         chain_hash=REGTEST,

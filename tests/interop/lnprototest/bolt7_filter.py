@@ -43,7 +43,7 @@ def end_is_excluded(runner: Runner) -> Events:
 
 
 def range_beyond_32_bits(runner: Runner) -> Events:
-    """first plus range may pass 2^32: it is no number then that begins anew."""
+    """first plus range may pass 2^32: it does not begin at 0 again."""
     _, new, feed = _two_ages()
     return [*feed, *filtered(OBSERVER, AFTER, ALL_TIME), *hears_channel(new, OBSERVER, AFTER), *alive(OBSERVER)]
 

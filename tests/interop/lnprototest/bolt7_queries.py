@@ -189,7 +189,7 @@ def channels_of_another_chain(runner: Runner) -> Events:
 
 
 def bad_encodings(runner: Runner) -> Events:
-    """zlib, and a type nobody knows: a warning, the end of an answer that says we know too little, and it goes on."""
+    """zlib, and an unknown type: a warning, the end of an answer that says we know too little, and it goes on."""
     types = [
         Msg("query_short_channel_ids", chain_hash=REGTEST, encoded_short_ids=t + scids(ONE)[2:]) for t in ("01", "07")
     ]
@@ -212,7 +212,7 @@ def cut_short(runner: Runner) -> Events:
 
 
 def answers_not_asked_for(runner: Runner) -> Events:
-    """Ends and replies out of the blue harm nobody."""
+    """Ends and replies out of the blue do no harm."""
     scid_end = Msg("reply_short_channel_ids_end", chain_hash=REGTEST, full_information=1)
     reply = Msg(
         "reply_channel_range",

@@ -109,7 +109,7 @@ def newest_node_announcement_counts(runner: Runner) -> Events:
 
 
 def _never_told(messages: Events) -> Events:
-    """The feeder says these and a whole channel: the observer hears of that only, and nobody is blamed."""
+    """The feeder says these and a whole channel: the observer hears of that only, and no peer is blamed."""
     marker = Channel(9)
     return [
         *hello(FEEDER),
@@ -128,7 +128,7 @@ def other_chain(runner: Runner) -> Events:
 
 
 def without_a_channel(runner: Runner) -> Events:
-    """Updates and nodes of channels nobody has announced."""
+    """Updates and nodes of channels that were not announced."""
     _, *rest = Channel(1).everything()
     return _never_told(say(*rest, conn=FEEDER))
 
@@ -141,7 +141,7 @@ def not_to_be_forwarded(runner: Runner) -> Events:
 
 
 def update_of_the_far_future(runner: Runner) -> Events:
-    """It would shut out all others."""
+    """An update that would shut out all others."""
     channel = Channel(1)
     return _never_told(say(channel.announcement(), channel.update(0, NOW + 30 * 86400), conn=FEEDER))
 

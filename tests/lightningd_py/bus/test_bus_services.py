@@ -31,7 +31,7 @@ ERROR_FOR_ALL = b"\x00\x11" + bytes(32) + b"\x00\x00"
 
 
 async def test_connectiond_starts_with_the_first_bus_service(bus: BusServices) -> None:
-    """It is told everything at once, and from then on what changes."""
+    """connectiond is told everything at once, and from then on what changes."""
     assert bus.starts == 0
     first = bus.registrations.arrive("first")
     second = bus.registrations.arrive("second")
@@ -76,7 +76,7 @@ async def test_msg_cannot_be_had(bus: BusServices, trouble: str) -> None:
 
 
 async def test_death_of_connectiond(bus: BusServices) -> None:
-    """All that it had is lost, each once; nobody else's."""
+    """All that it had is lost, each once; none of another's."""
     await bus.service(node_ids=[ID, NODE])
     bus.connected(1, ID)
     bus.ownership.disconnect(bus.connected(2, NODE), "enough")
@@ -249,7 +249,7 @@ async def test_away(bus: BusServices) -> None:
     bus.taken(4, OTHER)
     bus.nongossip(4, REESTABLISH)
     answered = bus.gossipd.take().pop()
-    assert isinstance(answered, HandlePeer), "nobody's node gets the usual answer"
+    assert isinstance(answered, HandlePeer), "a node that no service has named gets the usual answer"
     assert len(answered.send) == 1
 
 
@@ -297,7 +297,7 @@ async def test_registering_what_is_connected(bus: BusServices) -> None:
 
 
 async def test_connectd_has_not_heard_of_it_in_time(bus: BusServices) -> None:
-    """It has given the connection to gossipd directly: the master asks for it."""
+    """connectd has given the connection to gossipd directly: the master asks for it."""
     await bus.service(node_ids=[ID])
     bus.gossipd.take()
     bus.taken(node_id=ID)
@@ -350,7 +350,7 @@ async def test_trouble_with_one_channel(bus: BusServices, number: int) -> None:
 
 
 async def test_copies_of_channel_messages(bus: BusServices) -> None:
-    """They come to the master in any case: a copy goes to whoever wants it, and the answer to the peer."""
+    """They come to the master in any case: a copy goes to each that wants it, and the answer to the peer."""
     await bus.service(copy=[64], present=False)
     bus.taken()
     bus.nongossip(message=b"\x00\x40" + bytes(32) + CHANNEL)

@@ -1,4 +1,4 @@
-"""What Bitcoin Core does that other nodes may not: its refusals, its numbers, and its building a chain anew.
+"""What Bitcoin Core does that other nodes may not: its refusals, its numbers, and its building another chain.
 
 https://bitcoincore.org/en/doc/29.0.0/rpc/ and src/rpc/protocol.h.
 """
@@ -38,7 +38,7 @@ def refusing(
 
 @pytest.mark.parametrize("method", ["getblockhash", "getblock", "gettxout", "getblockchaininfo"])
 async def test_a_refusal_that_says_nothing_of_the_chain_is_asked_again(followed: FollowedChain, method: str) -> None:
-    """It is neither the end of the chain nor a spent output: nothing is undone, and nothing is closed."""
+    """Neither the end of the chain nor a spent output: nothing is undone, and nothing is closed."""
     scids, tx = followed.fund(2)
     async with followed.following() as source:
         await look_up(source, scids[0])

@@ -1,4 +1,4 @@
-"""lightning-cli-py feed: how messages are shown, and when there is nobody."""
+"""lightning-cli-py feed: how messages are shown, and when there is no node."""
 
 import json
 from pathlib import Path
@@ -136,12 +136,12 @@ def test_json_has_every_field() -> None:
     assert json.loads(json_line(arrival(b"\1\2"), 0))["raw"] == "0102"
 
 
-# nobody there
+# no node there
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nobody's own node takes part."""
+    """A home without a node."""
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
 

@@ -10,7 +10,7 @@ from lightningd_py.errors import UsageError
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody's own config files take part."""
+    """A home without config files."""
     monkeypatch.setenv("HOME", str(tmp_path))
 
 

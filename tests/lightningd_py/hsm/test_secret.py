@@ -54,7 +54,7 @@ def encrypted(secret: bytes, passphrase: bytes) -> bytes:
 
 
 def never() -> bytes:
-    raise AssertionError("nobody is to be asked")
+    raise AssertionError("no user is to be asked")
 
 
 def test_node_key_of_a_plain_secret(path: Path) -> None:

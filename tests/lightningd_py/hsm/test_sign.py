@@ -85,7 +85,7 @@ def test_a_service_is_refused_what_is_not_its_to_sign_and_may_go_on(hsmd: Hsmd, 
 
 
 def test_a_service_that_does_not_read_is_cut_off(hsmd: Hsmd) -> None:
-    """hsmd has others to serve: it waits for nobody's program."""
+    """hsmd has others to serve: it waits for no program."""
     hsmd.init(key=SECRET)
     client, bystander = hsmd.new_client("service"), hsmd.new_client("service")
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
@@ -190,7 +190,7 @@ def on_terminal(hsmd: Hsmd, path: Path, *answers: tuple[bytes, bytes]) -> tuple[
         reply = receive_message(hsmd.master, "hsmd")
         while select.select([keyboard], [], [], 0)[0]:
             seen += os.read(keyboard, 1000)
-    except OSError:  # nobody has the terminal open any more
+    except OSError:  # no process has the terminal open any more
         pass
     finally:
         os.close(keyboard)

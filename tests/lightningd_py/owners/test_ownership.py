@@ -184,7 +184,7 @@ async def test_error_of_a_peer_while_a_program_has_it(around: OwnershipAmongFake
     ],
 )
 async def test_what_a_program_may_not_say(around: OwnershipAmongFakes, make: Callable[[], ControlMessage]) -> None:
-    """It is killed; its connection ends when its socket closes."""
+    """The program is killed; its connection ends when its socket closes."""
     around.taken(2)
     peer, program, say = around.with_program()
     process: Any = program.process

@@ -136,7 +136,7 @@ async def test_disconnect_crosses_with_giving_back(around: OwnershipAmongFakes) 
 
 
 async def test_disconnect_of_a_program_that_does_not_let_go(around: OwnershipAmongFakes) -> None:
-    """It is killed, and the connection ends with it."""
+    """The program is killed, and the connection ends with it."""
     peer, program, _ = around.with_program()
     process: Any = program.process
     around.ownership.disconnect(peer, "no more")
@@ -277,7 +277,7 @@ async def test_death_of_gossipd(around: OwnershipAmongFakes) -> None:
 
 
 async def test_what_has_died_with_gossipd_before_we_heard_of_it(around: OwnershipAmongFakes) -> None:
-    """Whoever waits for it is let go; a late word about it means nothing."""
+    """What waits for it waits no longer; a late word about it means nothing."""
     lost: list[bytes] = []
     around.ownership.on_lost = lost.append
     around.ownership.peer_reconnected(PeerReconnected(NODE, 1))

@@ -17,7 +17,7 @@ async def test_program_that_cannot_be_started_leaves_nothing() -> None:
 
 
 async def test_program_has_its_control_socket_as_fd_3() -> None:
-    """It is told something, and its end of the socket closes with it."""
+    """The program is told something, and its end of the socket closes with it."""
     closed: list[str] = []
     exits: list[int] = []
     program = start_program(

@@ -1,4 +1,4 @@
-"""The first peers: whom a node that knows nobody asks, in which order, and when it stops."""
+"""The first peers: whom a node that knows no other asks, in which order, and when it stops."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -65,7 +65,7 @@ async def test_as_many_as_are_missing(database: Database) -> None:
     strangers.known = [(node(number), at(number)) for number in range(1, 20)]
     assert await strangers.seek() == [node(2), node(3), node(4)]
     assert await strangers.seek() == []
-    assert len(strangers.asked) == 1, "nobody is missing"
+    assert len(strangers.asked) == 1, "no peer is missing"
     database.close()
 
 

@@ -78,7 +78,7 @@ async def test_nodes_of_services_are_dialled_while_these_are_here(nodes: KeptNod
 
 
 async def test_operator_lets_go_of_what_a_service_wants(nodes: KeptNodes) -> None:
-    """It stays as long as the service is here."""
+    """The node stays as long as the service is here."""
     nodes.staying.start([])
     nodes.staying.keep(node(1))
     nodes.staying.keep_for_services([node(1)])
@@ -89,7 +89,7 @@ async def test_operator_lets_go_of_what_a_service_wants(nodes: KeptNodes) -> Non
 
 
 async def test_few_are_dialled_at_a_time(nodes: KeptNodes) -> None:
-    """Whoever is let go of while he waits for his turn is not dialled."""
+    """A node that is let go of while it waits for its turn is not dialled."""
     nodes.staying.start([])
     nodes.staying.keep_for_services(node(number) for number in range(3 * MOST_DIALS))
     await nodes.until_dialled(MOST_DIALS)
@@ -108,7 +108,7 @@ async def test_lost_peers_are_dialled_again(nodes: KeptNodes) -> None:
     lost = [node(number) for number in range(2 * MOST_DIALS)]
     nodes.staying.dial_again(lost)
     await turn()
-    assert nodes.dialled == [], "the node dials nobody yet"
+    assert nodes.dialled == [], "the node does not dial yet"
     nodes.staying.start([node(0)])
     await nodes.until_dialled(1)
     nodes.staying.dial_again(lost)

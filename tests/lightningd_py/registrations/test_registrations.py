@@ -117,7 +117,7 @@ def test_whose_a_message_is(table: Table) -> None:
     with_types = table.service("with-types", take=[32, 136, 40_001])
     assert table.for_message(136, CHANNEL, ID) is with_channel
     assert table.for_message(136, CHANNEL_2, ID) is with_node
-    assert table.for_message(136, CHANNEL, OTHER) is with_types, "a channel of another node's is nobody's"
+    assert table.for_message(136, CHANNEL, OTHER) is with_types, "a channel of another node's is no service's"
     assert table.for_message(32, CHANNEL_2, ID) is with_types
     assert table.for_message(64, CHANNEL_2, ID) is with_node
     assert table.for_message(40_001, None, ID) is with_types
@@ -126,7 +126,7 @@ def test_whose_a_message_is(table: Table) -> None:
 
 
 def test_away(table: Table) -> None:
-    """Channel messages of its nodes are its own still; its types are nobody's."""
+    """Channel messages of its nodes are its own still; its types are no service's."""
     service = table.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)], take=[32, 40_001])
     table.leave("s", "")
     assert table.for_message(136, None, ID) is service

@@ -96,7 +96,7 @@ def test_it_follows(tmp_path: Path, small_map: SyntheticMap) -> None:
 
 
 def test_one_thread_at_a_time(listings: Listings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two clients that ask at once: one index, and nobody reads it while it changes."""
+    """Two clients that ask at once: one index, and none reads it while it changes."""
     inside, together = [], []
     lock = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""CURVE: the server's certificate, and who is let in, over real tcp sockets on loopback."""
+"""CURVE: the server's certificate, and which clients are admitted, over real tcp sockets on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -95,7 +95,7 @@ def test_so_many_keys_are_read(
     clients = Clients(tmp_path)
     first, second = certificate(tmp_path, "a")[0], certificate(tmp_path, "b")[0]
     assert (clients.name_of(first), clients.name_of(second)) == ("a", None)
-    assert "has 2 keys: only the first 1 are let in" in caplog.text
+    assert "has 2 keys: only the first 1 are admitted" in caplog.text
 
 
 class Server:

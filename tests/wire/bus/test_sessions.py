@@ -29,7 +29,7 @@ def context() -> Iterator["zmq.Context[Any]"]:
 
 
 class Hub:
-    """A hub that remembers what it hears, and greets everybody but `nobody`."""
+    """A hub that remembers what it hears, and greets every service but `nobody`."""
 
     def __init__(
         self, context: "zmq.Context[Any]", endpoint: str, heartbeat: float = 60.0, patience: float = math.inf
@@ -183,7 +183,7 @@ async def test_a_name_has_one_session(hub: Hub, join: Callable[[], Service]) -> 
     assert await second.ask(Hello("alice")) == Welcome("alice")
     await first.say(Message(7, 1, b""))
     while isinstance(answer := await first.hear(), Heartbeat):
-        """It was asked whether it is still there."""
+        """Wait for the question whether it is still there."""
     assert answer == Error("say hello first", conn_id=7)
 
 

@@ -83,7 +83,7 @@ def test_allowed_before_denied() -> None:
     assert by_address.refuses_address(IP, NOW) is None
     assert by_address.refuses_address(IP6, NOW)
     by_node = denied("all", allow=(NODE.hex(),))
-    assert by_node.refuses_address(IP, NOW) is None, "he may be the one"
+    assert by_node.refuses_address(IP, NOW) is None, "it may be the one"
     assert by_node.refuses_node(IP, NODE, NOW) is None
     assert by_node.refuses_node(IP, OTHER, NOW)
     by_feature = denied("all", allow=("with:gossip_queries",))

@@ -177,7 +177,7 @@ async def test_what_waits_in_the_channel_is_read_before_the_end(ends: Pair) -> N
 
 
 async def test_hearing_out_the_dead(ends: Pair) -> None:
-    """At once, and with the same end; of a neighbour who lives, what he has said so far."""
+    """At once, and with the same end; of a neighbour that lives, what it has said so far."""
     for number in range(100):
         send_message(ends[0], hint(number, 10))
     connectd = End(ends[1], "master")

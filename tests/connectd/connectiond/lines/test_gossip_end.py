@@ -80,7 +80,7 @@ async def test_gossipd_that_reads_late_gets_everything(ends: Ends) -> None:
 
 
 async def test_what_gossipd_did_not_read_for_long_is_owed(ends: Ends) -> None:
-    """It hears what that was about; what could not be asked for again has waited."""
+    """gossipd hears what that was about; what could not be asked for again has waited."""
     count = ends.fill()
     await ends.room.wait()  # patience is over: the peer is read again
     assert not ends.queue.is_full

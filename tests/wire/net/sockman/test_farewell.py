@@ -29,9 +29,9 @@ class Parting:
         return heard
 
     async def over(self) -> None:
-        """It has closed."""
+        """Wait until it has closed."""
         async with asyncio.timeout(10):
-            while self.all:  # noqa: ASYNC110 - it tells nobody
+            while self.all:  # noqa: ASYNC110 - it does not tell
                 await asyncio.sleep(0)
         assert self.sock.fileno() == -1
 

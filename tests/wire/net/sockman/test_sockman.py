@@ -76,7 +76,7 @@ async def test_sending_can_be_held_back(man: Recorder, pair: Pair) -> None:
     assert man.log == []
     man.may_send = True
     await turns()
-    assert man.log == []  # nobody looks at the socket
+    assert man.log == []  # the socket is not looked at
     man.want_to_send(id)
     await man.until_event("ready_to_send")
 
