@@ -58,6 +58,7 @@ from wire.control.control_wire import (
     GossipGetAddrs,
     GossipGetAddrsReply,
     NewGossipdLink,
+    NewWebsocketdLink,
     PeerAddrhint,
     PeerDisconnected,
     PeerReconnected,
@@ -203,6 +204,8 @@ class Connectd:
                     parts.one_per_node.lives_elsewhere(peer)
             case NewGossipdLink():
                 self._renew_link(parts, message)
+            case NewWebsocketdLink(websocket_fd=fd) if parts.websockets is not None:
+                parts.websockets.renew(self._open_websocketd(fd))
             case _:
                 self._unexpected(message)
 
@@ -326,9 +329,13 @@ class Connectd:
     def _websocket_door(self, fd: Fd | None, connections: Connections) -> WebSocketDoor | None:
         if fd is None:
             return None
-        channel = ControlChannel(inherited_socket(str(fd)), "websocketd", self._unexpected, self._alone)
-        self._channels.append(channel)
-        return WebSocketDoor(connections, channel)
+        return WebSocketDoor(connections, self._open_websocketd(fd))
+
+    def _open_websocketd(self, fd: Fd) -> ControlChannel:
+        """If websocketd dies the master restarts it, and we wait for the socket to it."""
+        return ControlChannel(
+            inherited_socket(str(fd)), "websocketd", self._unexpected, lambda reason: self._accept_again()
+        )
 
 
 def _wants_tor(init: ConnectdInit) -> bool:

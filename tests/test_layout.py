@@ -130,6 +130,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.connectiond.lines.elsewhere": "a control socket for each connection",
         "connectd.connectiond.alone.own_hsmd": "the sockets to hsmd",
         "connectd.connectiond.lines.carrier": "its inherited control socket",
+        "connectd.websocketd.websocketd": "the type of its control sockets",
         "connectd.doors.websocket_door": "a stream socketpair for each WebSocket",
         "gossipd.control": "the inherited control sockets",
         "gossipd.peers.remote": "gossip fds",

@@ -19,9 +19,24 @@ class WebSocketDoor(SockMan):
         self._websocketd = websocketd
         websocketd.on_drained = self.update_accepting
 
+    def renew(self, websocketd: ControlChannel) -> None:
+        """Another one has taken the place of one that has died: to it from now on."""
+        for unsent in self._websocketd.close():
+            unsent.close_fds()
+        self._websocketd = websocketd
+        websocketd.on_drained = self.update_accepting
+        self.update_accepting()
+
+    def close_sockets(self) -> None:
+        """The socket to websocketd, too."""
+        super().close_sockets()
+        for unsent in self._websocketd.close():
+            unsent.close_fds()
+
     def should_try_to_accept(self) -> bool:
-        """Not while websocketd is behind, or those are to whom the connections go."""
-        return not self._websocketd.queued and self._inside.should_try_to_accept()
+        """Not while websocketd is away or behind, or those are to whom the connections go."""
+        free = not self._websocketd.closed and not self._websocketd.queued
+        return free and self._inside.should_try_to_accept()
 
     def event_accept_failed(self, error: OSError) -> None:
         """Mostly: no fds are left."""

@@ -3,18 +3,20 @@
 A peer connection moves between processes as an fd and its crypto state, and a WebSocket's frames have no place in
 that. So connectd, which accepts and counts strangers, hands the TCP connection to this process together with one end of
 a stream socketpair; the other end is the peer's fd, with any owner. The process holds no secret: what passes through
-is ciphertext. It ends when no process has the other end of its socket any more: connectd's restarts do not touch it.
+is ciphertext. It ends when the master's socket does: connectd's restarts do not touch it, for the master keeps a copy
+of connectd's end. If it dies its WebSockets have ended, and another one is started.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from socket import socket
 
 from connectd.websocketd.websocket import WebSocket
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import UnwrapWebsocket
-from wire.control.daemon import EXIT_OK, inherited_socket
+from wire.control.daemon import EXIT_OK
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
 from wire.net.sockman.sockman import SockMan
@@ -157,10 +159,15 @@ class Bridges(SockMan):
 class Websocketd:
     """The process, on its running loop."""
 
-    def __init__(self, fd: str, stop: Callable[[int], None]) -> None:
+    def __init__(self, master: socket, connectd: socket, stop: Callable[[int], None]) -> None:
         self._bridges = Bridges(raise_fd_limit() - SPARE_FDS)
-        self._channel = ControlChannel(inherited_socket(fd), "connectd", self._received, lambda _: stop(EXIT_OK))
+        self._master = ControlChannel(master, "master", self._unexpected, lambda _: stop(EXIT_OK))
+        self._connectd = ControlChannel(connectd, "connectd", self._received, lambda reason: status.debug(reason))
         status.debug("ready")
+
+    def _unexpected(self, message: ControlMessage) -> None:
+        """The master has only heartbeats for us, which its channel answers."""
+        raise RuntimeError(f"the master said {message.name()}")
 
     def _received(self, message: ControlMessage) -> None:
         if not isinstance(message, UnwrapWebsocket):
@@ -169,5 +176,6 @@ class Websocketd:
 
     def close(self) -> None:
         """Close whatever is still open."""
-        self._channel.close()
+        self._master.close()
+        self._connectd.close()
         self._bridges.close_sockets()

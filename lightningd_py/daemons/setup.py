@@ -27,6 +27,7 @@ from wire.control.control_wire import (
     GossipdInitReply,
     NewConnectdLink,
     NewGossipdLink,
+    NewWebsocketdLink,
     PeersElsewhere,
 )
 from wire.control.status import Status
@@ -95,6 +96,8 @@ class Replacements:
         self.news.fresh_connectd(features)
         tell(ownership.gossipd, AnnounceableChanged(setup.own.addresses))
         tell(ownership.gossipd, new_link)
+        if setup.options.websockets:
+            await self.websocketd()
         if not self.opening.waits_for:
             await self._done(channel, self.connect_control.activate())
 
@@ -116,6 +119,11 @@ class Replacements:
         self.gossip_control.returned()
         new_link.live = [peer.info.conn_id for peer in ownership.peers]
         tell(ownership.connectd, new_link)
+
+    async def websocketd(self) -> None:
+        """For the connectd that is there; one that comes later is told when it has taken its place. Raises OSError."""
+        websocket_fd = self.setup.supervisor.websocket_fd()
+        tell(self.setup.ownership.connectd, NewWebsocketdLink(websocket_fd))
 
     async def _done(self, channel: ControlChannel, telling: Awaitable[object]) -> None:
         """The request is answered; never if the daemon has died, of which `Restarts` hears, too."""

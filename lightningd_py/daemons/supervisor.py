@@ -4,8 +4,8 @@
     master -- connectd      control      connectd -- hsmd      ecdh
     master -- gossipd       control      gossipd -- hsmd       our node_announcement's signature
                                          connectd -- gossipd   the link
-                                         connectd -- websocketd, only if a WebSocket is listened for
     master -- connectiond   control, only if there is a service on the buses
+    master -- websocketd    control      connectd -- websocketd; only if a WebSocket is listened for
 
 Every socketpair is made before the processes on its ends are started; each process has just its own ends.
 """
@@ -29,8 +29,12 @@ COMMANDS = {
     "connectd": "connectd {} {} {} {level}",
     "gossipd": "gossipd {} {} {} {level}",
     "connectiond": "connectd.connectiond {} {level}",
+    "websocketd": "connectd.websocketd {} {} {level}",
 }
 """What stands behind `python -P -m`, with the numbers of the fds."""
+
+LAST = ("websocketd", "hsmd")
+"""Those that end when the others have."""
 
 R = TypeVar("R", bound=Reply)
 status = Status("lightningd")
@@ -75,7 +79,7 @@ class Supervisor:
         self._ending = False
         self._daemons: list[Daemon] = []
         self._hsmd: Daemon
-        self._websocketd: tuple[Process, socket.socket] | None = None
+        self._to_websocketd: socket.socket | None = None
 
     def start(
         self,
@@ -121,17 +125,25 @@ class Supervisor:
         return channel
 
     def websocket_fd(self) -> Fd:
-        """Connectd's end of the socket to websocketd, which is started by the first call.
+        """Connectd's end of the socket to websocketd, which is started if it does not run. Raises OSError.
 
         We keep the end that this is a copy of, so that websocketd outlives connectd.
         """
-        if self._websocketd is None:
+        if self._to_websocketd is None:
             ours, theirs = _pair()
-            argv = [sys.executable, "-P", "-m", "connectd.websocketd", "3", self._log_level]
-            fds = {3: theirs.fileno()}
-            self._websocketd = Process(argv, fds, lambda status: self._died("websocketd", status), "websocketd"), ours
-            theirs.close()
-        return Fd(self._websocketd[1].dup().detach())
+            to_websocketd, link = _pair()
+            try:
+                self.watch(self._start("websocketd", ours, [theirs, link], no_message).channel)
+            except OSError:
+                to_websocketd.close()
+                raise
+            self._to_websocketd = to_websocketd
+        return Fd(self._to_websocketd.dup().detach())
+
+    def _lose_websocketd(self) -> None:
+        if self._to_websocketd is not None:
+            self._to_websocketd.close()
+            self._to_websocketd = None
 
     def _start(
         self,
@@ -181,24 +193,22 @@ class Supervisor:
             for unsent in daemon.channel.hear_out():
                 unsent.close_fds()
             daemon.close()
+        if name == "websocketd":
+            self._lose_websocketd()
         self._on_death(name, exit_status)
 
     async def end(self) -> None:
-        """Close the control sockets, which ends the daemons, the one with the key last.
-
-        The others' are closed together: what one says while another is gone could not be done.
+        """Close the control sockets, which ends the daemons: websocketd, which has others' last words, and the one with
+        the key last. The others' are closed together: what one says while another is gone could not be done.
         """
         self._ending = True
         for last in (False, True):
-            ending = [daemon for daemon in self._daemons if (daemon is self._hsmd) is last]
+            ending = [daemon for daemon in self._daemons if (daemon.name in LAST) is last]
             for daemon in ending:
                 daemon.close()
             for daemon in ending:
                 await _wait(daemon.process)
-        if self._websocketd is not None:
-            process, socket_to_it = self._websocketd
-            socket_to_it.close()
-            await _wait(process)
+        self._lose_websocketd()
 
 
 async def _wait(process: Process) -> None:
@@ -211,5 +221,5 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 
 
 def no_message(message: ControlMessage) -> None:
-    """hsmd only ever replies."""
-    raise RuntimeError(f"hsmd said {message.name()}")
+    """hsmd only ever replies, websocketd has nothing to say."""
+    raise RuntimeError(f"{message.name()} was not asked for")

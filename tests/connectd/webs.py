@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess
@@ -22,10 +23,12 @@ class Websocketd:
 
     def __init__(self, log: Path) -> None:
         self._log = log
+        self.master, masters = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs, log.open("wb") as errors:
-            argv = [sys.executable, "-P", "-m", "connectd.websocketd", str(theirs.fileno()), "debug"]
-            self.process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], stderr=errors)
+        with masters, theirs, log.open("wb") as errors:
+            fds = [masters.fileno(), theirs.fileno()]
+            argv = [sys.executable, "-P", "-m", "connectd.websocketd", *map(str, fds), "debug"]
+            self.process = subprocess.Popen(argv, pass_fds=fds, stderr=errors)
 
     def fd_for_connectd(self) -> Fd:
         """A copy, as the master gives one to each connectd."""
@@ -47,16 +50,17 @@ class Websocketd:
 
 @contextlib.contextmanager
 def websocketd(log: Path) -> Iterator[Websocketd]:
-    """Started; ended by the end of its socket."""
+    """Started; ended by the end of the master's socket."""
     running = Websocketd(log)
     try:
         while "ready" not in running.log():
             time.sleep(0.02)
         yield running
-        running.socket.close()
+        running.master.close()
         assert running.process.wait(20) == 0, running.log()
         assert "BROKEN" not in running.log(), running.log()
     finally:
+        running.master.close()
         running.socket.close()
         running.process.kill()
         running.process.wait()
@@ -87,11 +91,13 @@ def pump(client: ClientConnection, reader: asyncio.StreamReader, writer: asyncio
 
     async def up() -> None:
         while data := await reader.read(65_536):
-            await client.send(data)
+            with contextlib.suppress(ConnectionClosedError):
+                await client.send(data)
         await client.close()
 
     async def down() -> None:
-        with contextlib.suppress(ConnectionError):  # the peer has had enough
+        # The peer has had enough, or websocketd has died.
+        with contextlib.suppress(ConnectionError, ConnectionClosedError):
             async for message in client:
                 assert isinstance(message, bytes)
                 writer.write(message)

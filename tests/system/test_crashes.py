@@ -206,6 +206,40 @@ async def test_both_die(nodes: Nodes) -> None:
     await node.be_alone()
 
 
+# websocketd
+
+
+async def test_websocketd_dies_and_its_door_opens_again(nodes: Nodes) -> None:
+    """Its connections have ended; others have not, and a WebSocket that comes meanwhile waits."""
+    node = nodes.start("--bind-addr=ws:127.0.0.1:0")
+    at: Any = SimpleNamespace(bindings=node.bindings, node_id=bytes.fromhex(node.node_id))
+    async with await ScriptedPeer.connect(node.target) as other:
+        await other.sync()
+        async with web_peer(at) as peer:
+            await peer.sync()
+            await kill(node, "websocketd")
+            await peer.hangs_up()
+        await other.sync()
+        async with web_peer(at) as peer:
+            await peer.sync()
+            assert await owner(node, peer) == "gossipd"
+        await kill(node, "connectd")
+        async with web_peer(at) as peer:
+            await peer.sync()
+
+
+async def test_websocketd_and_connectd_die_together(nodes: Nodes) -> None:
+    node = nodes.start("--bind-addr=ws:127.0.0.1:0")
+    at: Any = SimpleNamespace(bindings=node.bindings, node_id=bytes.fromhex(node.node_id))
+    pids, start = node.pids(), len(node.lines)
+    for daemon in ("websocketd", "connectd"):
+        os.kill(pids[daemon], signal.SIGKILL)
+    for daemon in ("websocketd", "connectd"):
+        await node.logged(f"lightningd: {daemon} was restarted", start)
+    async with web_peer(at) as peer:
+        await peer.sync()
+
+
 # connectiond
 
 
@@ -245,8 +279,18 @@ async def test_too_many_deaths_end_the_node(nodes: Nodes, daemon: str) -> None:
     nodes.expect_end(node)
 
 
+async def test_hsmds_death_ends_the_node_and_the_log_says_so_last(nodes: Nodes) -> None:
+    node = nodes.start()
+    os.kill(node.pids()["hsmd"], signal.SIGKILL)
+    assert await asyncio.to_thread(node.wait) == 1
+    assert node.lines[-1].endswith(" BROKEN  lightningd: hsmd has died (killed by SIGKILL): the node ends")
+    assert node.broken() == node.lines[-1:]
+    assert node.left_behind() == []
+    nodes.expect_end(node)
+
+
 @pytest.mark.parametrize("daemon", ["gossipd", "connectd"])
-async def test_stop_while_a_daemon_is_started_anew(nodes: Nodes, daemon: str) -> None:
+async def test_stop_while_a_daemon_is_restarted(nodes: Nodes, daemon: str) -> None:
     """Exit status 0, as `nodes` checks, and nothing left."""
     node = nodes.start()
     os.kill(node.pids()[daemon], signal.SIGKILL)

@@ -253,6 +253,12 @@ class NewGossipdLink(ControlMessage, number=2022, sender="master", largest=MANY)
     live: list[int]
 
 
+class NewWebsocketdLink(ControlMessage, number=2023, sender="master"):
+    """websocketd was started again, and hears connectd at this socket; WebSockets of the one before have ended."""
+
+    websocket_fd: Fd
+
+
 class Bootstrap(Request, number=2030, sender="master"):
     """No node is known: ask these DNS seeds (BOLT 10), by the system's resolver if no `nameserver` is named."""
 

@@ -7,6 +7,7 @@ daemon before the master has decided what becomes of its peers.
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -20,6 +21,7 @@ from wire.control.stack import show_stack_when_asked
 from wire.control.status import Status, set_up_logging
 
 EXIT_OK, EXIT_BROKEN = 0, 1
+_NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def inherited_socket(fd: str) -> socket.socket:
@@ -64,6 +66,14 @@ def run(name: str, start: Callable[[Callable[[int], None]], Callable[[], None]])
     `stop(status)`. An exception that is not caught in any callback or task is our own bug: BROKEN, and the end.
     """
     return asyncio.run(_run(Status(name), start))
+
+
+def passes(context: dict[str, Any]) -> bool:
+    """Whether a report to the loop's exception handler is of asyncio's own accept: it lacked fds or memory, and tries
+    again in a second. No bug of ours.
+    """
+    error = context.get("exception")
+    return isinstance(error, OSError) and error.errno in _NO_RESOURCES and "socket" in context
 
 
 async def _run(status: Status, start: Callable[[Callable[[int], None]], Callable[[], None]]) -> int:
