@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from gossipd.ingest.txout import Txout, funding_script
+from gossipd.ingest.txout import Txout
 from gossipd.map.forget import Forgetting
 from gossipd.map.index import MapIndex
 from gossipd.map.keeper import Keeper
@@ -109,16 +109,16 @@ class OnChain:
     def _ask(self, scid: int) -> None:
         row = self._index.channels.get(scid)
         if row is not None and scid not in self._index.dying:
-            script = funding_script(*channel_keys(self._store.read(self._index.announce_off[row]))[2:])
+            bitcoin_keys = channel_keys(self._store.read(self._index.announce_off[row]))[2:]
             self._txout.ask(
-                scid, script, partial(self._there, scid), partial(self._gone, scid), partial(self._stays, scid)
+                scid, bitcoin_keys, partial(self._there, scid), partial(self._gone, scid), partial(self._stays, scid)
             )
 
     def _there(self, scid: int, amount_sat: int) -> None:
         row = self._index.channels.get(scid)
         if row is not None and self._index.amount_sat[row] != amount_sat:
             self._store.set_amount(self._index.announce_off[row], amount_sat)
-            self._index.set_amount(row, amount_sat)
+            self._index.amount_sat[row] = amount_sat
 
     def _stays(self, scid: int, why: str, *, forged: bool = False, dropped: bool = False) -> None:
         status.debug(f"channel {scid_to_text(scid)} stays, unchecked: {why}")

@@ -30,7 +30,7 @@ def counters(gossipd: Gossipd) -> list[tuple[str, int]]:
         ("store_dead_bytes", store.dead_bytes),
         ("compactions", gossipd.keeper.compactor.count),
         ("unfinished", ingest.unfinished + gossipd.keeper.flush.scheduled),
-        ("blacklisted_nodes", ingest.conflicts.count),
+        ("blacklisted_nodes", len(ingest.conflicts.blacklisted)),
         ("early", gossipd.txout.early),
         ("dying", len(gossipd.index.dying)),
         ("owed_messages", ingest.checks.debt.count),

@@ -26,6 +26,8 @@ BODY_SCID = CHAIN_HASH_SIZE
 """Behind the chain_hash."""
 BODY_KEYS = BODY_SCID + 8
 BODY_SIZE = BODY_KEYS + 4 * KEY_SIZE
+SIGNATURES = Struct("64s64s64s64s")
+"""node_signature_1, node_signature_2, bitcoin_signature_1, bitcoin_signature_2, at TYPE_SIZE."""
 KEYS = Struct("33s33s33s33s")
 """node_id_1, node_id_2, bitcoin_key_1, bitcoin_key_2, at BODY_KEYS."""
 SCID_AND_NODES = Struct(">Q33s33s")
@@ -97,9 +99,10 @@ def channel_keys(message: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     return first, second, third, fourth
 
 
-def channel_signatures(message: bytes) -> list[bytes]:
+def channel_signatures(message: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     """The four signatures of a channel_announcement, 64 bytes each, in the order of `channel_keys`."""
-    return [message[at : at + SIGNATURE_SIZE] for at in range(TYPE_SIZE, CHANNEL_SIGNED, SIGNATURE_SIZE)]
+    first, second, third, fourth = SIGNATURES.unpack_from(message, TYPE_SIZE)
+    return first, second, third, fourth
 
 
 def signature_of(message: bytes) -> bytes:

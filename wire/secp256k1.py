@@ -7,6 +7,7 @@ a race costs at most a second parsing.
 """
 
 import os
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -41,14 +42,12 @@ class _ParsedKeys:
         parsed = self._young.get(point)
         if parsed is None:
             parsed = self._old.pop(point, None) or _parse(point)
-            if parsed is not None:
-                self._keep(point, parsed)
+            if parsed is None:
+                return None
+            if len(self._young) >= self.generation_limit:
+                self._young, self._old = {}, self._young
+            self._young[point] = parsed
         return parsed
-
-    def _keep(self, point: bytes, parsed: Any) -> None:
-        if len(self._young) >= self.generation_limit:
-            self._young, self._old = {}, self._young
-        self._young[point] = parsed
 
 
 def _parse(point: bytes) -> Any:
@@ -156,6 +155,17 @@ def verify(digest: bytes, signature: bytes, point: bytes, *, again: bool = True)
     if not lib.secp256k1_ecdsa_signature_parse_compact(_CONTEXT, parsed_signature, signature):
         return False
     return bool(lib.secp256k1_ecdsa_verify(_CONTEXT, parsed_signature, digest, parsed_key))
+
+
+def first_wrong(signed: bytes, signatures: Sequence[bytes], points: Sequence[bytes], again: int) -> int:
+    """The number, from 1, of the first signature over `signed` (hashed twice) that does not hold by its point; 0 if all
+    do. The first `again` points are likely to come again, see `verify`.
+    """
+    digest = double_sha256(signed)
+    for number, (signature, point) in enumerate(zip(signatures, points, strict=True)):
+        if not verify(digest, signature, point, again=number < again):
+            return number + 1
+    return 0
 
 
 def double_sha256(data: bytes | bytearray | memoryview) -> bytes:

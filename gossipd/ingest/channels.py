@@ -13,7 +13,6 @@ from gossipd.ingest.conflicts import Conflicts
 from gossipd.ingest.nodes import NodeIntake
 from gossipd.ingest.pending import AWAITS_UPDATE, TXOUT, Pending
 from gossipd.ingest.signatures import GOOD
-from gossipd.ingest.txout import funding_script
 from gossipd.ingest.updates import UpdateIntake
 from gossipd.verdict import Verdict
 from wire.bus.feed import Outcome
@@ -27,7 +26,6 @@ from wire.gossip_layout import (
     KEYS,
     U64,
     channel_body,
-    update_timestamp,
 )
 from wire.scid import scid_to_text
 
@@ -48,8 +46,10 @@ class ChannelIntake:
         self._checks = around.checks
         self._pending = around.pending
         self._feed = around.writer.feed
-        self._forgetting = around.writer.forgetting
+        forgetting = around.writer.forgetting
+        self._closed, self._pruned = forgetting.closed.scids, forgetting.pruned.scids
         self._conflicts = conflicts
+        self._blacklisted = conflicts.blacklisted
         self._updates = updates
         self._nodes = nodes
         updates.first_came = self._commit
@@ -70,12 +70,12 @@ class ChannelIntake:
             return Verdict.WRONG_CHAIN  # B7-59
         if scid in self._index.channels:
             return self._conflicts.receive(scid, message, at + BODY_KEYS, source)
-        if scid in self._forgetting.closed:
+        if scid in self._closed:
             return Verdict.CLOSED
         keys = KEYS.unpack_from(message, at + BODY_KEYS)
         if keys[0] >= keys[1]:  # B7-58
             raise bad_gossip(f"channel_announcement {scid_to_text(scid)}: node ids are not in ascending order")
-        if self._conflicts.refuses(keys[:2]):
+        if not self._blacklisted.isdisjoint(keys[:2]):
             return Verdict.BLACKLISTED  # B7-65
         if (refused := self._around.txout.refuses(scid, keys[2:])) is not None:
             return refused
@@ -83,7 +83,7 @@ class ChannelIntake:
 
     def _begin(self, scid: int, pending: Pending) -> Verdict:
         message, source = pending.message, pending.source
-        if self._pending.is_full(len(message)):
+        if self._pending.table.is_full(len(message)):
             self._write_oldest_proven()
             if self._pending.table.refuses(source, len(message)):
                 self._pending.complain_full()
@@ -115,8 +115,7 @@ class ChannelIntake:
         self._checks.verified(pending.message, pending.source)
         pending.stage = TXOUT
         found, wrong = partial(self._output_found, scid, pending), partial(self._output_wrong, scid, pending)
-        script = funding_script(*pending.keys[2:]) if self._around.txout.asks else b""
-        self._around.txout.ask(scid, script, found, wrong, source=pending.source)
+        self._around.txout.ask(scid, pending.keys[2:], found, wrong, source=pending.source)
         if self._feed.gossip:
             self._feed.settled(pending.message, Outcome.WAITING, "for its funding output")  # if nothing was said by now
 
@@ -173,19 +172,19 @@ class ChannelIntake:
         assert pending.stage is AWAITS_UPDATE
         self._pending.pop(scid)
         updates = [update for update in pending.updates if update]
-        if scid in self._forgetting.closed or (not updates and scid in self._forgetting.pruned):
+        if scid in self._closed or (not updates and scid in self._pruned):
             return  # spent meanwhile, or as stale as when it went
         node_ids = pending.keys[:2]
-        if self._conflicts.refuses(node_ids):
+        if not self._blacklisted.isdisjoint(node_ids):
             return
-        timestamp = min(map(update_timestamp, updates), default=0)
+        first = min(updates)[0] if updates else 0
         if pending.contested and not self._around.txout.asks:
             self._around.owe(scid, ALL)  # what is not proven must not silence what contradicts it (conflicts.py)
-        row = self._around.writer.write_channel(pending.message, scid, node_ids, timestamp, pending.amount_sat)
+        row = self._around.writer.write_channel(pending.message, scid, node_ids, first, pending.amount_sat)
         self._checks.stored(pending.source)
-        for direction, update in enumerate(pending.updates):
-            if update:
-                self._updates.commit(row, direction, update_timestamp(update), update, pending.source)
-        for node_id in node_ids:
-            self._nodes.channel_written(node_id)
+        for timestamp, direction, update, source in updates:
+            self._around.writer.write_update(row, direction, timestamp, update)
+            self._checks.stored(source)
+        if not self._nodes.awaited.isdisjoint(node_ids):
+            self._nodes.channel_written(node_ids)
         self._around.stored()

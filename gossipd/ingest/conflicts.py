@@ -11,7 +11,7 @@ the map. Witnesses are counted by the network that a peer is in, so that many co
 are counted from the moment on in which there is something to be decided, and the channel is asked for again then.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from gossipd.ingest.around import Around
@@ -61,16 +61,9 @@ class Conflicts:
         self._stored = around.stored
         self._around = around
         self.contests: Shares[int, Contest] = Shares(MAX_CONTESTS)
-        self._blacklist: Shares[bytes, None] = Shares(MAX_BLACKLISTED)
-
-    @property
-    def count(self) -> int:
-        """Nodes on the blacklist."""
-        return len(self._blacklist)
-
-    def refuses(self, node_ids: Iterable[bytes]) -> bool:
-        """Whether one of these nodes is on the blacklist."""
-        return len(self._blacklist) > 0 and any(node_id in self._blacklist for node_id in node_ids)
+        self.blacklist: Shares[bytes, None] = Shares(MAX_BLACKLISTED)
+        self.blacklisted = self.blacklist.values.keys()
+        """Nodes that are not listened to any more."""
 
     def receive(self, scid: int, message: bytes, keys_at: int, source: int) -> Verdict:
         """An announcement of a channel that is on the map; its four keys stand at `keys_at`. Mostly the same again."""
@@ -88,7 +81,7 @@ class Conflicts:
         keys = KEYS.unpack_from(message, keys_at)
         if keys[0] >= keys[1] or {*keys[2:]} != {*channel_keys(self._writer.announcement(row))[2:]}:
             # not of this output: nothing is proven
-            is_open = keys[0] < keys[1] and not self._around.txout.asks and not self.refuses(keys[:2])
+            is_open = keys[0] < keys[1] and not self._around.txout.asks and self.blacklisted.isdisjoint(keys[:2])
             is_open = is_open and self._writer.our_id not in self._writer.nodes_of(row)
             return self._contest(scid, message, source) if is_open else Verdict.CONFLICT
         if not self._checks.submit(message, b"", lambda result: self._checked(scid, message, keys[:2], source, result)):
@@ -152,7 +145,7 @@ class Conflicts:
 
     def _blacklist_nodes(self, scid: int, node_ids: set[bytes], group: Hashable) -> None:
         for node_id in sorted(node_ids):
-            self._blacklist.put(node_id, None, group)
+            self.blacklist.put(node_id, None, group)
         index = self._index
         rows = {index.nodes[node_id] for node_id in node_ids if node_id in index.nodes}
         channels = [

@@ -44,6 +44,8 @@ class NodeIntake:
         self._checks = around.checks
         self._rate_limit: RateLimit[bytes] = RateLimit()
         self.waiting = WaitingNodes(self._checks.debt.note)
+        self.awaited = self.waiting.sources.keys()
+        """Nodes whose announcements wait for a channel."""
 
     def receive(self, message: bytes, source: int) -> Verdict:
         """Take one node_announcement in. Raises PeerFault if it is malformed (B1-7)."""
@@ -71,13 +73,14 @@ class NodeIntake:
         """This one or a newer one is on the map. A first one may have timestamp 0."""
         return bool(self._index.node_announce_off[row]) and timestamp <= self._index.node_ts[row]
 
-    def channel_written(self, node_id: bytes) -> None:
-        """The node has a channel now: its announcement may have waited for that."""
-        for message, source in self.waiting.take(node_id):
-            try:
-                self.receive(message, source)
-            except PeerFault as fault:
-                self._checks.bad(message, source, fault)
+    def channel_written(self, node_ids: tuple[bytes, bytes]) -> None:
+        """These have a channel now: their announcements may have waited for that."""
+        for node_id in node_ids:
+            for message, source in self.waiting.take(node_id):
+                try:
+                    self.receive(message, source)
+                except PeerFault as fault:
+                    self._checks.bad(message, source, fault)
 
     def _checked(self, message: bytes, node_id: bytes, source: int, result: int) -> None:
         self._checks.under_way.discard(message)
@@ -116,7 +119,8 @@ class WaitingNodes:
 
     def __init__(self, dropped: Callable[[bytes], None]) -> None:
         self.table: Shares[tuple[bytes, int], bytes] = Shares(MAX_WAITING, MAX_WAITING_BYTES)
-        self._sources: dict[bytes, list[int]] = {}
+        self.sources: dict[bytes, list[int]] = {}
+        """Whose messages are here of a node; to be read."""
         self._dropped = dropped
 
     def __len__(self) -> int:
@@ -124,14 +128,14 @@ class WaitingNodes:
 
     def put(self, node_id: bytes, message: bytes, source: int) -> bool:
         """Keep this one instead of the source's last one; False if it is here already."""
-        sources = self._sources.get(node_id, [])
+        sources = self.sources.get(node_id, [])
         if any(self.table.get((node_id, other)) == message for other in sources):
             return False
         before = self.table.get((node_id, source))
         if before is not None and node_timestamp(before) >= node_timestamp(message):
             return False
         if before is None:
-            self._sources.setdefault(node_id, []).append(source)
+            self.sources.setdefault(node_id, []).append(source)
         for (gone, whose), lost in self.table.put((node_id, source), message, source, len(message)):
             self._forget(gone, whose)
             self._dropped(lost)
@@ -140,14 +144,14 @@ class WaitingNodes:
     def take(self, node_id: bytes) -> list[tuple[bytes, int]]:
         """(message, source) of all that are here of a node, the newest first; they are here no longer."""
         waiting = []
-        for source in self._sources.pop(node_id, []):
+        for source in self.sources.pop(node_id, []):
             message = self.table.pop((node_id, source))
             assert message is not None
             waiting.append((message, source))
         return sorted(waiting, key=lambda each: -node_timestamp(each[0]))
 
     def _forget(self, node_id: bytes, source: int) -> None:
-        sources = self._sources[node_id]
+        sources = self.sources[node_id]
         sources.remove(source)
         if not sources:
-            del self._sources[node_id]
+            del self.sources[node_id]

@@ -22,6 +22,10 @@ _OVERHEAD = 200
 status = Status("gossipd")
 
 
+Update = tuple[int, int, bytes, int]
+"""timestamp, direction, message, sender"""
+
+
 class Stage(Enum):
     """How far an announcement is."""
 
@@ -47,7 +51,7 @@ class Pending:
     """On the monotonic clock."""
     stage: Stage = SIGNATURES
     amount_sat: int = 0
-    updates: list[bytes | None] = field(default_factory=lambda: [None, None])
+    updates: list[Update | None] = field(default_factory=lambda: [None, None])
     held: list[tuple[bytes, int]] = field(default_factory=list)
     contested: bool = False
     """Another announcement of the channel was not looked at, because of this one."""
@@ -70,11 +74,6 @@ class PendingChannels:
 
     def __contains__(self, scid: int) -> bool:
         return scid in self.table
-
-    def is_full(self, size: int) -> bool:
-        """One more of this size makes another one go."""
-        table = self.table
-        return len(table.values) >= table.most or (table.most_size is not None and table.size + size > table.most_size)
 
     def complain_full(self) -> None:
         """Say once that there is no room."""

@@ -28,6 +28,7 @@ class Ingest:
         self.pending = around.pending
         self._txout = around.txout
         self._feed = around.writer.feed
+        self._refused = around.checks.refused.values
         self.conflicts = Conflicts(around)
         self.nodes = NodeIntake(around)
         self._updates = UpdateIntake(around)
@@ -54,7 +55,7 @@ class Ingest:
 
         Raises PeerFault if it is malformed (B1-7), once: it is REFUSED when it is said again.
         """
-        refused = self.checks.refuses(message)
+        refused = self._refused and hash(message) in self._refused
         try:
             verdict = Verdict.REFUSED if refused else self._receivers[message[0] << 8 | message[1]](message, source)
         except PeerFault as fault:

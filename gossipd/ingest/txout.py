@@ -141,25 +141,28 @@ class Txout:
 
     @property
     def asks(self) -> bool:
-        """Outputs are looked at: `script` matters."""
+        """Outputs are looked at: what passes is proven."""
         return self._check
 
     def ask(
         self,
         scid: int,
-        script: bytes,
+        bitcoin_keys: tuple[bytes, ...],
         passed: Passed,
         failed: Failed,
         unknown: Failed | None = None,
         source: int = 0,
     ) -> None:
-        """Look the output of `scid` up and compare it with `script` (B7-60), for the connection `source`. One of
-        `passed`, with the amount in sat, and `failed`, with the reason, will be called; or `unknown`, if the reason is
-        that it cannot be told."""
-        question = _Question(scid, script, passed, failed, unknown or failed, source)
+        """Look the output of `scid` up and compare it with that of these keys (B7-60), for the connection `source`.
+
+        One of `passed`, with the amount in sat, and `failed`, with the reason, will be called; or `unknown`, if the
+        reason is that it cannot be told.
+        """
         if not self._check:
             passed(UNKNOWN_AMOUNT)
-        elif self._is_early(scid):
+            return
+        question = _Question(scid, funding_script(*bitcoin_keys), passed, failed, unknown or failed, source)
+        if self._is_early(scid):
             self._keep(question)
         else:
             self._waiting.append(question)

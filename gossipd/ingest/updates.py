@@ -4,6 +4,7 @@ The key is that of a channel on the map, or of an announcement that is proven; a
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from gossipd.ingest.around import Around
 from gossipd.ingest.checks import bad_gossip
@@ -19,7 +20,6 @@ from wire.gossip_layout import (
     SIGNED,
     UPDATE_HEAD,
     UPDATE_SIZE,
-    update_timestamp,
 )
 from wire.scid import scid_to_text
 
@@ -39,7 +39,8 @@ class UpdateIntake:
         self._checks = around.checks
         self._pending = around.pending
         self._feed = around.writer.feed
-        self._forgetting = around.writer.forgetting
+        forgetting = around.writer.forgetting
+        self._closed, self._pruned = forgetting.closed.scids, forgetting.pruned.scids
         self._rate_limit: RateLimit[int] = RateLimit()
         self.first_came: Callable[[int, Pending], None]
         """Gets a proven announcement whose first update is there."""
@@ -64,7 +65,7 @@ class UpdateIntake:
             if pending is None:
                 return self._unknown_channel(chain_hash, scid, timestamp, source)
             waiting = pending.updates[direction]
-            if waiting and timestamp <= update_timestamp(waiting):
+            if waiting and timestamp <= waiting[0]:
                 return _REDUNDANT
             key = pending.keys[direction]
         if chain_hash != self._around.chain_hash:
@@ -90,7 +91,7 @@ class UpdateIntake:
 
     def _check(self, message: bytes, source: int, scid: int, direction: int, timestamp: int, key: bytes) -> Verdict:
         if not self._checks.submit(
-            message, key, lambda result: self._checked(message, source, scid, direction, timestamp, key, result)
+            message, key, partial(self._checked, message, source, scid, direction, timestamp, key)
         ):
             return Verdict.OWED
         self._checks.under_way.add(message)
@@ -102,9 +103,7 @@ class UpdateIntake:
         direction = channel_flags & DIRECTION
         key = pending.keys[direction]
         self._checks.under_way.add(message)
-        self._checks.submit_held(
-            message, key, lambda result: self._checked(message, source, scid, direction, timestamp, key, result)
-        )
+        self._checks.submit_held(message, key, partial(self._checked, message, source, scid, direction, timestamp, key))
 
     def give_up(self, message: bytes, source: int, reason: str) -> None:
         """The announcement that it waited for has failed, for which it cannot be blamed."""
@@ -122,9 +121,9 @@ class UpdateIntake:
     def _unknown_channel(self, chain_hash: bytes, scid: int, timestamp: int, source: int) -> Verdict:
         if chain_hash != self._around.chain_hash:
             return Verdict.WRONG_CHAIN
-        if scid in self._forgetting.closed:
+        if scid in self._closed:
             return Verdict.CLOSED
-        if scid in self._forgetting.pruned and timestamp < self._around.now() - self._around.prune_after:
+        if scid in self._pruned and timestamp < self._around.now() - self._around.prune_after:
             return Verdict.STALE
         self._around.hear_of(scid, source)
         return Verdict.UNKNOWN_CHANNEL
@@ -143,7 +142,7 @@ class UpdateIntake:
         self._checks.verified(message, source)
         row = self._index.channels.get(scid)
         if row is None:
-            self._keep(scid, direction, timestamp, message)
+            self._keep(scid, direction, timestamp, message, source)
         elif timestamp <= self._index.update_ts[direction][row]:
             self._checks.settle(message, Outcome.REDUNDANT)
         elif self._is_chatter(row, direction, timestamp, message):
@@ -155,18 +154,19 @@ class UpdateIntake:
                 self._feed.settled(message, Outcome.NEW)
             if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
                 self._around.writer.bring_forward(row, timestamp)
-            self.commit(row, direction, timestamp, message, source)
+            self._around.writer.write_update(row, direction, timestamp, message)
+            self._checks.stored(source)
             self._around.stored()
 
-    def _keep(self, scid: int, direction: int, timestamp: int, message: bytes) -> None:
+    def _keep(self, scid: int, direction: int, timestamp: int, message: bytes, source: int) -> None:
         """Of a channel whose announcement is proven, and waits for just this."""
         pending = self._pending.get(scid)
         assert pending is not None  # or there would be no key
         waiting = pending.updates[direction]
-        if waiting and timestamp <= update_timestamp(waiting):
+        if waiting and timestamp <= waiting[0]:
             self._checks.settle(message, Outcome.REDUNDANT)
             return
-        pending.updates[direction] = message
+        pending.updates[direction] = (timestamp, direction, message, source)
         if self._feed.gossip:
             self._feed.settled(message, Outcome.NEW)
         self.first_came(scid, pending)
@@ -178,8 +178,3 @@ class UpdateIntake:
         if not offset or (timestamp - before >= KEEP_ALIVE and self._around.writer.is_keep_alive(offset, message)):
             return False
         return not self._rate_limit.allows(index.scid[row] << 1 | direction, self._around.clock())
-
-    def commit(self, row: int, direction: int, timestamp: int, message: bytes, source: int) -> None:
-        """Write one that holds."""
-        self._around.writer.write_update(row, direction, timestamp, message)
-        self._checks.stored(source)

@@ -28,7 +28,7 @@ from wire.gossip_layout import (
     node_id_of,
     signature_of,
 )
-from wire.secp256k1 import double_sha256, verify
+from wire.secp256k1 import first_wrong
 
 GOOD = 0
 """All signatures hold. Otherwise the number, from 1, of the first that does not: their order is the message's own."""
@@ -49,18 +49,11 @@ def check(message: bytes, key: bytes) -> int:
     """
     number = message[0] << 8 | message[1]
     if number == CHANNEL_ANNOUNCEMENT:
-        return _check_channel_announcement(message)
+        signed = message[CHANNEL_SIGNED:]
+        return first_wrong(signed, channel_signatures(message), channel_keys(message), 2)  # a bitcoin key comes once
     if number == NODE_ANNOUNCEMENT:
         key = node_id_of(message)
-    return GOOD if verify(double_sha256(message[SIGNED:]), signature_of(message), key) else 1
-
-
-def _check_channel_announcement(message: bytes) -> int:
-    digest = double_sha256(message[CHANNEL_SIGNED:])
-    for i, (signature, key) in enumerate(zip(channel_signatures(message), channel_keys(message), strict=True)):
-        if not verify(digest, signature, key, again=i < 2):  # a bitcoin key comes once
-            return i + 1
-    return GOOD
+    return first_wrong(message[SIGNED:], [signature_of(message)], [key], 1)
 
 
 def work(sock: socket.socket) -> None:

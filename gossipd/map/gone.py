@@ -41,35 +41,37 @@ class Remembered:
 
     def __init__(self, limit: int = MAX_REMEMBERED, changed: Callable[[int | None, bool], None] | None = None) -> None:
         self._changed = changed
-        self._scids: Newest[int, None] = Newest(limit)
+        self._newest: Newest[int, None] = Newest(limit)
+        self.scids = self._newest.values.keys()
+        """All of them, the oldest first."""
 
     def __contains__(self, scid: object) -> bool:
-        return scid in self._scids
+        return scid in self.scids
 
     def __len__(self) -> int:
-        return len(self._scids)
+        return len(self.scids)
 
     def __iter__(self) -> Iterator[int]:
         """The oldest first."""
-        return iter(self._scids)
+        return iter(self.scids)
 
     def add(self, scid: int) -> None:
         """The newest one, also if it was known before."""
-        is_new = scid not in self._scids
-        self._scids.put(scid, None)
+        is_new = scid not in self.scids
+        self._newest.put(scid, None)
         if is_new and self._changed is not None:
             self._changed(scid, True)
 
     def clear(self) -> None:
         """Forget them all."""
-        self._scids.clear()
+        self._newest.clear()
         if self._changed is not None:
             self._changed(None, False)
 
     def discard(self, scid: int) -> None:
         """As if it had never been added."""
-        if scid in self._scids:
-            self._scids.pop(scid)
+        if scid in self.scids:
+            self._newest.pop(scid)
             if self._changed is not None:
                 self._changed(scid, False)
 

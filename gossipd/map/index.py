@@ -9,8 +9,6 @@ import struct
 from array import array
 from collections.abc import Callable
 
-import google_crc32c
-
 from gossipd.store.records import (
     CHANNEL_AMOUNT,
     CHANNEL_DYING,
@@ -23,6 +21,7 @@ from gossipd.store.records import (
     HEADER_SIZE,
     NUMBER_MESSAGE,
     Buffer,
+    crc_of,
 )
 from wire.gossip_layout import (
     BODY_SCID,
@@ -103,10 +102,6 @@ class MapIndex:
         self.channels[scid] = row
         self._sorted = None
         return row
-
-    def set_amount(self, row: int, amount_sat: int) -> None:
-        """The channel's capacity."""
-        self.amount_sat[row] = amount_sat
 
     def set_update(self, row: int, direction: int, offset: int, timestamp: int) -> int:
         """The newest update of one direction; returns the offset of the one it replaces, or 0."""
@@ -224,7 +219,7 @@ class MapIndex:
     def _read_run(self, data: Buffer, start: int, end: int, announced: int) -> tuple[int, int]:
         """The hot path of opening: one loop, a precompiled struct a kind, and a call only for what is neither an update
         nor an amount. Returns where it stopped, and the row announced last, if any."""
-        unpack, unpack_update, crc_of = HEADER_AND_TYPE.unpack_from, UPDATE_NEWS.unpack_from, google_crc32c.extend
+        unpack, unpack_update, crc_of_record = HEADER_AND_TYPE.unpack_from, UPDATE_NEWS.unpack_from, crc_of
         completed, live_mask, dead = self._completed, self._completed | self._dead_flags, self.dead
         row_of, update_off, update_ts = self.channels.get, self.update_off, self.update_ts
         shortest_update, reader_of = self._shortest_update, self._readers().get
@@ -236,7 +231,7 @@ class MapIndex:
                 break
             if flags & live_mask == completed:
                 message = data[offset + HEADER_SIZE : following]
-                if crc_of(timestamp, message) != crc:
+                if crc_of_record(timestamp, message) != crc:
                     break
                 if kind == CHANNEL_UPDATE and length >= shortest_update:
                     scid, updated, _, channel_flags = unpack_update(message, UPDATE_SCID)

@@ -71,7 +71,7 @@ def _is_as_written(data: Buffer, store: GossipStore) -> bool:
             return False
         if flags & DELETED or kind == DELETE_CHANNEL:
             dead += following - offset
-        if not flags & DELETED and crc_of(data[offset + HEADER_SIZE : following], timestamp) != crc:
+        if not flags & DELETED and crc_of(timestamp, data[offset + HEADER_SIZE : following]) != crc:
             return False
         offset = following
     return offset == store.end and dead == store.dead_bytes

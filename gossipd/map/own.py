@@ -64,16 +64,13 @@ class OwnGossip:
 
     # what is written
 
-    def channel_written(self, scid: int, node_ids: tuple[bytes, bytes]) -> None:
-        """A channel was announced."""
-        if self.node_id in node_ids:
-            self._scids.add(scid)
+    def channel_written(self, scid: int) -> None:
+        """A channel of ours was announced."""
+        self._scids.add(scid)
 
-    def update_written(self, row: int, direction: int, message: bytes, *, is_first: bool) -> None:
-        """One direction of a channel was updated; `is_first`: nothing was known of it."""
+    def update_written(self, row: int, message: bytes, *, is_first: bool) -> None:
+        """Our direction of a channel was updated; `is_first`: nothing was known of it."""
         index = self.index
-        if index.node_ids[(index.node2 if direction else index.node1)[row]] != self.node_id:
-            return
         if index.scid[row] in index.dying:
             return
         if not is_first:
@@ -83,7 +80,7 @@ class OwnGossip:
         node = self._node_announcement() if first_of_all else []  # it has waited for a channel (B7-98)
         self._around.say_own([self.store.read(index.announce_off[row]), message, *node])
 
-    def node_written(self, row: int, message: bytes) -> None:
-        """A node was announced."""
-        if self.index.node_ids[row] == self.node_id and any(True for _ in self._said_rows()):
+    def node_written(self, message: bytes) -> None:
+        """We were announced."""
+        if any(True for _ in self._said_rows()):
             self._around.say_own([message])

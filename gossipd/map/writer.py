@@ -3,7 +3,6 @@
 from gossipd.map.forget import Forgetting
 from gossipd.map.index import MapIndex
 from gossipd.map.own import OwnGossip
-from gossipd.store.records import amount_message
 from gossipd.store.writer import GossipStore
 from wire.bus.feed import MAP_CHANNEL, MAP_NODE, MAP_UPDATE
 from wire.gossip_layout import update_content
@@ -40,12 +39,12 @@ class MapWriter:
         self, message: bytes, scid: int, node_ids: tuple[bytes, bytes], timestamp: int, amount_sat: int
     ) -> int:
         """A new channel; returns its row. `timestamp`: that of its first update, 0 if that has not come."""
-        row = self._index.add_channel(scid, *node_ids, self._store.append(message, timestamp))
-        self._store.append(amount_message(amount_sat), 0)
-        self._index.set_amount(row, amount_sat)
+        offset = self._store.append_channel(message, timestamp, amount_sat)
+        row = self._index.add_channel(scid, *node_ids, offset)
+        self._index.amount_sat[row] = amount_sat
         self.forgetting.channel_written(row)
-        if self._own is not None:
-            self._own.channel_written(scid, node_ids)
+        if self._own is not None and self._own.node_id in node_ids:
+            self._own.channel_written(scid)
         if self.feed.map:
             known_sat = amount_sat or None
             self.feed.say(MAP_CHANNEL, short_channel_id=scid, amount_sat=known_sat, timestamp=timestamp, raw=message)
@@ -58,8 +57,9 @@ class MapWriter:
         if old:
             self._store.mark_deleted(old)
         self.forgetting.update_written(row, offset, is_first=not old and not self._index.update_off[1 - direction][row])
-        if self._own is not None:
-            self._own.update_written(row, direction, message, is_first=not old)
+        sender = self._index.node_ids[(self._index.node2 if direction else self._index.node1)[row]]
+        if self._own is not None and self._own.node_id == sender:
+            self._own.update_written(row, message, is_first=not old)
         if self.feed.map:
             scid = self._index.scid[row]
             self.feed.say(MAP_UPDATE, short_channel_id=scid, direction=direction, timestamp=timestamp, raw=message)
@@ -75,9 +75,7 @@ class MapWriter:
         if self._index.scid[row] in self._index.dying:
             return
         offset = self._index.announce_off[row]
-        again = self._store.append(self._store.read(offset), timestamp)
-        if (amount_sat := self._index.amount_sat[row]) >= 0:
-            self._store.append(amount_message(amount_sat), 0)
+        again = self._store.append_channel(self._store.read(offset), timestamp, self._index.amount_sat[row])
         self._store.mark_deleted(offset)
         self._index.announce_off[row] = again
 
@@ -88,7 +86,7 @@ class MapWriter:
         if old:
             self._store.mark_deleted(old)
         self.forgetting.node_written(row, offset)
-        if self._own is not None:
-            self._own.node_written(row, message)
+        if self._own is not None and self._own.node_id == self._index.node_ids[row]:
+            self._own.node_written(message)
         if self.feed.map:
             self.feed.say(MAP_NODE, node_id=self._index.node_ids[row], timestamp=timestamp, raw=message)

@@ -11,6 +11,8 @@ from gossipd.store.records import DYING
 from gossipd.store.writer import GossipStore
 from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT, channel_scid
 
+_TIMED = (CHANNEL_UPDATE, NODE_ANNOUNCEMENT)
+"""What has a timestamp of its own."""
 MAX_HEARD = 2_000
 """Messages of the peer's own that are remembered between two flushes: far more than it says, but for a first sync."""
 
@@ -67,7 +69,7 @@ class Stream:
             for flags, timestamp, kind, message, _ in records
             if not flags & DYING
             and (
-                (first <= timestamp < last and kind in (CHANNEL_UPDATE, NODE_ANNOUNCEMENT))
+                (first <= timestamp < last and kind in _TIMED)
                 or (kind == CHANNEL_ANNOUNCEMENT and self._wants_announcement(message, index))
             )
         ]

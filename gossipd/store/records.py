@@ -60,14 +60,13 @@ _PLAUSIBLE = re.compile(rb"[\x20\x28\x60\x68\xa0\xa8\xe0\xe8]\x00.{10}(?:\x01[\x
 """Beginnings of a completed record of a known type: a cheap sieve before the CRC decides."""
 
 
-def crc_of(message: bytes, timestamp: int) -> int:
-    """CRC-32C of a message, started from its timestamp as gossip_store has it."""
-    return int(google_crc32c.extend(timestamp, message))
+crc_of: Callable[[int, bytes], int] = google_crc32c.extend
+"""The CRC-32C of a record: gets its timestamp, from which it starts, and its message."""
 
 
 def pack_record(message: bytes, timestamp: int, flags: int = COMPLETED) -> bytes:
     """Header and message."""
-    return HEADER.pack(flags, len(message), crc_of(message, timestamp), timestamp) + message
+    return HEADER.pack(flags, len(message), crc_of(timestamp, message), timestamp) + message
 
 
 def beginning(uuid: bytes) -> bytes:
@@ -116,7 +115,7 @@ def check_records(data: Buffer, start: int, end: int, completed: int = COMPLETED
         following = offset + HEADER_SIZE + length
         if following > end or flags & completed != completed or length < 2:
             return offset
-        if not flags & DELETED and crc_of(data[offset + HEADER_SIZE : following], timestamp) != crc:
+        if not flags & DELETED and crc_of(timestamp, data[offset + HEADER_SIZE : following]) != crc:
             return offset
         offset = following
     return offset
@@ -159,7 +158,7 @@ def _is_unfinished(data: Buffer, offset: int, end: int, completed: int, settled:
         return False
     if not settled:
         return True
-    return length >= 2 and (following > end or crc_of(data[offset + HEADER_SIZE : following], timestamp) == crc)
+    return length >= 2 and (following > end or crc_of(timestamp, data[offset + HEADER_SIZE : following]) == crc)
 
 
 def next_good_record(data: Buffer, bad: int, end: int) -> int:
@@ -179,7 +178,7 @@ def _is_good(data: Buffer, offset: int, end: int) -> bool:
     header: tuple[int, int, int, int] = HEADER.unpack_from(data, offset)
     _, length, crc, timestamp = header
     following = offset + HEADER_SIZE + length
-    return following <= end and length >= 2 and crc_of(data[offset + HEADER_SIZE : following], timestamp) == crc
+    return following <= end and length >= 2 and crc_of(timestamp, data[offset + HEADER_SIZE : following]) == crc
 
 
 def fillers(start: int, stop: int) -> Iterator[tuple[int, bytes]]:

@@ -138,10 +138,17 @@ class GossipStore:
         """
         buffer = self._buffer
         offset = self._end + len(buffer)
-        buffer += HEADER.pack(COMPLETED if buffer else 0, len(raw), crc_of(raw, timestamp), timestamp)
+        buffer += HEADER.pack(COMPLETED if buffer else 0, len(raw), crc_of(timestamp, raw), timestamp)
         buffer += raw
         if raw.startswith(_DELETE_CHANNEL):
             self.dead_bytes += self.size - offset
+        return offset
+
+    def append_channel(self, raw: bytes, timestamp: int, amount_sat: int) -> int:
+        """Add a channel_announcement, and its capacity right behind it, which is not known if it is below 0."""
+        offset = self.append(raw, timestamp)
+        if amount_sat >= 0:
+            self.append(amount_message(amount_sat), 0)
         return offset
 
     def flush(self) -> None:
@@ -190,7 +197,7 @@ class GossipStore:
         """Give a record another timestamp, with its CRC: a channel_announcement gets that of its first update."""
         flags, length, _, _ = HEADER.unpack(self._bytes_at(offset, HEADER_SIZE))
         message = self._bytes_at(offset + HEADER_SIZE, length)
-        header = HEADER.pack(flags, length, crc_of(message, timestamp), timestamp)
+        header = HEADER.pack(flags, length, crc_of(timestamp, message), timestamp)
         if offset >= self._end:
             self._buffer[offset - self._end : offset - self._end + HEADER_SIZE] = header
         else:
@@ -242,7 +249,7 @@ class GossipStore:
             following = message + length
             if not flags & 0x8000:
                 raw = data[message:following]
-                if check and crc_of(raw, timestamp) != crc:
+                if check and crc_of(timestamp, raw) != crc:
                     following = self._bridge(offset, next_good_record(data, offset, self._end))
                 else:
                     keep((flags, timestamp, kind, raw, following))

@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from gossipd.store.records import amount_message
 from gossipd.store.writer import GossipStore, StoreError
 from wire.address import WireAddr, write_descriptor
 from wire.features import Features
@@ -109,8 +108,7 @@ class SyntheticMap:
     def write_store(self, store: GossipStore, processes: int = 1) -> None:
         """Append all to a gossip_store, capacities included."""
         for channel in self.channels(processes):
-            store.append(channel.announcement, channel.timestamps[0])
-            store.append(amount_message(channel.capacity_sat), 0)
+            store.append_channel(channel.announcement, channel.timestamps[0], channel.capacity_sat)
             for update, timestamp in zip(channel.updates, channel.timestamps, strict=True):
                 store.append(update, timestamp)
             if store.size - store.end > BATCH_BYTES:

@@ -63,7 +63,7 @@ class Outputs:
     def __init__(self) -> None:
         self.refused: dict[int, Verdict] = {}
         self.at_once = True
-        self.asked: list[tuple[int, bytes]] = []
+        self.asked: list[tuple[int, tuple[bytes, ...]]] = []
         self.answers: list[tuple[Callable[[int], None], Callable[..., None]]] = []
 
     @property
@@ -76,10 +76,15 @@ class Outputs:
         return self.refused.get(scid)
 
     def ask(
-        self, scid: int, script: bytes, passed: Callable[[int], None], failed: Callable[..., None], source: int
+        self,
+        scid: int,
+        bitcoin_keys: tuple[bytes, ...],
+        passed: Callable[[int], None],
+        failed: Callable[..., None],
+        source: int,
     ) -> None:
         """As Txout."""
-        self.asked.append((scid, script))
+        self.asked.append((scid, bitcoin_keys))
         if self.at_once:
             passed(1_000)
         else:

@@ -55,7 +55,7 @@ class Writer:
         offset = self.store.append(raw, timestamp)
         row = self.index.add_channel(scid(channel), keys[0], keys[1], offset)
         self.store.append(amount_message(1000 + channel), 0)
-        self.index.set_amount(row, 1000 + channel)
+        self.index.amount_sat[row] = 1000 + channel
         self.forgetting.channel_written(row)
         return offset
 

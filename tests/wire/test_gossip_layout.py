@@ -60,7 +60,7 @@ def test_channel_announcement(
     assert layout.channel_keys(raw) == layout.KEYS.unpack_from(raw, at + layout.BODY_KEYS) == tuple(four)
     assert layout.SCID_AND_NODES.unpack_from(raw, at + layout.BODY_SCID) == (scid, *four[:2])
     assert raw[at + layout.BODY_SIZE :] == extension
-    assert layout.channel_signatures(raw) == list(fields[:4])
+    assert layout.channel_signatures(raw) == fields[:4]
     assert raw[layout.TYPE_SIZE : layout.CHANNEL_SIGNED] == b"".join(fields[:4])
 
 

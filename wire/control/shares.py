@@ -56,7 +56,8 @@ class Shares(Generic[K, V]):
 
     def put(self, key: K, value: V, source: Hashable, size: int = 1) -> list[tuple[K, V]]:
         """Put an entry there, instead of the one with the same key. Returns those that made room, perhaps this one."""
-        self.pop(key)
+        if key in self.values:
+            self.pop(key)
         self.values[key] = value
         self._sources[key] = (source, size)
         self._of.setdefault(source, {})[key] = None

@@ -26,7 +26,7 @@ def test_all_four_nodes_are_blacklisted(bench: Bench, caplog: pytest.LogCaptureF
     assert bench.take(CONFLICTING) == CHECKED
     assert bench.faults == [], "it is not the fault of who has passed it on"
     assert [*bench.index.channels] == [scid(4)]
-    assert bench.ingest.conflicts.count == 4
+    assert len(bench.ingest.conflicts.blacklisted) == 4
     assert "4 channels are forgotten" in caplog.text
     assert all(KEYS[number][1].hex() in caplog.text for number in range(4))
     for number in range(4):
@@ -56,7 +56,7 @@ def test_what_is_not_signed_by_all_four_proves_nothing(bench: Bench, at: int) ->
     ((source, text, consequence),) = bench.faults
     assert (source, consequence) == (TELLER, Consequence.WARN)
     assert "other nodes than before" in text
-    assert (len(bench.index.channels), bench.ingest.conflicts.count) == (5, 0)
+    assert (len(bench.index.channels), len(bench.ingest.conflicts.blacklisted)) == (5, 0)
     assert bench.take(bad) == [Verdict.REFUSED]
 
 
@@ -68,7 +68,7 @@ def test_another_output_proves_nothing(bench: Bench, monkeypatch: pytest.MonkeyP
         other = announcement(0, 2, 3)
     with_neighbours(bench)
     assert bench.take(other) == [Verdict.CONFLICT]
-    assert (len(bench.index.channels), bench.ingest.conflicts.count) == (5, 0)
+    assert (len(bench.index.channels), len(bench.ingest.conflicts.blacklisted)) == (5, 0)
     assert len(bench.signatures.checked) == len(set(bench.signatures.checked)), "nor does it cost a check"
     assert other not in bench.signatures.checked
 
@@ -84,14 +84,14 @@ def test_its_channel_has_gone_meanwhile(bench: Bench) -> None:
     bench.tell(CONFLICTING)
     bench.forgetting.prune([scid(0)])
     bench.signatures.run()
-    assert bench.ingest.conflicts.count == 0
+    assert len(bench.ingest.conflicts.blacklisted) == 0
 
 
 def test_without_room_it_is_owed(bench: Bench) -> None:
     bench.take(*CHANNEL)
     bench.ingest.checks.suspended = True
     assert bench.take(CONFLICTING) == [Verdict.OWED]
-    assert bench.ingest.conflicts.count == 0
+    assert len(bench.ingest.conflicts.blacklisted) == 0
 
 
 @pytest.mark.bolt("B7-65")
@@ -99,7 +99,7 @@ def test_we_ourselves_are_spared(bench: Bench, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(MapWriter, "our_id", KEYS[0][1])
     with_neighbours(bench)
     bench.take(CONFLICTING)
-    assert bench.ingest.conflicts.count == 3
+    assert len(bench.ingest.conflicts.blacklisted) == 3
     assert bench.take(announcement(30, 0, 4), update(30, node=0)) == CHECKED * 2
 
 
@@ -108,7 +108,7 @@ def test_the_blacklist_is_bounded(monkeypatch: pytest.MonkeyPatch, request: pyte
     bench: Bench = request.getfixturevalue("bench")
     bench.take(*CHANNEL, CONFLICTING)
     bench.take(announcement(1, 4, 5), update(1, node=4, timestamp=NOW), announcement(1, 6, 7))
-    assert bench.ingest.conflicts.count == 5
+    assert len(bench.ingest.conflicts.blacklisted) == 5
     assert bench.take(announcement(2, 0, 6)) == [Verdict.BLACKLISTED]
 
 
@@ -118,6 +118,6 @@ def test_a_stranger_cannot_push_others_out_of_the_blacklist(bench: Bench) -> Non
     blacklist = bench.ingest.conflicts._blacklist_nodes
     for number in range(3 * conflicts.MAX_BLACKLISTED):
         blacklist(scid(1), {number.to_bytes(33, "big")}, "the network of a stranger")
-    assert bench.ingest.conflicts.count == conflicts.MAX_BLACKLISTED
+    assert len(bench.ingest.conflicts.blacklisted) == conflicts.MAX_BLACKLISTED
     for number in range(4):
         assert bench.take(announcement(10 + number, number, 4)) == [Verdict.BLACKLISTED]

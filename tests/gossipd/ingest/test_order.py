@@ -3,7 +3,6 @@
 import pytest
 
 from gossipd.ingest.checks import USER
-from gossipd.ingest.txout import funding_script
 from gossipd.map import loading
 from gossipd.verdict import Verdict
 from tests.gossipd.bench import CHANNEL, CHECKED, Bench
@@ -131,7 +130,7 @@ def test_lonely_announcement_of_a_store_without_amounts(bench: Bench) -> None:
 def test_output(bench: Bench) -> None:
     bench.outputs.at_once = False
     bench.take(*CHANNEL)
-    assert bench.outputs.asked == [(scid(0), funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1]))]
+    assert bench.outputs.asked == [(scid(0), (BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1]))]
     assert bench.records() == []
     assert bench.ingest.unfinished == 1
     assert bench.signatures.checked == CHANNEL[:1], "updates are held until the announcement is proven"

@@ -52,7 +52,7 @@ class Stage:
     def answer(self, message: GetTxout) -> None:
         self.far.reply(message, self.answers.get(message.short_channel_id) or GetTxoutReply(5_000, SCRIPT, ""))
 
-    def ask(self, scid: int, script: bytes = SCRIPT, source: int = 1) -> None:
+    def ask(self, scid: int, source: int = 1) -> None:
         def passed(amount_sat: int) -> None:
             self.results[scid] = amount_sat
 
@@ -60,7 +60,7 @@ class Stage:
             self.results[scid] = reason
             self.forged |= forged
 
-        self.txout.ask(scid, script, passed, failed, source=source)
+        self.txout.ask(scid, KEYS, passed, failed, source=source)
 
     async def settled(self) -> None:
         async def there() -> bool:
@@ -198,5 +198,5 @@ async def test_more_than_the_window_holds_reading_back(stage: Stage) -> None:
 
 async def test_without_a_chain_all_passes() -> None:
     results: list[int] = []
-    Txout(None, False, list).ask(at(1), SCRIPT, results.append, lambda _: None)  # type: ignore[arg-type]
+    Txout(None, False, list).ask(at(1), KEYS, results.append, lambda _: None)  # type: ignore[arg-type]
     assert results == [0]

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from gossipd.ingest.txout import funding_script
 from gossipd.map.writer import MapWriter
 from gossipd.verdict import Verdict
 from tests.gossipd.bench import Bench
@@ -58,7 +57,7 @@ def test_a_forged_announcement_costs_its_sender_alone(bench: Bench) -> None:
     say(bench, STRANGER, forged())
     assert say(bench, HONEST, *CHANNEL) == [Verdict.REDUNDANT, Verdict.HELD, Verdict.HELD]
     ((_, wrong),) = bench.outputs.answers
-    assert bench.outputs.asked[0][1] != funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
+    assert bench.outputs.asked[0][1] != (BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
     wrong("its output pays to another script", forged=True)
     assert blamed(bench) == [STRANGER]
     assert bench.owed == [(scid(0), ALL)], "the true one is asked for again"
@@ -105,6 +104,12 @@ def test_a_peer_is_worth_what_gets_onto_the_map(bench: Bench) -> None:
     bench.outputs.at_once = True
     say(bench, HONEST, announcement(30), update(30))
     assert bench.good == [HONEST, HONEST]
+
+
+def test_the_first_update_of_a_channel_is_its_own_senders_merit(bench: Bench) -> None:
+    say(bench, HONEST, announcement(30))
+    say(bench, THIRD, update(30))
+    assert (bench.good, bench.ingest.checks.novel) == ([HONEST, THIRD], {HONEST: 1, THIRD: 1})
 
 
 @pytest.mark.parametrize("bound", ["pending", "nodes"])

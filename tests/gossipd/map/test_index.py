@@ -43,7 +43,7 @@ def test_removed_channel_names_what_died_and_its_row_is_used_again() -> None:
     index = MapIndex()
     one = index.add_channel(1, b"a", b"b", 100)
     two = index.add_channel(2, b"b", b"c", 200)
-    index.set_amount(one, 5)
+    index.amount_sat[one] = 5
     assert index.set_update(one, 1, 300, 7) == 0
     assert index.set_update(one, 1, 310, 8) == 300
     assert index.set_node_announcement(index.nodes[b"a"], 400, 9) == 0
