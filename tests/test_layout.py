@@ -233,6 +233,18 @@ def test_tests_lie_as_the_rooms_do(package: str) -> None:
     assert [str(folder) for folder in sorted(folders) if not (ROOT / folder / "__init__.py").exists()] == []
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_tests_are_named_after_what_they_test(package: str) -> None:
+    """`test_<module>.py`, or `test_<module>_<topic>.py`; the module stands in the same room."""
+    strays = []
+    for path in sorted((ROOT / "tests" / package).rglob("test_*.py")):
+        room = ROOT / path.parent.relative_to(ROOT / "tests")
+        name = path.stem.removeprefix("test_")
+        if not any(name == module.stem or name.startswith(module.stem + "_") for module in room.glob("*.py")):
+            strays.append(str(path.relative_to(ROOT)))
+    assert strays == []
+
+
 def test_files_are_short() -> None:
     sources = [*MODULES.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.py")]
     lengths = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in sources}

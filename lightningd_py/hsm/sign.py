@@ -4,7 +4,7 @@ BOLT 7 signs no type: the same bytes may be the end of one message and of anothe
 message, written as its declaration writes it: no byte behind the fields, a chain that is known, features that are no
 longer than any feature bit needs. A channel_update begins with a chain hash, the others with the length of their
 features, which is smaller than any chain hash; and a chain hash where a node_announcement has timestamp and node_id is
-no node_id of ours. So there is one reading (`tests/lightningd_py/hsm/test_rights.py` tries all pairs).
+no node_id of ours. So there is one reading (`tests/lightningd_py/hsm/test_sign_rights.py` tries all pairs).
 
 Each function raises ValueError, with the reason, for anything else.
 """

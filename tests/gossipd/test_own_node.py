@@ -1,151 +1,212 @@
-"""The real gossipd as one end of channels: what it tells of them, and what it passes up to their service."""
+"""Our node_announcement, which is true and young."""
 
-import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gossipd.store.records import BEGINNING_SIZE
-from tests.gossipd.gossipd_process import (
-    EVERYTHING,
-    PATIENCE,
-    PEER_ID,
-    FakePeer,
-    GossipdProcess,
-    GossipdProcesses,
-    is_gossip,
-)
-from tests.gossipd.messages import KEYS, NOW, announcement, scid, update
-from wire.control.control_wire import (
-    AddGossip,
-    AddGossipReply,
-    LocalChannel,
-    LocalChannels,
-    PeerDisconnected,
-    RemoteChannelUpdate,
-)
-from wire.control.timing import Timing
-from wire.net.gossip_fd import GOSSIP_START
-from wire.peer_wire import NodeAnnouncement, WarningMessage
-
-PEER = [node_id for _, node_id in KEYS].index(PEER_ID)
-OTHER = (PEER + 3) % len(KEYS)
-US = (PEER + 1) % len(KEYS)
-"""We and the peer have the channel; `OTHER` has one with us, too."""
+from gossipd.own_node import PAUSE, REST, descriptors
+from tests.gossipd.messages import KEYS, NOW, announcement, node_announcement, scid, update
+from tests.gossipd.us import DAY, OUR_ID, Us
+from wire.address import read_descriptors
 
 
 @pytest.fixture
-async def gossipd(gossipds: GossipdProcesses) -> GossipdProcess:
-    """gossipd with a key of KEYS."""
-    gossipd = gossipds.new()
-    gossipd.node_key = KEYS[US][0]
-    await gossipd.start(timing=Timing(gossip_flush=1.0))
-    return gossipd
+def us(tmp_path: Path) -> Iterator[Us]:
+    us = Us(tmp_path / "gossip_store")
+    yield us
+    us.store.close()
 
 
-async def add(gossipd: GossipdProcess, *messages: bytes) -> None:
-    """As a service does it; returns when they are on the map."""
-    for message in messages:
-        await gossipd.master.request(AddGossip(message), AddGossipReply)
-
-
-def our_channel(other: int = PEER) -> list[bytes]:
-    """Its announcement and our update."""
-    one, two = sorted((US, other))
-    return [announcement(0, one, two), update(0, int(two == US), node=US)]
-
-
-async def our_announcement(peer: FakePeer) -> NodeAnnouncement:
-    """The next one that the peer hears."""
-    said = await peer.hear(NodeAnnouncement)
-    assert (said.node_id, said.alias.rstrip(b"\0")) == (KEYS[US][1], b"the alias")
-    return said
+def test_nobody_without_a_public_channel_announces_itself(us: Us) -> None:
+    assert us.said() is None
+    ends = KEYS[2][1], KEYS[3][1]
+    us.writer.write_channel(announcement(5, 2, 3), scid(5), ends, NOW, 1_000)
+    assert us.said(PAUSE) is None
+    assert us.asked == 0
 
 
 @pytest.mark.bolt("B7-97")
-async def test_peers_without_a_filter_are_told_at_once(gossipd: GossipdProcess) -> None:
-    peer = await gossipd.connect()
-    await peer.sync()
-    await add(gossipd, *our_channel())
-    await our_announcement(peer)
-    assert list(filter(is_gossip, peer.took())) == our_channel()
-    theirs = update(0, int(PEER > US), node=PEER)
-    await add(gossipd, theirs)
-    assert theirs not in await peer.sync(), "that is not ours to tell"
+def test_announcing(us: Us) -> None:
+    us.channel()
+    said = us.said()
+    assert said is not None
+    assert (said.node_id, said.timestamp, said.rgb_color, said.features) == (OUR_ID, NOW, b"\1\2\3", b"\x80")
+    assert said.alias == b"me".ljust(32, b"\0")
+    assert list(map(str, read_descriptors(said.addresses))) == ["192.0.2.7:9735"]
 
 
-@pytest.mark.bolt("B7-97")
-async def test_new_peers_are_told(gossipd: GossipdProcess) -> None:
-    first = await gossipd.connect()
-    await add(gossipd, *our_channel())
-    said = await our_announcement(first)
-    second = await gossipd.connect()
-    assert await second.gossip(3) == [*our_channel(), said.encode()]
-    elsewhere, loop = await gossipd.connect_elsewhere(), asyncio.get_running_loop()
-    await loop.sock_sendall(elsewhere, GOSSIP_START)
-    heard: list[bytes] = []
-    async with asyncio.timeout(PATIENCE):
-        while said.encode() not in heard:
-            heard.append(await loop.sock_recv(elsewhere, 65_535))
-    assert list(filter(is_gossip, heard)) == [*our_channel(), said.encode()]
+@pytest.mark.bolt("B7-98")
+def test_nothing_of_our_node_is_said_before_its_channel(us: Us) -> None:
+    theirs = update(0, 0, node=0)
+    message, _ = us.channel(updates="theirs")
+    us.node.tick()
+    assert us.told == list(us.own.messages()) == []
+    row, ours = us.index.channels[scid(0)], update(0, 1, node=1)
+    us.writer.write_update(row, 1, NOW, ours)
+    node = us.store.read(us.index.node_announce_off[us.index.nodes[OUR_ID]])
+    assert us.told == list(us.own.messages()) == [message, ours, node]
+    assert theirs not in us.told
 
 
-async def test_those_with_a_filter_are_told_once(gossipd: GossipdProcess) -> None:
-    peer = await gossipd.connect()
-    await peer.say(EVERYTHING)
-    await peer.sync()
-    await add(gossipd, *our_channel())
-    said = await our_announcement(peer)
-    newer = update(0, int(US > PEER), NOW + 2, node=US)
-    await add(gossipd, newer)
-    later = update(0, int(PEER > US), NOW + 3, node=PEER)
-    await add(gossipd, later)
-    heard = peer.took() + await peer.gossip(2)
-    assert list(filter(is_gossip, heard)) == [*our_channel(), newer, later]
-    assert said.encode() not in heard
+def test_announcing_where_we_have_moved_to(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    us.node.announce_at(["192.0.2.7:9735"])
+    assert us.said(PAUSE) is None, "nothing has changed"
+    us.node.announce_at(["192.0.2.8:9735"])
+    said = us.said()
+    assert said is not None
+    assert list(map(str, read_descriptors(said.addresses))) == ["192.0.2.8:9735"]
 
 
-@pytest.mark.bolt("B7-79", "B7-87")
-@pytest.mark.parametrize("message_flags", [1, 3])
-async def test_what_is_for_us_alone_goes_up(gossipd: GossipdProcess, message_flags: int) -> None:
-    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
-    listener = await gossipd.connect()
-    await listener.say(EVERYTHING)
-    await listener.sync()
-    peer = await gossipd.connect()
-    said = update(0, int(PEER > US), node=PEER, message_flags=message_flags)
-    await peer.say(said)
-    assert await gossipd.hear(RemoteChannelUpdate) == RemoteChannelUpdate(PEER_ID, scid(0), "shop", said)
-    assert not any(map(is_gossip, await listener.sync()))
-    assert (await gossipd.status())["store_bytes"] == BEGINNING_SIZE
+def test_announcing_what_services_do(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    us.node.announce_features(b"\x80")
+    assert us.said(PAUSE) is None, "nothing has changed"
+    us.node.announce_features(b"\x08\x80")
+    said = us.said()
+    assert said is not None
+    assert said.features == b"\x08\x80"
 
 
-@pytest.mark.bolt("B7-79")
-async def test_of_a_public_channel_too(gossipd: GossipdProcess) -> None:
-    """As long as the peer says that it is not to be passed on; else it is gossip as any other."""
-    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
-    await add(gossipd, *our_channel())
-    peer = await gossipd.connect()
-    direction = int(PEER > US)
-    await peer.say(update(0, direction, node=PEER))
-    direct = update(0, direction, NOW + 1, node=PEER, message_flags=3)
-    await peer.say(direct)
-    assert (await gossipd.hear(RemoteChannelUpdate)).channel_update == direct
+def test_it_stands_until_it_ages(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    assert us.said(PAUSE) is None
+    assert us.said(12 * DAY) is None
+    again = us.said(DAY)
+    assert again is not None
+    assert again.timestamp == NOW + 13 * DAY + PAUSE
 
 
-@pytest.mark.bolt("B7-80")
-async def test_a_wrong_signature_ends_the_connection(gossipd: GossipdProcess) -> None:
-    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
-    peer = await gossipd.connect()
-    await peer.say(update(0, int(PEER > US), node=OTHER))
-    assert b"bad signature" in (await peer.hear(WarningMessage)).data
-    assert (await gossipd.hear(PeerDisconnected)).conn_id == peer.conn_id
-    await peer.is_hung_up_on()
+def test_the_next_start_says_nothing_new(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    us = us.again()
+    assert us.said(PAUSE) is None
+    us.store.close()
 
 
-async def test_nobody_is_asked_about_them(gossipd: GossipdProcess) -> None:
-    """An update of a channel that is not known makes us ask for it; not so one of our own, which is our secret."""
-    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
-    peer = await gossipd.connect()
-    await peer.say(update(0, int(PEER > US), node=PEER), update(1, 0, node=OTHER))
-    await gossipd.hear(RemoteChannelUpdate)
-    assert (await gossipd.status())["rumours"] == 1
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"alias": "somebody"},
+        {"rgb": b"\3\2\1"},
+        {"features": b"\x82"},
+        {"addresses": []},
+        {"addresses": ["192.0.2.7:9736"]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("later", [-DAY, 0, DAY], ids=["clock went back", "at once", "next day"])
+def test_what_changes_is_said(us: Us, change: dict[str, Any], later: int) -> None:
+    us.channel()
+    first = us.said()
+    us = us.again(**change)
+    second = us.said(later)
+    assert first is not None
+    assert second is not None
+    assert second.timestamp == max(NOW + 1, NOW + later)
+    same = {"signature": b"", "timestamp": 0}
+    assert replace(second, **same) != replace(first, **same)
+    assert us.said(PAUSE) is None
+    us.store.close()
+
+
+def test_what_somebody_else_has_said_in_our_name_is_put_right(us: Us) -> None:
+    us.channel()
+    us.writer.write_node(us.index.nodes[OUR_ID], NOW + 5, node_announcement(1, NOW + 5))
+    said = us.said()
+    assert said is not None
+    assert said.timestamp == NOW + 6
+
+
+def test_once_a_minute_at_most(us: Us) -> None:
+    us.channel()
+    us.hsmd_answers = False
+    for _ in range(6):
+        us.said(PAUSE / 6)
+    assert us.asked == 1
+    us.said(PAUSE / 6)
+    assert us.asked == 2
+
+
+def test_a_refusal_is_in_the_log_and_tried_again(us: Us, caplog: pytest.LogCaptureFixture) -> None:
+    us.channel()
+    us.refuses = "no room"
+    assert us.said() is None
+    assert "our node_announcement was not taken: no room" in caplog.text
+    us.refuses = None
+    assert us.said(PAUSE) is not None
+
+
+def test_what_was_said_by_a_clock_that_was_years_ahead(us: Us) -> None:
+    """Nothing could follow the end of time, and peers do not take what is far ahead."""
+    us.channel()
+    us.writer.write_node(us.index.nodes[OUR_ID], 0xFFFFFFFF, node_announcement(1, 0xFFFFFFFF))
+    said = us.said()
+    assert said is not None
+    assert said.timestamp == NOW
+    us = us.again()
+    assert us.index.node_ts[us.index.nodes[OUR_ID]] == NOW
+    us.store.close()
+
+
+def jump(us: Us, seconds: float) -> None:
+    us.now += seconds
+    us.jumped += seconds
+
+
+def test_clock_that_was_fast_is_set_right(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    us = us.again()
+    us.now += DAY / 2
+    us.node.announce_features(b"\x08\x80")
+    assert us.said() is not None
+    jump(us, -DAY / 2)
+    assert us.said(PAUSE) is None
+    assert us.said(12 * DAY) is None
+    assert us.said(DAY) is not None, "by the monotonic clock"
+    us.store.close()
+
+
+def test_pause_is_a_minute_whatever_the_clock_says(us: Us) -> None:
+    us.channel()
+    assert us.said() is not None
+    us.node.announce_features(b"\x08\x80")
+    jump(us, -DAY / 2)
+    assert us.said(PAUSE) is not None
+
+
+def test_clock_jumps_ahead(us: Us) -> None:
+    """Nothing is said that bears a wrong time, unless the clock stays there."""
+    us.channel()
+    assert us.said() is not None
+    jump(us, 20 * DAY)
+    assert us.said() is None
+    assert us.said(REST - 1) is None
+    assert us.said(1) is not None
+
+
+def test_a_dying_channel_is_not_public(us: Us) -> None:
+    us.channel()
+    us.forgetting.spend([scid(0)], 500)
+    assert us.said() is None
+    assert list(us.own.messages()) == []
+    us.forgetting.block(600)
+    assert us.said(PAUSE) is None
+    us.channel(1)
+    assert us.said(PAUSE) is not None
+
+
+@pytest.mark.bolt("B7-70", "B7-73", "B7-74")
+def test_addresses_in_their_order() -> None:
+    onion = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion:9735"
+    addresses = ["b.example.com:1", onion, "[2001:db8::1]:9735", "c.example.com:2", "192.0.2.1:9735", "192.0.2.2:0"]
+    written = [str(address) for address in read_descriptors(descriptors([*addresses, "/tmp/socket"]))]
+    assert written == ["192.0.2.1:9735", "[2001:db8::1]:9735", onion, "b.example.com:1"]

@@ -1,6 +1,6 @@
 """The chain stops answering in the midst of a first sync: nobody else is held up, and in the end nothing is missing.
 
-How long anybody may be held up is held by tests/gossipd/ingest/test_long_outage.py, in injected time.
+How long anybody may be held up is held by tests/gossipd/ingest/test_pipeline_long_outage.py, in injected time.
 """
 
 import asyncio

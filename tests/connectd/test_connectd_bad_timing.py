@@ -12,7 +12,7 @@ import pytest
 
 from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess, peer_init
-from tests.connectd.test_limits import Crowd, crowds, within
+from tests.connectd.test_connectd_limits import Crowd, crowds, within
 from wire.control.privilege import raise_fd_limit
 from wire.control.timing import Timing
 from wire.noise import ACT_ONE_SIZE, ACT_THREE_SIZE

@@ -1,6 +1,6 @@
 """Random histories of a map, with kills at any write: no peer meets an update or a node before its channel (B7-98).
 
-By hand, many of them: `python -m tests.gossipd.map.test_histories 5000`.
+By hand, many of them: `python -m tests.gossipd.map.test_forget_histories 5000`.
 """
 
 import gc
