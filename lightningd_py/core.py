@@ -84,11 +84,11 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
         before.peers,
         options.limits,
     )
-    listeners = Listeners(registrations)
+    listeners = Listeners(registrations, options.timing)
     ownership.on_copy, ownership.on_lost = listeners.copy, before.restarts.lost
     chain = make_chain(options, database)
-    for end in (chain.close, listeners.close, ownership.programs.close):
-        ends.push_async_callback(end)
+    ends.push_async_callback(chain.close)
+    ends.push_async_callback(lambda: asyncio.gather(listeners.close(), ownership.programs.close()))
     node_id = await init_hsmd(hsmd.channel, options, before.ended)
     supervisor.watch(hsmd.channel)
     registrations.begin(node_id, RegistrationStore(database.sqlite))

@@ -194,7 +194,7 @@ class Node:
 
         self._registrations.on_change = registered
         self._registrations.on_wanted = ownership.release_nodes
-        requests = PeerRequests(ownership, core.database, core.connect_control.reach)
+        requests = PeerRequests(ownership, core.database, core.connect_control.reach, options.timing)
         return Parts(access, staying, connectiond, news, requests)
 
     async def _serve_rpc(self, core: Core, parts: Parts, ends: AsyncExitStack) -> RpcServer:

@@ -19,11 +19,11 @@ end a connection whose peer takes nothing, and do what the master asks. docs/pro
 
 import contextlib
 import socket
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
 from wire.control import control_wire
+from wire.control.control_message import ControlMessage
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import TakePeer
 from wire.net.blocking_owner import BlockingOwner
@@ -118,15 +118,47 @@ def taken_peer(fd: int = CONTROL_FD) -> TakenPeer:
                 raise RuntimeError(f"no take_peer on fd {fd} but {other}")
 
 
-def copies(fd: int = CONTROL_FD) -> Iterator[control_wire.PeerMessage]:
-    """The copies for which this program was started (`--copy NAME=...`), until the node ends.
+class Copies:
+    """The copies for a service, one by one, until the node ends. A copy counts as taken when it is returned: one that
+    this program does not come back from is not repeated, and all that stand behind it come to the next program.
+    """
+
+    def __init__(self, control: socket.socket) -> None:
+        self.lost = 0
+        """Copies of this service that were lost since the node began, because no program took them in time."""
+        self._control = control
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> control_wire.PeerMessage:
+        while True:
+            match receive_message(self._control, "master"):
+                case control_wire.PeerMessage() as copy:
+                    self._say(control_wire.CopyTaken())
+                    return copy
+                case control_wire.CopiesLost(lost=lost):
+                    self.lost = lost
+                case control_wire.Heartbeat():
+                    self._say(control_wire.HeartbeatReply())
+                case _:
+                    self._control.close()
+                    raise StopIteration
+
+    def _say(self, message: ControlMessage) -> None:
+        with contextlib.suppress(OSError):  # the node has ended: that is heard next
+            send_message(self._control, message)
+
+
+def copies(fd: int = CONTROL_FD) -> Copies:
+    """The copies for which this program was started (`--copy NAME=...`).
 
     Raises RuntimeError if lightningd-py did not start it for that.
     """
-    with socket.socket(fileno=fd) as control:
-        control.set_inheritable(False)
-        first = receive_message(control, "master")
-        if not isinstance(first, control_wire.Listen):
-            raise RuntimeError(f"no listen on fd {fd} but {first}")
-        while isinstance(message := receive_message(control, "master"), control_wire.PeerMessage):
-            yield message
+    control = socket.socket(fileno=fd)
+    control.set_inheritable(False)
+    first = receive_message(control, "master")
+    if not isinstance(first, control_wire.Listen):
+        control.close()
+        raise RuntimeError(f"no listen on fd {fd} but {first}")
+    return Copies(control)

@@ -89,7 +89,7 @@ def answer_without_service(number: int, channel_id: bytes | None) -> list[bytes]
     if channel_id is None or not is_channel_message(number):
         return []
     if number in OPENINGS:
-        return [ErrorMessage(channel_id, b"no channel service is running here").encode()]
+        return [ErrorMessage(channel_id, b"no channel can be opened here now").encode()]
     return [WarningMessage(channel_id, f"no service here handles {message_name(number)}".encode()).encode()]
 
 

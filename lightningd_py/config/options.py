@@ -72,6 +72,8 @@ class Options:
     max_half_open_per_source: int = _LIMITS.half_open_per_source
     max_inbound_per_source: int = _LIMITS.inbound_per_source
     max_connect_rate: int = _LIMITS.connect_rate
+    max_programs: int = _LIMITS.programs
+    max_programs_per_service: int = _LIMITS.programs_per_service
     max_read_rate: int = _LIMITS.read_rate
     gossip_peer_rate: int = _LIMITS.gossip_peer_rate
     gossip_total_rate: int = _LIMITS.gossip_total_rate
@@ -154,6 +156,8 @@ class Options:
             inbound_per_source=self.max_inbound_per_source,
             connect_rate=self.max_connect_rate,
             inbound=self.max_inbound,
+            programs=self.max_programs,
+            programs_per_service=self.max_programs_per_service,
             read_rate=self.max_read_rate,
             gossip_peer_rate=self.gossip_peer_rate,
             gossip_total_rate=self.gossip_total_rate,

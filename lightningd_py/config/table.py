@@ -271,6 +271,13 @@ OPTIONS: tuple[Option, ...] = (
             multiple=True,
         ),
         Option(
+            "max-programs",
+            "programs of services that have a connection, at a time (default 64; a Python program takes 14 MB)",
+            values.number(1, 1_000_000),
+            "N",
+        ),
+        Option("max-programs-per-service", "of these, one service's (default 32)", values.number(1, 1_000_000), "N"),
+        Option(
             "copy",
             "NAME gets a copy of these messages (name or number)",
             values.wanted,

@@ -1,11 +1,14 @@
 """Programs that get copies: `--copy NAME=513` starts one of NAME's, which hears what peers say and owns no connection.
 
 Its control socket is fd 3, as for a program that is handed a connection, and the first message there is `listen`; then
-comes a `peer_message` for each copy. One that ends is started again with the next copy, at most once in RESTART
-seconds; one that does not read loses copies, which is counted and said, and nothing waits for it.
+comes a `peer_message` for each copy, and the program says `copy_taken` for each that it has read. What it has not taken
+waits here: if it dies, or hangs, all of that comes to the next one, which is started at most once in RESTART seconds.
+The queue is bounded, with a share for each peer; what finds no room is counted, logged, and told to the program by
+`copies_lost`. Nothing waits for it.
 """
 
 import asyncio
+from collections import deque
 
 from lightningd_py.config.values import Service
 from lightningd_py.owners.service_process import Program, start_program
@@ -13,11 +16,17 @@ from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
 from wire.control import control_wire
 from wire.control.control_message import ControlMessage
+from wire.control.heartbeat import Heartbeat
+from wire.control.shares import Shares
 from wire.control.status import Status
-from wire.control.timing import CHILD_END_TIME
+from wire.control.timing import Timing
 
 MAX_QUEUED = 1_000
 """Copies that wait for a program to read them."""
+MAX_BYTES = 16 << 20
+"""And bytes of them. The peer with the most of either loses its oldest for one more."""
+WINDOW = 64
+"""Copies that are in the program's socket."""
 RESTART = 5.0
 NO_CONNECTION = 0
 """A conn_id that no connection has."""
@@ -28,70 +37,137 @@ status = Status("lightningd")
 class _Listener:
     """One service's program, when it runs."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, timing: Timing) -> None:
         self._service = service
+        self._timing = timing
         self._program: Program | None = None
-        self._ended: list[Program] = []
+        self._running: set[Program] = set()
+        """Those, too, that have closed their socket and not exited yet."""
+        self._queue: Shares[int, control_wire.PeerMessage] = Shares(MAX_QUEUED, MAX_BYTES)
+        self._again: deque[control_wire.PeerMessage] = deque()
+        """What a program that has died had not taken: older than all of the queue."""
+        self._in_socket: deque[control_wire.PeerMessage] = deque()
+        self._last = 0
         self._not_before = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.lost = 0
 
     def start(self) -> None:
-        """Start it, unless that was done a moment ago."""
-        now = asyncio.get_running_loop().time()
-        if now < self._not_before:
-            return
-        self._not_before = now + RESTART
+        """Start it."""
+        self._timer = None
+        self._not_before = asyncio.get_running_loop().time() + RESTART
         try:
-            self._program = start_program(self._service, NO_CONNECTION, self._said, self._closed, self._exited)
+            program = start_program(
+                self._service,
+                NO_CONNECTION,
+                lambda message: self._said(program, message),
+                lambda reason: self._closed(program),
+                lambda exit_status: self._exited(program, exit_status),
+            )
         except OSError as error:
             status.unusual(f"service {self._service.name} cannot be started: {error}")
             return
-        self._program.channel.send(control_wire.Listen(self._service.name))
+        timing = self._timing
+        program.heartbeat = Heartbeat(
+            program.channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(program)
+        )
+        self._program = program
+        self._running.add(program)
+        program.channel.send(control_wire.Listen(self._service.name))
+        if self.lost:
+            program.channel.send(control_wire.CopiesLost(self.lost))
+        self._pump()
+
+    def _start_when_due(self) -> None:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time(), self._not_before), self.start)
 
     def copy(self, message: control_wire.PeerMessage) -> None:
-        """Pass a copy on, or count that it is lost."""
+        """Pass a copy on, or keep it, or count that one is lost."""
+        self._last += 1
+        gone = self._queue.put(self._last, message, message.node_id, len(message.message))
+        for _ in gone:
+            self._lose_one()
         if self._program is None:
-            self.start()
-        if self._program is not None and self._program.channel.queued < MAX_QUEUED:
-            self._program.channel.send(message)
+            self._start_when_due()
             return
+        if gone:
+            self._program.channel.send(control_wire.CopiesLost(self.lost))
+        self._pump()
+
+    def _lose_one(self) -> None:
         self.lost += 1
         if self.lost.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
             status.unusual(f"service {self._service.name} takes no copies: {self.lost} are lost so far")
 
-    def _said(self, message: ControlMessage) -> None:
-        """A listener has nothing to say."""
+    def _pump(self) -> None:
+        """Say what there is room for."""
+        while self._program is not None and len(self._in_socket) < WINDOW:
+            message = self._next()
+            if message is None:
+                return
+            self._in_socket.append(message)
+            self._program.channel.send(message)
+
+    def _next(self) -> control_wire.PeerMessage | None:
+        if self._again:
+            return self._again.popleft()
+        return self._queue.pop(next(iter(self._queue))) if self._queue else None
+
+    def _said(self, program: Program, message: ControlMessage) -> None:
+        """A listener says what it has taken, and nothing else."""
+        if isinstance(message, control_wire.CopyTaken) and program is self._program and self._in_socket:
+            self._in_socket.popleft()
+            self._pump()
+            return
         message.close_fds()
         name = self._service.name
         text = f"service {name} owns no connection, and says {message.name()}: ignored"
         status.by_stranger("program", text, name, name)
 
-    def _closed(self, reason: str) -> None:
-        if self._program is not None:
-            self._ended.append(self._program)
-            self._program = None
+    def _hangs(self, program: Program) -> None:
+        limit = self._timing.control_timeout
+        status.unusual(f"service {self._service.name}, which gets copies, has not answered for {limit:g} s: killed")
+        program.process.kill()
 
-    def _exited(self, exit_status: int) -> None:
+    def _closed(self, program: Program) -> None:
+        """What it has not taken is for the next one."""
+        if program is not self._program:
+            return
+        self._program = None
+        program.part()
+        self._again.extendleft(reversed(self._in_socket))
+        self._in_socket.clear()
+        asyncio.get_running_loop().call_later(self._timing.release_timeout, program.process.kill)
+        if self._again or self._queue:
+            self._start_when_due()
+
+    def _exited(self, program: Program, exit_status: int) -> None:
+        for unsent in program.channel.hear_out():  # it may have taken some
+            unsent.close_fds()
+        self._closed(program)
+        self._running.discard(program)
         if exit_status:
             status.unusual(f"service {self._service.name}, which gets copies, exited with {exit_status}")
 
     async def close(self) -> None:
         """End it."""
-        programs = [*self._ended, *([self._program] if self._program is not None else [])]
         self._program = None
-        for program in programs:
-            for unsent in program.channel.close():
-                unsent.close_fds()
-            await program.process.wait(CHILD_END_TIME)
+        if self._timer is not None:
+            self._timer.cancel()
+        for program in self._running:
+            program.part()
+        await asyncio.gather(*(program.process.wait(self._timing.release_timeout) for program in self._running))
 
 
 class Listeners:
     """All of them, and the way to bus services, who need no program to hear."""
 
-    def __init__(self, registrations: Registrations) -> None:
+    def __init__(self, registrations: Registrations, timing: Timing) -> None:
         self._registrations = registrations
         self._by_service = {
-            service.name: _Listener(service.program)
+            service.name: _Listener(service.program, timing)
             for service in registrations
             if service.program is not None and service.copy
         }
@@ -109,6 +185,5 @@ class Listeners:
             self._by_service[service.name].copy(message)
 
     async def close(self) -> None:
-        """End them."""
-        for listener in self._by_service.values():
-            await listener.close()
+        """End them side by side."""
+        await asyncio.gather(*(listener.close() for listener in self._by_service.values()))

@@ -11,6 +11,7 @@ from lightningd_py.owners.peers import Event, MovingConnection, Peer, Peers, Sta
 from lightningd_py.owners.programs import Programs
 from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
+from wire.address import network_group
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -261,7 +262,10 @@ class Ownership:
     def _to_service(self, peer: Peer, moving: MovingConnection, service: Registered, message: bytes | None) -> bool:
         """To its program, or to connectiond. False if there is neither: then nothing has moved."""
         if service.program is not None:
-            started = self.programs.start(service.program, peer.info, moving, message, self.registrations.routes())
+            info = peer.info
+            wanted = not info.incoming or info.node_id in service.node_ids
+            source = None if wanted else network_group(info.address)
+            started = self.programs.start(service.program, info, moving, message, self.registrations.routes(), source)
             if started:
                 self._step(peer, Event.TAKE_PEER, service.name)
             return started

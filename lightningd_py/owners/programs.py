@@ -1,19 +1,21 @@
 """The programs that own a connection: one for each, from `take_peer` to its exit.
 
 What a program says is checked here: it may speak of its own connection only, and only while it has it. What it has not
-given back when its control socket closes is lost, and it must not go on with that.
+given back when its control socket closes is lost, and it must not go on with that. One that does not answer heartbeats
+is killed. How many there may be is bounded, with a share for strangers and for each network.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from lightningd_py.config.values import Service
 from lightningd_py.owners.peers import MovingConnection
-from lightningd_py.owners.service_process import Program, flaw, start_program
+from lightningd_py.owners.service_process import PeerEnd, Program, flaw, start_program
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import PeerInfo
+from wire.control.heartbeat import Heartbeat
 from wire.control.limits import Limits
 from wire.control.status import Status
 from wire.control.timing import Timing
@@ -27,6 +29,25 @@ def _objection(program: Program, message: ControlMessage) -> str | None:
     if program.finished or conn_id != program.conn_id:
         return f"connection {conn_id} is not its own"
     return flaw(message) if isinstance(message, control_wire.PeerGivenBack) else None
+
+
+def no_room(programs: Collection[Program], service: str, source: str | None, limits: Limits) -> str | None:
+    """Why these programs are too many for one more of this service, which strangers of this network ask for (None: no
+    stranger does). None if they are not.
+    """
+    of_service = [program for program in programs if program.service.name == service]
+    for bound, among, whose in (
+        (limits.programs_per_service, of_service, f"of service {service}"),
+        (limits.programs, programs, "of all services"),
+    ):
+        strangers = [program.source for program in among if program.source is not None]
+        if len(among) >= bound:
+            return f"{bound} programs {whose} run, and no more may"
+        if source is not None and len(strangers) >= max(1, bound * 3 // 4):
+            return f"{len(strangers)} programs {whose} run for strangers, and no more may"
+        if source is not None and (count := strangers.count(source)) >= max(1, bound // 2):
+            return f"{count} programs {whose} run for {source}, and no more may"
+    return None
 
 
 class Programs:
@@ -57,8 +78,19 @@ class Programs:
         moving: MovingConnection,
         message: bytes | None,
         routes: list[tuple[int, str]],
+        source: str | None,
     ) -> bool:
-        """Start the service's program with the connection. False if it cannot be started: then nothing has moved."""
+        """Start the service's program with the connection. `source`: the network of a stranger, None for a node that is
+        wanted. False if it cannot be started, or too many run: then nothing has moved.
+        """
+        if reason := no_room([*self._owning.values(), *self._leaving], service.name, source, self._limits):
+            status.by_stranger("programs", reason, info.node_id, info.address)
+            return False
+        try:
+            peer_end = PeerEnd(moving.peer_fd)
+        except OSError as error:
+            status.unusual(f"service {service.name} cannot be started: {error}", info.node_id)
+            return False
         try:
             program = start_program(
                 service,
@@ -68,8 +100,13 @@ class Programs:
                 lambda exit_status: self._exited(program, exit_status),
             )
         except OSError as error:
+            peer_end.close()
             status.unusual(f"service {service.name} cannot be started: {error}", info.node_id)
             return False
+        program.peer_end, program.source = peer_end, source
+        program.heartbeat = Heartbeat(
+            program.channel, self._timing.heartbeat, self._timing.control_timeout, lambda: self._hangs(program)
+        )
         self._owning[info.conn_id] = program
         program.channel.send(control_wire.SetMessageRoutes(routes))
         assert moving.gossip_fd is not None
@@ -111,22 +148,18 @@ class Programs:
         program = self._owning.pop(conn_id, None)
         if program is None:
             return
-        program.finished = True
-        for unsent in program.channel.close():
-            unsent.close_fds()
+        program.part()
         if program.process.running:
             self._leaving.add(program)
             asyncio.get_running_loop().call_later(self._timing.release_timeout, self._lose_patience, program)
 
     async def close(self) -> None:
-        """End all programs, and with them their connections."""
+        """End all programs side by side, and with them their connections."""
         programs = [*self._owning.values(), *self._leaving]
         for program in programs:
-            for unsent in program.channel.close():
-                unsent.close_fds()
+            program.part()
         self._owning.clear()
-        for program in programs:
-            await program.process.wait(self._timing.release_timeout)
+        await asyncio.gather(*(program.process.wait(self._timing.release_timeout) for program in programs))
 
     def _said(self, program: Program, message: ControlMessage) -> None:
         reason = _objection(program, message)
@@ -136,7 +169,11 @@ class Programs:
             program.process.kill()
             return
         match message:
-            case control_wire.PeerGivenBack() | control_wire.PeerDisconnected() | control_wire.PeerMessage():
+            case control_wire.PeerGivenBack():
+                if program.peer_end is not None:
+                    program.peer_end.close()
+                self._on_message(message)
+            case control_wire.PeerDisconnected() | control_wire.PeerMessage():
                 self._on_message(message)
             case _:
                 name = program.service.name
@@ -151,7 +188,19 @@ class Programs:
     def _exited(self, program: Program, exit_status: int) -> None:
         if exit_status:
             status.unusual(f"service {program.service.name} (process {program.process.pid}) exited with {exit_status}")
+        for unsent in program.channel.hear_out():  # it may have given the connection back with its last word
+            unsent.close_fds()
+        self._closed(program)
         self._leaving.discard(program)
+        if program.peer_end is not None:
+            program.peer_end.shut_down()
+
+    def _hangs(self, program: Program) -> None:
+        status.unusual(
+            f"service {program.service.name} (process {program.process.pid}) has not answered for"
+            f" {self._timing.control_timeout:g} s: killed"
+        )
+        program.process.kill()
 
     def _lose_patience(self, program: Program) -> None:
         if program.process.running:

@@ -1,21 +1,27 @@
-"""The programs of services: how one is started, and what may be wrong with what it gives back.
+"""The programs of services: how one is started and ended, and what may be wrong with what it gives back.
 
 A program is started for one connection, by exec, with its control socket as fd 3. The first message there is
 `take_peer`: the peer fd, the gossip fd, the PeerState and the message for which it was called. It gives the connection
 back with `peer_given_back`, or says `peer_disconnected`, and exits. docs/programs.md.
+
+It runs in a process group of its own, what is left of which is killed when it has ended. A child that has left the
+group cannot keep the connection either: the master has a copy of the peer fd, and shuts the socket down (PeerEnd).
 """
 
 import asyncio
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lightningd_py.config.values import Service
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import PeerGivenBack
+from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
 from wire.control.status import Status, sane
 from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames
@@ -29,9 +35,11 @@ READ_SIZE = 1 << 16
 
 
 class Output:
-    """What a program prints, in the node's log: line by line, under the service's name, printable. Whatever it writes,
-    its lines cannot be taken for those of another process.
+    """What a program prints, in the node's log: line by line, under the service's name and its pid, printable. Whatever
+    it writes, its lines cannot be taken for those of another process.
     """
+
+    pid = 0
 
     def __init__(self, service: str) -> None:
         """Raises OSError."""
@@ -60,7 +68,7 @@ class Output:
 
     def _say(self, line: bytes) -> None:
         for start in range(0, len(line), LONGEST_LINE):
-            self._status.info(sane(line[start : start + LONGEST_LINE]))
+            self._status.info(f"[{self.pid}] {sane(line[start : start + LONGEST_LINE])}")
 
     def close(self) -> None:
         """The program has ended: what it has printed is read to its end."""
@@ -68,6 +76,35 @@ class Output:
         self._readable()  # a pipe holds no more than READ_SIZE
         self._say(self._rest)
         os.close(self._reading)
+
+
+class PeerEnd:
+    """The master's copy of a peer fd that a program has. It reads and writes nothing with it, and has no keys: it ends
+    the connection for every process that has the socket when the program is gone, whatever that has left behind.
+    """
+
+    def __init__(self, peer_fd: int) -> None:
+        """Raises OSError if there are too many file descriptors."""
+        self._fd = os.dup(peer_fd)
+
+    def close(self) -> None:
+        """Let the connection live."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def shut_down(self) -> None:
+        """End the connection, if it was not let live."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
+        try:
+            sock = socket.socket(fileno=fd)
+        except OSError:  # it is no socket
+            os.close(fd)
+            return
+        with sock, contextlib.suppress(OSError):  # it has ended already
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(slots=True, eq=False)
@@ -78,8 +115,29 @@ class Program:
     conn_id: int
     channel: ControlChannel
     process: Process
+    peer_end: PeerEnd | None = None
+    """None for one that owns no connection."""
+    source: str | None = None
+    """The network of the stranger whose connection it has; None if its node is wanted, or was dialled."""
+    heartbeat: Heartbeat | None = None
     finished: bool = field(default=False)
     """A program has no connection any more."""
+
+    def part(self) -> None:
+        """Nothing more is said to it, and nothing heard."""
+        self.finished = True
+        if self.heartbeat is not None:
+            self.heartbeat.close()
+        for unsent in self.channel.close():
+            unsent.close_fds()
+
+
+def environment() -> dict[str, str]:
+    """A program's: `python3` is the node's own interpreter, which finds `wire`, and no module that lies beside the
+    program is taken for one of ours. An operator who has set PYTHONSAFEPATH is obeyed.
+    """
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {"PYTHONSAFEPATH": "1", **os.environ, "PATH": path}
 
 
 def start_program(
@@ -102,7 +160,8 @@ def start_program(
 
         try:
             fds = {2: output.writing, CONTROL_FD: theirs.fileno()}
-            process = Process(service.command, fds, exited, service.name)
+            process = Process(service.command, fds, exited, service.name, environment=environment(), group=True)
+            output.pid = process.pid
         finally:
             os.close(output.writing)
         on_failure.pop_all()

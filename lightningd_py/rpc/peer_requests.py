@@ -1,5 +1,9 @@
-"""What is asked about peers, by JSON-RPC and on the CTL bus: reach one, end its connection, tell it something."""
+"""What is asked about peers, by JSON-RPC and on the CTL bus: reach one, end its connection, tell it something.
 
+What an owner has to do has a deadline: an owner may hang, and a service's program is not ours.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable, Container
 from typing import TypeVar
 
@@ -11,13 +15,16 @@ from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, RequestFailed
 from wire.control.control_message import Refusal, Reply, Request
 from wire.control.control_wire import PeerInfo
+from wire.control.timing import Timing
 from wire.frames import MAX_MESSAGE
+from wire.net.pinger import patience_for
 from wire.peer_wire import message_name
 from wire.routing import Action, default_action
 
 CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED, CONNECT_DISCONNECTED_DURING = 400, 401, 402
 ENDING = "the node is ending"
 R = TypeVar("R", bound=Reply)
+T = TypeVar("T")
 
 
 class PeerRequests:
@@ -28,8 +35,10 @@ class PeerRequests:
         ownership: Ownership,
         database: Database,
         reach: Callable[[bytes, list[str]], Awaitable[PeerInfo]],
+        timing: Timing,
     ) -> None:
         """`reach`: ConnectControl's."""
+        self._timing = timing
         self._ownership = ownership
         self._database = database
         self._reach = reach
@@ -50,7 +59,7 @@ class PeerRequests:
             info = await self._reach(node_id, [*hints, *known])
         except RequestFailed as failed:
             raise _reach_error(failed.refusal) from failed
-        peer = await self._ownership.arrival(info.conn_id)
+        peer = await self._in_time(self._ownership.arrival(info.conn_id), info, "the owner of the new connection")
         return self._ownership.peers.of_node(node_id) if peer is None or peer.gone.is_set() else peer
 
     def connected(self, node_id: bytes) -> Peer:
@@ -67,7 +76,7 @@ class PeerRequests:
     async def disconnect(self, peer: Peer, reason: str) -> None:
         """Done when the connection is gone."""
         self._ownership.disconnect(peer, reason)
-        await peer.gone.wait()
+        await self._in_time(peer.gone.wait(), peer.info, _owner_of(peer))
 
     async def send_message(self, node_id: bytes, message: bytes, own: Container[int] = ()) -> None:
         """Only of types that no daemon of ours and no channel service answers for, or that are the asker's `own`."""
@@ -85,12 +94,25 @@ class PeerRequests:
 
     async def ask_owner(self, peer: Peer, request: Request, reply_type: type[R]) -> R:
         """The answer of the connection's owner."""
+        asking = self._ownership.channel_of(peer).request(request, reply_type)
         try:
-            return await self._ownership.channel_of(peer).request(request, reply_type)
+            return await self._in_time(asking, peer.info, _owner_of(peer))
         except RequestFailed as failed:
             raise RpcError(INTERNAL_ERROR, str(failed)) from failed
         except ChannelClosed:
             raise RpcError(INTERNAL_ERROR, "Peer not connected") from None
+
+    async def _in_time(self, waiting: Awaitable[T], info: PeerInfo, who: str) -> T:
+        """What is waited for, for as long as a peer may take to answer a ping."""
+        patience = self._timing.pong_timeout * patience_for(info.address)
+        try:
+            return await asyncio.wait_for(waiting, patience)
+        except TimeoutError:
+            raise RpcError(INTERNAL_ERROR, f"{who} has not answered for {patience:g} seconds") from None
+
+
+def _owner_of(peer: Peer) -> str:
+    return f"the peer, or {peer.owner}, which has its connection,"
 
 
 def _reach_error(refusal: Refusal) -> RpcError:

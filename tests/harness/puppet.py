@@ -9,6 +9,7 @@ test lets go of it or fd 3 says that the master has gone. Uses wire's blocking c
 import json
 import os
 import select
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from wire.control.control_wire import PeerGivenBack, TakePeer
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
 
 PACKET = 65_536
+HEARTBEAT, _ = control_wire.Heartbeat().encode()
 
 
 class Puppet:
@@ -40,6 +42,9 @@ class Puppet:
         self.gossip.setblocking(True)
         self.peer.sendall(taken.state.unsent)
         self.asked: Request | None = None
+        self.lives = True
+        """The master's heartbeats are answered."""
+        self.hangs = False
 
     def introduce(self) -> dict[str, Any]:
         """What the test wants to know of it."""
@@ -82,8 +87,18 @@ class Puppet:
 
     # The master
 
+    def live(self) -> bool:
+        """Answer the master's heartbeat, if that is its next word; False for any other."""
+        if self.control.recv(PACKET, socket.MSG_PEEK) != HEARTBEAT:
+            return False
+        receive_message(self.control, "master")
+        send_message(self.control, control_wire.HeartbeatReply())
+        return True
+
     def obey(self) -> dict[str, Any]:
-        """The master's next word, by its name and what can be told of its fields."""
+        """The master's next word, by its name and what can be told of its fields; it lives meanwhile."""
+        while self.live():
+            pass
         message = receive_message(self.control, "master")
         if message is None:
             return {"name": "eof"}
@@ -124,6 +139,21 @@ class Puppet:
     def talk_rubbish(self, datagram: str) -> None:
         self.control.send(bytes.fromhex(datagram))
 
+    def hang(self) -> None:
+        """Leave fd 3 unread from now on."""
+        self.hangs, self.lives = True, False
+
+    def fork(self, *, own_group: bool = False) -> int:
+        """Leave a child with every fd of ours; its pid."""
+        child = os.fork()
+        if child == 0:
+            if own_group:
+                os.setpgid(0, 0)
+            signal.pause()
+        if own_group:
+            os.setpgid(child, child)
+        return child
+
     def exit(self, *, status: int = 0) -> None:
         os._exit(status)
 
@@ -136,7 +166,11 @@ def main() -> None:
     with strings, strings.makefile("rw") as lines:
         print(json.dumps(puppet.introduce()), file=lines, flush=True)
         while True:
-            select.select([strings], [], [])
+            listens = [strings, *([control] if puppet.lives else [])]
+            if strings not in select.select(listens, [], [])[0]:
+                puppet.lives = puppet.live()  # what is no heartbeat waits for `obey`
+                continue
+            puppet.lives = not puppet.hangs
             line = lines.readline()
             if not line:
                 return

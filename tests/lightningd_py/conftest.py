@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,9 +17,7 @@ def around(monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnershipAmongFakes]:
     around = OwnershipAmongFakes()
     monkeypatch.setattr(module, "start_program", around.start)
     yield around
-    for program, _, _ in around.programs:
-        fake: Any = program.process
-        fake.running = False
+    around.end_programs()
 
 
 @pytest.fixture
@@ -49,6 +46,4 @@ async def bus(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BusServices]:
     around = BusServices()
     monkeypatch.setattr(module, "start_program", around.start)
     yield around
-    for program, _, _ in around.programs:
-        fake: Any = program.process
-        fake.running = False
+    around.end_programs()

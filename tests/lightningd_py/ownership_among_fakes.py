@@ -54,6 +54,8 @@ class Channel:
         self.closed = True
         return []
 
+    hear_out = close
+
     def take(self) -> list[ControlMessage]:
         """What has been said since the last time."""
         said, self.said = self.said, []
@@ -140,6 +142,14 @@ class OwnershipAmongFakes:
         program = Program(service, conn_id, channel, process)
         self.programs.append((program, on_message, on_closed))
         return program
+
+    def end_programs(self) -> None:
+        """They are gone, and what the master had of them: for the end of a test."""
+        for program, _, _ in self.programs:
+            fake: Any = program.process
+            fake.running = False
+            if program.peer_end is not None:
+                program.peer_end.close()
 
     @property
     def service(self) -> Registered:

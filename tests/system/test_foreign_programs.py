@@ -1,5 +1,8 @@
 """Services that misbehave: they are not ours, so nothing here is our being broken, and it costs one connection."""
 
+import os
+import signal
+
 import pytest
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
@@ -34,6 +37,33 @@ async def test_program_that_does_not_let_go(node: Node, peer: ScriptedPeer, pupp
     await peer.hangs_up()
     await puppet.ended()
     assert "does not let go: killed" in node.log
+
+
+async def test_program_that_hangs(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
+    """It leaves fd 3 unread: nobody asks for anything, and yet it is noticed."""
+    await peer.say(opening())
+    puppet = await puppets.next()
+    start = len(node.lines)
+    await puppet("hang")
+    await node.logged("has not answered for 10 s: killed", start)
+    await peer.hangs_up()
+    await puppet.ended()
+
+
+@pytest.mark.parametrize("own_group", [False, True])
+async def test_child_of_a_program_does_not_keep_the_connection(
+    node: Node, peer: ScriptedPeer, puppets: Puppeteer, own_group: bool
+) -> None:
+    """A fork has the peer fd. One that has left the process group lives on, with a socket that has been shut down."""
+    await peer.say(opening())
+    puppet = await puppets.next()
+    child = await puppet("fork", own_group=own_group)
+    await puppet.tell("exit")
+    await peer.hangs_up()
+    await until(lambda: is_gone(node, peer), "it is still listed")
+    if own_group:
+        os.kill(child, signal.SIGKILL)
+    await puppet.ended()
 
 
 async def test_program_that_speaks_of_another_connection(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:

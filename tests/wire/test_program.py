@@ -9,8 +9,13 @@ from tests.wire.program_surroundings import FUNDING, GOSSIP, INFO, NODE, OPEN_CH
 from wire.control.control_message import Fd
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (
+    CopiesLost,
+    CopyTaken,
     Disconnect,
     GiveBack,
+    Heartbeat,
+    HeartbeatReply,
+    Listen,
     ListPeers,
     ListPeersReply,
     PeerDisconnected,
@@ -34,7 +39,7 @@ from wire.net.pinger import PONG_BYTES
 from wire.peer_wire import ErrorMessage, WarningMessage
 from wire.peer_wire import Ping as PeerPing
 from wire.peer_wire import Pong as PeerPong
-from wire.program import TakenPeer, taken_peer
+from wire.program import TakenPeer, copies, taken_peer
 
 
 @pytest.fixture
@@ -305,3 +310,28 @@ def test_what_hsmd_answers() -> None:
 def test_hsmd_is_not_there_for_everybody(taken: TakenPeer) -> None:
     with pytest.raises(RuntimeError, match="the node does not sign for s: start it with --may-sign=s"):
         taken.sign_channel_announcement(GOSSIP)
+
+
+def test_heartbeat(around: Around, taken: TakenPeer) -> None:
+    """It is answered while the service waits for the peer."""
+    send_message(around.control, Heartbeat())
+    send_message(around.control, Disconnect(NODE, 7, [], "enough"))
+    assert taken.hear() is None
+    around.told(HeartbeatReply)
+    around.told(PeerDisconnected)
+
+
+def test_copies_for_a_listener() -> None:
+    """Each is taken as soon as it is read; what was lost is known before the next one."""
+    master, program = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with master:
+        copy = PeerMessage(NODE, 7, b"\x9c\x40copy", 40_000, None)
+        for message in (Listen("s"), copy, CopiesLost(3), Heartbeat(), copy):
+            send_message(master, message)
+        heard = copies(program.detach())
+        assert (next(heard), heard.lost) == (copy, 0)
+        assert (next(heard), heard.lost) == (copy, 3)
+        answers = [receive_message(master, "program") for _ in range(3)]
+        assert [type(answer) for answer in answers] == [CopyTaken, HeartbeatReply, CopyTaken]
+        master.shutdown(socket.SHUT_RDWR)
+        assert list(heard) == []

@@ -828,6 +828,18 @@ class Listen(ControlMessage, number=6011, sender="master"):
     service: str
 
 
+class CopyTaken(ControlMessage, number=6012, sender="program"):
+    """The oldest copy that was not taken yet is now in the program's hands. Those that are not come again to the next
+    one if it dies.
+    """
+
+
+class CopiesLost(ControlMessage, number=6013, sender="master"):
+    """So many copies for this service are lost since the node began, because its programs did not take them."""
+
+    lost: int
+
+
 # 602x: connectiond, which owns the peers of bus services
 
 

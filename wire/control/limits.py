@@ -20,6 +20,10 @@ class Limits:
     """Connections a minute from one source; one more is refused. 0: no limit."""
     inbound: int = 100
     """Inbound peers that no service wants. One more is taken, and one of least use goes."""
+    programs: int = 64
+    """Programs of services that have a connection, at a time: a Python program takes 14 MB. One more is not started."""
+    programs_per_service: int = 32
+    """Of these, one service's. Strangers get three quarters of either at most, one network half of it."""
     read_rate: int = 2_000_000
     """Bytes a second that are read from one peer. 0: no limit."""
     gossip_peer_rate: int = 2_000_000

@@ -1,9 +1,13 @@
 """A child process: started by exec with just the fds that it is to have, watched by its pidfd, always reaped."""
 
 import asyncio
+import contextlib
+import errno
 import os
+import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from wire.control.daemon import EXIT_OK
 from wire.control.stack import SHOW_STACK
@@ -16,18 +20,36 @@ class Process:
     """One child, on the running loop. Raises OSError from the constructor if the program cannot be started."""
 
     def __init__(
-        self, argv: Sequence[str], fds: Mapping[int, int], on_exit: Callable[[int], None], name: str = ""
+        self,
+        argv: Sequence[str],
+        fds: Mapping[int, int],
+        on_exit: Callable[[int], None],
+        name: str = "",
+        *,
+        environment: Mapping[str, str] | None = None,
+        group: bool = False,
     ) -> None:
         """`fds`: number in the child -> ours; ours stay open. Besides them it has standard error, twice; its standard
         input is /dev/null. Every other fd of ours is close-on-exec.
 
-        `on_exit` gets the exit status, negative for a signal, once.
+        `on_exit` gets the exit status, negative for a signal, once. `environment`: in the place of ours; its PATH is
+        where the program is looked for. `group`: it gets a process group of its own, all of which is killed when it has
+        ended.
         """
         self.name = name or argv[0]
         self.exit_status: int | None = None
         self._on_exit = on_exit
-        self.pid = os.posix_spawnp(
-            argv[0], list(argv), os.environ, file_actions=_file_actions(fds), setsigmask=[], setsigdef=[signal.SIGPIPE]
+        self._group = group
+        environment = os.environ if environment is None else environment
+        how: dict[str, Any] = {"setpgroup": 0} if group else {}
+        self.pid = os.posix_spawn(
+            _executable(argv[0], environment),
+            list(argv),
+            environment,
+            file_actions=_file_actions(fds),
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE],
+            **how,
         )
         self._pidfd = os.pidfd_open(self.pid)
         self._loop = asyncio.get_running_loop()
@@ -37,6 +59,9 @@ class Process:
     def _exited(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
+        if self._group:  # before it is reaped: until then its number is no other group's
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         self.exit_status = os.waitstatus_to_exitcode(status)
         self._ended.set_result(None)
@@ -66,6 +91,14 @@ class Process:
             self.kill()
             await self._ended
         return self.exit_status == EXIT_OK
+
+
+def _executable(command: str, environment: Mapping[str, str]) -> str:
+    """The path of the program. Raises FileNotFoundError."""
+    found = command if "/" in command else shutil.which(command, path=environment.get("PATH", os.defpath))
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command)
+    return found
 
 
 def _file_actions(fds: Mapping[int, int]) -> list[tuple[int, ...]]:

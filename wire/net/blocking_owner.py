@@ -322,6 +322,8 @@ class BlockingOwner:
         match message:
             case None:
                 self.end("the node has ended")
+            case control_wire.Heartbeat():
+                self._master.tell(control_wire.HeartbeatReply())
             case control_wire.SetMessageRoutes(routes=routes):
                 self._routes.replace(routes)
             case control_wire.SendMessage(message=raw):

@@ -57,7 +57,7 @@ class CtlMaster:
             options=parse([f"--lightning-dir={directory}", "--network=regtest"]),
             own=own,
             ownership=self.ownership,
-            requests=PeerRequests(self.ownership, self.database, control.reach),
+            requests=PeerRequests(self.ownership, self.database, control.reach, Timing()),
             msg_endpoint=lambda: "ipc:///msg",
             signing_socket=self.signing_socket,
         )

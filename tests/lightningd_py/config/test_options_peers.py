@@ -36,6 +36,8 @@ def test_bounds() -> None:
             "--gossip-total-rate=8",
             "--gossip-store-compact-size=0",
             "--gossip-store-compact-ratio=9",
+            "--max-programs=12",
+            "--max-programs-per-service=13",
         ]
     )
     assert options.limits == Limits(
@@ -50,6 +52,8 @@ def test_bounds() -> None:
         gossip_total_rate=8,
         compact_size=0,
         compact_ratio=9,
+        programs=12,
+        programs_per_service=13,
     )
 
 

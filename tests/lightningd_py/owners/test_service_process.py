@@ -36,7 +36,10 @@ async def printed(caplog: pytest.LogCaptureFixture, script: str) -> list[tuple[s
     program = start_program(Service("x", ("sh", "-c", script)), 7, print, print, lambda exit_status: None)
     assert await program.process.wait(10)
     program.channel.close()
-    return [(record.name, record.getMessage()) for record in caplog.records]
+    lines = [(record.name, record.getMessage()) for record in caplog.records]
+    lead = f"[{program.process.pid}] "
+    assert all(text.startswith(lead) for _, text in lines)
+    return [(name, text.removeprefix(lead)) for name, text in lines]
 
 
 async def test_what_a_program_prints_is_printable_and_under_its_name(caplog: pytest.LogCaptureFixture) -> None:

@@ -89,7 +89,7 @@ class Rpc:
             chain=NoChain(),
             database=self.database,
             ownership=self.ownership,
-            requests=PeerRequests(self.ownership, self.database, control.reach),
+            requests=PeerRequests(self.ownership, self.database, control.reach, Timing()),
             access=nothing,
             staying=staying,
             opening=opening,

@@ -19,6 +19,7 @@ from tests.lightningd_py.ownership_among_fakes import CHANNEL
 from tests.lightningd_py.table import ID, NODE, Table
 from wire.bus.bus_wire import BusChannel, Register
 from wire.control.control_wire import Disconnect, SetAccess
+from wire.control.timing import Timing
 
 
 class Rpc:
@@ -27,7 +28,7 @@ class Rpc:
     def __init__(self, bus: BusServices, *, waits_for: list[str]) -> None:
         opening: Any = SimpleNamespace(waits_for=waits_for)
         nothing: Any = None
-        requests = PeerRequests(bus.ownership, nothing, nothing)
+        requests = PeerRequests(bus.ownership, nothing, nothing, Timing())
         self.server = RpcServer(ServiceCommands(bus.ownership, requests, opening).all())
 
     async def __call__(self, method: str, **params: object) -> Any:
