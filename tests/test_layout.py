@@ -102,6 +102,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.daemons.setup": "a daemon that dies while it is told things never answers",
         "lightningd_py.owners.service_process": "what a program prints is read on the loop",
         "lightningd_py.owners.programs": "deadlines for those who do not let go",
+        "lightningd_py.rpc.peer_requests": "a deadline for what an owner has to do",
         "lightningd_py.rpc.peer_listing": "owners are asked all at once, none for long",
         "connectd.hand_over": "connections wait for the next gossipd",
         "lightningd_py.daemons.restart": "waits before a daemon is restarted",

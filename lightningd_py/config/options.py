@@ -143,9 +143,7 @@ class Options:
             timing = replace(timing, chain_poll=float(self.dev_bitcoind_poll))
         if self.dev_timeout_secs is not None:
             timing = replace(timing, connection_timeout=float(self.dev_timeout_secs))
-        if self.dev_no_ping_timer:
-            timing = replace(timing, ping_idle=math.inf)
-        return timing
+        return replace(timing, ping_idle=math.inf) if self.dev_no_ping_timer else timing
 
     @property
     def limits(self) -> Limits:

@@ -40,7 +40,7 @@ async def test_program_that_does_not_let_go(node: Node, peer: ScriptedPeer, pupp
 
 
 async def test_program_that_hangs(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:
-    """It leaves fd 3 unread: nobody asks for anything, and yet it is noticed."""
+    """A program leaves fd 3 unread: nothing is asked of it, and yet it is noticed."""
     await peer.say(opening())
     puppet = await puppets.next()
     start = len(node.lines)

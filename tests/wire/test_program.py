@@ -313,7 +313,7 @@ def test_hsmd_is_not_there_for_everybody(taken: TakenPeer) -> None:
 
 
 def test_heartbeat(around: Around, taken: TakenPeer) -> None:
-    """It is answered while the service waits for the peer."""
+    """An answer comes while the service waits for the peer."""
     send_message(around.control, Heartbeat())
     send_message(around.control, Disconnect(NODE, 7, [], "enough"))
     assert taken.hear() is None

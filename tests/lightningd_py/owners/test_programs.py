@@ -129,7 +129,7 @@ async def end_of(peer: socket.socket) -> None:
 
 
 async def test_program_that_hangs_is_killed() -> None:
-    """It does not look at fd 3."""
+    """A program that does not look at fd 3."""
     programs, lost = of_processes(Timing(heartbeat=0.05, control_timeout=0.3, release_timeout=5.0))
     with start(programs, 1, "exec sleep 1000") as peer:
         await end_of(peer)
@@ -151,7 +151,7 @@ async def test_programs_end_side_by_side() -> None:
 
 @pytest.mark.parametrize("how", ["", "setsid"], ids=["in its process group", "in another one"])
 async def test_child_of_a_program_does_not_keep_the_connection(how: str, tmp_path: Path) -> None:
-    """It has fd 3, with `take_peer` and its fds unread in it."""
+    """The child has fd 3, with `take_peer` and its fds unread in it."""
     programs, lost = of_processes(Timing())
     os.mkfifo(tmp_path / "until")
     with (

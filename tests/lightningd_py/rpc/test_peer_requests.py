@@ -35,7 +35,7 @@ class Hanging:
         raise AssertionError
 
     def disconnect(self, peer: Peer, reason: str) -> None:
-        """It is told, and does nothing."""
+        """Do nothing."""
 
     def addresses_of(self, node_id: bytes) -> list[Any]:
         return []
