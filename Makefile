@@ -23,8 +23,8 @@ run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS=
 test: $(INSTALLED) ## all tests: units, real processes, and the peers that others wrote
 	@$(VENV)/bin/python -m pytest $(WORKERS) $(ARGS)
 
-test-quick: $(INSTALLED) ## the unit tests alone: no whole nodes, no peers of others
-	@$(VENV)/bin/python -m pytest $(WORKERS) tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts $(ARGS)
+test-quick: $(INSTALLED) ## the unit tests alone: none that starts a daemon, no peers of others
+	@$(VENV)/bin/python -m pytest $(WORKERS) -m 'not processes' tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts $(ARGS)
 
 check: $(INSTALLED) ## format, lint and types
 	$(VENV)/bin/ruff format --check .

@@ -32,8 +32,15 @@ PASSED = pytest.StashKey[bool]()
 LONGEST_FIRST = ("tests/interop/test_lnprototest", "tests/interop", "tests/system")
 
 
+PROCESSES = {"gossipds", "new_connectd", "new_bus", "unwrapper", "nodes", "connectionds", "shared_nodes"}
+"""Fixtures that start our daemons: a test that has one of them has real time and real sockets, and is no unit test."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes begin first: a worker has a file at a time, and none is to be left alone with one."""
+    for item in items:
+        if not PROCESSES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("processes")
 
     def rank(item: pytest.Item) -> int:
         found = (place for place, begin in enumerate(LONGEST_FIRST) if item.nodeid.startswith(begin))

@@ -82,7 +82,7 @@ async def test_a_slow_reader_is_disconnected(gossipds: GossipdProcesses) -> None
 
 async def test_no_faster_than_the_rate(gossipds: GossipdProcesses) -> None:
     gossipd = gossipds.new()
-    await gossipd.start(limits=Limits(read_rate=50_000))
+    await gossipd.start(limits=Limits(read_rate=200_000))
     fast, other = await gossipd.connect(), await gossipd.connect()
     begin = time.monotonic()
     saying = asyncio.create_task(fast.say(*[Ping(65_535, bytes(50_000))] * 15))

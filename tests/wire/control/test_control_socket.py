@@ -226,7 +226,7 @@ DATAGRAMS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(datagram=DATAGRAMS, fds=st.integers(0, 3), sender=st.sampled_from(["master", "connectd", "gossipd"]))
 def test_whatever_comes_is_a_message_or_an_error_and_no_fd_is_lost(datagram: bytes, fds: int, sender: str) -> None:
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
