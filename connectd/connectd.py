@@ -24,6 +24,7 @@ This file connects the parts, and answers the master.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from socket import socket
 
@@ -32,7 +33,7 @@ from connectd.connection import Connection
 from connectd.connections import Connections
 from connectd.doors.listen import BindRules, Listeners, in_order
 from connectd.doors.tor import OnionServices, TorSettings
-from connectd.doors.websocket_door import WebSocketDoor
+from connectd.doors.websocket_door import WebRules, WebSocketDoor
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
 from connectd.one_per_node import Candidate, OnePerNode
@@ -69,6 +70,7 @@ from wire.control.control_wire import (
     SetAccess,
     SetFeatures,
     SetNodeRegistrations,
+    WebsocketSource,
 )
 from wire.control.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket
 from wire.control.status import Status
@@ -308,7 +310,7 @@ class Connectd:
         book = AddressBook()
         port = _default_port(init.chain_hash)
         dialler = Dialler(one_per_node, book, ways_out, arrivals.dial, self._announced, port=port)
-        websockets = self._websocket_door(init.websocket_fd, connections)
+        websockets = self._websocket_door(init, connections)
         return _Parts(
             connections,
             access,
@@ -326,16 +328,24 @@ class Connectd:
         settings = TorSettings(init.tor_password, Path(init.tor_keys), init.timing.connection_timeout)
         return OnionServices(settings, self._tasks.spawn, connections.event_onion_listen)
 
-    def _websocket_door(self, fd: Fd | None, connections: Connections) -> WebSocketDoor | None:
-        if fd is None:
+    def _websocket_door(self, init: ConnectdInit, connections: Connections) -> WebSocketDoor | None:
+        if init.websocket_fd is None:
             return None
-        return WebSocketDoor(connections, self._open_websocketd(fd))
+        proxies = tuple(ip_network(each) for each in init.web_proxies)
+        rules = WebRules(proxies, init.limits.read_rate, init.timing.connection_timeout)
+        return WebSocketDoor(connections, self._open_websocketd(init.websocket_fd), rules)
 
     def _open_websocketd(self, fd: Fd) -> ControlChannel:
         """If websocketd dies the master restarts it, and we wait for the socket to it."""
         return ControlChannel(
-            inherited_socket(str(fd)), "websocketd", self._unexpected, lambda reason: self._accept_again()
+            inherited_socket(str(fd)), "websocketd", self._from_websocketd, lambda reason: self._accept_again()
         )
+
+    def _from_websocketd(self, message: ControlMessage) -> None:
+        if isinstance(message, WebsocketSource) and self._parts is not None and self._parts.websockets is not None:
+            self._parts.websockets.websocket_source(message)
+        else:
+            self._unexpected(message)
 
 
 def _wants_tor(init: ConnectdInit) -> bool:

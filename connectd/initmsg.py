@@ -44,7 +44,7 @@ class TheirInit:
 def our_init(chain_hash: bytes, features: bytes, remote: WireAddr | None) -> bytes:
     """Our INIT. `remote` is the other end of an inbound connection: told if it is a public IP address (B1-26)."""
     init = _same_for_all(chain_hash, features)
-    if remote is not None and _is_public_ip(remote):
+    if remote is not None and remote.port and _is_public_ip(remote):  # a proxy may not have said the port
         init += write_tlvs({_REMOTE_ADDR: REMOTE_ADDR_CODEC.write(remote)})
     return init
 

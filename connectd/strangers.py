@@ -5,10 +5,9 @@ A source is an IPv4 address or an IPv6 /64, which is what one stranger has at le
 Knows no sockets; the clock is an argument.
 """
 
-import ipaddress
 from collections import Counter
 
-from wire.address import WireAddr, parse_address
+from wire.address import HERE, WireAddr, parse_address, source_of
 from wire.control.control_wire import PeerInfo
 from wire.control.limits import Limits
 from wire.control.shares import Newest
@@ -17,16 +16,6 @@ BURST = 20
 """Connections of one source that may come at once, and count towards its rate from then on."""
 MAX_SOURCES = 10_000
 """Sources whose rate is remembered; those that have come longest ago are forgotten first."""
-
-HERE = ""
-"""The source of what comes from this machine."""
-
-
-def source_of(address: WireAddr) -> str:
-    """Whom a connection from this address is counted for."""
-    if address.kind == "ipv6":
-        return HERE if address.host == "::1" else str(ipaddress.ip_network(f"{address.host}/64", strict=False))
-    return address.host if address.kind == "ipv4" and address.host != "127.0.0.1" else HERE
 
 
 class Rates:

@@ -72,6 +72,8 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.doors.tor": "Tor is tried again after a pause",
         "connectd.doors.tor_control": "a conversation with Tor's control port, which is no peer",
         "connectd.websocketd.websocketd": "a client that does not read has a deadline",
+        "connectd.websocketd.turns": "what is parsed next is for the loop's next turn",
+        "connectd.doors.websocket_door": "a request that comes through a proxy has a deadline",
         "gossipd.map.compaction": "copies in slices on the loop",
         "gossipd.store.flush": "once a turn of the loop",
         "gossipd.gossipd": "timers, and the control channels",

@@ -242,6 +242,17 @@ def _port(text: str) -> int:
     return int(text)
 
 
+HERE = ""
+"""The source of what comes from this machine."""
+
+
+def source_of(address: WireAddr) -> str:
+    """Whom a connection from this address is counted for: an IPv4 address, or an IPv6 /64."""
+    if address.kind == "ipv6":
+        return HERE if address.host == "::1" else str(ipaddress.ip_network(f"{address.host}/64", strict=False))
+    return address.host if address.kind == "ipv4" and address.host != "127.0.0.1" else HERE
+
+
 def network_group(text: str) -> str:
     """The network of an address as text, all of which one operator may well have: /16 of IPv4, /32 of IPv6, else the
     kind of the address (all of Tor is one).

@@ -9,6 +9,9 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from connectd.websocketd.forwarded import Networks, client_address
+from wire.address import WireAddr
+
 MAX_HEAD = 16_384
 """Bytes of the request that asks for the upgrade."""
 MAX_MESSAGE = 131_072
@@ -19,9 +22,17 @@ _METHOD = b"GET "
 
 
 class WebSocket:
-    """Bytes of TCP in and out on one side, bytes of the stream on the other."""
+    """Bytes of TCP in and out on one side, bytes of the stream on the other.
 
-    def __init__(self) -> None:
+    `proxies`: the client is one of these, and its request says where the WebSocket comes from.
+    """
+
+    def __init__(self, proxies: Networks = ()) -> None:
+        self._proxies = proxies
+        self.client: WireAddr | None = None
+        """Where it comes from, if a proxy has said so."""
+        self.frames = 0
+        """How many have come."""
         self._protocol = ServerProtocol(max_size=MAX_MESSAGE)
         self._head = bytearray()
         self.complaint: str | None = None
@@ -42,7 +53,9 @@ class WebSocket:
             data = self._upgrade(data)
         if data and not self.ended:
             self._protocol.receive_data(data)
-        payload = b"".join(self._payload(event) for event in self._protocol.events_received())
+        events = self._protocol.events_received()
+        self.frames += len(events)
+        payload = b"".join(map(self._payload, events))
         if self._protocol.parser_exc is not None:
             self._complain(str(self._protocol.parser_exc))
         return payload
@@ -92,6 +105,14 @@ class WebSocket:
         (request,) = self._protocol.events_received()
         if not isinstance(request, Request):
             raise RuntimeError(f"{request} before the upgrade")
+        if self._proxies:
+            try:
+                self.client = client_address(request.headers, self._proxies)
+            except ValueError as error:
+                self._complain(str(error))
+                self._protocol.send_response(self._protocol.reject(400, f"{error}\n"))
+                self.ended = True
+                return
         self._protocol.send_response(self._protocol.accept(request))
         if self._protocol.handshake_exc is not None:
             self._complain(str(self._protocol.handshake_exc))

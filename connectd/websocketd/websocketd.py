@@ -5,17 +5,24 @@ that. So connectd, which accepts and counts strangers, hands the TCP connection 
 a stream socketpair; the other end is the peer's fd, with any owner. The process holds no secret: what passes through
 is ciphertext. It ends when the master's socket does: connectd's restarts do not touch it, for the master keeps a copy
 of connectd's end. If it dies its WebSockets have ended, and another one is started.
+
+What comes in is parsed in turns of the sources (`turns.py`), each of which has a rate of bytes and frames as they come,
+not of what comes out: an empty frame costs as much as a full one. Of a client behind a trusted proxy this process alone
+sees the request that says where it comes from (`forwarded.py`), and tells connectd.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from socket import socket
 
+from connectd.websocketd.turns import Turns
 from connectd.websocketd.websocket import WebSocket
+from wire.address import WireAddr, parse_address, source_of
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
-from wire.control.control_wire import UnwrapWebsocket
+from wire.control.control_wire import UnwrapWebsocket, WebsocketSource
 from wire.control.daemon import EXIT_OK
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
@@ -27,6 +34,10 @@ STUCK = 30.0
 """Seconds in which a client has to read MAX_UNSENT. Until then it is not looked at whether its stream has ended."""
 SPARE_FDS = 64
 """File descriptors that are wanted for other things than bridges: connections that are on their way here."""
+PIECE = 2_048
+"""Bytes that are parsed in one step: 340 empty frames, half a millisecond."""
+FRAME_WORK = 100
+"""What a frame counts as, in bytes, besides its own: what it costs to parse one."""
 LINGER = 5.0
 """Seconds for the last words of either end."""
 
@@ -37,10 +48,17 @@ status = Status("websocketd")
 class _Bridge:
     """One WebSocket: its TCP connection and its stream, by their ids."""
 
-    address: str
+    order: UnwrapWebsocket
     tcp: int
     stream: int
-    websocket: WebSocket = field(default_factory=WebSocket)
+    websocket: WebSocket
+    source: Hashable
+    unparsed: bytearray = field(default_factory=bytearray)
+    """At most one read of the socket."""
+    told: bool = False
+    """connectd knows where it comes from, or need not be told."""
+    over: bool = False
+    """The client is gone; what it has said is still parsed."""
     slow: asyncio.TimerHandle | None = None
     """Runs while the client does not read."""
 
@@ -51,8 +69,11 @@ class Bridges(SockMan):
     `room`: how many fds they may have. One bridge more is closed at once, before there is none left to receive it.
     """
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, tell: Callable[[WebsocketSource], None]) -> None:
+        """`tell` brings a message to connectd."""
         super().__init__()
+        self._tell = tell
+        self._turns: Turns[_Bridge] = Turns(self._parse, self._loop)
         self._room = room
         self._full = False
         self._bridges: dict[int, _Bridge] = {}
@@ -69,14 +90,23 @@ class Bridges(SockMan):
         try:
             tcp = self.adopt(message.tcp_fd, b"")
         except OSError:  # it has gone already
-            message.close_fds()
+            self._drop(message)
             return
-        bridge = _Bridge(message.address, tcp, self.adopt(message.stream_fd, b""))
+        proxies = tuple(ip_network(each) for each in message.proxies)
+        stream = self.adopt(message.stream_fd, b"")
+        source = _source(parse_address(message.address, 0), tcp)
+        bridge = _Bridge(message, tcp, stream, WebSocket(proxies), source, told=not proxies)
+        self._turns.enter(source, message.read_rate)
         self._bridges |= {bridge.tcp: bridge, bridge.stream: bridge}
         self.update_receiving(bridge.stream)
 
-    def _refuse(self, message: UnwrapWebsocket) -> None:
+    def _drop(self, message: UnwrapWebsocket) -> None:
         message.close_fds()
+        if message.proxies:
+            self._tell(WebsocketSource(message.conn_id, None))
+
+    def _refuse(self, message: UnwrapWebsocket) -> None:
+        self._drop(message)
         if not self._full:
             status.unusual(f"{len(self)} WebSockets are all that may be open here: new ones are closed")
         self._full = True
@@ -84,13 +114,14 @@ class Bridges(SockMan):
     # SockMan's events
 
     def event_got_data(self, id: int, data: bytes) -> None:
-        """To the other side."""
+        """To the other side; what is to be parsed when its source's turn has come."""
         bridge = self._bridges[id]
         if id == bridge.stream:
             bridge.websocket.wrap(data)
-        elif payload := bridge.websocket.receive(data):
-            self.send_bytes(bridge.stream, payload)
-        self._go_on(bridge)
+            self._go_on(bridge)
+        else:
+            bridge.unparsed += data
+            self._turns.add(bridge, bridge.source)
 
     def event_got_eof(self, id: int) -> None:
         """One end has hung up, and so does the other."""
@@ -102,7 +133,10 @@ class Bridges(SockMan):
 
     def event_got_permanent_read_error(self, id: int, error: OSError) -> None:
         """One end is broken: the other gets what is left."""
-        self._end(self._bridges[id])
+        bridge = self._bridges[id]
+        bridge.over = True
+        if id == bridge.stream or not bridge.unparsed:
+            self._end(bridge)
 
     def event_ready_to_send(self, id: int) -> bool:
         """All was taken: the other side may go on."""
@@ -115,9 +149,36 @@ class Bridges(SockMan):
         if bridge is None:
             return True
         room = self.unsent_size(bridge.tcp) < MAX_UNSENT
-        return room and (id == bridge.stream or self.unsent_size(bridge.stream) < MAX_UNSENT)
+        return room and (id == bridge.stream or (not bridge.unparsed and self.unsent_size(bridge.stream) < MAX_UNSENT))
 
     # Inside
+
+    def _parse(self, bridge: _Bridge) -> tuple[int, bool]:
+        """A piece of what the client has said: the work that it was, and whether there is more."""
+        if bridge.tcp not in self._bridges:
+            return 0, False
+        piece, frames = bytes(bridge.unparsed[:PIECE]), bridge.websocket.frames
+        del bridge.unparsed[:PIECE]
+        payload = bridge.websocket.receive(piece)
+        self._tell_source(bridge)
+        if payload:
+            self.send_bytes(bridge.stream, payload)
+        self._go_on(bridge)
+        if bridge.over and not bridge.unparsed and bridge.tcp in self._bridges:
+            self._end(bridge)
+        more = bridge.tcp in self._bridges and bool(bridge.unparsed)
+        return len(piece) + FRAME_WORK * (bridge.websocket.frames - frames), more
+
+    def _tell_source(self, bridge: _Bridge) -> None:
+        """connectd waits for it; from here on the client counts for where it comes from, too."""
+        if bridge.told or not bridge.websocket.is_open:
+            return
+        bridge.told = True
+        client = bridge.websocket.client or parse_address(bridge.order.address, 0)
+        self._turns.leave(bridge.source)
+        bridge.source = _source(client, bridge.tcp)
+        self._turns.enter(bridge.source, bridge.order.read_rate)
+        self._tell(WebsocketSource(bridge.order.conn_id, str(client)))
 
     def _go_on(self, bridge: _Bridge) -> None:
         if answer := bridge.websocket.to_send():
@@ -139,7 +200,7 @@ class Bridges(SockMan):
             bridge.slow = self._loop.call_later(STUCK, self._too_slow, bridge)
 
     def _too_slow(self, bridge: _Bridge) -> None:
-        status.debug(f"{bridge.address}: WebSocket: does not read")
+        status.debug(f"{bridge.order.address}: WebSocket: does not read")
         self._end(bridge)
 
     def _no_longer_slow(self, bridge: _Bridge) -> None:
@@ -150,17 +211,25 @@ class Bridges(SockMan):
     def _end(self, bridge: _Bridge) -> None:
         self._no_longer_slow(bridge)
         if bridge.websocket.complaint:
-            status.debug(f"{bridge.address}: WebSocket: {bridge.websocket.complaint}")
+            status.debug(f"{bridge.order.address}: WebSocket: {bridge.websocket.complaint}")
+        if not bridge.told:
+            self._tell(WebsocketSource(bridge.order.conn_id, None))
+        self._turns.leave(bridge.source)
         for id in (bridge.tcp, bridge.stream):
             del self._bridges[id]
             self.close_when_sent(id, LINGER)
+
+
+def _source(address: WireAddr, tcp: int) -> Hashable:
+    """Whom a WebSocket counts for: what comes from this machine, for itself."""
+    return source_of(address) or tcp
 
 
 class Websocketd:
     """The process, on its running loop."""
 
     def __init__(self, master: socket, connectd: socket, stop: Callable[[int], None]) -> None:
-        self._bridges = Bridges(raise_fd_limit() - SPARE_FDS)
+        self._bridges = Bridges(raise_fd_limit() - SPARE_FDS, self._tell)
         self._master = ControlChannel(master, "master", self._unexpected, lambda _: stop(EXIT_OK))
         self._connectd = ControlChannel(connectd, "connectd", self._received, lambda reason: status.debug(reason))
         status.debug("ready")
@@ -173,6 +242,10 @@ class Websocketd:
         if not isinstance(message, UnwrapWebsocket):
             raise RuntimeError(f"connectd said {message.name()}")
         self._bridges.unwrap(message)
+
+    def _tell(self, message: WebsocketSource) -> None:
+        if not self._connectd.closed:
+            self._connectd.send(message)
 
     def close(self) -> None:
         """Close whatever is still open."""

@@ -49,13 +49,13 @@ class Options:
     addr: tuple[Binding, ...] = ()
     bind_addr: tuple[Binding, ...] = ()
     announce_addr: tuple[WireAddr, ...] = ()
+    ws_trusted_proxy: tuple[str, ...] = ()
     autolisten: bool = True
     proxy: WireAddr | None = None
     always_use_proxy: bool = False
     disable_dns: bool = False
     dns_seed: tuple[str, ...] = ()
     fallback_peers: Path | None = None
-    """Absolute."""
     tor_service_password: str | None = field(default=None, repr=False)
     offline: bool = False
     alias: str | None = None

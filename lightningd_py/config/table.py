@@ -115,6 +115,13 @@ OPTIONS: tuple[Option, ...] = (
             multiple=True,
             by_network=True,
         ),
+        Option(
+            "ws-trusted-proxy",
+            "believe what these addresses or networks say of WebSockets: X-Forwarded-For and Forwarded",
+            values.networks,
+            "ADDR[,ADDR]",
+            multiple=True,
+        ),
         Option("autolisten", "listen everywhere if no address is given (default true)", values.boolean, "BOOL"),
         Option("proxy", "reach .onion addresses through this SOCKS5 proxy (port 9050)", values.proxy, "HOST[:PORT]"),
         Option("always-use-proxy", "reach all others through it too, and look up no names", values.boolean, "BOOL"),

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 
 from wire.address import WireAddr, is_hostname, parse_address, parse_peer
@@ -186,6 +187,17 @@ def announce_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
     if address.host in ("0.0.0.0", "::"):  # noqa: S104 - refused
         raise ValueError(f"'{value}' is every address: announce one")
     return (address,)
+
+
+def networks(value: str) -> tuple[str, ...]:
+    """IP addresses and networks, separated by commas."""
+    found = []
+    for each in value.split(","):
+        try:
+            found.append(str(ip_network(each.strip())))
+        except ValueError:
+            raise ValueError(f"'{each}' is no IP address and no network") from None
+    return tuple(found)
 
 
 def host_name(value: str) -> str:

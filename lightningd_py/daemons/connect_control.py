@@ -103,6 +103,7 @@ async def init_connectd(
             timing=options.timing,
             dev_allow_localhost=options.dev_allow_localhost,
             limits=options.limits,
+            web_proxies=list(options.ws_trusted_proxy),
         ),
         control_wire.ConnectdInitReply,
     )

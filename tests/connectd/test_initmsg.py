@@ -19,7 +19,7 @@ def test_a_public_peer_is_told_how_we_see_it(text: str) -> None:
     assert told == Init(b"\x0a", b"\x0a", networks=[REGTEST], remote_addr=address).encode()
 
 
-@pytest.mark.parametrize("text", ["127.0.0.1:1", "10.0.0.1:1", "[fe80::1]:1", "/a/path", "node.example:1"])
+@pytest.mark.parametrize("text", ["127.0.0.1:1", "10.0.0.1:1", "[fe80::1]:1", "/a/path", "node.example:1", "8.8.8.8:0"])
 @pytest.mark.bolt("B1-26")
 def test_others_are_not(text: str) -> None:
     assert Init.decode(our_init(REGTEST, b"", parse_address(text, 1))).remote_addr is None

@@ -3,29 +3,13 @@
 import pytest
 
 from connectd import strangers
-from connectd.strangers import BURST, HERE, Established, Rates, Strangers, source_of
-from wire.address import WireAddr, parse_address
+from connectd.strangers import BURST, Established, Rates, Strangers
+from wire.address import WireAddr
 from wire.control.control_wire import PeerInfo
 from wire.control.limits import Limits
 
 A, B = (WireAddr("ipv4", f"192.0.2.{host}", 9735) for host in (1, 2))
 LOCAL = WireAddr("ipv4", "127.0.0.1", 9735)
-
-
-@pytest.mark.parametrize(
-    ("address", "source"),
-    [
-        ("192.0.2.1:9735", "192.0.2.1"),
-        ("127.0.0.2:9735", "127.0.0.2"),
-        ("[2001:db8:1:2:3:4:5:6]:1", "2001:db8:1:2::/64"),
-        ("[2001:db8:1:2::]:2", "2001:db8:1:2::/64"),
-        ("127.0.0.1:1", HERE),
-        ("[::1]:1", HERE),
-        ("/a/socket", HERE),
-    ],
-)
-def test_sources(address: str, source: str) -> None:
-    assert source_of(parse_address(address, 1)) == source
 
 
 def test_rate() -> None:

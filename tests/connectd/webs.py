@@ -17,6 +17,9 @@ from tests.connectd.connectd_process import ConnectdProcess
 from tests.harness import processes
 from wire.control.control_message import Fd
 
+WEB = ["127.0.0.1:0", "ws:127.0.0.1:0"]
+"""Where a connectd with WebSockets listens."""
+
 
 class Websocketd:
     """The process, our copy of connectd's end of its socket, and its log."""
@@ -73,11 +76,20 @@ def url(connectd: ConnectdProcess) -> str:
 
 
 @contextlib.asynccontextmanager
-async def web_peer(connectd: ConnectdProcess, privkey: bytes | None = None) -> AsyncIterator[ScriptedPeer]:
-    """A peer that has done Noise and INIT over a WebSocket."""
+async def web_peer(
+    connectd: ConnectdProcess,
+    privkey: bytes | None = None,
+    *,
+    headers: dict[str, str] | None = None,
+    source: str = "127.0.0.1",
+) -> AsyncIterator[ScriptedPeer]:
+    """A peer that has done Noise and INIT over a WebSocket; `headers` are a proxy's, `source` the address it is at."""
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=ours)
-    async with connect(url(connectd), compression=None, max_size=None) as client:
+    where = connect(
+        url(connectd), compression=None, max_size=None, additional_headers=headers or {}, local_addr=(source, 0)
+    )
+    async with where as client:
         pumps = asyncio.gather(*(pump(client, *await asyncio.open_connection(sock=theirs))))
         async with ScriptedPeer(reader, writer, privkey=privkey, their_id=connectd.node_id) as peer:
             await peer.shake_hands()
@@ -105,3 +117,23 @@ def pump(client: ClientConnection, reader: asyncio.StreamReader, writer: asyncio
         writer.close()
 
     return [up(), down()]
+
+
+async def silent(connectd: ConnectdProcess) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, _, port = connectd.bindings[1].removeprefix("ws:").rpartition(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+async def hangs_up(reader: asyncio.StreamReader) -> bytes:
+    """All that is said until the end."""
+    async with asyncio.timeout(20):
+        with contextlib.suppress(ConnectionResetError):
+            return await reader.read()
+        return b""
+
+
+async def until_fds(unwrapper: Websocketd, wanted: int) -> None:
+    """Looks again and again: it hears of an end after us, and does not tell."""
+    async with asyncio.timeout(20):
+        while unwrapper.fds() != wanted:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.02)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wire.address import (
+    HERE,
     WireAddr,
     is_hostname,
     is_routable,
@@ -17,6 +18,7 @@ from wire.address import (
     parse_peer,
     read_descriptor,
     read_descriptors,
+    source_of,
     to_json,
     write_descriptor,
 )
@@ -254,3 +256,19 @@ def test_hosts_are_canonical() -> None:
 )
 def test_network_group(text: str, group: str) -> None:
     assert network_group(text) == group
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.1:9735", "192.0.2.1"),
+        ("127.0.0.2:9735", "127.0.0.2"),
+        ("[2001:db8:1:2:3:4:5:6]:1", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2::]:2", "2001:db8:1:2::/64"),
+        ("127.0.0.1:1", HERE),
+        ("[::1]:1", HERE),
+        ("/a/socket", HERE),
+    ],
+)
+def test_sources(address: str, source: str) -> None:
+    assert source_of(parse_address(address, 1)) == source

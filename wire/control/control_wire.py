@@ -137,6 +137,8 @@ class ConnectdInit(Request, number=2000, sender="master", aliases=("connectctl_i
     timing: Timing
     dev_allow_localhost: bool
     limits: Limits = field(default_factory=Limits)
+    web_proxies: list[str] = field(default_factory=list)
+    """Networks of proxies that are believed where WebSockets come from."""
 
 
 class ConnectdInitReply(Reply, number=2100, sender="connectd", aliases=("connectctl_init_reply",)):
@@ -276,9 +278,22 @@ class BootstrapReply(Reply, number=2130, sender="connectd", largest=SOME):
 class UnwrapWebsocket(ControlMessage, number=2040, sender="connectd"):
     """To websocketd: a stranger's TCP connection, and the end of a stream to which its payloads go."""
 
+    conn_id: int
     address: str
+    read_rate: int
+    """As in the limits: of all WebSockets of a source."""
+    proxies: list[str]
+    """Not empty: the stranger is one of these; where its client is stands in the request, and `websocket_source` says.
+    """
     tcp_fd: Fd
     stream_fd: Fd
+
+
+class WebsocketSource(ControlMessage, number=2041, sender="websocketd"):
+    """To connectd: where the client of a trusted proxy is. None: its WebSocket has ended before that was said."""
+
+    conn_id: int
+    address: str | None
 
 
 # 3xxx: gossipd

@@ -4,21 +4,21 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from connectd.connections import Connections
-from connectd.doors.websocket_door import WebSocketDoor
+from connectd.doors.websocket_door import WebRules, WebSocketDoor
 from connectd.websocketd import websocketd as module
 from connectd.websocketd.websocketd import MAX_UNSENT, Bridges
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess
-from tests.connectd.webs import Websocketd, url, web_peer, websocketd
+from tests.connectd.webs import WEB, Websocketd, hangs_up, silent, until_fds, url, web_peer
 from tests.connectd.websocketd.test_websocket import REQUEST
+from tests.harness.injected_time import InjectedTime
 from wire.control.access import Access
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import Fd
@@ -31,41 +31,6 @@ CUSTOM = bytes.fromhex("8001")
 MESSAGE = 60_000
 MOST_BUFFERED = 64 << 20
 """Bytes that the kernel's buffers may hold on the way of a message through three sockets."""
-WEB = ["127.0.0.1:0", "ws:127.0.0.1:0"]
-
-
-@pytest.fixture
-def unwrapper(tmp_path: Path) -> Iterator[Websocketd]:
-    with websocketd(tmp_path / "websocketd.log") as running:
-        yield running
-
-
-@pytest.fixture
-def new_connectd(unwrapper: Websocketd, new_connectd: Callable[[], ConnectdProcess]) -> Callable[[], ConnectdProcess]:
-    """Its connectd processes end before websocketd, which waits for that."""
-    return new_connectd
-
-
-@pytest.fixture
-async def connectd(
-    new_connectd: Callable[[], ConnectdProcess], unwrapper: Websocketd
-) -> AsyncIterator[ConnectdProcess]:
-    connectd = new_connectd()
-    await connectd.start(bind=WEB, websocket_fd=unwrapper.fd_for_connectd())
-    yield connectd
-
-
-async def silent(connectd: ConnectdProcess) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    host, _, port = connectd.bindings[1].removeprefix("ws:").rpartition(":")
-    return await asyncio.open_connection(host, int(port))
-
-
-async def hangs_up(reader: asyncio.StreamReader) -> bytes:
-    """All that is said until the end."""
-    async with asyncio.timeout(20):
-        with contextlib.suppress(ConnectionResetError):
-            return await reader.read()
-        return b""
 
 
 async def test_a_peer_both_ways(connectd: ConnectdProcess) -> None:
@@ -113,13 +78,6 @@ async def test_the_client_goes(connectd: ConnectdProcess, unwrapper: Websocketd)
     await owner.peer.hangs_up()
     await owner.ends()
     await until_fds(unwrapper, before)
-
-
-async def until_fds(unwrapper: Websocketd, wanted: int) -> None:
-    """Looks again and again: it hears of an end after us, and does not tell."""
-    async with asyncio.timeout(20):
-        while unwrapper.fds() != wanted:  # noqa: ASYNC110 - in another process
-            await asyncio.sleep(0.02)
 
 
 async def test_a_slow_reader_holds_up_nobody_and_fills_nothing(
@@ -229,11 +187,18 @@ async def test_resets_and_half_closes(connectd: ConnectdProcess, unwrapper: Webs
     await connectd.lives()
 
 
+def order(
+    tcp: socket.socket, stream: socket.socket, *, read_rate: int = 0, proxies: tuple[str, ...] = ()
+) -> UnwrapWebsocket:
+    """What connectd tells websocketd of these two."""
+    return UnwrapWebsocket(7, "203.0.113.7:9735", read_rate, list(proxies), Fd(tcp.detach()), Fd(stream.detach()))
+
+
 async def test_a_client_that_never_reads_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STUCK", 0.05)
     (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
-    bridges = Bridges(room=2)
-    bridges.unwrap(UnwrapWebsocket("a", Fd(tcp.detach()), Fd(stream.detach())))
+    bridges = Bridges(room=2, tell=lambda _: None)
+    bridges.unwrap(order(tcp, stream))
     with ours, client:
         client.send(REQUEST)
         client.setblocking(False)
@@ -249,13 +214,13 @@ async def test_a_client_that_never_reads_has_a_deadline(monkeypatch: pytest.Monk
 
 
 async def test_past_its_room_new_ones_are_closed(caplog: pytest.LogCaptureFixture) -> None:
-    bridges = Bridges(room=2)
+    bridges = Bridges(room=2, tell=lambda _: None)
     with contextlib.ExitStack() as stack:
         ends = []
         for _ in range(3):
             (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
             ends += [stack.enter_context(ours), stack.enter_context(client)]
-            bridges.unwrap(UnwrapWebsocket("a", Fd(tcp.detach()), Fd(stream.detach())))
+            bridges.unwrap(order(tcp, stream))
         assert [end.recv(1) for end in ends[2:]] == [b""] * 4
         assert len(bridges) == 1
         assert caplog.text.count("1 WebSockets are all that may be open here") == 1
@@ -285,7 +250,7 @@ async def test_a_refused_stranger_costs_websocketd_nothing() -> None:
     access = Access()
     access.refuses_address = lambda address, now: "not you"  # type: ignore[method-assign]
     refusing = Connections(1, lambda _: None, Limits(), access)
-    door = WebSocketDoor(refusing, channel)
+    door = WebSocketDoor(refusing, channel, WebRules((), 0, 60.0))
     address = door.bind_and_start_listening(SocketAddress("tcp", "127.0.0.1", 0))
     door.start(SockManOptions())
     with theirs:
@@ -298,3 +263,55 @@ async def test_a_refused_stranger_costs_websocketd_nothing() -> None:
         door.close_sockets()
         refusing.close_sockets()
         channel.close()
+
+
+EMPTY = b"\x82\x80" + bytes(4)
+"""A masked frame without payload: six bytes that no rate of what comes out would see."""
+PING, PONG = b"\x89\x81" + bytes(4) + b"?", b"\x8a\x01?"
+
+
+def test_empty_frames_have_a_rate() -> None:
+    """Each counts as 106 bytes: 5,000 of them take five seconds where 100,000 bytes a second are read."""
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
+        bridges = Bridges(room=2, tell=lambda _: None)
+        bridges.unwrap(order(tcp, stream, read_rate=100_000))
+        with ours, client:
+            client.setblocking(False)
+            await loop.sock_sendall(client, REQUEST)
+            assert (await loop.sock_recv(client, 1_000)).startswith(b"HTTP/1.1 101 ")
+            begin = loop.time()
+            await loop.sock_sendall(client, EMPTY * 5_000 + PING)
+            assert await loop.sock_recv(client, 1_000) == PONG
+            assert 4.0 < loop.time() - begin < 6.0
+        bridges.close_sockets()
+
+    with asyncio.Runner(loop_factory=InjectedTime) as runner:
+        runner.run(test())
+
+
+async def test_floods_of_empty_frames_hold_up_nobody(connectd: ConnectdProcess, unwrapper: Websocketd) -> None:
+    """Strangers say more of them than they may in ten seconds; another client comes in and is served meanwhile."""
+    host, _, port = connectd.bindings[1].removeprefix("ws:").rpartition(":")
+    async with contextlib.AsyncExitStack() as stack:
+        ends = []
+        for number in range(20):
+            reader, writer = await asyncio.open_connection(host, int(port), local_addr=(f"127.9.{number}.2", 0))
+            stack.callback(writer.close)
+            writer.write(REQUEST)
+            await reader.readuntil(b"\r\n\r\n")
+            ends.append((reader, writer))
+        pongs = []
+        for reader, writer in ends:
+            writer.write(EMPTY * 300_000 + PING)
+            pongs.append(asyncio.create_task(reader.readexactly(len(PONG))))
+            stack.callback(pongs[-1].cancel)
+        async with web_peer(connectd) as peer:
+            owner = await connectd.owner()
+            for _ in range(5):
+                await peer.say(CUSTOM)
+                assert await owner.peer.hear_raw() == CUSTOM
+            assert not any(pong.done() for pong in pongs), "they flood still"
+            await owner.ends()

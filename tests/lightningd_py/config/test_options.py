@@ -114,6 +114,13 @@ def test_where_to_listen_and_what_to_announce(
     assert options.websockets == any(text.startswith("ws:") for text in bind)
 
 
+def test_proxies_in_front_of_websockets() -> None:
+    options = parse(["--ws-trusted-proxy=127.0.0.1,10.0.0.0/8", "--ws-trusted-proxy=::1"])
+    assert options.ws_trusted_proxy == ("127.0.0.1/32", "10.0.0.0/8", "::1/128")
+    with pytest.raises(UsageError, match=r"'proxy\.example' is no IP address and no network"):
+        parse(["--ws-trusted-proxy=127.0.0.1,proxy.example"])
+
+
 def test_ways_out() -> None:
     options = parse(["--proxy=127.0.0.1", "--always-use-proxy=true", "--disable-dns", "--tor-service-password=secret"])
     assert (str(options.proxy), options.always_use_proxy, options.disable_dns) == ("127.0.0.1:9050", True, True)
