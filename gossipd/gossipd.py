@@ -106,11 +106,11 @@ class Gossipd:
         self._standings = Standings()
         self.judge = Judgement(self, self._loop.call_later, self.clock)
         self.fault, self.bad_gossip = self.judge.fault, self.judge.bad_gossip
-        self._budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
+        self.budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
         self.owned: OwnedPeers[Peer] = OwnedPeers(
-            self._may_read, self.lost, self._budget, init.timing, init.limits.read_rate
+            self.may_read, self.lost, self.budget, init.timing, init.limits.read_rate
         )
-        self.remotes: Remotes = Remotes(self._loop, self._may_read, self._drop, self._owed_elsewhere, self._budget)
+        self.remotes: Remotes = Remotes(self)
 
     def _begin_intake(self, init: GossipdInit, workers: Workers) -> None:
         """The pipeline, and the chain's news, which use the same stage for funding outputs."""
@@ -197,7 +197,12 @@ class Gossipd:
             if not self.remotes.hear(peer, packet):
                 return
 
-    def _owed_elsewhere(self, peer: Peer, packet: bytes) -> None:
+    def owner_closed(self, peer: Peer) -> None:
+        """The owner of a connection that is elsewhere has closed its gossip fd: so the connection has ended."""
+        self._drop(peer)
+
+    def owed_elsewhere(self, peer: Peer, packet: bytes) -> None:
+        """What the owner of a connection could not pass on."""
         try:
             self.ingest.checks.debt.note_owed(GossipOwed.decode(packet))
         except WireError as error:
@@ -286,7 +291,7 @@ class Gossipd:
         if self.peers.pop(conn_id, None) is not None:
             self.seeker.peer_left(conn_id)
             self._standings.leave(peer.info.node_id, peer.standing, self.clock())
-        self._budget.forget(conn_id)
+        self.budget.forget(conn_id)
 
     def peer(self, conn_id: int) -> Peer | None:
         """The peer of a connection that we own."""
@@ -346,7 +351,7 @@ class Gossipd:
 
     # room, and the flush
 
-    def _may_read(self) -> bool:
+    def may_read(self) -> bool:
         """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
         through, and gossip is then owed.
         """

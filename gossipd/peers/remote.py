@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
 from gossipd.peers.peer import Peer
 from gossipd.serve.budget import Budget
@@ -11,54 +11,58 @@ from wire.net.gossip_fd import GossipFd
 from wire.net.owned_peers import PULL
 
 
+class Around(Protocol):
+    """What one gossip fd needs of those who have them all."""
+
+    @property
+    def budget(self) -> Budget:
+        """What peers are served within."""
+
+    def may_read(self) -> bool:
+        """Whether the pipeline has room."""
+
+    def ended(self, peer: Peer) -> None:
+        """The owner has closed its end."""
+
+    def hear(self, peer: Peer, packet: bytes) -> bool:
+        """What the owner has written. False if the peer has gone."""
+
+
 class Remote:
     """One such peer. Bounded: at most one pulled batch waits here, the rest stays a cursor in the Peer."""
 
-    def __init__(
-        self,
-        peer: Peer,
-        sock: socket.socket,
-        loop: asyncio.AbstractEventLoop,
-        may_read: Callable[[], bool],
-        ended: Callable[[Peer], None],
-        hear: Callable[[Peer, bytes], bool],
-        budget: Budget,
-    ) -> None:
-        """`may_read`: whether the pipeline has room. `ended`: the owner has closed its end. `hear` gets each packet."""
+    def __init__(self, peer: Peer, sock: socket.socket, around: Around) -> None:
         self.peer = peer
         self._conn_id = peer.info.conn_id
-        self._may_read = may_read
-        self._loop = loop
-        self._ended = ended
-        self._hear_packet = hear
-        self._budget = budget
+        self._loop = asyncio.get_running_loop()
+        self._around = around
         self._later: asyncio.TimerHandle | None = None
         """The peer has used its budget up."""
         self._waiting: deque[bytes] = deque()
-        self._fd = GossipFd(sock, loop, self._hear, self.pump, self._end)
+        self._fd = GossipFd(sock, self._loop, self._hear, self.pump, self._end)
 
     def _hear(self, packet: bytes) -> None:
-        self._hear_packet(self.peer, packet)
+        self._around.hear(self.peer, packet)
         if self.peer.has_something_to_say:
             self.pump()
         self.update_reading()
 
     def _end(self) -> None:
-        self._ended(self.peer)
+        self._around.ended(self.peer)
 
     def pump(self) -> None:
         """Write what is for the peer, from the cursor, while there is room and the owner has begun to read."""
         if not self._fd.started:
             return
         if not self._waiting:
-            self._waiting.extend(self._budget.pull(self._conn_id, self.peer, PULL, self._loop.time()))
+            self._waiting.extend(self._around.budget.pull(self._conn_id, self.peer, PULL, self._loop.time()))
         while self._waiting:
             if not self._fd.send(self._waiting[0]):
                 return
             self._waiting.popleft()
         self.update_reading()
         if self.peer.has_something_to_say and self._later is None:
-            wait = 0.0 if self.peer.has_free else self._budget.wait(self._conn_id, self._loop.time())
+            wait = 0.0 if self.peer.has_free else self._around.budget.wait(self._conn_id, self._loop.time())
             self._later = self._loop.call_later(wait, self._pump_on)
 
     def _pump_on(self) -> None:
@@ -67,7 +71,7 @@ class Remote:
 
     def update_reading(self) -> None:
         """Read the gossip fd while the pipeline has room and the owner takes the peer's warnings."""
-        if self._may_read() and not self.peer.choked:
+        if self._around.may_read() and not self.peer.choked:
             self._fd.resume()
         else:
             self._fd.pause()

@@ -1,7 +1,7 @@
 """All peers whose connection another process owns, by conn_id: their gossip fds (remote.py) open and come back."""
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
 from gossipd.peers.peer import Peer
 from gossipd.peers.remote import Remote
@@ -10,25 +10,27 @@ from wire.control.control_message import Fd
 from wire.net.gossip_fd import close_returned, gossip_pair, is_owed
 
 
+class Around(Protocol):
+    """What the gossip fds need of their daemon."""
+
+    budget: Budget
+
+    def may_read(self) -> bool:
+        """Whether the pipeline has room."""
+
+    def owner_closed(self, peer: Peer) -> None:
+        """An owner has closed its end, and has been heard out."""
+
+    def owed_elsewhere(self, peer: Peer, packet: bytes) -> None:
+        """What a packet is about, gossip of the peer's, could not be passed on by its owner."""
+
+
 class Remotes:
     """The gossip fds whose one end is here."""
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        may_read: Callable[[], bool],
-        ended: Callable[[Peer], None],
-        owed: Callable[[Peer, bytes], None],
-        budget: Budget,
-    ) -> None:
-        """`may_read`: whether the pipeline has room. `ended`: an owner has closed its end, and has been heard out.
-        `owed` gets the packets about gossip that an owner could not pass on.
-        """
-        self._loop = loop
-        self._may_read = may_read
-        self._ended = ended
-        self._owed = owed
-        self._budget = budget
+    def __init__(self, around: Around) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._around = around
         self._remotes: dict[int, Remote] = {}
 
     def __len__(self) -> int:
@@ -40,9 +42,7 @@ class Remotes:
     def open(self, peer: Peer) -> Fd:
         """The owner's end of a new gossip fd."""
         ours, theirs = gossip_pair()
-        self._remotes[peer.info.conn_id] = Remote(
-            peer, ours, self._loop, self._may_read, self._owner_closed, self.hear, self._budget
-        )
+        self._remotes[peer.info.conn_id] = Remote(peer, ours, self)
         return Fd(theirs)
 
     def take_back(self, peer: Peer, returned: Fd | None) -> list[bytes]:
@@ -58,17 +58,27 @@ class Remotes:
             peer.say(message)
         return to_us
 
-    def _owner_closed(self, peer: Peer) -> None:
+    @property
+    def budget(self) -> Budget:
+        """What peers are served within."""
+        return self._around.budget
+
+    def may_read(self) -> bool:
+        """Whether the pipeline has room."""
+        return self._around.may_read()
+
+    def ended(self, peer: Peer) -> None:
+        """The owner has closed its end: hear it out."""
         to_us, _ = self._remotes.pop(peer.info.conn_id).close()
         for packet in to_us:
             self.hear(peer, packet)
-        self._ended(peer)
+        self._around.owner_closed(peer)
 
     def hear(self, peer: Peer, packet: bytes) -> bool:
         """What an owner has written: a message of the peer's, or what is owed of its gossip. False if it has gone."""
         if not is_owed(packet):
             return peer.hear_gossip(packet)
-        self._owed(peer, packet)
+        self._around.owed_elsewhere(peer, packet)
         return True
 
     def pump_soon(self, conn_id: int) -> None:
