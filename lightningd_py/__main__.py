@@ -12,7 +12,7 @@ from lightningd_py.node import Node
 from lightningd_py.pid_lock import PidLock, make_directory
 from wire.control.daemon import calm_collector
 from wire.control.landlock import landlock_version
-from wire.control.status import Status, set_up_logging
+from wire.control.status import Status, end_logging, set_up_logging
 
 
 def main() -> int:
@@ -39,6 +39,7 @@ def _run(options: Options, started: Callable[[], None]) -> int:
         try:
             return asyncio.run(_node(options, log, started))
         finally:
+            end_logging()
             log.close()
     finally:
         lock.release()

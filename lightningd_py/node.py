@@ -23,7 +23,7 @@ from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.restart import Restartable, Restarts
 from lightningd_py.daemons.setup import Replacements
 from lightningd_py.errors import StartError, UsageError
-from lightningd_py.log import NodeLog
+from lightningd_py.log import WRITER, NodeLog
 from lightningd_py.owners.ownership import tell
 from lightningd_py.owners.peers import Peers
 from lightningd_py.peers.access_control import AccessControl
@@ -94,6 +94,7 @@ class Node:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, 0)
         loop.add_signal_handler(signal.SIGHUP, self._log.reopen)
+        self._log.watch(lambda exit_status: self._restarts.died(WRITER, exit_status))
         try:
             async with AsyncExitStack() as ends:
                 try:
@@ -103,6 +104,7 @@ class Node:
                 started()
                 return await self._ended
         finally:
+            self._log.leave()
             if self._failed:
                 status.broken(self._failed)
 
@@ -246,6 +248,7 @@ class Node:
             fail=self.fail,
         )
         return {
+            WRITER: Restartable(self._log.restart),
             "connectd": Restartable(replacements.connectd),
             "gossipd": Restartable(replacements.gossipd, core.ownership.gossipd_died),
             "websocketd": Restartable(replacements.websocketd),

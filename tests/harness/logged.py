@@ -41,6 +41,9 @@ class Logged:
         self.name = place.name
         self.lines: list[str] = []
         """The log so far, and what was said on standard error."""
+        self.reads_log = threading.Event()
+        """Cleared by a test that does not read the log for a while."""
+        self.reads_log.set()
         self._grown = threading.Condition()
         self._at_end = False
         self.process = subprocess.Popen(
@@ -59,6 +62,7 @@ class Logged:
         assert self.process.stdout is not None
         with self.process.stdout as log:
             for line in log:
+                self.reads_log.wait()
                 with self._grown:
                     self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
                     self._grown.notify_all()

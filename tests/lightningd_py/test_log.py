@@ -77,3 +77,47 @@ def test_a_file_that_was_moved_away_is_made_again(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(LogError, match=r"cannot open log file .*nowhere/log: No such file or directory"):
         NodeLog([str(tmp_path / "nowhere" / "log")])
+
+
+DYING = """
+import asyncio, os, sys
+from lightningd_py.log import NodeLog
+log = NodeLog(sys.argv[1:])
+async def main():
+    died = asyncio.get_running_loop().create_future()
+    log.watch(died.set_result)
+    os.write(2, b"one\\n")
+    log._writer.kill()
+    print(await died, flush=True)
+    os.write(2, b"meanwhile\\n")
+    if "restart" in sys.argv[1]:
+        await log.restart()
+    os.write(2, b"two\\n")
+    log.leave()
+asyncio.run(main())
+log.close()
+"""
+
+
+@pytest.mark.parametrize("name", ["restarted", "never"])
+def test_a_writer_that_dies(tmp_path: Path, name: str) -> None:
+    """Nothing is lost of what the pipe held, also if there is no other one before the end."""
+    log = tmp_path / name
+    done = subprocess.run([sys.executable, "-c", DYING, str(log)], capture_output=True, text=True, timeout=30)
+    assert (done.stdout, done.stderr) == ("-9\n", "")
+    assert log.read_text().removeprefix("one\n") == "meanwhile\ntwo\n"
+
+
+def test_files_go_on_without_a_standard_output_that_is_not_read(tmp_path: Path) -> None:
+    """Lines for it are lost, and the last line says how many."""
+    log, line = tmp_path / "log", "x" * 99 + "\n"
+    writer = [sys.executable, "-P", "-m", "lightningd_py.log_writer", "-", str(log)]
+    with subprocess.Popen(writer, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write(line * 50_000)
+        process.stdin.flush()
+        while not log.exists() or log.stat().st_size < 50_000 * len(line):
+            assert process.poll() is None
+        out, _ = process.communicate(timeout=30)
+    assert 0 < out.count(line) < 50_000
+    assert "UNUSUAL log writer: " in out

@@ -1,16 +1,18 @@
 """Log lines with a verdict: io, trace, debug, info, unusual ("that is strange"), broken ("we are broken").
 
 Every process writes whole lines to its standard error, which the master has pointed at the node's log; one `write`
-a line, so that lines of several processes do not mix. A line about a peer carries its node_id before the text.
+a line, so that lines of several processes do not mix, and none waits for its reader (`wire.control.log_output`). A line
+about a peer carries its node_id before the text.
 
 The log is not a stranger's disk: what a stranger can cause goes through `by_stranger`, which cuts and counts it.
 """
 
 import logging
-import sys
+import os
 import time
 from ipaddress import ip_network
 
+from wire.control.log_output import LogOutput, lost_lines
 from wire.control.shares import Shares
 
 IO, TRACE, DEBUG, INFO, UNUSUAL, BROKEN = 3, 5, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
@@ -22,6 +24,8 @@ REMEMBERED = 3_600.0
 """Seconds for which a stranger's lines are counted; then they begin at one again."""
 FREE = 64
 """Lines of a kind that one source has before they are counted, whichever its node_ids: several peers may be there."""
+LAST_WORDS = 1.0
+"""Seconds that the reader of the log has at the end of a process to take what waits."""
 MOST_COUNTED = 4_096
 """Counts that are remembered."""
 _NAMES = {number: name.upper() for name, number in LEVELS.items()}
@@ -133,9 +137,30 @@ class Status:
         self._logger.log(BROKEN, "%s", text, exc_info=exc_info, extra={"node_id": peer.hex()} if peer else None)
 
 
+class _Handler(logging.Handler):
+    """To standard error. Python closes it when the process ends."""
+
+    def __init__(self, output: LogOutput) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._output.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+
+    def close(self) -> None:
+        self._output.finish(LAST_WORDS)
+        super().close()
+
+
+def end_logging() -> None:
+    """Nothing more is logged by this process; what waits for the reader of the log has LAST_WORDS to leave."""
+    for handler in logging.getLogger().handlers:
+        handler.close()
+
+
 def set_up_logging(level: str = "info") -> None:
     """Point this process's log at standard error. `level` is one of LEVELS; raises KeyError for any other."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(LogOutput(2, lost_lines(f"log of process {os.getpid()}")))
     handler.setFormatter(_Formatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -1,0 +1,82 @@
+"""The log writer: `python -P -m lightningd_py.log_writer FILE...` copies its standard input to these files.
+
+They are opened again on SIGHUP. Control characters become question marks. What cannot be written is lost: a full disk,
+or a standard output that is not read, costs lines, never the node. It ends with its input.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from lightningd_py.errors import LogError
+from wire.control.log_output import LogOutput, lost_lines
+
+STDOUT = "-"
+OURS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+"""Signals that the writer has its own mind about."""
+READ_SIZE = 1 << 16
+LAST_WORDS = 2.0
+"""Seconds that the reader of standard output has at the end."""
+_PRINTABLE = bytes(byte if (byte >= 32 and byte != 127) or byte == ord("\n") else ord("?") for byte in range(256))
+"""What reaches the files: `sane` for bytes whose lines were cut anywhere. Text that is no ASCII stays."""
+
+
+def open_log(file: str) -> int:
+    """An fd that belongs to the caller. Raises LogError."""
+    if file == STDOUT:
+        return os.dup(1)
+    try:
+        return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LogError(f"cannot open log file {file}: {error.strerror}") from error
+
+
+class LogFile:
+    """One of the files. If it cannot be opened now, perhaps it can be when it is opened again."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._fd: int | None = None
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open it, and go on with that if it could be done."""
+        with contextlib.suppress(LogError):
+            new = open_log(self._file)
+            if self._fd is not None:
+                os.close(self._fd)
+            self._fd = new
+
+    def write(self, data: bytes) -> None:
+        """Write all of it, if that can be."""
+        with contextlib.suppress(OSError):
+            while data and self._fd is not None:
+                data = data[os.write(self._fd, data) :]
+
+
+def write_log(files: Sequence[str]) -> None:
+    """Until the end of standard input. Standard output is not waited for: the files go on without it."""
+    on_disk = [LogFile(file) for file in files if file != STDOUT]
+    standard_output = LogOutput(1, lost_lines("log writer"))
+    writes: list[Callable[[bytes], None]] = [file.write for file in on_disk]
+    if STDOUT in files:
+        writes.append(standard_output.write)
+
+    def reopen(*_: object) -> None:
+        for file in on_disk:
+            file.reopen()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, reopen)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
+    while data := os.read(0, READ_SIZE).translate(_PRINTABLE):
+        for write in writes:
+            write(data)
+    standard_output.finish(LAST_WORDS)
+
+
+if __name__ == "__main__":
+    write_log(sys.argv[1:])
