@@ -47,7 +47,6 @@ from wire.control.control_wire import (
 )
 from wire.control.landlock import restrict_files
 from wire.control.privilege import give_up_privileges
-from wire.control.stack import show_stack_when_asked
 from wire.control.status import Status, set_up_logging
 from wire.secp256k1 import sign_recoverable
 
@@ -234,7 +233,6 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     set_up_logging(sys.argv[2])
-    show_stack_when_asked()
     give_up_privileges(status)
     hsmd = Hsmd(socket.socket(fileno=int(sys.argv[1])))
     try:

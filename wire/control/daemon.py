@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from wire.control.privilege import give_up_privileges
-from wire.control.stack import show_stack_when_asked
 from wire.control.status import Status, set_up_logging
 
 EXIT_OK, EXIT_BROKEN = 0, 1
@@ -53,7 +52,6 @@ def prepare(log_level: str) -> None:
     """Log to standard error; leave signals to the master; give up what is not needed."""
     calm_collector()
     set_up_logging(log_level)
-    show_stack_when_asked()
     give_up_privileges(Status("daemon"))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

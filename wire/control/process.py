@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wire.control.daemon import EXIT_OK
-from wire.control.stack import SHOW_STACK
+from wire.control.status import SHOW_STACK
 
 STACK_TIME = 0.5
 """Seconds that a process has to write where it is before it is killed."""

@@ -7,8 +7,10 @@ about a peer carries its node_id before the text.
 The log is not a stranger's disk: what a stranger can cause goes through `by_stranger`, which cuts and counts it.
 """
 
+import faulthandler
 import logging
 import os
+import signal
 import time
 from ipaddress import ip_network
 
@@ -24,6 +26,9 @@ REMEMBERED = 3_600.0
 """Seconds for which a stranger's lines are counted; then they begin at one again."""
 FREE = 64
 """Lines of a kind that one source has before they are counted, whichever its node_ids: several peers may be there."""
+SHOW_STACK = signal.SIGUSR1
+"""On this signal a process writes the stacks of its threads to its log. The handler is C code, so a loop without end, in
+Python or in a library, does not keep it from being run; one that was stopped (SIGSTOP) shows nothing."""
 LAST_WORDS = 1.0
 """Seconds that the reader of the log has at the end of a process to take what waits."""
 MOST_COUNTED = 4_096
@@ -164,6 +169,7 @@ def set_up_logging(level: str = "info") -> None:
     handler.setFormatter(_Formatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    faulthandler.register(SHOW_STACK, file=2, all_threads=True)
     root.setLevel(LEVELS[level])
     logging.getLogger("asyncio").setLevel(logging.WARNING)  # its debug lines are about its own selector
 

@@ -135,11 +135,11 @@ async def test_what_cannot_be_started(program: str) -> None:
 
 HANGS = """
 import os
-from wire.control.stack import show_stack_when_asked
+from wire.control.status import set_up_logging
 def where_it_hangs():
     os.write(3, b"x")
     while True: pass
-show_stack_when_asked()
+set_up_logging()
 where_it_hangs()
 """
 
