@@ -27,8 +27,8 @@ REMEMBERED = 3_600.0
 FREE = 64
 """Lines of a kind that one source has before they are counted, whichever its node_ids: several peers may be there."""
 SHOW_STACK = signal.SIGUSR1
-"""On this signal a process writes the stacks of its threads to its log. The handler is C code, so a loop without end, in
-Python or in a library, does not keep it from being run; one that was stopped (SIGSTOP) shows nothing."""
+"""On this signal a process writes the stacks of its threads to its log. The handler is C code, so a loop without end
+does not keep it from being run; one that was stopped (SIGSTOP) shows nothing."""
 LAST_WORDS = 1.0
 """Seconds that the reader of the log has at the end of a process to take what waits."""
 MOST_COUNTED = 4_096
