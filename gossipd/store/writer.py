@@ -245,9 +245,9 @@ class GossipStore:
         keep = records.append
         while offset < stop:
             flags, length, crc, timestamp, kind = unpack(data, offset)
-            message = offset + 12
+            message = offset + HEADER_SIZE
             following = message + length
-            if not flags & 0x8000:
+            if not flags & DELETED:
                 raw = data[message:following]
                 if check and crc_of(timestamp, raw) != crc:
                     following = self._bridge(offset, next_good_record(data, offset, self._end))
