@@ -12,7 +12,7 @@ from connectd.connections import Connections
 from connectd.one_per_node import Candidate, OnePerNode
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import Fd
-from wire.control.control_wire import GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected
+from wire.control.control_wire import GossipNewPeer, GossipNewPeerReply, HandlePeer, PeerConnected, PeerHandedOver
 from wire.control.status import Status
 
 status = Status("connectd")
@@ -48,7 +48,7 @@ class HandOver:
 
     async def _has_gone(self, candidate: Candidate) -> bool:
         """False if there is no gossipd at this moment: it has the gossip of every connection, with any owner."""
-        if self._link.closed:
+        if self._link.closed or self._master.closed:
             return False
         if self.direct and candidate.peer.node_id not in self.registered:
             self._to_gossipd(candidate)
@@ -63,6 +63,7 @@ class HandOver:
     def _to_gossipd(self, candidate: Candidate) -> None:
         self._still_there(candidate)
         fd, state = candidate.connection.release()
+        self._master.send(PeerHandedOver(candidate.peer))  # first: gossipd's word waits for it
         self._link.send(
             HandlePeer(
                 peer=candidate.peer,

@@ -51,6 +51,7 @@ from wire.cursor import WireError
 from wire.frames import PeerState
 from wire.net.duties import copy_of, type_and_channel
 from wire.net.gossip_fd import GossipOwed
+from wire.net.moving_state import flaw_of_messages
 from wire.net.owned_peers import OwnedPeers
 from wire.routing import Routes
 
@@ -175,13 +176,15 @@ class Gossipd:
         if message.gossip_state is not None:
             peer.restore(message.gossip_state)
         self.tell(control_wire.PeerTaken(message.peer))
-        for waiting in message.send:
-            peer.say(waiting)
         try:
+            if flaw := flaw_of_messages(message.send):
+                raise ValueError(flaw)
             self.owned.take(peer, message.peer_fd, message.state)
-        except OSError as error:
+            for waiting in message.send:
+                peer.say(waiting)
+        except (OSError, ValueError) as error:
             os.close(message.peer_fd)
-            self.lost(peer, f"no socket came: {error.strerror}")
+            self.lost(peer, f"no connection came: {error}")
         self._take_gossip_back(peer, message.gossip_fd, message.state.gossip)
         if self.owned.owns(conn_id):
             self._ask_for_gossip(peer)

@@ -126,8 +126,8 @@ class Connectiond:
         info = message.peer
         try:
             line = self._bridged.begin(message)
-        except OSError as error:
-            reason = f"no socket came: {error.strerror}"
+        except (OSError, ValueError) as error:
+            reason = f"no connection came: {error}"
             self._tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
             return
         if len(self._bridged) > self._most:  # or what is told us next would come without its fds

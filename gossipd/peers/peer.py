@@ -4,6 +4,7 @@ While gossipd owns the connection everything comes here; while another process d
 What waits to be sent is kept as plaintext, cursors and a query under way, and is pulled when there is room.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
@@ -342,12 +343,13 @@ class Peer:
 
     def restore(self, state: GossipState) -> None:
         """Go on where another gossipd was. An offset of another file, or behind a tail that was cut off since, is of
-        no use: then the filter begins again.
+        no use: then the filter begins again. What is no query is passed over: the other one may have been taken over.
         """
         self.filter_sent, self.greeted = state.filter_sent, state.greeted
         for query in state.queries:
-            self._hear_query(query)
+            with contextlib.suppress(WireError, PeerFault):
+                self._hear_query(query)
         if state.filter is not None:
             store = self._around.store
-            same_file = state.store_uuid == store.uuid and state.store_offset <= store.end
+            same_file = state.store_uuid == store.uuid and 0 < state.store_offset <= store.end
             self.set_filter(*state.filter, state.store_offset if same_file else None)

@@ -37,6 +37,8 @@ class ConnectControl:
         match message:
             case control_wire.PeerConnected():
                 self._ownership.peer_connected(message)
+            case control_wire.PeerHandedOver():
+                self._ownership.peer_handed_over(message.peer)
             case control_wire.PeerReconnected():
                 self._ownership.peer_reconnected(message)
             case control_wire.PeerDisconnected():

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from lightningd_py.errors import StartError
+from lightningd_py.owners.claims import CONNECTIOND, AboutOne
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.registrations.registered import Registered
 from wire.control import control_wire
@@ -118,19 +119,10 @@ class ConnectiondControl:
 
     def received(self, message: ControlMessage) -> None:
         """A message that is no reply."""
-        ownership = self._ownership
         match message:
             case control_wire.ServicePresence(service=name, here=here):
                 self._registrations.present(name, here)
-            case control_wire.PeerOwner():
-                ownership.peer_owner(message)
-            case control_wire.PeerMessage():
-                ownership.peer_message(message)
-            case control_wire.PeerNongossip():
-                ownership.peer_nongossip(message)
-            case control_wire.PeerGivenBack():
-                ownership.peer_given_back(message)
-            case control_wire.PeerDisconnected():
-                ownership.peer_disconnected(message)
+            case _ if isinstance(message, AboutOne):
+                self._ownership.heard(CONNECTIOND, message)
             case _:
                 raise RuntimeError(f"connectiond said {message.name()}")

@@ -9,6 +9,7 @@ from typing import TypeVar
 from lightningd_py.chain.source import ChainSource, NoOutput, Output
 from lightningd_py.config.options import Options, in_directory
 from lightningd_py.daemons.supervisor import ask
+from lightningd_py.owners.claims import GOSSIPD, AboutOne
 from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.owners.peers import Peer
 from lightningd_py.peers.own_node import OwnNode
@@ -49,22 +50,8 @@ class GossipControl:
         """A message that is no reply."""
         ownership = self._ownership
         match message:
-            case control_wire.PeerTaken():
-                ownership.peer_taken(message)
-            case control_wire.PeerNongossip():
-                ownership.peer_nongossip(message)
-            case control_wire.ReleasePeerReply():
-                ownership.release_peer_reply(message)
-            case control_wire.ReleasePeerReplyfail():
-                ownership.release_peer_replyfail(message)
-            case control_wire.PeerGivenBack():
-                ownership.peer_given_back(message)
-            case control_wire.PeerDisconnected():
-                ownership.peer_disconnected(message)
-            case control_wire.PeerFault():
-                ownership.peer_fault(message)
-            case control_wire.PeerMessage():
-                ownership.peer_message(message)
+            case _ if isinstance(message, AboutOne):
+                ownership.heard(GOSSIPD, message)
             case control_wire.GetTxout():
                 self._get_txout(message)
             case control_wire.UnwatchedChannels(short_channel_ids=scids):

@@ -3,10 +3,14 @@
 While the master holds a connection its pings are not answered, so nothing here waits for anything. The steps are those
 of the table in `peers.py`; a `MovingConnection` is in the master's hands between two of them. Whose a connection is
 says `registrations.py`; the programs that have one are in `programs.py`, and connectiond has those of all bus services.
+What owners say goes through `claims.py` first.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
+from lightningd_py.owners import claims
+from lightningd_py.owners.claims import GOSSIPD, AboutOne, Claims
 from lightningd_py.owners.peers import Event, MovingConnection, Peer, Peers, State
 from lightningd_py.owners.programs import Programs
 from lightningd_py.registrations.registered import Registered
@@ -16,19 +20,14 @@ from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.limits import Limits
-from wire.control.shares import Newest
-from wire.control.status import INFO, Status
+from wire.control.status import INFO, LONGEST, Status, sane
 from wire.control.timing import Timing
 from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name
 from wire.routing import answer_without_service, flaw_without_service
 
 MASTER = "master"
-GOSSIPD = "gossipd"
 
 TROUBLE = (WarningMessage.number, ErrorMessage.number)
-
-MOST_REMEMBERED = 10_000
-"""Connections that have ended lately: a late word about one of them is no surprise."""
 
 status = Status("lightningd")
 
@@ -78,17 +77,21 @@ class Ownership:
         self._error_heard = error_heard
         self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
         """Gets each copy for a service."""
-        self.programs = Programs(timing, hsm_socket, self._from_program, self._lost, limits)
+        self._claims = Claims(self.peers, self._owner_of, self._deeds(), self._end_unwanted)
+        self.heard, self.peer_handed_over = self._claims.heard, self._claims.reported
+        """What an owner says of a connection, one of those that `claims.py` names, and what connectd does."""
+        self.programs = Programs(timing, hsm_socket, self.heard, self._lost, limits)
         self._timing = timing
         self._at_connectiond: set[int] = set()
-        self._gone: Newest[int, None] = Newest(MOST_REMEMBERED)
-        self._ends_wanted: dict[int, str] = {}
         self._wanted_by: dict[int, Registered] = {}
 
     # from connectd
 
     def peer_connected(self, message: control_wire.PeerConnected) -> None:
         """A connection, fresh from INIT: to its service, or to gossipd."""
+        if self._claims.refuses_connected(message):
+            message.close_fds()
+            return
         peer = self.peers.begin(message.peer, Event.PEER_CONNECTED, MASTER)
         self._came(peer)
         moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
@@ -98,23 +101,50 @@ class Ownership:
         """The same node waits with a newer connection: this one must end. On the direct path we may not have heard of
         it yet; then it ends as soon as gossipd says that it has it.
         """
-        reason = "the node has connected again"
-        peer = self.peers.get(message.conn_id)
+        peer, reason = self.peers.get(message.conn_id), "the node has connected again"
+        if self._claims.refuses_of_connectd(message):
+            return
         if peer is not None:
             self.disconnect(peer, reason)
-        elif message.conn_id not in self._gone:
-            self._ends_wanted[message.conn_id] = reason
+        else:
+            self._claims.want_end(message.conn_id, reason)
 
     def never_came(self, message: control_wire.PeerDisconnected) -> None:
         """connectd had given it to a gossipd that has died before we heard of it."""
+        if self._claims.refuses_of_connectd(message):
+            return
         self.peers.never_comes(message.conn_id)
-        self._ends_wanted.pop(message.conn_id, None)
-        self._gone.put(message.conn_id, None)
+        self._claims.remember_gone(message.conn_id)
         self.on_lost(message.node_id)
 
     # from owners
 
-    def peer_taken(self, message: control_wire.PeerTaken) -> None:
+    def _owner_of(self, peer: Peer) -> str:
+        if peer.info.conn_id in self._at_connectiond:
+            return claims.CONNECTIOND
+        return GOSSIPD if self.programs.channel_of(peer.info.conn_id) is None else claims.PROGRAM
+
+    def _deeds(self) -> dict[type[AboutOne], Callable[[Any], None]]:
+        """What is done about each word of an owner's."""
+        return {
+            control_wire.PeerTaken: self._peer_taken,
+            control_wire.PeerNongossip: self._peer_nongossip,
+            control_wire.ReleasePeerReply: self._release_peer_reply,
+            control_wire.ReleasePeerReplyfail: self._release_peer_replyfail,
+            control_wire.PeerGivenBack: self._peer_given_back,
+            control_wire.PeerDisconnected: self._peer_disconnected,
+            control_wire.PeerOwner: self._peer_owner,
+            control_wire.PeerFault: self._peer_fault,
+            control_wire.PeerMessage: self._peer_message,
+        }
+
+    def _end_unwanted(self, info: control_wire.PeerInfo) -> None:
+        """gossipd says that it has a connection which nobody has given to it."""
+        reason = "connectd has not told of it"
+        tell(self.gossipd, control_wire.Disconnect(info.node_id, info.conn_id, [], reason))
+        tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+
+    def _peer_taken(self, message: control_wire.PeerTaken) -> None:
         """gossipd has it: given by us, or by connectd on the direct path."""
         peer = self.peers.get(message.peer.conn_id)
         if peer is None:
@@ -127,11 +157,11 @@ class Ownership:
                 self.release(peer, service)
         else:
             self._step(peer, Event.PEER_TAKEN, GOSSIPD)
-        reason = self._ends_wanted.pop(message.peer.conn_id, None)
+        reason = self._claims.end_wanted(message.peer.conn_id)
         if reason is not None:
             self.disconnect(peer, reason)
 
-    def peer_nongossip(self, message: control_wire.PeerNongossip) -> None:
+    def _peer_nongossip(self, message: control_wire.PeerNongossip) -> None:
         """A message that is not its owner's, with its connection."""
         peer = self._known(message.conn_id)
         self._at_connectiond.discard(message.conn_id)
@@ -156,7 +186,7 @@ class Ownership:
         if reason is not None:
             self.disconnect(peer, reason, [WarningMessage(ALL_CHANNELS, reason.encode()).encode()])
 
-    def release_peer_reply(self, message: control_wire.ReleasePeerReply) -> None:
+    def _release_peer_reply(self, message: control_wire.ReleasePeerReply) -> None:
         """A connection that was asked for; if the service that wanted it has gone, another may want it now."""
         peer = self._known(message.conn_id)
         self._step(peer, Event.RELEASE_PEER_REPLY, MASTER)
@@ -166,14 +196,12 @@ class Ownership:
             wanted_by = self.registrations.for_node(peer.info.node_id)
         self._place(peer, moving, wanted_by, None, [])
 
-    def release_peer_replyfail(self, message: control_wire.ReleasePeerReplyfail) -> None:
+    def _release_peer_replyfail(self, message: control_wire.ReleasePeerReplyfail) -> None:
         """A connection is not there any more: another message has said, or will say, where it went."""
         self._wanted_by.pop(message.conn_id, None)
-        peer = self.peers.get(message.conn_id)
-        if peer is not None:
-            self._step(peer, Event.RELEASE_PEER_REPLYFAIL, peer.owner)
+        self._step(peer := self._known(message.conn_id), Event.RELEASE_PEER_REPLYFAIL, peer.owner)
 
-    def peer_given_back(self, message: control_wire.PeerGivenBack) -> None:
+    def _peer_given_back(self, message: control_wire.PeerGivenBack) -> None:
         """Its owner is done with it."""
         peer = self._known(message.conn_id)
         self._step(peer, Event.PEER_GIVEN_BACK, MASTER)
@@ -181,29 +209,28 @@ class Ownership:
         moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd, message.gossip_state)
         self._place(peer, moving, None, None, message.send)
 
-    def peer_disconnected(self, message: control_wire.PeerDisconnected) -> None:
+    def _peer_disconnected(self, message: control_wire.PeerDisconnected) -> None:
         """A connection has ended."""
         self._end(self._known(message.conn_id), Event.PEER_DISCONNECTED, message.reason)
         self._part(message.conn_id)
 
-    def peer_owner(self, message: control_wire.PeerOwner) -> None:
+    def _peer_owner(self, message: control_wire.PeerOwner) -> None:
         """connectiond has it for another service now."""
-        peer = self.peers.get(message.conn_id)
-        if peer is not None:
-            self._step(peer, Event.PEER_OWNER, message.service)
+        service = self.registrations.named(message.service)
+        if service is None or service.program is not None:
+            status.unusual(f"connectiond says that '{sane(message.service[:40])}' has a connection: ignored")
+        else:
+            self._step(self._known(message.conn_id), Event.PEER_OWNER, message.service)
 
-    def peer_fault(self, message: control_wire.PeerFault) -> None:
-        """Its gossip has earned its end, while another owner has it."""
-        peer = self.peers.get(message.conn_id)
-        if peer is not None:
-            self.disconnect(peer, message.reason)
+    def _peer_fault(self, message: control_wire.PeerFault) -> None:
+        """Its gossip has earned its end, with any owner."""
+        self.disconnect(self._known(message.conn_id), message.reason[:LONGEST])
 
-    def peer_message(self, message: control_wire.PeerMessage) -> None:
+    def _peer_message(self, message: control_wire.PeerMessage) -> None:
         """A copy of what it said."""
-        peer = self.peers.get(message.conn_id)
-        if peer is not None:
-            self._error_heard(peer, message.message)
-            self._copy(peer, message)
+        peer = self._known(message.conn_id)
+        self._error_heard(peer, message.message)
+        self._copy(peer, message)
 
     def _copy(self, peer: Peer, message: control_wire.PeerMessage) -> None:
         for service in self._to_hear(peer, message):
@@ -326,11 +353,11 @@ class Ownership:
 
     def _end(self, peer: Peer, event: Event, reason: str) -> None:
         """A connection is gone: connectd and the listeners are told, once."""
-        info = peer.info
+        info, reason = peer.info, reason[:LONGEST]
         self._step(peer, event, peer.owner)
         self.peers.forget(peer)
         self._wanted_by.pop(info.conn_id, None)
-        self._gone.put(info.conn_id, None)
+        self._claims.remember_gone(info.conn_id)
         status.by_stranger("disconnected", f"disconnected: {reason}", info.node_id, info.address, INFO)
         tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
         for listener in self.went:
@@ -338,7 +365,7 @@ class Ownership:
 
     async def arrival(self, conn_id: int) -> Peer | None:
         """The connection of that number, as soon as the master has heard of it; None if it has ended already."""
-        return None if conn_id in self._gone else await self.peers.arrival(conn_id)
+        return None if self._claims.is_gone(conn_id) else await self.peers.arrival(conn_id)
 
     def channel_of(self, peer: Peer) -> ControlChannel:
         """Where the owner of a connection hears us."""
@@ -359,6 +386,7 @@ class Ownership:
 
     def gossipd_died(self) -> None:
         """All that it had, or was given, is lost."""
+        self._claims.forget_held()
         for peer in self.peers:
             if self.channel_of(peer) is self.gossipd:
                 self._lost_by_daemon(peer, "gossipd has died")
@@ -366,15 +394,6 @@ class Ownership:
     def _lost_by_daemon(self, peer: Peer, reason: str) -> None:
         self._end(peer, Event.OWNER_DIED, reason)
         self.on_lost(peer.info.node_id)
-
-    def _from_program(self, message: ControlMessage) -> None:
-        match message:
-            case control_wire.PeerGivenBack():
-                self.peer_given_back(message)
-            case control_wire.PeerDisconnected():
-                self.peer_disconnected(message)
-            case control_wire.PeerMessage():
-                self.peer_message(message)
 
     def _lost(self, conn_id: int, reason: str) -> None:
         """Its owner is gone, and it with it."""

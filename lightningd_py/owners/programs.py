@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from lightningd_py.config.values import Service
+from lightningd_py.owners.claims import PROGRAM, AboutOne, flaw_of
 from lightningd_py.owners.peers import MovingConnection
-from lightningd_py.owners.service_process import PeerEnd, Program, flaw, start_program
+from lightningd_py.owners.service_process import PeerEnd, Program, socket_behind, start_program
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -28,7 +29,11 @@ def _objection(program: Program, message: ControlMessage) -> str | None:
     conn_id = getattr(message, "conn_id", program.conn_id)
     if program.finished or conn_id != program.conn_id:
         return f"connection {conn_id} is not its own"
-    return flaw(message) if isinstance(message, control_wire.PeerGivenBack) else None
+    if getattr(message, "node_id", program.node_id) != program.node_id:
+        return f"connection {conn_id} is another node's"
+    if isinstance(message, control_wire.PeerGivenBack) and (flaw := program.flaw_of_fds(message)):
+        return flaw
+    return flaw_of(message, PROGRAM)
 
 
 def no_room(programs: Collection[Program], service: str, source: str | None, limits: Limits) -> str | None:
@@ -57,16 +62,16 @@ class Programs:
         self,
         timing: Timing,
         hsm_socket: Callable[[str], Fd | None],
-        on_message: Callable[[ControlMessage], None],
+        on_word: Callable[[str, AboutOne], None],
         on_lost: Callable[[int, str], None],
         limits: Limits,
     ) -> None:
-        """`hsm_socket`: a socket to hsmd if that service may sign. `on_message` gets what a program may say, `on_lost`
-        a connection that its program has not given back, and why.
+        """`hsm_socket`: a socket to hsmd if that service may sign. `on_word` gets (PROGRAM, what a program
+        may say), `on_lost` a connection that its program has not given back, and why.
         """
         self._timing, self._limits = timing, limits
         self._hsm_socket = hsm_socket
-        self._on_message = on_message
+        self._on_word = on_word
         self._on_lost = on_lost
         self._owning: dict[int, Program] = {}
         self._leaving: set[Program] = set()
@@ -107,9 +112,11 @@ class Programs:
         program.heartbeat = Heartbeat(
             program.channel, self._timing.heartbeat, self._timing.control_timeout, lambda: self._hangs(program)
         )
+        assert moving.gossip_fd is not None
+        program.node_id = info.node_id
+        program.sockets = socket_behind(moving.peer_fd), socket_behind(moving.gossip_fd)
         self._owning[info.conn_id] = program
         program.channel.send(control_wire.SetMessageRoutes(routes))
-        assert moving.gossip_fd is not None
         program.channel.send(
             control_wire.TakePeer(
                 service.name,
@@ -172,9 +179,9 @@ class Programs:
             case control_wire.PeerGivenBack():
                 if program.peer_end is not None:
                     program.peer_end.close()
-                self._on_message(message)
+                self._on_word(PROGRAM, message)
             case control_wire.PeerDisconnected() | control_wire.PeerMessage():
-                self._on_message(message)
+                self._on_word(PROGRAM, message)
             case _:
                 name = program.service.name
                 status.by_stranger("program", f"service {name} said {message.name()}: ignored", name, name)

@@ -1,4 +1,4 @@
-"""The programs of services: how one is started and ended, and what may be wrong with what it gives back.
+"""The programs of services: how one is started and ended, and what is printed by it.
 
 A program is started for one connection, by exec, with its control socket as fd 3. The first message there is
 `take_peer`: the peer fd, the gossip fd, the PeerState and the message for which it was called. It gives the connection
@@ -24,11 +24,8 @@ from wire.control.control_wire import PeerGivenBack
 from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
 from wire.control.status import Status, sane
-from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames
-from wire.net.gossip_queue import MAX_LEFT_OVER
 
 CONTROL_FD = 3
-KEY_SIZE = 32
 LONGEST_LINE = 1_000
 """Bytes of what a program prints in one line of the log: a longer line is cut into several."""
 READ_SIZE = 1 << 16
@@ -107,6 +104,12 @@ class PeerEnd:
             sock.shutdown(socket.SHUT_RDWR)
 
 
+def socket_behind(fd: int) -> object:
+    """What tells whether two fds are of one socket."""
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
 @dataclass(slots=True, eq=False)
 class Program:
     """A running program: one connection's owner."""
@@ -122,6 +125,20 @@ class Program:
     heartbeat: Heartbeat | None = None
     finished: bool = field(default=False)
     """A program has no connection any more."""
+    node_id: bytes = b""
+    """Whose connection it is."""
+    sockets: tuple[object, ...] = ()
+    """Which sockets the peer fd and the gossip fd are that it was given."""
+
+    def flaw_of_fds(self, returned: PeerGivenBack) -> str | None:
+        """What is wrong with the fds that it gives back; None if they are those that it was given. gossipd may have
+        ended its gossip fd.
+        """
+        if socket_behind(returned.peer_fd) != self.sockets[0]:
+            return "its peer fd is not the one that it was given"
+        if returned.gossip_fd is not None and socket_behind(returned.gossip_fd) not in self.sockets[1:]:
+            return "its gossip fd is not the one that it was given"
+        return None
 
     def part(self) -> None:
         """Nothing more is said to it, and nothing heard."""
@@ -166,21 +183,3 @@ def start_program(
             os.close(output.writing)
         on_failure.pop_all()
     return Program(service, conn_id, ControlChannel(ours, "program", on_message, on_closed, foreign=True), process)
-
-
-def flaw(returned: PeerGivenBack) -> str | None:
-    """What is wrong with a connection that a program gives back: programs are not ours. None if nothing is."""
-    crypto = returned.state.crypto
-    try:
-        Frames(crypto)
-    except ValueError as error:
-        return str(error)
-    if any(len(key) != KEY_SIZE for key in (crypto.rk, crypto.sk, crypto.r_ck, crypto.s_ck)):
-        return "a key is not 32 bytes long"
-    if len(returned.state.unread) > MAX_UNREAD:
-        return f"{len(returned.state.unread)} bytes are unread, more than may be"
-    if sum(map(len, returned.state.gossip)) > MAX_LEFT_OVER or any(len(left) < 2 for left in returned.state.gossip):
-        return "what is left over for gossipd is more than may be, or has no type"
-    if any(not 2 <= len(message) <= MAX_MESSAGE for message in returned.send):
-        return "a message to send has no type, or is too long"
-    return None

@@ -1,6 +1,7 @@
 """`listpeers`: the master's table, with what the owners know of traffic, and the kept nodes that are not connected."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,10 +21,12 @@ async def list_peers(
     ownership: Ownership, database: Database, kept: Mapping[bytes, KeptNode], wanted: bytes | None
 ) -> list[dict[str, Any]]:
     """All that are connected, then those that are to be, which `kept` has; or the one of this node_id."""
-    answers = await asyncio.gather(*(_stats(owner) for owner in ownership.owners()))
-    stats = {row.conn_id: row for answer in answers for row in answer}
+    owners = ownership.owners()
+    answers = await asyncio.gather(*(_stats(owner) for owner in owners))
+    said = {(owner, row.conn_id): row for owner, answer in zip(owners, answers, strict=True) for row in answer}
     peers = [peer for peer in ownership.peers if wanted in (None, peer.info.node_id)]
-    listed = [_connected(peer, stats.get(peer.info.conn_id), peer.info.node_id in kept) for peer in peers]
+    stats = {peer: said.get((ownership.channel_of(peer), peer.info.conn_id)) for peer in peers}  # of its owner's only
+    listed = [_connected(peer, stats[peer], peer.info.node_id in kept) for peer in peers]
     there = {peer.info.node_id for peer in peers}
     now = asyncio.get_running_loop().time()
     return listed + [
@@ -76,7 +79,7 @@ def _traffic(stats: PeerStats) -> dict[str, Any]:
         "messages_out": traffic.messages_out,
         "new_gossip": stats.novel,
     }
-    if stats.latency is not None:
+    if stats.latency is not None and math.isfinite(stats.latency):
         fields["ping_ms"] = round(1000 * stats.latency, 3)
     return fields
 

@@ -30,6 +30,7 @@ from wire.control.control_wire import (
     NewGossipdLink,
     PeerConnected,
     PeerDisconnected,
+    PeerHandedOver,
     PeerInfo,
     ReachPeer,
     ReachPeerReply,
@@ -190,9 +191,13 @@ class ConnectdProcess:
         return failed.refusal.code, failed.refusal.errors
 
     async def owner(self) -> "Owner":
-        """The next connection that connectd gives away, to the master or to gossipd."""
+        """The next connection that connectd gives away, to the master or to gossipd: then the master is told before."""
         async with asyncio.timeout(PATIENCE):
             message = await self.said.get()
+            if isinstance(message, PeerHandedOver):
+                told, message = message, await self.said.get()
+                assert isinstance(message, HandlePeer)
+                assert message.peer == told.peer
         assert isinstance(message, PeerConnected | HandlePeer), message
         peer = await ScriptedPeer.adopt(
             message.peer_fd, message.state, their_id=message.peer.node_id, privkey=self.privkey

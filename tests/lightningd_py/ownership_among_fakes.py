@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lightningd_py.config.values import Service, Wanted
+from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer, State
 from lightningd_py.owners.service_process import Program
@@ -43,12 +44,14 @@ class Channel:
 
     def __init__(self) -> None:
         self.said: list[ControlMessage] = []
+        self.on_said: Callable[[], None] = lambda: None
         self.closed = False
 
     def send(self, message: ControlMessage) -> None:
         assert not self.closed, f"{message.name()} to a closed channel"
         message.close_fds()
         self.said.append(message)
+        self.on_said()
 
     def close(self) -> list[ControlMessage]:
         self.closed = True
@@ -167,21 +170,32 @@ class OwnershipAmongFakes:
 
     def taken(self, conn_id: int = 1, node_id: bytes = NODE) -> Peer:
         """By the direct path."""
-        self.ownership.peer_taken(PeerTaken(info(conn_id, node_id)))
+        if self.ownership.peers.get(conn_id) is None:
+            self.ownership.peer_handed_over(info(conn_id, node_id))
+        self.ownership.heard(GOSSIPD, PeerTaken(info(conn_id, node_id)))
         return self.peer(conn_id)
 
     def nongossip(self, conn_id: int = 1, message: bytes = OPEN_CHANNEL, channel_id: bytes | None = CHANNEL) -> None:
         number, node_id = int.from_bytes(message[:2], "big"), self.peer(conn_id).info.node_id
-        self.ownership.peer_nongossip(PeerNongossip(node_id, conn_id, message, number, channel_id, STATE, fd(), fd()))
+        self.says(PeerNongossip(node_id, conn_id, message, number, channel_id, STATE, fd(), fd()))
 
     def released(self, conn_id: int = 1) -> None:
-        self.ownership.release_peer_reply(ReleasePeerReply(NODE, conn_id, STATE, fd(), fd()))
+        self.ownership.heard(GOSSIPD, ReleasePeerReply(self.node(conn_id), conn_id, STATE, fd(), fd()))
 
     def not_released(self, conn_id: int = 1) -> None:
-        self.ownership.release_peer_replyfail(ReleasePeerReplyfail(NODE, conn_id))
+        self.ownership.heard(GOSSIPD, ReleasePeerReplyfail(self.node(conn_id), conn_id))
 
     def disconnected(self, conn_id: int = 1, reason: str = "gone") -> None:
-        self.ownership.peer_disconnected(PeerDisconnected(NODE, conn_id, reason))
+        self.says(PeerDisconnected(self.node(conn_id), conn_id, reason))
+
+    def says(self, message: PeerNongossip | PeerDisconnected | PeerGivenBack) -> None:
+        """The owner of a connection says so."""
+        self.ownership.heard(self.ownership._owner_of(self.peer(message.conn_id)), message)
+
+    def node(self, conn_id: int) -> bytes:
+        """Whose connection that is; NODE's if there is none."""
+        peer = self.ownership.peers.get(conn_id)
+        return NODE if peer is None else peer.info.node_id
 
     def peer(self, conn_id: int = 1) -> Peer:
         peer = self.ownership.peers.get(conn_id)

@@ -19,7 +19,7 @@ SOME = 4 << 20
 """Bytes of what has something of each connection, or of some nodes."""
 WHOLE_MAP = 16 << 20
 """Bytes of the short_channel_ids of the map."""
-MOVED = 2 << 20
+MOVED = 3 << 20
 """Bytes of a connection's state that comes to the master: `unread`, `unsent`, and what is left over of its gossip."""
 GIVEN = 4 << 20
 """Bytes of the same as the master gives it on, with what is known of the peer."""
@@ -221,6 +221,12 @@ class PeerConnected(
     state: PeerState
     peer_fd: Fd
     gossip_fd: Fd
+
+
+class PeerHandedOver(ControlMessage, number=2003, sender="connectd"):
+    """INIT is done, and gossipd gets the connection over the link in this moment: it says `peer_taken`."""
+
+    peer: PeerInfo
 
 
 class PeerReconnected(ControlMessage, number=2012, sender="connectd", aliases=("connect_reconnected",)):

@@ -13,6 +13,7 @@ import time
 from wire.control import control_wire
 from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.control_wire import PeerStats, TakePeer
+from wire.control.status import LONGEST
 from wire.frames import MAX_MESSAGE, READ_SIZE, FrameError, Frames
 from wire.net.duties import (
     MAX_OUTBOX,
@@ -359,7 +360,7 @@ class BlockingOwner:
         if not self._here:
             return
         self._leave()
-        self._master.tell(control_wire.PeerDisconnected(self._info.node_id, self._info.conn_id, reason))
+        self._master.tell(control_wire.PeerDisconnected(self._info.node_id, self._info.conn_id, reason[:LONGEST]))
         messages, _ = self._outbox.pull_all()
         self._frames.encrypt_all_into(self._unsent, [*messages, *(last_words or [])])
         self._peer.settimeout(_FAREWELL)

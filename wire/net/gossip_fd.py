@@ -18,13 +18,15 @@ from typing import Self
 
 from wire.cursor import WireError
 from wire.encoded import ALL, UPDATE_1, UPDATE_2
+from wire.frames import MAX_MESSAGE
 from wire.message import decode
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 
 GOSSIP_START = b"\x00\x00"
 """The owner's first packet: it reads its end. Type 0 is no BOLT message."""
 
-_PACKET = 65_536
+_PACKET = MAX_MESSAGE + 1
+"""Bytes that are read of a packet: one that has so many is no message. Its writer may be any program."""
 _READS_PER_TURN = 64
 
 
@@ -47,7 +49,8 @@ def drain(sock: socket.socket) -> list[bytes]:
             return packets
         if not packet:
             return packets
-        packets.append(packet)
+        if len(packet) <= MAX_MESSAGE:
+            packets.append(packet)
 
 
 class GossipFd:
@@ -137,7 +140,7 @@ class GossipFd:
             if packet == GOSSIP_START:
                 self.started = True
                 self._on_room()
-            else:
+            elif len(packet) <= MAX_MESSAGE:
                 self._on_packet(packet)
 
     def _writable(self) -> None:
@@ -149,7 +152,7 @@ class GossipFd:
 def close_returned(fd: int) -> list[bytes]:
     """The owner's end has come back: what gossipd had written and the owner had not read. Closes it.
 
-    An owner may be any program, and what it returns no socket at all: then there is nothing.
+    An owner may be any program, and what it returns another socket, or none at all: then there is nothing.
     """
     try:
         sock = socket.socket(fileno=fd)
@@ -157,7 +160,7 @@ def close_returned(fd: int) -> list[bytes]:
         os.close(fd)
         return []
     with sock:
-        return drain(sock)
+        return drain(sock) if (sock.family, sock.type) == (socket.AF_UNIX, socket.SOCK_SEQPACKET) else []
 
 
 MAX_CHANNELS, MAX_NODES = 4_000, 400

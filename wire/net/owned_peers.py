@@ -12,6 +12,7 @@ from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
 from wire.frames import MAX_PACKET, FrameError, Frames, PeerState
 from wire.net.duties import SlowReader
+from wire.net.moving_state import flaw_of_state
 from wire.net.pinger import Pinger, PongHandler, patience_for
 from wire.net.sockman.sockman import SockMan
 
@@ -147,8 +148,10 @@ class OwnedPeers(SockMan, Generic[S]):
     def take(self, peer: S, fd: int, state: PeerState) -> None:
         """The connection is ours, with what was read and not decrypted and what was encrypted and not sent.
 
-        Raises OSError if the fd is no socket: it is still the caller's then.
+        Raises OSError if the fd is no socket, ValueError for a flawed state: the fd is still the caller's then.
         """
+        if flaw := flaw_of_state(state):
+            raise ValueError(flaw)
         self.adopt(fd, state.unsent, peer.info.conn_id)
         self._owned[peer.info.conn_id] = OwnedPeer(
             peer, Frames(state.crypto, state.unread, state.traffic), self.clock(), self._timing

@@ -151,14 +151,14 @@ class Bridged(OwnedPeers[BridgedLine]):
     def begin(self, taken: TakePeer) -> BridgedLine:
         """A connection is here; nothing of it is read before the next turn.
 
-        Raises OSError if an fd is no socket; both are closed then.
+        Raises OSError if an fd is no socket, ValueError for a flawed state; both fds are closed then.
         """
         gossip_fd = [] if taken.gossip_fd is None else [taken.gossip_fd]
         try:
             line = BridgedLine(taken.peer, self, taken.gossip_fd, taken.state.gossip)
             gossip_fd.clear()
             self._take_fd(line, taken)
-        except OSError:
+        except (OSError, ValueError):
             for fd in (*gossip_fd, taken.peer_fd):
                 os.close(fd)
             raise
@@ -169,7 +169,7 @@ class Bridged(OwnedPeers[BridgedLine]):
     def _take_fd(self, line: BridgedLine, taken: TakePeer) -> None:
         try:
             self.take(line, taken.peer_fd, taken.state)
-        except OSError:
+        except (OSError, ValueError):
             line.gossip.close()
             raise
 

@@ -14,6 +14,7 @@ from lightningd_py.config.options import parse
 from lightningd_py.daemons.connect_control import ConnectControl
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
+from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.rpc.peer_requests import PeerRequests
 from tests.harness.bus_client import Bus
@@ -82,16 +83,17 @@ class CtlMaster:
     def connected(self, conn_id: int = 1, node_id: bytes = NODE) -> PeerInfo:
         """A peer of gossipd's."""
         peer = info(conn_id, node_id)
-        self.ownership.peer_taken(PeerTaken(peer))
+        self.ownership.peer_handed_over(peer)
+        self.ownership.heard(GOSSIPD, PeerTaken(peer))
         return peer
 
     def gone(self, conn_id: int = 1, node_id: bytes = NODE) -> None:
-        self.ownership.peer_disconnected(PeerDisconnected(node_id, conn_id, "it hung up"))
+        self.ownership.heard(GOSSIPD, PeerDisconnected(node_id, conn_id, "it hung up"))
 
     def copy(self, message: bytes = ODD, conn_id: int = 1) -> None:
         """gossipd sends up a copy."""
         number = int.from_bytes(message[:2], "big")
-        self.ownership.peer_message(PeerMessage(NODE, conn_id, message, number, None))
+        self.ownership.heard(GOSSIPD, PeerMessage(NODE, conn_id, message, number, None))
 
     def close(self) -> None:
         for signer in self.signers:

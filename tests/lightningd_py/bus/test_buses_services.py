@@ -2,6 +2,7 @@
 
 import pytest
 
+from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.peers import State
 from tests.lightningd_py.bus_services import INIT, BusServices, turn
 from tests.lightningd_py.ownership_among_fakes import CHANNEL, OPEN_CHANNEL, PRIVILEGED, STATE, fd, given_back
@@ -164,6 +165,7 @@ async def test_connectiond_has_nobody_for_a_message(bus: BusServices) -> None:
 async def test_disconnect_and_owner(bus: BusServices) -> None:
     """connectiond is told, and says so when it is done; another service may stand for it meanwhile."""
     await bus.service(node_ids=[ID])
+    await bus.service("other")
     bus.connected(node_id=ID)
     peer = bus.taken_by_bus()
     moves: list[str] = []
@@ -321,11 +323,11 @@ async def test_error_about_all_channels(bus: BusServices) -> None:
     assert bus.copies == [("node", said)]
     bus.control.received(given_back(node_id=ID))
     bus.copies.clear()
-    bus.ownership.peer_message(said)
+    bus.ownership.heard(GOSSIPD, said)
     assert bus.copies == [("node", said), ("channel", said)]
     assert bus.errors == [ERROR_FOR_ALL] * 2
     bus.copies.clear()
-    bus.ownership.peer_message(PeerMessage(ID, 1, b"\x00\x01" + bytes(32), 1, bytes(32)))
+    bus.ownership.heard(GOSSIPD, PeerMessage(ID, 1, b"\x00\x01" + bytes(32), 1, bytes(32)))
     assert bus.copies == []
 
 
@@ -340,12 +342,12 @@ async def test_trouble_with_one_channel(bus: BusServices, number: int) -> None:
     bus.control.received(said)
     assert bus.copies == []
     bus.control.received(given_back(node_id=ID))
-    bus.ownership.peer_message(said)
+    bus.ownership.heard(GOSSIPD, said)
     assert bus.copies == [("channel", said)]
     bus.copies.clear()
     bus.taken(2, NODE)
-    bus.ownership.peer_message(PeerMessage(NODE, 2, said.message, number, CHANNEL))
-    bus.ownership.peer_message(PeerMessage(ID, 1, said.message, number, CHANNEL_2))
+    bus.ownership.heard(GOSSIPD, PeerMessage(NODE, 2, said.message, number, CHANNEL))
+    bus.ownership.heard(GOSSIPD, PeerMessage(ID, 1, said.message, number, CHANNEL_2))
     assert bus.copies == []
 
 

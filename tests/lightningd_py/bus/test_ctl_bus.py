@@ -3,6 +3,7 @@
 import pytest
 
 from lightningd_py.bus.ctl_bus import MAX_IN_HAND, CtlBus
+from lightningd_py.owners.claims import GOSSIPD
 from tests.lightningd_py.bus.ctl_master import NODE, ODD, OTHER, OWN, CtlMaster, Service, Services, until_gone
 from wire.bus.sessions import MAX_FAULTS
 from wire.control.control_wire import PeerInfo, PeerTaken, RemoteChannelUpdate
@@ -215,7 +216,9 @@ async def test_who_does_not_read_its_events_is_cut_off(services: Services, alice
     while master.registrations.named("alice") is not None:
         for _ in range(100):
             conn_id += 1
-            master.ownership.peer_taken(PeerTaken(PeerInfo(NODE, conn_id, "x" * 4_000, True, None, b"", [])))
+            peer = PeerInfo(NODE, conn_id, "x" * 4_000, True, None, b"", [])
+            master.ownership.peer_handed_over(peer)
+            master.ownership.heard(GOSSIPD, PeerTaken(peer))
             master.gone(conn_id)
         await bob.ask("list_registrations")
     await bob.done("register", take=[40001])

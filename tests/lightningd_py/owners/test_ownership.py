@@ -21,7 +21,6 @@ from tests.lightningd_py.ownership_among_fakes import (
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import (
     Disconnect,
-    GossipState,
     HandlePeer,
     PeerDisconnected,
     PeerMessage,
@@ -127,11 +126,11 @@ async def test_program_gets_the_message_and_gives_back(around: OwnershipAmongFak
     taken = said(program.channel)[1]
     assert isinstance(taken, TakePeer)
     assert taken.message == OPEN_CHANNEL
-    state, memory = PeerState(KEYS, b"", b""), GossipState((0, 1), b"u", 7, True, True, [b"\x01\x05"])
-    say(given_back(state=state, send=[b"\x80\x01"], gossip_state=memory))
+    state = PeerState(KEYS, b"", b"")
+    say(given_back(state=state, send=[b"\x80\x01"]))
     (order,) = around.gossipd.take()
     assert isinstance(order, HandlePeer)
-    assert (order.state, order.send, order.gossip_state) == (state, [b"\x80\x01"], memory)
+    assert (order.state, order.send, order.gossip_state) == (state, [b"\x80\x01"], None)
     assert (peer.state, peer.owner) == (State.GIVEN, "gossipd")
     assert program.channel.closed
     around.taken()
@@ -156,16 +155,16 @@ async def test_program_says_that_it_is_over(around: OwnershipAmongFakes) -> None
     assert program.channel.closed
 
 
-async def test_program_leaves(around: OwnershipAmongFakes) -> None:
+@pytest.mark.parametrize("order", ["closed first", "exited first"])
+async def test_program_leaves(around: OwnershipAmongFakes, order: str) -> None:
     """Its end of the socket closes, and then its process ends; or the other way round."""
-    for order in ("closed first", "exited first"):
-        _, program, _ = around.with_program()
-        process: Any = program.process
-        steps = [lambda: around.programs[-1][2]("eof"), lambda process=process: process.exit(1)]
-        for step in steps if order == "closed first" else reversed(steps):
-            step()
-        around.ended_once("service s has left it")
-        assert around.ownership.programs._leaving == set()
+    _, program, _ = around.with_program()
+    process: Any = program.process
+    steps = [lambda: around.programs[-1][2]("eof"), lambda: process.exit(1)]
+    for step in steps if order == "closed first" else reversed(steps):
+        step()
+    around.ended_once("service s has left it")
+    assert around.ownership.programs._leaving == set()
 
 
 async def test_error_of_a_peer_while_a_program_has_it(around: OwnershipAmongFakes) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.peers import Peer, State
 from tests.lightningd_py.ownership_among_fakes import (
     CHANNEL,
@@ -24,7 +25,6 @@ from wire.control.control_wire import (
     PeerConnected,
     PeerDisconnected,
     PeerFault,
-    PeerMessage,
     PeerReconnected,
     PeersElsewhere,
     ReleasePeer,
@@ -173,8 +173,8 @@ async def test_fault_in_its_gossip(around: OwnershipAmongFakes) -> None:
     peer, _, _ = around.with_program()
     around.ownership.disconnect = lambda peer, reason: order.append((peer, reason))  # type: ignore[method-assign,assignment]
     order: list[tuple[Peer, str]] = []
-    around.ownership.peer_fault(PeerFault(NODE, 1, "bad gossip"))
-    around.ownership.peer_fault(PeerFault(NODE, 5, "of a connection that has gone"))
+    around.ownership.heard(GOSSIPD, PeerFault(NODE, 1, "bad gossip"))
+    around.ownership.heard(GOSSIPD, PeerFault(NODE, 5, "of a connection that has gone"))
     assert order == [(peer, "bad gossip")]
 
 
@@ -197,7 +197,7 @@ async def test_reconnection_of_what_we_have_not_heard_of_yet(around: OwnershipAm
     peer = around.taken()
     assert [type(order) for order in around.gossipd.take()] == [Disconnect]
     assert peer.state is State.ENDING
-    assert around.ownership._ends_wanted == {}
+    assert len(around.ownership._claims._ends_wanted) == 0
 
 
 async def test_reconnection_of_what_has_gone(around: OwnershipAmongFakes) -> None:
@@ -207,19 +207,18 @@ async def test_reconnection_of_what_has_gone(around: OwnershipAmongFakes) -> Non
     around.ended_once("gone")
     around.ownership.peer_reconnected(PeerReconnected(NODE, 1))
     assert (around.gossipd.said, around.connectd.said) == ([], [])
-    assert around.ownership._ends_wanted == {}
+    assert len(around.ownership._claims._ends_wanted) == 0
 
 
 async def test_what_has_gone_is_remembered_for_a_while(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr("lightningd_py.owners.ownership.MOST_REMEMBERED", 3)
+    monkeypatch.setattr("lightningd_py.owners.claims.MOST_REMEMBERED", 3)
     around: OwnershipAmongFakes = request.getfixturevalue("around")
     for conn_id in range(10):
         around.taken(conn_id)
         around.disconnected(conn_id)
-    assert [await around.ownership.arrival(conn_id) for conn_id in (7, 8, 9)] == [None] * 3
-    assert len(around.ownership._gone) == 3
+    assert [around.ownership._claims.is_gone(conn_id) for conn_id in range(10)] == [False] * 7 + [True] * 3
 
 
 async def test_arrival(around: OwnershipAmongFakes) -> None:
@@ -232,13 +231,6 @@ async def test_arrival(around: OwnershipAmongFakes) -> None:
     assert await waiting is later
     around.disconnected(1)
     assert await around.ownership.arrival(1) is None
-
-
-async def test_words_about_unknown_connections_are_our_own_bug(around: OwnershipAmongFakes) -> None:
-    with pytest.raises(RuntimeError, match="connection 5 is not known"):
-        around.disconnected(5)
-    around.ownership.peer_message(PeerMessage(NODE, 5, b"\x00\x11", 17, None))
-    assert around.errors == []
 
 
 # The end
@@ -300,7 +292,7 @@ async def test_closing_ends_all_programs(around: OwnershipAmongFakes) -> None:
     around.connected(1, PRIVILEGED)
     around.connected(2, PRIVILEGED)
     program, say, _ = around.programs[-1]
-    say(given_back(conn_id=2))
+    say(given_back(conn_id=2, node_id=PRIVILEGED))
     await around.ownership.programs.close()
     assert [program.channel.closed for program, _, _ in around.programs] == [True, True]
     assert [program.process.running for program, _, _ in around.programs] == [False, False]

@@ -1,14 +1,10 @@
-"""Programs that are started, and what they may give back."""
-
-from dataclasses import replace
+"""Programs that are started, and what they print."""
 
 import pytest
 
 from lightningd_py.config.values import Service
-from lightningd_py.owners.service_process import LONGEST_LINE, flaw, start_program
-from wire.control.control_message import Fd
-from wire.control.control_wire import PeerGivenBack, SetMessageRoutes
-from wire.frames import MAX_MESSAGE, MAX_UNREAD, CryptoState, PeerState
+from lightningd_py.owners.service_process import LONGEST_LINE, start_program
+from wire.control.control_wire import SetMessageRoutes
 
 
 async def test_program_that_cannot_be_started_leaves_nothing() -> None:
@@ -59,36 +55,3 @@ async def test_a_line_that_never_ends_is_cut(caplog: pytest.LogCaptureFixture) -
     lines = await printed(caplog, "head -c 300000 /dev/zero | tr '\\0' a >&2")
     assert max(len(text) for _, text in lines) == LONGEST_LINE
     assert sum(len(text) for _, text in lines) == 300_000
-
-
-NODE = bytes([2]) * 33
-KEYS = CryptoState(0, 0, *[bytes(32)] * 4)
-
-
-def returned(state: PeerState, send: list[bytes] | None = None) -> PeerGivenBack:
-    return PeerGivenBack(NODE, 1, state, send or [], None, Fd(-1), None)
-
-
-def test_what_may_be_given_back() -> None:
-    whole = PeerState(replace(KEYS, rn=1000, sn=998), bytes(MAX_UNREAD), bytes(70_000))
-    assert flaw(returned(whole, [b"\x80\x01", bytes(MAX_MESSAGE)])) is None
-
-
-@pytest.mark.parametrize(
-    "spoilt",
-    [
-        returned(PeerState(replace(KEYS, rk=bytes(31)), b"", b"")),
-        returned(PeerState(replace(KEYS, sk=b""), b"", b"")),
-        returned(PeerState(replace(KEYS, r_ck=bytes(33)), b"", b"")),
-        returned(PeerState(replace(KEYS, s_ck=bytes(31)), b"", b"")),
-        returned(PeerState(replace(KEYS, rn=1), b"", b"")),
-        returned(PeerState(replace(KEYS, sn=1002), b"", b"")),
-        returned(PeerState(replace(KEYS, sn=-2), b"", b"")),
-        returned(PeerState(KEYS, bytes(MAX_UNREAD + 1), b"")),
-        returned(PeerState(KEYS, b"", b""), [b""]),
-        returned(PeerState(KEYS, b"", b""), [b"\x80\x01", b"\x80"]),
-        returned(PeerState(KEYS, b"", b""), [bytes(MAX_MESSAGE + 1)]),
-    ],
-)
-def test_what_may_not(spoilt: PeerGivenBack) -> None:
-    assert flaw(spoilt)

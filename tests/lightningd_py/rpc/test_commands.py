@@ -14,6 +14,7 @@ from lightningd_py.daemons.connect_control import ConnectControl
 from lightningd_py.daemons.gossip_control import store_path
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
+from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.reconnect import Reconnect
 from lightningd_py.rpc.commands import Commands
@@ -116,7 +117,8 @@ class Rpc:
         """A connected peer, at gossipd."""
         values: dict[str, Any] = {"incoming": False, "remote_addr": None, "features": b"\x80", "networks": []} | fields
         info = PeerInfo(NODE, conn_id, values.pop("address", "1.2.3.4:9735"), **values)
-        self.ownership.peer_taken(PeerTaken(info))
+        self.ownership.peer_handed_over(info)
+        self.ownership.heard(GOSSIPD, PeerTaken(info))
         return info
 
 
@@ -201,7 +203,7 @@ async def test_connect_fails(rpc: Rpc) -> None:
 async def test_connect_to_a_peer_that_leaves_at_once(rpc: Rpc) -> None:
     """Its end was heard of before connectd's answer."""
     info = rpc.peer()
-    rpc.ownership.peer_disconnected(PeerDisconnected(NODE, 1, "gone"))
+    rpc.ownership.heard(GOSSIPD, PeerDisconnected(NODE, 1, "gone"))
     rpc.connectd.answer = lambda request: ReachPeerReply(info)
     assert (await rpc.code("connect", id=NODE.hex()))[0] == 402
 
@@ -209,13 +211,14 @@ async def test_connect_to_a_peer_that_leaves_at_once(rpc: Rpc) -> None:
 async def test_connect_dials_once_more_when_the_first_has_ended_again(rpc: Rpc) -> None:
     """As when two dials have crossed, and each node has closed the one that the other keeps."""
     first = rpc.peer()
-    rpc.ownership.peer_disconnected(PeerDisconnected(NODE, 1, "crossed"))
+    rpc.ownership.heard(GOSSIPD, PeerDisconnected(NODE, 1, "crossed"))
     second = replace(first, conn_id=2)
 
     def answer(_: object) -> ReachPeerReply:
         if len(rpc.connectd.asked) == 1:
             return ReachPeerReply(first)
-        rpc.ownership.peer_taken(PeerTaken(second))
+        rpc.ownership.peer_handed_over(second)
+        rpc.ownership.heard(GOSSIPD, PeerTaken(second))
         return ReachPeerReply(second)
 
     rpc.connectd.answer = answer
