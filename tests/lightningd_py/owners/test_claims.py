@@ -139,7 +139,7 @@ async def test_nobody_speaks_of_a_connection_that_is_not(
 
 @pytest.mark.parametrize("word", ["release_peer_reply", "peer_taken", "peer_owner"])
 async def test_what_cannot_come_now(around: OwnershipAmongFakes, caplog: pytest.LogCaptureFixture, word: str) -> None:
-    """Nobody has asked for it: the owner is broken, and not the master."""
+    """An answer that was not asked for: the owner is broken, and not the master."""
     peer = around.taken()
     around.ownership.heard(GOSSIPD, WORDS[word](NODE, 1))
     assert nothing_was_done(around)
