@@ -51,7 +51,7 @@ from wire.cursor import WireError
 from wire.frames import PeerState
 from wire.net.duties import copy_of, type_and_channel
 from wire.net.gossip_fd import GossipOwed
-from wire.net.moving_state import flaw_of_messages
+from wire.net.moving_state import check_messages
 from wire.net.owned_peers import OwnedPeers
 from wire.routing import Routes
 
@@ -144,8 +144,7 @@ class Gossipd:
         return None if peer is None else peer.group
 
     def _sender_of(self, conn_id: int) -> PeerInfo | None:
-        peer = self.peers.get(conn_id)
-        return None if peer is None else peer.info
+        return peer.info if (peer := self.peers.get(conn_id)) is not None else None
 
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
@@ -177,8 +176,7 @@ class Gossipd:
             peer.restore(message.gossip_state)
         self.tell(control_wire.PeerTaken(message.peer))
         try:
-            if flaw := flaw_of_messages(message.send):
-                raise ValueError(flaw)
+            check_messages(message.send)
             self.owned.take(peer, message.peer_fd, message.state)
             for waiting in message.send:
                 peer.say(waiting)

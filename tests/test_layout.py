@@ -95,6 +95,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.bus.ctl_requests": "waits for a service that is about to come",
         "lightningd_py.tools.demo": "two nodes and a scripted peer",
         "lightningd_py.daemons.opening": "opens when a service has come",
+        "lightningd_py.owners.claims": "what waits for the other one's word waits for a while",
         "lightningd_py.daemons.gossip_control": "waits for gossipd to have the chain's news in its store",
         "lightningd_py.rpc.jsonrpc": "the RPC server",
         "lightningd_py.owners.copy_programs": "the clock of restarts",

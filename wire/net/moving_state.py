@@ -45,3 +45,9 @@ def flaw_of_messages(messages: Sequence[bytes], most: int = MAX_SEND) -> str | N
     if sum(map(len, messages)) > most:
         return f"there are more than {most} bytes of messages"
     return None
+
+
+def check_messages(messages: Sequence[bytes]) -> None:
+    """Raises ValueError where `flaw_of_messages` finds something."""
+    if flaw := flaw_of_messages(messages):
+        raise ValueError(flaw)
