@@ -228,8 +228,7 @@ class Gossipd:
 
     def renew(self, conn_id: int) -> bool:
         """End a connection of ours, so that the peer connects again; False if it has another owner, for a channel."""
-        peer = self.peer(conn_id)
-        if peer is not None:
+        if (peer := self.peer(conn_id)) is not None:
             self.end(peer, [], "gossip is lacking that only a new connection can bring")
         return peer is not None
 
