@@ -111,6 +111,7 @@ class Gossipd:
         self.owned: OwnedPeers[Peer] = OwnedPeers(
             self.may_read, self.lost, self.budget, init.timing, init.limits.read_rate
         )
+        self.turns = self.owned.turns
         self.remotes: Remotes = Remotes(self)
 
     def _begin_intake(self, init: GossipdInit, workers: Workers) -> None:

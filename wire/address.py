@@ -265,3 +265,19 @@ def network_group(text: str) -> str:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     return str(ipaddress.ip_network((address, 16 if address.version == 4 else 32), strict=False))
+
+
+def source_key(text: str) -> str:
+    """The source that an address as text (HOST:PORT) counts for: an IPv4 address, the /64 of an IPv6 one, which is what
+    one stranger has at least, else the host.
+    """
+    host = text.rpartition(":")[0].strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return host
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -3,12 +3,15 @@
 import asyncio
 import socket
 from collections import deque
+from functools import partial
 from typing import Protocol
 
 from gossipd.peers.peer import Peer
 from gossipd.serve.budget import Budget
+from wire.address import source_key
 from wire.net.gossip_fd import GossipFd
 from wire.net.owned_peers import PULL
+from wire.net.turns import FairTurns
 
 
 class Around(Protocol):
@@ -17,6 +20,10 @@ class Around(Protocol):
     @property
     def budget(self) -> Budget:
         """What peers are served within."""
+
+    @property
+    def turns(self) -> FairTurns:
+        """Whose turn it is."""
 
     def may_read(self) -> bool:
         """Whether the pipeline has room."""
@@ -39,7 +46,9 @@ class Remote:
         self._later: asyncio.TimerHandle | None = None
         """The peer has used its budget up."""
         self._waiting: deque[bytes] = deque()
-        self._fd = GossipFd(sock, self._loop, self._hear, self.pump, self._end)
+        self._in_turn = partial(around.turns.add, source_key(peer.info.address))
+        self._pumps_in_turn = False
+        self._fd = GossipFd(sock, self._loop, self._hear, self.pump, self._end, self._in_turn)
 
     def _hear(self, packet: bytes) -> None:
         self._around.hear(self.peer, packet)
@@ -63,11 +72,24 @@ class Remote:
         self.update_reading()
         if self.peer.has_something_to_say and self._later is None:
             wait = 0.0 if self.peer.has_free else self._around.budget.wait(self._conn_id, self._loop.time())
-            self._later = self._loop.call_later(wait, self._pump_on)
+            if wait:
+                self._later = self._loop.call_later(wait, self._pump_later)
+            else:
+                self._pump_in_turn()
+
+    def _pump_later(self) -> None:
+        self._later = None
+        self._pump_in_turn()
+
+    def _pump_in_turn(self) -> None:
+        if not self._pumps_in_turn:
+            self._pumps_in_turn = True
+            self._in_turn(self._pump_on)
 
     def _pump_on(self) -> None:
-        self._later = None
-        self.pump()
+        self._pumps_in_turn = False
+        if not self._fd.closed:
+            self.pump()
 
     def update_reading(self) -> None:
         """Read the gossip fd while the pipeline has room and the owner takes the peer's warnings."""

@@ -8,12 +8,14 @@ from gossipd.peers.remote import Remote
 from gossipd.serve.budget import Budget
 from wire.control.control_message import Fd
 from wire.net.gossip_fd import close_returned, gossip_pair, is_owed
+from wire.net.turns import FairTurns
 
 
 class Around(Protocol):
     """What the gossip fds need of their daemon."""
 
     budget: Budget
+    turns: FairTurns
 
     def may_read(self) -> bool:
         """Whether the pipeline has room."""
@@ -62,6 +64,11 @@ class Remotes:
     def budget(self) -> Budget:
         """What peers are served within."""
         return self._around.budget
+
+    @property
+    def turns(self) -> FairTurns:
+        """Whose turn it is."""
+        return self._around.turns
 
     def may_read(self) -> bool:
         """Whether the pipeline has room."""

@@ -18,6 +18,7 @@ from wire.address import (
     parse_peer,
     read_descriptor,
     read_descriptors,
+    source_key,
     source_of,
     to_json,
     write_descriptor,
@@ -272,3 +273,18 @@ def test_network_group(text: str, group: str) -> None:
 )
 def test_sources(address: str, source: str) -> None:
     assert source_of(parse_address(address, 1)) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("127.0.0.1:9735", "127.0.0.1"),
+        ("127.0.0.2:9735", "127.0.0.2"),
+        ("[2001:db8:1:2:3::4]:9735", "2001:db8:1:2::/64"),
+        ("[::ffff:192.0.2.1]:9735", "192.0.2.1"),
+        ("a.example.com:9735", "a.example.com"),
+        ("", ""),
+    ],
+)
+def test_source_key(text: str, source: str) -> None:
+    assert source_key(text) == source

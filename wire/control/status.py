@@ -12,8 +12,8 @@ import logging
 import os
 import signal
 import time
-from ipaddress import ip_network
 
+from wire.address import source_key
 from wire.control.log_output import LogOutput, lost_lines
 from wire.control.shares import Shares
 
@@ -58,7 +58,7 @@ class StrangersLines:
 
     def worth(self, kind: str, node_id: bytes | str, address: str, now: float) -> int:
         """The how many-th of its peer it is in this hour; 0 if it need not be logged."""
-        source = _source_of(address)
+        source = source_key(address)
         count = self._count(self.counts, (kind, node_id), source, now)
         if not _is_power_of_two(count):
             return 0
@@ -81,14 +81,6 @@ class StrangersLines:
 
 def _is_power_of_two(count: int) -> bool:
     return count & (count - 1) == 0
-
-
-def _source_of(address: str) -> str:
-    host = address.rpartition(":")[0] or address
-    try:
-        return str(ip_network(f"{host.strip('[]')}/64", strict=False)) if host.startswith("[") else host
-    except ValueError:
-        return host
 
 
 _strangers_lines = StrangersLines()

@@ -20,6 +20,7 @@ from wire.cursor import WireError
 from wire.encoded import ALL, UPDATE_1, UPDATE_2
 from wire.frames import MAX_MESSAGE
 from wire.message import decode
+from wire.net.turns import MESSAGE_COST, QUANTUM
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
 
 GOSSIP_START = b"\x00\x00"
@@ -27,7 +28,11 @@ GOSSIP_START = b"\x00\x00"
 
 _PACKET = MAX_MESSAGE + 1
 """Bytes that are read of a packet: one that has so many is no message. Its writer may be any program."""
-_READS_PER_TURN = 64
+_ROOM_PER_TURN = 65_536
+"""As in `wire.net.turns.QUANTUM`, where the turns are not shared."""
+
+Turns = Callable[[Callable[[], None]], None]
+"""Gets something to do, and does it in its turn (`wire.net.turns`)."""
 
 
 def gossip_pair() -> tuple[socket.socket, int]:
@@ -63,8 +68,12 @@ class GossipFd:
         on_packet: Callable[[bytes], None],
         on_room: Callable[[], None],
         on_end: Callable[[], None],
+        in_turn: Turns | None = None,
     ) -> None:
+        """With `in_turn` a quantum is read in each turn, else what is there."""
         self.started = False
+        self._in_turn = in_turn
+        self._has_turn = False
         self._sock = sock
         self._loop = loop
         self._on_packet = on_packet
@@ -125,9 +134,18 @@ class GossipFd:
             self._loop.remove_writer(self._sock.fileno())
 
     def _readable(self) -> None:
-        for _ in range(_READS_PER_TURN):
-            if not self._reading:
-                return
+        if self._in_turn is None:
+            self._read(_ROOM_PER_TURN)
+        elif not self._has_turn:
+            self._has_turn = True
+            self._in_turn(self._read_quantum)
+
+    def _read_quantum(self) -> None:
+        self._has_turn = False
+        self._read(QUANTUM)
+
+    def _read(self, room: int) -> None:
+        while self._reading and room > 0:
             try:
                 packet = self._sock.recv(_PACKET)
             except BlockingIOError:
@@ -140,7 +158,9 @@ class GossipFd:
             if packet == GOSSIP_START:
                 self.started = True
                 self._on_room()
-            elif len(packet) <= MAX_MESSAGE:
+                continue
+            room -= len(packet) + MESSAGE_COST
+            if len(packet) <= MAX_MESSAGE:
                 self._on_packet(packet)
 
     def _writable(self) -> None:

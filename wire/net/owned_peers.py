@@ -2,19 +2,24 @@
 
 Ciphertext is made only when the socket takes it, PULL bytes at a time; what waits is plaintext and cursors in the
 Speaker. Decryption is lazy: after a message that gives the connection away nothing more has been decrypted.
+
+Peers are heard, and told what is more than a word, a piece at a time and in turns that their sources share (turns.py).
 """
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
+from wire.address import source_key
 from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
-from wire.frames import MAX_PACKET, FrameError, Frames, PeerState
+from wire.frames import FrameError, Frames, PeerState
 from wire.net.duties import SlowReader
 from wire.net.moving_state import flaw_of_state
 from wire.net.pinger import Pinger, PongHandler, patience_for
 from wire.net.sockman.sockman import SockMan
+from wire.net.turns import MESSAGE_COST, QUANTUM, FairTurns
 
 PULL = 32_768
 """Bytes that are encrypted at a time."""
@@ -71,6 +76,7 @@ class OwnedPeer(Generic[S]):
     __slots__ = (
         "batches",
         "frames",
+        "in_turns",
         "look_at",
         "patience",
         "peer",
@@ -78,14 +84,17 @@ class OwnedPeer(Generic[S]):
         "read",
         "read_since",
         "slow",
+        "source",
         "told",
         "told_at",
+        "unheard",
     )
 
     def __init__(self, peer: S, frames: Frames, now: float, timing: Timing) -> None:
         self.peer = peer
         self.frames = frames
         self.patience = patience_for(peer.info.address)
+        self.source = source_key(peer.info.address)
         self.pinger = Pinger(now, timing, self.patience)
         self.look_at = now
         """When to look after it again."""
@@ -99,6 +108,10 @@ class OwnedPeer(Generic[S]):
         """How much that was new it had told us at the last look at it."""
         self.told_at = 0.0
         """At which look that was more than before."""
+        self.unheard = False
+        """There may be messages that were read and not heard: nothing more is read before."""
+        self.in_turns = False
+        """It waits to be heard, or to be told something."""
 
 
 class OwnedPeers(SockMan, Generic[S]):
@@ -116,6 +129,8 @@ class OwnedPeers(SockMan, Generic[S]):
         `read_rate`: bytes a second from each peer, 0 for no limit.
         """
         super().__init__()
+        self.turns = FairTurns(self._loop)
+        """Whose turn it is; for all that strangers cause in this process."""
         self._timing = timing
         self._read_rate = read_rate or sys.maxsize
         self._may_read = may_read
@@ -153,20 +168,19 @@ class OwnedPeers(SockMan, Generic[S]):
         if flaw := flaw_of_state(state):
             raise ValueError(flaw)
         self.adopt(fd, state.unsent, peer.info.conn_id)
-        self._owned[peer.info.conn_id] = OwnedPeer(
-            peer, Frames(state.crypto, state.unread, state.traffic), self.clock(), self._timing
-        )
+        frames = Frames(state.crypto, state.unread, state.traffic)
+        line = self._owned[peer.info.conn_id] = OwnedPeer(peer, frames, self.clock(), self._timing)
+        line.unheard = bool(state.unread)  # until `go_on`
         if state.unsent:
             self._unsent.add(peer.info.conn_id)
 
     def go_on(self, conn_id: int) -> None:
-        """Deal with what was read before: after taking the connection, and when the peer has taken its answers."""
+        """Deal with what was read before, in its turn: after taking the connection, and when the peer has taken its
+        answers.
+        """
         if conn_id in self._owned:
-            line = self._owned[conn_id]
-            if not line.peer.choked:
-                self._hear(line.peer, line.frames, b"")
-            if conn_id in self._owned:
-                self.update_receiving(conn_id)
+            self._owned[conn_id].unheard = True
+            self._in_turn(self._owned[conn_id])
 
     def give(self, peer: S) -> tuple[int, PeerState]:
         """The connection is no longer ours: its fd and all that moves with it.
@@ -212,13 +226,15 @@ class OwnedPeers(SockMan, Generic[S]):
             was_choked = peer.choked
             self._send_batch(line)
             if was_choked and not peer.choked:
-                self._loop.call_soon(self.go_on, conn_id)
+                self.go_on(conn_id)
         if not peer.has_something_to_say:
+            return
+        if self.unsent_size(conn_id):
+            self.want_to_send(conn_id)
             return
         wait = 0.0 if peer.has_free else self._rations.wait(conn_id, self._loop.time())
         if not wait:
-            self._unsent.add(conn_id)  # the socket may be full just where a batch ends
-            self.want_to_send(conn_id)
+            self._in_turn(line)
         elif conn_id not in self._later:
             self._later.add(conn_id)
             self._loop.call_later(wait, self._pump_later, conn_id)
@@ -226,7 +242,7 @@ class OwnedPeers(SockMan, Generic[S]):
     def _pump_later(self, conn_id: int) -> None:
         if conn_id in self._later:
             self._later.remove(conn_id)
-            self.pump(conn_id)
+            self._in_turn(self._owned[conn_id])
 
     def _send_batch(self, line: OwnedPeer[S]) -> None:
         batch, peer, frames = bytearray(), line.peer, line.frames
@@ -256,7 +272,8 @@ class OwnedPeers(SockMan, Generic[S]):
 
     def reads(self, conn_id: int) -> bool:
         """Whether what the peer says would be heard now."""
-        return conn_id not in self._held and conn_id not in self._throttled and not self._owned[conn_id].peer.choked
+        line = self._owned[conn_id]
+        return not (conn_id in self._held or conn_id in self._throttled or line.peer.choked or line.unheard)
 
     def read_on(self, now: float) -> None:
         """Those that were read enough of for one second are read again in the next."""
@@ -289,20 +306,44 @@ class OwnedPeers(SockMan, Generic[S]):
         line.read += len(data)
         if line.read > self._read_rate:
             self._throttled.add(id)
-        self._hear(line.peer, line.frames, data)
+        line.frames.feed(data)
+        line.unheard = True
+        self._in_turn(line)
 
-    def _hear(self, peer: S, frames: Frames, data: bytes) -> None:
-        try:
-            for message in frames.feed(data):
-                if not peer.hear(message):
-                    return
-                if peer.choked:
-                    break
-        except FrameError as error:
-            self._lost(peer, str(error))
+    def _in_turn(self, line: OwnedPeer[S]) -> None:
+        if not line.in_turns:
+            line.in_turns = True
+            self.turns.add(line.source, partial(self._serve, line))
+
+    def _serve(self, line: OwnedPeer[S]) -> None:
+        """A piece of what is to be done for a connection: what it has said, and what it is to be told."""
+        line.in_turns = False
+        peer, conn_id = line.peer, line.peer.info.conn_id
+        if self._owned.get(conn_id) is not line:
+            return
+        if line.unheard and not peer.choked and not self._hear(line):
             return
         if peer.has_something_to_say:
-            self.pump(peer.info.conn_id)
+            self.pump(conn_id)
+        if line.unheard and not peer.choked:
+            self._in_turn(line)
+
+    def _hear(self, line: OwnedPeer[S]) -> bool:
+        """Hear a quantum; False if the connection is no longer ours after it."""
+        peer, room = line.peer, QUANTUM
+        try:
+            for message in line.frames.feed(b""):
+                if not peer.hear(message):
+                    return False
+                room -= len(message) + MESSAGE_COST
+                if room <= 0 or peer.choked:
+                    return True
+        except FrameError as error:
+            self._lost(peer, str(error))
+            return False
+        line.unheard = False
+        self.update_receiving(peer.info.conn_id)
+        return True
 
     def event_got_eof(self, id: int) -> None:
         self._lost(self._owned[id].peer, "the peer has closed the connection")
@@ -311,8 +352,11 @@ class OwnedPeers(SockMan, Generic[S]):
         self._lost(self._owned[id].peer, error.strerror or str(error))
 
     def event_ready_to_send(self, id: int) -> bool:
-        self.pump(id)
+        self._in_turn(self._owned[id])
         return False
+
+    def is_behind(self, id: int) -> bool:
+        return self._owned[id].unheard and not self._owned[id].peer.choked
 
     def should_try_to_recv(self, id: int) -> bool:
         if not self._may_read():
@@ -321,5 +365,4 @@ class OwnedPeers(SockMan, Generic[S]):
         if id not in self._owned:
             return True
         line = self._owned[id]
-        # More than a packet unread: we have stopped in the midst of it, and `go_on` comes first.
-        return id not in self._throttled and not line.peer.choked and line.frames.unread_size <= MAX_PACKET
+        return id not in self._throttled and not line.peer.choked and not line.unheard

@@ -70,6 +70,11 @@ class SockManEvents:
         """Asked before each recv; after False the socket is not looked at until `update_receiving`."""
         return True
 
+    def is_behind(self, id: int) -> bool:
+        """What was read is still being dealt with: asked when the connection is broken, and what was received before
+        that is to be handed out."""
+        return False
+
     def should_try_to_accept(self) -> bool:
         """Asked before each accept; after False nothing is accepted until `update_accepting`."""
         return True

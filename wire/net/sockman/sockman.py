@@ -50,10 +50,8 @@ class _Listener:
 
 
 class SockMan(SockManEvents):
-    """All peers' sockets of one process. To be made and used on the running asyncio loop.
-
-    Methods that take the id of a connection raise KeyError when it is closed or released, if they do not say else.
-    """
+    """All peers' sockets of one process, on the running asyncio loop. The id of a connection that is closed or released
+    raises KeyError, if nothing else is said."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -315,14 +313,15 @@ class SockMan(SockManEvents):
         """Nothing can be sent any more: hand out what was received before that, a piece a turn, then tell it."""
         if not connection.alive or connection.broken is None:
             return
-        data = b""
-        if not connection.at_eof and self.should_try_to_recv(connection.id):
+        data, behind = b"", self.is_behind(connection.id)
+        if not behind and not connection.at_eof and self.should_try_to_recv(connection.id):
             with contextlib.suppress(OSError):
                 data = connection.sock.recv(RECV_SIZE)
-        if data:
+        if data or behind:
             self._loop.call_soon(self._read_last_words, connection)
+        if data:
             self.event_got_data(connection.id, data)
-        else:
+        elif not behind:
             self.event_got_permanent_read_error(connection.id, connection.broken)
         self._completed(connection)
 

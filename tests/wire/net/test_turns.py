@@ -1,0 +1,113 @@
+"""Fair turns: how long one lasts, and what each source and each connection gets of it. The clock is the test's."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from wire.net.turns import TURN, FairTurns
+
+
+class Loop:
+    """A loop whose turns the test runs, and whose time passes with the work."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.soon: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> object:
+        """Keep it for `turn`."""
+        self.soon.append(callback)
+        return None
+
+    def time(self) -> float:
+        """Seconds of work done."""
+        return self.now
+
+    def turn(self) -> float:
+        """Run one turn; returns how long it was."""
+        begin = self.now
+        soon, self.soon = self.soon, []
+        for callback in soon:
+            callback()
+        return self.now - begin
+
+
+class Floods:
+    """Connections that always have more to do; `cost` is what a piece of it takes."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.turns = FairTurns(self.loop)
+        self.got: Counter[str] = Counter()
+        """Pieces, by connection."""
+        self.seconds: Counter[str] = Counter()
+        """By source."""
+
+    def begin(self, source: str, connection: str, cost: float) -> None:
+        """One more connection."""
+        self.turns.add(source, partial(self._work, source, connection, cost))
+
+    def _work(self, source: str, connection: str, cost: float) -> None:
+        self.loop.now += cost
+        self.got[connection] += 1
+        self.seconds[source] += cost
+        self.begin(source, connection, cost)
+
+
+@pytest.mark.parametrize("connections", [1, 60, 1_000])
+def test_a_turn_ends_however_much_there_is_to_do(connections: int) -> None:
+    floods = Floods()
+    for number in range(connections):
+        floods.begin("a", f"a{number}", 0.0007)
+    for _ in range(50):
+        assert TURN <= floods.loop.turn() <= TURN + 0.0007
+
+
+def test_sources_get_the_same_whatever_their_connections_are() -> None:
+    """One with 60 connections whose pieces are dear, one with a single one whose pieces are cheap."""
+    floods = Floods()
+    for number in range(60):
+        floods.begin("many", f"many{number}", 0.0009)
+    floods.begin("one", "one", 0.0001)
+    for _ in range(200):
+        floods.loop.turn()
+    assert floods.seconds["one"] == pytest.approx(floods.seconds["many"], rel=0.01)
+    pieces = [floods.got[f"many{number}"] for number in range(60)]
+    assert max(pieces) - min(pieces) <= 1
+
+
+def test_who_comes_seldom_is_next() -> None:
+    """A thousand connections of a hundred sources flood: a ping of another one is dealt with in the same turn."""
+    floods = Floods()
+    for number in range(1_000):
+        floods.begin(f"flood{number % 100}", f"flood{number}", 0.0005)
+    pongs: list[int] = []
+    for turn in range(100):
+        floods.turns.add("honest", partial(pongs.append, turn))
+        before = sum(floods.got.values())
+        while pongs[-1:] != [turn]:
+            floods.loop.turn()
+        assert sum(floods.got.values()) - before <= 100 + TURN / 0.0005
+
+
+def test_nothing_is_kept_of_who_has_nothing_to_do() -> None:
+    floods = Floods()
+    floods.begin("flood", "flood", 0.0005)
+    for number in range(10_000):
+        floods.turns.add(f"source{number}", lambda: None)
+        floods.loop.turn()
+    assert len(floods.turns) == 1
+    assert len(floods.turns._used) < 200
+
+
+def test_work_that_ends_ends_the_turns() -> None:
+    floods, done = Floods(), list[int]()
+    for number in range(5):
+        floods.turns.add("a", partial(done.append, number))
+    floods.loop.turn()
+    assert done == list(range(5))
+    assert floods.loop.soon == []
+    assert len(floods.turns) == 0
+    assert floods.turns._used == {}

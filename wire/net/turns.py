@@ -1,0 +1,95 @@
+"""Whose turn it is: what strangers make a process do is done in turns that end, and each source has a fair share.
+
+A turn of the loop spends `TURN` seconds on strangers at most, and the piece of work that it is at; then the loop looks
+at its sockets and timers again. Work is done piece by piece, next for the source that has been given least time since
+there was nothing to do (start-time fair queueing); the connections of one source take turns with each other.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+TURN = 0.01
+"""Seconds."""
+QUANTUM = 8_192
+"""Bytes of one connection's messages that are heard in one piece; a message counts MESSAGE_COST more than it has."""
+MESSAGE_COST = 256
+
+Work = Callable[[], None]
+
+
+class Loop(Protocol):
+    """The part of an asyncio loop that this is about."""
+
+    def call_soon(self, callback: Callable[[], None], /) -> object:
+        """Call it in the next turn."""
+
+    def time(self) -> float:
+        """Seconds."""
+
+
+class FairTurns:
+    """Pieces of work that wait, by source. Who adds one sees to it that a connection has one here at a time."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._waiting: dict[Hashable, deque[Work]] = {}
+        self._order: list[tuple[float, int, Hashable]] = []
+        """A heap of (seconds used, sequence, source), each source that waits once."""
+        self._used: dict[Hashable, float] = {}
+        """Seconds, each from what was used by all when the source came."""
+        self._now = 0.0
+        """Seconds that the source has used which was served last."""
+        self._sequence = 0
+        self._due = False
+
+    def __len__(self) -> int:
+        """Sources that wait."""
+        return len(self._waiting)
+
+    def add(self, source: Hashable, work: Work) -> None:
+        """Have this done in one of the next turns; it may add itself again."""
+        queue = self._waiting.get(source)
+        if queue is not None:
+            queue.append(work)
+            return
+        self._waiting[source] = deque([work])
+        self._enqueue(source)
+        self._turn_soon()
+
+    def _enqueue(self, source: Hashable) -> None:
+        self._sequence += 1
+        heapq.heappush(self._order, (max(self._now, self._used.get(source, 0.0)), self._sequence, source))
+
+    def _turn_soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._due = False
+        time = self._loop.time
+        begin = now = time()
+        while self._order and now - begin < TURN:
+            used, _, source = heapq.heappop(self._order)
+            self._now = used
+            queue = self._waiting[source]
+            queue.popleft()()
+            before, now = now, time()
+            self._used[source] = used + now - before
+            if queue:
+                self._enqueue(source)
+            else:
+                del self._waiting[source]
+        if self._order:
+            self._forget()
+            self._turn_soon()
+        else:
+            self._used.clear()
+            self._now = 0.0
+
+    def _forget(self) -> None:
+        """Sources that would begin where all do."""
+        if len(self._used) > 64 + 2 * len(self._waiting):
+            self._used = {source: used for source, used in self._used.items() if used > self._now}
