@@ -229,12 +229,10 @@ class OwnedPeers(SockMan, Generic[S]):
                 self.go_on(conn_id)
         if not peer.has_something_to_say:
             return
-        if self.unsent_size(conn_id):
-            self.want_to_send(conn_id)
-            return
         wait = 0.0 if peer.has_free else self._rations.wait(conn_id, self._loop.time())
         if not wait:
-            self._in_turn(line)
+            self._unsent.add(conn_id)  # the socket may be full just where a batch ends
+            self.want_to_send(conn_id)
         elif conn_id not in self._later:
             self._later.add(conn_id)
             self._loop.call_later(wait, self._pump_later, conn_id)
