@@ -57,6 +57,7 @@ class Lines:
         self.lost: dict[int, str] = {}
         self.told = asyncio.Event()
         self.gives_away: bytes | None = None
+        self.on_first: Callable[[], object] | None = None
         self.given: tuple[int, PeerState] | None = None
         self.owned: OwnedPeers[Speaker] = OwnedPeers(lambda: True, self._lost, Rations(), Timing(), 0)
         self.ends: dict[int, socket.socket] = {}
@@ -81,6 +82,8 @@ class Lines:
     def _hear(self, speaker: Speaker, message: bytes) -> bool:
         self.heard.append((speaker.info.conn_id, message))
         self.told.set()
+        if self.on_first is not None and len(self.heard) == 1:
+            self.on_first()
         if message == self.gives_away:
             self.given = self.owned.give(speaker)
             return False
@@ -174,7 +177,6 @@ async def test_what_came_before_a_broken_connection_is_heard(lines: Lines) -> No
     said = [b"\x80\x01" + number.to_bytes(2, "big") for number in range(1_200)]
     lines.say(conn_id, *said)
     lines.ends[conn_id].close()
-    await lines.until(lambda: bool(lines.heard))
-    lines.owned.send_bytes(conn_id, b"nobody reads this")
+    lines.on_first = lambda: lines.owned.send_bytes(conn_id, b"nothing reads this")
     await lines.until(lambda: conn_id in lines.lost)
     assert [message for _, message in lines.heard] == said
