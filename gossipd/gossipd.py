@@ -111,8 +111,7 @@ class Gossipd:
         self.owned: OwnedPeers[Peer] = OwnedPeers(
             self.may_read, self.lost, self.budget, init.timing, init.limits.read_rate
         )
-        self.turns = self.owned.turns
-        self.remotes: Remotes = Remotes(self)
+        self.turns, self.remotes = self.owned.turns, Remotes(self)
 
     def _begin_intake(self, init: GossipdInit, workers: Workers) -> None:
         """The pipeline, and the chain's news, which use the same stage for funding outputs."""
