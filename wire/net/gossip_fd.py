@@ -155,12 +155,11 @@ class GossipFd:
             if not packet:
                 self._on_end()
                 return
+            room -= len(packet) + MESSAGE_COST
             if packet == GOSSIP_START:
                 self.started = True
                 self._on_room()
-                continue
-            room -= len(packet) + MESSAGE_COST
-            if len(packet) <= MAX_MESSAGE:
+            elif len(packet) <= MAX_MESSAGE:
                 self._on_packet(packet)
 
     def _writable(self) -> None:

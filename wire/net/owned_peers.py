@@ -111,7 +111,7 @@ class OwnedPeer(Generic[S]):
         self.unheard = False
         """There may be messages that were read and not heard: nothing more is read before."""
         self.in_turns = False
-        """It waits to be heard, or to be told something."""
+        """Whether its turn is still to come, to be heard or told something."""
 
 
 class OwnedPeers(SockMan, Generic[S]):
