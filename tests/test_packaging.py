@@ -104,6 +104,37 @@ def test_node_starts_from_a_hostile_directory(environment: Path, hostile: Path) 
         node.communicate()
 
 
+SERVICE = """
+import wire.program
+print("wire is", wire.program.__file__)
+for copy in wire.program.copies():
+    pass
+"""
+
+
+def test_service_of_the_readme_finds_wire(environment: Path, tmp_path: Path) -> None:
+    """`python3 mine.py` is the node's own interpreter, whatever PATH says, and a `wire.py` beside it is not ours."""
+    (tmp_path / "mine.py").write_text(SERVICE)
+    (tmp_path / "wire.py").write_text(HOSTILE)
+    where = ("--network=regtest", f"--lightning-dir={tmp_path / 'node'}")
+    service = ("--service", "mine=python3 mine.py", "--copy", "mine=onion_message")
+    command = [environment / "bin/lightningd-py", *where, "--offline", *service]
+    path = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    node = subprocess.Popen(command, cwd=tmp_path, env=path, stdout=subprocess.PIPE, text=True)
+    assert node.stdout is not None
+    try:
+        log = ""
+        while "wire is" not in log:
+            line = node.stdout.readline()
+            assert line, log
+            assert "exited" not in line, log + line
+            log += line
+        assert Path(log.rpartition("wire is ")[2].strip()).is_relative_to(environment)
+    finally:
+        node.terminate()
+        node.communicate()
+
+
 def test_installed_packages_are_those_of_the_wheel(environment: Path, hostile: Path) -> None:
     code = "import wire, lightningd_py; print(wire.__file__, lightningd_py.__file__)"
     for path in run(environment / "bin/python", "-P", "-c", code, cwd=hostile).split():

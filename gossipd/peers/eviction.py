@@ -10,7 +10,7 @@ What is done about each of them as time goes by is `wire.net.upkeep`'s. docs/con
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -98,7 +98,7 @@ class Upkeep(upkeep.Upkeep[Peer]):
         owned: OwnedPeers[Peer],
         end: Callable[[Peer, list[bytes], str], None],
         novel: Mapping[int, int],
-        remote: Sized,
+        remote: Collection[Peer],
         limits: Limits,
         chance: Callable[[], float],
     ) -> None:
@@ -115,11 +115,12 @@ class Upkeep(upkeep.Upkeep[Peer]):
         """A connection has been taken. Another one may have to go, or this one if there is no other."""
         super().came(conn_id)
         too_many = len(self._owned) + len(self._remote) > self._most
-        if len(self._owned) <= self._limits.inbound and not too_many:
+        if len(self._owned) + len(self._remote) <= self._limits.inbound and not too_many:
             return  # without a look at each: then a thousand that come at once would cost a million
         unwanted = [peer for peer in self._owned.peers() if peer.info.node_id not in self.wanted]
         inbound = [peer for peer in unwanted if peer.info.incoming]
-        if len(inbound) > self._limits.inbound:
+        elsewhere = sum(peer.info.incoming and peer.info.node_id not in self.wanted for peer in self._remote)
+        if inbound and len(inbound) + elsewhere > self._limits.inbound:
             self._end_one_of(inbound, conn_id, f"{self._limits.inbound} inbound peers that are not wanted")
         elif too_many and unwanted:
             self._end_one_of(unwanted, conn_id, f"{self._most} peers, for want of file descriptors")

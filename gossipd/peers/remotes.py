@@ -1,6 +1,7 @@
 """All peers whose connection another process owns, by conn_id: their gossip fds (remote.py) open and come back."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Protocol
 
 from gossipd.peers.peer import Peer
@@ -37,6 +38,9 @@ class Remotes:
 
     def __len__(self) -> int:
         return len(self._remotes)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return (remote.peer for remote in self._remotes.values())
 
     def __contains__(self, conn_id: object) -> bool:
         return conn_id in self._remotes

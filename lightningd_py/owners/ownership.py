@@ -13,9 +13,9 @@ from lightningd_py.owners import claims
 from lightningd_py.owners.claims import GOSSIPD, AboutOne, Claims
 from lightningd_py.owners.peers import Event, MovingConnection, Peer, Peers, State
 from lightningd_py.owners.programs import Programs
+from lightningd_py.owners.strangers import StrangersAtServices
 from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
-from wire.address import network_group
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -82,6 +82,7 @@ class Ownership:
         """What an owner says of a connection, one of those that `claims.py` names, and what connectd does."""
         self.programs = Programs(timing, hsm_socket, self.heard, self._lost, limits)
         self._timing = timing
+        self._strangers = StrangersAtServices(limits.inbound, lambda node_id: bool(registrations.concerned(node_id)))
         self._at_connectiond: set[int] = set()
         self._wanted_by: dict[int, Registered] = {}
 
@@ -165,6 +166,7 @@ class Ownership:
         """A message that is not its owner's, with its connection."""
         peer = self._known(message.conn_id)
         self._at_connectiond.discard(message.conn_id)
+        self._strangers.went(message.conn_id)
         self._step(peer, Event.PEER_NONGOSSIP, MASTER)
         moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
         status.debug(f"{message_name(message.message_type)}", message.node_id)
@@ -288,21 +290,26 @@ class Ownership:
 
     def _to_service(self, peer: Peer, moving: MovingConnection, service: Registered, message: bytes | None) -> bool:
         """To its program, or to connectiond. False if there is neither: then nothing has moved."""
+        info = peer.info
+        network = self._strangers.network_of(info)
+        if reason := self._strangers.refuses(network):
+            status.by_stranger("services", reason, info.node_id, info.address)
+            return False
         if service.program is not None:
-            info = peer.info
-            wanted = not info.incoming or info.node_id in service.node_ids
-            source = None if wanted else network_group(info.address)
-            started = self.programs.start(service.program, info, moving, message, self.registrations.routes(), source)
+            routes = self.registrations.routes()
+            started = self.programs.start(service.program, info, moving, message, routes, network)
             if started:
+                self._strangers.came(info, network)
                 self._step(peer, Event.TAKE_PEER, service.name)
             return started
         if self.connectiond is None:
             return False
         assert moving.gossip_fd is not None
-        self._at_connectiond.add(peer.info.conn_id)
+        self._strangers.came(info, network)
+        self._at_connectiond.add(info.conn_id)
         self._step(peer, Event.TAKE_PEER_FOR_BUS, service.name)
         order = control_wire.TakePeer(
-            service.name, peer.info, message, moving.state, moving.peer_fd, moving.gossip_fd, self._timing, None
+            service.name, info, message, moving.state, moving.peer_fd, moving.gossip_fd, self._timing, None
         )
         tell(self.connectiond, order)
         return True
@@ -349,6 +356,7 @@ class Ownership:
     def _part(self, conn_id: int) -> None:
         """Its owner has it no longer."""
         self.programs.part_with(conn_id)
+        self._strangers.went(conn_id)
         self._at_connectiond.discard(conn_id)
 
     def _end(self, peer: Peer, event: Event, reason: str) -> None:
@@ -358,6 +366,7 @@ class Ownership:
         self.peers.forget(peer)
         self._wanted_by.pop(info.conn_id, None)
         self._claims.remember_gone(info.conn_id)
+        self._strangers.went(info.conn_id)
         status.by_stranger("disconnected", f"disconnected: {reason}", info.node_id, info.address, INFO)
         tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
         for listener in self.went:

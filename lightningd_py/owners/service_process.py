@@ -151,10 +151,11 @@ class Program:
 
 def environment() -> dict[str, str]:
     """A program's: `python3` is the node's own interpreter, which finds `wire`, and no module that lies beside the
-    program is taken for one of ours. An operator who has set PYTHONSAFEPATH is obeyed.
+    program is taken for one of ours. What it prints comes when it is printed. An operator who has set PYTHONSAFEPATH or
+    PYTHONUNBUFFERED is obeyed.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {"PYTHONSAFEPATH": "1", **os.environ, "PATH": path}
+    return {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", **os.environ, "PATH": path}
 
 
 def start_program(

@@ -114,7 +114,7 @@ class FakeProcess:
 class OwnershipAmongFakes:
     """An Ownership with everybody around it. Its programs are not started."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = Limits(slow_reader=7.0)) -> None:  # noqa: B008 - a value that does not change
         self.connectd, self.gossipd = Channel(), Channel()
         self.errors: list[bytes] = []
         self.programs: list[tuple[Program, Callable[[ControlMessage], None], Callable[[str], None]]] = []
@@ -127,7 +127,7 @@ class OwnershipAmongFakes:
             gossipd,
             Timing(release_timeout=0.01),
             lambda peer, message: self.errors.append(message),
-            limits=Limits(slow_reader=7.0),
+            limits=limits,
         )
 
     def start(

@@ -218,3 +218,24 @@ async def test_with_few_fds_even_those_whom_we_dialled_go(monkeypatch: pytest.Mo
     some.came(1)
     some.close()
     assert gone == [LEAST_PEERS + 1]
+
+
+async def test_what_services_have_counts() -> None:
+    """Strangers, that is: not nodes that are wanted, and not those that we have dialled."""
+    gone: list[int] = []
+
+    def end(peer: Peer, last_words: list[bytes], reason: str) -> None:
+        gone.append(peer.info.conn_id)
+
+    here = Lines([peer_info(1), peer_info(2)])
+    wanted = replace(peer_info(3), node_id=bytes([2]) * 33)
+    elsewhere = [wanted, replace(peer_info(4), incoming=False), peer_info(5)]
+    some = Upkeep(here, end, {}, Lines(elsewhere).peers(), Limits(inbound=3), lambda: 0.5)
+    some.wanted = frozenset([wanted.node_id])
+    some.came(2)
+    assert gone == []
+    here.infos.append(peer_info(6))
+    some.came(6)
+    some.close()
+    assert len(gone) == 1
+    assert gone != [6]
