@@ -26,7 +26,6 @@ from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_n
 from wire.routing import answer_without_service, flaw_without_service
 
 MASTER = "master"
-
 TROUBLE = (WarningMessage.number, ErrorMessage.number)
 
 status = Status("lightningd")
@@ -58,11 +57,12 @@ class Ownership:
         `peers`: an empty table; one is made if there is none.
         """
         self.peers = Peers() if peers is None else peers
+        self._strangers = StrangersAtServices(limits.inbound, registrations)
         self.came: list[Callable[[Peer], None]] = []
         """Called with each new connection."""
-        self.moved: list[Callable[[Peer], None]] = []
+        self.moved: list[Callable[[Peer], None]] = [self._strangers.moved]
         """Called with each connection that has another owner than the one that was told before."""
-        self.went: list[Callable[[Peer, str], None]] = []
+        self.went: list[Callable[[Peer, str], None]] = [self._strangers.went]
         """Called with each connection that has ended, and why."""
         self.registrations = registrations
         self.connectd = connectd
@@ -82,7 +82,6 @@ class Ownership:
         """What an owner says of a connection, one of those that `claims.py` names, and what connectd does."""
         self.programs = Programs(timing, hsm_socket, self.heard, self._lost, limits)
         self._timing = timing
-        self._strangers = StrangersAtServices(limits.inbound, lambda node_id: bool(registrations.concerned(node_id)))
         self._at_connectiond: set[int] = set()
         self._wanted_by: dict[int, Registered] = {}
 
@@ -166,7 +165,6 @@ class Ownership:
         """A message that is not its owner's, with its connection."""
         peer = self._known(message.conn_id)
         self._at_connectiond.discard(message.conn_id)
-        self._strangers.went(message.conn_id)
         self._step(peer, Event.PEER_NONGOSSIP, MASTER)
         moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
         status.debug(f"{message_name(message.message_type)}", message.node_id)
@@ -290,28 +288,22 @@ class Ownership:
 
     def _to_service(self, peer: Peer, moving: MovingConnection, service: Registered, message: bytes | None) -> bool:
         """To its program, or to connectiond. False if there is neither: then nothing has moved."""
-        info = peer.info
-        network = self._strangers.network_of(info)
-        if reason := self._strangers.refuses(network):
-            status.by_stranger("services", reason, info.node_id, info.address)
+        if self._strangers.refuses(peer.info):
             return False
         if service.program is not None:
-            routes = self.registrations.routes()
-            started = self.programs.start(service.program, info, moving, message, routes, network)
-            if started:
-                self._strangers.came(info, network)
+            about = (peer.info, moving, message, self.registrations.routes(), self._strangers.network_of(peer.info))
+            if started := self.programs.start(service.program, *about):
                 self._step(peer, Event.TAKE_PEER, service.name)
             return started
         if self.connectiond is None:
             return False
         assert moving.gossip_fd is not None
-        self._strangers.came(info, network)
-        self._at_connectiond.add(info.conn_id)
+        self._at_connectiond.add(peer.info.conn_id)
         self._step(peer, Event.TAKE_PEER_FOR_BUS, service.name)
-        order = control_wire.TakePeer(
-            service.name, info, message, moving.state, moving.peer_fd, moving.gossip_fd, self._timing, None
+        fds = (moving.peer_fd, moving.gossip_fd)
+        tell(
+            self.connectiond, control_wire.TakePeer(service.name, peer.info, message, moving.state, *fds, self._timing)
         )
-        tell(self.connectiond, order)
         return True
 
     def disconnect(self, peer: Peer, reason: str, last_words: list[bytes] | None = None) -> None:
@@ -319,8 +311,7 @@ class Ownership:
         if peer.end_wanted is not None:
             return
         peer.end_wanted = reason
-        info = peer.info
-        order = control_wire.Disconnect(info.node_id, info.conn_id, last_words or [], reason)
+        order = control_wire.Disconnect(peer.info.node_id, peer.info.conn_id, last_words or [], reason)
         if not self.programs.disconnect(order):
             tell(self.channel_of(peer), order)
         self._step(peer, Event.DISCONNECT, peer.owner)
@@ -356,7 +347,6 @@ class Ownership:
     def _part(self, conn_id: int) -> None:
         """Its owner has it no longer."""
         self.programs.part_with(conn_id)
-        self._strangers.went(conn_id)
         self._at_connectiond.discard(conn_id)
 
     def _end(self, peer: Peer, event: Event, reason: str) -> None:
@@ -366,7 +356,6 @@ class Ownership:
         self.peers.forget(peer)
         self._wanted_by.pop(info.conn_id, None)
         self._claims.remember_gone(info.conn_id)
-        self._strangers.went(info.conn_id)
         status.by_stranger("disconnected", f"disconnected: {reason}", info.node_id, info.address, INFO)
         tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
         for listener in self.went:

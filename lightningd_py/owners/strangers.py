@@ -5,43 +5,52 @@ us gossip: they keep their places whatever strangers ask of services. A channel 
 peer no stranger any more.
 """
 
-from collections.abc import Callable
-
+from lightningd_py.owners.peers import Peer
+from lightningd_py.registrations.registrations import Registrations
 from wire.address import network_group
 from wire.control.control_wire import PeerInfo
+from wire.control.status import Status
+
+status = Status("lightningd")
 
 
 class StrangersAtServices:
-    """All of them, by conn_id. `is_registered`: whether a service has registered something for this node_id."""
+    """All of them, by conn_id. `moved` and `went` hear what becomes of each connection."""
 
-    def __init__(self, inbound: int, is_registered: Callable[[bytes], bool]) -> None:
+    def __init__(self, inbound: int, registrations: Registrations) -> None:
         """`inbound`: --max-inbound."""
         self._most = max(1, inbound // 2)
-        self._is_registered = is_registered
-        self._infos: dict[int, tuple[bytes, str]] = {}
+        self._registrations = registrations
+        self._infos: dict[int, PeerInfo] = {}
 
     def network_of(self, info: PeerInfo) -> str | None:
         """The network of a stranger; None if this is none."""
-        if not info.incoming or self._is_registered(info.node_id):
+        if not info.incoming or self._registrations.concerned(info.node_id):
             return None
         return network_group(info.address)
 
-    def refuses(self, network: str | None) -> str | None:
-        """Why no service may have one more stranger of this network. None if one may."""
+    def refuses(self, info: PeerInfo) -> bool:
+        """Whether no service may have this connection; the log says why."""
+        network = self.network_of(info)
         if network is None:
-            return None
-        networks = [each for node_id, each in self._infos.values() if not self._is_registered(node_id)]
+            return False
+        networks = list(filter(None, map(self.network_of, self._infos.values())))
         if len(networks) >= self._most:
-            return f"services have {len(networks)} connections of strangers, and get no more"
-        if (count := networks.count(network)) >= max(1, self._most // 2):
-            return f"services have {count} connections of strangers of {network}, and get no more"
-        return None
+            reason = f"services have {len(networks)} connections of strangers, and get no more"
+        elif (count := networks.count(network)) >= max(1, self._most // 2):
+            reason = f"services have {count} connections of strangers of {network}, and get no more"
+        else:
+            return False
+        status.by_stranger("services", reason, info.node_id, info.address)
+        return True
 
-    def came(self, info: PeerInfo, network: str | None) -> None:
-        """A service has this connection."""
-        if network is not None:
-            self._infos[info.conn_id] = (info.node_id, network)
+    def moved(self, peer: Peer) -> None:
+        """A connection has another owner."""
+        if peer.info.incoming and self._registrations.named(peer.owner) is not None:
+            self._infos[peer.info.conn_id] = peer.info
+        else:
+            self._infos.pop(peer.info.conn_id, None)
 
-    def went(self, conn_id: int) -> None:
-        """It has it no longer."""
-        self._infos.pop(conn_id, None)
+    def went(self, peer: Peer, reason: str) -> None:
+        """A connection has ended."""
+        self._infos.pop(peer.info.conn_id, None)
