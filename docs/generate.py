@@ -112,6 +112,7 @@ RANGES = {
     4: "4xxx: the link between connectd and gossipd",
     5: "5xxx: hsmd",
     6: "6xxx: to and from the owner of a connection",
+    7: "7xxx: listingd, which lists the map",
 }
 
 

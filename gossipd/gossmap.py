@@ -11,7 +11,7 @@ The library only reads, needs no daemon, and checks each record's CRC. gossipd i
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +25,11 @@ from gossipd.store.upgrade import completed_mask, dead_mask, shortest_update
 __all__ = ["Channel", "Direction", "Gossmap", "MapIndex", "Node", "StoreError"]
 
 
+def open_to_read(path: Path) -> int:
+    """An fd. Raises OSError."""
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
 class Gossmap:
     """The map in a gossip_store of versions 9 to 16, as of the last `refresh`.
 
@@ -34,9 +39,13 @@ class Gossmap:
 
     index: MapIndex
 
-    def __init__(self, path: Path | str) -> None:
-        """Read the file. Raises OSError, and StoreError if it is no gossip_store of a version known here."""
+    def __init__(self, path: Path | str, opener: Callable[[Path], int] = open_to_read) -> None:
+        """Read the file. Raises OSError, and StoreError if it is no gossip_store of a version known here.
+
+        `opener` gives an fd of what lies at the path now, which is the map's: for a process that may not open it.
+        """
         self.path = Path(path)
+        self._opener = opener
         self._fd = -1
         if not self._open():
             raise StoreError(f"{self.path} is empty.")
@@ -109,7 +118,7 @@ class Gossmap:
     def _open(self) -> bool:
         """Start over with the file that is at the path now; False if it is empty or is the one that we have."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = self._opener(self.path)
         except FileNotFoundError:
             if self._fd < 0:
                 raise

@@ -18,6 +18,7 @@ from lightningd_py.config.options import Options
 from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import store_path
+from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.restart import Restartable, Restarts
@@ -33,7 +34,6 @@ from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
-from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.peer_requests import PeerRequests
 from wire.address import DEFAULT_PORTS
 from wire.control.access import is_node_id
@@ -60,6 +60,7 @@ class Parts:
     connectiond: ConnectiondControl
     news: RegistrationNews
     requests: PeerRequests
+    listingd: ListingControl
 
 
 class Node:
@@ -197,10 +198,10 @@ class Node:
         self._registrations.on_change = registered
         self._registrations.on_wanted = ownership.release_nodes
         requests = PeerRequests(ownership, core.database, core.connect_control.reach, options.timing)
-        return Parts(access, staying, connectiond, news, requests)
+        listingd = ListingControl(core.supervisor.start_listingd, store_path(options), self._restarts.refusal)
+        return Parts(access, staying, connectiond, news, requests, listingd)
 
     async def _serve_rpc(self, core: Core, parts: Parts, ends: AsyncExitStack) -> RpcServer:
-        listings = Listings(store_path(self._options))
         commands = Commands(
             options=self._options,
             own=core.own,
@@ -211,13 +212,12 @@ class Node:
             access=parts.access,
             staying=parts.staying,
             opening=self._opening,
-            listings=listings,
+            listingd=parts.listingd,
             hsmd=core.hsmd,
             refusal=self._restarts.refusal,
             stop=self.stop,
         )
-        rpc = RpcServer(commands.all())
-        ends.callback(listings.close)
+        rpc = RpcServer(commands.all(), parts.listingd)
         ends.push_async_callback(rpc.close)
         await rpc.start(self._options.rpc_file, self._options.rpc_file_mode)
         return rpc
@@ -252,6 +252,7 @@ class Node:
             "connectd": Restartable(replacements.connectd),
             "gossipd": Restartable(replacements.gossipd, core.ownership.gossipd_died),
             "websocketd": Restartable(replacements.websocketd),
+            "listingd": Restartable(parts.listingd.restart),
             "connectiond": Restartable(parts.connectiond.restart, parts.connectiond.ended),
         }
 

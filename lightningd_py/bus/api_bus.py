@@ -20,6 +20,7 @@ from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_REQUEST, RpcError
 from wire.bus.bus_message import VERSION, BusError, Id, asked_in, read_map
 from wire.bus.sessions import RETRY
 from wire.bus.socket import BusSocket, NoRoom, Unreachable
+from wire.control.control_wire import MapListing
 from wire.control.status import Status
 
 MAX_IN_HAND = 64
@@ -82,9 +83,18 @@ class ApiBus:
         try:
             request = _read(body)
             asked = _id_of(request)
-            return await self._rpc.carry_out(request, functools.partial(_encode_result, asked))
+            return await self._rpc.carry_out(request, functools.partial(self._encoded, asked))
         except RpcError as error:
             return _packed(asked, "error", error.content)
+
+    async def _encoded(self, asked: Any, result: Any) -> bytes:
+        if not isinstance(result, MapListing):
+            return await _encode_result(asked, result)
+        count, entries = await self._rpc.packed(result)
+        packer = msgpack.Packer()
+        return _head(asked) + b"".join(
+            (packer.pack_map_header(1), packer.pack(result.what), packer.pack_array_header(count), entries)
+        )
 
     async def _send(self, envelope: list[bytes], answer: bytes) -> None:
         """When there is room. A client that has gone, or does not read for long, gets no answer."""
@@ -144,15 +154,10 @@ def _packed(asked: Id, key: str, value: Any) -> bytes:
     return bytes(msgpack.packb({"v": VERSION, "id": asked, key: value}))
 
 
-async def _encode_result(asked: Id, result: Any) -> bytes:
-    return b"".join([piece async for piece in _pieces(asked, result)])
-
-
-async def _pieces(asked: Id, result: Any) -> AsyncIterator[bytes]:
-    """A result's answer; a long list, which may be the whole map, in pieces between which others get their turn."""
+            asked = _id_of(request)
+            return await self._rpc.carry_out(request, functools.partial(self._encoded, asked))
     packer = msgpack.Packer()
-    yield packer.pack_map_header(3) + packer.pack("v") + packer.pack(VERSION) + packer.pack("id") + packer.pack(asked)
-    yield packer.pack("result")
+    yield _head(asked)
     if not isinstance(result, dict):
         yield packer.pack(result)
         return

@@ -6,6 +6,7 @@
                                          connectd -- gossipd   the link
     master -- connectiond   control, only if there is a service on the buses
     master -- websocketd    control      connectd -- websocketd; only if a WebSocket is listened for
+    master -- listingd      control, with the sockets of RPC clients that want a listing
 
 Every socketpair is made before the processes on its ends are started; each process has just its own ends.
 """
@@ -29,12 +30,16 @@ COMMANDS = {
     "connectd": "connectd {} {} {} {level}",
     "gossipd": "gossipd {} {} {} {level}",
     "connectiond": "connectd.connectiond {} {level}",
+    "listingd": "lightningd_py.listingd {} {level}",
     "websocketd": "connectd.websocketd {} {} {level}",
 }
 """What stands behind `python -P -m`, with the numbers of the fds."""
 
 LAST = ("websocketd", "hsmd")
 """Those that end when the others have."""
+
+LISTINGS = 128
+"""So many at a time, each for a client: more than there may be clients."""
 
 R = TypeVar("R", bound=Reply)
 status = Status("lightningd")
@@ -124,6 +129,13 @@ class Supervisor:
         self.watch(channel)
         return channel
 
+    def start_listingd(self) -> ControlChannel:
+        """The process that lists the map for RPC clients. Raises OSError if it cannot be started."""
+        ours, theirs = _pair()
+        channel = self._start("listingd", ours, [theirs], no_message, LISTINGS).channel
+        self.watch(channel)
+        return channel
+
     def websocket_fd(self) -> Fd:
         """Connectd's end of the socket to websocketd, which is started if it does not run. Raises OSError.
 
@@ -151,6 +163,7 @@ class Supervisor:
         ours: socket.socket,
         theirs: list[socket.socket],
         on_message: Callable[[ControlMessage], None],
+        window: int = 64,
     ) -> Daemon:
         """`theirs` become fds 3, 4, ... of the daemon, in this order, and are named so on its command line."""
         fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
@@ -163,7 +176,7 @@ class Supervisor:
         finally:
             for sock in theirs:
                 sock.close()
-        channel = ControlChannel(ours, name, on_message, lambda reason: None)
+        channel = ControlChannel(ours, name, on_message, lambda reason: None, window=window)
         daemon = Daemon(name, process, channel)
         self._daemons.append(daemon)
         return daemon
@@ -221,5 +234,5 @@ def _pair() -> tuple[socket.socket, socket.socket]:
 
 
 def no_message(message: ControlMessage) -> None:
-    """hsmd only ever replies, websocketd has nothing to say."""
+    """hsmd and listingd only ever reply, websocketd has nothing to say."""
     raise RuntimeError(f"{message.name()} was not asked for")

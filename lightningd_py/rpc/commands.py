@@ -7,6 +7,7 @@ from typing import Any
 from lightningd_py.chain.source import ChainSource
 from lightningd_py.config import options
 from lightningd_py.config.options import Options
+from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
@@ -16,7 +17,6 @@ from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.rpc.connection_commands import ConnectionCommands, address_json
 from lightningd_py.rpc.jsonrpc import Command
-from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.map_commands import MapCommands
 from lightningd_py.rpc.peer_commands import PeerCommands
 from lightningd_py.rpc.peer_requests import PeerRequests
@@ -39,7 +39,7 @@ class Commands:
     access: AccessControl
     staying: StayingConnected
     opening: Opening
-    listings: Listings
+    listingd: ListingControl
     hsmd: ControlChannel
     refusal: Callable[[str], str]
     """Why the daemon of this name is not there."""
@@ -52,10 +52,10 @@ class Commands:
         return [
             *NodeCommands(self.options, self.own, self.chain, self.ownership.peers, self.stop).all(),
             *ConnectionCommands(port, self.requests, self.ownership, self.database, self.staying).all(),
-            *MapCommands(self.listings, self.ownership, self.refusal).all(),
+            *MapCommands(self.ownership, self.refusal).all(),
             *PeerCommands(port, self.database, self.staying, self.access).all(),
             *ServiceCommands(self.ownership, self.requests, self.opening).all(),
-            *SignCommands(self.hsmd, self.listings).all(),
+            *SignCommands(self.hsmd, self.listingd).all(),
         ]
 
 

@@ -35,6 +35,11 @@ class JsonSplitter:
         self._depth = 0
         self._in_string = False
 
+    @property
+    def unfinished(self) -> bool:
+        """An object has begun and not ended."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take more of the stream; yield the objects that are complete. Raises ParseError."""
         self._buffer += data
@@ -79,27 +84,50 @@ class JsonSplitter:
                 raise ParseError(f"nested more than {MAX_DEPTH} deep")
 
 
+class Number(str):
+    """A number that is not the usual way to write an integer, as it was written: `1.50`, `-0`, `1e5`, a long one."""
+
+    __slots__ = ()
+
+
+_LONGEST_INTEGER = 20
+"""Digits of 2^64. Python refuses to read integers of thousands."""
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[-0-9tfn][^\t\r\n ,\]}"]*', re.DOTALL)
+_JSON_PRIMITIVE = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|true|false|null")
+
+
 def parse_json(piece: bytes) -> Any:
-    """The value of one piece of JsonSplitter's. Raises ParseError, also for NaN and Infinity."""
+    """The value of one piece of JsonSplitter's, with what CLN's parser takes besides: a bare word that begins like a number or
+    a literal (127.0.0.1, 007) is a string, and control characters may stand in strings.
+
+    Raises ParseError, also for NaN, Infinity and what is no UTF-8.
+    """
     try:
-        return json.loads(piece, parse_constant=_refuse)
+        text = piece.decode()
+        try:
+            return _loads(text)
+        except ValueError:
+            return _loads(_TOKEN.sub(_quoted, text))
     except ValueError as error:
         raise ParseError(str(error)) from error
 
 
+def _loads(text: str) -> Any:
+    return json.loads(text, strict=False, parse_constant=_refuse, parse_float=Number, parse_int=_integer)
+
+
+def _integer(digits: str) -> int | Number:
+    if len(digits) > _LONGEST_INTEGER:
+        return Number(digits)
+    number = int(digits)
+    return number if str(number) == digits else Number(digits)
+
+
+def _quoted(token: re.Match[str]) -> str:
+    """A bare word that is no JSON as a string."""
+    word = token[0]
+    return word if word.startswith('"') or _JSON_PRIMITIVE.fullmatch(word) else json.dumps(word)
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
-
-
-def apply_filter(value: Any, wanted: Any) -> Any:
-    """What is left of a result by CLN's `filter`: `{"peers": [{"id": true}]}` keeps the id of each peer.
-
-    Raises ValueError for a filter that is none, or does not fit the result.
-    """
-    if wanted is True:
-        return value
-    if isinstance(wanted, dict) and isinstance(value, dict):
-        return {key: apply_filter(value[key], inner) for key, inner in wanted.items() if key in value}
-    if isinstance(wanted, list) and len(wanted) == 1 and isinstance(value, list):
-        return [apply_filter(item, wanted[0]) for item in value]
-    raise ValueError("the filter does not fit the result")

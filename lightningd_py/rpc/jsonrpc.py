@@ -2,7 +2,7 @@
 
 Requests are JSON objects back to back; each reply ends with an empty line. A client's requests are handled one at a
 time, in order, and it is not read while one is handled or while it does not take a reply: so whatever a client does,
-the server holds one request and one reply for it.
+the server holds one request and one reply for it. A listing of the map is not held at all: listingd writes it.
 """
 
 import asyncio
@@ -10,11 +10,14 @@ import contextlib
 import functools
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lightningd_py.rpc.json_stream import JsonSplitter, ParseError, TooLarge, apply_filter, parse_json
+from lightningd_py.daemons.listing_control import ListingControl, NoListing
+from lightningd_py.listingd.result_filter import EXAMPLES, apply_filter
+from lightningd_py.rpc.clients import GRACE, Client, Clients, Gone, HalfRequest
+from lightningd_py.rpc.json_stream import Number, ParseError, TooLarge, parse_json
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
@@ -29,23 +32,24 @@ from lightningd_py.rpc.params import (
     text,
 )
 from lightningd_py.unix_socket import inode, listen
+from wire.control.control_wire import MapListing
 from wire.control.status import Status
 
-MAX_REQUEST = 4 << 20
-MAX_CLIENTS = 100
-READ_SIZE = 1 << 16
-PIECE = 1_000
-"""Entries of a long list that are encoded in one go: about 4 ms of channels."""
-GRACE = 5.0
-"""Seconds that a request in hand has to finish when the server closes."""
+__all__ = ["GRACE", "PIECE", "Command", "RpcServer"]
 
+PIECE = 1_000
+"""Entries of a long list that are encoded in one go: about 4 ms."""
+
+RequestId = str | int
 Handler = Callable[..., Awaitable[Any]]
 status = Status("jsonrpc")
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One method. The handler gets every parameter by keyword and gives a JSON value, or raises RpcError."""
+    """One method. The handler gets every parameter by keyword and gives a JSON value, or a MapListing in its place, or
+    raises RpcError.
+    """
 
     name: str
     handler: Handler
@@ -61,11 +65,11 @@ class Command:
 class RpcServer:
     """The registry of commands, and the socket on which they are offered."""
 
-    def __init__(self, commands: Iterable[Command] = ()) -> None:
+    def __init__(self, commands: Iterable[Command] = (), listingd: ListingControl | None = None) -> None:
+        """`listingd`: who makes what a handler gives as a MapListing; None if none does that."""
         self._commands: dict[str, Command] = {}
-        self._server: asyncio.Server | None = None
-        self._clients: dict[asyncio.Task[Any], tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
-        self._closing = False
+        self._listingd = listingd
+        self._clients = Clients(self._serve, _error(None, RpcError(INTERNAL_ERROR, "there are too many clients")))
         self._path: tuple[Path, int] | None = None
         self.add(Command("help", self._help, (optional("command", text),), "List all commands, or describe one."))
         self.add(Command("notifications", _notifications, (Parameter("enable", boolean),), "Accepted; none are sent."))
@@ -90,25 +94,14 @@ class RpcServer:
         """
         listener = listen(path, mode)
         self._path = path, inode(path)
-        self._server = await asyncio.start_unix_server(self._client, sock=listener)
+        self._clients.begin(listener)
 
     async def close(self) -> None:
         """Stop listening, give requests in hand GRACE seconds, end all clients, remove the socket file.
 
         Not to be awaited by a handler: its own request would wait for itself.
         """
-        self._closing = True
-        if self._server is not None:
-            self._server.close()
-        for reader, writer in self._clients.values():
-            writer.transport.pause_reading()  # type: ignore[attr-defined]
-            reader.feed_eof()
-        tasks = set(self._clients)
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=GRACE)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._clients.close()
         self._remove_socket()
 
     def _remove_socket(self) -> None:
@@ -129,59 +122,62 @@ class RpcServer:
     async def carry_out(self, request: dict[str, Any], encode: Callable[[Any], Awaitable[bytes]]) -> bytes:
         """The encoded result of a request, of which `method`, `params` and `filter` count.
 
-        Raises RpcError for whatever goes wrong; a bug of ours is logged as broken.
+        Raises RpcError for whatever goes wrong; a bug of ours is logged as broken. `encode` may raise Gone.
         """
         try:
             _check_method(request)
             result = await self.call(request["method"], request.get("params", []))
             return await encode(_filtered(result, request["filter"]) if "filter" in request else result)
-        except RpcError:
+        except (RpcError, Gone):
             raise
+        except NoListing as reason:
+            raise RpcError(INTERNAL_ERROR, str(reason)) from reason
         except Exception as error:
             status.broken(f"{request['method']}: {error!r}", exc_info=True)
             raise RpcError(INTERNAL_ERROR, f"internal error: {type(error).__name__}") from error
 
-    async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        full = len(self._clients) >= MAX_CLIENTS
-        self._clients[task] = reader, writer
-        try:
-            if full:
-                await _write(writer, _error(None, RpcError(INTERNAL_ERROR, f"there are {MAX_CLIENTS} clients already")))
-            else:
-                await self._serve(reader, writer)
-            writer.close()
-            await writer.wait_closed()
-        except (ConnectionError, asyncio.CancelledError):
-            writer.transport.abort()  # it is gone, or takes nothing while we are closing
-        finally:
-            del self._clients[task]
+    async def packed(self, listing: MapListing) -> tuple[int, bytes]:
+        """How many entries the listing has, and these in msgpack. Raises NoListing."""
+        assert self._listingd is not None
+        return await self._listingd.packed(listing)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        splitter = JsonSplitter(MAX_REQUEST)
+    async def _serve(self, client: Client) -> None:
         try:
-            while not self._closing and (data := await reader.read(READ_SIZE)):
-                for piece in splitter.feed(data):
-                    await _write(writer, await self._answer(parse_json(piece)))
+            while (request := await client.next_request()) is not None:
+                await client.write(await self._answer(client, parse_json(request)))
+        except HalfRequest as error:
+            await client.write(_error(None, RpcError(INVALID_REQUEST, str(error))))
         except TooLarge as error:
-            await _write(writer, _error(None, RpcError(INVALID_REQUEST, f"request is {error}")))
+            await client.write(_error(None, RpcError(INVALID_REQUEST, f"request is {error}")))
         except ParseError as error:
-            await _write(writer, _error(None, RpcError(PARSE_ERROR, f"Parse error: {error}")))
+            await client.write(_error(None, RpcError(PARSE_ERROR, f"Parse error: {error}")))
 
-    async def _answer(self, request: Any) -> bytes:
-        """The reply to one request, whatever it is."""
+    async def _answer(self, client: Client, request: Any) -> bytes:
+        """The reply to one request, whatever it is; empty if listingd has written it."""
         request_id = None
         try:
             request_id = _id_of(request)
             _check_version(request)
-            return await self.carry_out(request, functools.partial(_encode_result, request_id))
+            return await self.carry_out(request, functools.partial(self._encoded, client, request_id))
         except RpcError as error:
             return _error(request_id, error)
 
+    async def _encoded(self, client: Client, request_id: RequestId, result: Any) -> bytes:
+        if not isinstance(result, MapListing):
+            return await _encode_result(request_id, result)
+        assert self._listingd is not None
+        before = f'{_head(request_id)}"result": {{"{result.what}": ['.encode()
+        try:
+            await self._listingd.write(result, before, b"]}}\n\n", client.lend())
+        except NoListing as reason:
+            if reason.begun:
+                raise Gone(str(reason)) from reason
+            raise
+        return b""
+
     async def _help(self, command: str | None) -> dict[str, Any]:
         if command is not None and command not in self._commands:
-            raise RpcError(INVALID_PARAMETERS, f"Unknown command '{command}'")
+            raise RpcError(UNKNOWN_COMMAND, f"Unknown command '{command}'")
         chosen = [entry for entry in self.commands if command in (None, entry.name)]
         return {
             "help": [{"command": entry.usage, "summary": entry.summary} for entry in chosen],
@@ -194,13 +190,13 @@ async def _notifications(enable: bool) -> dict[str, Any]:
     return {}
 
 
-def _id_of(request: Any) -> str | int | float:
+def _id_of(request: Any) -> RequestId:
     if not isinstance(request, dict):
         raise RpcError(INVALID_REQUEST, "Expected {} for json command")
     request_id = request.get("id")
     if request_id is None:
         raise RpcError(INVALID_REQUEST, "No id")
-    if not isinstance(request_id, str | int | float) or isinstance(request_id, bool):
+    if not isinstance(request_id, str | int) or isinstance(request_id, bool):
         raise RpcError(INVALID_REQUEST, "Expected string/primitive for id")
     return request_id
 
@@ -217,24 +213,35 @@ def _check_method(request: dict[str, Any]) -> None:
 
 def _filtered(result: Any, wanted: Any) -> Any:
     try:
-        return apply_filter(result, wanted)
+        return _filtered_listing(result, wanted) if isinstance(result, MapListing) else apply_filter(result, wanted)
     except ValueError as error:
         raise RpcError(INVALID_PARAMETERS, f"filter: {error}") from error
 
 
-def _error(request_id: str | int | float | None, error: RpcError) -> bytes:
+def _filtered_listing(listing: MapListing, wanted: Any) -> Any:
+    """The filter for each entry goes to listingd; it is looked at here, since an answer that has begun is no error."""
+    apply_filter({listing.what: [EXAMPLES[listing.what]]}, wanted)
+    if wanted is True:
+        return listing
+    if listing.what not in wanted:
+        return {}
+    of_list = wanted[listing.what]
+    return listing if of_list is True else replace(listing, wanted=json.dumps(of_list[0]))
+
+
+def _error(request_id: RequestId | None, error: RpcError) -> bytes:
     return _encode(request_id, "error", error.content)
 
 
-async def _encode_result(request_id: str | int | float, result: Any) -> bytes:
-    """As _encode; a long list, which may be the whole map, in pieces between which others get their turn."""
+async def _encode_result(request_id: RequestId, result: Any) -> bytes:
+    """As _encode; a long list in pieces between which others get their turn."""
     if not isinstance(result, dict) or not any(isinstance(value, list) for value in result.values()):
         return _encode(request_id, "result", result)
     fields = []
     for name, value in result.items():
         encoded = await _encode_list(value) if isinstance(value, list) else json.dumps(value)
         fields.append(f"{json.dumps(name)}: {encoded}")
-    return f'{{"jsonrpc": "2.0", "id": {json.dumps(request_id)}, "result": {{{", ".join(fields)}}}}}\n\n'.encode()
+    return f'{_head(request_id)}"result": {{{", ".join(fields)}}}}}\n\n'.encode()
 
 
 async def _encode_list(values: list[Any]) -> str:
@@ -245,12 +252,12 @@ async def _encode_list(values: list[Any]) -> str:
     return f"[{', '.join(pieces)}]"
 
 
-def _encode(request_id: str | int | float | None, key: str, value: Any) -> bytes:
+def _encode(request_id: RequestId | None, key: str, value: Any) -> bytes:
     """No empty line can be inside: JSON without indentation has none."""
-    return json.dumps({"jsonrpc": "2.0", "id": request_id, key: value}).encode() + b"\n\n"
+    return f'{_head(request_id)}"{key}": {json.dumps(value)}}}\n\n'.encode()
 
 
-async def _write(writer: asyncio.StreamWriter, reply: bytes) -> None:
-    """Done when the client has taken all but a small rest."""
-    writer.write(reply)
-    await writer.drain()
+def _head(request_id: RequestId | None) -> str:
+    """How each reply begins. A number is said as it was heard."""
+    said = request_id if isinstance(request_id, Number) else json.dumps(request_id)
+    return f'{{"jsonrpc": "2.0", "id": {said}, '

@@ -1,13 +1,11 @@
 """JSON-RPC methods about the map: CLN's listings, and what gossipd is asked for."""
 
-import asyncio
 import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.rpc.jsonrpc import Command
-from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
@@ -21,6 +19,7 @@ from lightningd_py.rpc.params import (
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, RequestFailed
 from wire.control.control_message import Reply, Request
+from wire.control.control_wire import MapListing
 
 R = TypeVar("R", bound=Reply)
 
@@ -28,9 +27,8 @@ R = TypeVar("R", bound=Reply)
 class MapCommands:
     """The methods of one node."""
 
-    def __init__(self, listings: Listings, ownership: Ownership, refusal: Callable[[str], str]) -> None:
+    def __init__(self, ownership: Ownership, refusal: Callable[[str], str]) -> None:
         """`refusal`: why gossipd is not there."""
-        self._listings = listings
         self._ownership = ownership
         self._refusal = refusal
 
@@ -59,18 +57,17 @@ class MapCommands:
             Command("gossipstatus", self.gossipstatus, (), "Show how the map is: sizes, and what became of gossip."),
         ]
 
-    async def listnodes(self, id: bytes | None) -> dict[str, Any]:
-        """From the gossip_store, in a thread: a large map takes a while to write down."""
-        return {"nodes": await asyncio.to_thread(self._listings.nodes, id)}
+    async def listnodes(self, id: bytes | None) -> MapListing:
+        """From the gossip_store. A long answer is written by listingd, as fast as it is read."""
+        return MapListing("nodes", node_id=id)
 
     async def listchannels(
         self, short_channel_id: int | None, source: bytes | None, destination: bytes | None
-    ) -> dict[str, Any]:
-        """From the gossip_store, in a thread."""
+    ) -> MapListing:
+        """From the gossip_store, as listnodes. What is on the map from the first moment to the last is in it."""
         if sum(wanted is not None for wanted in (short_channel_id, source, destination)) > 1:
             raise RpcError(INVALID_PARAMETERS, "Can only specify one of short_channel_id, source or destination")
-        found = await asyncio.to_thread(self._listings.channels, short_channel_id, source, destination)
-        return {"channels": found}
+        return MapListing("channels", short_channel_id, source, destination)
 
     async def addgossip(self, message: bytes) -> dict[str, Any]:
         """The answer comes after the signature check."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lightningd_py.rpc.json_stream import Number
 from wire.address import WireAddr, parse_peer
 from wire.scid import scid_from_text
 from wire.secp256k1 import is_point
@@ -82,18 +83,22 @@ def _read(parameter: Parameter, value: Any) -> Any:
     try:
         return parameter.parser(value)
     except ValueError as error:
-        token = json.dumps(value, default=repr, skipkeys=True)  # msgpack has values that JSON has not
+        # msgpack has values that JSON has not
+        token = value if isinstance(value, Number) else json.dumps(value, default=repr, skipkeys=True)
         token = token if len(token) <= 200 else token[:200] + "..."
         raise RpcError(INVALID_PARAMETERS, f"{parameter.name}: {error}: invalid token '{token}'") from error
 
 
 def text(value: Any) -> str:
-    """A string; a number is taken as its digits."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    raise ValueError("should be a string")
+    """A string; a number, true or false is taken as it was written."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise ValueError("should be a string")
+    words = str(value)
+    if any("\ud800" <= letter <= "\udfff" for letter in words):
+        raise ValueError("should be Unicode: it has half a surrogate pair")
+    return words
 
 
 def anything(value: Any) -> Any:

@@ -1,15 +1,14 @@
 """signmessage and checkmessage: CLN's names, fields and errors. hsmd signs; a signer is found by any node."""
 
-import asyncio
 from typing import Any
 
+from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.hsm.signmessage import LONGEST_MESSAGE, digest_of, from_zbase, signer_of, to_zbase
 from lightningd_py.rpc.jsonrpc import Command
-from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, Parameter, RpcError, node_id, optional, text
 from lightningd_py.rpc.peer_requests import ENDING
 from wire.control.control_channel import ChannelClosed, ControlChannel
-from wire.control.control_wire import SignMessage, SignMessageReply
+from wire.control.control_wire import MapListing, SignMessage, SignMessageReply
 
 PUBKEY_NOT_FOUND = 1301
 """CLN's code."""
@@ -18,9 +17,9 @@ PUBKEY_NOT_FOUND = 1301
 class SignCommands:
     """The two methods of one node."""
 
-    def __init__(self, hsmd: ControlChannel, listings: Listings) -> None:
+    def __init__(self, hsmd: ControlChannel, listingd: ListingControl) -> None:
         self._hsmd = hsmd
-        self._listings = listings
+        self._listingd = listingd
 
     def all(self) -> list[Command]:
         """For `Commands`."""
@@ -67,6 +66,11 @@ class SignCommands:
             raise RpcError(INVALID_PARAMETERS, words) from error
         if signer is None:
             return {"verified": False}
-        if pubkey is None and not await asyncio.to_thread(self._listings.nodes, signer):
+        if pubkey is None and not await self._is_listed(signer):
             raise RpcError(PUBKEY_NOT_FOUND, "pubkey not found in the graph", {"claimed_key": signer.hex()})
         return {"pubkey": signer.hex(), "verified": pubkey in (None, signer)}
+
+    async def _is_listed(self, node_id: bytes) -> bool:
+        """Whether it is a node of the map."""
+        count, _ = await self._listingd.packed(MapListing("nodes", node_id=node_id))
+        return count > 0

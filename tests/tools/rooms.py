@@ -57,6 +57,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.owners",
         "lightningd_py.chain",
         "lightningd_py.peers",
+        "lightningd_py.listingd",
         "lightningd_py.daemons",
         "lightningd_py.rpc",
         "lightningd_py.bus",

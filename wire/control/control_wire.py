@@ -1,9 +1,9 @@
 """The control messages: what the processes of the house say to each other, each declared once.
 
 Ranges of numbers are CLN's: 1xxx any child of the master, 2xxx connectd, 3xxx gossipd, 4xxx the link between them, 5xxx
-hsmd, 6xxx an owner of connections. A reply is its request's number + 100, a refusal + 200. The names are those of
-c-lightning's own split; `aliases` are those that the field has used for the same thing. `wire.control.control_message`
-says how a message travels. docs/control-messages.md is generated from here.
+hsmd, 6xxx an owner of connections; 7xxx, listingd, is ours. A reply is its request's number + 100, a refusal + 200. The
+names are those of c-lightning's own split; `aliases` are those that the field has used for the same thing.
+`wire.control.control_message` says how a message travels. docs/control-messages.md is generated from here.
 """
 
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ OWNERS = ("gossipd", "program", "connectiond")
 """Who may own a connection besides connectd and the master, and so understands the 6xxx messages."""
 
 
-DAEMONS = ("hsmd", "connectd", "gossipd", "connectiond", "websocketd")
+DAEMONS = ("hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd")
 """The children of the master that are ours."""
 
 
@@ -98,6 +98,19 @@ class LocalChannel:
     short_channel_id: int
     node_id: bytes
     service: str
+
+
+@dataclass(frozen=True, slots=True)
+class MapListing:
+    """What is to be listed of the map: `channels`, an entry a direction, or `nodes`; all, or as narrow as is said."""
+
+    what: str
+    short_channel_id: int | None = None
+    source: bytes | None = None
+    destination: bytes | None = None
+    node_id: bytes | None = None
+    wanted: str = "true"
+    """Which fields of an entry: CLN's filter for it, as JSON."""
 
 
 # 1xxx: any child of the master
@@ -927,3 +940,34 @@ class WordsTaken(ControlMessage, number=6031, sender=("master", "connectiond")):
     """
 
     messages: int
+
+
+# 7xxx: listingd
+
+
+class WriteListing(Request, number=7000, sender="master"):
+    """Write to `fd`, which we leave alone meanwhile: `before`, the entries with commas between them, `after`.
+
+    `packed`: the entries in msgpack instead of JSON, back to back. `store` is the gossip_store's path, which is not
+    opened by listingd, for Landlock is in the way, but comes open as `store_fd`.
+    """
+
+    listing: MapListing
+    packed: bool
+    before: bytes
+    after: bytes
+    store: str
+    store_fd: Fd
+    fd: Fd
+
+
+class WriteListingReply(Reply, number=7100, sender="listingd"):
+    """All is written."""
+
+    entries: int
+
+
+class WriteListingReplyfail(Refusal, number=7200, sender="listingd"):
+    """The store cannot be read, or the client takes nothing. `begun`: a part may have been written."""
+
+    begun: bool

@@ -14,7 +14,7 @@ from wire.control.control_wire import SetServiceRegistrations
 from wire.peer_types import message_name
 from wire.secp256k1 import is_point
 
-RESERVED = frozenset({"lightningd", "master", "connectd", "gossipd", "connectiond", "hsmd", "websocketd"})
+RESERVED = frozenset({"lightningd", "master", "connectd", "gossipd", "connectiond", "hsmd", "listingd", "websocketd"})
 OURS = frozenset({16, 18, 19})
 """init, ping and pong: answered where the connection is, always."""
 MAX_SERVICES = 100

@@ -19,9 +19,9 @@ from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.reconnect import Reconnect
 from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
-from lightningd_py.rpc.listings import Listings
 from lightningd_py.rpc.params import RpcError
 from lightningd_py.rpc.peer_requests import PeerRequests
+from tests.lightningd_py.listingd_inside import ListingdInside
 from tests.lightningd_py.ownership_among_fakes import Daemon, registrations
 from wire.control.control_wire import (
     AddGossip,
@@ -72,7 +72,7 @@ class Rpc:
         options = parse([f"--lightning-dir={directory}", "--network=regtest"])
         opening = Opening((), self.ownership.registrations)
         control = ConnectControl(self.ownership, self.database, opening, away)
-        self.listings = Listings(store_path(options))
+        self.listingd = ListingdInside(store_path(options))
         own: Any = SimpleNamespace(
             features=default_init_features(),
             node_id=NODE,
@@ -94,7 +94,7 @@ class Rpc:
             access=nothing,
             staying=staying,
             opening=opening,
-            listings=self.listings,
+            listingd=self.listingd.control,
             hsmd=nothing,
             refusal=away,
             stop=self.stopped.append,
@@ -126,7 +126,7 @@ class Rpc:
 async def rpc(tmp_path: Path) -> Any:
     rpc = Rpc(tmp_path)
     yield rpc
-    rpc.listings.close()
+    await rpc.listingd.close()
     rpc.database.close()
 
 

@@ -66,7 +66,9 @@ def test_good_values(parser: Parser, value: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("parser", "value"),
     [
-        (params.text, True),
+        (params.text, {}),
+        (params.text, "\ud800"),
+        (params.text, "a\udfffb"),
         (params.text, []),
         (params.boolean, 1),
         (params.boolean, "yes"),

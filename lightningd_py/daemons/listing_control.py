@@ -1,0 +1,95 @@
+"""The master's half of listingd: lends it clients' sockets, and has it make the listings that the API bus sends."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from gossipd.gossmap import open_to_read
+from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
+from wire.control.control_message import Fd
+from wire.control.control_wire import MapListing, WriteListing, WriteListingReply, WriteListingReplyfail
+
+RESTART_PATIENCE = 5.0
+"""Seconds that a listing waits for a listingd which is being restarted."""
+PACKED_AT_ONCE = 2
+"""Listings that are in the master's memory at a time."""
+
+
+class NoListing(Exception):
+    """The text is the reason. `begun`: a part may have been written, and the client's connection is to end."""
+
+    def __init__(self, reason: str, *, begun: bool = False) -> None:
+        super().__init__(reason)
+        self.begun = begun
+
+
+class ListingControl:
+    """listingd, as the master sees it."""
+
+    def __init__(self, start: Callable[[], ControlChannel], store: Path, refusal: Callable[[str], str]) -> None:
+        """`start` makes the process, or raises OSError; `refusal` says why it is not there."""
+        self._start = start
+        self._store = store
+        self._refusal = refusal
+        self._loop = asyncio.get_running_loop()
+        self._arrival: asyncio.Future[None] = self._loop.create_future()
+        self._room = asyncio.Semaphore(PACKED_AT_ONCE)
+        self._channel = start()
+
+    async def restart(self) -> None:
+        """After its death. Raises OSError."""
+        self._channel = self._start()
+        self._arrival.set_result(None)
+        self._arrival = self._loop.create_future()
+
+    async def write(self, listing: MapListing, before: bytes, after: bytes, fd: int) -> None:
+        """Have the entries written to this socket, in JSON and between these. Raises NoListing.
+
+        The socket stays ours, and is left alone meanwhile.
+        """
+        await self._ask(listing, before, after, fd, packed=False)
+
+    async def packed(self, listing: MapListing) -> tuple[int, bytes]:
+        """How many entries there are, and all of them in msgpack, back to back. Raises NoListing."""
+        async with self._room:
+            fd = os.memfd_create("listing", os.MFD_CLOEXEC)
+            try:
+                count = await self._ask(listing, b"", b"", fd, packed=True)
+                return count, os.pread(fd, os.fstat(fd).st_size, 0)
+            finally:
+                os.close(fd)
+
+    async def _ask(self, listing: MapListing, before: bytes, after: bytes, fd: int, *, packed: bool) -> int:
+        channel = await self._there()
+        store_fd, lent = self._fds(fd)
+        request = WriteListing(listing, packed, before, after, str(self._store), store_fd, lent)
+        try:
+            return (await channel.request(request, WriteListingReply)).entries
+        except ChannelClosed as error:
+            raise NoListing(self._refusal("listingd"), begun=True) from error
+        except RequestFailed as failed:
+            begun = isinstance(failed.refusal, WriteListingReplyfail) and failed.refusal.begun
+            raise NoListing(str(failed), begun=begun) from failed
+
+    def _fds(self, fd: int) -> tuple[Fd, Fd]:
+        """The store's and the client's. Raises NoListing."""
+        try:
+            store_fd = open_to_read(self._store)
+        except OSError as error:
+            raise NoListing(f"the gossip_store cannot be read: {error.strerror}") from error
+        try:
+            return Fd(store_fd), Fd(os.dup(fd))
+        except OSError as error:
+            os.close(store_fd)
+            raise NoListing(f"nothing can be listed: {error.strerror}") from error
+
+    async def _there(self) -> ControlChannel:
+        """The channel, when there is a process behind it. Raises NoListing."""
+        try:
+            async with asyncio.timeout(RESTART_PATIENCE):
+                while self._channel.closed:
+                    await asyncio.shield(self._arrival)
+        except TimeoutError:
+            raise NoListing(self._refusal("listingd")) from None
+        return self._channel

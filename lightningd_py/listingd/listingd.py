@@ -1,0 +1,134 @@
+"""listingd: writes listings of the map to the sockets that the master lends it, side by side.
+
+Each client has one piece that it has not taken yet, and a place in the map; one that takes nothing for PATIENCE is
+given up, and the master ends its connection. Of what a client says nothing is read here.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import msgpack
+
+from gossipd.gossmap import StoreError
+from lightningd_py.listingd.listings import Entry, Listings
+from wire.control.control_channel import ControlChannel
+from wire.control.control_message import ControlMessage, Reply
+from wire.control.control_wire import WriteListing, WriteListingReply, WriteListingReplyfail
+from wire.control.daemon import EXIT_OK
+from wire.control.status import Status
+
+PATIENCE = 30.0
+"""Seconds in which a client has to take a piece, about 100 kB."""
+
+status = Status("listingd")
+
+
+class GivenUp(Exception):
+    """The client has gone or does not read. The text says which."""
+
+
+class _Output:
+    """An fd that is written to: a non-blocking socket, or a file, which takes all."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._loop = asyncio.get_running_loop()
+        self.begun = False
+
+    async def write(self, data: bytes) -> None:
+        """Done when all is taken. Raises GivenUp."""
+        self.begun = True
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._write(memoryview(data))
+        except TimeoutError:
+            raise GivenUp(f"the client takes nothing for {PATIENCE:g} s") from None
+        except OSError as error:
+            raise GivenUp(f"the client has gone: {error.strerror}") from error
+
+    async def _write(self, left: memoryview) -> None:
+        while left:
+            try:
+                left = left[os.write(self._fd, left) :]
+            except BlockingIOError:
+                await self._has_room()
+
+    async def _has_room(self) -> None:
+        room = asyncio.Event()
+        self._loop.add_writer(self._fd, room.set)
+        try:
+            await room.wait()
+        finally:
+            self._loop.remove_writer(self._fd)
+
+    def close(self) -> None:
+        """Our copy."""
+        os.close(self._fd)
+
+
+class Listingd:
+    """The process, on its running loop."""
+
+    def __init__(self, sock: socket.socket, stop: Callable[[int], None]) -> None:
+        """`stop` ends it, with an exit status."""
+        self._listings = Listings()
+        self._writing: set[asyncio.Task[None]] = set()
+        self._channel = ControlChannel(sock, "master", self._received, lambda reason: stop(EXIT_OK))
+        status.debug("ready")
+
+    def _received(self, message: ControlMessage) -> None:
+        if not isinstance(message, WriteListing):
+            raise RuntimeError(f"the master said {message.name()}")
+        task = asyncio.get_running_loop().create_task(self._answer(message))
+        self._writing.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled():
+            task.result()
+
+    async def _answer(self, asked: WriteListing) -> None:
+        output = _Output(asked.fd)
+        try:
+            reply: Reply = WriteListingReply(await self._write(asked, output))
+        except GivenUp as error:
+            reply = WriteListingReplyfail(str(error), begun=True)
+        except (OSError, StoreError) as error:
+            status.unusual(f"gossip_store cannot be read: {error}")
+            reply = WriteListingReplyfail(f"the gossip_store cannot be read: {error}", begun=output.begun)
+        finally:
+            output.close()
+        self._channel.reply(asked, reply)
+
+    async def _write(self, asked: WriteListing, output: _Output) -> int:
+        """How many entries there were. Raises GivenUp, OSError, StoreError."""
+        pieces = self._listings.begin(asked.listing, Path(asked.store), asked.store_fd)
+        between, count = asked.before, 0
+        for entries in pieces:
+            if entries:
+                await output.write(between + (_packed(entries) if asked.packed else _as_json(entries)))
+                between, count = b"" if asked.packed else b", ", count + len(entries)
+            await asyncio.sleep(0)  # a file takes all at once, and others have their turn
+        await output.write((b"" if count else asked.before) + asked.after)
+        return count
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for task in self._writing:
+            task.cancel()
+        self._channel.close()
+        self._listings.close()
+
+
+def _as_json(entries: list[Entry]) -> bytes:
+    """Without the brackets."""
+    return json.dumps(entries)[1:-1].encode()
+
+
+def _packed(entries: list[Entry]) -> bytes:
+    return b"".join(map(msgpack.packb, entries))

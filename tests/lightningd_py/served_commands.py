@@ -1,0 +1,92 @@
+"""An RPC server with a few commands, and its clients."""
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from lightningd_py.daemons.listing_control import ListingControl
+from lightningd_py.rpc.jsonrpc import Command, RpcServer
+from lightningd_py.rpc.params import Parameter, RpcError, anything, optional, text
+from wire.control.control_wire import MapListing
+
+
+class Client:
+    """A client that says what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def say(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def reply(self) -> Any:
+        return json.loads(await self.reader.readuntil(b"\n\n"))
+
+    async def call(self, method: Any, params: Any = (), **more: Any) -> Any:
+        self.say(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params} | more).encode())
+        return await self.reply()
+
+    async def at_end(self) -> bool:
+        return await self.reader.read() == b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):  # it was hung up on
+            await self.writer.wait_closed()
+
+
+class ServedCommands:
+    """A server with a few commands, and its clients."""
+
+    def __init__(self, path: Path, listingd: ListingControl | None = None) -> None:
+        self.path = path
+        self.clients: list[Client] = []
+        self.gate, self.arrived = asyncio.Event(), asyncio.Event()
+        self.order: list[Any] = []
+        self.server = RpcServer(
+            [
+                Command(
+                    "echo", self.echo, (Parameter("what", anything), optional("more", text, "none")), "Say it back."
+                ),
+                Command("wait", self.wait, (), "Until the gate opens."),
+                Command("refuse", self.refuse),
+                Command("boom", self.boom),
+                Command("unspeakable", self.unspeakable),
+                Command("channels", self.channels),
+            ],
+            listingd,
+        )
+
+    async def echo(self, what: Any, more: str) -> Any:
+        self.order.append(what)
+        return {"what": what, "more": more}
+
+    async def wait(self) -> Any:
+        self.arrived.set()
+        await self.gate.wait()
+        return {"waited": True}
+
+    async def refuse(self) -> Any:
+        raise RpcError(401, "all failed", {"tried": 3})
+
+    async def boom(self) -> Any:
+        raise KeyError("a bug")
+
+    async def channels(self) -> MapListing:
+        return MapListing("channels")
+
+    async def unspeakable(self) -> Any:
+        return {"bytes": b"x"}
+
+    async def client(self) -> Client:
+        reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 26)
+        self.clients.append(Client(reader, writer))
+        return self.clients[-1]
+
+    async def close(self) -> None:
+        """First the clients."""
+        for client in self.clients:
+            await client.close()
+        await self.server.close()
