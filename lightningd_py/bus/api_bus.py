@@ -87,7 +87,7 @@ class ApiBus:
         except RpcError as error:
             return _packed(asked, "error", error.content)
 
-    async def _encoded(self, asked: Any, result: Any) -> bytes:
+    async def _encoded(self, asked: Id, result: Any) -> bytes:
         if not isinstance(result, MapListing):
             return await _encode_result(asked, result)
         count, entries = await self._rpc.packed(result)
@@ -154,8 +154,18 @@ def _packed(asked: Id, key: str, value: Any) -> bytes:
     return bytes(msgpack.packb({"v": VERSION, "id": asked, key: value}))
 
 
-            asked = _id_of(request)
-            return await self._rpc.carry_out(request, functools.partial(self._encoded, asked))
+def _head(asked: Id) -> bytes:
+    """How a result's answer begins."""
+    packer = msgpack.Packer()
+    return bytes(packer.pack_map_header(3)) + b"".join(map(packer.pack, ("v", VERSION, "id", asked, "result")))
+
+
+async def _encode_result(asked: Id, result: Any) -> bytes:
+    return b"".join([piece async for piece in _pieces(asked, result)])
+
+
+async def _pieces(asked: Id, result: Any) -> AsyncIterator[bytes]:
+    """A result's answer; a long list in pieces between which others get their turn."""
     packer = msgpack.Packer()
     yield _head(asked)
     if not isinstance(result, dict):

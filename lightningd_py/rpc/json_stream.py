@@ -97,8 +97,8 @@ _JSON_PRIMITIVE = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|tr
 
 
 def parse_json(piece: bytes) -> Any:
-    """The value of one piece of JsonSplitter's, with what CLN's parser takes besides: a bare word that begins like a number or
-    a literal (127.0.0.1, 007) is a string, and control characters may stand in strings.
+    """The value of one piece of JsonSplitter's, with what CLN's parser takes besides: a bare word that begins like a
+    number or a literal (127.0.0.1, 007) is a string, and control characters may stand in strings.
 
     Raises ParseError, also for NaN, Infinity and what is no UTF-8.
     """

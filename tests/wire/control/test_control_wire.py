@@ -14,14 +14,15 @@ from wire.control import control_wire
 from wire.control.control_message import ControlError, ControlMessage, Fd, Refusal, Reply, Request
 
 DECLARED = sorted(ControlMessage.registry.values(), key=lambda cls: cls.number)
-RANGES = {1: "the children", 2: "connectd", 3: "gossipd", 4: "the link", 5: "hsmd", 6: "owners"}
+RANGES = {1: "the children", 2: "connectd", 3: "gossipd", 4: "the link", 5: "hsmd", 6: "owners", 7: "listingd"}
 PARTIES = {
-    1: {"master", "hsmd", "connectd", "gossipd", "connectiond", "websocketd", "program"},
+    1: {"master", "hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd", "program"},
     2: {"master", "connectd", "gossipd", "program", "connectiond"},
     3: {"master", "gossipd", "connectd", "connectiond"},
     4: {"connectd", "gossipd"},
     5: {"master", "hsmd", "connectd", "gossipd", "service"},
     6: {"master", "gossipd", "program", "connectiond"},
+    7: {"master", "listingd"},
 }
 
 
@@ -62,7 +63,7 @@ def test_what_is_sent_is_received(cls: type[ControlMessage], data: st.DataObject
 @pytest.mark.parametrize("cls", DECLARED, ids=lambda cls: cls.__name__)
 def test_only_its_senders_may_say_it(cls: type[ControlMessage]) -> None:
     assert cls.senders
-    for sender in {"master", "connectd", "gossipd", "hsmd", "program", "connectiond", ""} - cls.senders:
+    for sender in {"master", "connectd", "gossipd", "hsmd", "program", "connectiond", "listingd", ""} - cls.senders:
         with pytest.raises(ControlError, match=f"may not say {cls.name()}$"):
             ControlMessage.decode(msgpack.packb([cls.number]), [], sender)
 
