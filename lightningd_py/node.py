@@ -165,6 +165,7 @@ class Node:
         core.listeners.start()
         await loading
         self._open_buses(core, parts, rpc, ends)
+        await parts.listingd.begin()
         for end in (parts.staying.close, self._opening.close, self._restarts.close):
             ends.callback(end)
         if options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):

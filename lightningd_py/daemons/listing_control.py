@@ -8,7 +8,14 @@ from pathlib import Path
 from gossipd.gossmap import open_to_read
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import Fd
-from wire.control.control_wire import MapListing, WriteListing, WriteListingReply, WriteListingReplyfail
+from wire.control.control_wire import (
+    ListingdInit,
+    ListingdInitReply,
+    MapListing,
+    WriteListing,
+    WriteListingReply,
+    WriteListingReplyfail,
+)
 
 RESTART_PATIENCE = 5.0
 """Seconds that a listing waits for a listingd which is being restarted."""
@@ -37,9 +44,17 @@ class ListingControl:
         self._room = asyncio.Semaphore(PACKED_AT_ONCE)
         self._channel = start()
 
+    async def begin(self) -> None:
+        """Done when it is there. Raises ChannelClosed if it has died."""
+        await self._channel.request(ListingdInit(str(self._store)), ListingdInitReply)
+
     async def restart(self) -> None:
-        """After its death. Raises OSError."""
+        """After its death; never done if it has died once more, of which `Restarts` hears, too. Raises OSError."""
         self._channel = self._start()
+        try:
+            await self.begin()
+        except ChannelClosed:
+            await self._loop.create_future()
         self._arrival.set_result(None)
         self._arrival = self._loop.create_future()
 
@@ -63,7 +78,7 @@ class ListingControl:
     async def _ask(self, listing: MapListing, before: bytes, after: bytes, fd: int, *, packed: bool) -> int:
         channel = await self._there()
         store_fd, lent = self._fds(fd)
-        request = WriteListing(listing, packed, before, after, str(self._store), store_fd, lent)
+        request = WriteListing(listing, packed, before, after, store_fd, lent)
         try:
             return (await channel.request(request, WriteListingReply)).entries
         except ChannelClosed as error:

@@ -17,7 +17,13 @@ from gossipd.gossmap import StoreError
 from lightningd_py.listingd.listings import Entry, Listings
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Reply
-from wire.control.control_wire import WriteListing, WriteListingReply, WriteListingReplyfail
+from wire.control.control_wire import (
+    ListingdInit,
+    ListingdInitReply,
+    WriteListing,
+    WriteListingReply,
+    WriteListingReplyfail,
+)
 from wire.control.daemon import EXIT_OK
 from wire.control.status import Status
 
@@ -46,6 +52,7 @@ class _Output:
             async with asyncio.timeout(PATIENCE):
                 await self._write(memoryview(data))
         except TimeoutError:
+            status.unusual(f"a client of a listing takes nothing for {PATIENCE:g} s: it is given up")
             raise GivenUp(f"the client takes nothing for {PATIENCE:g} s") from None
         except OSError as error:
             raise GivenUp(f"the client has gone: {error.strerror}") from error
@@ -75,15 +82,23 @@ class Listingd:
 
     def __init__(self, sock: socket.socket, stop: Callable[[int], None]) -> None:
         """`stop` ends it, with an exit status."""
-        self._listings = Listings()
+        self._listings: Listings | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._channel = ControlChannel(sock, "master", self._received, lambda reason: stop(EXIT_OK))
         status.debug("ready")
 
     def _received(self, message: ControlMessage) -> None:
-        if not isinstance(message, WriteListing):
-            raise RuntimeError(f"the master said {message.name()}")
-        task = asyncio.get_running_loop().create_task(self._answer(message))
+        match message:
+            case ListingdInit(store=store):
+                self._listings = Listings(Path(store))
+                self._channel.reply(message, ListingdInitReply())
+            case WriteListing():
+                self._begin(message)
+            case _:
+                raise RuntimeError(f"the master said {message.name()}")
+
+    def _begin(self, asked: WriteListing) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(asked))
         self._writing.add(task)
         task.add_done_callback(self._done)
 
@@ -107,7 +122,8 @@ class Listingd:
 
     async def _write(self, asked: WriteListing, output: _Output) -> int:
         """How many entries there were. Raises GivenUp, OSError, StoreError."""
-        pieces = self._listings.begin(asked.listing, Path(asked.store), asked.store_fd)
+        assert self._listings is not None
+        pieces = self._listings.begin(asked.listing, asked.store_fd)
         between, count = asked.before, 0
         for entries in pieces:
             if entries:
@@ -122,7 +138,8 @@ class Listingd:
         for task in self._writing:
             task.cancel()
         self._channel.close()
-        self._listings.close()
+        if self._listings is not None:
+            self._listings.close()
 
 
 def _as_json(entries: list[Entry]) -> bytes:

@@ -26,7 +26,9 @@ Entry = dict[str, Any]
 class Listings:
     """The map as JSON values. The store is read when something is listed first."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Path) -> None:
+        """`store`: its path, which is looked at; what lies there comes open with each listing."""
+        self._store = store
         self._gossmap: Gossmap | None = None
         self._newest = -1
         """The store as it lies at its path now."""
@@ -42,7 +44,7 @@ class Listings:
             os.close(self._newest)
             self._newest = -1
 
-    def begin(self, listing: MapListing, store: Path, store_fd: int) -> Iterator[list[Entry]]:
+    def begin(self, listing: MapListing, store_fd: int) -> Iterator[list[Entry]]:
         """The entries, in pieces of which each is made when it is asked for; `store_fd` is ours from now on.
 
         Raises OSError and StoreError if the store cannot be read, the pieces too.
@@ -50,16 +52,16 @@ class Listings:
         if self._newest >= 0:
             os.close(self._newest)
         self._newest = store_fd
-        gossmap = self._current(store)
+        gossmap = self._current()
         if listing.what == "nodes":
             return self._pieces(self._nodes(gossmap, listing), lambda node_id: _node(gossmap, node_id), listing.wanted)
         return self._pieces(
             self._channels(gossmap, listing), lambda scid: _directions(gossmap, scid, listing), listing.wanted
         )
 
-    def _current(self, store: Path) -> Gossmap:
+    def _current(self) -> Gossmap:
         if self._gossmap is None:
-            self._gossmap = Gossmap(store, lambda _: os.dup(self._newest))
+            self._gossmap = Gossmap(self._store, lambda _: os.dup(self._newest))
         if self._gossmap.refresh():
             self._snapshots.clear()
         return self._gossmap

@@ -90,7 +90,8 @@ class Client:
                 async with asyncio.timeout(ANSWER_TIME):
                     await self._loop.sock_sendall(self._sock, left[:WRITE_SIZE])
             except TimeoutError:
-                raise Gone(f"it takes nothing of its answer for {ANSWER_TIME:g} s") from None
+                status.unusual(f"a client takes nothing of its answer for {ANSWER_TIME:g} s: it is hung up on")
+                raise Gone("it does not read") from None
             left = left[WRITE_SIZE:]
 
     def lend(self) -> int:
@@ -162,10 +163,8 @@ class Clients:
     async def _live(self, client: Client) -> None:
         try:
             await self._serve(client)
-        except Gone as reason:
-            status.unusual(f"a client is hung up on: {reason}")
-        except ConnectionError as error:
-            status.debug(f"a client has hung up: {error.strerror}")
+        except (Gone, ConnectionError) as reason:
+            status.debug(f"a client has gone: {reason}")
 
     def _gone(self, client: Client) -> None:
         client.close()

@@ -945,29 +945,37 @@ class WordsTaken(ControlMessage, number=6031, sender=("master", "connectiond")):
 # 7xxx: listingd
 
 
-class WriteListing(Request, number=7000, sender="master"):
+class ListingdInit(Request, number=7000, sender="master"):
+    """First message to listingd. `store`: the gossip_store's path, which it looks at; it may open nothing."""
+
+    store: str
+
+
+class ListingdInitReply(Reply, number=7100, sender="listingd"):
+    """It is there."""
+
+
+class WriteListing(Request, number=7001, sender="master"):
     """Write to `fd`, which we leave alone meanwhile: `before`, the entries with commas between them, `after`.
 
-    `packed`: the entries in msgpack instead of JSON, back to back. `store` is the gossip_store's path, which is not
-    opened by listingd, for Landlock is in the way, but comes open as `store_fd`.
+    `packed`: the entries in msgpack instead of JSON, back to back. `store_fd`: what lies at the store's path now, open.
     """
 
     listing: MapListing
     packed: bool
     before: bytes
     after: bytes
-    store: str
     store_fd: Fd
     fd: Fd
 
 
-class WriteListingReply(Reply, number=7100, sender="listingd"):
+class WriteListingReply(Reply, number=7101, sender="listingd"):
     """All is written."""
 
     entries: int
 
 
-class WriteListingReplyfail(Refusal, number=7200, sender="listingd"):
+class WriteListingReplyfail(Refusal, number=7201, sender="listingd"):
     """The store cannot be read, or the client takes nothing. `begun`: a part may have been written."""
 
     begun: bool

@@ -63,6 +63,7 @@ class Client:
 @pytest.fixture
 async def inside(small_map_store: Path) -> AsyncIterator[ListingdInside]:
     inside = ListingdInside(small_map_store)
+    await inside.control.begin()
     yield inside
     await inside.close()
 
@@ -173,6 +174,7 @@ async def test_listingd_does_not_come_back(
 async def test_a_store_that_cannot_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """One sentence for the client, who may go on with its connection."""
     inside, client = ListingdInside(tmp_path / "gossip_store"), Client()
+    await inside.control.begin()
     with pytest.raises(NoListing, match=r"^the gossip_store cannot be read: No such file") as failed:
         await client.listing(inside)
     assert not failed.value.begun

@@ -28,10 +28,10 @@ class Lister:
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        self.listings = Listings()
+        self.listings = Listings(store)
 
     def begin(self, listing: MapListing) -> Iterator[list[dict[str, Any]]]:
-        return self.listings.begin(listing, self.store, os.open(self.store, os.O_RDONLY))
+        return self.listings.begin(listing, os.open(self.store, os.O_RDONLY))
 
     def _all(self, listing: MapListing) -> list[dict[str, Any]]:
         return [entry for piece in self.begin(listing) for entry in piece]

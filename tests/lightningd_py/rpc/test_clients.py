@@ -72,7 +72,7 @@ async def test_a_client_that_does_not_read_is_hung_up_on(
     gone = asyncio.Event()
     monkeypatch.setattr(clients.Client, "close", lambda self: (gone.set(), close(self)))
     await gone.wait()
-    assert "it takes nothing of its answer for 0.05 s" in caplog.text
+    assert "a client takes nothing of its answer for 0.05 s" in caplog.text
     client.writer.transport.resume_reading()
     assert len(await client.reader.read()) < 3_000_000
     await works(served)
@@ -177,6 +177,7 @@ async def test_no_fds_are_left(
 @pytest_asyncio.fixture
 async def listing(tmp_path: Path, small_map_store: Path) -> AsyncIterator[ServedCommands]:
     inside = ListingdInside(small_map_store)
+    await inside.control.begin()
     served = ServedCommands(tmp_path / "rpc", inside.control)
     served.inside = inside
     await served.server.start(served.path)

@@ -125,6 +125,7 @@ class Rpc:
 @pytest.fixture
 async def rpc(tmp_path: Path) -> Any:
     rpc = Rpc(tmp_path)
+    await rpc.listingd.control.begin()
     yield rpc
     await rpc.listingd.close()
     rpc.database.close()
