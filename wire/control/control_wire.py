@@ -952,7 +952,7 @@ class ListingdInit(Request, number=7000, sender="master"):
 
 
 class ListingdInitReply(Reply, number=7100, sender="listingd"):
-    """It is there."""
+    """Ready for listings."""
 
 
 class WriteListing(Request, number=7001, sender="master"):

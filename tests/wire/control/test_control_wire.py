@@ -17,7 +17,7 @@ DECLARED = sorted(ControlMessage.registry.values(), key=lambda cls: cls.number)
 RANGES = {1: "the children", 2: "connectd", 3: "gossipd", 4: "the link", 5: "hsmd", 6: "owners", 7: "listingd"}
 PARTIES = {
     1: {"master", "hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd", "program"},
-    2: {"master", "connectd", "gossipd", "program", "connectiond"},
+    2: {"master", "connectd", "gossipd", "program", "connectiond", "websocketd"},
     3: {"master", "gossipd", "connectd", "connectiond"},
     4: {"connectd", "gossipd"},
     5: {"master", "hsmd", "connectd", "gossipd", "service"},
