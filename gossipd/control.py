@@ -1,5 +1,7 @@
 """The control sockets of gossipd: from the master, from connectd (the link), to hsmd; and what each message does."""
 
+import asyncio
+import contextlib
 import random
 import socket
 from collections.abc import Callable
@@ -7,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gossipd import report
-from gossipd.feed import SILENT, Feed
+from gossipd.feed import Feed, unheard
 from gossipd.gossipd import Gossipd
 from gossipd.ingest.workers import Workers
+from gossipd.moving import Move, MoveFailed, Successor, soon
 from gossipd.own_node import Signer
 from gossipd.store.writer import StoreError
 from wire.bus.feed import PEER_CONNECTED, PEER_DISCONNECTED, FeedError
@@ -21,6 +24,7 @@ from wire.control.control_wire import (
     FeedPeerDisconnected,
     GossipdInit,
     HandlePeer,
+    MoveAll,
     NewConnectdLink,
 )
 from wire.control.daemon import inherited_socket
@@ -55,6 +59,11 @@ class Control:
         self._requests: Requests | None = None
         self._feed_socket: FeedSocket | None = None
         self._early: list[ControlMessage] = []
+        """What connectd has said before we can hear it;"""
+        self._told: list[ControlMessage] = []
+        """and the master, while another gossipd moves all to us."""
+        self._successor: Successor | None = None
+        self._move: asyncio.Task[None] | None = None
         self._master = ControlChannel(master, "master", self._from_master, self._master_closed, window=1_000)
         self._hsm = ControlChannel(hsm, "hsmd", self._from_hsmd, self._hsm_closed)
         self._link = self._open_link(link)
@@ -65,8 +74,9 @@ class Control:
             self._gossipd.close(clean=self._stopped)
         else:
             self._workers.close()
-        if self._feed_socket is not None:
-            self._feed_socket.close()
+        self._close_feed()
+        if self._successor is not None:
+            self._successor.close()
         for channel in (self._master, self._hsm, self._link):
             for message in channel.close():
                 message.close_fds()
@@ -103,22 +113,54 @@ class Control:
             self._init(message)
         elif isinstance(message, NewConnectdLink):
             self._renew_link(message)
+        elif isinstance(message, MoveAll) and self._gossipd is not None:
+            self._move = asyncio.get_running_loop().create_task(self._move_all(self._gossipd, message))
         elif self._requests is not None:
             self._requests.handle(message, self._master)
+        else:
+            self._told.append(message)
 
     def _init(self, message: GossipdInit) -> None:
+        feed = Feed(unheard)
+        if message.predecessor_fd is not None:
+            self._successor = Successor(
+                message.predecessor_fd,
+                lambda: self._open(message, feed),
+                lambda put_together: self._begin(message, feed, put_together),
+                lambda: self._stop(0),
+            )
+            return
         try:
-            feed = self._open_feed(message)
-            signer = Signer(self._hsm)
-            gossipd = Gossipd(message, self._master, signer, self._workers, self._now, self._chance, feed)
-            self._gossipd = gossipd
+            self._open_feed(message, feed)
+            self._open(message, feed)
         except (StoreError, FeedError) as error:
             self._master.reply(message, control_wire.GossipdInitReplyfail(str(error)))
-            return
         except OSError as error:
             reason = f"{message.store}: {error.strerror or error}"
             self._master.reply(message, control_wire.GossipdInitReplyfail(reason))
-            return
+        else:
+            self._serve(message)
+
+    def _open(self, message: GossipdInit, feed: Feed) -> Gossipd:
+        """Raises StoreError or OSError."""
+        signer = Signer(self._hsm)
+        self._gossipd = Gossipd(message, self._master, signer, self._workers, self._now, self._chance, feed)
+        return self._gossipd
+
+    def _begin(self, message: GossipdInit, feed: Feed, put_together: Callable[[], None]) -> None:
+        """All that another gossipd had is here: what the master has said meanwhile comes first, for peers may talk."""
+        assert self._gossipd is not None
+        with contextlib.suppress(FeedError):  # it has said so
+            self._open_feed(message, feed)
+        requests = Requests(self._gossipd, self._master)
+        for told in self._told:
+            requests.handle(told, self._master)
+        put_together()
+        self._serve(message)
+
+    def _serve(self, message: GossipdInit) -> None:
+        gossipd = self._gossipd
+        assert gossipd is not None
         counts = len(gossipd.index.channels), len(gossipd.index.nodes)
         self._master.reply(message, control_wire.GossipdInitReply(*counts, gossipd.store.note))
         self._requests = Requests(gossipd, self._master)
@@ -126,22 +168,44 @@ class Control:
             self._requests.handle(early, self._link)
         self._early.clear()
 
-    def _open_feed(self, init: GossipdInit) -> Feed:
+    async def _move_all(self, gossipd: Gossipd, message: MoveAll) -> None:
+        """To another gossipd; then there is nothing left to do here."""
+        successor = ControlChannel(inherited_socket(str(message.successor_fd)), "gossipd", _unexpected, lambda _: None)
+        try:
+            owned, elsewhere = await Move(gossipd, successor, lambda: self._link.closed).run(self._close_feed)
+        except MoveFailed as error:
+            self._master.reply(message, control_wire.MoveAllReplyfail(str(error)))
+            return
+        self._master.reply(message, control_wire.MoveAllReply(owned, elsewhere))
+        await soon(lambda: not successor.queued and not self._master.queued)
+        for unsent in successor.close():
+            unsent.close_fds()
+        self._stop(0)
+
+    def _close_feed(self) -> None:
+        if self._feed_socket is not None:
+            self._feed_socket.close()
+            self._feed_socket = None
+
+    def _open_feed(self, init: GossipdInit, feed: Feed) -> None:
         """Raises FeedError, but not for a feed that is there by default."""
         if not init.feed:
-            return SILENT
+            return
         from gossipd.feed_socket import FeedSocket  # ZMQ: after the signature workers were forked, who need none
 
         try:
             sock = self._feed_socket = FeedSocket(init.feed, init.limits.feed_queue, Path(init.feed_keys))
         except FeedError as error:
+            status.unusual(str(error))
             if init.feed_needed:
                 raise
-            status.unusual(str(error))
-            return SILENT
-        feed = Feed(sock.send)
+            return
+        feed.send = sock.send
         sock.subscribed = feed.subscribed
-        return feed
+
+
+def _unexpected(message: ControlMessage) -> None:
+    raise RuntimeError(f"the next gossipd said {message.name()}")
 
 
 class Requests:
@@ -258,6 +322,8 @@ class Requests:
 
     def _give_all_back(self) -> None:
         gossipd = self._gossipd
+        for owned in gossipd.owned.peers():
+            owned.asked = gossipd.seeker.filter_of(owned.info.conn_id)
         gossipd.seeker.retire()
         for owned in gossipd.owned.peers():
             gossipd.give_back(owned)

@@ -41,7 +41,7 @@ class Feed:
         """Changes of the map are subscribed to."""
         self.sender_of: Callable[[int], PeerInfo | None] = lambda conn_id: None
         """What is known of the connection; None for what is our own."""
-        self._send = send
+        self.send = send
         self._now_ns = now_ns
         self._prefixes: set[bytes] = set()
         self._taken: frozenset[str] = frozenset()
@@ -74,7 +74,15 @@ class Feed:
         """Publish, if the topic is taken. `fields` as `wire.bus.feed` declares them; `time_ns`: then instead of now."""
         if topic in self._taken:
             seq = self._seq[topic] = self._seq[topic] + 1
-            self._send(topic.encode(), feed.encode(seq, time_ns or self._now_ns(), fields))
+            self.send(topic.encode(), feed.encode(seq, time_ns or self._now_ns(), fields))
+
+    def counts(self) -> list[tuple[str, int]]:
+        """How many messages each topic had, for another gossipd."""
+        return list(self._seq.items())
+
+    def go_on(self, counts: list[tuple[str, int]]) -> None:
+        """Count on from there: a subscriber sees what it missed meanwhile."""
+        self._seq |= {topic: count + 1 for topic, count in counts if topic in self._seq and count}
 
     # arrivals
 
@@ -112,9 +120,9 @@ class Feed:
         )
 
 
-def _nobody(topic: bytes, body: bytes) -> None:
+def unheard(topic: bytes, body: bytes) -> None:
     """Hears what is published without a socket."""
 
 
-SILENT = Feed(_nobody)
+SILENT = Feed(unheard)
 """Where there is no feed: nothing is ever subscribed to."""

@@ -86,6 +86,9 @@ class Gossipd:
         self.routes = Routes()
         self.peers: dict[int, Peer] = {}
         """All whose gossip comes here, whichever process owns the connection."""
+        self.standing_of = self.peers.get
+        self.held = False
+        """All is about to move, or has just come: nothing is read, written or done."""
         self._full_since: float | None = None
         self._slot = 0
         self.keeper = Keeper(init, self, feed)
@@ -97,9 +100,10 @@ class Gossipd:
         self.own_node = OwnNode(init, self.keeper.own, sign, self)
         self._begin_peers(init)
         self._begin_intake(init, workers)
+        self.is_remote = self.remotes.__contains__
         self.upkeep = Upkeep(self.owned, self.end, self.novel, self.remotes, init.limits, chance.random)
         feed.sender_of = self._sender_of
-        master.on_drained = self._resume
+        master.on_drained = self.resume
         self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
 
     def _begin_peers(self, init: GossipdInit) -> None:
@@ -107,17 +111,16 @@ class Gossipd:
         self._standings = Standings()
         self.judge = Judgement(self, self._loop.call_later, self.clock)
         self.fault, self.bad_gossip = self.judge.fault, self.judge.bad_gossip
-        self.budget = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate)
-        self.owned: OwnedPeers[Peer] = OwnedPeers(
-            self.may_read, self.lost, self.budget, init.timing, init.limits.read_rate
-        )
-        self.turns, self.remotes = self.owned.turns, Remotes(self)
+        self.budget, rate = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate), init.limits.read_rate
+        self.owned: OwnedPeers[Peer] = OwnedPeers(self.may_read, self.lost, self.budget, init.timing, rate)
+        self.turns, self.is_owned = self.owned.turns, self.owned.owns
+        self.remotes: Remotes = Remotes(self)
 
     def _begin_intake(self, init: GossipdInit, workers: Workers) -> None:
         """The pipeline, and the chain's news, which use the same stage for funding outputs."""
-        self.signatures = SignatureChecks(workers, self._loop, self._resume)
+        self.signatures = SignatureChecks(workers, self._loop, self.resume)
         self.user_gossip = UserGossip()
-        self.txout = Txout(self._master, init.check_txout, self._resume)
+        self.txout = Txout(self._master, init.check_txout, self.resume)
         debt = Debt(self.index, self.seeker.owe, self.seeker.wanted.overflow)
         checks = Checks(self.signatures, debt, self.judge, self.user_gossip.settled, self.feed)
         stored, owe, prune_after = self.keeper.flush.schedule, self.seeker.owe, init.timing.gossip_prune
@@ -171,7 +174,7 @@ class Gossipd:
     def handle_peer(self, message: HandlePeer) -> None:
         """Own a connection from here on."""
         conn_id = message.peer.conn_id
-        peer = self.peers.get(conn_id) or self._new_peer(message.peer)
+        peer = self.peers.get(conn_id) or self.admit(message.peer)
         if message.gossip_state is not None:
             peer.restore(message.gossip_state)
         self.tell(control_wire.PeerTaken(message.peer))
@@ -185,11 +188,16 @@ class Gossipd:
             self.lost(peer, f"no connection came: {error}")
         self._take_gossip_back(peer, message.gossip_fd, message.state.gossip)
         if self.owned.owns(conn_id):
-            self._ask_for_gossip(peer)
-            self._loop.call_soon(self.owned.go_on, conn_id)
-            self.upkeep.came(conn_id)
+            self.ask_for_gossip(peer)
+            self.begin_with(peer)
 
-    def _new_peer(self, info: PeerInfo) -> Peer:
+    def begin_with(self, peer: Peer) -> None:
+        """Hear what the peer of a new connection has said before."""
+        self._loop.call_soon(self.owned.go_on, peer.info.conn_id)
+        self.upkeep.came(peer.info.conn_id)
+
+    def admit(self, info: PeerInfo) -> Peer:
+        """A peer that was not known, or not any more."""
         peer = self.peers[info.conn_id] = Peer(info, self, self._standings.come(info.node_id))
         return peer
 
@@ -197,10 +205,6 @@ class Gossipd:
         for packet in [*self.remotes.take_back(peer, returned), *left_over]:
             if not self.remotes.hear(peer, packet):
                 return
-
-    def owner_closed(self, peer: Peer) -> None:
-        """The owner of a connection that is elsewhere has closed its gossip fd: so the connection has ended."""
-        self._drop(peer)
 
     def owed_elsewhere(self, peer: Peer, packet: bytes) -> None:
         """What the owner of a connection could not pass on."""
@@ -210,12 +214,12 @@ class Gossipd:
             text = f"the owner of connection {peer.info.conn_id} said {error}: ignored"
             status.by_stranger("gossip fd", text, peer.info.node_id, peer.info.address)
 
-    def _ask_for_gossip(self, peer: Peer) -> None:
+    def ask_for_gossip(self, peer: Peer) -> None:
+        """Greet it and let it be asked, if that was not done before."""
         info = peer.info
         if not peer.greeted:
             peer.greet(self.keeper.own.messages())
-        self.seeker.peer_came(info.conn_id, info.features, has_filter=peer.filter_sent)
-        peer.filter_sent = True
+        self.seeker.peer_came(info.conn_id, info.features, peer.asked)
 
     @property
     def novel(self) -> dict[int, int]:
@@ -243,11 +247,11 @@ class Gossipd:
 
     def new_remote_peer(self, info: PeerInfo) -> Fd:
         """The owner's end of a gossip fd, for a connection that we do not own."""
-        return self._open_gossip_fd(self.peers.get(info.conn_id) or self._new_peer(info))
+        return self._open_gossip_fd(self.peers.get(info.conn_id) or self.admit(info))
 
     def _open_gossip_fd(self, peer: Peer) -> Fd:
         theirs = self.remotes.open(peer)
-        self._ask_for_gossip(peer)
+        self.ask_for_gossip(peer)
         return theirs
 
     # a connection goes
@@ -266,10 +270,11 @@ class Gossipd:
 
     def give_back(self, peer: Peer) -> None:
         """The connection to the master, with what another gossipd needs to go on, also with answers under way."""
+        info = peer.info
+        peer.asked = self.seeker.filter_of(info.conn_id) or peer.asked
         send, gossip_state = peer.break_off()
         fd, state = self.owned.give(peer)
-        self._drop(peer)
-        info = peer.info
+        self.drop(peer)
         self.tell(control_wire.PeerGivenBack(info.node_id, info.conn_id, state, send, gossip_state, Fd(fd), None))
 
     def lost(self, peer: Peer, reason: str) -> None:
@@ -281,11 +286,12 @@ class Gossipd:
         info = peer.info
         if self.owned.owns(info.conn_id):
             self.owned.end(peer, last_words)
-        self._drop(peer)
+        self.drop(peer)
         status.debug(f"disconnected: {reason}", info.node_id)
         self.tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
 
-    def _drop(self, peer: Peer) -> None:
+    def drop(self, peer: Peer) -> None:
+        """Forget a peer whose connection is not here any more, nor its gossip fd."""
         peer.duties.leave()
         conn_id = peer.info.conn_id
         if self.peers.pop(conn_id, None) is not None:
@@ -304,18 +310,6 @@ class Gossipd:
 
     # what `standing.py` needs
 
-    def is_owned(self, conn_id: int) -> bool:
-        """The connection is ours."""
-        return self.owned.owns(conn_id)
-
-    def is_remote(self, conn_id: int) -> bool:
-        """Another process owns it, and its gossip fd is here."""
-        return conn_id in self.remotes
-
-    def standing_of(self, conn_id: int) -> Peer | None:
-        """The peer, whichever process owns its connection."""
-        return self.peers.get(conn_id)
-
     def hang_up(self, conn_id: int, last_words: list[bytes], reason: str) -> None:
         """Close a connection that is ours."""
         self.end(self.peers[conn_id], last_words, reason)
@@ -326,9 +320,11 @@ class Gossipd:
 
     def listen(self, conn_id: int, *, to_it: bool) -> None:
         """Whether the seeker may ask this peer for anything."""
+        peer = self.peers[conn_id]
         if to_it:
-            self._ask_for_gossip(self.peers[conn_id])
+            self.ask_for_gossip(peer)
         else:
+            peer.asked = self.seeker.filter_of(conn_id)
             self.seeker.peer_left(conn_id)
 
     def say_soon(self, peer: Peer, message: bytes) -> None:
@@ -355,27 +351,31 @@ class Gossipd:
         """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
         through, and gossip is then owed.
         """
+        if self.held:
+            return False
         if self.ingest.has_room and self._master.queued < MASTER_MARK and not self.keeper.flush.failed:
             self._full_since = None
             return True
         now = self._loop.time()
         if self._full_since is None:
             self._full_since = now
-            self._loop.call_later(self._timing.backpressure_pause, self._resume)
+            self._loop.call_later(self._timing.backpressure_pause, self.resume)
         return now - self._full_since >= self._timing.backpressure_pause
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
         """Something has drained."""
         self.owned.resume()
         self.remotes.update_reading()
 
     def disk_changed(self) -> None:
         self.ingest.checks.suspended = self.keeper.flush.failed
-        self._resume()
+        self.resume()
 
     def _on_tick(self) -> None:
         """A step of the flush interval: news for the peers whose turn it is (B7-100)."""
         self._tick = self._loop.call_later(self._timing.gossip_flush / SLOTS, self._on_tick)
+        if self.held:
+            return
         self._slot = (self._slot + 1) % SLOTS
         self.ingest.write_lonely(LONELY)
         self.ingest.checks.debt.settle_nodes()

@@ -52,19 +52,19 @@ class Seeker:
         self.wanted = Wanted()
         self.rumours = Rumours()
         self.asked = self.got = 0
-        self._around = around
+        self.around = around
         self._chain_hash = around.chain_hash
         self._known = known
-        self._timing = timing
+        self.timing = timing
         self._chance = chance
         self._streams = Streams(around, timing, chance)
-        self._peers = self._streams.peers
-        self._streamer: int | None = None
-        self._stream_seen = (around.clock(), 0)
-        self._stream_until: float | None = None
+        self.peers = self._streams.peers
+        self.streamer: int | None = None
+        self.stream_seen = (around.clock(), 0)
+        self.stream_until: float | None = None
         """When we compare at last, however much is streamed; None while there is no peer."""
-        self._question: Question | None = None
-        self._next_probe = around.clock() + timing.probe_interval
+        self.question: Question | None = None
+        self.next_probe = around.clock() + timing.probe_interval
         self._overflow_probe = 0.0
         """Not before that for want of room."""
         self._probes = 0
@@ -74,69 +74,74 @@ class Seeker:
 
     # peers come, go and answer
 
-    def peer_came(self, conn_id: int, features: bytes, *, has_filter: bool = False) -> None:
+    def peer_came(self, conn_id: int, features: bytes, has: tuple[int, int] | None = None) -> None:
         """A peer to be asked; it gets its filter at once (B7-99), unless it has one from an earlier gossipd."""
-        if conn_id in self._peers:
+        if conn_id in self.peers:
             return
         peer = self._streams.add(conn_id, features)
-        if has_filter:
-            peer.filter = self._streams.news
+        if has is not None:
+            peer.filter = has
             self._succeed()
-        elif self.state is State.STARTING_UP and self._streamer is None and peer.offers_queries:
+        elif self.state is State.STARTING_UP and self.streamer is None and peer.offers_queries:
             self._stream_everything(peer)
         else:
             self._streams.give_filter(peer)
 
     def _succeed(self) -> None:
         """Peers come from another gossipd, with its map: there is nothing to start, only to compare, soon."""
-        if self.state is State.STARTING_UP and self._streamer is None:
+        if self.state is State.STARTING_UP and self.streamer is None:
             self._step(Event.SUCCEEDED)
-            self._next_probe = self._around.clock() + self._timing.query_timeout
+            self.next_probe = self.around.clock() + self.timing.query_timeout
 
     def peer_left(self, conn_id: int) -> None:
         """The peer is gone; what it was to do, another one does."""
         self._streams.remove(conn_id)
         self.rumours.forget(conn_id)
-        if conn_id == self._streamer:
-            self._streamer = None
+        if conn_id == self.streamer:
+            self.streamer = None
             self._step(Event.STREAM_LOST)
-            self._choose_streamer()
-        if self._question is not None and self._question.conn_id == conn_id:
+            self.choose_streamer()
+        if self.question is not None and self.question.conn_id == conn_id:
             self._question_failed()
+
+    def filter_of(self, conn_id: int) -> tuple[int, int] | None:
+        """What this peer was asked to stream; None if it is not ours to ask."""
+        peer = self.peers.get(conn_id)
+        return None if peer is None else peer.filter
 
     def retire(self) -> None:
         """All peers go to another gossipd: ask for nothing more."""
-        self._peers.clear()
-        self._streamer = self._question = None
+        self.peers.clear()
+        self.streamer = self.question = None
 
     def reply_range(self, conn_id: int, reply: ReplyChannelRange) -> None:
         """A piece of the answer to our query_channel_range. Raises WireError if its parts do not fit together."""
-        question = self._question
+        question = self.question
         if question is None or question.conn_id != conn_id or question.batch or self.state is not State.PROBING_SCIDS:
             return  # to no question of ours, or not any more
         question.replies += 1
         if reply.chain_hash != self._chain_hash:
             return
-        wanted = wanted_of_reply(reply, self._known, self._around.now(), self._timing.gossip_prune)
+        wanted = wanted_of_reply(reply, self._known, self.around.now(), self.timing.gossip_prune)
         if len(reply.encoded_short_ids) > 1:  # an empty one is no sign that more comes
-            question.go_on(self._around.clock())
+            question.go_on(self.around.clock())
         for scid, flags in wanted:
             self.wanted.add_compared(scid, flags, conn_id)
         # Before sync_complete was what it is now, lnd named the whole range in each reply until the last (B7-93).
         names_all = reply.first_blocknum == 0 and reply.number_of_blocks == ALL_BLOCKS
         reaches_end = reply.first_blocknum + reply.number_of_blocks >= ALL_BLOCKS
         if reply.sync_complete or (reaches_end and not names_all) or question.replies >= MAX_REPLIES:
-            self._question = None
+            self.question = None
             self._step(Event.PROBE_FOUND_SOMETHING if self.wanted else Event.PROBE_FOUND_NOTHING)
             status.debug(f"a peer knows of {len(self.wanted)} channels more, or newer")
             self._ask()
 
     def reply_end(self, conn_id: int, reply: ReplyShortChannelIdsEnd) -> None:
         """The answer to our query_short_channel_ids is complete; it may still be on its way through the pipeline."""
-        question = self._question
+        question = self.question
         if question is not None and question.conn_id == conn_id and question.batch and not question.answered:
             question.answered = True
-            question.go_on(self._around.clock())
+            question.go_on(self.around.clock())
 
     def owe(self, scid: int, flags: int) -> None:
         """Something about this channel was not taken in, for want of room."""
@@ -148,30 +153,30 @@ class Seeker:
         Any peer can send updates of channels that do not exist: it is asked for them itself, and if it has none of
         them, what it names is left to the next comparison.
         """
-        peer = self._peers.get(conn_id)
-        if peer is None or not peer.offers_queries or peer.mute or self._around.clock() < peer.unbelieved_until:
+        peer = self.peers.get(conn_id)
+        if peer is None or not peer.offers_queries or peer.mute or self.around.clock() < peer.unbelieved_until:
             return
         if self._known.newest(scid) is None:
             self.rumours.add(conn_id, scid)
 
     def resync(self) -> None:
         """Begin from the start: a user wants it."""
-        self._question = None
-        self._streamer = self._stream_until = None
+        self.question = None
+        self.streamer = self.stream_until = None
         self._step(Event.RESYNC)
-        self._choose_streamer()
+        self.choose_streamer()
 
     # time passes
 
     def tick(self, unfinished: int) -> None:
         """Look at what has become of things. `unfinished`: messages that are still in the pipeline."""
-        if self._around.suspended:
+        if self.around.suspended:
             self._wait_for_room()
             return
         if self.state is State.STARTING_UP:
             self._watch_stream(unfinished)
-        elif self._question is not None:
-            self._watch_question(self._question, unfinished)
+        elif self.question is not None:
+            self._watch_question(self.question, unfinished)
         elif self.state is State.ASKING_FOR_SCIDS:
             self._ask()
         else:
@@ -183,47 +188,48 @@ class Seeker:
 
     def _wait_for_room(self) -> None:
         """Nothing that came now could be taken in: what was asked for is asked for again, later."""
-        if self._question is not None and self._question.batch:
+        if self.question is not None and self.question.batch:
             self._question_failed()
 
     def _watch_stream(self, unfinished: int) -> None:
-        clock = self._around.clock()
-        if self._stream_until is not None and clock >= self._stream_until:
+        clock = self.around.clock()
+        if self.stream_until is not None and clock >= self.stream_until:
             self._end_stream()
             return
-        if self._streamer is None:
-            self._choose_streamer()
+        if self.streamer is None:
+            self.choose_streamer()
             return
-        since, seen = self._stream_seen
-        novel = self._around.novel.get(self._streamer, 0)
-        if clock - since < self._timing.stream_quiet:
+        since, seen = self.stream_seen
+        novel = self.around.novel.get(self.streamer, 0)
+        if clock - since < self.timing.stream_quiet:
             return
-        self._stream_seen = (clock, novel)
+        self.stream_seen = (clock, novel)
         if novel - seen < MIN_STREAM_RATE * (clock - since) and not unfinished:
             self._end_stream()
 
     def _end_stream(self) -> None:
-        self._streamer = self._stream_until = None
+        self.streamer = self.stream_until = None
         self._step(Event.STREAM_WENT_QUIET)
         self._probe()
 
     def _stream_everything(self, peer: Asked) -> None:
-        clock = self._around.clock()
-        self._streamer = peer.conn_id
-        self._stream_seen = (clock, self._around.novel.get(peer.conn_id, 0))
-        if self._stream_until is None:
-            self._stream_until = clock + LONGEST_STREAM * self._timing.stream_quiet
+        clock = self.around.clock()
+        self.streamer = peer.conn_id
+        self.stream_seen = (clock, self.around.novel.get(peer.conn_id, 0))
+        if self.stream_until is None:
+            self.stream_until = clock + LONGEST_STREAM * self.timing.stream_quiet
         self._streams.set_filter(peer, EVERYTHING)
 
-    def _choose_streamer(self) -> None:
+    def choose_streamer(self) -> None:
+        """Have one that answers stream everything, in the beginning."""
         candidates = self._streams.answering
         if not candidates:
-            self._stream_until = None
+            self.stream_until = None
         elif self.state is State.STARTING_UP:
             self._stream_everything(self._chance.choice(candidates))
 
     def _watch_question(self, question: Question, unfinished: int) -> None:
-        clock = self._around.clock()
+        clock = self.around.clock()
         late = clock > question.until
         if question.answered:
             if late or not unfinished:
@@ -238,7 +244,7 @@ class Seeker:
             self._question_failed()
 
     def _note_unanswered(self, question: Question) -> None:
-        peer = self._peers.get(question.conn_id)
+        peer = self.peers.get(question.conn_id)
         if peer is not None and question.batch:
             peer.mute = True
             self.rumours.forget(peer.conn_id)
@@ -249,8 +255,8 @@ class Seeker:
 
     def _look_around(self) -> None:
         """Nothing is under way: comparing goes first, if it is due."""
-        clock = self._around.clock()
-        if clock >= self._next_probe:
+        clock = self.around.clock()
+        if clock >= self.next_probe:
             self._step(Event.PROBE_DUE)
             self._probe()
         elif self.wanted or self.rumours:
@@ -262,9 +268,9 @@ class Seeker:
 
     def _probe(self) -> None:
         """Ask a random peer which channels it knows."""
-        clock = self._around.clock()
-        self._next_probe = clock + self._timing.probe_interval
-        self._overflow_probe = clock + OVERFLOW_PAUSE * self._timing.query_timeout
+        clock = self.around.clock()
+        self.next_probe = clock + self.timing.probe_interval
+        self._overflow_probe = clock + OVERFLOW_PAUSE * self.timing.query_timeout
         self.wanted.overflowed = 0  # what did not fit is found by comparing
         self._fruitless.clear()
         self._probes += 1
@@ -277,14 +283,14 @@ class Seeker:
             return
         peer = self._chance.choice(candidates)
         option = TIMESTAMPS_AND_CHECKSUMS if peer.extended else None
-        self._question = Question(peer.conn_id, clock, self._timing.query_timeout)
-        self._around.seek(peer.conn_id, QueryChannelRange(self._chain_hash, 0, ALL_BLOCKS, option).encode())
+        self.question = Question(peer.conn_id, clock, self.timing.query_timeout)
+        self.around.seek(peer.conn_id, QueryChannelRange(self._chain_hash, 0, ALL_BLOCKS, option).encode())
 
     def _ask(self) -> None:
         """Ask for the next batch of what is wanted, or of what one peer has named, in turn."""
-        if self.state is not State.ASKING_FOR_SCIDS or self._around.suspended:
+        if self.state is not State.ASKING_FOR_SCIDS or self.around.suspended:
             return
-        if self._around.clock() >= self._next_probe:
+        if self.around.clock() >= self.next_probe:
             self._step(Event.PROBE_DUE)
             self._probe()
         elif self.rumours and (self._rumours_next or not self.wanted):
@@ -298,7 +304,7 @@ class Seeker:
         conn_id, named = self.rumours.take(BATCH)
         batch = [(scid, flags) for scid, flags in named if self._known.newest(scid) is None]
         if batch:
-            self._query(self._peers[conn_id], batch, conn_id, is_rumour=True)
+            self._query(self.peers[conn_id], batch, conn_id, is_rumour=True)
 
     def _ask_for_wanted(self) -> None:
         candidates = [peer for peer in self._streams.answering if not peer.mute]
@@ -314,11 +320,11 @@ class Seeker:
         self._rumours_next = not is_rumour
         batch = sorted(batch)
         self.asked += len(batch)
-        patience, come = self._timing.query_timeout, self._count_known(batch)
-        self._question = Question(peer.conn_id, self._around.clock(), patience, batch, source, is_rumour, come)
+        patience, come = self.timing.query_timeout, self._count_known(batch)
+        self.question = Question(peer.conn_id, self.around.clock(), patience, batch, source, is_rumour, come)
         scids = encode_short_ids(scid for scid, _ in batch)
         query_flags = [flags for _, flags in batch] if peer.extended else None
-        self._around.seek(peer.conn_id, QueryShortChannelIds(self._chain_hash, scids, query_flags).encode())
+        self.around.seek(peer.conn_id, QueryShortChannelIds(self._chain_hash, scids, query_flags).encode())
 
     def _ask_for_streams(self) -> None:
         """No peer answers queries: those that stream are asked for everything instead."""
@@ -332,7 +338,7 @@ class Seeker:
 
     def _settle(self, question: Question) -> None:
         """All answers are through the pipeline: what is still missing is asked for again, of another peer."""
-        self._question = None
+        self.question = None
         come = [(scid, flags) for scid, flags in question.batch if self._known.newest(scid) is not None]
         self.got += len(come)
         self.wanted.done(scid for scid, _ in come)
@@ -347,9 +353,9 @@ class Seeker:
         self._ask()
 
     def _settle_rumours(self, question: Question, true: bool) -> None:
-        peer = self._peers.get(question.conn_id)
+        peer = self.peers.get(question.conn_id)
         if peer is not None and not true:
-            peer.unbelieved_until = self._around.clock() + self._timing.probe_interval
+            peer.unbelieved_until = self.around.clock() + self.timing.probe_interval
             self.rumours.forget(peer.conn_id)
 
     def _settle_wanted(self, question: Question, come: set[int]) -> None:
@@ -362,12 +368,12 @@ class Seeker:
             self.wanted.give_up(source)
 
     def _question_failed(self) -> None:
-        question, self._question = self._question, None
+        question, self.question = self.question, None
         if question is None or self.state is State.STARTING_UP:
             return
         if self.state is State.PROBING_SCIDS:
             self._step(Event.PROBE_FAILED)
-            self._next_probe = self._around.clock() + self._timing.query_timeout
+            self.next_probe = self.around.clock() + self.timing.query_timeout
             return
         for scid, flags in question.batch if not question.is_rumour else ():
             if flags != ALL or self._known.newest(scid) is None:

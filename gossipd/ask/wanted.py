@@ -119,6 +119,11 @@ class Wanted:
         for scid in scids:
             self._tries.pop(scid, None)
 
+    def all(self) -> list[tuple[int, int, int]]:
+        """(scid, flags, source) of all that is wanted, for another gossipd; 0 for what no peer has spoken of."""
+        sources = ((scid, flags, self._table.source(scid)) for scid, flags in self._table.values.items())
+        return [(scid, flags, source if isinstance(source, int) else 0) for scid, flags, source in sources]
+
     def clear(self) -> None:
         """Want nothing."""
         self._table.clear()

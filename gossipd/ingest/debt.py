@@ -34,7 +34,7 @@ class Debt:
         self._index = index
         self._owe = owe
         self._overflowed = overflowed
-        self._nodes: set[bytes] = set()
+        self.nodes: set[bytes] = set()
 
     def note(self, message: bytes) -> None:
         """A well-formed gossip message that is not taken in now. What is known already leaves nothing behind."""
@@ -65,8 +65,8 @@ class Debt:
             self._overflowed()
 
     def _note_node(self, node_id: bytes) -> None:
-        if len(self._nodes) < MAX_NODES:
-            self._nodes.add(node_id)
+        if len(self.nodes) < MAX_NODES:
+            self.nodes.add(node_id)
 
     def _note_update(self, message: bytes) -> None:
         scid, timestamp, direction = update_scid(message), update_timestamp(message), update_direction(message)
@@ -78,11 +78,11 @@ class Debt:
 
     def settle_nodes(self) -> None:
         """Turn owed nodes into channels of theirs: queries name channels. One pass over the map."""
-        if not self._nodes:
+        if not self.nodes:
             return
         index = self._index
-        rows = {index.nodes[node_id] for node_id in self._nodes if node_id in index.nodes}
-        self._nodes.clear()
+        rows = {index.nodes[node_id] for node_id in self.nodes if node_id in index.nodes}
+        self.nodes.clear()
         for scid, row in index.channels.items():
             for bit, node in ((NODE_1, index.node1[row]), (NODE_2, index.node2[row])):
                 if node in rows:

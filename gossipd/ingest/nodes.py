@@ -150,6 +150,10 @@ class WaitingNodes:
             waiting.append((message, source))
         return sorted(waiting, key=lambda each: -node_timestamp(each[0]))
 
+    def messages(self) -> list[tuple[bytes, int]]:
+        """All that is here with its source: for another gossipd."""
+        return [(message, source) for (_, source), message in self.table.values.items()]
+
     def _forget(self, node_id: bytes, source: int) -> None:
         sources = self.sources[node_id]
         sources.remove(source)

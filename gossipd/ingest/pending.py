@@ -116,6 +116,13 @@ class PendingChannels:
         self._proven.pop(scid, None)
         return self.table.pop(scid)
 
+    def messages(self) -> Iterator[tuple[bytes, int]]:
+        """All that is here with its source, announcements before their updates: for another gossipd."""
+        for pending in self.table.values.values():
+            yield pending.message, pending.source
+            yield from ((update[2], update[3]) for update in pending.updates if update is not None)
+            yield from pending.held
+
     def proven(self) -> Iterator[tuple[int, Pending]]:
         """Those that only wait for an update, the oldest first."""
         return iter(self._proven.items())

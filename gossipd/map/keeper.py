@@ -60,6 +60,17 @@ class Keeper:
             status.unusual(f"{self.store.path} is damaged from {start} to {stop}: {lost} messages are lost")
             self.flush.schedule()
 
+    def pause(self) -> None:
+        """Let the file go, for another gossipd. Raises OSError."""
+        self.compactor.close()
+        self.store.flush()
+        self.save()
+        self.store.unlock()
+
+    def resume(self) -> None:
+        """The other one has not begun: the file is ours again. Raises StoreError if it has written something."""
+        self.store.lock()
+
     def save(self) -> None:
         """So that the next start need not read the whole store."""
         with contextlib.suppress(OSError):

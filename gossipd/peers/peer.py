@@ -93,9 +93,9 @@ class Peer:
         "_around",
         "_greeting",
         "_outbox",
+        "asked",
         "duties",
         "filter",
-        "filter_sent",
         "greeted",
         "group",
         "info",
@@ -112,7 +112,8 @@ class Peer:
         """The network that it is in, of which one operator may have much."""
         self.standing = standing
         self.filter: tuple[int, int] | None = None
-        self.filter_sent = False
+        self.asked: tuple[int, int] | None = None
+        """The filter that we have sent it last."""
         self.stream: Stream | None = None
         self.outbox_bytes = 0
         self.work = 0
@@ -339,13 +340,13 @@ class Peer:
             queries += [] if rest is None else [rest]
         offset = self.stream.offset if self.stream is not None else 0
         greeted = self.greeted and self._greeting is None
-        return messages, GossipState(self.filter, self._around.store.uuid, offset, self.filter_sent, greeted, queries)
+        return messages, GossipState(self.filter, self._around.store.uuid, offset, self.asked, greeted, queries)
 
     def restore(self, state: GossipState) -> None:
         """Go on where another gossipd was. An offset of another file, or behind a tail that was cut off since, is of
         no use: then the filter begins again. What is no query is passed over: the other one may have been taken over.
         """
-        self.filter_sent, self.greeted = state.filter_sent, state.greeted
+        self.asked, self.greeted = state.asked, state.greeted
         for query in state.queries:
             with contextlib.suppress(WireError, PeerFault):
                 self._hear_query(query)

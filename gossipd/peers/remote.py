@@ -38,7 +38,8 @@ class Around(Protocol):
 class Remote:
     """One such peer. Bounded: at most one pulled batch waits here, the rest stays a cursor in the Peer."""
 
-    def __init__(self, peer: Peer, sock: socket.socket, around: Around) -> None:
+    def __init__(self, peer: Peer, sock: socket.socket, around: Around, *, started: bool = False) -> None:
+        """`started`: the owner has begun to read, as another gossipd knows."""
         self.peer = peer
         self._conn_id = peer.info.conn_id
         self._loop = asyncio.get_running_loop()
@@ -49,6 +50,7 @@ class Remote:
         self._in_turn = partial(around.turns.add, source_key(peer.info.address))
         self._pumps_in_turn = False
         self._fd = GossipFd(sock, self._loop, self._hear, self.pump, self._end, self._in_turn)
+        self._fd.started = started
 
     def _hear(self, packet: bytes) -> None:
         self._around.hear(self.peer, packet)
@@ -97,6 +99,13 @@ class Remote:
             self._fd.resume()
         else:
             self._fd.pause()
+
+    def detach(self) -> tuple[int, bool, list[bytes]]:
+        """Our end, whether the owner has begun to read, and what we had not yet written to it."""
+        if self._later is not None:
+            self._later.cancel()
+        started = self._fd.started
+        return self._fd.detach(), started, list(self._waiting)
 
     def close(self) -> tuple[list[bytes], list[bytes]]:
         """Close our end: what the owner had written to us, and what we had not yet written to it."""

@@ -1,6 +1,7 @@
 """All peers whose connection another process owns, by conn_id: their gossip fds (remote.py) open and come back."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -21,8 +22,8 @@ class Around(Protocol):
     def may_read(self) -> bool:
         """Whether the pipeline has room."""
 
-    def owner_closed(self, peer: Peer) -> None:
-        """An owner has closed its end, and has been heard out."""
+    def drop(self, peer: Peer) -> None:
+        """An owner has closed its end, and has been heard out: the connection has ended."""
 
     def owed_elsewhere(self, peer: Peer, packet: bytes) -> None:
         """What a packet is about, gossip of the peer's, could not be passed on by its owner."""
@@ -50,6 +51,22 @@ class Remotes:
         ours, theirs = gossip_pair()
         self._remotes[peer.info.conn_id] = Remote(peer, ours, self)
         return Fd(theirs)
+
+    def adopt(self, peer: Peer, fd: int, *, started: bool) -> None:
+        """Our end of a gossip fd, which another gossipd had, and whose owner has begun to read it if `started`."""
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        conn_id = peer.info.conn_id
+        remote = Remote(peer, sock, self, started=started)
+        self._remotes[conn_id] = remote
+        remote.update_reading()
+        self.pump_soon(conn_id)
+
+    def detach(self, conn_id: int) -> tuple[int, bool, list[bytes]]:
+        """Our end of a gossip fd for another gossipd, whether its owner has begun to read it, and what we had not yet
+        written to it.
+        """
+        return self._remotes.pop(conn_id).detach()
 
     def take_back(self, peer: Peer, returned: Fd | None) -> list[bytes]:
         """The connection is here again: what its last owner wrote to us. What we wrote to it and it had not read goes
@@ -83,7 +100,7 @@ class Remotes:
         to_us, _ = self._remotes.pop(peer.info.conn_id).close()
         for packet in to_us:
             self.hear(peer, packet)
-        self._around.owner_closed(peer)
+        self._around.drop(peer)
 
     def hear(self, peer: Peer, packet: bytes) -> bool:
         """What an owner has written: a message of the peer's, or what is owed of its gossip. False if it has gone."""

@@ -7,6 +7,7 @@ that makes such messages is ignored and then hung up on. lnd's ban score and Ecl
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
@@ -41,6 +42,19 @@ class Step(Enum):
     DISCONNECT = auto()
 
 
+@dataclass(frozen=True, slots=True)
+class MovedStanding:
+    """A standing as it goes to another gossipd. `ignored_for`: seconds for which the peer's gossip is not looked at."""
+
+    points: float = 0.0
+    ignored_for: float = 0.0
+    good: int = 0
+    redundant: int = 0
+    rate_limited: int = 0
+    bad: int = 0
+    warned: bool = False
+
+
 class Standing:
     """One peer's counters and score. `now` in seconds, of any clock that does not jump."""
 
@@ -58,6 +72,24 @@ class Standing:
     def inherit(self, earlier: "Standing") -> None:
         """The score of an earlier connection is this one's too."""
         self._points, self._at, self.ignored_until = earlier._points, earlier._at, earlier.ignored_until
+
+    def leave(self, now: float) -> MovedStanding:
+        """All of it, for another gossipd."""
+        ignored_for = max(0.0, self.ignored_until - now)
+        counters = self.good, self.redundant, self.rate_limited, self.bad
+        return MovedStanding(self.points(now), ignored_for, *counters, self.warned)
+
+    def go_on(self, moved: MovedStanding, now: float) -> None:
+        """What another gossipd has left."""
+        self._points, self._at = moved.points, now
+        self.ignored_until = now + moved.ignored_for if moved.ignored_for else 0.0
+        self.good, self.redundant, self.rate_limited, self.bad = (
+            moved.good,
+            moved.redundant,
+            moved.rate_limited,
+            moved.bad,
+        )
+        self.warned = moved.warned
 
     def points(self, now: float) -> float:
         """What is left of all offences."""
@@ -217,6 +249,11 @@ class Judgement:
             case Step.DISCONNECT:
                 return self.fault(peer, PeerFault("too much of your gossip was bad", Consequence.DISCONNECT))
         return True
+
+    def go_on(self, peer: Judged) -> None:
+        """A peer that another gossipd ignores for a while: so do we, for the rest of it."""
+        left = peer.standing.ignored_until - self._clock()
+        self._call_later(max(0.0, left), self._listen_again, peer)
 
     def _listen_again(self, peer: Judged) -> None:
         if self._around.standing_of(peer.info.conn_id) is peer:

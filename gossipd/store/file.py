@@ -41,15 +41,23 @@ def open_locked(path: Path) -> int:
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(fd, path)
             if os.path.samestat(os.fstat(fd), path.stat()):
                 return fd
             os.close(fd)  # replaced between open and lock
         except FileNotFoundError:
             os.close(fd)
-        except BlockingIOError:
+        except StoreError:
             os.close(fd)
-            raise StoreError(f"{path} is in use by another process.") from None
+            raise
+
+
+def lock(fd: int, path: Path) -> None:
+    """Have the file for this process alone. Raises StoreError."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StoreError(f"{path} is in use by another process.") from None
 
 
 def open_current(path: Path) -> tuple[int, str]:

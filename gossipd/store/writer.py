@@ -10,6 +10,7 @@ One process writes; followers (gossmap.py, CLN's tools) read the same file throu
 """
 
 import contextlib
+import fcntl
 import mmap
 import os
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from typing import Self
 from gossipd.store.file import (
     NEWEST_READ,
     StoreError,
+    lock,
     map_file,
     open_current,
     repair,
@@ -130,6 +132,16 @@ class GossipStore:
             fd, self._fd = self._fd, -1
             self._map.close()
             os.close(fd)
+
+    def unlock(self) -> None:
+        """Let another process open the file; nothing may be buffered, nor written until `lock`."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def lock(self) -> None:
+        """Have it alone again. Raises StoreError if it is another's, or has been written to."""
+        lock(self._fd, self.path)
+        if os.fstat(self._fd).st_size != self._end:
+            raise StoreError(f"{self.path} was written to by another process.")
 
     def append(self, raw: bytes, timestamp: int) -> int:
         """Add a message (with its 2-byte type) to the batch; returns its offset. Visible to followers after `flush`.

@@ -45,6 +45,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "gossipd.peers",
         "gossipd.gossipd",
         "gossipd.report",
+        "gossipd.moving",
         "gossipd.control",
         "gossipd.__main__",
     ),

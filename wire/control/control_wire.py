@@ -47,16 +47,17 @@ class PeerInfo:
 
 @dataclass(frozen=True, slots=True)
 class GossipState:
-    """What gossipd remembers of a peer across owners: its filter as it sent it, how far in the store we are, whether
-    our filter and our own gossip were sent, and what is left of its queries, as queries that ask for that.
+    """What gossipd remembers of a peer across owners: its filter as it sent it, how far in the store we are, the filter
+    that we have sent it last (`asked`, None for none), whether our own gossip was sent, and what is left of its
+    queries, as queries that ask for that.
     """
 
-    filter: tuple[int, int] | None
-    store_uuid: bytes
-    store_offset: int
-    filter_sent: bool
-    greeted: bool
-    queries: list[bytes]
+    filter: tuple[int, int] | None = None
+    store_uuid: bytes = b""
+    store_offset: int = 0
+    asked: tuple[int, int] | None = None
+    greeted: bool = False
+    queries: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,8 @@ class NewGossipdLink(ControlMessage, number=2022, sender="master", largest=MANY)
 
     link_fd: Fd
     live: list[int]
+    moved: bool = False
+    """Nothing is lost: the gossipd before it has moved all to this one."""
 
 
 class NewWebsocketdLink(ControlMessage, number=2023, sender="master"):
@@ -338,6 +341,8 @@ class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_ini
     """The directory of its CURVE keys, for tcp."""
     feed_needed: bool = False
     """A feed that cannot be published is an error: it was asked for."""
+    predecessor_fd: Fd | None = None
+    """Where another gossipd moves all that it has to this one, which opens the store when that one has let it go."""
 
 
 class GossipdInitReply(Reply, number=3100, sender="gossipd", aliases=("gossipctl_init_reply",)):
@@ -625,6 +630,73 @@ class CompactStoreReplyfail(Refusal, number=3233, sender="gossipd"):
 
 
 # 4xxx: the link between connectd and gossipd
+
+
+class MoveAll(Request, number=3060, sender="master"):
+    """Move all that you have to another gossipd, which waits behind this socket, and end. Nothing else follows on this
+    channel, unless it is refused.
+    """
+
+    successor_fd: Fd
+
+
+class MoveAllReply(Reply, number=3160, sender="gossipd"):
+    """The next one has all: so many connections of its own, so many of other owners. This one ends."""
+
+    owned: int
+    elsewhere: int
+
+
+class MoveAllReplyfail(Refusal, number=3260, sender="gossipd"):
+    """The next one could not take all: nothing has moved, and the sender goes on."""
+
+
+class OpenStore(Request, number=3061, sender="gossipd"):
+    """From one gossipd to the next: the store is let go. Open it, and write nothing into it before `move_done`."""
+
+
+class OpenStoreReply(Reply, number=3161, sender="gossipd"):
+    """The store is open."""
+
+
+class OpenStoreReplyfail(Refusal, number=3261, sender="gossipd"):
+    """The store cannot be opened."""
+
+
+class MovePeer(Request, number=3062, sender="gossipd", largest=GIVEN):
+    """A connection (`peer_fd`) that is not to be read before `move_done`, or the gossip fd of one with another owner.
+    `state` is `gossipd.moving.MovedPeer`, by `wire.net.states`: the next gossipd may be of another version.
+    """
+
+    state: bytes
+    peer_fd: Fd | None
+    gossip_fd: Fd | None
+
+
+class MovePeerReply(Reply, number=3162, sender="gossipd"):
+    """The peer is there, and waits."""
+
+
+class MovePeerReplyfail(Refusal, number=3262, sender="gossipd"):
+    """The state cannot be read: one sentence."""
+
+
+class MoveRest(Request, number=3063, sender="gossipd", largest=MANY):
+    """What is of no single connection: `gossipd.moving.MovedRest`, by `wire.net.states`."""
+
+    state: bytes
+
+
+class MoveRestReply(Reply, number=3163, sender="gossipd"):
+    """All of that is there."""
+
+
+class MoveRestReplyfail(Refusal, number=3263, sender="gossipd"):
+    """The state cannot be read: one sentence."""
+
+
+class MoveDone(ControlMessage, number=3064, sender="gossipd"):
+    """All is yours from here on: the sender neither reads nor writes any of it again."""
 
 
 class GossipNewPeer(Request, number=4000, sender="connectd", aliases=("gossip_new_peer",)):

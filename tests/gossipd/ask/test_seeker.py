@@ -284,11 +284,20 @@ def test_resync_begins_anew(alone: SeekerAlone) -> None:
     assert isinstance(sent, GossipTimestampFilter) and sent.first_timestamp == 0
 
 
-def test_successor_compares_instead_of_starting_anew(alone: SeekerAlone) -> None:
-    alone.seeker.peer_came(1, EXTENDED, has_filter=True)
+def test_successor_compares_instead_of_starting_up(alone: SeekerAlone) -> None:
+    alone.seeker.peer_came(1, EXTENDED, (5, 0xFFFFFFFF))
     assert alone.sent == []
     alone.pass_time(alone.timing.query_timeout)
     assert alone.seeker.state is State.PROBING_SCIDS
+
+
+def test_peer_that_was_told_to_say_nothing_is_not_believed_to_stream(alone: SeekerAlone) -> None:
+    """By another gossipd: here it is the first that is worth asking."""
+    alone.seeker.peer_came(1, EXTENDED, NOTHING)
+    assert alone.seeker.filter_of(1) == NOTHING
+    alone.come(2)
+    assert alone.seeker.filter_of(2) != NOTHING, "there is room for ten that stream"
+    assert alone.seeker.filter_of(3) is None
 
 
 def test_retired_seeker_says_nothing(alone: SeekerAlone) -> None:

@@ -51,7 +51,7 @@ def test_streamers_that_come_and_go_do_not_begin_the_wait_again(alone: SeekerAlo
     alone.come(10)
     alone.come(11)
     for second in seconds_in(alone, State.STARTING_UP, LONGEST_STREAM * alone.timing.stream_quiet):
-        streamer = alone.seeker._streamer
+        streamer = alone.seeker.streamer
         assert second is None and streamer is not None
         alone.seeker.peer_left(streamer)
         alone.sent.clear()

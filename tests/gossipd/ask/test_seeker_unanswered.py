@@ -53,7 +53,7 @@ def test_who_answers_no_query_is_asked_to_stream_everything(alone: SeekerAlone) 
 
 def lacks_something(alone: SeekerAlone, flags: int = ALL) -> None:
     """A channel, or a part of it, is owed, and no peer answers the query for it."""
-    alone.seeker._next_probe = alone.clock() + 1e6
+    alone.seeker.next_probe = alone.clock() + 1e6
     alone.seeker.owe(9, flags)
     alone.pass_time(1)
     while alone.seeker.state is State.ASKING_FOR_SCIDS:
@@ -108,7 +108,7 @@ def test_no_connection_is_renewed_by_what_it_says(alone: SeekerAlone) -> None:
     probing(alone).reply(1, [])
     lacks_something(alone)
     alone.passed += alone.timing.gossip_renewal
-    alone.seeker._next_probe = alone.clock()
+    alone.seeker.next_probe = alone.clock()
     alone.pass_time(1)
     alone.reply(1, [9])
     assert (alone.seeker.state, alone.renewed) == (State.NORMAL, [])

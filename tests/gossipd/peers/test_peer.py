@@ -228,23 +228,23 @@ def test_state_goes_on_elsewhere(peer: Peer, daemon: Daemon, bench: Bench) -> No
     bench.take(*big_map(50, 20))
     bench.store.flush()
     peer.hear(EVERYTHING)
-    peer.filter_sent = True
+    peer.asked = (7, 8)
     first = peer.pull(3_000)
     other = gone_on(peer, daemon)
-    assert other.filter_sent
+    assert other.asked == (7, 8)
     assert sorted(first + all_of(other)) == sorted([*CHANNEL, *big_map(50, 20)])
 
 
 def test_state_without_a_filter(peer: Peer, daemon: Daemon) -> None:
     other = gone_on(peer, daemon)
-    assert (other.filter, other.stream, other.filter_sent) == (None, None, False)
+    assert (other.filter, other.stream, other.asked) == (None, None, None)
 
 
 @pytest.mark.parametrize(("uuid", "further"), [(b"another", 0), (b"", 1)])
 def test_place_that_is_of_no_use(peer: Peer, daemon: Daemon, uuid: bytes, further: int) -> None:
     """In another file, or behind the end of this one: the filter begins again."""
     store = daemon.store
-    peer.restore(GossipState((0, 0xFFFFFFFF), uuid or store.uuid, store.end + further, True, True, []))
+    peer.restore(GossipState((0, 0xFFFFFFFF), uuid or store.uuid, store.end + further, (0, 0), True, []))
     assert all_of(peer) == CHANNEL
 
 
