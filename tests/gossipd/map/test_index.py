@@ -1,7 +1,9 @@
 """The index over a gossip_store: its arrays, and what it makes of a file."""
 
+import random
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -202,3 +204,31 @@ def test_amount_whose_announcement_is_deleted_goes_to_no_other_channel(path: Pat
     again, index = load(path)
     assert [index.amount_sat[row] for row in index.channels.values()] == [1000]
     again.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_scids_are_sorted_whatever_comes_and_goes(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gossipd.map.index.MOST_UNSORTED", 60)
+    monkeypatch.setattr("gossipd.map.index.FEW", 5)
+    chance, index = random.Random(seed), MapIndex()
+    for _ in range(300):
+        for each in chance.sample(range(400), chance.choice([1, 2, 20, 100])):
+            if each in index.channels:
+                index.remove_channel(index.channels[each])
+            else:
+                index.add_channel(each, b"\2" * 33, b"\3" * 33, each + 1)
+            assert len(index._unsorted) < 60
+        if chance.random() < 0.5:
+            assert index.sorted_scids() == sorted(index.channels)
+
+
+def test_sorting_again_costs_what_has_changed() -> None:
+    """After each new channel only that one is looked for: nothing is sorted a second time."""
+    index = MapIndex()
+    for each in range(0, 20_000, 2):
+        index.add_channel(each, b"\2" * 33, b"\3" * 33, each + 1)
+    first = index.sorted_scids()
+    for each in range(1, 200, 2):
+        index.add_channel(each, b"\2" * 33, b"\3" * 33, each + 1)
+        assert index.sorted_scids() is first
+        assert first[each] == each

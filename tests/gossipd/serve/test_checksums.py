@@ -46,3 +46,15 @@ def test_whatever_happens_they_are_those_of_the_map(bench: Bench, seed: int) -> 
         rows = list(bench.index.channels.values())
         expected = [(slow(bench, row, 0), slow(bench, row, 1)) for row in rows]
         assert checksums.of_rows(rows) == expected
+
+
+def test_no_more_are_made_at_a_time_than_is_said(bench: Bench) -> None:
+    for number in range(6):
+        bench.take(announcement(number), update(number, 0), update(number, 1))
+    rows, checksums = list(bench.index.channels.values()), Checksums(bench.index, bench.store)
+    assert len(checksums.of_rows(rows, 4)) == 2
+    assert checksums.made == 4
+    assert len(checksums.of_rows(rows, 4)) == 4
+    assert checksums.made == 8
+    assert len(checksums.of_rows(rows, 4)) == 6
+    assert checksums.of_rows(rows, 0) == []

@@ -222,3 +222,29 @@ def test_answer_is_finished_with_its_last_message(sizes: list[int], budget: int)
         assert sum(map(len, piece[:-1])) < budget
         taken += piece
     assert taken == messages
+
+
+def test_the_first_answer_with_checksums_is_made_in_bounded_steps(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more than so many checksums for a reply, one such reply at a time, and all of the range in the end."""
+    monkeypatch.setattr(queries, "MOST_MADE", 4)
+    monkeypatch.setattr(queries, "COST_OF_MAKING", 10_000)
+    for number in range(10):
+        bench.take(announcement(number), update(number, 0), update(number, 1))
+    checksums = Checksums(bench.index, bench.store)
+    query = QueryChannelRange(CHAIN, 0, 1_000, 3)
+    answer, found = Answer(answer_range(query, CHAIN, bench.index, checksums)), list[ReplyChannelRange]()
+    while not answer.finished:
+        before = checksums.made
+        found += map(ReplyChannelRange.decode, answer.pull(32_768))
+        assert checksums.made - before <= 4
+    assert checksums.made == 20
+    check_coverage(found, 0, 1_000)
+    assert [each for reply in found for each in decode_short_ids(reply.encoded_short_ids)] == sorted(
+        bench.index.channels
+    )
+    sums = [each for reply in found for each in reply.checksums_tlv or ()]
+    assert sums == checksums.of_rows([bench.index.channels[each] for each in sorted(bench.index.channels)])
+    again = [ReplyChannelRange.decode(raw) for raw in answer_range(query, CHAIN, bench.index, checksums)]
+    assert len(again) == 1
