@@ -21,6 +21,7 @@ The node's key is never here: hsmd multiplies for us.
 This file connects the parts, and answers the master.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,13 +73,16 @@ from wire.control.control_wire import (
     SetNodeRegistrations,
     WebsocketSource,
 )
-from wire.control.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket
+from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
 from wire.control.status import Status
 from wire.net.sockman.sockman import SockMan, SockManOptions
 from wire.types import NETWORKS
 
 ALONE_FOR = 1.0
 """Seconds between the end of another daemon and ours, if the master lives: it may only be the first to go."""
+
+GOSSIPD_PATIENCE = 10.0
+"""Seconds for gossipd to say which addresses a node has announced."""
 
 MOST_ON_THE_WAY = 64
 """Connections that may wait for gossipd or the master to take them, before we stop to accept."""
@@ -119,7 +123,9 @@ class Connectd:
         self._ending = False
         self._tasks = Tasks()
         self._parts: _Parts | None = None
-        self._master = ControlChannel(master, "master", self._from_master, lambda _: self._end(EXIT_OK))
+        self._master = ControlChannel(
+            master, "master", self._from_master, lambda _: self._end(exit_status(self._master))
+        )
         self._hsm = ControlChannel(hsm, "hsmd", self._unexpected, self._alone)
         self._channels = [self._master, self._hsm]
         self._link = self._open_link(link)
@@ -145,7 +151,18 @@ class Connectd:
 
     def _open_link(self, link: socket) -> ControlChannel:
         """If gossipd dies the master restarts it, and we wait for the link to it."""
-        return ControlChannel(link, "gossipd", self._unexpected, lambda reason: status.debug(reason))
+        channel = ControlChannel(
+            link, "gossipd", self._unexpected, lambda reason: self._neighbour_left(channel, reason)
+        )
+        return channel
+
+    def _neighbour_left(self, channel: ControlChannel, reason: str) -> None:
+        """The master restarts it and renews the channel; nothing renews one both of whose ends live."""
+        status.debug(reason)
+        if channel.broken:
+            self._give_up(reason)
+        else:
+            self._accept_again()
 
     def _renew_link(self, parts: _Parts, message: NewGossipdLink) -> None:
         for unsent in self._link.hear_out():
@@ -259,8 +276,9 @@ class Connectd:
 
     async def _announced(self, node_id: bytes) -> list[str]:
         try:
-            return (await self._link.request(GossipGetAddrs(node_id=node_id), GossipGetAddrsReply)).addresses
-        except ChannelClosed:  # gossipd is restarting: what others know must do
+            async with asyncio.timeout(GOSSIPD_PATIENCE):
+                return (await self._link.request(GossipGetAddrs(node_id=node_id), GossipGetAddrsReply)).addresses
+        except (ChannelClosed, TimeoutError):  # gossipd is restarting, or hangs: what others know must do
             return []
 
     def _on_duplicate(self, node_id: bytes, conn_id: int) -> None:
@@ -291,11 +309,11 @@ class Connectd:
         connections = Connections(init.conn_id, accepted, init.limits, access, self._has_room)
         self._master.on_drained = self._link.on_drained = self._accept_again
         one_per_node = OnePerNode(init.node_id, self._on_duplicate, candidate_came, connections.established)
-        hand_over = HandOver(connections, one_per_node, self._master, self._link)
+        seconds = init.timing.connection_timeout
+        hand_over = HandOver(connections, one_per_node, self._master, self._link, seconds)
         handshake = Handshake(
             node_id=init.node_id, chain_hash=init.chain_hash, features=init.features, ecdh=self._ecdh, access=access
         )
-        seconds = init.timing.connection_timeout
         ways_out = WaysOut(connections, init.ways, seconds)
         arrivals = Arrivals(
             connections,
@@ -337,9 +355,11 @@ class Connectd:
 
     def _open_websocketd(self, fd: Fd) -> ControlChannel:
         """If websocketd dies the master restarts it, and we wait for the socket to it."""
-        return ControlChannel(
-            inherited_socket(str(fd)), "websocketd", self._from_websocketd, lambda reason: self._accept_again()
+        sock = inherited_socket(str(fd))
+        channel = ControlChannel(
+            sock, "websocketd", self._from_websocketd, lambda reason: self._neighbour_left(channel, reason)
         )
+        return channel
 
     def _from_websocketd(self, message: ControlMessage) -> None:
         if isinstance(message, WebsocketSource) and self._parts is not None and self._parts.websockets is not None:

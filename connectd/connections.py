@@ -13,16 +13,15 @@ from wire.control.access import Access
 from wire.control.limits import Limits
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
+from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.net.sockman.sockman import SocketAddress, SockMan
 
-FDS_BESIDES = 256
+FDS_BESIDES = 156 + MOST_FAREWELLS
 """File descriptors that are wanted for other things than handshakes: sockets to the house, listeners, dials, farewells,
 connections on their way to their owners."""
 LEAST_HALF_OPEN = 10
 FAREWELL = 5.0
 """Seconds that a refused peer has to read why."""
-MAX_FAREWELLS = 100
-"""Refused peers that may take their time over it; further ones are closed at once."""
 
 
 class Connections(SockMan):
@@ -78,7 +77,7 @@ class Connections(SockMan):
 
     def drop(self, connection: Connection, reason: str) -> None:
         """Close the connection, if that has not been done already; a peer that was told why may read it first."""
-        reads = connection.parting and connection.lost is None and len(self._farewells) < MAX_FAREWELLS
+        reads = connection.parting and connection.lost is None
         self.forget(connection)
         connection.lose(reason)
         if reads:

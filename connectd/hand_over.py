@@ -22,22 +22,33 @@ class HandOver:
     """Who gets a connection. `direct` and `registered` are what the master has said last."""
 
     def __init__(
-        self, connections: Connections, one_per_node: OnePerNode, master: ControlChannel, link: ControlChannel
+        self,
+        connections: Connections,
+        one_per_node: OnePerNode,
+        master: ControlChannel,
+        link: ControlChannel,
+        patience: float,
     ) -> None:
+        """`patience`: seconds that gossipd has for a gossip fd, its restart included."""
         self._connections = connections
         self._one_per_node = one_per_node
         self._master = master
         self._link = link
+        self._patience = patience
         self._renewed = asyncio.Event()
         self.direct = False
         self.registered: frozenset[bytes] = frozenset()
 
     async def give_away(self, candidate: Candidate) -> None:
         """Returns when it is sent: while gossipd restarts that takes a while. Raises ConnectionEnded if the
-        connection ends or is replaced before that.
+        connection ends or is replaced before that, or gossipd does not answer in time.
         """
-        while not await self._has_gone(candidate):
-            await self._renewed.wait()
+        try:
+            async with asyncio.timeout(self._patience):
+                while not await self._has_gone(candidate):
+                    await self._renewed.wait()
+        except TimeoutError:
+            raise ConnectionEnded(f"gossipd has not taken it within {self._patience:g} seconds") from None
         self._connections.forget(candidate.connection)
 
     def new_link(self, link: ControlChannel) -> None:

@@ -27,7 +27,7 @@ from wire.control.control_wire import (
     MoveAll,
     NewConnectdLink,
 )
-from wire.control.daemon import inherited_socket
+from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
 from wire.control.status import Status
 from wire.net.duties import ping_reply, send_message_reply
 
@@ -82,19 +82,27 @@ class Control:
                 message.close_fds()
 
     def _master_closed(self, reason: str) -> None:
-        self._stopped = True
-        self._stop(0)
+        self._stopped = not self._master.broken
+        self._stop(exit_status(self._master))
 
     def _hsm_closed(self, reason: str) -> None:
-        """The master sees to that, too: without the key there is no node."""
+        """The master sees to the end of hsmd: without the key there is no node."""
         status.debug(f"hsmd is gone: {reason}")
+        if self._hsm.broken:
+            self._stop(EXIT_BROKEN)
 
     def _from_hsmd(self, message: ControlMessage) -> None:
         raise RuntimeError(f"hsmd said {message.name()}")
 
     def _open_link(self, link: socket.socket) -> ControlChannel:
         """If connectd dies the master starts another one, and we wait for the link to it."""
-        return ControlChannel(link, "connectd", self._from_link, lambda reason: status.debug(reason))
+        return ControlChannel(link, "connectd", self._from_link, self._link_closed)
+
+    def _link_closed(self, reason: str) -> None:
+        """Nothing renews a link both of whose ends live: what breaks it ends us."""
+        status.debug(reason)
+        if self._link.broken:
+            self._stop(EXIT_BROKEN)
 
     def _renew_link(self, message: NewConnectdLink) -> None:
         """A connectd was started again; the connections that the one before has given us are ours."""
@@ -229,6 +237,7 @@ class Requests:
                 gossipd.handle_peer(message)
             case control_wire.GossipNewPeer(peer=info):
                 channel.reply(message, control_wire.GossipNewPeerReply(gossipd.new_remote_peer(info)))
+                gossipd.upkeep.make_room(info.conn_id)
             case control_wire.ReleasePeer():
                 self._release(message)
             case control_wire.GiveBack(conn_id=None):

@@ -60,6 +60,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.connectiond.daemon": "its clock and its timers are the loop's",
         "connectd.connectiond.lines.gossip_end": "the owner's end is on the loop",
         "connectd.arrivals": "one short task a handshake",
+        "connectd.connectd": "gossipd has a deadline for its answers",
         "connectd.connection": "the inbox that a handshake waits on",
         "connectd.reach.dial": "addresses are tried in turn, each with its deadline",
         "connectd.connectiond.lines.elsewhere": "the loop of the other end is in a thread",

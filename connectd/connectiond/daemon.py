@@ -24,9 +24,11 @@ from wire.control.binding import BindFailed
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import ConnectiondInit, TakePeer
+from wire.control.daemon import exit_status
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
 from wire.net.duties import copy_of, ping_reply, send_message_reply, type_and_channel
+from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.peer_types import ALL_CHANNELS
 from wire.peer_wire import WarningMessage
 from wire.routing import Routes
@@ -34,8 +36,8 @@ from wire.routing import Routes
 MASTER_MARK = 1_000
 """Messages that the master has not taken yet, above which it gets no copies."""
 
-FDS_BESIDES = 512
-"""File descriptors for other things than connections: ZMQ's, and those of services."""
+FDS_BESIDES = 512 + MOST_FAREWELLS
+"""File descriptors for other things than connections: ZMQ's, those of services, and farewells."""
 FDS_EACH = 2
 """Of a connection: its own and its gossip fd."""
 GO_AWAY = WarningMessage(ALL_CHANNELS, b"too many peers here").encode()
@@ -55,7 +57,7 @@ class Connectiond:
         self._bus: MsgBus | None = None
         self._refused = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._master = ControlChannel(control, "master", self._from_master, lambda reason: stop(0))
+        self._master = ControlChannel(control, "master", self._from_master, lambda _: stop(exit_status(self._master)))
 
     def close(self) -> None:
         """The end."""

@@ -23,7 +23,7 @@ from wire.address import WireAddr, parse_address, source_of
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import UnwrapWebsocket, WebsocketSource
-from wire.control.daemon import EXIT_OK
+from wire.control.daemon import EXIT_BROKEN, exit_status
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
 from wire.net.sockman.sockman import SockMan
@@ -74,7 +74,7 @@ class Bridges(SockMan):
         super().__init__()
         self._tell = tell
         self._turns: Turns[_Bridge] = Turns(self._parse, self._loop)
-        self._room = room
+        self._room = self._farewells.most = room  # they count, in `unwrap`
         self._full = False
         self._bridges: dict[int, _Bridge] = {}
 
@@ -230,9 +230,16 @@ class Websocketd:
 
     def __init__(self, master: socket, connectd: socket, stop: Callable[[int], None]) -> None:
         self._bridges = Bridges(raise_fd_limit() - SPARE_FDS, self._tell)
-        self._master = ControlChannel(master, "master", self._unexpected, lambda _: stop(EXIT_OK))
-        self._connectd = ControlChannel(connectd, "connectd", self._received, lambda reason: status.debug(reason))
+        self._master = ControlChannel(master, "master", self._unexpected, lambda _: stop(exit_status(self._master)))
+        self._connectd = ControlChannel(connectd, "connectd", self._received, self._connectd_left)
+        self._stop = stop
         status.debug("ready")
+
+    def _connectd_left(self, reason: str) -> None:
+        """The master has a copy of connectd's end: it is the channel that has broken, and nothing renews it."""
+        status.debug(reason)
+        if self._connectd.broken:
+            self._stop(EXIT_BROKEN)
 
     def _unexpected(self, message: ControlMessage) -> None:
         """The master has only heartbeats for us, which its channel answers."""

@@ -21,10 +21,11 @@ from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
 from wire.net import upkeep
 from wire.net.owned_peers import OwnedPeers
+from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.peer_wire import WarningMessage
 
-FDS_BESIDES = 128
-"""File descriptors for other things than peers: the store and its successor, workers, control sockets."""
+FDS_BESIDES = 128 + MOST_FAREWELLS
+"""File descriptors for other things than peers: the store and its successor, workers, control sockets, farewells."""
 LEAST_PEERS = 10
 GO_AWAY = WarningMessage(bytes(32), b"too many peers here").encode()
 MOST_PROTECTED = 8
@@ -114,6 +115,11 @@ class Upkeep(upkeep.Upkeep[Peer]):
     def came(self, conn_id: int) -> None:
         """A connection has been taken. Another one may have to go, or this one if there is no other."""
         super().came(conn_id)
+        self.make_room(conn_id)
+
+    def make_room(self, newcomer: int) -> None:
+        """End a connection if there are too many, with their gossip fds; that of `newcomer` only if it is the only one
+        that may go."""
         too_many = len(self._owned) + len(self._remote) > self._most
         if len(self._owned) + len(self._remote) <= self._limits.inbound and not too_many:
             return  # without a look at each: then a thousand that come at once would cost a million
@@ -121,9 +127,9 @@ class Upkeep(upkeep.Upkeep[Peer]):
         inbound = [peer for peer in unwanted if peer.info.incoming]
         elsewhere = sum(peer.info.incoming and peer.info.node_id not in self.wanted for peer in self._remote)
         if inbound and len(inbound) + elsewhere > self._limits.inbound:
-            self._end_one_of(inbound, conn_id, f"{self._limits.inbound} inbound peers that are not wanted")
+            self._end_one_of(inbound, newcomer, f"{self._limits.inbound} inbound peers that are not wanted")
         elif too_many and unwanted:
-            self._end_one_of(unwanted, conn_id, f"{self._most} peers, for want of file descriptors")
+            self._end_one_of(unwanted, newcomer, f"{self._most} peers, for want of file descriptors")
 
     def _end_one_of(self, peers: list[Peer], newcomer: int, bound: str) -> None:
         if not self._complained:

@@ -91,13 +91,18 @@ class ConnectdProcess:
         master, hsm, link = ours
         self.master = ControlChannel(master, "connectd", self.said.put_nowait, lambda _: None)
         self.hsm = ControlChannel(hsm, "connectd", self._as_hsmd, lambda _: None)
-        self.link = ControlChannel(link, "connectd", self._as_gossipd, lambda _: None)
+        self.link = self._open_link(link)
+
+    def _open_link(self, sock: socket.socket) -> ControlChannel:
+        """gossipd's end: what was asked there is answered there, and dropped if it has been closed."""
+        link = ControlChannel(sock, "connectd", lambda message: self._as_gossipd(message, link), lambda _: None)
+        return link
 
     def new_link(self, *live: int) -> None:
         """gossipd was restarted; these conn_ids are not lost."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.link.close()
-        self.link = ControlChannel(ours, "connectd", self._as_gossipd, lambda _: None)
+        self.link = self._open_link(ours)
         self.master.send(NewGossipdLink(Fd(theirs.detach()), list(live)))
 
     def _as_hsmd(self, message: ControlMessage) -> None:
@@ -111,23 +116,23 @@ class ConnectdProcess:
         """hsmd's reply."""
         self.hsm.reply(message, EcdhReply(shared_secret=secp256k1.ecdh(self.privkey, message.point)))
 
-    def _as_gossipd(self, message: ControlMessage) -> None:
+    def _as_gossipd(self, message: ControlMessage, link: ControlChannel) -> None:
         match message:
             case GossipNewPeer():
-                task = asyncio.create_task(self._give_gossip_fd(message))
+                task = asyncio.create_task(self._give_gossip_fd(message, link))
                 self._gates.add(task)
                 task.add_done_callback(self._gates.discard)
             case GossipGetAddrs():
                 self.asked_for_addresses.append(message.node_id)
-                self.link.reply(message, GossipGetAddrsReply(addresses=self.announced.get(message.node_id, [])))
+                link.reply(message, GossipGetAddrsReply(addresses=self.announced.get(message.node_id, [])))
             case _:
                 self.said.put_nowait(message)
 
-    async def _give_gossip_fd(self, message: GossipNewPeer) -> None:
+    async def _give_gossip_fd(self, message: GossipNewPeer, link: ControlChannel) -> None:
         await self.gossip_gate.wait()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.gossip_fds[message.peer.conn_id] = ours
-        self.link.reply(message, GossipNewPeerReply(gossip_fd=Fd(theirs.detach())))
+        link.reply(message, GossipNewPeerReply(gossip_fd=Fd(theirs.detach())))
 
     # The master's words
 

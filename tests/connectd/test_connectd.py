@@ -9,7 +9,7 @@ import pytest
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess, peer_init
-from wire.control.control_wire import GossipGetAddrsReply, PeerDisconnected, ReleasePeer
+from wire.control.control_wire import Activate, GossipGetAddrsReply, PeerDisconnected, ReleasePeer
 from wire.frames import MAX_UNREAD
 
 PRIVKEY = bytes([2]) * 32
@@ -65,7 +65,9 @@ async def test_signals_are_for_the_master(connectd: ConnectdProcess, number: sig
     await connectd.lives()
 
 
-@pytest.mark.parametrize("case", ["before init", "not for connectd", "a reply to nothing", "not the master's"])
+@pytest.mark.parametrize(
+    "case", ["before init", "not for connectd", "a reply to nothing", "not the master's", "not gossipd's", "no message"]
+)
 async def test_wrong_words_break_it(new_connectd: Callable[[], ConnectdProcess], case: str) -> None:
     connectd = new_connectd()
     if case == "before init":
@@ -77,11 +79,15 @@ async def test_wrong_words_break_it(new_connectd: Callable[[], ConnectdProcess],
                 connectd.master.send(ReleasePeer(node_id=bytes(33), conn_id=1))
             case "a reply to nothing":
                 connectd.link.send(GossipGetAddrsReply(addresses=[], request_id=77))
+            case "not gossipd's":
+                connectd.link.send(Activate(direct=False))
+            case "no message":
+                connectd.link._sock.send(b"?")
             case _:
                 connectd.master.send(GossipGetAddrsReply(addresses=[]))
     status = await asyncio.to_thread(connectd.process.wait, 20)
     assert "BROKEN" in connectd.log()
-    assert status == (0 if case == "not the master's" else 1)
+    assert status == 1
     connectd.master.close()
 
 

@@ -92,6 +92,8 @@ class ControlChannel:
         self._window = window
         self._complain = status.unusual if foreign else status.broken
         self._closed = False
+        self.broken = False
+        """One of the two ends has done what it may not, or what came was cut: a daemon ends then, and is restarted."""
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Outgoing] = deque()
         self._waiting: deque[_Asked] = deque()
@@ -298,6 +300,7 @@ class ControlChannel:
     def _break(self, reason: str) -> None:
         """One of the two ends is broken: nothing that it says can be trusted."""
         if not self._closed:
+            self.broken = True
             self._complain(reason)
             self._fail(reason)
 

@@ -16,10 +16,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from wire.control.control_channel import ControlChannel
 from wire.control.privilege import give_up_privileges
 from wire.control.status import Status, set_up_logging
 
 EXIT_OK, EXIT_BROKEN = 0, 1
+
+
+def exit_status(channel: ControlChannel) -> int:
+    """With what a daemon ends because its channel to the master has closed."""
+    return EXIT_BROKEN if channel.broken else EXIT_OK
+
+
 _NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 

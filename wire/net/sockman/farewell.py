@@ -3,6 +3,8 @@
 import asyncio
 import socket
 
+MOST_FAREWELLS = 100
+"""Closed connections whose last words may still be on their way: each has an fd. In every daemon's count of fds."""
 _DISCARD = 65_536
 
 
@@ -19,18 +21,20 @@ class Farewell:
         unsent: bytearray,
         loop: asyncio.AbstractEventLoop,
         timeout: float,
-        all_of_them: "set[Farewell]",
+        all_of_them: "Farewells",
     ) -> None:
-        """Owns the socket from here on; is in `all_of_them` until it is closed."""
+        """Owns the socket from here on. In `all_of_them` until it is closed; of too many there the oldest ends now."""
         self._sock = sock
         self._unsent = unsent
         self._loop = loop
         self._all_of_them = all_of_them
         self.ended: asyncio.Future[None] = loop.create_future()
         self._timer = loop.call_later(timeout, self.end)
-        all_of_them.add(self)
+        all_of_them[self] = None
         loop.add_reader(sock.fileno(), self._read)
         loop.add_writer(sock.fileno(), self._write)
+        if len(all_of_them) > all_of_them.most:
+            next(iter(all_of_them)).end()
 
     def _write(self) -> None:
         try:
@@ -59,12 +63,18 @@ class Farewell:
         self._loop.remove_reader(self._sock.fileno())
         self._loop.remove_writer(self._sock.fileno())
         self._sock.close()
-        self._all_of_them.discard(self)
+        self._all_of_them.pop(self, None)
         if not self.ended.done():
             self.ended.set_result(None)
 
 
-async def said(farewells: set[Farewell]) -> None:
+class Farewells(dict[Farewell, None]):
+    """All of a process, in the order of coming; at most so many."""
+
+    most = MOST_FAREWELLS
+
+
+async def said(farewells: Farewells) -> None:
     """Wait until the last of them is closed."""
     while farewells:
         await asyncio.shield(next(iter(farewells)).ended)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wire.net.sockman.events import RECV_SIZE, ConnectResult, SocketAddress, SockManEvents, SockManOptions
-from wire.net.sockman.farewell import Farewell, said
+from wire.net.sockman.farewell import Farewell, Farewells, said
 from wire.net.sockman.sockets import SEND, SEND_MORE, address_of, dial, listen_on, resolve, set_up
 
 __all__ = ["ConnectResult", "SockMan", "SockManOptions", "SocketAddress"]
@@ -58,7 +58,7 @@ class SockMan(SockManEvents):
         self._options = SockManOptions()
         self._connections: dict[int, _Connection] = {}
         self._listeners: list[_Listener] = []
-        self._farewells: set[Farewell] = set()
+        self._farewells = Farewells()
         self._last_id = 0
         self._started = False
         self._accept_timer: asyncio.TimerHandle | None = None
@@ -224,7 +224,7 @@ class SockMan(SockManEvents):
     def close_when_sent(self, id: int, timeout: float) -> None:
         """Close a connection when the other end has had what is unsent, after `timeout` seconds in any case.
 
-        It is gone at once: no event of it is called any more.
+        It is gone at once: no event of it is called any more. Of MOST_FAREWELLS and one the oldest is closed.
         """
         connection = self._remove(id)
         Farewell(connection.sock, connection.unsent, self._loop, timeout, self._farewells)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from wire.net.sockman.farewell import Farewell
+from wire.net.sockman.farewell import Farewell, Farewells
 
 
 class Parting:
@@ -16,7 +16,7 @@ class Parting:
         ours, self.other = socket.socketpair()
         ours.setblocking(False)
         self.other.setblocking(False)
-        self.all: set[Farewell] = set()
+        self.all = Farewells()
         self.sock = ours
         self.farewell = Farewell(ours, bytearray(words), asyncio.get_running_loop(), timeout, self.all)
 

@@ -210,3 +210,20 @@ async def test_a_failed_write_of_what_was_kept_is_told(man: Recorder, pair: Pair
     pair[1].close()
     await man.until_event("got_permanent_read_error")
     assert man.close_connection(id)
+
+
+async def test_farewells_have_a_bound(man: Recorder) -> None:
+    """Of more than that the oldest is closed at once."""
+    man._farewells.most = 2
+    pairs = [socket.socketpair() for _ in range(3)]
+    for near, _ in pairs:
+        man.close_when_sent(man.adopt(near.detach(), b""), 60.0)
+    far = [far for _, far in pairs]
+    far[0].settimeout(10)
+    assert far[0].recv(1) == b""
+    with pytest.raises(BrokenPipeError):
+        far[0].send(b"?")
+    for other in far[1:]:
+        other.send(b"?")
+    for other in far:
+        other.close()
