@@ -2,7 +2,8 @@
 
 XPUB says who subscribes to what, and drops what a subscriber's queue has no room for; the gap in `seq` shows it. A
 queue is bounded by messages, not by bytes, and a stranger may make gossip 65,535 bytes long. So what is large is
-counted until ZMQ has let go of it, and is left out, for all subscribers, while too much of it is on its way.
+counted until ZMQ has let go of it, and is left out, for all subscribers, while too much of it is on its way. What a
+subscriber wants is bounded, too (`feed_subscribers.py`).
 """
 
 import math
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import zmq
 
+from gossipd.feed_subscribers import Subscribers
 from wire.bus.curve import Curve, CurveError
 from wire.bus.feed import FeedError
 from wire.bus.socket import BusSocket
@@ -22,8 +24,8 @@ MOST_LARGE = 64 << 20
 """Bytes of large messages that may be on their way to subscribers."""
 LOOK_AGAIN = 1.0
 """Seconds until it is looked again which large messages are still there."""
-LONGEST_SUBSCRIPTION = 1_024
-"""Bytes; a subscriber that sends more is disconnected."""
+LONGEST_SUBSCRIPTION = 256
+"""Bytes; a subscriber that sends more is disconnected. No topic has more than 40."""
 
 
 class _Large:
@@ -62,6 +64,13 @@ class _Xpub(BusSocket):
         self._socket.tcp_keepalive = 1
         self._socket.copy_threshold = 0  # what is sent without a copy is meant to be
         self._large = _Large()
+        self.subscribers = Subscribers()
+
+    def _receive(self) -> list[bytes]:
+        frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        words = [frame.bytes for frame in frames]
+        self.subscribers.heard(words[0], _connection_of(frames[0]))
+        return words
 
     def publish(self, topic: bytes, body: bytes) -> None:
         """To all who take the topic and have room for it. Never waits."""
@@ -72,6 +81,14 @@ class _Xpub(BusSocket):
             self._socket.send(topic, zmq.NOBLOCK | zmq.SNDMORE)
             self._large.add(self._socket.send(body, zmq.NOBLOCK, copy=False, track=True), len(body))
         self._look_soon()
+
+
+def _connection_of(frame: zmq.Frame) -> int | None:
+    """The fd of the connection from which it came; None if that has ended."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return None
 
 
 class FeedSocket:
@@ -97,7 +114,7 @@ class FeedSocket:
         self._xpub = _Xpub(self._context, queue, self._curve)
         self.send = self._xpub.publish
         self._xpub.on_message = self._heard
-        self._xpub.bind(endpoint)
+        self._xpub.subscribers.endpoint = self._xpub.bind(endpoint)
 
     def _heard(self, frames: list[bytes]) -> None:
         """A subscription or its end: all else that a subscriber may send means nothing."""

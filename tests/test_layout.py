@@ -145,6 +145,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.doors.websocket_door": "a stream socketpair for each WebSocket",
         "gossipd.control": "the inherited control sockets",
         "gossipd.peers.remote": "gossip fds",
+        "gossipd.feed_subscribers": "disconnects a subscriber that wants too much",
         "gossipd.ingest.signatures": "the type of a worker's socket",
         "gossipd.ingest.workers": "SEQPACKET to worker processes",
         "lightningd_py.daemons.hsm_control": "a service's socket to hsmd",

@@ -144,6 +144,35 @@ async def test_subscribers_that_speak_are_no_danger(publisher: GossipdProcess, p
     await taken(publisher, 0)
 
 
+async def test_a_subscriber_with_thousands_of_prefixes_is_disconnected(publisher: GossipdProcess, path: Path) -> None:
+    """ZMQ would keep all of them; another subscriber does not notice."""
+    context = zmq.Context()
+    greedy, modest = context.socket(zmq.SUB), context.socket(zmq.SUB)
+    monitor = greedy.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    greedy.reconnect_ivl = -1
+    try:
+        for each in (greedy, modest):
+            each.connect(f"ipc://{path}")
+        for number in range(99):
+            modest.subscribe(f"map.{number}")
+        modest.subscribe("map.channel_announcement")
+        await taken(publisher, 1)
+        for number in range(5_000):
+            greedy.subscribe(f"peer.{number}")
+        greedy.subscribe("gossip.")
+        assert await asyncio.to_thread(monitor.poll, 1_000 * PATIENCE), "it is still connected"
+        await taken(publisher, 1)
+        peer = await publisher.connect()
+        await peer.say(announcement())
+        assert await asyncio.to_thread(modest.poll, 1_000 * PATIENCE)
+        assert modest.recv_multipart()[0] == b"map.channel_announcement"
+    finally:
+        greedy.disable_monitor()
+        monitor.close(linger=0)
+        context.destroy(linger=0)
+    assert "wants more than 100 prefixes: disconnected" in publisher.log()
+
+
 # a sync
 
 

@@ -32,6 +32,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "gossipd": (
         "gossipd.verdict",
         "gossipd.feed",
+        "gossipd.feed_subscribers",
         "gossipd.feed_socket",
         "gossipd.store",
         "gossipd.map",

@@ -156,11 +156,15 @@ class BusSocket:
             if self._paused or self._socket.closed:
                 return
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = self._receive()
             except zmq.Again:
                 return
             self.on_message(frames)
         self._look_soon()
+
+    def _receive(self) -> list[bytes]:
+        """The next message. Raises zmq.Again if there is none."""
+        return self._socket.recv_multipart(zmq.NOBLOCK)
 
     def _look_at_monitor(self) -> None:
         with contextlib.suppress(zmq.Again):

@@ -76,6 +76,6 @@ async def test_a_stranger_too_many_stays_with_gossipd() -> None:
     assert isinstance(order, HandlePeer)
     assert order.send == answer_without_service(32, CHANNEL)
     around.ownership._lost(1, "its program has left it")
-    around.taken(2)
+    around.taken(2, bytes([4]) * 33)
     around.nongossip(2)
     assert around.peer(2).owner == "s"
