@@ -209,7 +209,7 @@ class Gossipd:
     def owed_elsewhere(self, peer: Peer, packet: bytes) -> None:
         """What the owner of a connection could not pass on."""
         try:
-            self.ingest.checks.debt.note_owed(GossipOwed.decode(packet))
+            self.ingest.checks.debt.note_owed(GossipOwed.decode(packet), peer.info.conn_id)
         except WireError as error:
             text = f"the owner of connection {peer.info.conn_id} said {error}: ignored"
             status.by_stranger("gossip fd", text, peer.info.node_id, peer.info.address)

@@ -337,7 +337,8 @@ def put_together(gossipd: Gossipd, moved: MovedPeer, peer_fd: int | None, gossip
 def put_rest(gossipd: Gossipd, rest: MovedRest) -> None:
     """What is of no single peer, after all peers."""
     asking.go_on(gossipd.seeker, rest.seeker)
-    gossipd.ingest.checks.debt.nodes.update(rest.owed_nodes)
+    for node_id in rest.owed_nodes:
+        gossipd.ingest.checks.debt.note_node(node_id, None)
     gossipd.feed.go_on(rest.feed_counts)
     for message, source in rest.messages:
         with contextlib.suppress(PeerFault):  # its sender was told when it came

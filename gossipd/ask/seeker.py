@@ -143,9 +143,10 @@ class Seeker:
             question.answered = True
             question.go_on(self.around.clock())
 
-    def owe(self, scid: int, flags: int) -> None:
-        """Something about this channel was not taken in, for want of room."""
-        self.wanted.add(scid, flags)
+    def owe(self, scid: int, flags: int, source: Hashable = None) -> None:
+        """Something about this channel was not taken in, for want of room. `source`: the connection that has it, None
+        if that is not known."""
+        self.wanted.add(scid, flags, source)
 
     def hear_of(self, scid: int, conn_id: int) -> None:
         """An update of this peer's has named a channel that we do not know.

@@ -14,8 +14,8 @@ from gossipd.map.writer import MapWriter
 class Around:
     """`now`: unix seconds. `clock`: seconds that do not jump. `stored` hears that something waits for the flush.
 
-    `owe` gets scid and query_flags of what is to be asked for again, `hear_of` a scid that only
-    an update has named, and the conn_id of who said it.
+    `owe` gets scid and query_flags of what is to be asked for again, and the conn_id of its peer, or None; `hear_of` a
+    scid that only an update has named, and the conn_id of who said it.
     """
 
     writer: MapWriter
@@ -27,7 +27,7 @@ class Around:
     now: Callable[[], float]
     clock: Callable[[], float]
     stored: Callable[[], None]
-    owe: Callable[[int, int], None]
+    owe: Callable[[int, int, Hashable], None]
     hear_of: Callable[[int, int], None]
     group_of: Callable[[int], Hashable] = lambda source: source
     """Where a connection comes from: what one host, or one network, may well be behind all of."""

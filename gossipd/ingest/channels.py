@@ -87,13 +87,13 @@ class ChannelIntake:
             self._write_oldest_proven()
             if self._pending.table.refuses(source, len(message)):
                 self._pending.complain_full()
-                self._checks.debt.note(message)
+                self._checks.debt.note(message, source)
                 return Verdict.FULL
-        if not self._checks.submit(message, b"", partial(self._checked, scid, pending)):
+        if not self._checks.submit(message, b"", source, partial(self._checked, scid, pending)):
             return Verdict.OWED
         for dropped, other in self._pending.add(scid, pending):
             self._give_up(other, "there was no room for it")
-            self._around.owe(dropped, ALL)
+            self._around.owe(dropped, ALL, other.source)
         return _CHECKING
 
     def _write_oldest_proven(self) -> None:
@@ -128,7 +128,7 @@ class ChannelIntake:
         if self._feed.gossip:
             self._feed.settled(pending.message, Outcome.NEW)
         if pending.missed:
-            self._around.owe(scid, UPDATE_1 | UPDATE_2)
+            self._around.owe(scid, UPDATE_1 | UPDATE_2, None)
         for update, source in self._pending.proves(scid, pending):
             self._updates.judge_held(update, source, scid, pending)
 
@@ -147,13 +147,14 @@ class ChannelIntake:
             self._pending.pop(scid)
             self._give_up(pending, reason)
             if dropped:
-                self._around.owe(scid, ALL)
+                self._around.owe(scid, ALL, pending.source)
 
     def _fail(self, scid: int, pending: Pending, reason: str) -> None:
         """What others have said of a channel that a forged one claimed is asked for again."""
         self._pending.pop(scid)
-        if pending.contested or pending.missed or any(source != pending.source for _, source in pending.held):
-            self._around.owe(scid, ALL)
+        others = [source for _, source in pending.held if source != pending.source]
+        if pending.contested or pending.missed or others:
+            self._around.owe(scid, ALL, others[0] if others else None)
         self._give_up(pending, reason)
 
     def _give_up(self, pending: Pending, reason: str) -> None:
@@ -179,7 +180,7 @@ class ChannelIntake:
             return
         first = min(updates)[0] if updates else 0
         if pending.contested and not self._around.txout.asks:
-            self._around.owe(scid, ALL)  # what is not proven must not silence what contradicts it (conflicts.py)
+            self._around.owe(scid, ALL, None)  # what is not proven must not silence what contradicts it (conflicts.py)
         row = self._around.writer.write_channel(pending.message, scid, node_ids, first, pending.amount_sat)
         self._checks.stored(pending.source)
         for timestamp, direction, update, source in updates:

@@ -72,10 +72,10 @@ class Checks:
         """Messages whose signatures are being checked."""
         return self._signatures.waiting
 
-    def submit(self, message: bytes, key: bytes, verdict: Callable[[int], None]) -> bool:
+    def submit(self, message: bytes, key: bytes, source: int, verdict: Callable[[int], None]) -> bool:
         """To the signature stage; False if there is no room, and then the message is owed."""
         if self.suspended or self._signatures.waiting >= DEBT_MARK or self._signatures.waiting_bytes >= DEBT_BYTES:
-            self.debt.note(message)
+            self.debt.note(message, source)
             return False
         self._signatures.submit(message, key, verdict)
         return True

@@ -84,14 +84,18 @@ class Conflicts:
             is_open = keys[0] < keys[1] and not self._around.txout.asks and self.blacklisted.isdisjoint(keys[:2])
             is_open = is_open and self._writer.our_id not in self._writer.nodes_of(row)
             return self._contest(scid, message, source) if is_open else Verdict.CONFLICT
-        if not self._checks.submit(message, b"", lambda result: self._checked(scid, message, keys[:2], source, result)):
+        if not self._checks.submit(
+            message, b"", source, lambda result: self._checked(scid, message, keys[:2], source, result)
+        ):
             return Verdict.OWED
         self._checks.under_way.add(message)
         return Verdict.CHECKING
 
     def _contest(self, scid: int, message: bytes, source: int) -> Verdict:
         """Another version of a channel that is as little proven as the one on the map."""
-        if not self._checks.submit(message, b"", lambda result: self._rival_checked(scid, message, source, result)):
+        if not self._checks.submit(
+            message, b"", source, lambda result: self._rival_checked(scid, message, source, result)
+        ):
             return Verdict.OWED
         self._checks.under_way.add(message)
         return Verdict.CHECKING
@@ -110,7 +114,7 @@ class Conflicts:
         if contest is None:
             contest = Contest()
             self.contests.put(scid, contest, source)
-            self._around.owe(scid, ALL)
+            self._around.owe(scid, ALL, None)
         contest.add(message, self._around.group_of(source))
         self._decide(scid, contest, message)
 
@@ -125,7 +129,7 @@ class Conflicts:
         self._writer.forgetting.drop([scid], "contradicted")
         self._writer.write_channel(rival, scid, channel_keys(rival)[:2], 0, 0)
         self._stored()
-        self._around.owe(scid, UPDATE_1 | UPDATE_2 | NODE_1 | NODE_2)
+        self._around.owe(scid, UPDATE_1 | UPDATE_2 | NODE_1 | NODE_2, None)
         status.unusual(
             f"channel {scid_to_text(scid)} is announced with different keys, and no chain is followed:"
             f" {len(witnesses)} networks say another one than before, which takes its place"

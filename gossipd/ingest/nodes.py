@@ -64,7 +64,9 @@ class NodeIntake:
                 return Verdict.TWO_HOST_NAMES
         except WireError as error:  # B7-72
             raise bad_gossip(f"node_announcement {node_id.hex()}: addresses: {error}") from error
-        if not self._checks.submit(message, b"", lambda result: self._checked(message, node_id, source, result)):
+        if not self._checks.submit(
+            message, b"", source, lambda result: self._checked(message, node_id, source, result)
+        ):
             return Verdict.OWED
         self._checks.under_way.add(message)
         return _CHECKING
@@ -117,7 +119,7 @@ def _measure(message: bytes) -> tuple[int, int]:
 class WaitingNodes:
     """The last message of each node and source; the greediest source makes room, and `dropped` hears what was lost."""
 
-    def __init__(self, dropped: Callable[[bytes], None]) -> None:
+    def __init__(self, dropped: Callable[[bytes, int], None]) -> None:
         self.table: Shares[tuple[bytes, int], bytes] = Shares(MAX_WAITING, MAX_WAITING_BYTES)
         self.sources: dict[bytes, list[int]] = {}
         """Whose messages are here of a node; to be read."""
@@ -138,7 +140,7 @@ class WaitingNodes:
             self.sources.setdefault(node_id, []).append(source)
         for (gone, whose), lost in self.table.put((node_id, source), message, source, len(message)):
             self._forget(gone, whose)
-            self._dropped(lost)
+            self._dropped(lost, whose)
         return True
 
     def take(self, node_id: bytes) -> list[tuple[bytes, int]]:

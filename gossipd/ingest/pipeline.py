@@ -68,7 +68,7 @@ class Ingest:
             self._feed.arrived(message, source, verdict)
         return verdict
 
-    def pass_over(self, message: bytes) -> None:
+    def pass_over(self, message: bytes, source: int) -> None:
         """A message of a peer that is ignored for a while: what it was about is owed, if it can be read."""
         if not self.checks.refuses(message):
-            self.checks.debt.note_unread(message)
+            self.checks.debt.note_unread(message, source)

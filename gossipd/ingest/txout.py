@@ -64,34 +64,29 @@ class _Question:
 
 
 class Failures:
-    """Channels whose output was not there, in two generations of which the older one goes when the younger is full."""
+    """Channels whose output was not there, in two generations. Of a full one the greediest source loses its own."""
 
     def __init__(self, limit: int = MAX_FAILURES) -> None:
-        self._limit = limit
-        self._young: dict[int, bytes] = {}
-        self._old: dict[int, bytes] = {}
+        self._young: Shares[int, bytes] = Shares(limit)
+        self._old: Shares[int, bytes] = Shares(limit)
         self._since = 0.0
 
-    def add(self, scid: int, script: bytes, now: float) -> None:
-        """`script`: the one that was wrong, or ANY_SCRIPT. `now` in seconds of any clock."""
+    def add(self, scid: int, script: bytes, now: float, source: int) -> None:
+        """`script`: the one that was wrong, or ANY_SCRIPT. `now` in seconds of any clock. `source`: who said it."""
         self._age(now)
-        if len(self._young) >= self._limit:
-            self._next_generation(now)
-        self._young[scid] = script
+        self._young.put(scid, script, source)
 
     def get(self, scid: int, now: float) -> bytes | None:
         """The script that was wrong, None if nothing was."""
         self._age(now)
-        return self._young.get(scid, self._old.get(scid))
+        return self._young.values.get(scid, self._old.values.get(scid))
 
     def _age(self, now: float) -> None:
         if now - self._since > 2 * FAILURE_AGE:
             self.clear()
         if now - self._since > FAILURE_AGE:
-            self._next_generation(now)
-
-    def _next_generation(self, now: float) -> None:
-        self._young, self._old, self._since = {}, self._young, now
+            self._young, self._old, self._since = self._old, self._young, now
+            self._young.clear()
 
     def clear(self) -> None:
         """All may be different now."""
@@ -219,13 +214,13 @@ class Txout:
             return  # the master is gone, and so are we in a moment
         now = self._loop.time()
         if reply.reason:
-            self._failures.add(question.scid, ANY_SCRIPT, now)
+            self._failures.add(question.scid, ANY_SCRIPT, now, question.source)
             if reply.is_known:
                 question.failed(reply.reason, forged=reply.forged)
             else:
                 question.unknown(reply.reason)
         elif reply.script != question.script:
-            self._failures.add(question.scid, question.script, now)
+            self._failures.add(question.scid, question.script, now, question.source)
             question.failed("its output pays to another script", forged=True)
         else:
             question.passed(reply.amount_sat)

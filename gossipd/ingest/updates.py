@@ -91,7 +91,7 @@ class UpdateIntake:
 
     def _check(self, message: bytes, source: int, scid: int, direction: int, timestamp: int, key: bytes) -> Verdict:
         if not self._checks.submit(
-            message, key, partial(self._checked, message, source, scid, direction, timestamp, key)
+            message, key, source, partial(self._checked, message, source, scid, direction, timestamp, key)
         ):
             return Verdict.OWED
         self._checks.under_way.add(message)

@@ -158,7 +158,7 @@ class Peer:
         if standing.ignored_until and standing.is_ignored(self._around.clock()):
             if self._around.feed.gossip:
                 self._around.feed.refused(message, self.info.conn_id, "its sender is ignored for a while")
-            self._around.ingest.pass_over(message)
+            self._around.ingest.pass_over(message, self.info.conn_id)
             return True
         if self.stream is not None:
             self.stream.heard(message)

@@ -1,6 +1,6 @@
 """An Ingest among neighbours without processes, for the tests of taking gossip in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +105,8 @@ class Bench:
     faults: list[tuple[int, str, Consequence]] = field(default_factory=list)
     settled: list[tuple[bytes, str | None]] = field(default_factory=list)
     owed: list[tuple[int, int]] = field(default_factory=list)
+    owed_to: list[Hashable] = field(default_factory=list)
+    """The source of each of them."""
     heard_of: list[int] = field(default_factory=list)
     made: list[list[bytes]] = field(default_factory=list)
     good: list[int] = field(default_factory=list)
@@ -119,8 +121,9 @@ class Bench:
 
         own = OwnGossip(OUR_ID, self.store, self.index, MapAround(say_own=self.made.append))
 
-        def owe(scid: int, flags: int) -> None:
+        def owe(scid: int, flags: int, source: Hashable) -> None:
             self.owed.append((scid, flags))
+            self.owed_to.append(source)
 
         self.ingest = Ingest(
             Around(

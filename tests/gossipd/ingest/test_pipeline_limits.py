@@ -98,18 +98,45 @@ def test_what_another_owner_could_not_pass_on_is_owed(bench: Bench) -> None:
     """Of a channel that we do not know everything is wanted."""
     bench.take(*CHANNEL)
     debt = bench.ingest.checks.debt
-    debt.note_owed(GossipOwed({scid(0): UPDATE_2, scid(1): UPDATE_2}))
+    debt.note_owed(GossipOwed({scid(0): UPDATE_2, scid(1): UPDATE_2}), 7)
+    assert bench.owed_to == [7, 7]
     assert bench.owed == [(scid(0), UPDATE_2), (scid(1), ALL)]
     assert bench.overflows == []
-    debt.note_owed(GossipOwed(overflowed=True))
+    debt.note_owed(GossipOwed(overflowed=True), 7)
     assert bench.overflows == [1]
 
 
 def test_owed_nodes_are_bounded(bench: Bench) -> None:
     debt = bench.ingest.checks.debt
     for number in range(20_000):
-        debt.note(pack(">H64sHI33s", 257, b"", 0, 1, number.to_bytes(33, "big")))
-    assert len(debt._nodes) == MAX_NODES
+        debt.note(pack(">H64sHI33s", 257, b"", 0, 1, number.to_bytes(33, "big")), number % 2)
+    assert len(debt.nodes) == MAX_NODES
     debt.settle_nodes()
     assert bench.owed == []
     assert debt.count == 20_000
+
+
+def test_a_source_that_owes_many_nodes_loses_its_own(bench: Bench) -> None:
+    """What an honest peer's is owed, and of whom it is to be asked, stays."""
+    honest, stranger = 1, 2
+    bench.take(*CHANNEL, node_announcement(0))
+    debt = bench.ingest.checks.debt
+    debt.note(node_announcement(0, timestamp=NOW + 1), honest)
+    for number in range(MAX_NODES + 100):
+        debt.note(pack(">H64sHI33s", 257, b"", 0, 1, number.to_bytes(33, "big")), stranger)
+    assert len(debt.nodes) == MAX_NODES
+    debt.settle_nodes()
+    assert (len(bench.owed), bench.owed_to) == (1, [honest])
+    assert len(debt.nodes) == 0
+
+
+def test_what_is_owed_is_owed_for_its_sender(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the three kinds that finds no room, and what is passed over."""
+    bench.take(*CHANNEL)
+    monkeypatch.setattr(checks, "DEBT_MARK", 0)
+    bench.ingest.receive(announcement(1), 3)
+    bench.ingest.receive(update(timestamp=NOW + 1, direction=1), 4)
+    bench.ingest.receive(node_announcement(0), 5)
+    bench.ingest.checks.debt.settle_nodes()
+    bench.ingest.pass_over(update(timestamp=NOW + 2), 6)
+    assert bench.owed_to == [3, 4, 5, 6]

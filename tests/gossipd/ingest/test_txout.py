@@ -151,18 +151,27 @@ async def test_failures_are_remembered(stage: Stage) -> None:
 def test_failures_have_a_bound_and_an_age() -> None:
     failures = Failures(limit=3)
     for scid in range(7):
-        failures.add(scid, ANY_SCRIPT, 10_000.0)
-    assert [failures.get(scid, 10_000.0) is not None for scid in range(7)] == [False] * 3 + [True] * 4
-    failures.add(8, ANY_SCRIPT, 14_000.0)
-    failures.add(9, ANY_SCRIPT, 18_000.0)
+        failures.add(scid, ANY_SCRIPT, 10_000.0, 1)
+    assert [failures.get(scid, 10_000.0) is not None for scid in range(7)] == [False] * 4 + [True] * 3
+    failures.add(8, ANY_SCRIPT, 14_000.0, 1)
+    failures.add(9, ANY_SCRIPT, 18_000.0, 1)
     assert [failures.get(scid, 18_000.0) is not None for scid in (6, 8, 9)] == [False, True, True]
+
+
+def test_a_source_with_many_failures_loses_its_own() -> None:
+    failures = Failures(limit=10)
+    failures.add(1, ANY_SCRIPT, 10_000.0, 1)
+    for scid in range(100, 200):
+        failures.add(scid, ANY_SCRIPT, 10_000.0, 2)
+    assert failures.get(1, 10_000.0) == ANY_SCRIPT
+    assert sum(failures.get(scid, 10_000.0) is not None for scid in range(100, 200)) == 9
 
 
 @pytest.mark.parametrize("looked_at", [[17_000.0], [11_000.0, 14_000.0], [13_000.0, 17_000.0]])
 def test_a_failure_is_forgotten_when_no_others_come(looked_at: list[float]) -> None:
     """bitcoind may have got its block by now."""
     failures = Failures()
-    failures.add(1, ANY_SCRIPT, 9_000.0)
+    failures.add(1, ANY_SCRIPT, 9_000.0, 1)
     assert failures.get(1, 10_000.0) == ANY_SCRIPT
     for now in looked_at:
         failures.get(2, now)
