@@ -15,6 +15,11 @@ from wire.control.status import Status
 from wire.peer_types import ALL_CHANNELS
 from wire.peer_wire import WarningMessage
 
+MOST_CONNECTIONS = 1_000_000
+"""More than there are file descriptors for."""
+MOST_WAITING = 256 << 20
+"""Bytes of what services have said and peers have not taken, of all connections. For more, the service with most of
+them loses the connection on which nothing has moved for longest."""
 MOST_REMEMBERED = 10_000
 """Parts that have ended lately: what a service had on the way then is no mistake of its."""
 
@@ -75,6 +80,7 @@ class SharedConnections:
         self.above = above
         self.registrations = registrations
         self._shared: dict[int, Shared] = {}
+        self._waiting: Shares[int, Shared] = Shares(MOST_CONNECTIONS, MOST_WAITING)
         self._ended: Shares[tuple[int, str], None] = Shares(MOST_REMEMBERED)
 
     def __iter__(self) -> Iterator[Shared]:
@@ -89,9 +95,20 @@ class SharedConnections:
         shared = self._shared[line.peer.conn_id] = Shared(line)
         return shared
 
+    def said(self, shared: Shared, service: str) -> None:
+        """A service has said something that waits now. It may be one too many: then a connection ends."""
+        for _, gone in self._waiting.put(shared.conn_id, shared, service, shared.waiting):
+            self.end(gone, f"{gone.waiting} bytes wait for the peer, and {self._waiting.most_size} may for all")
+
+    def sent(self, shared: Shared) -> None:
+        """Something has gone out."""
+        if shared.conn_id in self._waiting:
+            self._waiting.put(shared.conn_id, shared, self._waiting.source(shared.conn_id), shared.waiting)
+
     def clear(self) -> None:
         """No connection is here any more, and no service is told."""
         self._shared.clear()
+        self._waiting.clear()
 
     def service_of(self, shared: Shared, channel_id: bytes) -> str | None:
         """Whose channel it is: registered, or learnt from what was said."""
@@ -140,7 +157,7 @@ class SharedConnections:
 
     def ended(self, shared: Shared, reason: str) -> None:
         """A connection has ended: tell its services."""
-        del self._shared[shared.conn_id]
+        self._forget(shared)
         for part in self._part(shared):
             self.post.send(part.session, bus_wire.PeerDisconnected(shared.node_id, shared.conn_id, reason))
         status.debug(f"disconnected: {reason}", shared.node_id)
@@ -148,10 +165,14 @@ class SharedConnections:
 
     def give_back(self, shared: Shared, message: bytes | None) -> None:
         """A connection goes up, with what none has heard; services that still have a part in it are told."""
-        del self._shared[shared.conn_id]
+        self._forget(shared)
         for part in self._part(shared):
             self.post.send(part.session, bus_wire.PeerGivenBack(shared.conn_id))
         self.above.returned(shared.line, message)
+
+    def _forget(self, shared: Shared) -> None:
+        del self._shared[shared.conn_id]
+        self._waiting.pop(shared.conn_id)
 
     def _part(self, shared: Shared) -> list[Part]:
         """Those whose part ends now."""

@@ -192,6 +192,7 @@ class Hub:
             self._peers.give_credit(shared, part, 1)
             raise
         shared.say(said, part)
+        self._peers.said(shared, session.service)
 
     def _check_channel(self, shared: Shared, service: str, message: bytes) -> None:
         """Refuse words about another's channel, or for all channels if some are another's. Raises BusError."""
@@ -257,7 +258,9 @@ class Hub:
         shared = self._peers.get(line.peer.conn_id)
         if shared is None or shared.line is not line:
             return
-        for part, messages in shared.sent(count):
+        parts = shared.sent(count)
+        self._peers.sent(shared)
+        for part, messages in parts:
             if shared.parts.get(part.session.service) is part:
                 self._peers.give_credit(shared, part, messages)
         self._go_when_sent(shared)

@@ -89,7 +89,7 @@ class Part:
 class Shared:
     """A connection that services own together. The first one of `parts` stands for it."""
 
-    __slots__ = ("_said", "held", "ids", "leaving", "line", "parts")
+    __slots__ = ("_said", "_sizes", "held", "ids", "leaving", "line", "parts", "waiting")
 
     def __init__(self, line: Line) -> None:
         self.line = line
@@ -101,7 +101,11 @@ class Shared:
         """
         self.leaving = False
         """No service has a part any more; it goes when all that was said has gone out."""
+        self.waiting = 0
+        """Bytes that were said to the peer and have not gone out."""
         self._said: deque[tuple[Part | None, int]] = deque()
+        self._sizes: deque[int] = deque()
+        """Of each message that has not gone out."""
 
     @property
     def node_id(self) -> bytes:
@@ -134,11 +138,14 @@ class Shared:
             self._said[-1] = (part, self._said[-1][1] + 1)
         else:
             self._said.append((part, 1))
+        self._sizes.append(len(message))
+        self.waiting += len(message)
         self.line.say(message)
 
     def sent(self, count: int) -> list[tuple[Part, int]]:
         """So many of the oldest messages have gone out: how many for which part."""
         parts = []
+        self.waiting -= sum(self._sizes.popleft() for _ in range(count))
         while count:
             part, waiting = self._said.popleft()
             if waiting > count:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from connectd.connectiond import connections
 from connectd.connectiond.delivery import RETRY
 from tests.connectd.connectiond.connectiond_process import about, channel_id
 from tests.connectd.connectiond.fake_bus import FakeBus
@@ -322,3 +323,29 @@ def test_give_back_that_crosses_with_a_message_has_no_effect(bus: FakeBus) -> No
         bus.hub.received(service, GiveBack(1, heard=3))
     bus.hub.received(service, GiveBack(1, heard=2))
     assert bus.master.log[-1] == ("returned", 1, None)
+
+
+# peers that take nothing
+
+
+def test_what_waits_for_peers_is_bounded_with_a_share_for_each_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service with the most loses the connection on which nothing has moved for longest, and no other notices."""
+    monkeypatch.setattr(connections, "MOST_WAITING", 1_000)
+    bus = FakeBus()
+    greedy, modest = bus.service("greedy"), bus.service("modest")
+    other = bus.give("modest")
+    stuck, moving = bus.give("greedy"), bus.give("greedy")
+    bus.hub.received(modest, Message(other.peer.conn_id, 1, ODD + bytes(98)))
+    for seq in (1, 2):
+        bus.hub.received(greedy, Message(stuck.peer.conn_id, seq, ODD + bytes(198)))
+        bus.hub.received(greedy, Message(moving.peer.conn_id, seq, ODD + bytes(198)))
+        bus.hub.sent(moving, 1)
+    assert (stuck.ended, moving.ended, other.ended) == (None, None, None), "what has gone out does not count"
+    for seq in (3, 4, 5):
+        bus.hub.received(greedy, Message(moving.peer.conn_id, seq, ODD + bytes(198)))
+    assert stuck.ended == ("400 bytes wait for the peer, and 1000 may for all", [])
+    assert (moving.ended, other.ended) == (None, None)
+    bus.hub.sent(moving, 3)
+    for seq in (6, 7, 8):
+        bus.hub.received(greedy, Message(moving.peer.conn_id, seq, ODD + bytes(198)))
+    assert (moving.ended, other.ended) == (None, None), "what was waiting there is forgotten"
