@@ -85,8 +85,8 @@ REASONS = {
 class Judge(Protocol):
     """Hears what a message was worth, after its signature check, and who had brought it."""
 
-    def found_good(self, conn_id: int) -> None:
-        """A message of its is on the map."""
+    def found_good(self, message: bytes, conn_id: int) -> None:
+        """A message of its is on the map, and in the store."""
 
     def found_too_often(self, conn_id: int) -> None:
         """A message was good, but its channel updates too often."""

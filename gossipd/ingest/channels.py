@@ -182,10 +182,10 @@ class ChannelIntake:
         if pending.contested and not self._around.txout.asks:
             self._around.owe(scid, ALL, None)  # what is not proven must not silence what contradicts it (conflicts.py)
         row = self._around.writer.write_channel(pending.message, scid, node_ids, first, pending.amount_sat)
-        self._checks.stored(pending.source)
+        self._checks.stored(pending.message, pending.source)
         for timestamp, direction, update, source in updates:
             self._around.writer.write_update(row, direction, timestamp, update)
-            self._checks.stored(source)
+            self._checks.stored(update, source)
         if not self._nodes.awaited.isdisjoint(node_ids):
             self._nodes.channel_written(node_ids)
         self._around.stored()

@@ -93,11 +93,11 @@ class Checks:
         if source == USER:
             self._settled(message, None)
 
-    def stored(self, source: int) -> None:
-        """A message is on the map: what its sender is worth."""
+    def stored(self, message: bytes, source: int) -> None:
+        """A message is on the map, and was appended to the store last: what its sender is worth."""
         self.counters["accepted"] += 1
         self.novel[source] = self.novel.get(source, 0) + 1
-        self.judge.found_good(source)
+        self.judge.found_good(message, source)
 
     def bad(self, message: bytes, source: int, fault: PeerFault) -> None:
         """Its signature is wrong, or what it holds."""

@@ -102,7 +102,7 @@ class NodeIntake:
         else:
             self._checks.settle(message, Outcome.NEW)
             self._around.writer.write_node(row, timestamp, message)
-            self._checks.stored(source)
+            self._checks.stored(message, source)
             self._around.stored()
 
 

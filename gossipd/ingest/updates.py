@@ -155,7 +155,7 @@ class UpdateIntake:
             if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
                 self._around.writer.bring_forward(row, timestamp)
             self._around.writer.write_update(row, direction, timestamp, message)
-            self._checks.stored(source)
+            self._checks.stored(message, source)
             self._around.stored()
 
     def _keep(self, scid: int, direction: int, timestamp: int, message: bytes, source: int) -> None:

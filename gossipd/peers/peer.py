@@ -253,6 +253,11 @@ class Peer:
             if self.outbox_bytes <= OWN_MARK and (self.stream is None or self.stream.heard(message)):
                 self.say(message)
 
+    def brought(self, message: bytes) -> None:
+        """A message of the peer's has been appended to the store: it need not be told."""
+        if self.stream is not None:
+            self.stream.stored(message, self._around.store.size)
+
     def _count(self, message: bytes, sign: int) -> None:
         size = sign * (len(message) + _FRAME)
         self.outbox_bytes += size

@@ -158,6 +158,9 @@ class Judged(Protocol):
     def standing(self) -> Standing:
         """What it was worth so far."""
 
+    def brought(self, message: bytes) -> None:
+        """A message of its has been appended to the store: it need not be told."""
+
 
 class Around(Protocol):
     """What judging needs of the daemon."""
@@ -221,11 +224,12 @@ class Judgement:
         self._log(peer, str(fault))
         return self._take(step, peer)
 
-    def found_good(self, conn_id: int) -> None:
-        """A message of its is on the map."""
+    def found_good(self, message: bytes, conn_id: int) -> None:
+        """A message of its is on the map, and in the store."""
         peer = self._around.standing_of(conn_id)
         if peer is not None:
             peer.standing.brought()
+            peer.brought(message)
 
     def found_bad(self, conn_id: int, fault: PeerFault) -> None:
         """`bad_gossip` that was found after its message had gone down the pipeline; its sender may have left."""

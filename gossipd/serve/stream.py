@@ -20,7 +20,7 @@ MAX_HEARD = 2_000
 class Stream:
     """What one peer has asked to hear: timestamps from `first` on, `last` excluded; `offset` is how far we are."""
 
-    __slots__ = ("_heard", "_heard_before", "first", "last", "limit", "offset")
+    __slots__ = ("_heard", "_heard_before", "_stored", "first", "last", "limit", "offset")
 
     def __init__(self, first: int, timestamp_range: int, offset: int, limit: int) -> None:
         """`limit`: records from that offset on wait for the next flush."""
@@ -30,7 +30,10 @@ class Stream:
         self.limit = limit
         self._heard: set[int] = set()
         self._heard_before: set[int] = set()
-        """Before the last flush: it may have been in the pipeline then."""
+        """Before the last flush."""
+        self._stored: dict[int, int] = {}
+        """What the peer said and what is in the store now, however long it was in the pipeline: with an offset behind
+        it, in that order."""
 
     def heard(self, message: bytes) -> bool:
         """The peer knows this, and need not hear it with the next flush. False if that was known."""
@@ -42,11 +45,22 @@ class Stream:
         self._heard.add(number)
         return True
 
+    def stored(self, message: bytes, behind: int) -> None:
+        """A message of the peer's has been put into the store, before that offset: it is not for this stream."""
+        if len(self._stored) >= MAX_HEARD:
+            del self._stored[next(iter(self._stored))]
+        self._stored[hash(message)] = behind
+
     def flush(self, end: int) -> None:
         """What the store holds up to this offset may go; what the peer said two flushes ago is forgotten."""
         self.limit = end
         if self._heard or self._heard_before:
             self._heard_before, self._heard = self._heard, set()
+        self._forget_passed()
+
+    def _forget_passed(self) -> None:
+        while self._stored and self._stored[number := next(iter(self._stored))] <= self.offset:
+            del self._stored[number]
 
     @property
     def finished(self) -> bool:
@@ -56,6 +70,7 @@ class Stream:
     def move(self, place: Callable[[int], int]) -> None:
         """The store was compacted: `place` says where in the new file an offset is."""
         self.offset, self.limit = place(self.offset), place(self.limit)
+        self._stored = {number: place(behind) for number, behind in self._stored.items()}
 
     def pull(self, store: GossipStore, index: MapIndex, budget: int) -> list[bytes]:
         """What the peer wants of the next `budget` bytes of the store; may be empty before the limit is reached.
@@ -73,10 +88,14 @@ class Stream:
                 or (kind == CHANNEL_ANNOUNCEMENT and self._wants_announcement(message, index))
             )
         ]
-        young, old = self._heard, self._heard_before
-        if not young and not old:
+        young, old, stored = self._heard, self._heard_before, self._stored
+        if not young and not old and not stored:
             return wanted
-        return [message for message in wanted if hash(message) not in young and hash(message) not in old]
+        return [
+            message
+            for message in wanted
+            if (number := hash(message)) not in young and number not in old and number not in stored
+        ]
 
     def _wants_announcement(self, message: bytes, index: MapIndex) -> bool:
         """An announcement counts as being of the time of its updates, and does not go without one (B7-98)."""

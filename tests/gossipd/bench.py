@@ -147,7 +147,7 @@ class Bench:
             )
         )
 
-    def found_good(self, conn_id: int) -> None:
+    def found_good(self, message: bytes, conn_id: int) -> None:
         """Note it."""
         self.good.append(conn_id)
 

@@ -1,17 +1,18 @@
 """One peer without a socket: what follows from what it says, and what it is told in which order."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from gossipd.peers.peer import ANSWERS_MARK, Peer
-from gossipd.peers.standing import Standing
+from gossipd.peers.standing import Judgement, Standing
 from gossipd.serve.budget import PASSED_OVER
 from gossipd.serve.checksums import Checksums
 from gossipd.verdict import Consequence, PeerFault
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.gossipd_process import peer_info
-from tests.gossipd.messages import CHAIN, NOW, big_map, node_announcement, scid, update
+from tests.gossipd.messages import CHAIN, NOW, announcement, big_map, node_announcement, scid, update
 from wire.control.control_wire import GossipState
 from wire.encoded import decode_short_ids, encode_short_ids
 from wire.net.owned_peers import PULL
@@ -291,3 +292,16 @@ def test_a_filter_that_matches_nothing_is_work(peer: Peer, daemon: Daemon) -> No
     assert peer.work == size // PASSED_OVER
     assert peer.pull_paid(PULL) == []
     assert peer.work == 0
+
+
+def test_what_is_stored_of_a_peers_is_not_told_to_it(bench: Bench, peer: Peer) -> None:
+    """Whenever that is: the judge of what it brought says so."""
+    peer.hear(EVERYTHING)
+    all_of(peer)
+    bench.take(announcement(1), update(1))
+    around = SimpleNamespace(standing_of={1: peer}.get)
+    Judgement(around, lambda: None, lambda: 0.0).found_good(announcement(1), 1)  # type: ignore[arg-type]
+    bench.store.flush()
+    peer.flush()
+    assert all_of(peer) == [update(1)]
+    assert peer.standing.good == 1

@@ -119,3 +119,41 @@ def test_what_a_peer_said_is_forgotten_after_two_flushes(bench: Bench) -> None:
     assert not stream.heard(b"7")
     stream.flush(bench.store.end)
     assert stream.heard(b"7")
+
+
+def test_what_a_peer_said_is_not_for_it_however_long_it_took(bench: Bench) -> None:
+    """It was in the pipeline for ten flushes; another peer hears it."""
+    said, other = new_stream(bench), new_stream(bench)
+    for message in CHANNEL:
+        said.heard(message)
+    for _ in range(10):
+        said.flush(bench.store.end)
+    bench.take(*CHANNEL, *NODES)
+    for message in CHANNEL:
+        said.stored(message, bench.store.size)
+    bench.store.flush()
+    for stream in (said, other):
+        stream.flush(bench.store.end)
+    assert all_of(other, bench) == [*CHANNEL, *NODES]
+    assert all_of(said, bench) == NODES
+    said.flush(bench.store.end)
+    assert said._stored == {}, "it is behind the cursor"
+
+
+def test_memory_of_what_a_peer_brought_is_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "MAX_HEARD", 2)
+    stream = new_stream(bench)
+    bench.take(*CHANNEL)
+    for message in CHANNEL:
+        stream.stored(message, bench.store.size)
+    bench.store.flush()
+    stream.flush(bench.store.end)
+    assert all_of(stream, bench) == CHANNEL[:1], "the oldest is forgotten"
+
+
+def test_what_a_peer_brought_is_found_after_compaction(bench: Bench) -> None:
+    stream = new_stream(bench)
+    bench.take(*CHANNEL)
+    stream.stored(CHANNEL[0], bench.store.size)
+    stream.move(lambda offset: offset - 1 if offset > 1 else offset)
+    assert stream._stored == {hash(CHANNEL[0]): bench.store.size - 1}
