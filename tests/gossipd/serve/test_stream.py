@@ -122,7 +122,7 @@ def test_what_a_peer_said_is_forgotten_after_two_flushes(bench: Bench) -> None:
 
 
 def test_what_a_peer_said_is_not_for_it_however_long_it_took(bench: Bench) -> None:
-    """It was in the pipeline for ten flushes; another peer hears it."""
+    """Ten flushes in the pipeline, and another peer hears it."""
     said, other = new_stream(bench), new_stream(bench)
     for message in CHANNEL:
         said.heard(message)
