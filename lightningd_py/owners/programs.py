@@ -94,7 +94,8 @@ class Programs:
         try:
             peer_end = PeerEnd(moving.peer_fd)
         except OSError as error:
-            status.unusual(f"service {service.name} cannot be started: {error}", info.node_id)
+            text = f"service {service.name} cannot be started: {error}"
+            status.by_stranger("cannot be started", text, info.node_id, info.address)
             return False
         try:
             program = start_program(
@@ -106,14 +107,15 @@ class Programs:
             )
         except OSError as error:
             peer_end.close()
-            status.unusual(f"service {service.name} cannot be started: {error}", info.node_id)
+            text = f"service {service.name} cannot be started: {error}"
+            status.by_stranger("cannot be started", text, info.node_id, info.address)
             return False
         program.peer_end, program.source = peer_end, source
         program.heartbeat = Heartbeat(
             program.channel, self._timing.heartbeat, self._timing.control_timeout, lambda: self._hangs(program)
         )
         assert moving.gossip_fd is not None
-        program.node_id = info.node_id
+        program.node_id, program.address = info.node_id, info.address
         program.sockets = socket_behind(moving.peer_fd), socket_behind(moving.gossip_fd)
         self._owning[info.conn_id] = program
         program.channel.send(control_wire.SetMessageRoutes(routes))
@@ -171,7 +173,7 @@ class Programs:
     def _said(self, program: Program, message: ControlMessage) -> None:
         reason = _objection(program, message)
         if reason is not None:
-            status.unusual(f"service {program.service.name} said {message.name()}: {reason}: killed")
+            _log(program, "said", f"said {message.name()}: {reason}: killed")
             message.close_fds()
             program.process.kill()
             return
@@ -194,7 +196,7 @@ class Programs:
 
     def _exited(self, program: Program, exit_status: int) -> None:
         if exit_status:
-            status.unusual(f"service {program.service.name} (process {program.process.pid}) exited with {exit_status}")
+            _log(program, "exited", f"(process {program.process.pid}) exited with {exit_status}")
         for unsent in program.channel.hear_out():  # it may have given the connection back with its last word
             unsent.close_fds()
         self._closed(program)
@@ -203,13 +205,17 @@ class Programs:
             program.peer_end.shut_down()
 
     def _hangs(self, program: Program) -> None:
-        status.unusual(
-            f"service {program.service.name} (process {program.process.pid}) has not answered for"
-            f" {self._timing.control_timeout:g} s: killed"
-        )
+        silent = f"has not answered for {self._timing.control_timeout:g} s: killed"
+        _log(program, "hangs", f"(process {program.process.pid}) {silent}")
         program.process.kill()
 
     def _lose_patience(self, program: Program) -> None:
         if program.process.running:
-            status.unusual(f"service {program.service.name} (process {program.process.pid}) does not let go: killed")
+            _log(program, "does not let go", f"(process {program.process.pid}) does not let go: killed")
             program.process.kill()
+
+
+def _log(program: Program, kind: str, text: str) -> None:
+    """What a service's program has done: it was its peer, a stranger, that made it."""
+    text = f"service {program.service.name} {text}"
+    status.by_stranger(f"program {kind}", text, program.node_id, program.address)

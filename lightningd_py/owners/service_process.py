@@ -127,6 +127,8 @@ class Program:
     """A program has no connection any more."""
     node_id: bytes = b""
     """Whose connection it is."""
+    address: str = ""
+    """Where that peer is."""
     sockets: tuple[object, ...] = ()
     """Which sockets the peer fd and the gossip fd are that it was given."""
 

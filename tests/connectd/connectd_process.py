@@ -130,6 +130,8 @@ class ConnectdProcess:
 
     async def _give_gossip_fd(self, message: GossipNewPeer, link: ControlChannel) -> None:
         await self.gossip_gate.wait()
+        if link.closed:  # the gossipd that was asked is gone: the next one will be asked
+            return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.gossip_fds[message.peer.conn_id] = ours
         link.reply(message, GossipNewPeerReply(gossip_fd=Fd(theirs.detach())))

@@ -30,7 +30,7 @@ from wire.control.binding import BindFailed
 from wire.control.daemon import EXIT_OK, keep_fds
 from wire.control.daemon import run as run_daemon
 from wire.control.privilege import give_up_privileges
-from wire.control.status import Status, set_up_logging
+from wire.control.status import INFO, Status, set_up_logging
 from wire.control.timing import Timing
 
 EXIT_FAILED = 1
@@ -101,7 +101,11 @@ class Standalone:
     def _went(self, line: DistantLine) -> None:
         assert self._bus is not None
         self._bus.went(line)
-        self._one_less(f"the connection with {line.peer.node_id.hex()} has ended: {line.reason}")
+        reason = f"the connection with {line.peer.node_id.hex()} has ended: {line.reason}"
+        if self._settings.listen:  # then it may be any stranger's
+            status.by_stranger("disconnected", reason, line.peer.node_id, line.peer.address, INFO)
+        else:
+            self._one_less(reason)
 
     def _one_less(self, reason: str) -> None:
         """With `--connect` the last connection's end is ours: the program that started us decides what then."""

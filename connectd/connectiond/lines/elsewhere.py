@@ -204,7 +204,8 @@ class DistantLine:
 
     def _exited(self, exit_status: int) -> None:
         if exit_status != EXIT_OK:
-            status.unusual(f"the connection's process has ended with status {exit_status}", self._info.node_id)
+            text = f"the connection's process has ended with status {exit_status}"
+            status.by_stranger("connection's process", text, self._info.node_id, self._info.address)
         self._channel.close()
         self._lost("its process has ended")
         self._on_exit(self)

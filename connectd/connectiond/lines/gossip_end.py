@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from wire.control.control_wire import PeerInfo
 from wire.control.status import Status
 from wire.net.gossip_fd import GOSSIP_START, GossipFd
 from wire.net.gossip_queue import GossipQueue
@@ -17,7 +18,7 @@ class GossipEnd:
     def __init__(
         self,
         fd: int | None,
-        node_id: bytes,
+        info: PeerInfo,
         queue: GossipQueue,
         on_packet: Callable[[], None],
         on_room: Callable[[], None],
@@ -28,7 +29,7 @@ class GossipEnd:
         no socket: it is still the caller's then.
         """
         self.queue = queue
-        self._node_id = node_id
+        self._info = info
         self._on_packet = on_packet
         self._on_room = on_room
         self._complained = False
@@ -81,7 +82,8 @@ class GossipEnd:
     def _complain(self) -> None:
         if self.queue.dropped and not self._complained:
             self._complained = True
-            status.unusual("gossipd takes nothing: gossip of this peer is dropped", self._node_id)
+            text = "gossipd takes nothing: gossip of this peer is dropped"
+            status.by_stranger("gossip dropped", text, self._info.node_id, self._info.address)
 
     def _has_room(self) -> None:
         self._flush()

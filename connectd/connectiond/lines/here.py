@@ -30,7 +30,7 @@ class BridgedLine:
         self.info = self.peer = info
         queue = GossipQueue(bridged.timing.backpressure_pause, left_over)
         self.outbox = Outbox(queue)
-        self.gossip = GossipEnd(gossip_fd, info.node_id, queue, self._wants_out, self.go_on)
+        self.gossip = GossipEnd(gossip_fd, info, queue, self._wants_out, self.go_on)
         self.duties = Duties()
         self._bridged = bridged
         self._paused = False

@@ -84,6 +84,19 @@ async def test_program_that_has_let_go_counts_until_it_has_exited(around: Owners
     assert len(around.programs) == 1
 
 
+async def test_program_that_a_peer_makes_fail_each_time(
+    around: OwnershipAmongFakes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such lines are counted per peer: the 1st, 2nd, 4th, 8th and 16th are logged."""
+    around.with_program()
+    for conn_id in range(200, 220):
+        around.taken(conn_id)
+        around.nongossip(conn_id)
+        process: Any = around.programs[-1][0].process
+        process.exit(7)
+    assert caplog.text.count("exited with 7") == 5
+
+
 def test_the_copy_of_a_peer_fd_ends_the_connection_for_all() -> None:
     ours, peer = socket.socketpair()
     with ours, peer:

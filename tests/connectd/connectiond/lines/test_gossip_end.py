@@ -4,18 +4,20 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from connectd.connectiond.lines.gossip_end import GossipEnd
 from tests.gossipd.messages import KEYS, announcement, node_announcement, scid, update
+from wire.control.control_wire import PeerInfo
 from wire.encoded import ALL, UPDATE_1, UPDATE_2
 from wire.net.gossip_fd import GOSSIP_START, GossipOwed, drain
 from wire.net.gossip_queue import GOSSIP_MARK, GossipQueue
 from wire.peer_wire import GossipTimestampFilter
 
 PATIENCE = 0.05
-NODE = b"\2" * 33
+PEER = PeerInfo(b"\2" * 33, 1, "192.0.2.1:9735", True, None, b"", [])
 
 
 def filter_said(first: int) -> bytes:
@@ -31,7 +33,7 @@ class Ends:
         self.theirs.setblocking(False)
         self.packets, self.room = asyncio.Event(), asyncio.Event()
         self.queue = GossipQueue(PATIENCE, [])
-        self.end = GossipEnd(ours.detach(), NODE, self.queue, self.packets.set, self.room.set)
+        self.end = GossipEnd(ours.detach(), PEER, self.queue, self.packets.set, self.room.set)
 
     def pull(self, most: int) -> list[bytes]:
         """What waits for the peer."""
@@ -162,6 +164,19 @@ async def test_end_is_given_on_with_what_is_unread(ends: Ends) -> None:
 async def test_no_socket_is_the_callers() -> None:
     read, write = os.pipe()
     with pytest.raises(OSError, match="socket"):
-        GossipEnd(read, NODE, GossipQueue(PATIENCE, []), lambda: None, lambda: None)
+        GossipEnd(read, PEER, GossipQueue(PATIENCE, []), lambda: None, lambda: None)
     os.close(read)
     os.close(write)
+
+
+async def test_complaints_are_counted_per_peer(caplog: pytest.LogCaptureFixture) -> None:
+    """A peer that comes again and again, and whose gossip is dropped each time, does not fill the log."""
+    peer = replace(PEER, node_id=b"\3" * 33, address="192.0.2.77:9735")
+    for _ in range(20):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            end = GossipEnd(ours.detach(), peer, GossipQueue(PATIENCE, []), lambda: None, lambda: None)
+            end.queue.dropped = 1
+            end._complain()
+            end.close()
+    assert caplog.text.count("gossip of this peer is dropped") == 5, "the 1st, 2nd, 4th, 8th and 16th"
