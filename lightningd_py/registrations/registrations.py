@@ -27,6 +27,8 @@ MOST_SERVICES = 100
 """Bus services that are here or have something kept."""
 MOST_OF_ALL_SERVICES = 50_000
 """Nodes and channels of all services."""
+FOR_EACH_SERVICE = 100
+"""So many of them each service may have, however many the others have."""
 TICKET_SIZE = 16
 
 status = Status("lightningd")
@@ -198,7 +200,9 @@ class Registrations:
     def _check_conflicts(self, service: Registered, asked: Register) -> None:
         new = {*asked.node_ids, *(channel.channel_id for channel in asked.channels)}
         new -= service.node_ids.keys() | service.channels.keys()
-        if new and len(new) + sum(len(each.node_ids) + len(each.channels) for each in self) > MOST_OF_ALL_SERVICES:
+        own = len(new) + len(service.node_ids) + len(service.channels)
+        all_services = len(new) + sum(len(each.node_ids) + len(each.channels) for each in self)
+        if new and own > FOR_EACH_SERVICE and all_services > MOST_OF_ALL_SERVICES:
             raise Refused(f"{MOST_OF_ALL_SERVICES} nodes and channels of all services are the most that there may be")
         for node_id in asked.node_ids:
             _refuse_if_others(self._nodes.get(node_id), service, f"node {node_id.hex()}")

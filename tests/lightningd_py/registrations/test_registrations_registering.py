@@ -122,13 +122,15 @@ def test_bounds_of_one_service(
 
 
 def test_bound_of_all(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is registered already is not counted twice."""
+    """What is registered already is not counted twice. A few of each service find room, whatever the others have."""
     monkeypatch.setattr(registrations, "MOST_OF_ALL_SERVICES", 3)
+    monkeypatch.setattr(registrations, "FOR_EACH_SERVICE", 1)
     table.service("a", node_ids=[NODE], channels=[BusChannel(CHANNEL, NODE)])  # and one is the program's
     table.register("a", Register(node_ids=[NODE], channels=[BusChannel(CHANNEL, NODE)]))
     table.arrive("b")
+    table.register("b", Register(node_ids=[ID]))
     with pytest.raises(Refused, match="3 nodes and channels of all services are the most"):
-        table.register("b", Register(node_ids=[ID]))
+        table.register("b", Register(node_ids=[OTHER]))
 
 
 def test_taking_back(table: Table) -> None:
