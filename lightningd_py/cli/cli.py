@@ -21,7 +21,7 @@ from lightningd_py.unix_socket import connect
 from wire.types import NETWORKS
 
 DONE, ERROR_REPLY, NOT_TALKING, WRONG_USAGE = 0, 1, 2, 3
-_LITERAL = re.compile(r'-?[0-9]+(\.[0-9]+)?|true|false|null|[\[{"].*', re.DOTALL)
+_MAY_BEGIN_JSON = tuple('-0123456789tfn[{"')
 _KEYWORD = re.compile(r"[a-z_]+=.*", re.DOTALL)
 
 
@@ -144,15 +144,17 @@ def parameters(words: Sequence[str], keywords: bool | None) -> list[Any] | dict[
 
 
 def parameter(word: str) -> Any:
-    """A number, true, false, null, or what begins like JSON is that; all else, as 02ab or 1e5, is a string."""
-    if not _LITERAL.fullmatch(word):
+    """What is JSON to the letter is that; all else, as 02ab, 1.50, -0 or [tag], is a string. Raises UsageError."""
+    if not word.isascii() and any("\ud800" <= letter <= "\udfff" for letter in word):  # bytes that are no UTF-8
+        raise UsageError(f"{word!a} is no UTF-8")
+    if not word.startswith(_MAY_BEGIN_JSON):
         return word
     try:
-        return json.loads(word)
-    except ValueError as error:
-        if word[0] in '[{"':
-            raise UsageError(f"'{word}' is no JSON") from error
+        value = json.loads(word)
+        as_json = json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
         return word
+    return value if isinstance(value, dict | list | str) or as_json == word else word
 
 
 def call(path: Path, request: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,8 @@ class ConnectionCommands:
             if port is not None:
                 raise RpcError(INVALID_PARAMETERS, "port: a port needs a host")
             return None
-        bracketed = f"[{host}]" if ":" in host and not host.startswith(("[", "/")) else host
+        has_port = port is None and host.count(":") == 1
+        bracketed = f"[{host}]" if ":" in host and not has_port and not host.startswith(("[", "/")) else host
         try:
             return parse_address(bracketed if port is None else f"{bracketed}:{port}", self._port)
         except ValueError as error:

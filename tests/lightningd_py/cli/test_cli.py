@@ -68,7 +68,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     loop.close()
 
 
-def cli(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def cli(directory: Path, *words: str | bytes) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=30)
 
@@ -138,12 +138,13 @@ def test_what_answers_is_no_node(tmp_path: Path, answer: bytes, complaint: str) 
         [],
         ["--nonsense", "getinfo"],
         ["-k", "echo", "x"],
-        ["echo", "{"],
+        ["echo", b"caf\xe9"],
+        ["-k", "echo", b"what=\xff"],
         ["--network=mars", "help"],
         ["--filter=x", "help"],
     ],
 )
-def test_wrong_usage_is_one_sentence_with_status_3(tmp_path: Path, words: list[str]) -> None:
+def test_wrong_usage_is_one_sentence_with_status_3(tmp_path: Path, words: list[str | bytes]) -> None:
     done = cli(tmp_path, *words)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
 
@@ -201,6 +202,22 @@ def test_a_reader_that_has_seen_enough(directory: Path) -> None:
         ("1x2x3", "1x2x3"),
         ("007", "007"),
         ("NaN", "NaN"),
+        ("-Infinity", "-Infinity"),
+        # what signmessage would sign another text for
+        ("1.50", "1.50"),
+        ("0.10", "0.10"),
+        ("-0", "-0"),
+        ("1.0e1", "1.0e1"),
+        ("9" * 30, int("9" * 30)),
+        ("9" * 5_000, "9" * 5_000),
+        ("0.1234567890123456789", "0.1234567890123456789"),
+        ("[tag] hello", "[tag] hello"),
+        ("[tag]", "[tag]"),
+        ("{", "{"),
+        ('"so" he said', '"so" he said'),
+        ("[1e999]", "[1e999]"),
+        ("[" * 100_000, "[" * 100_000),
+        ("truely", "truely"),
     ],
 )
 def test_what_a_word_is_taken_for(word: str, value: Any) -> None:
@@ -210,6 +227,11 @@ def test_what_a_word_is_taken_for(word: str, value: Any) -> None:
 
 def test_keywords_are_recognised_by_the_first_word() -> None:
     assert parameters(["id=1", "host=x=y"], None) == {"id": 1, "host": "x=y"}
+
+
+@pytest.mark.parametrize("word", ["1.50", "true", "7", "[tag] hello", '{"a": 1}'])
+def test_a_word_is_the_same_with_its_name_and_without(word: str) -> None:
+    assert parameters([f"what={word}"], True) == {"what": parameters([word], False)[0]}
     assert parameters([f"{NODE_ID}@a:1"], None) == [f"{NODE_ID}@a:1"]
     assert parameters(["a=1"], False) == ["a=1"]
     assert parameters([], None) == []
