@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from lightningd_py.config.values import Offered, Service, Wanted
 from lightningd_py.registrations import registered
+from lightningd_py.registrations.index import Index
 from lightningd_py.registrations.registered import Refused, Registered
 from lightningd_py.registrations.store import RegistrationStore
 from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
@@ -69,7 +70,7 @@ class Registrations:
             self._of_options(take, copy, offer)
         except Refused as refused:
             raise ValueError(str(refused)) from refused
-        self._index()
+        self._index = Index(self)
 
     def _of_options(self, take: Iterable[Wanted], copy: Iterable[Wanted], offer: Iterable[Offered]) -> None:
         taken: dict[int | bytes, None] = {}
@@ -104,10 +105,10 @@ class Registrations:
         for channel, name in store.channels():
             if (service := self._kept_by(name, channel.node_id)) is not None:
                 service.channels[channel.channel_id] = channel
-        self._index()
+        self._index = Index(self)
 
     def _kept_by(self, name: str, node_id: bytes) -> Registered | None:
-        service, owner = self._services.get(name), self._nodes.get(node_id)
+        service, owner = self._services.get(name), self._index.nodes.get(node_id)
         program = next((each.name for each in (service, owner) if each is not None and each.program is not None), None)
         if program is None:
             return self._services.setdefault(name, Registered(name))
@@ -129,6 +130,7 @@ class Registrations:
             if sum(each.program is None for each in self) >= MOST_SERVICES:
                 raise Refused(f"{MOST_SERVICES} services are the most that there may be")
             service = self._services[name] = Registered(name)
+            self._index.add_service(service)
         service.ticket = secrets.token_bytes(TICKET_SIZE)
         status.info(f"service {name} is here")
         self._changed(service)
@@ -142,9 +144,11 @@ class Registrations:
     def leave(self, name: str, reason: str) -> None:
         """Its session on CTL has ended: nodes and channels stay."""
         service = self._services[name]
+        self._index.drop_takes(service, service.take)
         service.end_session()
         if not service.keeps:
             del self._services[name]
+            self._index.drop_service(service)
         status.info(f"service {name} has left: {reason}")
         self._changed(service)
 
@@ -168,6 +172,7 @@ class Registrations:
         if self._store is not None:
             self._store.forget(name)
         del self._services[name]
+        self._index.drop_service(service)
         service.node_ids.clear()
         service.channels.clear()
         self._changed(service)
@@ -181,7 +186,7 @@ class Registrations:
         self._check_conflicts(service, asked)
         self._check_features(service, asked)
         before = service.wanted_nodes
-        registered.add(service, asked)
+        self._add(service, asked)
         if self._store is not None and (asked.node_ids or asked.channels):
             self._store.add(name, asked.node_ids, asked.channels)
         self._changed(service)
@@ -192,10 +197,27 @@ class Registrations:
         """Take this back; its connections stay where they are. Raises Refused for what could not be registered."""
         service = self._services[name]
         asked = registered.in_one_form(asked)
+        for node_id in asked.node_ids:
+            self._index.drop_node(service, node_id)
+        for channel_id in service.channels.keys() & set(asked.channel_ids):
+            self._index.drop_channel(service, service.channels[channel_id])
+        self._index.drop_takes(service, asked.take)
         registered.remove(service, asked)
         if self._store is not None and (asked.node_ids or asked.channel_ids):
             self._store.remove(name, asked.node_ids, asked.channel_ids)
         self._changed(service)
+
+    def _add(self, service: Registered, asked: Register) -> None:
+        """To the table and its index; nothing if it is refused. A channel may be there, with another node or scid."""
+        channel_ids = {channel.channel_id for channel in asked.channels}
+        replaced = [service.channels[channel_id] for channel_id in channel_ids & service.channels.keys()]
+        registered.add(service, asked)
+        for channel in replaced:
+            self._index.drop_channel(service, channel)
+        for channel_id in channel_ids:
+            self._index.add_channel(service, service.channels[channel_id])
+        self._index.nodes.update(dict.fromkeys(asked.node_ids, service))
+        self._index.takers.update(dict.fromkeys(asked.take, service))
 
     def _check_conflicts(self, service: Registered, asked: Register) -> None:
         new = {*asked.node_ids, *(channel.channel_id for channel in asked.channels)}
@@ -205,16 +227,18 @@ class Registrations:
         if new and own > FOR_EACH_SERVICE and all_services > MOST_OF_ALL_SERVICES:
             raise Refused(f"{MOST_OF_ALL_SERVICES} nodes and channels of all services are the most that there may be")
         for node_id in asked.node_ids:
-            _refuse_if_others(self._nodes.get(node_id), service, f"node {node_id.hex()}")
+            _refuse_if_others(self._index.nodes.get(node_id), service, f"node {node_id.hex()}")
         for channel in asked.channels:
-            _refuse_if_others(self._channels.get(channel.channel_id), service, f"channel {channel.channel_id.hex()}")
+            _refuse_if_others(
+                self._index.channels.get(channel.channel_id), service, f"channel {channel.channel_id.hex()}"
+            )
             scid = channel.short_channel_id
-            _refuse_if_others(self._scids.get(scid), service, f"short_channel_id {scid}")
-            owner = self._nodes.get(channel.node_id)
+            _refuse_if_others(self._index.with_scid(scid), service, f"short_channel_id {scid}")
+            owner = self._index.nodes.get(channel.node_id)
             if owner is not None and owner.program is not None:  # it alone has the whole connection
                 _refuse_if_others(owner, service, f"node {channel.node_id.hex()}")
         for number in asked.take:
-            _refuse_if_others(self._takers.get(number), service, f"message {number} ({message_name(number)})")
+            _refuse_if_others(self._index.takers.get(number), service, f"message {number} ({message_name(number)})")
 
     def _check_features(self, service: Registered, asked: Register) -> None:
         """Complete by itself, so that nothing is missing when other services go."""
@@ -223,23 +247,7 @@ class Registrations:
             raise Refused(f"offer: {missing}")
 
     def _changed(self, service: Registered) -> None:
-        self._index()
         self.on_change(service)
-
-    def _index(self) -> None:
-        """The table by what is looked for."""
-        self._nodes = {node_id: service for service in self for node_id in service.node_ids}
-        self._channels = {channel_id: service for service in self for channel_id in service.channels}
-        self._takers = {number: service for service in self for number in service.take}
-        self._scids: dict[int | None, Registered] = {}
-        self._with_channels: dict[bytes, list[Registered]] = {}
-        for service in self:
-            for channel in service.channels.values():
-                if channel.short_channel_id is not None:
-                    self._scids[channel.short_channel_id] = service
-                having = self._with_channels.setdefault(channel.node_id, [])
-                if service not in having:
-                    having.append(service)
 
     # questions
 
@@ -264,7 +272,7 @@ class Registrations:
 
         Where the service that it is is away, it is not present: then the connection is to be closed, without a word.
         """
-        by_type = self._takers.get(number)
+        by_type = self._index.takers.get(number)
         taker = by_type if by_type is not None and by_type.present else None
         if not is_channel_message(number):
             return taker
@@ -276,7 +284,7 @@ class Registrations:
 
     def of_channel(self, channel_id: bytes, node_id: bytes) -> list[Registered]:
         """The service that has this channel with this node, if there is one."""
-        service = self._channels.get(channel_id)
+        service = self._index.channels.get(channel_id)
         return [] if service is None or service.channels[channel_id].node_id != node_id else [service]
 
     def for_node(self, node_id: bytes) -> Registered | None:
@@ -288,8 +296,8 @@ class Registrations:
 
     def concerned(self, node_id: bytes) -> list[Registered]:
         """Every service with something registered for this node."""
-        owner = self._nodes.get(node_id)
-        others = [service for service in self._with_channels.get(node_id, []) if service is not owner]
+        owner = self._index.nodes.get(node_id)
+        others = [service for service in self._index.with_channels(node_id) if service is not owner]
         return [*([owner] if owner is not None else []), *others]
 
     def for_copies(self, number: int) -> list[Registered]:
@@ -301,14 +309,14 @@ class Registrations:
         may be a service's that is away.
         """
         copied = {number for service in self for number in service.copy if not is_channel_message(number)}
-        taken = {number for number, service in self._takers.items() if service.present}
+        taken = {number for number, service in self._index.takers.items() if service.present}
         copies = [(number, Action.COPY.value) for number in sorted(copied - taken)]
         return copies + [(number, Action.TAKE.value) for number in sorted(taken)]
 
     @property
     def node_ids(self) -> list[bytes]:
         """Nodes of services that are here or away: never on the direct path."""
-        return list(dict.fromkeys([*self._nodes, *self._with_channels]))
+        return self._index.all_nodes()
 
     def local_channels(self) -> list[LocalChannel]:
         """Those that gossipd is to know: with a short_channel_id or an alias."""
