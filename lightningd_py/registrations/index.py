@@ -44,7 +44,7 @@ class Index:
         del self._order[service]
 
     def drop_node(self, service: Registered, node_id: bytes) -> None:
-        """It is no longer this service's, if it was."""
+        """No longer this service's, if it was."""
         if self.nodes.get(node_id) is service:
             del self.nodes[node_id]
 
@@ -55,14 +55,14 @@ class Index:
                 del self.takers[number]
 
     def add_channel(self, service: Registered, channel: BusChannel) -> None:
-        """It is this service's, which has none of that channel_id."""
+        """A channel of this service's, which has none of that channel_id."""
         self.channels[channel.channel_id] = service
         _count(self._with_channels, channel.node_id, service, 1)
         if channel.short_channel_id is not None:
             _count(self._scids, channel.short_channel_id, service, 1)
 
     def drop_channel(self, service: Registered, channel: BusChannel) -> None:
-        """It is no longer this service's, which had it."""
+        """No longer this service's, which had it."""
         del self.channels[channel.channel_id]
         _count(self._with_channels, channel.node_id, service, -1)
         if channel.short_channel_id is not None:

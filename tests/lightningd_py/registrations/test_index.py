@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from lightningd_py.registrations.index import Index
 from lightningd_py.registrations.registered import Refused
@@ -82,5 +82,5 @@ class Increments(RuleBasedStateMachine):
         self.directory.cleanup()
 
 
-TestIncrements = Increments.TestCase
-TestIncrements.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+def test_increments() -> None:
+    run_state_machine_as_test(Increments, settings=settings(max_examples=40, stateful_step_count=25, deadline=None))
