@@ -167,7 +167,8 @@ class Connectd:
     def _renew_link(self, parts: _Parts, message: NewGossipdLink) -> None:
         for unsent in self._link.hear_out():
             unsent.close_fds()
-        for peer in parts.one_per_node.lose_direct(frozenset(message.live)):
+        lost = [] if message.moved else parts.one_per_node.lose_direct(frozenset(message.live))
+        for peer in lost:
             reason = "gossipd has died before it had the connection"
             self._master.send(PeerDisconnected(peer.node_id, peer.conn_id, reason))
         self._link = self._open_link(inherited_socket(str(message.link_fd)))

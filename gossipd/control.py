@@ -64,6 +64,8 @@ class Control:
         """and the master, while another gossipd moves all to us."""
         self._successor: Successor | None = None
         self._move: asyncio.Task[None] | None = None
+        self._has_moved = False
+        """The store is another gossipd's now."""
         self._master = ControlChannel(master, "master", self._from_master, self._master_closed, window=1_000)
         self._hsm = ControlChannel(hsm, "hsmd", self._from_hsmd, self._hsm_closed)
         self._link = self._open_link(link)
@@ -71,7 +73,7 @@ class Control:
     def close(self) -> None:
         """The end: everything is flushed and closed."""
         if self._gossipd is not None:
-            self._gossipd.close(clean=self._stopped)
+            self._gossipd.close(clean=self._stopped and not self._has_moved)
         else:
             self._workers.close()
         self._close_feed()
@@ -184,6 +186,7 @@ class Control:
         except MoveFailed as error:
             self._master.reply(message, control_wire.MoveAllReplyfail(str(error)))
             return
+        self._has_moved = True
         self._master.reply(message, control_wire.MoveAllReply(owned, elsewhere))
         await soon(lambda: not successor.queued and not self._master.queued)
         for unsent in successor.close():

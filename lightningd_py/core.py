@@ -71,7 +71,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     ends.push_async_callback(supervisor.end)
     hsmd, connectd, gossipd = supervisor.start(
         lambda message: connect_control.received(message),  # neither speaks before its first request, further down
-        lambda message: gossip_control.received(message),
+        lambda message: gossip_control.received(message, gossipd.channel),
     )
     signing = SigningSockets(supervisor, options.may_sign)
     ownership = Ownership(

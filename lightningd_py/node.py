@@ -19,6 +19,7 @@ from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import store_path
 from lightningd_py.daemons.listing_control import ListingControl
+from lightningd_py.daemons.moving import Mover
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.restart import Restartable, Restarts
@@ -61,6 +62,7 @@ class Parts:
     news: RegistrationNews
     requests: PeerRequests
     listingd: ListingControl
+    replacements: Replacements
 
 
 class Node:
@@ -200,7 +202,17 @@ class Node:
         self._registrations.on_wanted = ownership.release_nodes
         requests = PeerRequests(ownership, core.database, core.connect_control.reach, options.timing)
         listingd = ListingControl(core.supervisor.start_listingd, store_path(options), self._restarts.refusal)
-        return Parts(access, staying, connectiond, news, requests, listingd)
+        replacements = Replacements(
+            setup=core.setup,
+            connect_control=core.connect_control,
+            gossip_control=core.gossip_control,
+            access=access,
+            news=news,
+            staying=staying,
+            opening=self._opening,
+            fail=self.fail,
+        )
+        return Parts(access, staying, connectiond, news, requests, listingd, replacements)
 
     async def _serve_rpc(self, core: Core, parts: Parts, ends: AsyncExitStack) -> RpcServer:
         commands = Commands(
@@ -217,6 +229,7 @@ class Node:
             hsmd=core.hsmd,
             refusal=self._restarts.refusal,
             stop=self.stop,
+            restart=Mover(parts.replacements, lambda: self._restarts.ready).restart,
         )
         rpc = RpcServer(commands.all(), parts.listingd)
         ends.push_async_callback(rpc.close)
@@ -238,16 +251,7 @@ class Node:
         ends.push_async_callback(Buses(around, rpc).close)
 
     def _restartable(self, core: Core, parts: Parts) -> dict[str, Restartable]:
-        replacements = Replacements(
-            setup=core.setup,
-            connect_control=core.connect_control,
-            gossip_control=core.gossip_control,
-            access=parts.access,
-            news=parts.news,
-            staying=parts.staying,
-            opening=self._opening,
-            fail=self.fail,
-        )
+        replacements = parts.replacements
         return {
             WRITER: Restartable(self._log.restart),
             "connectd": Restartable(replacements.connectd),

@@ -48,6 +48,8 @@ class Remotes:
 
     def open(self, peer: Peer) -> Fd:
         """The owner's end of a new gossip fd."""
+        if (before := self._remotes.pop(peer.info.conn_id, None)) is not None:
+            before.close()
         ours, theirs = gossip_pair()
         self._remotes[peer.info.conn_id] = Remote(peer, ours, self)
         return Fd(theirs)

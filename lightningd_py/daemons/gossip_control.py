@@ -15,7 +15,7 @@ from lightningd_py.owners.peers import Peer
 from lightningd_py.peers.own_node import OwnNode
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel
-from wire.control.control_message import ControlMessage, Reply, Request
+from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.status import Status
 from wire.net.sockman.stale_socket import remove_stale_socket
 from wire.types import NETWORKS
@@ -41,30 +41,31 @@ class GossipControl:
         return self._ownership.gossipd
 
     def returned(self) -> None:
-        """gossipd was restarted: it is told how high the chain is, and again what the one before has not done."""
-        if self._chain.blockheight:
-            self.new_blockheight(self._chain.blockheight)
+        """gossipd was restarted: it is told again what the one before has not done."""
         self._returned.set()
 
-    def received(self, message: ControlMessage) -> None:
-        """A message that is no reply."""
+    def tell_blockheight(self) -> None:
+        """How high the chain is, if that is known."""
+        if self._chain.blockheight:
+            self.new_blockheight(self._chain.blockheight)
+
+    def received(self, message: ControlMessage, channel: ControlChannel) -> None:
+        """A message of gossipd's that is no reply, and where its answer goes: there may be two for a moment."""
         ownership = self._ownership
         match message:
             case _ if isinstance(message, AboutOne):
                 ownership.heard(GOSSIPD, message)
             case control_wire.GetTxout():
-                self._get_txout(message)
+                self._get_txout(message, channel)
             case control_wire.UnwatchedChannels(short_channel_ids=scids):
                 reply = control_wire.UnwatchedChannelsReply(self._chain.unwatched(scids))
-                self._channel.reply(message, reply)
+                channel.reply(message, reply)
             case control_wire.RemoteChannelUpdate(service=service):
                 ownership.registrations.remote_update_to(service, message)
             case _:
                 raise RuntimeError(f"gossipd said {message.name()}")
 
-    def _get_txout(self, request: control_wire.GetTxout) -> None:
-        channel = self._channel  # the answer may come when another gossipd is there, which has not asked
-
+    def _get_txout(self, request: control_wire.GetTxout, channel: ControlChannel) -> None:
         def answered(found: Output | NoOutput) -> None:
             reply = (
                 control_wire.GetTxoutReply(found.amount_sat, found.script, "")
@@ -108,18 +109,20 @@ class GossipControl:
     async def _tell(self, request: Request, reply_type: type[R]) -> None:
         """Returns when gossipd has it in its store: if it dies before that, the one that is started in its place."""
         while True:
+            channel = self._channel
             try:
-                await self._channel.request(request, reply_type)
+                await channel.request(request, reply_type)
                 return
             except ChannelClosed:
-                self._returned.clear()
-                await self._returned.wait()
+                if self._channel is channel:
+                    self._returned.clear()
+                    await self._returned.wait()
 
 
 async def init_gossipd(
-    channel: ControlChannel, options: Options, own: OwnNode, check_txout: bool
+    channel: ControlChannel, options: Options, own: OwnNode, check_txout: bool, predecessor_fd: Fd | None = None
 ) -> control_wire.GossipdInitReply:
-    """Open the store. Raises StartError."""
+    """Open the store, when the gossipd behind `predecessor_fd` has moved all to this one. Raises StartError."""
     return await ask(
         channel,
         control_wire.GossipdInit(
@@ -136,6 +139,7 @@ async def init_gossipd(
             feed=options.feed,
             feed_keys=str(options.network_dir / FEED_KEYS),
             feed_needed=options.feed != in_directory("ipc://feed", options.network_dir),
+            predecessor_fd=predecessor_fd,
         ),
         control_wire.GossipdInitReply,
     )

@@ -22,6 +22,7 @@ from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.peers.staying_connected import StayingConnected
 from wire.control.control_channel import ControlChannel
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
     AnnounceableChanged,
     GossipdInitReply,
@@ -55,9 +56,9 @@ class Setup:
         self.supervisor.watch(channel)
         self.own.listens(bound.bindings, bound.announceable)
 
-    async def gossipd(self, channel: ControlChannel) -> GossipdInitReply:
-        """Have it open its store. Raises StartError."""
-        opened = await gossip_control.init_gossipd(channel, self.options, self.own, self.checks_outputs)
+    async def gossipd(self, channel: ControlChannel, predecessor_fd: Fd | None = None) -> GossipdInitReply:
+        """Have it open its store, or take the place of another one. Raises StartError."""
+        opened = await gossip_control.init_gossipd(channel, self.options, self.own, self.checks_outputs, predecessor_fd)
         self.supervisor.watch(channel)
         if opened.note:
             status.unusual(f"gossip_store: {opened.note}")
@@ -103,9 +104,9 @@ class Replacements:
 
     async def gossipd(self) -> None:
         """Raises OSError if none can be started."""
-        setup, features = self.setup, self.setup.own.features
+        setup = self.setup
         ownership = setup.ownership
-        channel, link = setup.supervisor.restart("gossipd", self.gossip_control.received)
+        channel, link = self.another_gossipd()
         new_link = NewGossipdLink(link, [])
         try:
             await self._done(channel, setup.gossipd(channel))
@@ -113,12 +114,27 @@ class Replacements:
             new_link.close_fds()
             raise
         ownership.gossipd = channel
-        self.news.fresh_gossipd(features)
-        self.staying.tell_again()
-        tell(channel, AnnounceableChanged(setup.own.addresses))
+        self.tell_gossipd()
         self.gossip_control.returned()
         new_link.live = [peer.info.conn_id for peer in ownership.peers]
         tell(ownership.connectd, new_link)
+
+    def another_gossipd(self) -> tuple[ControlChannel, Fd]:
+        """Told nothing yet, and connectd's end of the link to it. Raises OSError."""
+        channel: ControlChannel
+
+        def received(message: ControlMessage) -> None:
+            self.gossip_control.received(message, channel)
+
+        channel, link = self.setup.supervisor.restart("gossipd", received)
+        return channel, link
+
+    def tell_gossipd(self) -> None:
+        """All that a fresh gossipd has to know besides its init."""
+        self.news.fresh_gossipd(self.setup.own.features)
+        self.staying.tell_again()
+        tell(self.setup.ownership.gossipd, AnnounceableChanged(self.setup.own.addresses))
+        self.gossip_control.tell_blockheight()
 
     async def websocketd(self) -> None:
         """For the connectd that is there; one that comes later is told when it has taken its place. Raises OSError."""

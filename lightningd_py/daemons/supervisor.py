@@ -11,6 +11,7 @@
 Every socketpair is made before the processes on its ends are started; each process has just its own ends.
 """
 
+import asyncio
 import socket
 import sys
 from collections.abc import Callable
@@ -54,6 +55,7 @@ class Daemon:
         self.channel = channel
         self.heartbeat: Heartbeat | None = None
         """See `Supervisor.watch`."""
+        self.on_death: Callable[[Daemon], None] = lambda daemon: None
 
     def close(self) -> None:
         """Tell it nothing more: which ends it."""
@@ -83,6 +85,7 @@ class Supervisor:
         self._timing = timing
         self._ending = False
         self._daemons: list[Daemon] = []
+        self._dead_on_trial: list[Daemon] = []
         self._hsmd: Daemon
         self._to_websocketd: socket.socket | None = None
 
@@ -98,6 +101,30 @@ class Supervisor:
         connectd = self._start_linked("connectd", link_of_connectd, from_connectd)
         gossipd = self._start_linked("gossipd", link_of_gossipd, from_gossipd)
         return hsmd, connectd, gossipd
+
+    def try_out(self, *channels: ControlChannel) -> None:
+        """One of these daemons is about to take the place of the other: until `decide` neither's death is told."""
+        for daemon in self._daemons:
+            if daemon.channel in channels:
+                daemon.on_death = self._dead_on_trial.append
+
+    def decide(self, stays: ControlChannel, goes: ControlChannel) -> None:
+        """The first of them is the one that counts from now on: if it has died meanwhile that is told now. The other
+        one ends, and is killed if it does not.
+        """
+        for daemon in self._daemons:
+            if daemon.channel is stays:
+                daemon.on_death = self._tell_death
+            elif daemon.channel is goes:
+                daemon.on_death = lambda daemon: None
+                for unsent in daemon.channel.hear_out():
+                    unsent.close_fds()
+                daemon.close()
+                asyncio.get_running_loop().call_later(CHILD_END_TIME, daemon.process.kill)
+        dead, self._dead_on_trial = self._dead_on_trial, []
+        for daemon in dead:
+            if daemon.channel is stays:
+                self._tell_death(daemon)
 
     def restart(self, name: str, on_message: Callable[[ControlMessage], None]) -> tuple[ControlChannel, Fd]:
         """connectd or gossipd once more, and the other one's end of the new link. Raises OSError if it cannot be."""
@@ -169,7 +196,7 @@ class Supervisor:
         fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
         argv = [sys.executable, "-P", "-m", *COMMANDS[name].format(*fds, level=self._log_level).split()]
         try:
-            process = Process(argv, fds, lambda exit_status: self._died(name, exit_status), name)
+            process = Process(argv, fds, lambda exit_status: self._died(daemon), name)
         except OSError:
             ours.close()
             raise
@@ -178,6 +205,7 @@ class Supervisor:
                 sock.close()
         channel = ControlChannel(ours, name, on_message, lambda reason: None, window=window)
         daemon = Daemon(name, process, channel)
+        daemon.on_death = self._tell_death
         self._daemons.append(daemon)
         return daemon
 
@@ -197,18 +225,20 @@ class Supervisor:
         )
         daemon.process.kill_with_stack()
 
-    def _died(self, name: str, exit_status: int) -> None:
+    def _died(self, daemon: Daemon) -> None:
         """What it has said before is heard first."""
         if self._ending:
             return
-        for daemon in [daemon for daemon in self._daemons if daemon.name == name]:
-            self._daemons.remove(daemon)
-            for unsent in daemon.channel.hear_out():
-                unsent.close_fds()
-            daemon.close()
-        if name == "websocketd":
+        self._daemons.remove(daemon)
+        for unsent in daemon.channel.hear_out():
+            unsent.close_fds()
+        daemon.close()
+        if daemon.name == "websocketd":
             self._lose_websocketd()
-        self._on_death(name, exit_status)
+        daemon.on_death(daemon)
+
+    def _tell_death(self, daemon: Daemon) -> None:
+        self._on_death(daemon.name, daemon.process.exit_status or 0)
 
     async def end(self) -> None:
         """Close the control sockets, which ends the daemons: websocketd, which has others' last words, and the one with

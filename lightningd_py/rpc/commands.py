@@ -1,6 +1,7 @@
 """All JSON-RPC methods, and those about the node itself: CLN's names, parameters, result fields and error codes."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from lightningd_py.chain.source import ChainSource
 from lightningd_py.config import options
 from lightningd_py.config.options import Options
 from lightningd_py.daemons.listing_control import ListingControl
+from lightningd_py.daemons.moving import Moved, MoveRefused
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
@@ -18,6 +20,7 @@ from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.rpc.connection_commands import ConnectionCommands, address_json
 from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.map_commands import MapCommands
+from lightningd_py.rpc.params import INTERNAL_ERROR, Parameter, RpcError, one_of
 from lightningd_py.rpc.peer_commands import PeerCommands
 from lightningd_py.rpc.peer_requests import PeerRequests
 from lightningd_py.rpc.service_commands import ServiceCommands
@@ -45,12 +48,14 @@ class Commands:
     """Why the daemon of this name is not there."""
     stop: Callable[[int], None]
     """Ends the node, with this exit status."""
+    restart: Callable[[str], Awaitable[Moved]]
+    """Replaces a process by a new one. Raises MoveRefused."""
 
     def all(self) -> list[Command]:
         """Every method, for the RPC server and for docs/json-rpc.md."""
         port = DEFAULT_PORTS[self.options.network]
         return [
-            *NodeCommands(self.options, self.own, self.chain, self.ownership.peers, self.stop).all(),
+            *NodeCommands(self.options, self.own, self.chain, self.ownership.peers, self.stop, self.restart).all(),
             *ConnectionCommands(port, self.requests, self.ownership, self.database, self.staying).all(),
             *MapCommands(self.ownership, self.refusal).all(),
             *PeerCommands(port, self.database, self.staying, self.access).all(),
@@ -63,19 +68,32 @@ class NodeCommands:
     """The methods about the node itself."""
 
     def __init__(
-        self, chosen: Options, own: OwnNode, chain: ChainSource, peers: Peers, stop: Callable[[int], None]
+        self,
+        chosen: Options,
+        own: OwnNode,
+        chain: ChainSource,
+        peers: Peers,
+        stop: Callable[[int], None],
+        restart: Callable[[str], Awaitable[Moved]],
     ) -> None:
-        """`stop` ends the node with an exit status."""
+        """`stop` ends the node with an exit status. `restart` replaces a process, or raises MoveRefused."""
         self._options = chosen
         self._own = own
         self._chain = chain
         self._peers = peers
         self._stop = stop
+        self._restart = restart
 
     def all(self) -> list[Command]:
         """For `Commands`."""
         return [
             Command("getinfo", self.getinfo, (), "Show this node: id, addresses, features, and what it knows."),
+            Command(
+                "restart",
+                self.restart,
+                (Parameter("what", one_of("gossipd")),),
+                "Replace a process of the node by a new one, as after an upgrade. No peer is disconnected.",
+            ),
             Command("stop", self.stop, (), "End the node."),
         ]
 
@@ -104,6 +122,14 @@ class NodeCommands:
         if self._chain.warning:
             info["warning_bitcoind_sync"] = self._chain.warning
         return info
+
+    async def restart(self, what: str) -> dict[str, Any]:
+        """The answer comes when the new one serves."""
+        try:
+            done = await self._restart(what)
+        except MoveRefused as refused:
+            raise RpcError(INTERNAL_ERROR, str(refused)) from refused
+        return {"restarted": what, **dataclasses.asdict(done)}
 
     async def stop(self) -> dict[str, Any]:
         """The answer is written before the socket closes."""

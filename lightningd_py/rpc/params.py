@@ -115,6 +115,17 @@ def boolean(value: Any) -> bool:
     raise ValueError("should be 'true' or 'false'")
 
 
+def one_of(*words: str) -> Parser:
+    """Exactly one of these words."""
+
+    def parse(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"should be {' or '.join(words)}")
+        return str(value)
+
+    return parse
+
+
 def _unsigned(bits: int) -> Parser:
     def parse(value: Any) -> int:
         if isinstance(value, str) and re.fullmatch("[0-9]{1,20}", value):

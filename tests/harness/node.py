@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,12 +119,18 @@ class Node(Logged):
 
     def pids(self) -> dict[str, int]:
         """`lightningd` and its children by name: the daemon's module, or the program's last word of the command."""
-        found = {"lightningd": self.process.pid}
+        return dict(self._all_pids())
+
+    def pids_of(self, daemon: str) -> list[int]:
+        """All of this name: there may be two while one takes the place of the other."""
+        return [pid for name, pid in self._all_pids() if name == daemon]
+
+    def _all_pids(self) -> Iterator[tuple[str, int]]:
+        yield "lightningd", self.process.pid
         for pid in processes.children(self.process.pid):
             words = processes.command_line(pid)
             name = words[words.index("-m") + 1] if "-m" in words else (words or ["?"])[-1]
-            found[name.rpartition(".")[2]] = pid
-        return found
+            yield name.rpartition(".")[2], pid
 
     def sockets(self) -> dict[str, int]:
         """How many sockets each of its processes has."""

@@ -97,6 +97,7 @@ class ControlChannel:
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Outgoing] = deque()
         self._waiting: deque[_Asked] = deque()
+        self._held_back: list[ControlMessage | _Asked] | None = None
         self._outstanding: dict[int, _Asked] = {}
         self._last_request_id = 0
         self._writer_added = False
@@ -125,6 +126,12 @@ class ControlChannel:
         """
         if self._closed:
             raise ChannelClosed(f"the channel to {self.who} is closed")
+        if self._held_back is not None and not isinstance(message, Heartbeat):
+            self._held_back.append(message)
+        else:
+            self._send_now(message)
+
+    def _send_now(self, message: ControlMessage) -> None:
         self._queue.append(_Outgoing(message, *encode(message)))
         if len(self._queue) == 1:
             self._flush()
@@ -135,7 +142,7 @@ class ControlChannel:
         if self._closed:
             reply.close_fds()
         else:
-            self.send(reply)
+            self._send_now(reply)
 
     async def request(self, message: Request, reply_type: type[R]) -> R:
         """Send a request and wait for its reply, behind the others if the window is full.
@@ -145,11 +152,8 @@ class ControlChannel:
         """
         if self._closed:
             raise ChannelClosed(f"the channel to {self.who} is closed")
-        self._last_request_id += 1
-        message.request_id = self._last_request_id
         asked = _Asked(message, self._loop.create_future())
-        self._waiting.append(asked)
-        self._fill_window()
+        self._ask(asked)
         try:
             reply = await asked.future
         except asyncio.CancelledError:
@@ -169,18 +173,47 @@ class ControlChannel:
         self._queue.clear()
         return unsent
 
+    # another end
+
+    def hold_back(self) -> None:
+        """What is said from now on may be for another process: it waits for `go_on`. Replies and what was said before
+        go out.
+        """
+        self._held_back = []
+
+    def go_on(self, to: "ControlChannel") -> None:
+        """Say what was held back to this one, which may be ourselves: requests, too, whose askers wait here."""
+        held, self._held_back = self._held_back or [], None
+        for each in held:
+            if isinstance(each, _Asked):
+                to._ask(each)
+            else:
+                to.send(each)
+
     # requests
+
+    def _ask(self, asked: _Asked) -> None:
+        if self._held_back is not None:
+            self._held_back.append(asked)
+            return
+        self._last_request_id += 1
+        asked.request.request_id = self._last_request_id
+        self._waiting.append(asked)
+        self._fill_window()
 
     def _fill_window(self) -> None:
         while self._waiting and len(self._outstanding) < self._window:
             asked = self._waiting.popleft()
             self._outstanding[asked.request.request_id] = asked
-            self.send(asked.request)
+            self._send_now(asked.request)
 
     def _forget(self, asked: _Asked) -> None:
         """The asker no longer waits."""
         if asked in self._waiting:
             self._waiting.remove(asked)
+            asked.request.close_fds()
+        elif self._held_back is not None and asked in self._held_back:
+            self._held_back.remove(asked)
             asked.request.close_fds()
         elif not asked.future.cancelled() and asked.future.exception() is None:
             asked.future.result().close_fds()  # the reply and the cancellation came in the same turn
@@ -316,9 +349,14 @@ class ControlChannel:
         self._stop_waiting()
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
-        for asked in self._waiting:
+        held, self._held_back = self._held_back or [], None
+        for message in held:
+            if not isinstance(message, _Asked):
+                message.close_fds()
+        unasked = [*self._waiting, *(each for each in held if isinstance(each, _Asked))]
+        for asked in unasked:
             asked.request.close_fds()
-        for asked in (*self._outstanding.values(), *self._waiting):
+        for asked in (*self._outstanding.values(), *unasked):
             if not asked.future.done():
                 asked.future.set_exception(ChannelClosed(reason))
         self._waiting.clear()

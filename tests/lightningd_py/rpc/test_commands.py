@@ -98,6 +98,7 @@ class Rpc:
             hsmd=nothing,
             refusal=away,
             stop=self.stopped.append,
+            restart=nothing,
         )
         self.server = RpcServer(commands.all())
 

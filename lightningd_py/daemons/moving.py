@@ -1,0 +1,131 @@
+"""`restart`: one process of the node takes the place of another, with all that it has, and no peer notices.
+
+The new process is started and told who it is while the old one works on. Then the old one moves all to it, over a
+socket between the two; what is said to it meanwhile is held back for the one that has the connections in the end. A new
+one that fails is ended, and the old one goes on. `gossipd/moving.py` is the daemon's half.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lightningd_py.daemons.setup import Replacements
+from lightningd_py.errors import StartError
+from lightningd_py.owners.ownership import tell
+from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
+from wire.control.control_message import Fd
+from wire.control.control_wire import GossipdInitReply, MoveAll, MoveAllReply, NewConnectdLink, NewGossipdLink
+from wire.control.status import Status
+
+LAST_WORD = 2.0
+"""Seconds in which a new gossipd says that it has all, if the old one has died on the way."""
+
+status = Status("lightningd")
+
+
+class MoveRefused(Exception):
+    """Nothing was restarted, or not as it should be; one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a restart has come to. `milliseconds`: from the order to the new process's first word as the owner."""
+
+    moved: int
+    lost: int
+    milliseconds: int
+
+
+class Mover:
+    """Restarts one process at a time."""
+
+    def __init__(self, replacements: Replacements, ready: Callable[[], bool]) -> None:
+        """`ready`: the node has started, and does not end."""
+        self._replacements = replacements
+        self._ready = ready
+        self._under_way = ""
+
+    async def restart(self, what: str) -> Moved:
+        """`what`: gossipd. Raises MoveRefused."""
+        if not self._ready():
+            raise MoveRefused("the node is starting or ending")
+        if self._under_way:
+            raise MoveRefused(f"{self._under_way} is being restarted: try again when it is done")
+        self._under_way = what
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            moved, lost = await self._gossipd()
+        finally:
+            self._under_way = ""
+        milliseconds = round(1_000 * (loop.time() - began))
+        status.info(f"{what} was restarted: {moved} connections have moved, {lost} are lost, in {milliseconds} ms")
+        return Moved(moved, lost, milliseconds)
+
+    async def _gossipd(self) -> tuple[int, int]:
+        replacements, setup = self._replacements, self._replacements.setup
+        ownership, supervisor = setup.ownership, setup.supervisor
+        old = ownership.gossipd
+        if old.closed:
+            raise MoveRefused("gossipd has died and is being restarted: try again in a moment")
+        try:
+            new, link = replacements.another_gossipd()
+        except OSError as error:
+            raise MoveRefused(f"gossipd cannot be started: {error.strerror or error}") from error
+        supervisor.try_out(old, new)
+        old_end, new_end = _pair()
+        serving = asyncio.ensure_future(setup.gossipd(new, new_end))
+        moving = asyncio.ensure_future(old.request(MoveAll(old_end), MoveAllReply))
+        await asyncio.sleep(0)  # both are said
+        old.hold_back()
+        ownership.gossipd = new
+        replacements.tell_gossipd()
+        ownership.gossipd = old
+        tell(ownership.connectd, NewGossipdLink(link, [], moved=True))
+        try:
+            moved = await self._outcome(moving, serving)
+        except MoveRefused:
+            serving.cancel()
+            self._go_on(old, new)
+            raise
+        ownership.gossipd = new
+        old.go_on(new)
+        supervisor.decide(new, old)
+        replacements.gossip_control.returned()
+        try:
+            await serving
+        except StartError as error:
+            raise MoveRefused("the new gossipd has died: its connections are lost, and dialled again") from error
+        return moved, 0
+
+    async def _outcome(
+        self, moving: "asyncio.Future[MoveAllReply]", serving: "asyncio.Future[GossipdInitReply]"
+    ) -> int:
+        """How many connections the new one has. Raises MoveRefused if it has none."""
+        try:
+            reply = await moving
+            return reply.owned + reply.elsewhere
+        except RequestFailed as refused:
+            raise MoveRefused(f"gossipd goes on as it was: {refused}") from refused
+        except ChannelClosed as error:
+            try:
+                await asyncio.wait_for(asyncio.shield(serving), LAST_WORD)
+            except (StartError, TimeoutError):
+                raise MoveRefused("gossipd has died: its connections are lost, and dialled again") from error
+            return len(self._replacements.setup.ownership.peers)
+
+    def _go_on(self, old: ControlChannel, new: ControlChannel) -> None:
+        """The old one stays, with a new link to connectd; if it has died that is dealt with as any death."""
+        ownership, supervisor = self._replacements.setup.ownership, self._replacements.setup.supervisor
+        if not old.closed:
+            old.go_on(old)
+            ours, connectds = _pair()
+            tell(ownership.connectd, NewGossipdLink(connectds, [peer.info.conn_id for peer in ownership.peers]))
+            tell(old, NewConnectdLink(ours))
+        supervisor.decide(old, new)
+
+
+def _pair() -> tuple[Fd, Fd]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return Fd(ours.detach()), Fd(theirs.detach())
