@@ -40,8 +40,10 @@ class OwnGossip:
         index, store = self.index, self.store
         row = -1
         for row in self._said_rows():
-            yield store.read(index.announce_off[row])
-            yield store.read(index.update_off[self._direction(row)][row])
+            store.mend()
+            for offset in (index.announce_off[row], index.update_off[self._direction(row)][row]):
+                if (message := store.serve(offset)) is not None:
+                    yield message
         if row >= 0:
             yield from self._node_announcement()
 
@@ -52,7 +54,8 @@ class OwnGossip:
     def _node_announcement(self) -> list[bytes]:
         node = self.index.nodes.get(self.node_id)
         offset = 0 if node is None else self.index.node_announce_off[node]
-        return [self.store.read(offset)] if offset else []
+        message = self.store.serve(offset) if offset else None
+        return [] if message is None else [message]
 
     def withdraw_node(self, row: int) -> None:
         """Take our node_announcement from the map, so that one with a lower timestamp can follow."""

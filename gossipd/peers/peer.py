@@ -221,6 +221,7 @@ class Peer:
     def _begin_answer(self, number: int, answer: Source) -> None:
         if number in self.queries:  # B7-91, B7-92: one outstanding
             raise PeerFault(f"{message_name(number)} before the last one was answered", Consequence.WARN)
+        self._around.store.mend()
         self.queries[number] = Answer(answer)
 
     def set_filter(self, first: int, timestamp_range: int, offset: int | None = None) -> None:
@@ -305,6 +306,7 @@ class Peer:
         """Answers to queries, then the stream."""
         self.work = 0
         if self.queries:
+            self._around.store.mend()
             return self._pull_answer(budget)
         if self.stream is None or self.stream.finished:
             return []

@@ -127,8 +127,9 @@ class ScidsAnswer:
             for bit, offsets in ((1, index.announce_off), (2, index.update_off[0]), (4, index.update_off[1])):
                 wanted = self._flags[number] & bit
                 self._flags[number] &= ~bit
-                if wanted and scid in channels and (offset := offsets[channels[scid]]):
-                    yield self._store.read(offset)
+                offset = offsets[channels[scid]] if wanted and scid in channels else 0
+                if offset and (message := self._store.serve(offset)) is not None:
+                    yield message
 
     def _nodes(self) -> Iterator[bytes]:
         index = self._index
@@ -142,7 +143,8 @@ class ScidsAnswer:
                 node_id, offset = index.node_ids[row], index.node_announce_off[row]
                 if offset and node_id not in self._told:
                     self._told.add(node_id)
-                    yield self._store.read(offset)
+                    if (message := self._store.serve(offset)) is not None:
+                        yield message
 
     def rest(self) -> bytes | None:
         """A query for what has not been told yet."""

@@ -242,6 +242,22 @@ class GossipStore:
         length, _ = self._length_and_type(offset)
         return self._bytes_at(offset + HEADER_SIZE, length)
 
+    def serve(self, offset: int) -> bytes | None:
+        """The same to be told to a peer, checked. None if it is not what was written, and is bridged then (`damaged`).
+
+        `mend` comes before, once for all that is served in one go: the file may have been cut.
+        """
+        if offset >= self._end:
+            return self.read(offset)
+        data = self.content()
+        flags, length, crc, timestamp = HEADER.unpack_from(data, offset)
+        message = data[offset + HEADER_SIZE : offset + HEADER_SIZE + length]
+        if crc_of(timestamp, message) == crc and length >= 2 and not flags & DELETED:
+            return message
+        if not any(start <= offset < stop for start, stop in self.damaged):
+            self._bridge(offset, next_good_record(data, offset, self._end))
+        return None
+
     def scan(self, offset: int, limit: int) -> tuple[list[ScannedRecord], int]:
         """The records of the next `limit` bytes of the file that are not deleted, and the offset to go on from.
 

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from gossipd.gossmap import Gossmap
 from gossipd.map.forget import DYING_BLOCKS
+from gossipd.serve.queries import answer_scids
 from gossipd.store.records import DYING
 from tests.gossipd.faults import Crash, failing_pwrite
+from tests.gossipd.messages import CHAIN
 from tests.gossipd.writer import Writer, content_at, content_of, live_messages, node_id, scid
+from wire.encoded import encode_short_ids
 from wire.message import decode
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, QueryShortChannelIds
 from wire.scid import block_of
 
 
@@ -256,6 +259,47 @@ def test_what_is_damaged_is_not_served_but_forgotten(writer: Writer, path: Path,
     check_order(writer)
     assert (scid(1) in writer.index.channels) == (what != "channel")
     assert content_at_end(writer, path)
+
+
+@pytest.mark.parametrize("place", [3, 12, 70], ids=["length", "message", "further on"])
+@pytest.mark.parametrize("what", ["channel", "update", "node"])
+def test_an_answer_has_nothing_that_is_damaged(writer: Writer, path: Path, what: str, place: int) -> None:
+    """Nor does a query find the damage a second time before it is forgotten."""
+    for number in (1, 2):
+        writer.full_channel(number, number, number + 1, 10)
+        writer.node(number, 20)
+    writer.store.flush()
+    index, dead = writer.index, writer.store.dead_bytes
+    row = index.channels[scid(1)]
+    offset = {
+        "channel": index.announce_off[row],
+        "update": index.update_off[0][row],
+        "node": index.node_announce_off[index.nodes[node_id(1)]],
+    }[what]
+    lost = writer.store.read(offset)
+    query = QueryShortChannelIds(CHAIN, encode_short_ids([scid(1), scid(2)]))
+    whole = list(answer_scids(query, CHAIN, index, writer.store))
+    with path.open("r+b") as file:
+        file.seek(offset + place)
+        file.write(b"\x99")
+    for _ in range(2):
+        assert list(answer_scids(query, CHAIN, index, writer.store)) == [each for each in whole if each != lost]
+    ((start, stop),) = writer.store.damaged
+    assert (start, writer.store.dead_bytes) == (offset, dead + stop - start)
+    assert writer.forgetting.lose(start, stop) == 1
+
+
+def test_an_answer_from_a_file_that_is_cut(writer: Writer, path: Path) -> None:
+    """Without a look at what is missing, which would end the process."""
+    writer.full_channel(1, 1, 2, 10)
+    writer.full_channel(2, 2, 3, 10)
+    writer.store.flush()
+    query = QueryShortChannelIds(CHAIN, encode_short_ids([scid(1), scid(2)]))
+    whole = list(answer_scids(query, CHAIN, writer.index, writer.store))
+    os.truncate(path, writer.index.announce_off[writer.index.channels[scid(2)]] + 20)
+    writer.store.mend()
+    assert list(answer_scids(query, CHAIN, writer.index, writer.store)) == [*whole[:3], whole[-1]]
+    assert list(answer_scids(query, CHAIN, writer.index, writer.store)) == [*whole[:3], whole[-1]]
 
 
 def test_file_that_is_cut_from_outside(writer: Writer, path: Path) -> None:

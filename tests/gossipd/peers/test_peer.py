@@ -1,5 +1,6 @@
 """One peer without a socket: what follows from what it says, and what it is told in which order."""
 
+import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -305,3 +306,11 @@ def test_what_is_stored_of_a_peers_is_not_told_to_it(bench: Bench, peer: Peer) -
     peer.flush()
     assert all_of(peer) == [update(1)]
     assert peer.standing.good == 1
+
+
+def test_an_answer_from_a_file_that_is_cut(peer: Peer, daemon: Daemon) -> None:
+    """A look at what is missing would end the process. Before the query, and while it is answered."""
+    for _ in range(2):
+        peer.hear(QUERY)
+        os.truncate(daemon.store.path, 300)
+        assert all_of(peer)[-1:] == [END]
