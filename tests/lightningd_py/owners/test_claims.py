@@ -271,7 +271,7 @@ async def test_a_flawed_connection_ends(
 
 async def test_only_gossipd_knows_what_gossipd_remembers(around: OwnershipAmongFakes) -> None:
     around.taken()
-    memory = GossipState((0, 1), b"u", 7, True, True, [b"\x01\x05"])
+    memory = GossipState((0, 1), b"u", 7, (0, 1), True, [b"\x01\x05"])
     around.ownership.heard(GOSSIPD, given_back(gossip_state=memory))
     (order,) = around.gossipd.take()
     assert vars(order)["gossip_state"] == memory

@@ -13,6 +13,7 @@ from lightningd_py.owners.peers import MovingConnection
 from lightningd_py.owners.programs import Programs, no_room
 from lightningd_py.owners.service_process import PeerEnd, Program, environment, start_program
 from tests.lightningd_py.ownership_among_fakes import STATE, OwnershipAmongFakes, info
+from wire.control import status
 from wire.control.control_message import Fd
 from wire.control.control_wire import HandlePeer
 from wire.control.limits import Limits
@@ -85,9 +86,10 @@ async def test_program_that_has_let_go_counts_until_it_has_exited(around: Owners
 
 
 async def test_program_that_a_peer_makes_fail_each_time(
-    around: OwnershipAmongFakes, caplog: pytest.LogCaptureFixture
+    around: OwnershipAmongFakes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such lines are counted per peer: the 1st, 2nd, 4th, 8th and 16th are logged."""
+    """Such lines are counted per peer: the 1st, 2nd, 4th, 8th and 16th are logged. No line was logged before."""
+    monkeypatch.setattr(status, "_strangers_lines", status.StrangersLines())
     around.with_program()
     for conn_id in range(200, 220):
         around.taken(conn_id)
