@@ -4,10 +4,14 @@ import os
 import random
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from gossipd.control import Control
 from gossipd.ingest.workers import Workers
 from wire.control.daemon import inherited_socket, prepare, run
+from wire.control.landlock import restrict_files
+from wire.control.status import Status
 
 
 def main() -> int:
@@ -18,7 +22,14 @@ def main() -> int:
     # Before there is a loop, a store or a peer: a worker must not have a copy of any of their fds.
     workers = Workers(max(1, min(os.cpu_count() or 1, 4)))
     chance = random.Random()  # noqa: S311 - which peer is asked is no secret
-    return run("gossipd", lambda stop: Control(master, hsm, link, workers, stop, time.time, chance).close)
+
+    def start(stop: Callable[[int], None]) -> Callable[[], None]:
+        def restrict(kept: list[Path]) -> None:
+            restrict_files(Status("gossipd"), kept=kept)
+
+        return Control(master, hsm, link, workers, stop, time.time, chance, restrict).close
+
+    return run("gossipd", start)
 
 
 if __name__ == "__main__":

@@ -49,9 +49,11 @@ class Control:
         stop: Callable[[int], None],
         now: Callable[[], float],
         chance: random.Random,
+        restrict: Callable[[list[Path]], None] = lambda kept: None,
     ) -> None:
-        """`now`: unix seconds."""
+        """`now`: unix seconds. `restrict` gives up opening files, but in these directories."""
         self._now, self._chance = now, chance
+        self._restrict = restrict
         self._workers = workers
         self._stop = stop
         self._stopped = False
@@ -131,6 +133,7 @@ class Control:
             self._told.append(message)
 
     def _init(self, message: GossipdInit) -> None:
+        self._restrict(_directories(message))
         feed = Feed(unheard)
         if message.predecessor_fd is not None:
             self._successor = Successor(
@@ -217,6 +220,15 @@ class Control:
 
 def _unexpected(message: ControlMessage) -> None:
     raise RuntimeError(f"the next gossipd said {message.name()}")
+
+
+def _directories(init: GossipdInit) -> list[Path]:
+    """Where files of ours are, or will be. Raises OSError if one cannot be made."""
+    directories = [Path(init.store).parent]
+    if init.feed.startswith("tcp:"):
+        directories.append(Path(init.feed_keys))
+        directories[-1].mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directories
 
 
 class Requests:

@@ -1,6 +1,7 @@
 """The log writer: `python -P -m lightningd_py.log_writer FILE...` copies its standard input to these files.
 
-They are opened again on SIGHUP. Control characters become question marks. What cannot be written is lost: a full disk,
+They are opened again on SIGHUP; besides them, and what lies in their directories, it can open nothing of the user's,
+and read nothing at all. Control characters become question marks. What cannot be written is lost: a full disk,
 or a standard output that is not read, costs lines, never the node. It ends with its input.
 """
 
@@ -9,9 +10,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from lightningd_py.errors import LogError
+from wire.control.landlock import restrict_files
 from wire.control.log_output import LogOutput, lost_lines
+from wire.control.privilege import give_up_privileges
+from wire.control.status import Status
 
 STDOUT = "-"
 OURS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
@@ -78,5 +83,14 @@ def write_log(files: Sequence[str]) -> None:
     standard_output.finish(LAST_WORDS)
 
 
+def main() -> None:
+    """Give up what is not needed, and write."""
+    status, files = Status("log writer"), sys.argv[1:]
+    give_up_privileges(status)
+    paths = [Path(file) for file in files if file != STDOUT]
+    restrict_files(status, written={path.parent for path in (*paths, *(path.resolve() for path in paths))})
+    write_log(files)
+
+
 if __name__ == "__main__":
-    write_log(sys.argv[1:])
+    main()

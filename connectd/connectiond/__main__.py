@@ -1,9 +1,12 @@
 """`python -P -m connectd.connectiond CONTROL_FD LOGLEVEL`: connectiond as the master starts it."""
 
 import sys
+from collections.abc import Callable
 
 from connectd.connectiond.daemon import Connectiond
 from wire.control.daemon import inherited_socket, prepare, run
+from wire.control.landlock import restrict_files
+from wire.control.status import Status
 
 
 def main() -> int:
@@ -11,7 +14,11 @@ def main() -> int:
     fd, level = sys.argv[1:]
     prepare(level)
     control = inherited_socket(fd)
-    return run("connectiond", lambda stop: Connectiond(control, stop).close)
+
+    def start(stop: Callable[[int], None]) -> Callable[[], None]:
+        return Connectiond(control, stop, lambda kept: restrict_files(Status("connectiond"), kept=kept)).close
+
+    return run("connectiond", start)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,14 @@ class Connectiond:
     _bridged: Bridged
     _most: int
 
-    def __init__(self, control: socket.socket, stop: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        stop: Callable[[int], None],
+        restrict: Callable[[list[Path]], None] = lambda kept: None,
+    ) -> None:
+        """`restrict` gives up opening files, but in these directories."""
+        self._restrict = restrict
         self._routes = Routes()
         self._bus: MsgBus | None = None
         self._refused = False
@@ -113,8 +120,9 @@ class Connectiond:
         self._most = max(1, (raise_fd_limit() - FDS_BESIDES) // FDS_EACH)
         self._hub = Hub(self, self._routes, asyncio.get_running_loop().call_later)
         try:
+            self._restrict(_directories(message))
             self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing)
-        except (BindFailed, CurveError) as error:
+        except (BindFailed, CurveError, OSError) as error:
             self._refused = True
             self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))
             return
@@ -200,3 +208,11 @@ class Connectiond:
     def catch_up(self) -> None:
         """Read what the master has said already."""
         self._master.catch_up()
+
+
+def _directories(init: ConnectiondInit) -> list[Path]:
+    """Where files of ours are, or will be. Raises OSError if one cannot be made."""
+    directories = [Path(init.curve)] if init.msg.startswith("tcp:") else []
+    for directory in directories:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directories

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from lightningd_py.chain.source import ChainSource, NoOutput, Output
 from lightningd_py.config.options import Options, in_directory
+from lightningd_py.daemons.store_place import STORE, place_store
 from lightningd_py.daemons.supervisor import ask
 from lightningd_py.owners.claims import GOSSIPD, AboutOne
 from lightningd_py.owners.ownership import Ownership, tell
@@ -128,7 +129,7 @@ async def init_gossipd(
         control_wire.GossipdInit(
             chain_hash=NETWORKS[options.network],
             node_id=own.node_id,
-            store=str(store_path(options)),
+            store=str(place_store(options.network_dir)),
             check_txout=check_txout,
             timing=options.timing,
             limits=options.limits,
@@ -155,4 +156,4 @@ def remove_dead_feed(feed: str) -> None:
 
 def store_path(options: Options) -> Path:
     """Where the map is kept: CLN's name for it, so that its tools find it."""
-    return options.network_dir / "gossip_store"
+    return options.network_dir / STORE

@@ -73,7 +73,7 @@ async def test_what_daemons_give_up(nodes: Nodes) -> None:
         assert limits["Max core file size"] == ["0", "0"]
         assert limits["Max data size"] == [str(4 << 30)] * 2
         files = [Path(link) for link in processes.links(int(proc.name)) if link.startswith("/")]
-        allowed = (Path("/dev/null"), node.directory / "gossip_store", node.directory / "gossip_store.index")
+        allowed = (Path("/dev/null"), node.directory / "gossipd" / "gossip_store")
         assert [file for file in files if file not in allowed] == [], "no file that is not its own"
 
 

@@ -9,7 +9,7 @@ import ctypes
 import os
 import site
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from wire.control.status import Status
@@ -58,39 +58,50 @@ def code_directories() -> list[str]:
     return [path for path in (ours, *sys.path, sys.prefix, sys.base_prefix, *site.getsitepackages()) if path]
 
 
-def restrict_files(status: Status, readable: Iterable[str | Path] = ()) -> None:
-    """Open nothing from here on but what is `readable`, to read, with the system's files and our code.
+def restrict_files(
+    status: Status,
+    readable: Iterable[str | Path] = (),
+    *,
+    kept: Iterable[str | Path] = (),
+    written: Iterable[str | Path] = (),
+) -> None:
+    """Open nothing from here on but the system's files and our code, to read, with what is named: `readable`, to read;
+    directories `kept`, to read and write and make files; directories `written`, to write and make files.
 
     Nothing happens where the kernel has no Landlock: the master says so. Needs `give_up_privileges` before.
     """
     version = landlock_version()
     if not version:
         return
+    truncate = _TRUNCATE if version >= _TRUNCATE_SINCE else 0
+    write = _WRITE_FILE | _MAKE | truncate
+    read = _READ_FILE | _READ_DIR
+    rules: dict[str | Path, int] = dict.fromkeys([*SYSTEM, *code_directories(), *readable], read)
+    for directories, access in ((written, write), (kept, read | write)):
+        for directory in directories:
+            rules[directory] = rules.get(directory, 0) | access
     try:
-        _restrict(
-            _HANDLED | (_TRUNCATE if version >= _TRUNCATE_SINCE else 0), [*SYSTEM, *code_directories(), *readable]
-        )
+        _restrict(_HANDLED | truncate, rules)
     except OSError as error:
         status.unusual(f"this process may open any file: Landlock failed: {error.strerror}")
 
 
-def _restrict(handled: int, readable: Iterable[str | Path]) -> None:
+def _restrict(handled: int, rules: Mapping[str | Path, int]) -> None:
     attr = _RulesetAttr(handled)
     ruleset = _call(_CREATE_RULESET, ctypes.byref(attr), ctypes.c_size_t(ctypes.sizeof(attr)), ctypes.c_uint32(0))
     try:
-        for path in readable:
+        for path, access in rules.items():
             with contextlib.suppress(FileNotFoundError, PermissionError):
-                _allow(ruleset, path)
+                _allow(ruleset, path, access)
         _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     finally:
         os.close(ruleset)
 
 
-def _allow(ruleset: int, path: str | Path) -> None:
+def _allow(ruleset: int, path: str | Path, access: int) -> None:
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
-        access = _READ_FILE | (_READ_DIR if Path(path).is_dir() else 0)
-        rule = _PathBeneathAttr(access, fd)
+        rule = _PathBeneathAttr(access if Path(path).is_dir() else access & ~(_READ_DIR | _MAKE), fd)
         _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), ctypes.byref(rule), ctypes.c_uint32(0))
     finally:
         os.close(fd)

@@ -127,6 +127,79 @@ except OSError as error:
     assert child(code, tmp_path) == ["HsmInitReply", "Permission denied"]
 
 
+@needs_landlock
+def test_websocketd_restricts_itself_before_it_hears_anybody(tmp_path: Path) -> None:
+    """Its own main, up to where its loop would begin."""
+    code = """
+import runpy, sys
+from wire.control import daemon
+
+def run(name, start):
+    try:
+        open(secret)
+    except OSError as error:
+        print(name, error.strerror)
+    return 0
+
+secret, daemon.run, sys.argv[1:] = sys.argv[1], run, ["3", "info"]
+runpy.run_module("connectd.websocketd", run_name="__main__")
+"""
+    assert child(code, tmp_path) == ["websocketd Permission denied"]
+
+
+@needs_landlock
+def test_the_log_writer_reads_nothing_and_writes_where_its_files_are(tmp_path: Path) -> None:
+    """Its own main, up to where it begins to write; a new file after the old one was moved away is made."""
+    (tmp_path / "logs").mkdir()
+    code = """
+import os, sys
+from lightningd_py import log_writer
+
+def attempt(files):
+    for path, flags in ((secret, os.O_RDONLY), (secret, os.O_WRONLY), (files[0], os.O_RDONLY)):
+        try:
+            os.open(path, flags)
+        except OSError as error:
+            print(error.strerror)
+    os.close(log_writer.open_log(files[0]))
+    os.rename(files[0], files[0] + ".1")
+    os.close(log_writer.open_log(files[0]))
+    print(sorted(os.path.basename(entry) for entry in (files[0], files[0] + ".1") if os.path.exists(entry)))
+
+secret, log_writer.write_log = sys.argv[1], attempt
+log = os.path.dirname(secret) + "/logs/log"
+open(log, "w").close()
+sys.argv[1:] = [log]
+log_writer.main()
+"""
+    assert child(code, tmp_path) == ["Permission denied"] * 3 + ["['log', 'log.1']"]
+
+
+@needs_landlock
+def test_a_directory_that_is_kept(tmp_path: Path) -> None:
+    """What gossipd has: all that it does with its files, and nothing beside them."""
+    (tmp_path / "kept").mkdir()
+    code = RESTRICTED.replace(
+        "restrict_files(status)", 'restrict_files(status, kept=[os.path.dirname(sys.argv[1]) + "/kept"])'
+    )
+    code += """
+kept = os.path.dirname(sys.argv[1]) + "/kept/"
+with open(kept + "a.tmp", "w") as made:
+    made.write("12345")
+    made.truncate(3)
+os.replace(kept + "a.tmp", kept + "a")
+print(open(kept + "a").read(), os.listdir(kept))
+os.unlink(kept + "a")
+for source, target in ((sys.argv[1], kept + "secret"), (kept + "b", sys.argv[2])):
+    try:
+        os.path.exists(source) or open(source, "w").close()
+        os.rename(source, target)
+    except OSError as error:
+        print(error.strerror)
+"""
+    assert child(code, tmp_path) == ["123 ['a']", "Invalid cross-device link", "Invalid cross-device link"]
+
+
 def test_a_kernel_without_it(tmp_path: Path) -> None:
     code = "from wire.control import landlock\nlandlock.landlock_version = lambda: 0\n" + RESTRICTED
     assert child(code + "print(open(sys.argv[1], 'rb').read() == b'\\1' * 32)", tmp_path) == ["True"]
