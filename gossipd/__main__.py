@@ -24,8 +24,8 @@ def main() -> int:
     chance = random.Random()  # noqa: S311 - which peer is asked is no secret
 
     def start(stop: Callable[[int], None]) -> Callable[[], None]:
-        def restrict(kept: list[Path]) -> None:
-            restrict_files(Status("gossipd"), kept=kept)
+        def restrict(kept: Path, readable: list[Path]) -> None:
+            restrict_files(Status("gossipd"), readable, kept=[kept])
 
         return Control(master, hsm, link, workers, stop, time.time, chance, restrict).close
 

@@ -15,6 +15,7 @@ from gossipd.ingest.workers import Workers
 from gossipd.moving import Move, MoveFailed, Successor, soon
 from gossipd.own_node import Signer
 from gossipd.store.writer import StoreError
+from wire.bus.curve_files import readable_keys
 from wire.bus.feed import PEER_CONNECTED, PEER_DISCONNECTED, FeedError
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
@@ -49,9 +50,9 @@ class Control:
         stop: Callable[[int], None],
         now: Callable[[], float],
         chance: random.Random,
-        restrict: Callable[[list[Path]], None] = lambda kept: None,
+        restrict: Callable[[Path, list[Path]], None] = lambda kept, readable: None,
     ) -> None:
-        """`now`: unix seconds. `restrict` gives up opening files, but in these directories."""
+        """`now`: unix seconds. `restrict` gives up opening files, but in one directory, and what is readable."""
         self._now, self._chance = now, chance
         self._restrict = restrict
         self._workers = workers
@@ -133,7 +134,7 @@ class Control:
             self._told.append(message)
 
     def _init(self, message: GossipdInit) -> None:
-        self._restrict(_directories(message))
+        self._restrict(Path(message.store).parent, readable_keys(message.feed, Path(message.feed_keys)))
         feed = Feed(unheard)
         if message.predecessor_fd is not None:
             self._successor = Successor(
@@ -220,15 +221,6 @@ class Control:
 
 def _unexpected(message: ControlMessage) -> None:
     raise RuntimeError(f"the next gossipd said {message.name()}")
-
-
-def _directories(init: GossipdInit) -> list[Path]:
-    """Where files of ours are, or will be. Raises OSError if one cannot be made."""
-    directories = [Path(init.store).parent]
-    if init.feed.startswith("tcp:"):
-        directories.append(Path(init.feed_keys))
-        directories[-1].mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directories
 
 
 class Requests:

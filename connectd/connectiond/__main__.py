@@ -16,7 +16,7 @@ def main() -> int:
     control = inherited_socket(fd)
 
     def start(stop: Callable[[int], None]) -> Callable[[], None]:
-        return Connectiond(control, stop, lambda kept: restrict_files(Status("connectiond"), kept=kept)).close
+        return Connectiond(control, stop, lambda readable: restrict_files(Status("connectiond"), readable)).close
 
     return run("connectiond", start)
 

@@ -19,6 +19,7 @@ from connectd.connectiond.hub import Hub
 from connectd.connectiond.lines.here import Bridged, BridgedLine
 from connectd.connectiond.lines.line import Line
 from wire.bus.curve import CurveError
+from wire.bus.curve_files import readable_keys
 from wire.control import control_wire
 from wire.control.binding import BindFailed
 from wire.control.control_channel import ControlChannel
@@ -56,9 +57,9 @@ class Connectiond:
         self,
         control: socket.socket,
         stop: Callable[[int], None],
-        restrict: Callable[[list[Path]], None] = lambda kept: None,
+        restrict: Callable[[list[Path]], None] = lambda readable: None,
     ) -> None:
-        """`restrict` gives up opening files, but in these directories."""
+        """`restrict` gives up opening files, but for what is readable."""
         self._restrict = restrict
         self._routes = Routes()
         self._bus: MsgBus | None = None
@@ -120,9 +121,9 @@ class Connectiond:
         self._most = max(1, (raise_fd_limit() - FDS_BESIDES) // FDS_EACH)
         self._hub = Hub(self, self._routes, asyncio.get_running_loop().call_later)
         try:
-            self._restrict(_directories(message))
+            self._restrict(readable_keys(message.msg, Path(message.curve)))
             self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing)
-        except (BindFailed, CurveError, OSError) as error:
+        except (BindFailed, CurveError) as error:
             self._refused = True
             self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))
             return
@@ -208,11 +209,3 @@ class Connectiond:
     def catch_up(self) -> None:
         """Read what the master has said already."""
         self._master.catch_up()
-
-
-def _directories(init: ConnectiondInit) -> list[Path]:
-    """Where files of ours are, or will be. Raises OSError if one cannot be made."""
-    directories = [Path(init.curve)] if init.msg.startswith("tcp:") else []
-    for directory in directories:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directories

@@ -8,12 +8,15 @@ test lets go of it or fd 3 says that the master has gone. Uses wire's blocking c
 
 import json
 import os
+import runpy
 import select
 import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any
+
+import msgpack
 
 from wire.control import control_wire
 from wire.control.control_message import Fd, Reply, Request
@@ -114,6 +117,13 @@ class Puppet:
         reply.request_id = self.asked.request_id
         send_message(self.control, reply)
 
+    def answer_list_peers(self, datagram: str) -> None:
+        """With this reply, when that is asked for."""
+        while not isinstance(message := receive_message(self.control, "master"), control_wire.ListPeers):
+            assert message is not None
+        number, peers, _ = msgpack.unpackb(bytes.fromhex(datagram))
+        self.control.send(msgpack.packb([number, peers, message.request_id]))
+
     def give_back(self, *, send: tuple[str, ...] = (), gossip: str = "", crypto: str = "", unread: str = "") -> None:
         """As it should be done, or with a state that is none, or with no or a wrong gossip fd. It exits after it."""
         state = self.frames.export(b"")
@@ -153,6 +163,10 @@ class Puppet:
         if own_group:
             os.setpgid(child, child)
         return child
+
+    def misbehave(self, kind: str) -> None:
+        """One of the kinds of rogues.py; the fds stay open until the puppet ends."""
+        runpy.run_path(str(Path(__file__).parent / "rogues.py"))["misbehave"](self, kind)
 
     def exit(self, *, status: int = 0) -> None:
         os._exit(status)

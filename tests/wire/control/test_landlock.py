@@ -141,7 +141,8 @@ def run(name, start):
         print(name, error.strerror)
     return 0
 
-secret, daemon.run, sys.argv[1:] = sys.argv[1], run, ["3", "info"]
+daemon.run, daemon.inherited_socket = run, int
+secret, sys.argv[1:] = sys.argv[1], ["3", "4", "info"]
 runpy.run_module("connectd.websocketd", run_name="__main__")
 """
     assert child(code, tmp_path) == ["websocketd Permission denied"]
@@ -197,7 +198,7 @@ for source, target in ((sys.argv[1], kept + "secret"), (kept + "b", sys.argv[2])
     except OSError as error:
         print(error.strerror)
 """
-    assert child(code, tmp_path) == ["123 ['a']", "Invalid cross-device link", "Invalid cross-device link"]
+    assert child(code, tmp_path) == ["123 ['a']", "Invalid cross-device link", "Permission denied"]
 
 
 def test_a_kernel_without_it(tmp_path: Path) -> None:
