@@ -1,4 +1,4 @@
-"""The files of CURVE's keys, for a process that is about to give up opening files: made now, to be read from then on."""
+"""CURVE's key files, for a process that is about to give up opening files: made now, to be read from then on."""
 
 import contextlib
 from pathlib import Path
