@@ -44,6 +44,7 @@ async def test_it_costs_one_connection(node: Node, peer: ScriptedPeer, puppets: 
             await peer.sync()
         except (PeerClosed, ConnectionError):
             assert peer.node_id.hex() not in await node.peers()
+        await bystander.close()
         assert {name: node.pids()[name] for name in pids} == pids, "no daemon was restarted"
         assert node.broken() == []
 
