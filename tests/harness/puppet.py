@@ -121,8 +121,8 @@ class Puppet:
         """With this reply, when that is asked for."""
         while not isinstance(message := receive_message(self.control, "master"), control_wire.ListPeers):
             assert message is not None
-        number, peers, _ = msgpack.unpackb(bytes.fromhex(datagram))
-        self.control.send(msgpack.packb([number, peers, message.request_id]))
+        number, _, peers = msgpack.unpackb(bytes.fromhex(datagram))
+        self.control.send(msgpack.packb([number, message.request_id, peers]))
 
     def give_back(self, *, send: tuple[str, ...] = (), gossip: str = "", crypto: str = "", unread: str = "") -> None:
         """As it should be done, or with a state that is none, or with no or a wrong gossip fd. It exits after it."""
