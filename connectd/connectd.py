@@ -295,7 +295,10 @@ class Connectd:
         return [door for door in (parts.connections, parts.websockets) if door is not None] if parts else []
 
     def _has_room(self) -> bool:
-        return self._master.queued + self._link.queued < MOST_ON_THE_WAY
+        channels = self._master, self._link
+        return sum(channel.queued for channel in channels) < MOST_ON_THE_WAY and not any(
+            channel.behind for channel in channels
+        )
 
     # Construction
 

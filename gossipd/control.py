@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gossipd import report
-from gossipd.feed import Feed, unheard
+from gossipd.feed import Feed, say_peer, unheard
 from gossipd.gossipd import Gossipd
 from gossipd.ingest.workers import Workers
 from gossipd.moving import Move, MoveFailed, Successor, soon
 from gossipd.own_node import Signer
 from gossipd.store.writer import StoreError
 from wire.bus.curve_files import readable_keys
-from wire.bus.feed import PEER_CONNECTED, PEER_DISCONNECTED, FeedError
+from wire.bus.feed import FeedError
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
@@ -71,6 +71,7 @@ class Control:
         """The store is another gossipd's now."""
         self._master = ControlChannel(master, "master", self._from_master, self._master_closed, window=1_000)
         self._hsm = ControlChannel(hsm, "hsmd", self._from_hsmd, self._hsm_closed)
+        self._master.on_drained = self._drained
         self._link = self._open_link(link)
 
     def close(self) -> None:
@@ -120,6 +121,14 @@ class Control:
             self._early.append(message)
         else:
             self._requests.handle(message, self._link)
+            if self._master.behind:  # each connection makes us say something: connectd accepts no more then
+                self._link.pause_reading(paused=True)
+
+    def _drained(self) -> None:
+        """The master has taken all that waited for it."""
+        self._link.pause_reading(paused=False)
+        if self._gossipd is not None:
+            self._gossipd.resume()
 
     def _from_master(self, message: ControlMessage) -> None:
         if isinstance(message, GossipdInit):
@@ -319,7 +328,7 @@ class Requests:
             case control_wire.AddGossip():
                 self._add_gossip(message)
             case FeedPeerConnected() | FeedPeerDisconnected():
-                _say_peer(gossipd.feed, message)
+                say_peer(gossipd.feed, message)
             case control_wire.Resync():
                 gossipd.seeker.resync()
                 channel.reply(message, control_wire.ResyncReply())
@@ -381,20 +390,3 @@ class Requests:
             )
 
         self._gossipd.user_gossip.add(message.message, self._gossipd.ingest, settled)
-
-
-def _say_peer(feed: Feed, message: FeedPeerConnected | FeedPeerDisconnected) -> None:
-    if isinstance(message, FeedPeerDisconnected):
-        gone = {"node_id": message.node_id, "conn_id": message.conn_id, "reason": message.reason}
-        feed.say(PEER_DISCONNECTED, message.time_ns, **gone)
-        return
-    peer = message.peer
-    feed.say(
-        PEER_CONNECTED,
-        message.time_ns,
-        node_id=peer.node_id,
-        conn_id=peer.conn_id,
-        address=peer.address,
-        incoming=peer.incoming,
-        features=peer.features,
-    )

@@ -11,7 +11,7 @@ from typing import Any
 from gossipd.verdict import REASONS, Verdict
 from wire.bus import feed
 from wire.bus.feed import TOPICS, Outcome
-from wire.control.control_wire import PeerInfo
+from wire.control.control_wire import FeedPeerConnected, FeedPeerDisconnected, PeerInfo
 
 Send = Callable[[bytes, bytes], None]
 """Gets the two frames of a message."""
@@ -126,3 +126,21 @@ def unheard(topic: bytes, body: bytes) -> None:
 
 SILENT = Feed(unheard)
 """Where there is no feed: nothing is ever subscribed to."""
+
+
+def say_peer(to: Feed, message: FeedPeerConnected | FeedPeerDisconnected) -> None:
+    """A connection has come, or has ended, at any owner."""
+    if isinstance(message, FeedPeerDisconnected):
+        gone = {"node_id": message.node_id, "conn_id": message.conn_id, "reason": message.reason}
+        to.say(feed.PEER_DISCONNECTED, message.time_ns, **gone)
+        return
+    peer = message.peer
+    to.say(
+        feed.PEER_CONNECTED,
+        message.time_ns,
+        node_id=peer.node_id,
+        conn_id=peer.conn_id,
+        address=peer.address,
+        incoming=peer.incoming,
+        features=peer.features,
+    )

@@ -59,9 +59,6 @@ SLOTS = 60
 """The flush interval in so many steps: peers are told their news in turn, not all in the same moment."""
 LONELY = 10.0
 """Seconds that a proven announcement waits for its first update before it is written without one."""
-MASTER_MARK = 1_000
-"""Messages that the master has not taken yet, above which nothing more is read from peers."""
-
 status = Status("gossipd")
 
 
@@ -103,7 +100,6 @@ class Gossipd:
         self.is_remote = self.remotes.__contains__
         self.upkeep = Upkeep(self.owned, self.end, self.novel, self.remotes, init.limits, chance.random)
         feed.sender_of = self._sender_of
-        master.on_drained = self.resume
         self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
 
     def _begin_peers(self, init: GossipdInit) -> None:
@@ -305,7 +301,7 @@ class Gossipd:
 
     def copy_up(self, peer: Peer, message: bytes) -> None:
         """A copy of what a peer said, for the services that listen; not while the master takes nothing."""
-        if self._master.queued < MASTER_MARK:
+        if not self._master.behind:
             self.tell(copy_of(peer.info, message))
 
     # what `standing.py` needs
@@ -349,11 +345,11 @@ class Gossipd:
 
     def may_read(self) -> bool:
         """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
-        through, and gossip is then owed.
+        through, and gossip is then owed. While the master takes nothing there is no room for either.
         """
-        if self.held:
+        if self.held or self._master.behind:
             return False
-        if self.ingest.has_room and self._master.queued < MASTER_MARK and not self.keeper.flush.failed:
+        if self.ingest.has_room and not self.keeper.flush.failed:
             self._full_since = None
             return True
         now = self._loop.time()

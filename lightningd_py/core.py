@@ -91,7 +91,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     ends.push_async_callback(lambda: asyncio.gather(listeners.close(), ownership.programs.close()))
     node_id = await init_hsmd(hsmd.channel, options, before.ended)
     supervisor.watch(hsmd.channel)
-    registrations.begin(node_id, RegistrationStore(database.sqlite))
+    registrations.begin(node_id, RegistrationStore(database))
     own = OwnNode(options, registrations, database, node_id)
     connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)
     gossip_control = GossipControl(ownership, chain, own)

@@ -5,16 +5,22 @@ The file is lightningd-py.sqlite3 in the network's directory. It has not CLN's n
 that CLN has used that is a wallet. `user_version` says how many of `MIGRATIONS` the file has seen.
 """
 
+import asyncio
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightningd_py.errors import DatabaseError
+from lightningd_py.database_writer import PATIENCE, Change, DatabaseWriter, damaged, what_is_wrong
+from lightningd_py.errors import DatabaseError, NotSaved
+from wire.control.timing import CHILD_END_TIME
 
 FILE_NAME = "lightningd-py.sqlite3"
 CONN_ID_STEP = 1_000_000
+BUSY = 1_000
+"""Milliseconds that SQLite itself tries while another process holds the file."""
 MOST_ADDRESSES = 16
 """Of one node; those with the oldest success go first."""
 
@@ -80,65 +86,101 @@ class Ban:
 
 
 class Database:
-    """The open file. Raises DatabaseError, one sentence, for a file that is none of ours, or newer than we are."""
+    """All of it in memory, where it is read and changed at once; `DatabaseWriter` writes each change to the file.
 
-    def __init__(self, path: Path) -> None:
+    Raises DatabaseError, one sentence, for a file that is none of ours, newer than we are, held by another process for
+    PATIENCE seconds, or damaged.
+    """
+
+    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+        name = f"database {path}"
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._sqlite = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+            file = sqlite3.connect(path, isolation_level=None, timeout=patience, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
-            raise DatabaseError(f"cannot open database {path}: {error}") from error
+            raise DatabaseError(f"cannot open {name}: {error}") from error
+        self._memory = sqlite3.connect(":memory:", isolation_level=None)
         try:
-            self._sqlite.execute("PRAGMA journal_mode = WAL")
-            self._sqlite.execute("PRAGMA synchronous = NORMAL")
-            self._migrate(path)
-        except sqlite3.Error as error:
-            self._sqlite.close()
-            raise DatabaseError(f"cannot use database {path}: {error}") from error
-        except DatabaseError:
-            self._sqlite.close()
+            self._load(file, name)
+        except BaseException as error:
+            file.close()
+            self._memory.close()
+            if isinstance(error, sqlite3.Error):
+                raise DatabaseError(what_is_wrong(name, error)) from error
             raise
+        self._writer = DatabaseWriter(file, name, self._memory.serialize)
 
     @property
     def sqlite(self) -> sqlite3.Connection:
-        """The connection, in autocommit: for tables that one other module has to itself."""
-        return self._sqlite
+        """What is known now, to be read: for tables that one other module has to itself. They change by `change`."""
+        return self._memory
 
-    def _migrate(self, path: Path) -> None:
-        (version,) = self._sqlite.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise DatabaseError(
-                f"database {path} is of version {version}, from a newer lightningd-py: this one knows up to"
-                f" {len(MIGRATIONS)}"
-            )
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            self._sqlite.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+    def _load(self, file: sqlite3.Connection, name: str) -> None:
+        _migrate(file, name)
+        file.backup(self._memory)
+        file.execute(f"PRAGMA busy_timeout = {BUSY}")
+        flaws = [flaw for (flaw,) in self._memory.execute("PRAGMA quick_check(1)")]
+        if flaws != ["ok"]:
+            raise DatabaseError(damaged(name, flaws[0].splitlines()[-1]))
 
-    def next_conn_id_block(self) -> int:
+    def change(self, change: Change) -> None:
+        """Do this at once, in one transaction, and have it written."""
+        self._do(change)
+        self._writer.write(change)
+
+    async def change_safely(self, change: Change) -> None:
+        """The same when it is on the disk, and not before. Raises NotSaved: nothing has changed then."""
+        await self._written(change, "nothing was changed")
+        self._do(change)
+
+    async def saved(self) -> None:
+        """Returns when all that was changed before is on the disk. Raises NotSaved if that takes too long."""
+        await self._written((), "it is in force, and waits to be written")
+
+    def _do(self, change: Change) -> None:
+        self._memory.execute("BEGIN")
+        for statement, rows in change:
+            self._memory.executemany(statement, rows)
+        self._memory.execute("COMMIT")
+
+    async def _written(self, change: Change, failed: str) -> None:
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[str | None] = loop.create_future()
+
+        def settle(reason: str | None) -> None:
+            if not written.done():
+                written.set_result(reason)
+
+        def done(reason: str | None) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(settle, reason)
+
+        self._writer.write(change, done)
+        if (reason := await written) is not None:
+            raise NotSaved(f"{failed}: {reason}")
+
+    async def next_conn_id_block(self) -> int:
         """The first of CONN_ID_STEP connection numbers that no connection has had, and none will get again.
 
-        On the disk before it is given out, so not even a power cut brings one back.
+        On the disk before it is given out, so not even a power cut brings one back. Raises NotSaved.
         """
-        self._sqlite.execute("PRAGMA synchronous = FULL")
-        ((after,),) = self._sqlite.execute(
-            "UPDATE counters SET value = value + ? WHERE name = 'conn_id' RETURNING value", (CONN_ID_STEP,)
-        ).fetchall()
-        self._sqlite.execute("PRAGMA synchronous = NORMAL")
-        return int(after) - CONN_ID_STEP
+        ((first,),) = self._memory.execute("SELECT value FROM counters WHERE name = 'conn_id'").fetchall()
+        after = int(first) + CONN_ID_STEP
+        await self.change_safely([("UPDATE counters SET value = ? WHERE name = 'conn_id'", [(after,)])])
+        return int(first)
 
     def remember_address(self, node_id: bytes, address: str, now: float) -> None:
         """This node was reached at this address."""
         row = {"node_id": node_id, "address": address, "now": now, "most": MOST_ADDRESSES}
-        self._sqlite.execute(
+        insert = (
             "INSERT INTO addresses VALUES (:node_id, :address, :now) ON CONFLICT DO UPDATE"
-            " SET last_success = max(last_success, :now)",
-            row,
+            " SET last_success = max(last_success, :now)"
         )
-        self._sqlite.execute(
+        bound = (
             "DELETE FROM addresses WHERE node_id = :node_id AND address NOT IN"
-            " (SELECT address FROM addresses WHERE node_id = :node_id ORDER BY last_success DESC LIMIT :most)",
-            row,
+            " (SELECT address FROM addresses WHERE node_id = :node_id ORDER BY last_success DESC LIMIT :most)"
         )
+        self.change([(insert, [row]), (bound, [row])])
 
     def remember_hint(self, node_id: bytes, address: str) -> None:
         """A user says that the node is at this address; it counts less than one where it was reached."""
@@ -146,19 +188,19 @@ class Database:
 
     def addresses_of(self, node_id: bytes) -> list[KnownAddress]:
         """Where this node was reached, the latest success first."""
-        rows = self._sqlite.execute(
+        rows = self._memory.execute(
             "SELECT address, last_success FROM addresses WHERE node_id = ? ORDER BY last_success DESC", (node_id,)
         )
         return [KnownAddress(*row) for row in rows]
 
     def knows_addresses(self) -> bool:
         """Whether there is any node to be reached."""
-        ((known,),) = self._sqlite.execute("SELECT EXISTS (SELECT 1 FROM addresses)").fetchall()
+        ((known,),) = self._memory.execute("SELECT EXISTS (SELECT 1 FROM addresses)").fetchall()
         return bool(known)
 
     def reached_nodes(self, most: int) -> list[bytes]:
         """Nodes that were reached, the latest first."""
-        rows = self._sqlite.execute(
+        rows = self._memory.execute(
             "SELECT node_id FROM addresses WHERE last_success > 0 GROUP BY node_id ORDER BY max(last_success) DESC"
             " LIMIT ?",
             (most,),
@@ -167,41 +209,53 @@ class Database:
 
     def remember_discovered(self, addresses: Iterable[str]) -> None:
         """Where peers see us now; replaces what was remembered."""
-        with self._sqlite:
-            self._sqlite.execute("BEGIN")
-            self._sqlite.execute("DELETE FROM discovered")
-            self._sqlite.executemany("INSERT INTO discovered VALUES (?)", [(address,) for address in addresses])
+        rows = [(address,) for address in addresses]
+        self.change([("DELETE FROM discovered", [()]), ("INSERT INTO discovered VALUES (?)", rows)])
 
     def discovered(self) -> list[str]:
         """Where peers saw us last."""
-        return [address for (address,) in self._sqlite.execute("SELECT address FROM discovered ORDER BY address")]
+        return [address for (address,) in self._memory.execute("SELECT address FROM discovered ORDER BY address")]
 
     def keep_node(self, node_id: bytes, keep: bool) -> None:
         """Whether to stay connected with this node."""
-        if keep:
-            self._sqlite.execute("INSERT INTO kept_nodes VALUES (?) ON CONFLICT DO NOTHING", (node_id,))
-        else:
-            self._sqlite.execute("DELETE FROM kept_nodes WHERE node_id = ?", (node_id,))
+        insert = "INSERT INTO kept_nodes VALUES (?) ON CONFLICT DO NOTHING"
+        self.change([(insert if keep else "DELETE FROM kept_nodes WHERE node_id = ?", [(node_id,)])])
 
     def kept_nodes(self) -> list[bytes]:
         """The nodes to stay connected with."""
-        return [node_id for (node_id,) in self._sqlite.execute("SELECT node_id FROM kept_nodes")]
+        return [node_id for (node_id,) in self._memory.execute("SELECT node_id FROM kept_nodes")]
 
-    def ban(self, ban: Ban) -> None:
-        """Add a ban, or replace the one for the same."""
-        self._sqlite.execute(
-            "INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?)", (ban.what, ban.reason, ban.created, ban.expires)
-        )
+    async def ban(self, ban: Ban) -> None:
+        """Add a ban, or replace the one for the same. Raises NotSaved."""
+        row = (ban.what, ban.reason, ban.created, ban.expires)
+        await self.change_safely([("INSERT OR REPLACE INTO bans VALUES (?, ?, ?, ?)", [row])])
 
-    def unban(self, what: str) -> bool:
-        """End a ban. False if there is none."""
-        return self._sqlite.execute("DELETE FROM bans WHERE what = ?", (what,)).rowcount > 0
+    async def unban(self, what: str) -> bool:
+        """End a ban. False if there is none. Raises NotSaved."""
+        found = self._memory.execute("SELECT 1 FROM bans WHERE what = ?", (what,)).fetchone() is not None
+        if found:
+            await self.change_safely([("DELETE FROM bans WHERE what = ?", [(what,)])])
+        return found
 
     def bans(self, now: float) -> list[Ban]:
         """Those in force, the oldest first; the others are forgotten."""
-        self._sqlite.execute("DELETE FROM bans WHERE expires <= ?", (now,))
-        return [Ban(*row) for row in self._sqlite.execute("SELECT * FROM bans ORDER BY created")]
+        if self._memory.execute("SELECT 1 FROM bans WHERE expires <= ?", (now,)).fetchone():
+            self.change([("DELETE FROM bans WHERE expires <= ?", [(now,)])])
+        return [Ban(*row) for row in self._memory.execute("SELECT * FROM bans ORDER BY created")]
 
     def close(self) -> None:
         """Write all to the one file."""
-        self._sqlite.close()
+        self._writer.close(CHILD_END_TIME)
+        self._memory.close()
+
+
+def _migrate(file: sqlite3.Connection, name: str) -> None:
+    file.execute("PRAGMA journal_mode = WAL")
+    file.execute("PRAGMA synchronous = FULL")
+    (version,) = file.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise DatabaseError(
+            f"{name} is of version {version}, from a newer lightningd-py: this one knows up to {len(MIGRATIONS)}"
+        )
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        file.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

@@ -19,3 +19,7 @@ class LogError(StartError):
 
 class DatabaseError(StartError):
     """The database cannot be opened or read."""
+
+
+class NotSaved(Exception):
+    """The database could not be written; the text is one sentence, which says what of it is so. The node goes on."""

@@ -40,14 +40,10 @@ from wire.address import DEFAULT_PORTS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
 from wire.control.control_wire import ConnectiondInit, RandomNodes, RandomNodesReply, SetWantedNodes
-from wire.control.daemon import passes
 from wire.control.status import Status
 
 BUSES = "lightningd_py.bus.buses"
 """Imported while the daemons start: ZMQ takes 45 ms to load."""
-
-ACCEPT_OUTAGE = 10.0
-"""Seconds without a failure after which the next one is worth a line."""
 
 status = Status("lightningd")
 
@@ -79,7 +75,6 @@ class Node:
         self._options = options
         self._log = log
         self._failed = ""
-        self._accept_failed_at: float | None = None
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._peers = Peers()
         self._opening = Opening(options.require_service, self._registrations)
@@ -128,21 +123,10 @@ class Node:
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception that nothing has caught is our own bug, and the state cannot be trusted."""
         error = context.get("exception")
-        if passes(context):
-            self._cannot_accept(loop.time(), error)
-            return
-        if self._ended.done() and self._accept_failed_at is not None and isinstance(error, ValueError):
-            return  # asyncio's next try to accept comes when the socket is closed already
         status.broken(f"{context['message']}: {error!r}")
         if error is not None:
             status.broken("".join(traceback.format_exception(error)))
         self.stop(1)
-
-    def _cannot_accept(self, now: float, error: BaseException | None) -> None:
-        """asyncio says so a hundred times in a turn, and tries again after a second."""
-        last, self._accept_failed_at = self._accept_failed_at, now
-        if last is None or now - last > ACCEPT_OUTAGE:
-            status.unusual(f"no RPC client can be accepted now: {error}")
 
     # the start
 
@@ -231,7 +215,7 @@ class Node:
             stop=self.stop,
             restart=Mover(parts.replacements, lambda: self._restarts.ready).restart,
         )
-        rpc = RpcServer(commands.all(), parts.listingd)
+        rpc = RpcServer(commands.all(), parts.listingd, lambda: core.ownership.behind)
         ends.push_async_callback(rpc.close)
         await rpc.start(self._options.rpc_file, self._options.rpc_file_mode)
         return rpc

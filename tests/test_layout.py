@@ -104,6 +104,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.listingd.listingd": "clients' sockets, which are written to side by side",
         "lightningd_py.daemons.listing_control": "a listing waits for a listingd that is being restarted",
         "lightningd_py.owners.copy_programs": "the clock of restarts",
+        "lightningd_py.database": "what must be on the disk is awaited",
         "lightningd_py.log": "the end of its writer is heard of on the loop",
         "lightningd_py.node": "signals and the end of the node",
         "lightningd_py.core": "the type of what tells of the node's end",

@@ -18,6 +18,7 @@ from connectd.connectiond.bus import MsgBus
 from connectd.connectiond.hub import Hub
 from connectd.connectiond.lines.here import Bridged, BridgedLine
 from connectd.connectiond.lines.line import Line
+from wire.bus.bus_message import BusError
 from wire.bus.curve import CurveError
 from wire.bus.curve_files import readable_keys
 from wire.control import control_wire
@@ -33,9 +34,6 @@ from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.peer_types import ALL_CHANNELS
 from wire.peer_wire import WarningMessage
 from wire.routing import Routes
-
-MASTER_MARK = 1_000
-"""Messages that the master has not taken yet, above which it gets no copies."""
 
 FDS_BESIDES = 512 + MOST_FAREWELLS
 """File descriptors for other things than connections: ZMQ's, those of services, and farewells."""
@@ -127,8 +125,9 @@ class Connectiond:
             self._refused = True
             self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))
             return
-        self._bridged = Bridged(self._routes, timing, message.limits)
+        self._bridged = Bridged(self._routes, timing, message.limits, lambda: not self._master.behind)
         self._bridged.events = self._hub
+        self._master.on_drained = self._bridged.resume
         self._master.reply(message, control_wire.ConnectiondInitReply(self._bus.endpoint))
 
     def _take(self, message: TakePeer) -> None:
@@ -191,7 +190,12 @@ class Connectiond:
         self._tell(control_wire.PeerOwner(line.peer.node_id, line.peer.conn_id, service))
 
     def service_admitted(self, service: str) -> None:
-        """A service has said hello: what it says to the master when it is welcome comes after this."""
+        """A service has said hello: what it says to the master when it is welcome comes after this.
+
+        Raises BusError while the master does not keep up.
+        """
+        if self._master.behind:
+            raise BusError("the node does not keep up: say hello again in a moment")
         self._tell(control_wire.ServicePresence(service, True, "it has said hello"))
 
     def service_came(self, service: str) -> None:
@@ -203,7 +207,7 @@ class Connectiond:
 
     def copy_up(self, line: Line, message: bytes) -> None:
         """A copy of what a peer said; not if the master takes nothing."""
-        if self._master.queued < MASTER_MARK:
+        if not self._master.behind:
             self._tell(copy_of(line.peer, message))
 
     def catch_up(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from lightningd_py.bus.ctl_news import CtlNews, shown
 from lightningd_py.bus.ctl_requests import Answer, Around, CtlRequests
 from lightningd_py.config.options import version
+from lightningd_py.errors import NotSaved
 from lightningd_py.registrations.registered import Refused
 from lightningd_py.rpc.jsonrpc import GRACE
 from lightningd_py.rpc.params import RpcError
@@ -23,6 +24,7 @@ from wire.bus.socket import BusSocket
 BUS = "ctl"
 ROOM = 100
 """Messages, lists of several MB among them, that ZMQ keeps for one service that does not read."""
+BEHIND = "a daemon of the node does not keep up: try again in a moment"
 MAX_IN_HAND = 64
 """Requests of one service that are not answered yet."""
 
@@ -82,7 +84,8 @@ class CtlBus:
     def _heard(self, session: Session, message: BusMessage) -> None:
         asked: Id = getattr(message, "id", None)
         try:
-            answer = self._at_once(session, message)
+            behind = self._around.ownership.behind
+            answer = Error(BEHIND) if behind else self._at_once(session, message)
         except Refused as refused:
             answer = Error(str(refused))
         if answer is None and self._in_hand[session] >= MAX_IN_HAND:
@@ -96,17 +99,24 @@ class CtlBus:
         task.add_done_callback(self._tasks.discard)
 
     def _at_once(self, session: Session, message: BusMessage) -> Answer | None:
-        """The answer to what needs no waiting; None for the rest. Raises Refused."""
+        """The answer to what needs no waiting; None for the rest, which is answered when it is done, or on the disk.
+
+        Raises Refused.
+        """
         service = session.service
         match message:
+            case bus_wire.Register() | bus_wire.Unregister() if self._in_hand[session] >= MAX_IN_HAND:
+                return None
             case bus_wire.Register():
                 self._registrations.register(service, message)
                 if message.events:
                     self._news.tell(service)
+                return None if message.node_ids or message.channels else Ok()
             case bus_wire.Unregister():
                 self._registrations.unregister(service, message)
                 if message.events:
                     self._news.tell_no_more(service)
+                return None if message.node_ids or message.channel_ids else Ok()
             case bus_wire.ListRegistrations() | bus_wire.ListPeers() if not session.queue:
                 return self._listed(message)
             case _:
@@ -119,7 +129,10 @@ class CtlBus:
         return bus_wire.Registrations(self._registrations.entries())
 
     async def _carry_out(self, session: Session, message: BusMessage) -> Answer:
-        """A list, of some MB perhaps, is made when all before it has found room. Raises RpcError."""
+        """A list, of some MB perhaps, is made when all before it has found room. Raises RpcError, NotSaved."""
+        if isinstance(message, bus_wire.Register | bus_wire.Unregister):
+            await self._registrations.saved()
+            return Ok()
         if not isinstance(message, bus_wire.ListRegistrations | bus_wire.ListPeers):
             return await self._requests.carry_out(session.service, message)
         while session.queue:  # noqa: ASYNC110 - ZMQ does not tell of room
@@ -131,6 +144,8 @@ class CtlBus:
             answer = await self._carry_out(session, message)
         except RpcError as error:
             answer = Error(error.message)
+        except NotSaved as error:
+            answer = Error(str(error))
         finally:
             self._in_hand[session] -= 1
             if not self._in_hand[session]:

@@ -36,7 +36,7 @@ class Watch:
     """Funding outpoint -> channel."""
 
     def __init__(self, database: Database) -> None:
-        self._sqlite = database.sqlite
+        self._database, self._sqlite = database, database.sqlite
         self._scids: dict[Outpoint, int] = {}
         self._load()
         row = self._sqlite.execute("SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1").fetchone()
@@ -58,9 +58,7 @@ class Watch:
         """Watch these from now on: (scid, txid)."""
         rows = list(outputs)
         self._scids.update((outpoint_of(txid, scid), scid) for scid, txid in rows)
-        self._sqlite.execute("BEGIN")
-        self._sqlite.executemany("INSERT OR REPLACE INTO funding VALUES (?, ?, NULL)", rows)
-        self._sqlite.execute("COMMIT")
+        self._database.change([("INSERT OR REPLACE INTO funding VALUES (?, ?, NULL)", rows)])
 
     def unwatched(self, scids: Iterable[int]) -> list[int]:
         """Those that are not watched, nor were until they were spent. All others that are watched are let go: `scids`
@@ -69,9 +67,7 @@ class Watch:
         wanted = set(scids)
         rows = self._sqlite.execute("SELECT scid, spent FROM funding").fetchall()
         gone = [(scid,) for scid, spent in rows if spent is None and scid not in wanted]
-        self._sqlite.execute("BEGIN")
-        self._sqlite.executemany("DELETE FROM funding WHERE scid = ?", gone)
-        self._sqlite.execute("COMMIT")
+        self._database.change([("DELETE FROM funding WHERE scid = ?", gone)])
         self._load()
         return sorted(wanted - {scid for scid, _ in rows})
 
@@ -94,24 +90,23 @@ class Watch:
 
     def take(self, block: Block, spent: Iterable[int]) -> None:
         """This block follows the last one, or any after a gap, and spends these channels' outputs."""
-        sqlite, gone = self._sqlite, set(spent)
-        too_old = (block.height - KEPT_BLOCKS,)
-        sqlite.execute("BEGIN")
-        sqlite.executemany("UPDATE funding SET spent = ? WHERE scid = ?", [(block.height, scid) for scid in gone])
-        sqlite.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?)", (block.height, block.hash))
-        sqlite.execute("DELETE FROM blocks WHERE height <= ?", too_old)
-        sqlite.execute("DELETE FROM funding WHERE spent <= ?", too_old)
-        sqlite.execute("COMMIT")
+        gone, too_old = set(spent), [(block.height - KEPT_BLOCKS,)]
+        self._database.change(
+            [
+                ("UPDATE funding SET spent = ? WHERE scid = ?", [(block.height, scid) for scid in gone]),
+                ("INSERT OR REPLACE INTO blocks VALUES (?, ?)", [(block.height, block.hash)]),
+                ("DELETE FROM blocks WHERE height <= ?", too_old),
+                ("DELETE FROM funding WHERE spent <= ?", too_old),
+            ]
+        )
         if gone:
             self._scids = {outpoint: scid for outpoint, scid in self._scids.items() if scid not in gone}
         self.last = block
 
     def remember(self, blocks: Iterable[Block]) -> None:
         """The chain below the next block that is taken, after a gap."""
-        self._sqlite.execute("BEGIN")
-        self._sqlite.execute("DELETE FROM blocks")
-        self._sqlite.executemany("INSERT INTO blocks VALUES (?, ?)", [(block.height, block.hash) for block in blocks])
-        self._sqlite.execute("COMMIT")
+        rows = [(block.height, block.hash) for block in blocks]
+        self._database.change([("DELETE FROM blocks", [()]), ("INSERT INTO blocks VALUES (?, ?)", rows)])
 
     def remembered(self) -> list[Block]:
         """The blocks that were looked at last, the latest first: KEPT_BLOCKS at most."""
@@ -125,20 +120,24 @@ class Watch:
         """What is above this block has not happened; None: nothing that is remembered has."""
         height = block.height if block else 0
         above = height if self.look_again_above is None else min(height, self.look_again_above)
-        self._sqlite.execute("BEGIN")
-        self._sqlite.execute("DELETE FROM blocks WHERE height > ?", (height if block else -1,))
-        self._sqlite.execute("UPDATE funding SET spent = NULL WHERE spent > ?", (height,))
-        self._sqlite.execute("INSERT OR REPLACE INTO counters VALUES ('look_again_above', ?)", (above,))
-        self._sqlite.execute("COMMIT")
+        self._database.change(
+            [
+                ("DELETE FROM blocks WHERE height > ?", [(height if block else -1,)]),
+                ("UPDATE funding SET spent = NULL WHERE spent > ?", [(height,)]),
+                ("INSERT OR REPLACE INTO counters VALUES ('look_again_above', ?)", [(above,)]),
+            ]
+        )
         self._load()
         self.last, self.look_again_above = block, above
 
     def looked_again(self, moved: Iterable[int]) -> None:
         """At all above `look_again_above`: these are not where they were."""
-        self._sqlite.execute("BEGIN")
         places = [(block_of(scid), scid) for scid in moved]
-        self._sqlite.executemany("UPDATE funding SET spent = ? WHERE scid = ?", places)
-        self._sqlite.execute("DELETE FROM counters WHERE name = 'look_again_above'")
-        self._sqlite.execute("COMMIT")
+        self._database.change(
+            [
+                ("UPDATE funding SET spent = ? WHERE scid = ?", places),
+                ("DELETE FROM counters WHERE name = 'look_again_above'", [()]),
+            ]
+        )
         self._load()
         self.look_again_above = None

@@ -16,7 +16,7 @@ from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.supervisor import Supervisor
 from lightningd_py.database import Database
-from lightningd_py.errors import StartError
+from lightningd_py.errors import NotSaved, StartError
 from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.own_node import OwnNode
@@ -50,11 +50,19 @@ class Setup:
 
     async def connectd(self, channel: ControlChannel) -> None:
         """Have it listen: where the one before it did, if there was one. Raises StartError."""
-        first_conn_id = self.ownership.first_conn_id = self.database.next_conn_id_block()
+        first_conn_id = self.ownership.first_conn_id = await self._conn_ids()
         websocket_fd = self.supervisor.websocket_fd() if self.options.websockets else None
         bound = await connect_control.init_connectd(channel, self.options, self.own, first_conn_id, websocket_fd)
         self.supervisor.watch(channel)
         self.own.listens(bound.bindings, bound.announceable)
+
+    async def _conn_ids(self) -> int:
+        """The first of those that are connectd's: it waits for them as long as an outage of the database lasts."""
+        while True:
+            try:
+                return await self.database.next_conn_id_block()
+            except NotSaved as error:
+                status.unusual(f"connectd waits for its connection numbers: {error}")
 
     async def gossipd(self, channel: ControlChannel, predecessor_fd: Fd | None = None) -> GossipdInitReply:
         """Have it open its store, or take the place of another one. Raises StartError."""

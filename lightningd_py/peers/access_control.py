@@ -41,19 +41,19 @@ class AccessControl:
         self._tell = tell
         self._of_services = of_services
 
-    def ban(self, what: str, reason: str, seconds: int | None) -> Ban:
-        """Ban for so long, or for ever. Raises TooManyBans."""
+    async def ban(self, what: str, reason: str, seconds: int | None) -> Ban:
+        """Ban for so long, or for ever. Raises TooManyBans, NotSaved."""
         now = time.time()
         if len(self._database.bans(now)) >= MOST_BANS:
             raise TooManyBans
         ban = Ban(what, reason, now, None if seconds is None else now + seconds)
-        self._database.ban(ban)
+        await self._database.ban(ban)
         self.put_in_force()
         return ban
 
-    def unban(self, what: str) -> bool:
-        """End a ban. False if there is none."""
-        found = self._database.unban(what)
+    async def unban(self, what: str) -> bool:
+        """End a ban. False if there is none. Raises NotSaved."""
+        found = await self._database.unban(what)
         self.put_in_force()
         return found
 

@@ -177,6 +177,11 @@ class Registrations:
         service.channels.clear()
         self._changed(service)
 
+    async def saved(self) -> None:
+        """Returns when all that is kept of services is on the disk. Raises NotSaved."""
+        if self._store is not None:
+            await self._store.saved()
+
     # registering
 
     def register(self, name: str, asked: Register) -> None:

@@ -1,25 +1,24 @@
 """The nodes and channels of bus services, kept in SQLite: services come back, after our restart, too."""
 
-import sqlite3
 from collections.abc import Iterable
 
+from lightningd_py.database import Database
 from wire.bus.bus_wire import BusChannel
 
 
 class RegistrationStore:
     """The tables registered_nodes and registered_channels. A node, or a channel, is one service's."""
 
-    def __init__(self, sqlite: sqlite3.Connection) -> None:
-        """`sqlite` in autocommit."""
-        self._sqlite = sqlite
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def nodes(self) -> list[tuple[bytes, str]]:
         """Each node with its service, in the order in which they were registered."""
-        return list(self._sqlite.execute("SELECT node_id, service FROM registered_nodes ORDER BY rowid"))
+        return list(self._database.sqlite.execute("SELECT node_id, service FROM registered_nodes ORDER BY rowid"))
 
     def channels(self) -> list[tuple[BusChannel, str]]:
         """Each channel with its service, in that order."""
-        rows = self._sqlite.execute(
+        rows = self._database.sqlite.execute(
             "SELECT channel_id, node_id, short_channel_id, service FROM registered_channels ORDER BY rowid"
         )
         return [
@@ -28,38 +27,38 @@ class RegistrationStore:
 
     def add(self, service: str, node_ids: Iterable[bytes], channels: Iterable[BusChannel]) -> None:
         """All of these, or none."""
-        with self._sqlite:
-            self._sqlite.execute("BEGIN")
-            self._sqlite.executemany(
-                "INSERT OR REPLACE INTO registered_nodes VALUES (?, ?)", [(node_id, service) for node_id in node_ids]
-            )
-            self._sqlite.executemany(
-                "INSERT OR REPLACE INTO registered_channels VALUES (?, ?, ?, ?)",
-                [
-                    (channel.channel_id, channel.node_id, _blob(channel.short_channel_id), service)
-                    for channel in channels
-                ],
-            )
+        nodes = [(node_id, service) for node_id in node_ids]
+        rows = [(channel.channel_id, channel.node_id, _blob(channel.short_channel_id), service) for channel in channels]
+        self._database.change(
+            [
+                ("INSERT OR REPLACE INTO registered_nodes VALUES (?, ?)", nodes),
+                ("INSERT OR REPLACE INTO registered_channels VALUES (?, ?, ?, ?)", rows),
+            ]
+        )
 
     def remove(self, service: str, node_ids: Iterable[bytes], channel_ids: Iterable[bytes]) -> None:
         """What of these is this service's."""
-        with self._sqlite:
-            self._sqlite.execute("BEGIN")
-            self._sqlite.executemany(
-                "DELETE FROM registered_nodes WHERE node_id = ? AND service = ?",
-                [(node_id, service) for node_id in node_ids],
-            )
-            self._sqlite.executemany(
-                "DELETE FROM registered_channels WHERE channel_id = ? AND service = ?",
-                [(channel_id, service) for channel_id in channel_ids],
-            )
+        nodes = [(node_id, service) for node_id in node_ids]
+        channels = [(channel_id, service) for channel_id in channel_ids]
+        self._database.change(
+            [
+                ("DELETE FROM registered_nodes WHERE node_id = ? AND service = ?", nodes),
+                ("DELETE FROM registered_channels WHERE channel_id = ? AND service = ?", channels),
+            ]
+        )
 
     def forget(self, service: str) -> None:
         """All that is this service's."""
-        with self._sqlite:
-            self._sqlite.execute("BEGIN")
-            self._sqlite.execute("DELETE FROM registered_nodes WHERE service = ?", (service,))
-            self._sqlite.execute("DELETE FROM registered_channels WHERE service = ?", (service,))
+        self._database.change(
+            [
+                ("DELETE FROM registered_nodes WHERE service = ?", [(service,)]),
+                ("DELETE FROM registered_channels WHERE service = ?", [(service,)]),
+            ]
+        )
+
+    async def saved(self) -> None:
+        """Returns when all of that is on the disk. Raises NotSaved."""
+        await self._database.saved()
 
 
 def _blob(short_channel_id: int | None) -> bytes | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lightningd_py.daemons.listing_control import ListingControl, NoListing
+from lightningd_py.errors import NotSaved
 from lightningd_py.listingd.result_filter import EXAMPLES, apply_filter
 from lightningd_py.rpc.clients import GRACE, Client, Clients, Gone, HalfRequest
 from lightningd_py.rpc.json_stream import Number, ParseError, TooLarge, parse_json
@@ -39,6 +40,11 @@ __all__ = ["GRACE", "PIECE", "Command", "RpcServer"]
 
 PIECE = 1_000
 """Entries of a long list that are encoded in one go: about 4 ms."""
+
+BEHIND_PAUSE = 0.1
+"""Seconds until it is looked again whether all daemons keep up."""
+ALWAYS = ("help", "stop", "getinfo")
+"""Commands that tell the daemons nothing."""
 
 RequestId = str | int
 Handler = Callable[..., Awaitable[Any]]
@@ -65,8 +71,16 @@ class Command:
 class RpcServer:
     """The registry of commands, and the socket on which they are offered."""
 
-    def __init__(self, commands: Iterable[Command] = (), listingd: ListingControl | None = None) -> None:
-        """`listingd`: who makes what a handler gives as a MapListing; None if none does that."""
+    def __init__(
+        self,
+        commands: Iterable[Command] = (),
+        listingd: ListingControl | None = None,
+        behind: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`listingd`: who makes what a handler gives as a MapListing; None if none does that. `behind`: a daemon does
+        not keep up, and nothing is to be asked of it.
+        """
+        self._behind = behind
         self._commands: dict[str, Command] = {}
         self._listingd = listingd
         self._clients = Clients(self._serve, _error(None, RpcError(INTERNAL_ERROR, "there are too many clients")))
@@ -126,12 +140,16 @@ class RpcServer:
         """
         try:
             _check_method(request)
+            while self._behind() and request["method"] not in ALWAYS:  # noqa: ASYNC110 - several channels, 30 s at most
+                await asyncio.sleep(BEHIND_PAUSE)
             result = await self.call(request["method"], request.get("params", []))
             return await encode(_filtered(result, request["filter"]) if "filter" in request else result)
         except (RpcError, Gone):
             raise
         except NoListing as reason:
             raise RpcError(INTERNAL_ERROR, str(reason)) from reason
+        except NotSaved as error:
+            raise RpcError(INTERNAL_ERROR, str(error)) from error
         except Exception as error:
             status.broken(f"{request['method']}: {error!r}", exc_info=True)
             raise RpcError(INTERNAL_ERROR, f"internal error: {type(error).__name__}") from error

@@ -74,13 +74,13 @@ class PeerCommands:
     async def ban(self, who: str, seconds: int | None, reason: str) -> dict[str, Any]:
         """The ban, as `listbans` shows it."""
         try:
-            return _ban_json(self._access.ban(who, reason, seconds))
+            return _ban_json(await self._access.ban(who, reason, seconds))
         except TooManyBans as error:
             raise RpcError(INTERNAL_ERROR, "The list of bans is full: use networks, or unban some") from error
 
     async def unban(self, who: str) -> dict[str, Any]:
         """Only what was banned under that very name."""
-        if not self._access.unban(who):
+        if not await self._access.unban(who):
             raise RpcError(INVALID_PARAMETERS, f"who: {who} is not banned")
         return {}
 

@@ -68,6 +68,7 @@ class ServiceCommands:
             self._registrations.forget(service)
         except Refused as refused:
             raise RpcError(INVALID_PARAMETERS, f"service: {refused}") from refused
+        await self._registrations.saved()
         return {}
 
 

@@ -42,6 +42,8 @@ def registrations() -> Registrations:
 class Channel:
     """What was said to somebody. Fds go with it, as they do with a real one."""
 
+    behind = False
+
     def __init__(self) -> None:
         self.said: list[ControlMessage] = []
         self.on_said: Callable[[], None] = lambda: None

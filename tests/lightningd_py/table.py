@@ -33,7 +33,7 @@ class Table(Registrations):
         self.on_wanted = lambda service, node_ids: self.wanted.append((service.name, node_ids))
         self.base_features = default_init_features()
         self.database = Database(path)
-        self.begin(OWN, RegistrationStore(self.database.sqlite))
+        self.begin(OWN, RegistrationStore(self.database))
 
     def service(self, name: str = "s", *, present: bool = True, **asked: object) -> Registered:
         """One that is here, and has registered this."""

@@ -5,6 +5,7 @@ import fcntl
 import os
 import resource
 import signal
+import sqlite3
 import sys
 import termios
 
@@ -27,11 +28,11 @@ async def test_no_fds_to_accept_rpc_clients_with(nodes: Nodes) -> None:
     first_free = next(fd for fd in range(len(used) + 1) if fd not in used)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (first_free, before[1]))
     asking = [asyncio.create_task(node.rpc("getinfo")) for _ in range(3)]
-    await node.logged("UNUSUAL lightningd: no RPC client can be accepted now: .*Too many open files", start)
+    await node.logged("UNUSUAL jsonrpc: no client can be accepted: Too many open files", start)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     for answer in asyncio.as_completed(asking):
         assert (await answer)["id"] == node.node_id
-    assert len([line for line in node.lines if "no RPC client" in line]) == 1
+    assert len([line for line in node.lines if "no client can be" in line]) == 1
 
 
 async def test_a_log_that_is_not_read(nodes: Nodes) -> None:
@@ -76,3 +77,20 @@ async def test_the_log_writer_dies(nodes: Nodes) -> None:
     node.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(node.wait) == 0
     assert "log writer was restarted" in file.read_text()
+
+
+async def test_another_process_holds_the_database(nodes: Nodes) -> None:
+    """The loop is not held up, and what must be on the disk is answered when it is."""
+    node = nodes.start()
+    holder = sqlite3.connect(node.directory / "lightningd-py.sqlite3", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    banning = asyncio.create_task(node.rpc("ban", who="192.0.2.0/24"))
+    await node.logged("UNUSUAL database: .* is held by another process: end that; what is to be written waits")
+    assert (await node.rpc("getinfo"))["id"] == node.node_id
+    async with await ScriptedPeer.connect(node.target) as peer:
+        await peer.sync()
+    assert (await node.rpc("listbans"))["bans"] == []
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert (await banning)["who"] == "192.0.2.0/24"
+    await node.logged("INFO    database: .* it is written again")

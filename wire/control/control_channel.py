@@ -22,6 +22,10 @@ __all__ = ["ChannelClosed", "ControlChannel", "RequestFailed", "receive_message"
 
 READS_PER_TURN = 64
 """Datagrams that are read at one wake-up, so that other events get their turn."""
+MARK = 1_000
+"""Messages that the other end has not taken yet, above which those who produce them stop their sources."""
+MARK_BYTES = 4 << 20
+"""The same in bytes."""
 RETRY_DELAY = 0.02
 """Seconds until the next try where the kernel does not tell that there is room again."""
 
@@ -91,11 +95,12 @@ class ControlChannel:
         self._on_closed = on_closed
         self._window = window
         self._complain = status.unusual if foreign else status.broken
-        self._closed = False
+        self._closed = self._paused = False
         self.broken = False
         """One of the two ends has done what it may not, or what came was cut: a daemon ends then, and is restarted."""
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Outgoing] = deque()
+        self._queued_bytes = 0
         self._waiting: deque[_Asked] = deque()
         self._held_back: list[ControlMessage | _Asked] | None = None
         self._outstanding: dict[int, _Asked] = {}
@@ -108,6 +113,11 @@ class ControlChannel:
     def queued(self) -> int:
         """Messages that wait for room in the socket, and requests that wait for a place in the window."""
         return len(self._queue) + len(self._waiting)
+
+    @property
+    def behind(self) -> bool:
+        """The other end takes less than is said: sources stop, until `on_drained`. Always false when closed."""
+        return not self._closed and (self.queued >= MARK or self._queued_bytes >= MARK_BYTES)
 
     @property
     def closed(self) -> bool:
@@ -132,7 +142,9 @@ class ControlChannel:
             self._send_now(message)
 
     def _send_now(self, message: ControlMessage) -> None:
-        self._queue.append(_Outgoing(message, *encode(message)))
+        outgoing = _Outgoing(message, *encode(message))
+        self._queue.append(outgoing)
+        self._queued_bytes += len(outgoing.datagram)
         if len(self._queue) == 1:
             self._flush()
 
@@ -232,6 +244,18 @@ class ControlChannel:
 
     # reading
 
+    def pause_reading(self, *, paused: bool) -> None:
+        """Do not read for a while, or read again. For a channel whose messages make us say more to a third process that
+        does not keep up, and whose other end stops its own sources then; never for the master's.
+        """
+        if self._closed or paused == self._paused:
+            return
+        self._paused = paused
+        if paused:
+            self._loop.remove_reader(self._sock.fileno())
+        else:
+            self._loop.add_reader(self._sock.fileno(), self._readable)
+
     def catch_up(self) -> None:
         """Deal now with what has come already, rather than when the loop finds it."""
         self._readable()
@@ -295,6 +319,7 @@ class ControlChannel:
                 self._wait_after(error)
                 return
             self._queue.popleft()
+            self._queued_bytes -= len(head.datagram)
         self._stop_waiting()
 
     def _wait_for_room(self) -> None:

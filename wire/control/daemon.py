@@ -7,7 +7,6 @@ daemon before the master has decided what becomes of its peers.
 
 import asyncio
 import contextlib
-import errno
 import gc
 import os
 import signal
@@ -26,9 +25,6 @@ EXIT_OK, EXIT_BROKEN = 0, 1
 def exit_status(channel: ControlChannel) -> int:
     """With what a daemon ends because its channel to the master has closed."""
     return EXIT_BROKEN if channel.broken else EXIT_OK
-
-
-_NO_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 def inherited_socket(fd: str) -> socket.socket:
@@ -72,14 +68,6 @@ def run(name: str, start: Callable[[Callable[[int], None]], Callable[[], None]])
     `stop(status)`. An exception that is not caught in any callback or task is our own bug: BROKEN, and the end.
     """
     return asyncio.run(_run(Status(name), start))
-
-
-def passes(context: dict[str, Any]) -> bool:
-    """Whether a report to the loop's exception handler is of asyncio's own accept: it lacked fds or memory, and tries
-    again in a second. No bug of ours.
-    """
-    error = context.get("exception")
-    return isinstance(error, OSError) and error.errno in _NO_RESOURCES and "socket" in context
 
 
 async def _run(status: Status, start: Callable[[Callable[[int], None]], Callable[[], None]]) -> int:

@@ -6,6 +6,7 @@ first, then gossip and services' messages by turns (`wire.net.duties`). What the
 
 import os
 import random
+from collections.abc import Callable
 
 from connectd.connectiond.lines.gossip_end import GossipEnd
 from connectd.connectiond.lines.line import LineEvents
@@ -137,8 +138,11 @@ class Bridged(OwnedPeers[BridgedLine]):
 
     events: LineEvents
 
-    def __init__(self, routes: Routes, timing: Timing, limits: Limits) -> None:
-        super().__init__(lambda: True, self._lost, _NoRations(), timing, limits.read_rate)
+    def __init__(
+        self, routes: Routes, timing: Timing, limits: Limits, may_read: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`may_read`: whether there is room for what peers say."""
+        super().__init__(may_read, self._lost, _NoRations(), timing, limits.read_rate)
         self.routes = routes
         self.timing = timing
         chance = random.Random()  # noqa: S311 - when a peer is pinged is no secret

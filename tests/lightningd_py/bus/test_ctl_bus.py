@@ -46,6 +46,14 @@ async def test_a_name_is_one_service_at_a_time(services: Services, alice: Servic
     await other.done("register", take=[40003])
 
 
+async def test_nothing_is_asked_while_a_daemon_does_not_keep_up(alice: Service, master: CtlMaster) -> None:
+    master.gossipd.behind = True
+    reason = "a daemon of the node does not keep up: try again in a moment"
+    assert await alice.refused("register", take=[40001]) == reason
+    master.gossipd.behind = False
+    await alice.done("register", take=[40001])
+
+
 async def test_what_is_kept_is_told_when_it_comes_back(services: Services, alice: Service, master: CtlMaster) -> None:
     channel = {"channel_id": CHANNEL, "node_id": OTHER, "short_channel_id": 5}
     await alice.done("register", node_ids=[NODE], channels=[channel], take=[40001], copy=[40003], offer=["400"])

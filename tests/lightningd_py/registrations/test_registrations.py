@@ -87,7 +87,7 @@ def test_nodes_and_channels_outlast_session_and_restart(table: Table, open_table
 
 def test_a_program_has_what_was_kept_for_a_bus_service(table: Table, open_table: Open) -> None:
     """The operator decides: what is the options' is not the services'."""
-    store = RegistrationStore(table.database.sqlite)
+    store = RegistrationStore(table.database)
     store.add("s", [PROGRAMS], [BusChannel(CHANNEL, PROGRAMS)])
     store.add("program", [NODE], [])
     table = open_table()

@@ -1,6 +1,7 @@
 """The JSON-RPC server, over a real socket."""
 
 import asyncio
+import functools
 import json
 import logging
 import stat
@@ -290,3 +291,25 @@ async def test_long_lists_are_encoded_in_pieces_and_read_the_same(length: int) -
     encoded = await jsonrpc._encode_result("id", result)
     assert encoded.endswith(b"\n\n") and b"\n" not in encoded[:-2]
     assert json.loads(encoded) == {"jsonrpc": "2.0", "id": "id", "result": result}
+
+
+async def test_while_a_daemon_does_not_keep_up() -> None:
+    """Requests wait, but not the one that ends the node."""
+    behind, done = True, []
+
+    async def do(name: str) -> dict[str, Any]:
+        done.append(name)
+        return {}
+
+    commands = [Command(name, functools.partial(do, name)) for name in ("stop", "connect")]
+    rpc = RpcServer(commands, behind=lambda: behind)
+
+    async def encode(result: object) -> bytes:
+        return b""
+
+    waiting = asyncio.create_task(rpc.carry_out({"method": "connect"}, encode))
+    await rpc.carry_out({"method": "stop"}, encode)
+    assert done == ["stop"]
+    behind = False
+    await waiting
+    assert done == ["stop", "connect"]

@@ -255,3 +255,42 @@ async def test_a_message_that_cannot_be_sent_at_all_ends_the_channel_later(
     assert master.reasons == ["client_hsmfd cannot be sent to hsmd: [Errno 9] Bad file descriptor"]
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert master.channel.close() == [bad]
+
+
+@pytest.mark.parametrize(("size", "most"), [(10, control_channel.MARK), (50_000, control_channel.MARK_BYTES // 50_000)])
+async def test_one_that_is_behind(ends: Pair, size: int, most: int) -> None:
+    """By the number of what waits, or by its bytes; until all has been taken."""
+    fill(ends[0])
+    master = ControlChannel(ends[0], "connectd", lambda message: None, lambda reason: None)
+    drained = asyncio.Event()
+    master.on_drained = drained.set
+    sent = 0
+    while not master.behind:
+        master.send(hint(sent, size))
+        sent += 1
+    assert abs(sent - most) < 3
+    connectd = End(ends[1], "master")
+    await drained.wait()
+    assert not master.behind
+    assert not master.queued
+    for number in range(sent):
+        master.send(hint(number, size))
+    master.close()
+    assert not master.behind
+    connectd.channel.close()
+
+
+async def test_one_that_is_held_reads_later(ends: Pair) -> None:
+    connectd, other = End(ends[0], "master"), ControlChannel(ends[1], "connectd", print, print)
+    connectd.channel.pause_reading(paused=True)
+    connectd.channel.pause_reading(paused=True)
+    other.send(hint(1))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert connectd.got == []
+    connectd.channel.pause_reading(paused=False)
+    await connectd.until(lambda: numbers(connectd.got) == [1])
+    connectd.channel.pause_reading(paused=True)
+    connectd.channel.close()
+    connectd.channel.pause_reading(paused=False)
+    other.close()
