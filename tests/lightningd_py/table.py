@@ -32,6 +32,7 @@ class Table(Registrations):
         self.on_change = lambda service: self.changes.append(service.name)
         self.on_wanted = lambda service, node_ids: self.wanted.append((service.name, node_ids))
         self.base_features = default_init_features()
+        self.path = path
         self.database = Database(path)
         self.begin(OWN, RegistrationStore(self.database))
 

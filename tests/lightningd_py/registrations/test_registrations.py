@@ -1,8 +1,12 @@
 """Who wants what: sessions of bus services, what is kept, whose a message or node is, and the options' programs."""
 
+import sqlite3
+
 import pytest
 
+from lightningd_py import database_writer
 from lightningd_py.config.values import Offered, Service, Wanted
+from lightningd_py.errors import NotSaved
 from lightningd_py.registrations import registrations
 from lightningd_py.registrations.registered import Refused
 from lightningd_py.registrations.registrations import Registrations
@@ -93,6 +97,26 @@ def test_a_program_has_what_was_kept_for_a_bus_service(table: Table, open_table:
     table = open_table()
     assert [entry.service for entry in table.entries()] == ["program"]
     assert table.node_ids == [PROGRAMS]
+
+
+async def test_what_cannot_be_written_is_said_to_have_failed(
+    table: Table, open_table: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service hears so, and it is written whole as soon as it can be."""
+    monkeypatch.setattr(database_writer, "PATIENCE", 0.1)
+    holder = sqlite3.connect(table.path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    table.service(node_ids=[NODE], channels=[BusChannel(CHANNEL, NODE)])
+    with pytest.raises(NotSaved, match=r"it is in force, and waits to be written: .* is held by another process"):
+        await table.saved()
+    monkeypatch.undo()
+    holder.execute("ROLLBACK")
+    holder.close()
+    await table.saved()
+    table.leave("s", "")
+    again = open_table()
+    again.arrive("s")
+    assert again.kept("s") == ([NODE], [BusChannel(CHANNEL, NODE)])
 
 
 def test_forgetting_a_service_that_never_comes_back(table: Table, open_table: Open) -> None:
