@@ -166,7 +166,7 @@ class DatabaseWriter:
 
 
 def is_outage(error: sqlite3.Error) -> bool:
-    """It may pass: another process holds the file, or there is no room, or no fd."""
+    """Whether it may pass: another process holds the file, or there is no room, or no fd."""
     passing = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
     return _code(error) in (*passing, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM)
 

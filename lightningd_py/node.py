@@ -215,7 +215,7 @@ class Node:
             stop=self.stop,
             restart=Mover(parts.replacements, lambda: self._restarts.ready).restart,
         )
-        rpc = RpcServer(commands.all(), parts.listingd, lambda: core.ownership.behind)
+        rpc = RpcServer(commands.all(), parts.listingd, lambda: parts.requests.behind)
         ends.push_async_callback(rpc.close)
         await rpc.start(self._options.rpc_file, self._options.rpc_file_mode)
         return rpc

@@ -84,7 +84,7 @@ class CtlBus:
     def _heard(self, session: Session, message: BusMessage) -> None:
         asked: Id = getattr(message, "id", None)
         try:
-            behind = self._around.ownership.behind
+            behind = self._around.requests.behind
             answer = Error(BEHIND) if behind else self._at_once(session, message)
         except Refused as refused:
             answer = Error(str(refused))

@@ -85,12 +85,6 @@ class Ownership:
         self._at_connectiond: set[int] = set()
         self._wanted_by: dict[int, Registered] = {}
 
-    @property
-    def behind(self) -> bool:
-        """A daemon takes less than it is told: nothing is begun that would tell it more."""
-        channels = self.connectd, self.gossipd, self.connectiond
-        return any(channel is not None and channel.behind for channel in channels)
-
     # from connectd
 
     def peer_connected(self, message: control_wire.PeerConnected) -> None:

@@ -43,6 +43,12 @@ class PeerRequests:
         self._database = database
         self._reach = reach
 
+    @property
+    def behind(self) -> bool:
+        """A daemon takes less than it is told: nothing is begun that would tell it more."""
+        channels = self._ownership.connectd, self._ownership.gossipd, self._ownership.connectiond
+        return any(channel is not None and channel.behind for channel in channels)
+
     async def reach(self, node_id: bytes, hints: list[str]) -> Peer:
         """Connect, or find connected: at these addresses first, then at those where it was before. Done when the master
         knows who owns the connection. Two dials that cross may both end: then it is looked and dialled once more.

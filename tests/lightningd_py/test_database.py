@@ -200,7 +200,7 @@ async def test_while_the_file_is_held_the_node_goes_on(tmp_path: Path) -> None:
 async def test_what_must_not_be_lost_is_said_to_have_failed_and_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is not written later, either. What may wait is."""
+    """Nor is it written later. What may wait is."""
     monkeypatch.setattr(database_writer, "PATIENCE", 0.1)
     monkeypatch.setattr(database_writer, "WORTH_A_LINE", 0.0)
     path = tmp_path / FILE_NAME
