@@ -1,0 +1,66 @@
+"""What is true: the gossip that all honest peers agree on, and whether a node has it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from lightningd_py.tools.synthetic_map import SyntheticMap
+from tests.harness.node import Node
+from wire.message import BoltMessage, decode
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
+from wire.scid import scid_to_text
+
+M = TypeVar("M", bound=BoltMessage)
+
+
+def true_gossip(true_map: SyntheticMap) -> list[bytes]:
+    """All messages of a map: each channel, its updates, and right after them those of its nodes that are new."""
+    nodes = {_decoded(raw, NodeAnnouncement).node_id: raw for raw in true_map.node_announcements()}
+    messages: list[bytes] = []
+    for channel in true_map.channels():
+        ends = _decoded(channel.announcement, ChannelAnnouncement)
+        messages += [channel.announcement, *channel.updates]
+        messages += [nodes.pop(node_id) for node_id in (ends.node_id_1, ends.node_id_2) if node_id in nodes]
+    return messages
+
+
+def _decoded(raw: bytes, kind: type[M]) -> M:
+    message = decode(raw)
+    assert isinstance(message, kind)
+    return message
+
+
+def write_truth(messages: Iterable[bytes], path: Path) -> Path:
+    """A line of hex digits each."""
+    path.write_text("".join(f"{message.hex()}\n" for message in messages))
+    return path
+
+
+def read_truth(path: Path) -> list[bytes]:
+    """The other way."""
+    return [bytes.fromhex(line) for line in path.read_text().split()]
+
+
+async def lacks(node: Node, messages: Iterable[bytes]) -> list[str]:
+    """What of the truth is not on the node's map, or is otherwise there: a line each."""
+    channels = (await node.rpc("listchannels"))["channels"]
+    updates = {(each["short_channel_id"], each["direction"]): each for each in channels}
+    nodes = {each["nodeid"]: each for each in (await node.rpc("listnodes"))["nodes"]}
+    return [line for raw in messages if (line := _lack(decode(raw), updates, nodes))]
+
+
+def _lack(message: BoltMessage, updates: dict, nodes: dict) -> str | None:
+    match message:
+        case ChannelAnnouncement():
+            scid = scid_to_text(message.short_channel_id)
+            ends = {message.node_id_1.hex(), message.node_id_2.hex()}
+            found = [{update["source"], update["destination"]} for at, update in updates.items() if at[0] == scid]
+            return None if ends in found else f"channel {scid}: {found}"
+        case ChannelUpdate():
+            at = scid_to_text(message.short_channel_id), message.channel_flags & 1
+            timestamp = updates.get(at, {}).get("last_update")
+            return None if timestamp == message.timestamp else f"update {at}: {timestamp}"
+        case NodeAnnouncement():
+            timestamp = nodes.get(message.node_id.hex(), {}).get("last_timestamp")
+            return None if timestamp == message.timestamp else f"node {message.node_id.hex()}: {timestamp}"
+    return f"{message} is no gossip"
