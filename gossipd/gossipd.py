@@ -374,6 +374,7 @@ class Gossipd:
             return
         self._slot = (self._slot + 1) % SLOTS
         self.ingest.write_lonely(LONELY)
+        self.ingest.tick()
         self.ingest.checks.debt.settle_nodes()
         self.seeker.tick(self.ingest.unfinished)
         self.keeper.tick()

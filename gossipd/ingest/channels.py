@@ -53,6 +53,7 @@ class ChannelIntake:
         self._updates = updates
         self._nodes = nodes
         updates.first_came = self._commit
+        updates.is_contested = conflicts.is_contested
 
     # 1. cheap checks
 
@@ -180,7 +181,7 @@ class ChannelIntake:
             return
         first = min(updates)[0] if updates else 0
         if pending.contested and not self._around.txout.asks:
-            self._around.owe(scid, ALL, None)  # what is not proven must not silence what contradicts it (conflicts.py)
+            self._conflicts.open(scid, pending.source)  # what is not proven must not silence what contradicts it
         row = self._around.writer.write_channel(pending.message, scid, node_ids, first, pending.amount_sat)
         self._checks.stored(pending.message, pending.source)
         for timestamp, direction, update, source in updates:

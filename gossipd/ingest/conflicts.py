@@ -8,7 +8,8 @@ Announcements of one short_channel_id with different bitcoin keys contradict eac
 be made up. Where funding outputs are looked up (`txout.py`) the one on the map is proven, and the other is refused.
 Where they are not (chain none) neither is, and who said it first must not decide: the one that more networks say is on
 the map. Witnesses are counted by the network that a peer is in, so that many connections of one host count once; they
-are counted from the moment on in which there is something to be decided, and the channel is asked for again then.
+are counted from the moment on in which there is something to be decided, and random peers are asked for the channel
+then, one after the other. Nothing is judged by the keys of either version meanwhile.
 """
 
 from collections.abc import Hashable
@@ -21,7 +22,7 @@ from gossipd.verdict import Verdict
 from wire.bus.feed import Outcome
 from wire.control.shares import Shares
 from wire.control.status import Status
-from wire.encoded import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2
+from wire.encoded import ALL, ANNOUNCEMENT, NODE_1, NODE_2, UPDATE_1, UPDATE_2
 from wire.gossip_layout import KEY_SIZE, KEYS, channel_keys
 from wire.scid import scid_to_text
 
@@ -29,6 +30,10 @@ MAX_BLACKLISTED = 1_000
 """Nodes. A network whose peers have said most of them makes its own oldest go."""
 MAX_CONTESTS, MAX_RIVALS, MAX_WITNESSES = 1_000, 8, 16
 """Channels, versions of each beside the one on the map, and networks that are counted for each version."""
+MAX_QUESTIONS = 16
+"""Peers, drawn at random, that are asked which version they have."""
+BETWEEN_QUESTIONS = 1.0
+"""Seconds."""
 
 status = Status("gossipd")
 
@@ -40,6 +45,8 @@ class Contest:
     incumbent: set[Hashable] = field(default_factory=set)
     rivals: dict[bytes, set[Hashable]] = field(default_factory=dict)
     """By raw announcement, whose signatures are good."""
+    questions: int = 1
+    """Peers that were asked."""
 
     def add(self, rival: bytes, group: Hashable) -> None:
         """A network has a version of its own: instead of another one that only it has said, or of the least likely."""
@@ -64,6 +71,32 @@ class Conflicts:
         self.blacklist: Shares[bytes, None] = Shares(MAX_BLACKLISTED)
         self.blacklisted = self.blacklist.values.keys()
         """Nodes that are not listened to any more."""
+        self._next_questions = 0.0
+
+    def is_contested(self, scid: int) -> bool:
+        """Which keys are the channel's is open: what is signed by others may be true."""
+        if self._around.txout.asks:
+            return False
+        pending = self._around.pending.get(scid)
+        return self.contests.get(scid) is not None or (pending is not None and pending.contested)
+
+    def open(self, scid: int, source: int) -> Contest:
+        """There is another version of the channel that this source has brought: peers are asked what they have."""
+        contest = Contest()
+        self.contests.put(scid, contest, source)
+        self._around.owe(scid, ALL, None)
+        return contest
+
+    def tick(self) -> None:
+        """Ask one peer more about each contest. One that does not answer, or is a witness already, decides nothing."""
+        if not len(self.contests) or self._around.clock() < self._next_questions:
+            return
+        self._next_questions = self._around.clock() + BETWEEN_QUESTIONS
+        for scid in self.contests:
+            contest = self.contests.get(scid)
+            if contest is not None and contest.questions < MAX_QUESTIONS:
+                contest.questions += 1
+                self._around.owe(scid, ANNOUNCEMENT, None)
 
     def receive(self, scid: int, message: bytes, keys_at: int, source: int) -> Verdict:
         """An announcement of a channel that is on the map; its four keys stand at `keys_at`. Mostly the same again."""
@@ -110,11 +143,7 @@ class Conflicts:
         self._checks.settle(
             message, Outcome.WAITING, "for more peers that say so: its channel is known with other keys"
         )
-        contest = self.contests.get(scid)
-        if contest is None:
-            contest = Contest()
-            self.contests.put(scid, contest, source)
-            self._around.owe(scid, ALL, None)
+        contest = self.contests.get(scid) or self.open(scid, source)
         contest.add(message, self._around.group_of(source))
         self._decide(scid, contest, message)
 

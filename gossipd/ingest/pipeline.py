@@ -34,6 +34,7 @@ class Ingest:
         self._updates = UpdateIntake(around)
         self._channels = ChannelIntake(around, self.conflicts, self._updates, self.nodes)
         self.write_lonely = self._channels.write_lonely
+        self.tick = self.conflicts.tick
         self._receivers = {
             CHANNEL_ANNOUNCEMENT: self._channels.receive,
             NODE_ANNOUNCEMENT: self.nodes.receive,

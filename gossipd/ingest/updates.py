@@ -44,6 +44,8 @@ class UpdateIntake:
         self._rate_limit: RateLimit[int] = RateLimit()
         self.first_came: Callable[[int, Pending], None]
         """Gets a proven announcement whose first update is there."""
+        self.is_contested: Callable[[int], bool]
+        """Whether it is open which keys are a channel's: then nothing is judged by them."""
 
     def receive(self, message: bytes, source: int) -> Verdict:
         """Take one channel_update in. Raises PeerFault if it is malformed (B1-7)."""
@@ -134,6 +136,9 @@ class UpdateIntake:
         self._checks.under_way.discard(message)
         if key != self._key_of(scid, direction):  # then `key` proves nothing
             self._checks.give_up(message, source, "the announcement of its channel has failed meanwhile")
+            return
+        if result != GOOD and self.is_contested(scid):
+            self._checks.give_up(message, source, "its channel is announced with different keys, and none is proven")
             return
         if result != GOOD:
             text = f"channel_update {scid_to_text(scid)}/{direction}: bad signature"

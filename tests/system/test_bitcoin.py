@@ -1,8 +1,7 @@
 """A node of ours and a real Bitcoin node: channels that are really funded, spent, spliced and reorganised away."""
 
 import asyncio
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from lightningd_py.chain.source import NoOutput, Output
 from lightningd_py.config.options import parse
 from lightningd_py.database import Database
 from lightningd_py.tools.scripted_peer import ScriptedPeer
-from tests.harness.bitcoin import BCOIN, SEGWIT, Bitcoin, Channel
+from tests.harness.bitcoin import SEGWIT, Bitcoin, Channel
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
 from wire.scid import scid_to_text
@@ -24,24 +23,6 @@ NodeModules = Callable[[Sequence[str]], Path]
 AMOUNT = 100_000
 WINDOW = 1_000
 """What gossipd asks for at a time."""
-
-
-@pytest.fixture
-def modules(node_modules: NodeModules) -> Path:
-    try:
-        return node_modules(BCOIN)
-    except pytest.skip.Exception as reason:  # CI has npm and its registry
-        if "CI" in os.environ:
-            pytest.fail(str(reason))
-        raise
-
-
-@pytest.fixture
-def bitcoin(modules: Path) -> Iterator[Bitcoin]:
-    bitcoin = Bitcoin(modules)
-    bitcoin.mine(SEGWIT + 20)
-    yield bitcoin
-    bitcoin.end()
 
 
 async def tell(node: Node, messages: Sequence[bytes]) -> None:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
+from tests.harness.bitcoin import Bitcoin, Channel
 from tests.harness.node import Nodes
 from tests.harness.siege.attack import ATTACKS
 from tests.harness.siege.siege import besiege
@@ -43,3 +44,15 @@ async def test_honest_peers_beside(nodes: Nodes, together: str) -> None:
     outcome = await besiege(node, truth, TOGETHER[together], SECONDS, web)
     print(outcome)
     assert outcome.harm() == []
+
+
+async def test_honest_peers_beside_announcements_without_outputs(bitcoin: Bitcoin, nodes: Nodes) -> None:
+    channels = bitcoin.fund([Channel(number) for number in range(30)])
+    bitcoin.mine(6)
+    node = nodes.start(*bitcoin.options)
+    truth = [message for channel in channels for message in channel.gossip()]
+    outcome = await besiege(node, truth, list(WITH_A_CHAIN), SECONDS)
+    print(outcome)
+    assert outcome.harm() == []
+    status = await node.rpc("gossipstatus")
+    assert status["channels"] == len(channels)

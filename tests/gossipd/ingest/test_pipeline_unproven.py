@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from gossipd.ingest.conflicts import MAX_QUESTIONS
 from gossipd.map.writer import MapWriter
 from gossipd.verdict import Verdict
 from tests.gossipd.bench import Bench
@@ -18,7 +19,7 @@ from tests.gossipd.messages import (
     spoilt,
     update,
 )
-from wire.encoded import ALL
+from wire.encoded import ALL, ANNOUNCEMENT
 from wire.peer_wire import ChannelAnnouncement
 from wire.secp256k1 import double_sha256, public_key, sign
 
@@ -147,6 +148,49 @@ def test_without_a_chain_the_version_with_more_witnesses_is_on_the_map(bench: Be
     assert bench.records() == CHANNEL
     assert bench.faults == []
     assert bench.is_as_reopened()
+
+
+def test_without_a_chain_no_update_is_judged_while_there_are_two_versions(bench: Bench) -> None:
+    bench.outputs.asks = False
+    say(bench, STRANGER, forged(), update(node=4))
+    say(bench, HONEST, *CHANNEL)
+    assert blamed(bench) == []
+    say(bench, THIRD, *CHANNEL)
+    assert bench.records() == CHANNEL
+
+
+def test_without_a_chain_no_update_is_judged_where_another_version_came_before_the_first_was_written(
+    bench: Bench,
+) -> None:
+    bench.outputs.asks = False
+    bench.ingest.receive(forged(), STRANGER)
+    assert bench.ingest.receive(CHANNEL[0], HONEST) is Verdict.REDUNDANT
+    assert bench.ingest.receive(CHANNEL[1], HONEST) is Verdict.HELD
+    say(bench, STRANGER, update(node=4))
+    say(bench, HONEST, CHANNEL[2])
+    assert bench.records() == [forged(), update(node=4)]
+    assert blamed(bench) == []
+
+
+def test_with_a_chain_or_one_version_a_badly_signed_update_is_judged(bench: Bench) -> None:
+    bench.outputs.asks = False
+    say(bench, HONEST, *CHANNEL)
+    say(bench, STRANGER, spoilt(update(timestamp=NOW + 1), 5))
+    bench.outputs.asks = True
+    say(bench, THIRD, forged(), spoilt(update(timestamp=NOW + 2), 5))
+    assert blamed(bench) == [STRANGER, THIRD]
+
+
+def test_without_a_chain_several_peers_are_asked_which_version_they_have(bench: Bench) -> None:
+    bench.outputs.asks = False
+    say(bench, STRANGER, forged(), update(node=4))
+    say(bench, HONEST, CHANNEL[0])
+    bench.owed.clear()
+    for _ in range(100):
+        bench.ingest.tick()
+        bench.ingest.tick()
+        bench.now += 1
+    assert bench.owed == [(scid(0), ANNOUNCEMENT)] * (MAX_QUESTIONS - 1)
 
 
 def test_without_a_chain_many_connections_of_one_network_are_one_witness(bench: Bench) -> None:

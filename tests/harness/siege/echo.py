@@ -1,4 +1,4 @@
-"""A plain echo, to tell how late the machine alone makes an answer: `python -m tests.harness.siege.echo` prints a port."""
+"""A plain echo, to tell how late the machine alone makes an answer. Prints its port; ends with its standard input."""
 
 import asyncio
 import sys

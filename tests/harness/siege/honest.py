@@ -2,9 +2,9 @@
 
     python -m tests.harness.siege.honest TARGET TRUTH ECHO SECONDS
 
-20 of them come, each from a /16 of its own; then one more each second until the first report. Half of the truth is known to all at once, the
-rest is news that comes bit by bit within SECONDS. Each line on standard input is answered by a report on what was since the
-last one. At the end of standard input they leave.
+20 of them come, each from a /16 of its own; then one more each second until the first report. Half of the truth is
+known to all at once, the rest is news that comes bit by bit within SECONDS. Each line on standard input is answered by
+a report on what was since the last one. At the end of standard input they leave.
 """
 
 import asyncio

@@ -49,7 +49,9 @@ class Other:
         """Until the end of the block; its standard input ends then, and it is given a while to end by itself."""
         argv = [sys.executable, "-m", f"tests.harness.siege.{module}", *arguments]
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, cwd=ROOT, limit=LONGEST_LINE, env=ENVIRONMENT)
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=pipe, stdout=pipe, cwd=ROOT, limit=LONGEST_LINE, env=ENVIRONMENT
+        )
         try:
             yield cls(process)
         finally:
