@@ -1,4 +1,4 @@
-"""A node with honest peers beside attacks: how it fares. The test is tests/system/test_hostile.py, the long run `make torture`.
+"""A node with honest peers beside attacks: how they fare. For tests/system/test_hostile.py, and for `make torture`.
 
 Attacks, honest peers and a plain echo are processes of their own. What the machine alone makes late, the echo shows.
 """
