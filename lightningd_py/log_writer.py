@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lightningd_py.errors import LogError
+from wire.command.console import reason
 from wire.control.landlock import restrict_files
 from wire.control.log_output import LogOutput, lost_lines
 from wire.control.privilege import give_up_privileges
@@ -35,7 +36,7 @@ def open_log(file: str) -> int:
     try:
         return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise LogError(f"cannot open log file {file}: {error.strerror}") from error
+        raise LogError(f"cannot open log file {file}: {reason(error)}") from error
 
 
 class LogFile:

@@ -37,6 +37,7 @@ from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.peer_requests import PeerRequests
 from wire.address import DEFAULT_PORTS
+from wire.command.console import END_SIGNALS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
 from wire.control.control_wire import ConnectiondInit, RandomNodes, RandomNodesReply, SetWantedNodes
@@ -89,9 +90,10 @@ class Node:
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._broken)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in END_SIGNALS:
             loop.add_signal_handler(number, self.stop, 0)
         loop.add_signal_handler(signal.SIGHUP, self._log.reopen)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)  # one that has come while nobody could hear it
         self._log.watch(lambda exit_status: self._restarts.died(WRITER, exit_status))
         try:
             async with AsyncExitStack() as ends:
@@ -102,6 +104,7 @@ class Node:
                 started()
                 return await self._ended
         finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)  # a second one does not disturb the end
             self._log.leave()
             if self._failed:
                 status.broken(self._failed)

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from lightningd_py.errors import DirectoryError
+from wire.command.console import reason
 
 
 def make_directory(network_dir: Path) -> None:
@@ -19,7 +20,8 @@ def make_directory(network_dir: Path) -> None:
             if not directory.is_dir():
                 directory.mkdir(mode=0o700)
         except OSError as error:
-            raise DirectoryError(f"cannot make directory {directory}: {error.strerror}") from error
+            why = "it is a symbolic link to nothing" if directory.is_symlink() else reason(error)
+            raise DirectoryError(f"cannot make directory {directory}: {why}") from error
 
 
 class PidLock:
@@ -32,7 +34,7 @@ class PidLock:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         except OSError as error:
-            raise DirectoryError(f"cannot write pid file {path}: {error.strerror}") from error
+            raise DirectoryError(f"cannot write pid file {path}: {reason(error)}") from error
 
     def release(self) -> None:
         """Remove the pid file and let go, in this order: a process that opens it later makes a new one."""

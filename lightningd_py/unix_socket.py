@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lightningd_py.errors import DirectoryError
+from wire.command.console import reason
 from wire.net.sockman.stale_socket import remove_stale_socket
 
 BACKLOG = 100
@@ -32,7 +33,7 @@ def listen(path: Path, mode: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise DirectoryError(f"cannot listen on {path}: {error.strerror}") from error
+        raise DirectoryError(f"cannot listen on {path}: {reason(error)}") from error
     return listener
 
 

@@ -86,7 +86,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.own_node": "hsmd is asked for signatures",
         "gossipd.ingest.signatures": "batches go to worker processes",
         "gossipd.ingest.txout": "outputs are asked of the master",
-        "lightningd_py.__main__": "runs the master's loop",
+        "lightningd_py.master": "runs the master's loop",
         "lightningd_py.bus.api_bus": "a task for each request",
         "lightningd_py.chain.bitcoind": "one task follows the chain",
         "lightningd_py.chain.block_notices": "waits for the next block",

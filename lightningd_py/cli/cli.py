@@ -1,7 +1,7 @@
 """`lightning-cli-py`: one command to a running node, with the habits of CLN's lightning-cli.
 
 A table or plain lines for a person at a terminal, JSON into a pipe. Exit status: 0 done, 1 the node answered with an
-error, 2 no node could be talked to, 3 the command line is wrong.
+error, 2 no node could be talked to, 3 the command line is wrong, 4 the result could not be written, 130 Ctrl-C.
 """
 
 import argparse
@@ -16,11 +16,14 @@ from typing import Any, NoReturn
 
 from lightningd_py.cli.output import as_text, error_text
 from lightningd_py.config.options import located, rpc_path, version
-from lightningd_py.errors import UsageError
+from lightningd_py.errors import StartError, UsageError
 from lightningd_py.unix_socket import connect
+from wire.command.console import OutputError, complain, hear_interrupts, printing, reason
+from wire.command.parser import CommandParser
 from wire.types import NETWORKS
 
-DONE, ERROR_REPLY, NOT_TALKING, WRONG_USAGE = 0, 1, 2, 3
+COMMAND = "lightning-cli-py"
+DONE, ERROR_REPLY, NOT_TALKING, WRONG_USAGE, NOT_WRITTEN, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _MAY_BEGIN_JSON = tuple('-0123456789tfn[{"')
 _KEYWORD = re.compile(r"[a-z_]+=.*", re.DOTALL)
 
@@ -29,47 +32,45 @@ class NotTalking(Exception):
     """No node answers on the socket."""
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(CommandParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message)
 
 
-def main() -> NoReturn:
-    """The console script."""
+def command(argv: Sequence[str]) -> int:
+    """Do what the command line says; the exit status. A reader of the result that has seen enough is no error."""
+    hear_interrupts()
     try:
-        status = run(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough; Python would complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = DONE
-    sys.exit(status)
+        with printing():
+            return _run(argv)
+    except OutputError as error:
+        complain(COMMAND, error)
+        return NOT_WRITTEN
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
-def run(argv: Sequence[str]) -> int:
-    """Do what the command line says; the exit status."""
+def _run(argv: Sequence[str]) -> int:
     try:
         arguments = _parser().parse_intermixed_args(list(argv))
         request = _request(arguments)
         if arguments.method == "feed":
             return _feed(arguments)
         path = rpc_path(arguments.where)
-    except UsageError as error:
-        print(f"lightning-cli-py: {error}", file=sys.stderr)
-        return WRONG_USAGE
-    try:
         reply = call(path, request)
-    except NotTalking as error:
-        print(f"lightning-cli-py: {error}", file=sys.stderr)
+    except UsageError as error:
+        complain(COMMAND, error)
+        return WRONG_USAGE
+    except (NotTalking, StartError) as error:
+        complain(COMMAND, error)
         return NOT_TALKING
-    except KeyboardInterrupt:
-        return 130
     _show(arguments, reply)
     return ERROR_REPLY if "error" in reply else DONE
 
 
 def _parser() -> _Parser:
     parser = _Parser(
-        prog="lightning-cli-py",
+        prog=COMMAND,
         usage="lightning-cli-py [OPTIONS] METHOD [PARAMETER...]",
         description="Give a command to a running lightningd-py. METHOD help lists the commands. METHOD feed shows all"
         " gossip live; its parameters are topics, or what they begin with.",
@@ -169,7 +170,7 @@ def call(path: Path, request: dict[str, Any]) -> dict[str, Any]:
                     raise NotTalking(f"the node on {path} hung up without an answer")
                 reply += data
     except OSError as error:
-        raise NotTalking(f"no node answers on {path}: {error.strerror}") from error
+        raise NotTalking(f"no node answers on {path}: {reason(error)}") from error
     with contextlib.suppress(ValueError):
         content = json.loads(reply)
         if isinstance(content, dict) and ("result" in content or "error" in content):
@@ -189,7 +190,7 @@ def _feed(arguments: argparse.Namespace) -> int:
     try:
         feed_output.follow(endpoint, arguments.params, arguments.feed_key, _say_now, as_json=style != "human")
     except FeedError as error:
-        print(f"lightning-cli-py: {error}", file=sys.stderr)
+        complain(COMMAND, error)
         return NOT_TALKING
     return DONE
 

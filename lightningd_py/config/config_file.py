@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from lightningd_py.errors import UsageError
+from lightningd_py.errors import DirectoryError, UsageError
+from wire.command.console import reason
 
 DEEPEST_INCLUDE = 100
 
@@ -42,11 +43,23 @@ def read_config(path: Path, origin: Origin, *, must_exist: bool) -> list[Setting
     """The settings of a config file and of those that it includes, in order.
 
     A missing file is an empty one unless `must_exist`. Raises UsageError, with file and line, for a file that cannot
-    be read, for text that is not UTF-8 and for a loop of includes; what the keys mean is not looked at.
+    be read (DirectoryError if nothing has named it), for text that is not UTF-8, for a NUL and for a loop of includes;
+    what the keys mean is not looked at.
     """
-    if not must_exist and not path.exists():
+    if not must_exist and _is_missing(path):
         return []
     return list(_settings(path, origin, depth=0))
+
+
+def _is_missing(path: Path) -> bool:
+    """Not so of a symbolic link to nothing: something was meant to be there. Raises DirectoryError."""
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return not path.is_symlink()
+    except OSError as error:
+        raise DirectoryError(f"config file {path} cannot be read: {reason(error)}") from error
+    return False
 
 
 def _settings(path: Path, origin: Origin, depth: int) -> Iterator[Setting]:
@@ -54,6 +67,8 @@ def _settings(path: Path, origin: Origin, depth: int) -> Iterator[Setting]:
         if not line.strip() or line.startswith("#"):
             continue
         where = f"{path}:{number}"
+        if "\0" in line:
+            raise UsageError(f"{where}: has a NUL byte, which is no text")
         if line.startswith("include "):
             if depth == DEEPEST_INCLUDE:
                 raise UsageError(f"{where}: include loop")
@@ -65,9 +80,10 @@ def _settings(path: Path, origin: Origin, depth: int) -> Iterator[Setting]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")  # Windows editors begin a file with U+FEFF
     except OSError as error:
-        raise UsageError(f"config file {path} cannot be read: {error.strerror}") from error
+        why = "it is a symbolic link to nothing" if path.is_symlink() and not path.exists() else reason(error)
+        raise UsageError(f"config file {path} cannot be read: {why}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"config file {path} is not UTF-8 text") from error
     return [line.removesuffix("\r") for line in text.split("\n")]

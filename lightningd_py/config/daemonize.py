@@ -1,36 +1,21 @@
-"""`--daemon`: going to the background only when the node runs, so that a shell sees in the exit status if it did.
+"""`--daemon`: going to the background only when the node runs, so that a shell sees in the exit status if it did."""
 
-And what a parent leaves us: standard files that are closed, and files that are none of our children's business.
-"""
-
+import contextlib
 import os
-import sys
+import signal
 from collections.abc import Callable
 
-from wire.control.daemon import keep_fds
+from wire.command.console import END_SIGNALS
 
 _STARTED = b"+"
-
-
-def open_standard_files() -> None:
-    """See that 0, 1 and 2 are open, if only on /dev/null: else the first fds of our own would get these numbers.
-
-    All others that we were started with become close-on-exec: daemons and services get what they are given, and
-    nothing else. To be called before anything is opened.
-    """
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(fd, True)
-    os.close(fd)
-    keep_fds()
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def daemonize() -> Callable[[], None]:
     """Fork. The parent never returns: it exits with 0 when the child calls the function given back, else as the child.
 
     To be called before there are threads, locks or an event loop. Until the child has started, its complaints go to
-    the terminal; then standard input and output are /dev/null. Standard error is the log's business.
+    the terminal; then standard input and output are /dev/null. Standard error is the log's business. A signal that
+    ends the parent ends the child.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -43,10 +28,26 @@ def daemonize() -> Callable[[], None]:
 
 
 def _outcome(child: int, reading: int) -> int:
+    ended = _pass_signals_on(child)
     if os.read(reading, 1) == _STARTED:
         return 0
     _, status = os.waitpid(child, 0)
-    return max(1, abs(os.waitstatus_to_exitcode(status)))
+    exit_status = abs(os.waitstatus_to_exitcode(status))
+    return exit_status if ended else max(1, exit_status)
+
+
+def _pass_signals_on(child: int) -> list[int]:
+    """To the child, which is in a session of its own. Gives the list into which they come."""
+    passed: list[int] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        passed.append(number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    for number in END_SIGNALS:
+        signal.signal(number, pass_on)
+    return passed
 
 
 def _started(writing: int) -> None:

@@ -1,6 +1,6 @@
-"""The node's options: CLN's where CLN has one, from the command line and from CLN's config files.
+"""The node's options: CLN's where CLN has one, from the command line and from CLN's config files. `table.OPTIONS` has them.
 
-`option_table.OPTIONS` is the one table of them. What is found first in this order counts: command line,
+What is found first in this order counts: command line,
 <lightning-dir>/<network>/config, <lightning-dir>/config; options that may be repeated add up. A file given with --conf
 replaces both files. `--dev-*` options only replace constants.
 """
@@ -18,6 +18,8 @@ from lightningd_py.config.config_file import Origin, Setting, read_config
 from lightningd_py.config.table import OPTIONS, SHORTCUTS
 from lightningd_py.errors import UsageError
 from wire.address import DEFAULT_PORTS, WireAddr
+from wire.command.console import is_text
+from wire.command.parser import CommandParser
 from wire.control.binding import Binding
 from wire.control.limits import Limits
 from wire.control.timing import FAST_GOSSIP, Timing
@@ -225,7 +227,7 @@ def located(argv: Sequence[str], name: str) -> Options:
     return _options([setting for setting in _with_files(_command_line(argv)) if setting.name in wanted])
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(CommandParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(message.removeprefix("argument "))
 
@@ -296,15 +298,15 @@ def _with_files(command_line: list[Setting]) -> list[Setting]:
     """All settings, those that count more after those that count less."""
     conf = _last(command_line, "conf", None)
     if conf is not None:
-        return _file(Path.cwd() / conf, Origin.EXPLICIT_FILE, must_exist=True) + command_line
+        return _file(values.from_root(conf), Origin.EXPLICIT_FILE) + command_line
     base = _lightning_dir(command_line)
     general = _file(base / "config", Origin.BASE_FILE)
     network = _last(general + command_line, "network", "bitcoin")
     return general + _file(base / network / "config", Origin.NETWORK_FILE) + command_line
 
 
-def _file(path: Path, origin: Origin, *, must_exist: bool = False) -> list[Setting]:
-    return [_spelled_out(setting) for setting in read_config(path, origin, must_exist=must_exist)]
+def _file(path: Path, origin: Origin) -> list[Setting]:
+    return [_spelled_out(setting) for setting in read_config(path, origin, must_exist=origin is Origin.EXPLICIT_FILE)]
 
 
 def _last(settings: Iterable[Setting], name: str, default: Any) -> Any:
@@ -316,8 +318,7 @@ def _last(settings: Iterable[Setting], name: str, default: Any) -> Any:
 
 
 def _lightning_dir(settings: Iterable[Setting]) -> Path:
-    chosen: Path = _last(settings, "lightning-dir", Path.home() / ".lightning-py")
-    return Path.cwd() / chosen
+    return values.from_root(_last(settings, "lightning-dir", None))
 
 
 def _check_place(setting: Setting) -> None:
@@ -335,8 +336,8 @@ def _value(setting: Setting, network: str) -> Any:
         if value is not None:
             raise UsageError(f"{setting.where}: takes no value")
         return True
-    if value is None:
-        raise UsageError(f"{setting.where}: needs a value")
+    if value is None or not is_text(value):
+        raise UsageError(f"{setting.where}: {'needs a value' if value is None else 'is not UTF-8 text'}")
     try:
         value = value if option.trailing_spaces else value.rstrip()
         return option.parse(value, DEFAULT_PORTS[network]) if option.by_network else option.parse(value)

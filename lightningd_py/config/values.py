@@ -8,8 +8,10 @@ from functools import cache
 from ipaddress import ip_network
 from pathlib import Path
 
+from lightningd_py.errors import UsageError
 from wire.address import WireAddr, is_hostname, parse_address, parse_peer
 from wire.bus.service_name import name_flaw
+from wire.command.console import NoPath, absolute, home
 from wire.control.access import parse_what
 from wire.control.binding import Binding, parse_binding
 from wire.features import parse_feature
@@ -74,6 +76,14 @@ def text(value: str) -> str:
 def path(value: str) -> Path:
     """A path, not made absolute yet."""
     return Path(text(value))
+
+
+def from_root(path: Path | None) -> Path:
+    """A path made absolute; of None the directory that counts if none is named. Raises UsageError."""
+    try:
+        return absolute(path or home("--lightning-dir") / ".lightning-py")
+    except NoPath as error:
+        raise UsageError(str(error)) from error
 
 
 def bus_endpoint(value: str, default_port: int = 0) -> str:

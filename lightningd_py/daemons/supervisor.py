@@ -196,7 +196,7 @@ class Supervisor:
         fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
         argv = [sys.executable, "-P", "-m", *COMMANDS[name].format(*fds, level=self._log_level).split()]
         try:
-            process = Process(argv, fds, lambda exit_status: self._died(daemon), name)
+            process = Process(argv, fds, lambda exit_status: self._died(daemon), name, ours=True)
         except OSError:
             ours.close()
             raise

@@ -12,7 +12,6 @@ datagram. After the secret has been read no file can be opened.
 import ctypes
 import os
 import selectors
-import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from lightningd_py.hsm.passphrase import NoPassphrase, PassphraseSource
 from lightningd_py.hsm.secret import SecretError, derive_node_key, load_secret
 from lightningd_py.hsm.signmessage import digest_of
 from wire import secp256k1
+from wire.command.console import leave_signals_to_master
 from wire.control.control_message import MAX_INLINE, ControlError, ControlMessage
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (
@@ -229,9 +229,7 @@ def keep_in_memory(key: bytes) -> None:
 
 def main() -> int:
     """Serve the control socket whose fd is the first argument; the second one is the log level."""
-    # A terminal's or systemd's signal reaches the whole node at once: the master decides, and its end is ours.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals_to_master()
     set_up_logging(sys.argv[2])
     give_up_privileges(status)
     hsmd = Hsmd(socket.socket(fileno=int(sys.argv[1])))

@@ -93,3 +93,9 @@ def test_a_file_removed_while_it_was_opened_does_not_count(tmp_path: Path, monke
 def test_no_place_for_the_file(tmp_path: Path) -> None:
     with pytest.raises(DirectoryError, match=r"cannot write pid file .*: No such file"):
         PidLock(tmp_path / "nowhere" / "pid")
+
+
+def test_a_symbolic_link_to_nothing_is_no_directory(tmp_path: Path) -> None:
+    (tmp_path / "ln").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DirectoryError, match=r"ln: it is a symbolic link to nothing"):
+        make_directory(tmp_path / "ln" / "regtest")

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("wire", "connectd", "gossipd", "lightningd_py")
 
 ORDER: dict[str, tuple[str, ...]] = {
-    "wire": ("*", "wire.control", "wire.net.sockman", "wire.net", "wire.bus", "wire.program"),
+    "wire": ("*", "wire.command", "wire.control", "wire.net.sockman", "wire.net", "wire.bus", "wire.program"),
     "connectd": (
         "connectd.websocketd",
         "connectd.connectiond.lines",
@@ -66,6 +66,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.cli",
         "lightningd_py.core",
         "lightningd_py.node",
+        "lightningd_py.master",
         "lightningd_py.__main__",
     ),
 }

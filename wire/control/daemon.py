@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import gc
 import os
-import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from wire.command.console import leave_signals_to_master
 from wire.control.control_channel import ControlChannel
 from wire.control.privilege import give_up_privileges
 from wire.control.status import Status, set_up_logging
@@ -57,8 +57,7 @@ def prepare(log_level: str) -> None:
     calm_collector()
     set_up_logging(log_level)
     give_up_privileges(Status("daemon"))
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals_to_master()
 
 
 def run(name: str, start: Callable[[Callable[[int], None]], Callable[[], None]]) -> int:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from wire.command.console import MASTERS_SIGNALS
 from wire.control.daemon import EXIT_OK
 from wire.control.status import SHOW_STACK
 
@@ -28,13 +29,14 @@ class Process:
         *,
         environment: Mapping[str, str] | None = None,
         group: bool = False,
+        ours: bool = False,
     ) -> None:
         """`fds`: number in the child -> ours; ours stay open. Besides them it has standard error, twice; its standard
         input is /dev/null. Every other fd of ours is close-on-exec.
 
         `on_exit` gets the exit status, negative for a signal, once. `environment`: in the place of ours; its PATH is
         where the program is looked for. `group`: it gets a process group of its own, all of which is killed when it has
-        ended.
+        ended. `ours`: a daemon, which says `leave_signals_to_master` as soon as it can; until then they are blocked.
         """
         self.name = name or argv[0]
         self.exit_status: int | None = None
@@ -47,7 +49,7 @@ class Process:
             list(argv),
             environment,
             file_actions=_file_actions(fds),
-            setsigmask=[],
+            setsigmask=MASTERS_SIGNALS if ours else [],
             setsigdef=[signal.SIGPIPE],
             **how,
         )

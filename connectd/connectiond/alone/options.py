@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from wire.address import DEFAULT_PORTS, parse_address, parse_peer
+from wire.command.console import NoPath, absolute, home
+from wire.command.parser import CommandParser
 from wire.control.binding import parse_binding
 from wire.control.status import LEVELS
 from wire.features import Features, default_init_features, feature_bit, parse_feature
@@ -72,7 +74,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     """What these arguments ask for. Raises UsageError; `--help` prints and raises SystemExit."""
     said = _parser().parse_args(arguments)
     port = DEFAULT_PORTS[said.network]
-    directory: Path = (said.dir or Path.home() / ".connectiond" / said.network).absolute()
+    directory = _directory(said.dir, said.network)
     settings = Settings(
         listen=[_binding(text, port) for text in said.listen],
         connect=[_peer(text, port) for text in said.connect],
@@ -80,7 +82,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         directory=directory,
         msg=said.msg or f"ipc://{directory}/msg",
         ctl=said.ctl or f"ipc://{directory}/ctl",
-        hsm_secret=(said.hsm_secret or directory / "hsm_secret").absolute(),
+        hsm_secret=directory / "hsm_secret" if said.hsm_secret is None else _absolute(said.hsm_secret),
         hsm_passphrase=said.hsm_passphrase,
         threaded=said.threaded,
         proxy=_proxy(said.proxy),
@@ -91,6 +93,20 @@ def parse(arguments: Sequence[str]) -> Settings:
     )
     _check(settings)
     return settings
+
+
+def _directory(said: Path | None, network: str) -> Path:
+    try:
+        return _absolute(said if said is not None else home("--dir") / ".connectiond" / network)
+    except NoPath as error:
+        raise UsageError(str(error)) from error
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return absolute(path)
+    except NoPath as error:
+        raise UsageError(str(error)) from error
 
 
 def _check(settings: Settings) -> None:
@@ -114,7 +130,7 @@ def _check(settings: Settings) -> None:
         )
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(CommandParser):
     """Raises what is wrong instead of printing it with the usage."""
 
     def error(self, message: str) -> NoReturn:

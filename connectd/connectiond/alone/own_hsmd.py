@@ -34,7 +34,7 @@ class OwnHsmd:
         client, client_of_hsm = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         argv = [sys.executable, "-P", "-m", "lightningd_py.hsm.hsmd", str(CONTROL_FD), settings.log_level]
         try:
-            self._process = Process(argv, {CONTROL_FD: theirs.fileno()}, self._exited, "hsmd")
+            self._process = Process(argv, {CONTROL_FD: theirs.fileno()}, self._exited, "hsmd", ours=True)
         except OSError as error:
             for sock in (ours, client, client_of_hsm):
                 sock.close()

@@ -12,7 +12,6 @@ This file starts and ends all that. A program that wants it inside, with `inproc
 import asyncio
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Callable, Sequence
 
@@ -26,6 +25,8 @@ from connectd.connectiond.lines.elsewhere import DistantLine, InThread, process_
 from connectd.reach.dial import ReachFailed
 from connectd.tasks import Tasks
 from wire.bus.curve import CurveError
+from wire.command import console
+from wire.command.console import OutputError, complain, printing
 from wire.control.binding import BindFailed
 from wire.control.daemon import EXIT_OK, keep_fds
 from wire.control.daemon import run as run_daemon
@@ -33,6 +34,7 @@ from wire.control.privilege import give_up_privileges
 from wire.control.status import INFO, Status, set_up_logging
 from wire.control.timing import Timing
 
+COMMAND = "connectiond"
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
@@ -63,7 +65,7 @@ class Standalone:
         except (HsmdFailed, BindFailed, CurveError) as error:
             self.fail(str(error))
         except OSError as error:
-            self.fail(f"{error.filename or self._settings.directory}: {error.strerror}")
+            self.fail(f"{error.filename or self._settings.directory}: {console.reason(error)}")
         else:
             ready()
 
@@ -140,7 +142,7 @@ class Standalone:
         if self._hsmd is not None:
             await self._hsmd.end()
         if exit_status:
-            print(f"connectiond: {reason}", file=sys.stderr, flush=True)
+            complain(COMMAND, reason)
         self._stop(exit_status)
 
     def close(self) -> None:
@@ -191,15 +193,18 @@ def run(
             shared.term()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command `connectiond`: exit status 0 when told to stop, 1 for a failure, 2 for a wrong command line."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+def command(arguments: Sequence[str]) -> int:
+    """The command `connectiond`; the exit status."""
     try:
-        settings = parse(arguments)
+        with printing():
+            settings = parse(arguments)
         set_up_logging(settings.log_level)
         keep_fds()
         give_up_privileges(status)
         return run(arguments)
     except UsageError as error:
-        print(f"connectiond: {error}", file=sys.stderr)
+        complain(COMMAND, error)
         return EXIT_USAGE
+    except OutputError as error:
+        complain(COMMAND, error)
+        return EXIT_FAILED

@@ -48,7 +48,7 @@ def process_starter(log_level: str) -> StartCarrier:
     def start(theirs: socket.socket, on_exit: Callable[[int], None]) -> Carrier:
         argv = [sys.executable, "-P", "-m", "connectd.connectiond.lines.carrier", str(CONTROL_FD), log_level]
         try:
-            return Process(argv, {CONTROL_FD: theirs.fileno()}, on_exit, "connection")
+            return Process(argv, {CONTROL_FD: theirs.fileno()}, on_exit, "connection", ours=True)
         finally:
             theirs.close()
 

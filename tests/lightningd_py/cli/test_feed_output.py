@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.cli.cli import NOT_TALKING, WRONG_USAGE, run
+from lightningd_py.cli.cli import NOT_TALKING, WRONG_USAGE, command
 from lightningd_py.cli.feed_output import json_line, line
 from lightningd_py.tools.feed_client import Feed
 from tests.gossipd.messages import KEYS, announcement, node_announcement, scid, update
@@ -147,13 +147,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_no_node(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["feed"]) == NOT_TALKING
+    assert command(["feed"]) == NOT_TALKING
     endpoint = f"ipc://{home}/.lightning-py/bitcoin/feed"
     assert capsys.readouterr().err == f"lightning-cli-py: nothing is published on {endpoint}\n"
 
 
 def test_no_feed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--feed=none", "feed"]) == WRONG_USAGE
+    assert command(["--feed=none", "feed"]) == WRONG_USAGE
     assert capsys.readouterr().err == "lightning-cli-py: this node publishes no feed: --feed=none\n"
 
 

@@ -59,7 +59,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 
 KEYS = st.from_regex("[a-z][a-z-]{0,20}", fullmatch=True)
-VALUES = st.none() | st.text(st.characters(exclude_characters="\r\n", exclude_categories=("Cs",)))
+VALUES = st.none() | st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)))
 
 
 @given(st.lists(st.tuples(KEYS, VALUES)), st.sampled_from(["\n", "\r\n"]))
@@ -79,3 +79,19 @@ def test_any_bytes_are_settings_or_one_sentence(tmp_path_factory: pytest.TempPat
         read_config(path, Origin.BASE_FILE, must_exist=True)
     except UsageError as error:
         assert str(path.parent) in str(error)
+
+
+def test_the_mark_of_a_windows_editor_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    assert written(tmp_path / "config", "\ufeffoffline\n") == [("offline", None)]
+
+
+def test_a_nul_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"config:2: has a NUL byte"):
+        written(tmp_path / "config", "offline\nlog-file=a\0b\n")
+
+
+def test_a_symbolic_link_to_nothing_is_no_missing_file(tmp_path: Path) -> None:
+    """Something was meant to be there."""
+    (tmp_path / "config").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UsageError, match="symbolic link to nothing"):
+        read_config(tmp_path / "config", Origin.BASE_FILE, must_exist=False)

@@ -83,14 +83,14 @@ def test_onions_are_dialled_through_the_proxy() -> None:
 def test_a_mistake_is_one_sentence(arguments: tuple[str, ...], reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match=reason):
         parse(arguments)
-    assert standalone.main(arguments) == standalone.EXIT_USAGE
+    assert standalone.command(arguments) == standalone.EXIT_USAGE
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("connectiond: ")
 
 
 def test_help_tells_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        standalone.main(["--help"])
+        standalone.command(["--help"])
     assert ended.value.code == 0
     told = capsys.readouterr().out
     for option in ("--listen", "--connect", "--network", "--dir", "--hsm-secret", "--offer", "--proxy", "-M", "-X"):
