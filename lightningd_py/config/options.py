@@ -1,8 +1,8 @@
-"""The node's options: CLN's where CLN has one, from the command line and from CLN's config files. `table.OPTIONS` has them.
+"""The node's options: CLN's where CLN has one, from the command line and from CLN's config files.
 
-What is found first in this order counts: command line,
-<lightning-dir>/<network>/config, <lightning-dir>/config; options that may be repeated add up. A file given with --conf
-replaces both files. `--dev-*` options only replace constants.
+`table.OPTIONS` has them. What is found first in this order counts: command line, <lightning-dir>/<network>/config,
+<lightning-dir>/config; options that may be repeated add up. A file given with --conf replaces both files. `--dev-*`
+options only replace constants.
 """
 
 import argparse
@@ -276,7 +276,7 @@ def _spelled_out(setting: Setting) -> Setting:
 
 def _print_and_exit(names: set[str]) -> None:
     if "help" in names:
-        _parser().print_help()
+        print(_parser().format_help(), end="")
     elif "version" in names:
         print(version())
     elif "list-features-only" in names:
@@ -323,10 +323,9 @@ def _lightning_dir(settings: Iterable[Setting]) -> Path:
 
 def _check_place(setting: Setting) -> None:
     option = _BY_NAME.get(setting.name)
-    if option is None:
-        raise UsageError(f"{setting.where}: unknown option")
-    if setting.origin not in option.allowed_in:
-        raise UsageError(f"{setting.where}: not permitted in {setting.origin.value}")
+    if option is None or setting.origin not in option.allowed_in:
+        what = "unknown option" if option is None else f"not permitted in {setting.origin.value}"
+        raise UsageError(f"{setting.where}: {what}")
 
 
 def _value(setting: Setting, network: str) -> Any:
