@@ -193,7 +193,9 @@ class Control:
 
     async def _move_all(self, gossipd: Gossipd, message: MoveAll) -> None:
         """To another gossipd; then there is nothing left to do here."""
-        successor = ControlChannel(inherited_socket(str(message.successor_fd)), "gossipd", _unexpected, lambda _: None)
+        successor = ControlChannel(
+            inherited_socket(str(message.successor_fd)), "successor", _unexpected, lambda _: None
+        )
         try:
             owned, elsewhere = await Move(gossipd, successor, lambda: self._link.closed).run(self._close_feed)
         except MoveFailed as error:

@@ -203,7 +203,7 @@ class Successor:
         self._held: list[_Held] = []
         self._rest = MovedRest()
         sock = inherited_socket(str(predecessor_fd))
-        self._channel = ControlChannel(sock, "gossipd", self._hear, lambda reason: given_up())
+        self._channel = ControlChannel(sock, "predecessor", self._hear, lambda reason: given_up())
 
     def _hear(self, message: ControlMessage) -> None:
         match message:

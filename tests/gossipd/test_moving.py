@@ -168,7 +168,7 @@ class Successor:
         """by its death instead of a word;"""
         self.after = 0
         """after so many of that kind."""
-        self.channel = ControlChannel(socket.socket(fileno=our_end), "gossipd", self.hear, lambda reason: None)
+        self.channel = ControlChannel(socket.socket(fileno=our_end), "predecessor", self.hear, lambda reason: None)
 
     def hear(self, message: ControlMessage) -> None:
         """Answer, and let go of the fds."""

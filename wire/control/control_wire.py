@@ -24,6 +24,9 @@ MOVED = 3 << 20
 GIVEN = 4 << 20
 """Bytes of the same as the master gives it on, with what is known of the peer."""
 
+MOVES = ("predecessor", "successor")
+"""The two processes of one kind, of which one moves all that it has to the other one."""
+
 OWNERS = ("gossipd", "program", "connectiond")
 """Who may own a connection besides connectd and the master, and so understands the 6xxx messages."""
 
@@ -651,19 +654,19 @@ class MoveAllReplyfail(Refusal, number=3260, sender="gossipd"):
     """The next one could not take all: nothing has moved, and the sender goes on."""
 
 
-class OpenStore(Request, number=3061, sender="gossipd"):
+class OpenStore(Request, number=3061, sender="predecessor"):
     """From one gossipd to the next: the store is let go. Open it, and write nothing into it before `move_done`."""
 
 
-class OpenStoreReply(Reply, number=3161, sender="gossipd"):
+class OpenStoreReply(Reply, number=3161, sender="successor"):
     """The store is open."""
 
 
-class OpenStoreReplyfail(Refusal, number=3261, sender="gossipd"):
+class OpenStoreReplyfail(Refusal, number=3261, sender="successor"):
     """The store cannot be opened."""
 
 
-class MovePeer(Request, number=3062, sender="gossipd", largest=GIVEN):
+class MovePeer(Request, number=3062, sender="predecessor", largest=GIVEN):
     """A connection (`peer_fd`) that is not to be read before `move_done`, or the gossip fd of one with another owner.
     `state` is `gossipd.moving.MovedPeer`, by `wire.net.states`: the next gossipd may be of another version.
     """
@@ -673,29 +676,29 @@ class MovePeer(Request, number=3062, sender="gossipd", largest=GIVEN):
     gossip_fd: Fd | None
 
 
-class MovePeerReply(Reply, number=3162, sender="gossipd"):
+class MovePeerReply(Reply, number=3162, sender="successor"):
     """The peer is there, and waits."""
 
 
-class MovePeerReplyfail(Refusal, number=3262, sender="gossipd"):
+class MovePeerReplyfail(Refusal, number=3262, sender="successor"):
     """The state cannot be read: one sentence."""
 
 
-class MoveRest(Request, number=3063, sender="gossipd", largest=MANY):
+class MoveRest(Request, number=3063, sender="predecessor", largest=MANY):
     """What is of no single connection: `gossipd.moving.MovedRest`, by `wire.net.states`."""
 
     state: bytes
 
 
-class MoveRestReply(Reply, number=3163, sender="gossipd"):
+class MoveRestReply(Reply, number=3163, sender="successor"):
     """All of that is there."""
 
 
-class MoveRestReplyfail(Refusal, number=3263, sender="gossipd"):
+class MoveRestReplyfail(Refusal, number=3263, sender="successor"):
     """The state cannot be read: one sentence."""
 
 
-class MoveDone(ControlMessage, number=3064, sender="gossipd"):
+class MoveDone(ControlMessage, number=3064, sender="predecessor"):
     """All is yours from here on: the sender neither reads nor writes any of it again."""
 
 
