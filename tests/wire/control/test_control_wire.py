@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from wire.control import control_wire
 from wire.control.control_message import ControlError, ControlMessage, Fd, Refusal, Reply, Request
+from wire.control.control_wire import MOVES
 
 DECLARED = sorted(ControlMessage.registry.values(), key=lambda cls: cls.number)
 RANGES = {1: "the children", 2: "connectd", 3: "gossipd", 4: "the link", 5: "hsmd", 6: "owners", 7: "listingd"}
