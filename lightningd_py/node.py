@@ -8,7 +8,6 @@ import asyncio
 import importlib
 import random
 import signal
-import traceback
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -126,9 +125,10 @@ class Node:
     def _broken(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """An exception that nothing has caught is our own bug, and the state cannot be trusted."""
         error = context.get("exception")
-        status.broken(f"{context['message']}: {error!r}")
-        if error is not None:
-            status.broken("".join(traceback.format_exception(error)))
+        try:
+            raise error or RuntimeError(context["message"])
+        except BaseException:
+            status.broken(context["message"], exc_info=True)
         self.stop(1)
 
     # the start

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from gossipd.store.file import StoreError
 from gossipd.store.records import DYING, HEADER, HEADER_SIZE, Buffer
 from wire.address import WireAddr, read_descriptors
+from wire.command.text import escaped
 from wire.cursor import WireError
 from wire.gossip_layout import (
     BODY_ADDRLEN,
@@ -46,15 +47,8 @@ def check_size(data: Buffer, size: int) -> None:
 
 
 def sane_alias(alias: bytes) -> str:
-    """A node's alias as text that can be shown: UTF-8 if it is that and printable, else ASCII with \\xNN escapes."""
-    alias = alias.rstrip(b"\0")
-    try:
-        text = alias.decode()
-    except UnicodeDecodeError:
-        text = "\0"
-    if text.isprintable():
-        return text
-    return "".join(chr(byte) if 32 <= byte < 127 and byte != 92 else f"\\x{byte:02x}" for byte in alias)
+    """A node's alias as text that can be shown: UTF-8, with \\xNN for each byte that is none or not safe to show."""
+    return escaped(alias.rstrip(b"\0"))
 
 
 class Direction(NamedTuple):

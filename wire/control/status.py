@@ -14,6 +14,7 @@ import signal
 import time
 
 from wire.address import source_key
+from wire.command.text import replaced
 from wire.control.log_output import LogOutput, lost_lines
 from wire.control.shares import Shares
 
@@ -22,6 +23,10 @@ IO, TRACE, DEBUG, INFO, UNUSUAL, BROKEN = 3, 5, logging.DEBUG, logging.INFO, log
 LEVELS = {"io": IO, "trace": TRACE, "debug": DEBUG, "info": INFO, "unusual": UNUSUAL, "broken": BROKEN}
 LONGEST = 1_000
 """Characters of a line about a stranger."""
+LONGEST_LINE = 4_000
+"""Characters of any line, after its lead: half a screen."""
+MOST_LINES = 200
+"""Of a traceback: the last ones."""
 REMEMBERED = 3_600.0
 """Seconds for which a stranger's lines are counted; then they begin at one again."""
 FREE = 64
@@ -37,14 +42,21 @@ _NAMES = {number: name.upper() for name, number in LEVELS.items()}
 
 
 class _Formatter(logging.Formatter):
+    """All that any process of ours logs goes through here: a message is one line, whatever stands in it, and has nothing
+    in it that could command a terminal. Only a traceback has several lines, and each of them says whose it is."""
+
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         who = f"{record.node_id}-{record.name}" if hasattr(record, "node_id") else record.name
-        text = record.getMessage()
+        lines = [record.getMessage()]
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            lines += self.formatException(record.exc_info).splitlines()[-MOST_LINES:]
         lead = f"{stamp}.{int(record.msecs):03d}Z {_NAMES.get(record.levelno, record.levelname):7} {who}: "
-        return "\n".join(lead + sane(line) for line in text.splitlines())
+        return "\n".join(lead + _cut(sane(line)) for line in lines)
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "..."
 
 
 class StrangersLines:
@@ -167,9 +179,9 @@ def set_up_logging(level: str = "info") -> None:
 
 
 def sane(data: bytes | str) -> str:
-    """A stranger's text made safe to print: of bytes those from 32 to 126 as they are, of text what Unicode calls
-    printable; all others as a question mark (B1-35).
+    """A stranger's text made safe to print: of bytes those from 32 to 126 as they are, of text all but what
+    `wire.command.text` calls unsafe; all others as a question mark (B1-35).
     """
     if isinstance(data, str):
-        return data if data.isprintable() else "".join(char if char.isprintable() else "?" for char in data)
+        return replaced(data)
     return "".join(chr(byte) if 32 <= byte <= 126 else "?" for byte in data)

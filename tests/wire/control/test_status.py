@@ -1,6 +1,8 @@
 """What a stranger can have us log is cut, and counted per peer, source and kind."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -9,6 +11,7 @@ from wire.control.status import (
     FREE,
     INFO,
     LONGEST,
+    LONGEST_LINE,
     MOST_COUNTED,
     REMEMBERED,
     Status,
@@ -74,3 +77,33 @@ def test_many_sources_are_bounded() -> None:
 def test_after_an_hour_they_count_from_one() -> None:
     lines = StrangersLines()
     assert [lines.worth("left", b"a", "192.0.2.1:1", now) for now in (0.0, 1.0, 2.0, REMEMBERED)] == [1, 2, 0, 1]
+
+
+def logged(said: str) -> list[str]:
+    """What a process writes to its log."""
+    code = f"from wire.control.status import *\nset_up_logging()\nstatus = Status('connectiond')\n{said}\nend_logging()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
+    return done.stderr.decode().split("\n")[:-1]
+
+
+def test_whatever_stands_in_it_a_message_is_one_line() -> None:
+    reason = "\x1b[31mgone\x07\n2026-11-29T10:00:00.000Z BROKEN  hsmd: a lie\r\u2028\u202eend"
+    (line,) = logged(f"status.info('service ended: ' + {reason!r})")
+    assert line.partition(" INFO    connectiond: ")[2] == (
+        "service ended: ?[31mgone??2026-11-29T10:00:00.000Z BROKEN  hsmd: a lie???end"
+    )
+
+
+def test_every_line_is_cut() -> None:
+    (line,) = logged("status.broken('x' * 1_000_000)")
+    assert len(line) < LONGEST_LINE + 100
+    *lines, last = logged(
+        "try: raise ValueError('y' * 1_000_000)\nexcept ValueError: status.broken('no', exc_info=True)"
+    )
+    assert all(" BROKEN  connectiond: " in line for line in [*lines, last])
+    assert len(last) < LONGEST_LINE + 100
+
+
+def test_an_alias_in_the_log_is_as_it_was_written() -> None:
+    (line,) = logged("status.info('👩\u200d🚀\u00a0\U0001fae9')")
+    assert line.endswith("👩\u200d🚀\u00a0\U0001fae9")
