@@ -42,8 +42,8 @@ _NAMES = {number: name.upper() for name, number in LEVELS.items()}
 
 
 class _Formatter(logging.Formatter):
-    """All that any process of ours logs goes through here: a message is one line, whatever stands in it, and has nothing
-    in it that could command a terminal. Only a traceback has several lines, and each of them says whose it is."""
+    """All that any process of ours logs goes through here: a message is one line, whatever stands in it, and cannot
+    command a terminal. Only a traceback has several lines, and each of them says whose it is."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
