@@ -1,5 +1,7 @@
-"""Strangers' texts, made fit to be shown. All text stays as it was written, but for what could command a terminal, break
-a line, turn the direction of writing, or is seen by nobody: that is replaced or escaped.
+"""Strangers' texts, made fit to be shown.
+
+All text stays as it was written, but for what could command a terminal, break a line, turn the direction of writing, or
+is seen by nobody: that is replaced or escaped.
 
 What that is stands here, and not in Python's tables of Unicode, which know no character that is younger than they are.
 """
