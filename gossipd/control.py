@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import random
 import socket
 from collections.abc import Callable
@@ -34,6 +35,9 @@ from wire.net.duties import ping_reply, send_message_reply
 
 if TYPE_CHECKING:
     from gossipd.feed_socket import FeedSocket
+
+FEED_SOCKET = "gossipd.feed_socket"
+"""ZMQ takes 45 ms to load: after the signature workers were forked, who need none."""
 
 status = Status("gossipd")
 
@@ -146,6 +150,8 @@ class Control:
         self._restrict(Path(message.store).parent, readable_keys(message.feed, Path(message.feed_keys)))
         feed = Feed(unheard)
         if message.predecessor_fd is not None:
+            if message.feed:
+                importlib.import_module(FEED_SOCKET)  # now, for peers wait when it is needed
             self._successor = Successor(
                 message.predecessor_fd,
                 lambda: self._open(message, feed),
@@ -217,7 +223,7 @@ class Control:
         """Raises FeedError, but not for a feed that is there by default."""
         if not init.feed:
             return
-        from gossipd.feed_socket import FeedSocket  # ZMQ: after the signature workers were forked, who need none
+        from gossipd.feed_socket import FeedSocket  # see FEED_SOCKET
 
         try:
             sock = self._feed_socket = FeedSocket(init.feed, init.limits.feed_queue, Path(init.feed_keys))

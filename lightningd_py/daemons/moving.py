@@ -6,6 +6,7 @@ one that fails is ended, and the old one goes on. `gossipd/moving.py` is the dae
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,9 +16,18 @@ from lightningd_py.errors import StartError
 from lightningd_py.owners.ownership import tell
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import Fd
-from wire.control.control_wire import GossipdInitReply, MoveAll, MoveAllReply, NewConnectdLink, NewGossipdLink
+from wire.control.control_wire import (
+    GossipdInitReply,
+    Heartbeat,
+    MoveAll,
+    MoveAllReply,
+    NewConnectdLink,
+    NewGossipdLink,
+)
 from wire.control.status import Status
 
+START = 30.0
+"""Seconds in which a new daemon is there."""
 LAST_WORD = 2.0
 """Seconds in which a new gossipd says that it has all, if the old one has died on the way."""
 
@@ -76,8 +86,14 @@ class Mover:
         supervisor.try_out(old, new)
         old_end, new_end = _pair()
         serving = asyncio.ensure_future(setup.gossipd(new, new_end))
+        serving.add_done_callback(_heeded)
+        await asyncio.sleep(0)  # it is told who it is, first of all
+        if not await _answers(new, serving) or old.closed:
+            _close(old_end, link)
+            supervisor.decide(old, new)
+            raise MoveRefused("gossipd goes on as it was: the new one has ended at its start; see the log")
         moving = asyncio.ensure_future(old.request(MoveAll(old_end), MoveAllReply))
-        await asyncio.sleep(0)  # both are said
+        await asyncio.sleep(0)  # it is said
         old.hold_back()
         ownership.gossipd = new
         replacements.tell_gossipd()
@@ -124,6 +140,30 @@ class Mover:
             tell(ownership.connectd, NewGossipdLink(connectds, [peer.info.conn_id for peer in ownership.peers]))
             tell(old, NewConnectdLink(ours))
         supervisor.decide(old, new)
+
+
+def _heeded(serving: "asyncio.Future[GossipdInitReply]") -> None:
+    """How it has ended is no surprise, whether somebody waits for it or not."""
+    if not serving.cancelled():
+        serving.exception()
+
+
+async def _answers(channel: ControlChannel, serving: "asyncio.Future[GossipdInitReply]") -> bool:
+    """Wait until a new daemon is there and hears us, so that the old one need not wait for it. False if it has died."""
+    heard = asyncio.get_running_loop().create_future()
+    channel.on_heartbeat = lambda: None if heard.done() else heard.set_result(None)
+    if not channel.closed:
+        channel.send(Heartbeat())
+    await asyncio.wait([heard, serving], timeout=START, return_when=asyncio.FIRST_COMPLETED)
+    if not heard.done() or serving.done():
+        serving.cancel()
+        return False
+    return True
+
+
+def _close(*fds: Fd) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _pair() -> tuple[Fd, Fd]:
