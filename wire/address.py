@@ -6,6 +6,7 @@ The text of an address reads back as the same address, no matter who announced i
 import base64
 import binascii
 import functools
+import hashlib
 import ipaddress
 import re
 from collections.abc import Iterator
@@ -224,6 +225,16 @@ def _onion(name: str) -> str:
     if len(data) != _HOST_SIZES["torv3"]:
         raise ValueError(f"{name!r} is no Tor address: 56 letters and digits stand before .onion")
     return name
+
+
+def onion_flaw(name: str) -> str | None:
+    """What is wrong with a Tor v3 address, one or more letters of which may be mistyped. rend-spec-v3, 6."""
+    data = base64.b32decode(name.removesuffix(".onion").upper())
+    key, checksum, version = data[:32], data[32:34], data[34:]
+    if version != b"\3":
+        return f"its last letters say version {version[0]} instead of 3"
+    right = hashlib.sha3_256(b".onion checksum" + key + version).digest()[:2]
+    return None if checksum == right else "its checksum is wrong: a letter is mistyped"
 
 
 def _ascii(host: str) -> str:

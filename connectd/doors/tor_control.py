@@ -24,6 +24,8 @@ COOKIE_SIZE = 32
 
 _LINE = re.compile(r"([0-9]{3})([- +])(.*)")
 _KEYWORD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S*)')
+_ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _SERVER_HASH = b"Tor safe cookie authentication server-to-controller hash"
 _CONTROLLER_HASH = b"Tor safe cookie authentication controller-to-server hash"
 _NO_TOR = "this does not speak Tor's control protocol"
@@ -177,4 +179,12 @@ def _quoted(text: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    return re.sub(r"\\(.)", r"\1", text[1:-1]) if text.startswith('"') else text
+    """A QuotedString, or a word. Tor writes bytes that are no ASCII as C does: \\n, \\r, \\t, and in octal digits."""
+    if not text.startswith('"'):
+        return text
+    return os.fsdecode(_ESCAPE.sub(_escaped_byte, text[1:-1].encode(errors="surrogateescape")))
+
+
+def _escaped_byte(match: re.Match[bytes]) -> bytes:
+    code = match[1]
+    return bytes([int(code, 8) & 255]) if code.isdigit() else _LETTERS.get(code, code)

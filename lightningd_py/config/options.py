@@ -386,8 +386,8 @@ def _check_together(options: Options) -> None:
         raise UsageError("--daemon needs --log-file")
     if options.always_use_proxy and options.proxy is None:
         raise UsageError("--always-use-proxy needs --proxy")
-    if sum(address.kind == "dns" for address in options.announce_addr) > 1:
-        raise UsageError("--announce-addr: only one dns: name can be announced")
+    if flaw := values.announced_flaw(options.announce_addr, any_address=options.dev_allow_localhost):
+        raise UsageError(f"--announce-addr: {flaw}")
     if missing := options.features.missing_dependency():
         raise UsageError(f"--feature: {missing}")
     names = [service.name for service in options.service]

@@ -2,14 +2,14 @@
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from pathlib import Path
 
 from lightningd_py.errors import UsageError
-from wire.address import WireAddr, is_hostname, parse_address, parse_peer
+from wire.address import WireAddr, is_hostname, is_routable, onion_flaw, parse_address, parse_peer
 from wire.bus.service_name import name_flaw
 from wire.command.console import NoPath, absolute, home
 from wire.control.access import parse_what
@@ -196,7 +196,22 @@ def announce_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
         raise ValueError(f"'{value}' is a name: use dns:{value} to announce it")
     if address.host in ("0.0.0.0", "::"):  # noqa: S104 - refused
         raise ValueError(f"'{value}' is every address: announce one")
+    if address.port == 0:
+        raise ValueError(f"'{value}' has port 0, at which nobody can be reached")
+    if address.kind == "torv3" and (flaw := onion_flaw(address.host)):
+        raise ValueError(f"'{value}' is no onion service: {flaw}")
     return (address,)
+
+
+def announced_flaw(addresses: Sequence[WireAddr], *, any_address: bool) -> str | None:
+    """What is wrong with announcing these. `any_address`: those that no stranger can reach are right, too."""
+    if sum(address.kind == "dns" for address in addresses) > 1:
+        return "only one dns: name can be announced"
+    lost = [address for address in addresses if not is_routable(address)]
+    if lost and not any_address:
+        return f"'{lost[0]}' is not on the internet: no stranger can reach it. Use --bind-addr to listen there"
+    mapped = [a for a in addresses if a.kind == "ipv6" and IPv6Address(a.host).ipv4_mapped]
+    return f"'{mapped[0]}' is an IPv4 address: announce that" if mapped else None
 
 
 def networks(value: str) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Who may connect: bans, allow rules and deny rules, all of one form.
 
-A rule names a node id, an IP address or network (`10.0.0.0/8`, `2001:db8::/32`), another host (an .onion), a feature
-(`with:NAME`, `without:NAME`), or `all`. What an allow rule matches is admitted, whatever else there is; what a deny
-rule or a ban matches is not. So `all` as a deny rule turns the allow rules into a list of those who may.
+A rule names a node id, an IP address or network (`10.0.0.0/8`, `2001:db8::/32`), an onion service, a host name
+(`host:NAME`, as it is dialled: names are not looked up for this), a feature (`with:NAME`, `without:NAME`), or `all`.
+What an allow rule matches is admitted, whatever else there is; what a deny rule or a ban matches is not. So `all` as a
+deny rule turns the allow rules into a list of those who may.
 
 connectd asks at each step at which a stranger is better known, by the rules that the master has sent last.
 """
@@ -13,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wire.address import WireAddr, parse_address
+from wire.address import WireAddr, is_hostname, onion_flaw, parse_address
 from wire.control.control_wire import SetAccess
 from wire.features import Features, feature_bit
 from wire.secp256k1 import is_point
@@ -35,6 +36,8 @@ def parse_what(text: str) -> str:
     lowered = text.lower()
     if lowered == "all":
         return lowered
+    if lowered.startswith("host:"):
+        return f"host:{_host(lowered.removeprefix('host:'))}"
     if lowered.startswith(("with:", "without:")):
         kind, _, name = lowered.partition(":")
         return f"{kind}:{_feature(name)}"
@@ -47,9 +50,15 @@ def parse_what(text: str) -> str:
     except ValueError:
         with contextlib.suppress(ValueError):
             address = parse_address(lowered, 1)
-            if address.kind in ("dns", "torv3") and address.host == lowered:
+            if address.kind == "torv3" and address.host == lowered and not onion_flaw(lowered):
                 return lowered
-    raise ValueError("is no node id, address, network, with:FEATURE, without:FEATURE or all")
+    raise ValueError("is no node id, address, network, host:NAME, with:FEATURE, without:FEATURE or all")
+
+
+def _host(name: str) -> str:
+    if not is_hostname(name):
+        raise ValueError("names no host")
+    return name
 
 
 def _feature(name: str) -> str:
@@ -109,7 +118,8 @@ class Rules:
         return next((rule for rule in self._of_address(address) if _in_force(rule, now)), None)
 
     def _of_address(self, address: WireAddr) -> Iterator[Rule]:
-        yield from (rule for what in ("all", address.host) if (rule := self._exact.get(what)))
+        host = f"host:{address.host}" if address.kind == "dns" else address.host
+        yield from (rule for what in ("all", host) if (rule := self._exact.get(what)))
         if self._networks and address.kind in ("ipv4", "ipv6"):
             ip = ipaddress.ip_address(address.host)
             for (version, shift), same_size in self._networks.items():

@@ -131,6 +131,17 @@ async def test_authentication(tmp_path: Path, cookie_file: Path) -> None:
             await services.end()
 
 
+async def test_cookie_file_whose_name_tor_escapes(tmp_path: Path) -> None:
+    """Tor writes each byte that is no ASCII in octal digits."""
+    cookie_file = tmp_path / "k\u00e4se\tx"
+    cookie_file.write_bytes(COOKIE)
+    escaped = str(cookie_file).replace("\u00e4", "\\303\\244").replace("\t", "\\t")
+    async with FakeTor("SAFECOOKIE", Path(escaped)).running() as tor:
+        services = Services(tmp_path)
+        assert await services.start(f"autotor:{tor.address}") == ONION
+        await services.end()
+
+
 async def test_authentication_that_fails(tmp_path: Path, cookie_file: Path) -> None:
     async def why(tor: FakeTor, password: str | None = None) -> str:
         async with tor.running():

@@ -24,7 +24,8 @@ NOW = 1_000.0
         ("192.0.2.7/24", "192.0.2.0/24"),
         ("[2001:db8::7]", "2001:db8::7/128"),
         ("2001:DB8::/32", "2001:db8::/32"),
-        ("node.example", "node.example"),
+        ("host:Node.Example", "host:node.example"),
+        (ONION.host.upper(), ONION.host),
         ("with:gossip_queries", "with:gossip_queries"),
         ("without:option_static_remotekey", "without:option_static_remotekey"),
     ],
@@ -34,7 +35,13 @@ def test_what_a_rule_may_name(text: str, what: str) -> None:
     assert parse_what(what) == what
 
 
-@pytest.mark.parametrize("text", ["", "02" + "ff" * 32, "192.0.2.0/33", "with:", "with:magic", "1.2.3.4:9735", "a b"])
+WORDS = ["alll", "02abab", "node.example", "host:", "host:1.2.3.4", "host:a b", "a" * 56 + ".onion", "banned"]
+"""What people mistype: each was a host's name once, and kept nobody out."""
+
+
+@pytest.mark.parametrize(
+    "text", ["", "02" + "ff" * 32, "192.0.2.0/33", "with:", "with:magic", "1.2.3.4:9735", "a b", *WORDS]
+)
 def test_what_it_may_not(text: str) -> None:
     with pytest.raises(ValueError, match=r"is no|names no"):
         parse_what(text)
@@ -55,6 +62,8 @@ def denied(*whats: str, allow: tuple[str, ...] = ()) -> Access:
         ("::/0", IP, False),
         ("all", ONION, True),
         (ONION.host, ONION, True),
+        ("host:node.example", WireAddr("dns", "node.example", 9735), True),
+        ("host:other.example", WireAddr("dns", "node.example", 9735), False),
         (ONION.host, IP, False),
         ("all", WireAddr("local", "/a/socket", 0), True),
     ],
