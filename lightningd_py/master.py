@@ -37,6 +37,8 @@ def _run(options: Options, started: Callable[[], None]) -> int:
     try:
         log = NodeLog(options.log_file)
         set_up_logging(options.log_level)
+        for sentence in options.without_use:
+            Status("lightningd").unusual(sentence)
         calm_collector()
         if not landlock_version():
             Status("lightningd").info("this kernel has no Landlock: our daemons may open what this user may")

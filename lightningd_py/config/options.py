@@ -5,21 +5,21 @@
 options only replace constants.
 """
 
-import argparse
 import importlib.metadata
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lightningd_py.config import values
+from lightningd_py.config.cln_options import UNUSED, without_use
+from lightningd_py.config.command_line import help_text, read_command_line, spelled_out, unknown_option
 from lightningd_py.config.config_file import Origin, Setting, read_config
-from lightningd_py.config.table import OPTIONS, SHORTCUTS
+from lightningd_py.config.table import OPTIONS
 from lightningd_py.errors import UsageError
 from wire.address import DEFAULT_PORTS, WireAddr
 from wire.command.console import is_text
-from wire.command.parser import CommandParser
 from wire.control.binding import Binding
 from wire.control.limits import Limits
 from wire.control.timing import FAST_GOSSIP, Timing
@@ -113,6 +113,8 @@ class Options:
     dev_bitcoind_poll: int | None = None
     dev_no_reconnect: bool = False
     dev_no_ping_timer: bool = False
+    without_use: tuple[str, ...] = ()
+    """A sentence for each kind of CLN's options that were given and mean nothing here."""
 
     @property
     def listen_and_announce(self) -> tuple[Binding, ...]:
@@ -201,16 +203,17 @@ def parse(argv: Sequence[str]) -> Options:
     Raises UsageError with one clear sentence. --help, --version and --list-features-only print and raise SystemExit(0),
     before any file is read.
     """
-    command_line = _command_line(argv)
+    command_line = read_command_line(argv)
     _print_and_exit({setting.name for setting in command_line})
     settings = _with_files(command_line)
     for setting in settings:
         _check_place(setting)
     developer = any(setting.name == "developer" for setting in settings)
-    for setting in settings:
+    used = [setting for setting in settings if setting.name in _BY_NAME]
+    for setting in used:
         if _BY_NAME[setting.name].dev and not developer:
             raise UsageError(f"{setting.where}: requires --developer")
-    return _options(settings)
+    return replace(_options(used), without_use=without_use(settings))
 
 
 def rpc_path(argv: Sequence[str]) -> Path:
@@ -224,59 +227,12 @@ def located(argv: Sequence[str], name: str) -> Options:
     Other settings in the node's config files are passed over. Raises UsageError.
     """
     wanted = {"network", "lightning-dir", name}
-    return _options([setting for setting in _with_files(_command_line(argv)) if setting.name in wanted])
-
-
-class _Parser(CommandParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message.removeprefix("argument "))
-
-
-class _Collect(argparse.Action):
-    """Keeps the options in their order, as settings."""
-
-    def __call__(self, parser: Any, namespace: Any, value: Any, option_string: str | None = None) -> None:
-        setting = Setting(self.dest, None if self.nargs == 0 else value, f"--{self.dest}", Origin.COMMAND_LINE)
-        namespace.settings.append(setting)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(
-        prog="lightningd-py",
-        usage="lightningd-py [OPTIONS]",
-        description="The peer-to-peer half of a Lightning node. What stands here as --KEY=VALUE can also stand as "
-        "KEY=VALUE in <lightning-dir>/config and <lightning-dir>/<network>/config.",
-        add_help=False,
-        allow_abbrev=False,
-    )
-    groups: dict[str, Any] = {}
-    for option in OPTIONS:
-        group = groups.setdefault(option.group, None) or parser.add_argument_group(option.group)
-        groups[option.group] = group
-        takes = {"metavar": option.metavar} if option.parse else {"nargs": 0}
-        names = [*([f"-{option.short}"] if option.short else []), f"--{option.name}"]
-        group.add_argument(*names, dest=option.name, action=_Collect, help=option.help, **takes)
-    return parser
-
-
-def _command_line(argv: Sequence[str]) -> list[Setting]:
-    namespace = argparse.Namespace(settings=[])
-    _, unknown = _parser().parse_known_args(list(argv), namespace)
-    if unknown:
-        raise UsageError(f"{unknown[0]}: unknown option")
-    return [_spelled_out(setting) for setting in namespace.settings]
-
-
-def _spelled_out(setting: Setting) -> Setting:
-    """`--regtest` is `--network=regtest`."""
-    if setting.name in SHORTCUTS and setting.value is None:
-        return replace(setting, name="network", value=SHORTCUTS[setting.name])
-    return setting
+    return _options([setting for setting in _with_files(read_command_line(argv)) if setting.name in wanted])
 
 
 def _print_and_exit(names: set[str]) -> None:
     if "help" in names:
-        print(_parser().format_help(), end="")
+        print(help_text(), end="")
     elif "version" in names:
         print(version())
     elif "list-features-only" in names:
@@ -306,7 +262,7 @@ def _with_files(command_line: list[Setting]) -> list[Setting]:
 
 
 def _file(path: Path, origin: Origin) -> list[Setting]:
-    return [_spelled_out(setting) for setting in read_config(path, origin, must_exist=origin is Origin.EXPLICIT_FILE)]
+    return spelled_out(read_config(path, origin, must_exist=origin is Origin.EXPLICIT_FILE))
 
 
 def _last(settings: Iterable[Setting], name: str, default: Any) -> Any:
@@ -323,9 +279,10 @@ def _lightning_dir(settings: Iterable[Setting]) -> Path:
 
 def _check_place(setting: Setting) -> None:
     option = _BY_NAME.get(setting.name)
-    if option is None or setting.origin not in option.allowed_in:
-        what = "unknown option" if option is None else f"not permitted in {setting.origin.value}"
-        raise UsageError(f"{setting.where}: {what}")
+    if option is None and setting.name not in UNUSED:
+        raise UsageError(f"{setting.where}: {unknown_option(setting.name)}")
+    if option is not None and setting.origin not in option.allowed_in:
+        raise UsageError(f"{setting.where}: not permitted in {setting.origin.value}")
 
 
 def _value(setting: Setting, network: str) -> Any:
