@@ -2,10 +2,12 @@
 
 bolt-checklist.md comes from bolt-requirements.txt and the `bolt` markers in tests/, control-messages.md from the
 declarations in wire/control/control_wire.py, json-rpc.md from the commands that lightningd_py/rpc/commands.py registers, bus-messages.md from wire/bus/bus_wire.py.
+lightningd_py/share/ (completion, man pages) comes from docs/shell_pages.py.
 """
 
 import ast
 import dataclasses
+import functools
 import inspect
 import sys
 import types
@@ -18,6 +20,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
 from docs.bus_pages import bus_messages  # noqa: E402
+from docs.shell_pages import SHARED  # noqa: E402
 from lightningd_py.owners import peers  # noqa: E402
 from lightningd_py.rpc import params  # noqa: E402
 from lightningd_py.rpc.commands import Commands  # noqa: E402
@@ -349,12 +352,18 @@ its conn_id, which never repeats.
 | `handle_peer` and the death of gossipd | not acknowledged by `peer_taken`: lost; of what the master has not heard of connectd says so (`peer_disconnected`) |
 """
 
+
+def _shared(name: str) -> str:
+    return SHARED[name](_commands())
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "bolt-checklist.md": bolt_checklist,
     "control-messages.md": control_messages,
     "json-rpc.md": json_rpc,
     "handover.md": handover,
     "bus-messages.md": lambda: NOTE + bus_messages(),
+    **{f"../lightningd_py/share/{name}": functools.partial(_shared, name) for name in SHARED},
 }
 
 

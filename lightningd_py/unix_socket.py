@@ -6,6 +6,7 @@ A socket address holds 107 bytes; a longer path is reached through an fd of its 
 import contextlib
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,3 +63,11 @@ def connect(path: Path) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def pid_of(path: Path) -> int:
+    """The process that listens there. Raises OSError."""
+    with connect(path) as connection:
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid: int = struct.unpack("3i", credentials)[0]
+    return pid

@@ -5,20 +5,20 @@ error, 2 no node could be talked to, 3 the command line is wrong, 4 the result c
 """
 
 import argparse
-import contextlib
 import json
-import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lightningd_py.cli.output import as_text, error_text
+from lightningd_py.cli.completion import script
+from lightningd_py.cli.output import as_text, error_text, flat
+from lightningd_py.cli.suggestions import did_you_mean, for_error
+from lightningd_py.client import NotTalking, call, request
 from lightningd_py.config.options import located, rpc_path, version
 from lightningd_py.errors import StartError, UsageError
-from lightningd_py.unix_socket import connect
-from wire.command.console import OutputError, complain, hear_interrupts, printing, reason
+from wire.command.console import OutputError, complain, hear_interrupts, printing
 from wire.command.parser import CommandParser
 from wire.types import NETWORKS
 
@@ -28,13 +28,10 @@ _MAY_BEGIN_JSON = tuple('-0123456789tfn[{"')
 _KEYWORD = re.compile(r"[a-z_]+=.*", re.DOTALL)
 
 
-class NotTalking(Exception):
-    """No node answers on the socket."""
-
-
 class _Parser(CommandParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        unknown = re.fullmatch(r"unrecognized arguments: (--[^\s=]+).*", message)
+        raise UsageError(message + (did_you_mean(unknown[1], self._option_string_actions) if unknown else ""))
 
 
 def command(argv: Sequence[str]) -> int:
@@ -52,28 +49,29 @@ def command(argv: Sequence[str]) -> int:
 
 def _run(argv: Sequence[str]) -> int:
     try:
-        arguments = _parser().parse_intermixed_args(list(argv))
-        request = _request(arguments)
-        if arguments.method == "feed":
-            return _feed(arguments)
+        arguments = make_parser().parse_intermixed_args(list(argv))
+        if arguments.method in OF_OURS:
+            return OF_OURS[arguments.method](arguments)
+        asked = _request(arguments)
         path = rpc_path(arguments.where)
-        reply = call(path, request)
+        reply = _call(arguments, path, asked)
     except UsageError as error:
         complain(COMMAND, error)
         return WRONG_USAGE
     except (NotTalking, StartError) as error:
         complain(COMMAND, error)
         return NOT_TALKING
-    _show(arguments, reply)
+    _show(arguments, reply, path)
     return ERROR_REPLY if "error" in reply else DONE
 
 
-def _parser() -> _Parser:
+def make_parser() -> _Parser:
     parser = _Parser(
         prog=COMMAND,
         usage="lightning-cli-py [OPTIONS] METHOD [PARAMETER...]",
         description="Give a command to a running lightningd-py. METHOD help lists the commands. METHOD feed shows all"
-        " gossip live; its parameters are topics, or what they begin with.",
+        " gossip live; its parameters are topics, or what they begin with. METHOD completion prints what bash, zsh or"
+        " fish need.",
         allow_abbrev=False,
     )
     parser.set_defaults(where=[], style=None, keywords=None)
@@ -86,6 +84,7 @@ def _parser() -> _Parser:
     parser.add_argument("-j", "-J", "--json", dest="style", action="store_const", const="json", help="JSON")
     parser.add_argument("-R", "--raw", dest="style", action="store_const", const="raw", help="JSON in one line")
     parser.add_argument("-H", "--human-readable", dest="style", action="store_const", const="human", help="for people")
+    parser.add_argument("-F", "--flat", dest="style", action="store_const", const="flat", help="a line a value")
     parser.add_argument("-l", "--filter", type=_json, metavar="JSON", help="which fields of the result to give")
     parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for feed on tcp: your key, beside server.key")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
@@ -118,15 +117,10 @@ def _json(value: str) -> Any:
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
-    request = {
-        "jsonrpc": "2.0",
-        "id": f"cli-py:{arguments.method}#{os.getpid()}",
-        "method": arguments.method,
-        "params": parameters(arguments.params, arguments.keywords),
-    }
+    asked = request(arguments.method, parameters(arguments.params, arguments.keywords))
     if arguments.filter is not None:
-        request["filter"] = arguments.filter
-    return request
+        asked["filter"] = arguments.filter
+    return asked
 
 
 def parameters(words: Sequence[str], keywords: bool | None) -> list[Any] | dict[str, Any]:
@@ -158,26 +152,6 @@ def parameter(word: str) -> Any:
     return value if isinstance(value, dict | list | str) or as_json == word else word
 
 
-def call(path: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Send one request and wait for its reply. Raises NotTalking with one sentence that names the socket."""
-    try:
-        with connect(path) as connection:
-            connection.sendall(json.dumps(request).encode())
-            reply = bytearray()
-            while not reply.endswith(b"\n\n"):
-                data = connection.recv(1 << 16)
-                if not data:
-                    raise NotTalking(f"the node on {path} hung up without an answer")
-                reply += data
-    except OSError as error:
-        raise NotTalking(f"no node answers on {path}: {reason(error)}") from error
-    with contextlib.suppress(ValueError):
-        content = json.loads(reply)
-        if isinstance(content, dict) and ("result" in content or "error" in content):
-            return content
-    raise NotTalking(f"what answers on {path} does not speak JSON-RPC")
-
-
 def _feed(arguments: argparse.Namespace) -> int:
     """Shows the feed until Ctrl-C, or until the node ends."""
     endpoint = located(arguments.where, "feed").feed
@@ -186,9 +160,9 @@ def _feed(arguments: argparse.Namespace) -> int:
     from lightningd_py.cli import feed_output  # ZMQ and the map: no other command waits for them to be loaded
     from wire.bus.feed import FeedError
 
-    style = arguments.style or ("human" if sys.stdout.isatty() else "json")
+    as_json = _style(arguments) != "human"
     try:
-        feed_output.follow(endpoint, arguments.params, arguments.feed_key, _say_now, as_json=style != "human")
+        feed_output.follow(endpoint, arguments.params, arguments.feed_key, _say_now, as_json=as_json)
     except FeedError as error:
         complain(COMMAND, error)
         return NOT_TALKING
@@ -199,13 +173,50 @@ def _say_now(text: str) -> None:
     print(text, flush=True)
 
 
-def _show(arguments: argparse.Namespace, reply: dict[str, Any]) -> None:
+def _completion(arguments: argparse.Namespace) -> int:
+    print(script(arguments.params), end="")
+    return DONE
+
+
+OF_OURS: dict[str, Callable[[argparse.Namespace], int]] = {"completion": _completion, "feed": _feed}
+"""Methods that no node has."""
+LONG = ("compactgossipstore", "restart", "resync")
+"""Commands that have a bar on a terminal."""
+
+
+def _style(arguments: argparse.Namespace) -> str:
+    """human, json, raw or flat."""
+    return arguments.style or ("human" if sys.stdout.isatty() else "json")
+
+
+def _call(arguments: argparse.Namespace, path: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    if arguments.method not in LONG or arguments.style or not (sys.stdout.isatty() and sys.stderr.isatty()):
+        return call(path, asked)
+    from lightningd_py.cli.progress import call_with_bar
+
+    store = (located(arguments.where, "rpc-file").network_dir / "gossip_store").resolve()
+    return call_with_bar(arguments.method, path, asked, store, sys.stderr)
+
+
+def _show(arguments: argparse.Namespace, reply: dict[str, Any], path: Path) -> None:
     """JSON is written in ASCII, so that no stranger's control characters reach a terminal."""
-    style = arguments.style or ("human" if sys.stdout.isatty() else "json")
+    style = _style(arguments)
     if style == "human":
         if "error" in reply:
-            print(error_text(reply["error"]), file=sys.stderr)
+            suggestion = for_error(reply["error"], arguments.method, path)
+            print(error_text(reply["error"]) + suggestion, file=sys.stderr)
         else:
-            print(as_text(arguments.method, reply["result"]))
+            _show_people(arguments.method, reply["result"])
+    elif style == "flat":
+        print("\n".join(flat(reply.get("error", reply.get("result")))))
     else:
         print(json.dumps(reply.get("error", reply.get("result")), indent=3 if style == "json" else None))
+
+
+def _show_people(method: str, result: Any) -> None:
+    if not sys.stdout.isatty():
+        print(as_text(method, result))
+        return
+    from lightningd_py.cli.coloured import show  # rich: scripts do not wait for it
+
+    show(method, result)

@@ -52,6 +52,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "lightningd_py": (
         "*",
+        "lightningd_py.terminal",
         "lightningd_py.hsm",
         "lightningd_py.tools",
         "lightningd_py.config",

@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +40,25 @@ async def listnodes() -> Any:
     return {"nodes": [{"nodeid": NODE_ID, "alias": f"über {EVIL}", "last_timestamp": 7, "addresses": [address]}]}
 
 
+async def compactgossipstore() -> Any:
+    return {"store_bytes": 1_234}
+
+
+SYNC = [{"state": "asking for scids", "percent": 40}] * 3 + [{"state": "normal", "percent": 100}]
+
+
+async def resync() -> Any:
+    return {}
+
+
+async def gossipstatus() -> Any:
+    return {"store_live_bytes": 10, **(SYNC.pop(0) if len(SYNC) > 1 else SYNC[0])}
+
+
 COMMANDS = [
+    Command("compactgossipstore", compactgossipstore),
+    Command("resync", resync),
+    Command("gossipstatus", gossipstatus),
     Command("echo", echo, (optional("a", anything), optional("b", anything)), "Say it back."),
     Command("refuse", refuse),
     Command("listnodes", listnodes),
@@ -161,15 +181,98 @@ def test_help_lists_the_commands(directory: Path) -> None:
     assert cli(directory, "-H", "help", "echo").stdout.splitlines()[1:] == ["echo [a] [b]  Say it back."]
 
 
-def test_in_a_terminal_a_table_without_a_strangers_control_characters(directory: Path) -> None:
+def in_terminal(directory: Path, *words: str, columns: int = 80, **environment: str) -> list[str]:
+    """What stands on a terminal of so many columns after the command."""
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", "listnodes"]
-    subprocess.run(command, stdout=slave, check=True, timeout=30, env={**os.environ, "PYTHONIOENCODING": "utf-8"})
+    termios.tcsetwinsize(slave, (24, columns))
+    command = [sys.executable, "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", *words]
+    asked = {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color", **environment}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
+    subprocess.run(command, stdin=slave, stdout=slave, stderr=slave, timeout=30, env=inherited | asked, check=False)
     os.close(slave)
-    shown = os.read(master, 1 << 16).decode().splitlines()
+    shown = os.read(master, 1 << 16).decode()
     os.close(master)
-    assert shown[0].split() == ["NODEID", "ALIAS", "LAST_TIMESTAMP", "ADDRESSES"]
-    assert shown[1].split() == [NODE_ID, "über", "?[31mred??", "7", "[::1]:9735"]
+    return shown.splitlines()
+
+
+def test_in_a_terminal_a_table_without_a_strangers_control_characters(directory: Path) -> None:
+    shown = in_terminal(directory, "listnodes", columns=200, NO_COLOR="1")
+    assert re.sub("\x1b\\[[0-9;]*m", "", shown[0]).split() == ["NODEID", "ALIAS", "LAST_TIMESTAMP", "ADDRESSES"]
+    assert "31" not in re.findall("\x1b\\[([0-9;]*)m", "".join(shown)), "no colour is set, least of all a stranger's"
+    assert re.sub("\x1b\\[[0-9;]*m", "", shown[1]).split() == [
+        NODE_ID,
+        "über",
+        "?[31mred??",
+        "1970-01-01",
+        *shown[1].split()[4:5],
+        "[::1]:9735",
+    ]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+def test_a_table_is_cut_to_the_terminal(directory: Path, columns: int) -> None:
+    shown = in_terminal(directory, "listnodes", columns=columns, TERM="dumb")
+    assert max(map(len, shown)) <= columns
+    assert any("…" in line for line in shown)
+
+
+def test_no_colours_where_they_are_not_wanted(directory: Path) -> None:
+    assert any("\x1b[36m" in line for line in in_terminal(directory, "listnodes"))
+    assert not any("\x1b[36m" in line for line in in_terminal(directory, "listnodes", NO_COLOR="1"))
+    assert not any("\x1b" in line for line in in_terminal(directory, "listnodes", TERM="dumb"))
+
+
+def test_a_person_is_told_what_a_misspelt_command_may_have_been(directory: Path) -> None:
+    assert in_terminal(directory, "lstnodes") == ["error -32601: Unknown command 'lstnodes': did you mean listnodes?"]
+    assert in_terminal(directory, "compltion") == [
+        "error -32601: Unknown command 'compltion': did you mean completion?"
+    ]
+    assert in_terminal(directory, "xyzzy") == ["error -32601: Unknown command 'xyzzy'"]
+
+
+def test_a_misspelt_option(directory: Path) -> None:
+    done = cli(directory, "--lightnin-dir=/tmp", "getinfo")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.endswith("--lightnin-dir=/tmp: did you mean --lightning-dir?\n")
+
+
+def test_flat_is_a_line_a_value(directory: Path) -> None:
+    done = cli(directory, "--flat", "listnodes")
+    assert done.stdout.splitlines() == [
+        f"nodes[0].nodeid={NODE_ID}",
+        "nodes[0].alias=\\u00fcber \\u001b[31mred\\u202e\\u0007",
+        "nodes[0].last_timestamp=7",
+        "nodes[0].addresses[0].type=ipv6",
+        "nodes[0].addresses[0].address=::1",
+        "nodes[0].addresses[0].port=9735",
+    ]
+    refused = cli(directory, "-F", "refuse")
+    assert (refused.returncode, refused.stdout.splitlines()[0]) == (1, "code=401")
+
+
+def test_scripts_do_not_wait_for_rich(directory: Path) -> None:
+    """Nor for ZMQ, nor for the map."""
+    code = (
+        "import sys; from lightningd_py.cli.cli import command;"
+        f"command(['--lightning-dir={directory}', '--regtest', 'listnodes']);"
+        "print([name for name in ('rich', 'zmq', 'gossipd.gossmap') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_long_command_has_a_bar_and_then_its_result(directory: Path) -> None:
+    shown = in_terminal(directory, "compactgossipstore")
+    text = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", "\n".join(shown))
+    assert "rewriting gossip_store" in text
+    assert "store_bytes: 1.2 kB" in text
+    assert cli(directory, "compactgossipstore").stderr == ""
+
+
+def test_a_sync_is_followed_to_its_end(directory: Path) -> None:
+    shown = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", "\n".join(in_terminal(directory, "resync", columns=100)))
+    assert "syncing, asking for scids" in shown
+    assert "40 %" in shown
 
 
 def test_json_for_a_terminal_is_ascii(directory: Path) -> None:
