@@ -52,6 +52,7 @@ from wire.control.control_wire import (
     Activate,
     ActivateReply,
     Bootstrap,
+    ChangeNodeRegistrations,
     ConnectdInit,
     ConnectdInitReply,
     ConnectdInitReplyfail,
@@ -70,7 +71,6 @@ from wire.control.control_wire import (
     ReachPeerReplyfail,
     SetAccess,
     SetFeatures,
-    SetNodeRegistrations,
     WebsocketSource,
 )
 from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
@@ -215,8 +215,9 @@ class Connectd:
                 parts.access.obey(message)
             case SetFeatures():
                 parts.handshake.features = message.features
-            case SetNodeRegistrations():
-                parts.hand_over.registered = frozenset(message.node_ids)
+            case ChangeNodeRegistrations(added=added, removed=removed):
+                parts.hand_over.registered.difference_update(removed)
+                parts.hand_over.registered.update(added)
             case PeerDisconnected():
                 self._disconnected(parts.one_per_node, message)
             case PeersElsewhere():

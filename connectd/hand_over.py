@@ -37,7 +37,7 @@ class HandOver:
         self._patience = patience
         self._renewed = asyncio.Event()
         self.direct = False
-        self.registered: frozenset[bytes] = frozenset()
+        self.registered: set[bytes] = set()
 
     async def give_away(self, candidate: Candidate) -> None:
         """Returns when it is sent: while gossipd restarts that takes a while. Raises ConnectionEnded if the

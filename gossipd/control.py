@@ -325,14 +325,15 @@ class Requests:
         """Settings from now on, and what is to be done once."""
         gossipd = self._gossipd
         match message:
-            case control_wire.LocalChannels(channels=channels):
-                gossipd.local.replace(channels)
+            case control_wire.ChangeLocalChannels(added=channels, removed=scids):
+                gossipd.local.change(channels, scids)
             case control_wire.AnnounceableChanged(addresses=addresses):
                 gossipd.own_node.announce_at(addresses)
             case control_wire.FeaturesChanged(features=features):
                 gossipd.own_node.announce_features(features)
-            case control_wire.SetWantedNodes(node_ids=node_ids):
-                gossipd.upkeep.wanted = frozenset(node_ids)
+            case control_wire.ChangeWantedNodes(added=added, removed=removed):
+                gossipd.upkeep.wanted.difference_update(removed)
+                gossipd.upkeep.wanted.update(added)
             case control_wire.AddGossip():
                 self._add_gossip(message)
             case FeedPeerConnected() | FeedPeerDisconnected():

@@ -54,7 +54,7 @@ class Around(Protocol):
 
 
 class LocalChannels:
-    """The channels that the master has named."""
+    """The channels that the master has named and not taken back."""
 
     def __init__(self, our_id: bytes, around: Around) -> None:
         """`our_id`: our node_id."""
@@ -65,12 +65,12 @@ class LocalChannels:
     def __contains__(self, scid: int) -> bool:
         return scid in self._known
 
-    def replace(self, channels: list[LocalChannel]) -> None:
-        """These are all of them now."""
-        before = self._known
-        self._known = {}
-        for channel in channels:
-            known = before.get(channel.short_channel_id)
+    def change(self, added: list[LocalChannel], removed: list[int]) -> None:
+        """These are new or different, and those are none any more."""
+        for scid in removed:
+            self._known.pop(scid, None)
+        for channel in added:
+            known = self._known.get(channel.short_channel_id)
             same_peer = known is not None and known.channel.node_id == channel.node_id
             newest = known.newest if known is not None and same_peer else 0
             self._known[channel.short_channel_id] = _Known(channel, newest)

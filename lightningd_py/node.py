@@ -30,7 +30,8 @@ from lightningd_py.owners.peers import Peers
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.bootstrap import Bootstrap, Candidate, read_peers
 from lightningd_py.peers.staying_connected import Seeking, StayingConnected, every
-from lightningd_py.registrations.registered import Registered
+from lightningd_py.peers.wanted_nodes import WantedNodes
+from lightningd_py.registrations.changed import Changed
 from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
@@ -39,7 +40,7 @@ from wire.address import DEFAULT_PORTS
 from wire.command.console import END_SIGNALS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
-from wire.control.control_wire import ConnectiondInit, RandomNodes, RandomNodesReply, SetWantedNodes
+from wire.control.control_wire import ConnectiondInit, RandomNodes, RandomNodesReply
 from wire.control.status import Status
 
 BUSES = "lightningd_py.bus.buses"
@@ -174,15 +175,20 @@ class Node:
             self._registrations.rules,
         )
         access.put_in_force()
-        staying = self._keep_peers(core)
+        staying, wanted = self._keep_peers(core)
         init = ConnectiondInit(options.msg, str(options.network_dir / "curve"), options.timing, options.limits)
         start = core.supervisor.start_connectiond
         connectiond = ConnectiondControl(start, init if options.msg else None, ownership)
-        news = RegistrationNews(ownership, connectiond, access, staying.keep_for_services)
+
+        def nodes_changed(node_ids: Iterable[bytes]) -> None:
+            staying.services_changed(node_ids)
+            wanted.look_again(node_ids)
+
+        news = RegistrationNews(ownership, connectiond, access, nodes_changed)
         news.begin()
 
-        def registered(service: Registered) -> None:
-            news.changed(service)
+        def registered(changed: Changed) -> None:
+            news.changed(changed)
             self._opening.registrations_changed()
 
         self._registrations.on_change = registered
@@ -195,7 +201,7 @@ class Node:
             gossip_control=core.gossip_control,
             access=access,
             news=news,
-            staying=staying,
+            wanted=wanted,
             opening=self._opening,
             fail=self.fail,
         )
@@ -250,30 +256,34 @@ class Node:
 
     # peers
 
-    def _keep_peers(self, core: Core) -> StayingConnected:
+    def _keep_peers(self, core: Core) -> tuple[StayingConnected, WantedNodes]:
         """The peers that are to stay connected, which are dialled as soon as the node opens."""
         options, ownership = self._options, core.ownership
 
-        def tell_kept(node_ids: Iterable[bytes]) -> None:
-            """gossipd ends connections when there are too many, but not these."""
-            allowed = [bytes.fromhex(what) for what in options.allow if is_node_id(what)]
-            tell(ownership.gossipd, SetWantedNodes([*node_ids, *allowed, *self._registrations.node_ids]))
-
+        allowed = frozenset(bytes.fromhex(what) for what in options.allow if is_node_id(what))
+        registered = self._registrations
         staying = StayingConnected(
             core.database,
             ownership.peers,
             core.connect_control.reach,
-            tell_kept,
+            lambda node_ids: wanted.look_again(node_ids),
+            self._registrations.is_to_stay,
             options.timing,
             random.random,
             dial=not (options.offline or options.dev_no_reconnect),
         )
+        wanted = WantedNodes(
+            lambda: [*staying.core.nodes, *allowed, *registered.node_ids],
+            lambda node_id: node_id in staying.core or node_id in allowed or registered.is_registered(node_id),
+            lambda message: tell(ownership.gossipd, message),
+        )
+        wanted.fresh_gossipd()
         ownership.came += [staying.came, core.gossip_control.peer_came]
         ownership.went += [staying.went, core.gossip_control.peer_went]
         for kept in options.keepconnected:
             if kept.address is not None:
                 core.database.remember_hint(kept.node_id, str(kept.address))
-        return staying
+        return staying, wanted
 
     async def _open(self, core: Core, staying: StayingConnected, fallback: list[Candidate]) -> None:
         """Let connectd accept, dial the peers to stay with, and look for others: of the map, or the first ones."""

@@ -94,7 +94,7 @@ class Connectiond:
                 message.close_fds()
             case _ if self._bus is None:
                 raise RuntimeError(f"{message.name()} before connectiond_init")
-            case control_wire.SetServiceRegistrations():
+            case control_wire.ChangeServiceRegistrations():
                 self._hub.registered(message)
             case TakePeer():
                 self._take(message)

@@ -20,7 +20,7 @@ from wire.bus import bus_wire
 from wire.bus.bus_message import BusError, BusMessage
 from wire.bus.bus_wire import MAX_CREDIT, Hello, Welcome
 from wire.bus.sessions import Session
-from wire.control.control_wire import SetServiceRegistrations
+from wire.control.control_wire import ChangeServiceRegistrations
 from wire.control.status import Status, sane
 from wire.frames import MAX_MESSAGE
 from wire.peer_types import ALL_CHANNELS, channel_id_of
@@ -75,18 +75,18 @@ class Hub:
             else:
                 self._delivery.heard(line, message)
 
-    def registered(self, wanted: SetServiceRegistrations) -> None:
-        """What a service wants; without its ticket its session is over. It has a part in what is new among it."""
-        new = self.registrations.replace(wanted)
-        session = self._peers.post.named(wanted.service)
+    def registered(self, told: ChangeServiceRegistrations) -> None:
+        """What is different; without its ticket a service's session is over. It has a part in nodes that are new."""
+        new = self.registrations.change(told)
+        session = self._peers.post.named(told.service)
         if session is None:
             return
-        if not self.registrations.ticket_is(wanted.service, session.hello.ticket):
+        if not self.registrations.ticket_is(told.service, session.hello.ticket):
             self._peers.post.cut_off(session, "its session on CTL has ended")
             return
         for shared in self._peers:
             if shared.node_id in new:
-                self._join(shared, wanted.service)
+                self._join(shared, told.service)
 
     def disconnect(self, conn_id: int, last_words: list[bytes], reason: str) -> None:
         """End a connection, if it is here."""

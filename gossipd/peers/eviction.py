@@ -103,7 +103,7 @@ class Upkeep(upkeep.Upkeep[Peer]):
         limits: Limits,
         chance: Callable[[], float],
     ) -> None:
-        self.wanted: frozenset[bytes] = frozenset()
+        self.wanted: set[bytes] = set()
         """Nodes that the master wants to stay connected with."""
         super().__init__(owned, end, novel, limits.slow_reader, chance)
         self._remote = remote

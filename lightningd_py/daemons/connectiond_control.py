@@ -8,12 +8,13 @@ from collections.abc import Callable
 from lightningd_py.errors import StartError
 from lightningd_py.owners.claims import CONNECTIOND, AboutOne
 from lightningd_py.owners.ownership import Ownership
-from lightningd_py.registrations.registered import Registered
+from lightningd_py.registrations.changed import Changed
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import ControlMessage
-from wire.control.control_wire import ConnectiondInit, ConnectiondInitReply, SetServiceRegistrations
+from wire.control.control_wire import ConnectiondInit, ConnectiondInitReply
 from wire.control.status import Status
+from wire.control.told import ToldService
 
 Start = Callable[[Callable[[ControlMessage], None]], ControlChannel]
 """Makes the process, which calls with what it says and hears us at the channel. Raises OSError."""
@@ -30,7 +31,7 @@ class ConnectiondControl:
         self._init = init
         self._ownership = ownership
         self._registrations = ownership.registrations
-        self._told: dict[str, SetServiceRegistrations] = {}
+        self._told: dict[str, ToldService] = {}
         self._channel: ControlChannel | None = None
         self._asked: asyncio.Future[ConnectiondInitReply] | None = None
         self._ready = False
@@ -83,7 +84,7 @@ class ConnectiondControl:
         self._ready = True
         self.tell_routes(self._registrations.routes())
         for service in self._registrations:
-            self.tell_service(service)
+            self.tell_service(Changed.whole(service))
 
     def _bound(self, asked: asyncio.Future[ConnectiondInitReply]) -> None:
         try:
@@ -103,19 +104,16 @@ class ConnectiondControl:
         """What is done with each message type."""
         self._tell(control_wire.SetMessageRoutes(routes))
 
-    def tell_service(self, service: Registered) -> None:
-        """What a bus service has registered, if that has changed."""
-        if service.program is not None:
+    def tell_service(self, changed: Changed) -> None:
+        """What is different of what a bus service has registered."""
+        service = changed.service
+        if service.program is not None or not self._ready:
             return
-        channels = [(channel.channel_id, channel.node_id) for channel in service.channels.values()]
-        said = SetServiceRegistrations(
-            service.name, service.ticket, list(service.node_ids), channels, list(service.take)
-        )
-        if self._ready and self._told.get(service.name) != said:
-            self._told[service.name] = said
-            self._tell(said)
+        told = self._told.setdefault(service.name, ToldService(service.name))
+        if news := told.news(service, changed.node_ids, changed.channel_ids, changed.take):
+            self._tell(news)
         if self._registrations.named(service.name) is None:
-            self._told.pop(service.name, None)
+            del self._told[service.name]
 
     def received(self, message: ControlMessage) -> None:
         """A message that is no reply."""

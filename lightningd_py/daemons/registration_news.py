@@ -1,36 +1,41 @@
-"""Tells daemons and programs what services have registered, whenever that changes: each what is different for it."""
+"""Tells daemons and programs what services have registered, whenever that changes: each what is different for it.
 
-from collections.abc import Callable
+Of thousands of nodes and channels only those are looked at that a change is about; all of them for a fresh daemon.
+"""
+
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.peers.access_control import AccessControl
-from lightningd_py.registrations.registered import Registered
+from lightningd_py.registrations.changed import Changed
 from lightningd_py.registrations.registrations import Registrations
 from wire.control.control_wire import (
+    ChangeLocalChannels,
+    ChangeNodeRegistrations,
     FeaturesChanged,
-    LocalChannels,
+    LocalChannel,
     SetFeatures,
     SetMessageRoutes,
-    SetNodeRegistrations,
 )
+from wire.control.told import Told
 from wire.features import Features
 
 T = TypeVar("T")
 
 
 class RegistrationNews:
-    """What each of them has been told last."""
+    """What each of them has been told."""
 
     def __init__(
         self,
         ownership: Ownership,
         connectiond: ConnectiondControl,
         access: AccessControl,
-        nodes_changed: Callable[[list[bytes]], None],
+        nodes_changed: Callable[[Iterable[bytes]], None],
     ) -> None:
-        """`nodes_changed` gets the nodes of bus services that take connections now: they are to stay connected.
+        """`nodes_changed` gets nodes: whether they are registered, or to stay connected, may be different.
 
         connectd and gossipd have been told the features of this moment, and `access` is in force.
         """
@@ -40,55 +45,70 @@ class RegistrationNews:
         self._nodes_changed = nodes_changed
         table: Registrations = ownership.registrations
         self._table = table
-        self._told: dict[str, object] = {"features": table.features, "rules": table.rules(), "routes": [], "local": []}
+        self._told: dict[str, object] = {"features": table.features, "rules": table.rules(), "routes": []}
+        self._nodes: Told[bytes, bool] = Told()
+        self._local: Told[int, LocalChannel] = Told()
 
     def begin(self) -> None:
         """Tell what is registered already, by programs and by services that are away."""
-        self._tell_all()
+        self._tell_nodes(self._table.node_ids)
+        self._tell_local(self._table.local_scids)
+        self._tell_features()
+        self._tell_routes()
+        self._nodes_changed(self._table.node_ids)
 
     def fresh_gossipd(self, features: Features) -> None:
         """gossipd was restarted, with these features, and knows nothing else."""
-        self._told |= {"features": features, "routes": [], "local": []}
-        self._tell_all()
+        self._told |= {"features": features, "routes": []}
+        self._local.forget()
+        self._tell_local(self._table.local_scids)
+        self._tell_features()
+        self._tell_routes()
 
     def fresh_connectd(self, features: Features) -> None:
         """The same for connectd; the rules are in force."""
-        self._told |= {"features": features, "nodes": None}
-        self._tell_all()
+        self._told["features"] = features
+        self._nodes.forget()
+        self._tell_nodes(self._table.node_ids)
+        self._tell_features()
 
-    def changed(self, service: Registered) -> None:
-        """Something is different for this service, or for all because of it."""
-        if service.ticket:
+    def changed(self, changed: Changed) -> None:
+        """Something is different for a service, or for all because of it."""
+        if changed.service.ticket:
             self._connectiond.start()
-        self._tell_all()
-        self._connectiond.tell_service(service)
+        self._tell_nodes(changed.node_ids)
+        self._tell_local(changed.scids)
+        if changed.offer:
+            self._tell_features()
+        if changed.routes:
+            self._tell_routes()
+        if changed.rules and self._is_new("rules", self._table.rules()):
+            self._access.put_in_force()
+        self._nodes_changed(changed.node_ids)
+        self._connectiond.tell_service(changed)
 
-    def _tell_all(self) -> None:
-        table = self._table
-        self._if_new("nodes", table.node_ids, lambda nodes: tell(self._ownership.connectd, SetNodeRegistrations(nodes)))
-        self._if_new("features", table.features, lambda features: self._tell_features(features.to_bytes()))
-        self._if_new("routes", table.routes(), self._tell_routes)
-        self._if_new("local", table.local_channels(), lambda local: tell(self._ownership.gossipd, LocalChannels(local)))
-        self._if_new("rules", table.rules(), lambda rules: self._access.put_in_force())
-        kept = [
-            node_id
-            for service in table
-            if service.program is None and service.present
-            for node_id in service.wanted_nodes
-        ]
-        self._if_new("kept", (kept, table.node_ids), lambda both: self._nodes_changed(both[0]))
+    def _tell_nodes(self, node_ids: Iterable[bytes]) -> None:
+        added, removed = self._nodes.news(node_ids, lambda node_id: self._table.is_registered(node_id) or None)
+        if added or removed:
+            tell(self._ownership.connectd, ChangeNodeRegistrations(list(added), removed))
 
-    def _if_new(self, what: str, value: T, say: Callable[[T], None]) -> None:
-        if self._told.get(what) != value:
-            self._told[what] = value
-            say(value)
+    def _tell_local(self, scids: Iterable[int]) -> None:
+        added, removed = self._local.news(scids, self._table.local_channel)
+        if added or removed:
+            tell(self._ownership.gossipd, ChangeLocalChannels(list(added.values()), removed))
 
-    def _tell_features(self, features: bytes) -> None:
-        tell(self._ownership.connectd, SetFeatures(features))
-        tell(self._ownership.gossipd, FeaturesChanged(features))
+    def _tell_features(self) -> None:
+        if self._is_new("features", features := self._table.features):
+            tell(self._ownership.connectd, SetFeatures(features.to_bytes()))
+            tell(self._ownership.gossipd, FeaturesChanged(features.to_bytes()))
 
-    def _tell_routes(self, routes: list[tuple[int, str]]) -> None:
-        tell(self._ownership.gossipd, SetMessageRoutes(routes))
-        self._connectiond.tell_routes(routes)
-        for program in self._ownership.programs.channels():
-            tell(program, SetMessageRoutes(routes))
+    def _tell_routes(self) -> None:
+        if self._is_new("routes", routes := self._table.routes()):
+            tell(self._ownership.gossipd, SetMessageRoutes(routes))
+            self._connectiond.tell_routes(routes)
+            for program in self._ownership.programs.channels():
+                tell(program, SetMessageRoutes(routes))
+
+    def _is_new(self, what: str, value: T) -> bool:
+        before, self._told[what] = self._told[what], value
+        return before != value

@@ -20,7 +20,7 @@ from lightningd_py.errors import NotSaved, StartError
 from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.own_node import OwnNode
-from lightningd_py.peers.staying_connected import StayingConnected
+from lightningd_py.peers.wanted_nodes import WantedNodes
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
@@ -83,7 +83,7 @@ class Replacements:
     gossip_control: GossipControl
     access: AccessControl
     news: RegistrationNews
-    staying: StayingConnected
+    wanted: WantedNodes
     opening: Opening
     fail: Callable[[str], None]
     """Ends the node, with this reason."""
@@ -140,7 +140,7 @@ class Replacements:
     def tell_gossipd(self) -> None:
         """All that a fresh gossipd has to know besides its init."""
         self.news.fresh_gossipd(self.setup.own.features)
-        self.staying.tell_again()
+        self.wanted.fresh_gossipd()
         tell(self.setup.ownership.gossipd, AnnounceableChanged(self.setup.own.addresses))
         self.gossip_control.tell_blockheight()
 

@@ -4,6 +4,8 @@ A node whose connection has ended, or that could not be reached, is dialled agai
 try, and starts from the first one again once a connection has lasted as long as the longest wait.
 """
 
+import heapq
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +13,8 @@ from wire.control.timing import Timing
 
 JITTER = 0.25
 """A wait is longer by up to this part of it, so that nodes that were lost together do not come back together."""
+SPARE = 100
+"""Entries that do not hold any more are thrown away when there are so many, and one for each node."""
 
 
 @dataclass(slots=True)
@@ -34,6 +38,9 @@ class Reconnect:
         self._longest = timing.reconnect_longest
         self._chance = chance
         self._nodes: dict[bytes, KeptNode] = {}
+        self._waiting: list[tuple[float, int, bytes]] = []
+        """A heap of when to dial whom, in the order in which that was decided; some entries do not hold any more."""
+        self._order = itertools.count()
 
     def __contains__(self, node_id: bytes) -> bool:
         return node_id in self._nodes
@@ -46,7 +53,9 @@ class Reconnect:
     def keep(self, node_id: bytes, now: float, *, connected: bool) -> None:
         """Stay connected with this node: dial it at once, if it is not connected."""
         if node_id not in self._nodes:
-            self._nodes[node_id] = KeptNode(self._first, None if connected else now, now if connected else None)
+            node = self._nodes[node_id] = KeptNode(self._first, None, now if connected else None)
+            if not connected:
+                self._dial_at(node_id, node, now)
 
     def let_go(self, node_id: bytes) -> None:
         """Care no more."""
@@ -63,7 +72,7 @@ class Reconnect:
             if node.since is not None and now - node.since >= self._longest:
                 node.wait = self._first
             node.since, node.error = None, reason
-            self._wait(node, now)
+            self._wait(node_id, node, now)
 
     def failed(self, node_id: bytes, now: float, error: str) -> None:
         """A node could not be reached."""
@@ -71,20 +80,35 @@ class Reconnect:
         if node is not None and node.since is None:
             node.tries += 1
             node.error = error
-            self._wait(node, now)
+            self._wait(node_id, node, now)
 
-    def _wait(self, node: KeptNode, now: float) -> None:
-        node.due = now + node.wait * (1 + JITTER * self._chance())
+    def _wait(self, node_id: bytes, node: KeptNode, now: float) -> None:
+        self._dial_at(node_id, node, now + node.wait * (1 + JITTER * self._chance()))
         node.wait = min(2 * node.wait, self._longest)
+
+    def _dial_at(self, node_id: bytes, node: KeptNode, due: float) -> None:
+        node.due = due
+        heapq.heappush(self._waiting, (due, next(self._order), node_id))
+        if len(self._waiting) > 2 * len(self._nodes) + SPARE:
+            self._waiting = [entry for entry in self._waiting if self._holds(entry)]
+            heapq.heapify(self._waiting)
+
+    def _holds(self, entry: tuple[float, int, bytes]) -> bool:
+        node = self._nodes.get(entry[2])
+        return node is not None and node.due == entry[0]
 
     def take_due(self, now: float) -> list[bytes]:
         """The nodes that are to be dialled now; each is told of by `connected` or `failed` afterwards."""
-        due = [node_id for node_id, node in self._nodes.items() if node.due is not None and node.due <= now]
-        for node_id in due:
+        taken = []
+        while (due := self.next_due) is not None and due <= now:
+            node_id = heapq.heappop(self._waiting)[2]
             self._nodes[node_id].due = None
-        return due
+            taken.append(node_id)
+        return taken
 
     @property
     def next_due(self) -> float | None:
         """When `take_due` will give something; None if none is waited for."""
-        return min((node.due for node in self._nodes.values() if node.due is not None), default=None)
+        while self._waiting and not self._holds(self._waiting[0]):
+            heapq.heappop(self._waiting)
+        return self._waiting[0][0] if self._waiting else None

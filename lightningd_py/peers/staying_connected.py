@@ -32,31 +32,33 @@ Reach = Callable[[bytes, list[str]], Awaitable[object]]
 
 
 class StayingConnected:
-    """Drives a Reconnect on the loop's clock. `tell_kept` is told all nodes to stay connected with when they change."""
+    """Drives a Reconnect on the loop's clock. `kept_changed` gets nodes that are to stay connected now, or no more."""
 
     def __init__(
         self,
         database: Database,
         peers: Peers,
         reach: Reach,
-        tell_kept: Callable[[Iterable[bytes]], None],
+        kept_changed: Callable[[Iterable[bytes]], None],
+        is_services: Callable[[bytes], bool],
         timing: Timing,
         chance: Callable[[], float],
         *,
         dial: bool,
     ) -> None:
+        """`is_services`: whether a service that is here wants this node to stay."""
         self.core = Reconnect(timing, chance)
         self._database = database
         self._peers = peers
         self._reach = reach
-        self._tell_kept = tell_kept
+        self._kept_changed = kept_changed
+        self._is_services = is_services
         self._may_dial = dial
         self._dial = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._chosen: set[bytes] = set()
-        self._of_services: frozenset[bytes] = frozenset()
         self._room = asyncio.Semaphore(MOST_DIALS)
 
     def close(self) -> None:
@@ -74,43 +76,41 @@ class StayingConnected:
         self._dial = self._may_dial
         self._chosen = {*self._database.kept_nodes(), *always}
         self._keep(self._chosen)
-        self._changed()
+        self._changed(self._chosen)
 
     def keep(self, node_id: bytes) -> None:
         """Stay connected with this node, after a restart, too."""
         self._database.keep_node(node_id, keep=True)
         self._chosen.add(node_id)
         self._keep([node_id])
-        self._changed()
+        self._changed([node_id])
 
     def let_go(self, node_id: bytes) -> None:
         """No longer; a connection is left as it is."""
         self._database.keep_node(node_id, keep=False)
         self._chosen.discard(node_id)
-        if node_id not in self._of_services:
+        if not self._is_services(node_id):
             self.core.let_go(node_id)
-        self._changed()
+        self._changed([node_id])
 
-    def keep_for_services(self, node_ids: Iterable[bytes]) -> None:
-        """Stay connected with these, too, as long as their services are here; they replace the ones of before."""
-        before, self._of_services = self._of_services, frozenset(node_ids)
-        for node_id in before - self._of_services - self._chosen:
-            self.core.let_go(node_id)
-        self._keep(self._of_services - before)
-        self._changed()
+    def services_changed(self, node_ids: Iterable[bytes]) -> None:
+        """Services that are here may want these to stay, too, or no longer."""
+        looked_at = list(node_ids)
+        for node_id in looked_at:
+            if self._is_services(node_id):
+                self._keep([node_id])
+            elif node_id not in self._chosen:
+                self.core.let_go(node_id)
+        self._changed(looked_at)
 
     def _keep(self, node_ids: Iterable[bytes]) -> None:
-        connected = {peer.info.node_id for peer in self._peers}
         for node_id in node_ids:
-            self.core.keep(node_id, self._loop.time(), connected=node_id in connected)
+            connected = self._peers.of_node(node_id) is not None
+            self.core.keep(node_id, self._loop.time(), connected=connected)
 
-    def _changed(self) -> None:
-        self.tell_again()
+    def _changed(self, node_ids: Iterable[bytes]) -> None:
+        self._kept_changed(node_ids)
         self._set_timer()
-
-    def tell_again(self) -> None:
-        """Say all nodes to stay connected with, to a gossipd that may not know them."""
-        self._tell_kept(self.core.nodes)
 
     def dial_again(self, node_ids: Iterable[bytes]) -> None:
         """Nodes whose connections were lost by our own fault: once, and those that are to stay in their time."""

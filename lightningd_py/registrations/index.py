@@ -17,9 +17,10 @@ class Index:
         self.nodes: dict[bytes, Registered] = {}
         self.channels: dict[bytes, Registered] = {}
         self.takers: dict[int, Registered] = {}
-        self._scids: dict[int, dict[Registered, int]] = {}
+        self._scids: dict[int, dict[bytes, Registered]] = {}
+        """By channel_id, whose the channels of a short_channel_id are: one, if the service does not say nonsense."""
         self._with_channels: dict[bytes, dict[Registered, int]] = {}
-        """Services with the number of their channels with a node, or of that short_channel_id."""
+        """Services with the number of their channels with a node."""
         self._order: dict[Registered, int] = {}
         for service in services:
             self.add_service(service)
@@ -59,22 +60,46 @@ class Index:
         self.channels[channel.channel_id] = service
         _count(self._with_channels, channel.node_id, service, 1)
         if channel.short_channel_id is not None:
-            _count(self._scids, channel.short_channel_id, service, 1)
+            self._scids.setdefault(channel.short_channel_id, {})[channel.channel_id] = service
 
     def drop_channel(self, service: Registered, channel: BusChannel) -> None:
         """No longer this service's, which had it."""
         del self.channels[channel.channel_id]
         _count(self._with_channels, channel.node_id, service, -1)
         if channel.short_channel_id is not None:
-            _count(self._scids, channel.short_channel_id, service, -1)
+            of_scid = self._scids[channel.short_channel_id]
+            del of_scid[channel.channel_id]
+            if not of_scid:
+                del self._scids[channel.short_channel_id]
 
     def with_scid(self, short_channel_id: int | None) -> Registered | None:
         """Whose channel it is."""
-        return None if short_channel_id is None else next(iter(self._scids.get(short_channel_id, ())), None)
+        return None if short_channel_id is None else next(iter(self._scids.get(short_channel_id, {}).values()), None)
+
+    def newest_with_scid(self, short_channel_id: int) -> tuple[Registered, BusChannel] | None:
+        """The channel that was registered last with this short_channel_id."""
+        of_scid = self._scids.get(short_channel_id)
+        if of_scid is None:
+            return None
+        channel_id, service = next(reversed(of_scid.items()))
+        return service, service.channels[channel_id]
+
+    @property
+    def scids(self) -> list[int]:
+        """All that there are."""
+        return list(self._scids)
 
     def with_channels(self, node_id: bytes) -> list[Registered]:
         """The services that have a channel with this node, in the order in which they came."""
         return sorted(self._with_channels.get(node_id, ()), key=self._order.__getitem__)
+
+    def is_services(self, node_id: bytes, service: Registered) -> bool:
+        """Whether it has registered the node, or a channel with it."""
+        return self.nodes.get(node_id) is service or service in self._with_channels.get(node_id, ())
+
+    def __contains__(self, node_id: bytes) -> bool:
+        """Whether any service has."""
+        return node_id in self.nodes or node_id in self._with_channels
 
     def all_nodes(self) -> list[bytes]:
         """Those that are registered, and those of channels."""

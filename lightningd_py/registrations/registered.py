@@ -4,9 +4,9 @@ Everything of a bus service's comes from a stranger to the code, if not to the o
 are points, and what is wrong is one sentence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from lightningd_py.config.values import Service
 from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
@@ -23,8 +23,11 @@ MOST_RULES = 1_000
 MOST_OFFERED = 32
 """Features of one service."""
 MOST_TYPES = 65_536
+_BOTH = "nodes and channels"
 _PLAIN_PARTS = ("node_ids", "take", "copy", "offer", "allow", "deny")
 """Those that have one name in a service's registrations, in `register` and in `unregister`."""
+
+V = TypeVar("V")
 
 
 class Refused(Exception):
@@ -149,19 +152,24 @@ def check_type(number: int) -> None:
 
 def add(entry: Registered, asked: Register) -> None:
     """To the service's registrations. Raises Refused, with nothing done, if it would have too much."""
-    rules = len(entry.allow | dict.fromkeys(asked.allow)) + len(entry.deny | dict.fromkeys(asked.deny))
     channels = {channel.channel_id: channel for channel in asked.channels}
-    wanted = len(entry.node_ids | dict.fromkeys(asked.node_ids)) + len(entry.channels | channels)
     for count, most, what in (
-        (wanted, MOST_OF_ONE_SERVICE, "nodes and channels"),
-        (rules, MOST_RULES, "rules"),
-        (len(entry.offer | dict.fromkeys(asked.offer)), MOST_OFFERED, "features"),
+        (_together(entry.node_ids, asked.node_ids) + _together(entry.channels, channels), MOST_OF_ONE_SERVICE, _BOTH),
+        (_together(entry.allow, asked.allow) + _together(entry.deny, asked.deny), MOST_RULES, "rules"),
+        (_together(entry.offer, asked.offer), MOST_OFFERED, "features"),
     ):
         if count > most:
             raise Refused(f"{count} {what} are too many for one service, {most} may be")
+    for channel_id in channels:
+        entry.channels.pop(channel_id, None)  # it comes to the end, as in the database
     entry.channels |= channels
     for name in _PLAIN_PARTS:
         getattr(entry, name).update(dict.fromkeys(getattr(asked, name)))
+
+
+def _together(there: Collection[V], new: Iterable[V]) -> int:
+    """How many different ones there would be; no look at those that are there."""
+    return len(there) + sum(value not in there for value in set(new))
 
 
 def remove(entry: Registered, asked: Unregister) -> None:

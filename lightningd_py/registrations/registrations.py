@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from lightningd_py.config.values import Offered, Service, Wanted
 from lightningd_py.registrations import registered
+from lightningd_py.registrations.changed import Changed
 from lightningd_py.registrations.index import Index
 from lightningd_py.registrations.registered import Refused, Registered
 from lightningd_py.registrations.store import RegistrationStore
@@ -49,8 +50,8 @@ class Registrations:
 
         Raises ValueError, one sentence, for what is no service or cannot be wanted.
         """
-        self.on_change: Callable[[Registered], None] = lambda service: None
-        """Something is different for this service, or for all because of it."""
+        self.on_change: Callable[[Changed], None] = lambda changed: None
+        """Something is different for a service, or for all because of it."""
         self.on_wanted: Callable[[Registered, list[bytes]], None] = lambda service, node_ids: None
         """These nodes are this service's from now on, and it is present."""
         self.on_present: Callable[[str], None] = lambda name: None
@@ -133,7 +134,7 @@ class Registrations:
             self._index.add_service(service)
         service.ticket = secrets.token_bytes(TICKET_SIZE)
         status.info(f"service {name} is here")
-        self._changed(service)
+        self.on_change(Changed.whole(service))
         return service.ticket
 
     def kept(self, name: str) -> tuple[list[bytes], list[BusChannel]]:
@@ -144,13 +145,14 @@ class Registrations:
     def leave(self, name: str, reason: str) -> None:
         """Its session on CTL has ended: nodes and channels stay."""
         service = self._services[name]
+        changed = Changed.whole(service)
         self._index.drop_takes(service, service.take)
         service.end_session()
         if not service.keeps:
             del self._services[name]
             self._index.drop_service(service)
         status.info(f"service {name} has left: {reason}")
-        self._changed(service)
+        self.on_change(changed)
 
     def present(self, name: str, here: bool) -> None:
         """A service has come to MSG, or has left it. A late word about a session that has ended is ignored."""
@@ -159,7 +161,7 @@ class Registrations:
             return
         service.present = here
         status.info(f"service {name} {'takes' if here else 'no longer takes'} connections")
-        self._changed(service)
+        self.on_change(Changed.whole(service))
         if here:
             self.on_present(name)
             self.on_wanted(service, list(service.wanted_nodes))
@@ -171,11 +173,12 @@ class Registrations:
             raise Refused(f"there is no bus service {name} that is away")
         if self._store is not None:
             self._store.forget(name)
+        changed = Changed.whole(service)
         del self._services[name]
         self._index.drop_service(service)
         service.node_ids.clear()
         service.channels.clear()
-        self._changed(service)
+        self.on_change(changed)
 
     async def saved(self) -> None:
         """Returns when all that is kept of services is on the disk. Raises NotSaved."""
@@ -190,18 +193,21 @@ class Registrations:
         asked = registered.checked(asked, self._own_id)
         self._check_conflicts(service, asked)
         self._check_features(service, asked)
-        before = service.wanted_nodes
+        changed = Changed.by(service, asked)
+        before = {node_id for node_id in changed.node_ids if self._index.is_services(node_id, service)}
         self._add(service, asked)
         if self._store is not None and (asked.node_ids or asked.channels):
             self._store.add(name, asked.node_ids, asked.channels)
-        self._changed(service)
-        if service.present and (new := [node_id for node_id in service.wanted_nodes if node_id not in before]):
+        self.on_change(changed)
+        now = [node_id for node_id in changed.node_ids if self._index.is_services(node_id, service)]
+        if service.present and (new := [node_id for node_id in now if node_id not in before]):
             self.on_wanted(service, new)
 
     def unregister(self, name: str, asked: Unregister) -> None:
         """Take this back; its connections stay where they are. Raises Refused for what could not be registered."""
         service = self._services[name]
         asked = registered.in_one_form(asked)
+        changed = Changed.by(service, asked)
         for node_id in asked.node_ids:
             self._index.drop_node(service, node_id)
         for channel_id in service.channels.keys() & set(asked.channel_ids):
@@ -210,12 +216,12 @@ class Registrations:
         registered.remove(service, asked)
         if self._store is not None and (asked.node_ids or asked.channel_ids):
             self._store.remove(name, asked.node_ids, asked.channel_ids)
-        self._changed(service)
+        self.on_change(changed)
 
     def _add(self, service: Registered, asked: Register) -> None:
         """To the table and its index; nothing if it is refused. A channel may be there, with another node or scid."""
-        channel_ids = {channel.channel_id for channel in asked.channels}
-        replaced = [service.channels[channel_id] for channel_id in channel_ids & service.channels.keys()]
+        channel_ids = dict.fromkeys(channel.channel_id for channel in asked.channels)
+        replaced = [service.channels[each] for each in channel_ids if each in service.channels]
         registered.add(service, asked)
         for channel in replaced:
             self._index.drop_channel(service, channel)
@@ -250,9 +256,6 @@ class Registrations:
         offered = self.base_features | _features([*service.offer, *asked.offer])
         if asked.offer and (missing := offered.missing_dependency()):
             raise Refused(f"offer: {missing}")
-
-    def _changed(self, service: Registered) -> None:
-        self.on_change(service)
 
     # questions
 
@@ -323,14 +326,23 @@ class Registrations:
         """Nodes of services that are here or away: never on the direct path."""
         return self._index.all_nodes()
 
-    def local_channels(self) -> list[LocalChannel]:
-        """Those that gossipd is to know: with a short_channel_id or an alias."""
-        return [
-            LocalChannel(channel.short_channel_id, channel.node_id, service.name)
-            for service in self
-            for channel in service.channels.values()
-            if channel.short_channel_id is not None
-        ]
+    def is_registered(self, node_id: bytes) -> bool:
+        """Whether it is one of these."""
+        return node_id in self._index
+
+    def is_to_stay(self, node_id: bytes) -> bool:
+        """Whether a bus service wants the node, and takes connections now."""
+        return any(service.program is None and service.present for service in self.concerned(node_id))
+
+    @property
+    def local_scids(self) -> list[int]:
+        """Of the channels that gossipd is to know: with a short_channel_id or an alias."""
+        return self._index.scids
+
+    def local_channel(self, scid: int) -> LocalChannel | None:
+        """One of these."""
+        found = self._index.newest_with_scid(scid)
+        return None if found is None else LocalChannel(scid, found[1].node_id, found[0].name)
 
     @property
     def features(self) -> Features:

@@ -13,11 +13,11 @@ from wire.control.control_channel import RequestFailed
 from wire.control.control_wire import (
     Activate,
     ActivateReply,
+    ChangeNodeRegistrations,
     ConnectdInitReply,
     HandlePeer,
     PeerConnected,
     SetFeatures,
-    SetNodeRegistrations,
 )
 from wire.features import Features, default_init_features
 from wire.noise import ACT_ONE_SIZE, ACT_TWO_SIZE, Initiator
@@ -161,13 +161,13 @@ async def test_direct_path(new_connectd: Callable[[], ConnectdProcess]) -> None:
 async def test_a_registered_node_is_not_on_the_direct_path(new_connectd: Callable[[], ConnectdProcess]) -> None:
     connectd = new_connectd()
     await connectd.start(direct=True)
-    connectd.master.send(SetNodeRegistrations(node_ids=[PEER_ID]))
+    connectd.master.send(ChangeNodeRegistrations([PEER_ID], []))
     await connectd.barrier()
     async with await ScriptedPeer.connect(connectd.target(), privkey=PRIVKEY):
         owner = await connectd.owner()
         assert isinstance(owner.message, PeerConnected)
         await owner.ends()
-    connectd.master.send(SetNodeRegistrations(node_ids=[]))
+    connectd.master.send(ChangeNodeRegistrations([], [PEER_ID]))
     await connectd.barrier()
     async with await ScriptedPeer.connect(connectd.target(), privkey=PRIVKEY):
         owner = await connectd.owner()

@@ -28,7 +28,7 @@ class Local:
         self.checked = 0
         self.signatures = self.judge = self
         self.channels = LocalChannels(OUR_ID, self)
-        self.channels.replace([LocalChannel(scid(0), PEER_ID, "shop")])
+        self.channels.change([LocalChannel(scid(0), PEER_ID, "shop")], [])
 
     def now(self) -> float:
         return float(NOW)
@@ -97,22 +97,23 @@ def test_wrong_signature(local: Local, message: bytes) -> None:
     assert local.faults == [(CONN_ID, "channel_update 100x1x0: bad signature", Consequence.DISCONNECT)]
 
 
-def test_the_list_is_replaced(local: Local) -> None:
+def test_channels_change(local: Local) -> None:
     first = update(0, 0, NOW - 5)
     local.hear(first)
-    local.channels.replace([LocalChannel(scid(0), PEER_ID, "inn"), LocalChannel(scid(1), PEER_ID, "inn")])
+    local.channels.change([LocalChannel(scid(0), PEER_ID, "inn"), LocalChannel(scid(1), PEER_ID, "inn")], [])
     assert local.hear(first) == [first], "it is known still"
     assert scid(1) in local.channels
     second = update(0, 0)
     assert local.hear(second) == [first, second]
     assert [said.service for said in local.up] == ["shop", "inn"]
-    local.channels.replace([])
+    local.channels.change([], [scid(0), scid(2)])
+    assert scid(1) in local.channels
     assert local.hear(update(0, 0, NOW + 1)) == [first, second]
     assert scid(0) not in local.channels
 
 
 def test_a_channel_that_has_another_peer_now(local: Local) -> None:
     local.hear(update(0, 0))
-    local.channels.replace([LocalChannel(scid(0), KEYS[2][1], "shop")])
+    local.channels.change([LocalChannel(scid(0), KEYS[2][1], "shop")], [])
     other = update(0, 1, NOW - 5, node=2)
     assert local.hear(other, KEYS[2][1])[-1] == other

@@ -18,8 +18,8 @@ from tests.gossipd.messages import KEYS, NOW, announcement, scid, update
 from wire.control.control_wire import (
     AddGossip,
     AddGossipReply,
+    ChangeLocalChannels,
     LocalChannel,
-    LocalChannels,
     PeerDisconnected,
     RemoteChannelUpdate,
 )
@@ -107,7 +107,7 @@ async def test_those_with_a_filter_are_told_once(gossipd: GossipdProcess) -> Non
 @pytest.mark.bolt("B7-79", "B7-87")
 @pytest.mark.parametrize("message_flags", [1, 3])
 async def test_what_is_for_us_alone_goes_up(gossipd: GossipdProcess, message_flags: int) -> None:
-    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
+    gossipd.master.send(ChangeLocalChannels([LocalChannel(scid(0), PEER_ID, "shop")], []))
     listener = await gossipd.connect()
     await listener.say(EVERYTHING)
     await listener.sync()
@@ -122,7 +122,7 @@ async def test_what_is_for_us_alone_goes_up(gossipd: GossipdProcess, message_fla
 @pytest.mark.bolt("B7-79")
 async def test_of_a_public_channel_too(gossipd: GossipdProcess) -> None:
     """As long as the peer says that it is not to be passed on; else it is gossip as any other."""
-    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
+    gossipd.master.send(ChangeLocalChannels([LocalChannel(scid(0), PEER_ID, "shop")], []))
     await add(gossipd, *our_channel())
     peer = await gossipd.connect()
     direction = int(PEER > US)
@@ -134,7 +134,7 @@ async def test_of_a_public_channel_too(gossipd: GossipdProcess) -> None:
 
 @pytest.mark.bolt("B7-80")
 async def test_a_wrong_signature_ends_the_connection(gossipd: GossipdProcess) -> None:
-    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
+    gossipd.master.send(ChangeLocalChannels([LocalChannel(scid(0), PEER_ID, "shop")], []))
     peer = await gossipd.connect()
     await peer.say(update(0, int(PEER > US), node=OTHER))
     assert b"bad signature" in (await peer.hear(WarningMessage)).data
@@ -144,7 +144,7 @@ async def test_a_wrong_signature_ends_the_connection(gossipd: GossipdProcess) ->
 
 async def test_nobody_is_asked_about_them(gossipd: GossipdProcess) -> None:
     """An update of a channel that is not known makes us ask for it; not so one of our own, which is our secret."""
-    gossipd.master.send(LocalChannels([LocalChannel(scid(0), PEER_ID, "shop")]))
+    gossipd.master.send(ChangeLocalChannels([LocalChannel(scid(0), PEER_ID, "shop")], []))
     peer = await gossipd.connect()
     await peer.say(update(0, int(PEER > US), node=PEER), update(1, 0, node=OTHER))
     await gossipd.hear(RemoteChannelUpdate)

@@ -1,6 +1,7 @@
 """The master with bus services: an Ownership, the registrations and their news, and a puppet for connectiond."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
@@ -42,11 +43,14 @@ class BusServices(OwnershipAmongFakes):
         self.starts = 0
         self.unstartable_connectiond = False
         self.rules_put_in_force = 0
-        self.kept: list[list[bytes]] = []
+        self.looked_at: list[list[bytes]] = []
+        self.nodes_changed: Callable[[Iterable[bytes]], None] = lambda node_ids: self.looked_at.append([*node_ids])
         self.copies: list[tuple[str, PeerMessage]] = []
         self.control = ConnectiondControl(self._start_connectiond, INIT, self.ownership)
         access: Any = self
-        self.news = RegistrationNews(self.ownership, self.control, access, self.kept.append)
+        self.news = RegistrationNews(
+            self.ownership, self.control, access, lambda node_ids: self.nodes_changed(node_ids)
+        )
         self.news.begin()
         self.registrations.on_change = self.news.changed
         self.registrations.on_wanted = self.ownership.release_nodes

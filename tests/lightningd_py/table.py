@@ -29,7 +29,7 @@ class Table(Registrations):
         )
         self.changes: list[str] = []
         self.wanted: list[tuple[str, list[bytes]]] = []
-        self.on_change = lambda service: self.changes.append(service.name)
+        self.on_change = lambda changed: self.changes.append(changed.service.name)
         self.on_wanted = lambda service, node_ids: self.wanted.append((service.name, node_ids))
         self.base_features = default_init_features()
         self.path = path

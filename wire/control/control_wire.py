@@ -206,10 +206,13 @@ class PeerAddrhint(ControlMessage, number=2014, sender="master", aliases=("gossi
     address: str
 
 
-class SetNodeRegistrations(ControlMessage, number=2018, sender="master", largest=MANY):
-    """The node_ids that services want: never on the direct path. Replaces the earlier list."""
+class ChangeNodeRegistrations(ControlMessage, number=2018, sender="master", largest=MANY):
+    """Which node_ids services want from now on, and which no longer: they are never on the direct path. A fresh
+    connectd knows of none.
+    """
 
-    node_ids: list[bytes]
+    added: list[bytes]
+    removed: list[bytes]
 
 
 class SetAccess(ControlMessage, number=2019, sender="master", largest=MANY):
@@ -521,10 +524,13 @@ class FeaturesChanged(ControlMessage, number=3017, sender="master"):
     features: bytes
 
 
-class SetWantedNodes(ControlMessage, number=3014, sender="master", largest=MANY):
-    """Nodes that must not be the ones to go when there are too many peers. Replaces the earlier list."""
+class ChangeWantedNodes(ControlMessage, number=3014, sender="master", largest=MANY):
+    """Nodes that must not be the ones to go when there are too many peers: which from now on, and which no longer. A
+    fresh gossipd knows of none.
+    """
 
-    node_ids: list[bytes]
+    added: list[bytes]
+    removed: list[bytes]
 
 
 class RandomNodes(Request, number=3046, sender="master"):
@@ -553,10 +559,13 @@ class PeerFault(ControlMessage, number=3020, sender="gossipd"):
     reason: str
 
 
-class LocalChannels(ControlMessage, number=3010, sender="master", largest=MANY):
-    """The channels of our own that services have, by short_channel_id or alias. Replaces the earlier list."""
+class ChangeLocalChannels(ControlMessage, number=3010, sender="master", largest=MANY):
+    """Channels of our own that services have, by short_channel_id or alias: those that are new or different, and the
+    short_channel_ids of those that are none any more. A fresh gossipd knows of none.
+    """
 
-    channels: list[LocalChannel]
+    added: list[LocalChannel]
+    removed: list[int]
 
 
 class RemoteChannelUpdate(ControlMessage, number=3011, sender="gossipd", aliases=("gossipd_remote_channel_update",)):
@@ -971,17 +980,21 @@ class ConnectiondInitReplyfail(Refusal, number=6220, sender="connectiond"):
     """Cannot be bound."""
 
 
-class SetServiceRegistrations(ControlMessage, number=6021, sender="master", largest=MANY):
-    """What a bus service has registered: replaces what was known of it. `channels` has (channel_id, node_id).
+class ChangeServiceRegistrations(ControlMessage, number=6021, sender="master", largest=MANY):
+    """What a bus service has registered besides what is known of it, and what it has given up. `channels` has
+    (channel_id, node_id); one that was known has another node now. A fresh connectiond knows nothing.
 
     `ticket` is what it says on MSG to be known; empty while the service is away.
     """
 
     service: str
     ticket: bytes = field(repr=False)
-    node_ids: list[bytes]
-    channels: list[tuple[bytes, bytes]]
-    take: list[int]
+    node_ids: list[bytes] = field(default_factory=list)
+    channels: list[tuple[bytes, bytes]] = field(default_factory=list)
+    take: list[int] = field(default_factory=list)
+    without_node_ids: list[bytes] = field(default_factory=list)
+    without_channel_ids: list[bytes] = field(default_factory=list)
+    without_take: list[int] = field(default_factory=list)
 
 
 class ServicePresence(ControlMessage, number=6022, sender="connectiond"):

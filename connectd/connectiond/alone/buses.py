@@ -109,7 +109,8 @@ class StandaloneBuses:
 
     def changed(self, wishes: Wishes) -> None:
         """A service wants other things now, or has left CTL."""
-        self._hub.registered(wishes.told())
+        if news := wishes.told.all_news(wishes):
+            self._hub.registered(news)
         self._waiting.look()
 
     def _choose(self, peer: PeerInfo, held: list[bytes]) -> str | None:

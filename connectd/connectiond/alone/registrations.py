@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from wire.bus.bus_message import BusError
 from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
-from wire.control.control_wire import SetServiceRegistrations
+from wire.control.told import ToldService
 from wire.peer_types import message_name
 from wire.secp256k1 import is_point
 
@@ -35,6 +35,11 @@ class Wishes:
     events: bool = False
     here: bool = False
     """On MSG, too."""
+    told: ToldService = field(init=False, repr=False)
+    """What the hub of the MSG bus knows."""
+
+    def __post_init__(self) -> None:
+        self.told = ToldService(self.service)
 
     @property
     def everything(self) -> bool:
@@ -44,11 +49,6 @@ class Wishes:
     def wants_node(self, node_id: bytes) -> bool:
         """Whether the node was named, or one of its channels."""
         return node_id in self.node_ids or any(channel.node_id == node_id for channel in self.channels.values())
-
-    def told(self) -> SetServiceRegistrations:
-        """What the hub of the MSG bus has to know."""
-        channels = [(channel.channel_id, channel.node_id) for channel in self.channels.values()]
-        return SetServiceRegistrations(self.service, self.ticket, sorted(self.node_ids), channels, sorted(self.take))
 
     def entry(self) -> ServiceEntry:
         """What others may know."""

@@ -20,13 +20,13 @@ from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.control_wire import (
+    ChangeServiceRegistrations,
     ConnectiondInit,
     ConnectiondInitReply,
     ListPeers,
     ListPeersReply,
     PeerInfo,
     ServicePresence,
-    SetServiceRegistrations,
 )
 from wire.control.limits import Limits
 from wire.control.timing import Timing
@@ -57,10 +57,10 @@ def registrations_of(
     channels: tuple[tuple[bytes, bytes], ...] = (),
     take: tuple[int, ...] = (),
     ticket: bytes | None = None,
-) -> SetServiceRegistrations:
+) -> ChangeServiceRegistrations:
     """As the master tells it. If no ticket is named it is one that the name gives."""
     ticket = name.encode().ljust(16, b"!") if ticket is None else ticket
-    return SetServiceRegistrations(name, ticket, list(node_ids), list(channels), list(take))
+    return ChangeServiceRegistrations(name, ticket, list(node_ids), list(channels), list(take))
 
 
 class Service:

@@ -12,7 +12,14 @@ from gossipd.peers.peer import Peer
 from gossipd.peers.standing import Standing
 from tests.gossipd.bench import CHANNEL
 from tests.gossipd.gossipd_process import FakePeer, GossipdProcess, GossipdProcesses, peer_info
-from wire.control.control_wire import ListPeers, ListPeersReply, PeerDisconnected, PeerInfo, PeerStats, SetWantedNodes
+from wire.control.control_wire import (
+    ChangeWantedNodes,
+    ListPeers,
+    ListPeersReply,
+    PeerDisconnected,
+    PeerInfo,
+    PeerStats,
+)
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.frames import CryptoState, Frames
@@ -106,7 +113,7 @@ async def test_of_too_many_one_of_least_use_goes(gossipds: GossipdProcesses) -> 
     assert WarningMessage.decode(warning).text() == "too many peers here"
     wanted, fd, state = gossipd.connection()
     info = replace(peer_info(wanted.conn_id), node_id=bytes([2]) * 33)
-    gossipd.master.send(SetWantedNodes([info.node_id]))
+    gossipd.master.send(ChangeWantedNodes([info.node_id], []))
     await gossipd.hand_over(info, fd, state)
     outbound, fd, state = gossipd.connection()
     await gossipd.hand_over(replace(peer_info(outbound.conn_id), incoming=False), fd, state)

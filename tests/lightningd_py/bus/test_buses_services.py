@@ -4,11 +4,14 @@ import pytest
 
 from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.peers import State
+from lightningd_py.registrations.changed import Changed
 from tests.lightningd_py.bus_services import INIT, BusServices, turn
 from tests.lightningd_py.ownership_among_fakes import CHANNEL, OPEN_CHANNEL, PRIVILEGED, STATE, fd, given_back
 from tests.lightningd_py.table import CHANNEL_2, ID, NODE, OTHER
 from wire.bus.bus_wire import BusChannel, Register
+from wire.control.control_message import ControlMessage
 from wire.control.control_wire import (
+    ChangeServiceRegistrations,
     ConnectiondInitReplyfail,
     Disconnect,
     HandlePeer,
@@ -18,7 +21,6 @@ from wire.control.control_wire import (
     PeerOwner,
     ReleasePeer,
     SetMessageRoutes,
-    SetServiceRegistrations,
     TakePeer,
 )
 from wire.message import decode
@@ -26,6 +28,10 @@ from wire.peer_wire import ErrorMessage, WarningMessage
 
 REESTABLISH = b"\x00\x88" + CHANNEL
 ERROR_FOR_ALL = b"\x00\x11" + bytes(32) + b"\x00\x00"
+
+
+def service_registrations(said: list[ControlMessage]) -> list[ControlMessage]:
+    return [message for message in said if isinstance(message, ChangeServiceRegistrations)]
 
 
 # connectiond itself
@@ -41,14 +47,14 @@ async def test_connectiond_starts_with_the_first_bus_service(bus: BusServices) -
     assert bus.puppet.take() == [
         INIT,
         SetMessageRoutes([(32, "take")]),
-        SetServiceRegistrations("first", first, [], [], []),
-        SetServiceRegistrations("second", second, [], [], []),
+        ChangeServiceRegistrations("first", first),
+        ChangeServiceRegistrations("second", second),
     ]
     assert bus.control.endpoint == "ipc:///the/msg"
     bus.registrations.register("first", Register(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)], take=[33]))
     bus.registrations.register("first", Register(copy=[513]))
     assert bus.puppet.take() == [
-        SetServiceRegistrations("first", first, [ID], [(CHANNEL, NODE)], [33]),
+        ChangeServiceRegistrations("first", first, [ID], [(CHANNEL, NODE)], [33]),
         SetMessageRoutes([(513, "copy"), (32, "take")]),
     ]
     bus.presence("first", here=True)
@@ -56,7 +62,7 @@ async def test_connectiond_starts_with_the_first_bus_service(bus: BusServices) -
     bus.registrations.leave("first", "goodbye")
     assert bus.puppet.take() == [
         SetMessageRoutes([(32, "take")]),
-        SetServiceRegistrations("first", b"", [ID], [(CHANNEL, NODE)], []),
+        ChangeServiceRegistrations("first", b"", without_take=[33]),
     ]
 
 
@@ -97,7 +103,6 @@ async def test_connectiond_is_restarted(bus: BusServices) -> None:
     await bus.service(node_ids=[ID])
     service = bus.registrations.named("bus")
     assert service is not None
-    told = bus.puppet.take()
     await bus.service("absent", present=False)
     bus.puppet.take()
     lost: list[str] = []
@@ -106,14 +111,12 @@ async def test_connectiond_is_restarted(bus: BusServices) -> None:
     assert not service.present
     assert lost == ["bus"]
     bus.registrations.leave("absent", "")
-    bus.news.changed(service)
+    bus.news.changed(Changed.whole(service))
     assert bus.starts == 1
     await bus.control.restart()
     await turn()
     assert bus.starts == 2
-    assert [message for message in bus.puppet.take() if isinstance(message, SetServiceRegistrations)] == [
-        message for message in told if isinstance(message, SetServiceRegistrations)
-    ][-1:]
+    assert service_registrations(bus.puppet.take()) == [ChangeServiceRegistrations("bus", service.ticket, [ID])]
 
 
 # its connections
@@ -272,7 +275,7 @@ async def test_back(bus: BusServices) -> None:
     """Its nodes come from gossipd, and it is said which ones are to stay connected."""
     await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)])
     bus.registrations.leave("bus", "")
-    assert bus.kept[-1] == []
+    assert not any(map(bus.registrations.is_to_stay, (ID, NODE)))
     bus.taken(1, ID)
     bus.connected(2, NODE)
     bus.taken(3, OTHER)
@@ -282,7 +285,8 @@ async def test_back(bus: BusServices) -> None:
     bus.presence(here=True)
     asked = [said for said in bus.gossipd.take() if isinstance(said, ReleasePeer)]
     assert asked == [ReleasePeer(ID, 1), ReleasePeer(NODE, 2)]
-    assert bus.kept[-1] == [ID, NODE]
+    assert all(map(bus.registrations.is_to_stay, (ID, NODE)))
+    assert bus.looked_at[-1] == [ID, NODE]
     bus.released(1)
     bus.taken_by_bus(1)
 

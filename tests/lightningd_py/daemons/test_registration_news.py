@@ -8,29 +8,29 @@ from tests.lightningd_py.ownership_among_fakes import CHANNEL, PRIVILEGED, said
 from tests.lightningd_py.table import ID, NODE
 from wire.bus.bus_wire import BusChannel, Register, Unregister
 from wire.control.control_wire import (
+    ChangeLocalChannels,
+    ChangeNodeRegistrations,
     FeaturesChanged,
     LocalChannel,
-    LocalChannels,
     RemoteChannelUpdate,
     SetFeatures,
     SetMessageRoutes,
-    SetNodeRegistrations,
 )
 from wire.features import Features
 
 
 async def test_nodes(bus: BusServices) -> None:
-    """Those of services that are away stay in the list; what is equal is not said again."""
+    """Those of services that are away stay; what is known is not said again."""
     await bus.service(node_ids=[ID], channels=[BusChannel(CHANNEL, NODE)])
-    assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED, ID, NODE])]
-    assert bus.kept == [[], [], [ID, NODE]]
+    assert bus.connectd.take() == [ChangeNodeRegistrations([ID, NODE], [])]
+    assert bus.looked_at == [[PRIVILEGED], [], [ID, NODE], [ID, NODE]]
     bus.registrations.register("bus", Register(node_ids=[NODE]))
     bus.registrations.leave("bus", "")
     assert bus.connectd.take() == []
-    assert bus.kept[-1] == []
+    assert not bus.registrations.is_to_stay(ID)
     bus.registrations.arrive("bus")
     bus.registrations.unregister("bus", Unregister(node_ids=[ID, NODE], channel_ids=[CHANNEL]))
-    assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED])]
+    assert bus.connectd.take() == [ChangeNodeRegistrations([], [ID, NODE])]
 
 
 async def test_features(bus: BusServices) -> None:
@@ -62,14 +62,14 @@ async def test_running_programs_hear_of_routes(bus: BusServices) -> None:
 async def test_local_channels_and_what_their_peers_say(bus: BusServices) -> None:
     """gossipd knows them while the service is away, too; an update goes to the service of the channel."""
     await bus.service(channels=[BusChannel(CHANNEL, ID, 7), BusChannel(bytes([1]) * 32, ID)])
-    assert LocalChannels([LocalChannel(7, ID, "bus")]) in bus.gossipd.take()
+    assert ChangeLocalChannels([LocalChannel(7, ID, "bus")], []) in bus.gossipd.take()
     bus.registrations.leave("bus", "")
-    assert not any(isinstance(told, LocalChannels) for told in bus.gossipd.take())
+    assert not any(isinstance(told, ChangeLocalChannels) for told in bus.gossipd.take())
     heard: list[tuple[str, RemoteChannelUpdate]] = []
     bus.registrations.remote_update_to = lambda service, message: heard.append((service, message))
     nothing: Any = None
     update = RemoteChannelUpdate(ID, 7, "bus", b"update")
-    GossipControl(bus.ownership, nothing, nothing).received(update)
+    GossipControl(bus.ownership, nothing, nothing).received(update, nothing)
     assert heard == [("bus", update)]
 
 
@@ -79,10 +79,10 @@ async def test_what_is_fresh_is_told_all(bus: BusServices) -> None:
     features = bus.registrations.features
     bus.connectd.take(), bus.gossipd.take()
     bus.news.fresh_gossipd(features)
-    routes, local = bus.gossipd.take()
+    local, routes = bus.gossipd.take()
     assert isinstance(routes, SetMessageRoutes)
-    assert local == LocalChannels([LocalChannel(7, NODE, "bus")])
+    assert local == ChangeLocalChannels([LocalChannel(7, NODE, "bus")], [])
     bus.news.fresh_connectd(features)
-    assert bus.connectd.take() == [SetNodeRegistrations([PRIVILEGED, ID, NODE])]
+    assert bus.connectd.take() == [ChangeNodeRegistrations([PRIVILEGED, ID, NODE], [])]
     bus.news.fresh_connectd(Features())
     assert SetFeatures(features.to_bytes()) in bus.connectd.take()

@@ -1,7 +1,7 @@
 """Whom the node dials again: those that the operator wants, and those of services while these are here."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -26,17 +26,29 @@ class KeptNodes:
         self.dialled: list[bytes] = []
         self._dials: asyncio.Queue[bytes] = asyncio.Queue()
         self._seen = 0
-        self.kept: list[set[bytes]] = []
+        self.kept: set[bytes] = set()
+        """What has been said of them so far."""
+        self.of_services: set[bytes] = set()
         self.answers = asyncio.Event()
         self.staying = StayingConnected(
             database,
             self.peers,
             self.reach,
-            lambda node_ids: self.kept.append(set(node_ids)),
+            self._kept_changed,
+            lambda node_id: node_id in self.of_services,
             Timing(),
             lambda: 0.0,
             dial=True,
         )
+
+    def _kept_changed(self, node_ids: Iterable[bytes]) -> None:
+        for node_id in node_ids:
+            (self.kept.add if node_id in self.staying.core else self.kept.discard)(node_id)
+
+    def keep_for_services(self, node_ids: Iterable[bytes]) -> None:
+        """These and no others are what services want."""
+        before, self.of_services = self.of_services, set(node_ids)
+        self.staying.services_changed(sorted(before ^ self.of_services))
 
     async def reach(self, node_id: bytes, addresses: list[str]) -> None:
         self.dialled.append(node_id)
@@ -63,40 +75,40 @@ async def nodes(tmp_path: Path) -> AsyncIterator[KeptNodes]:
 
 async def test_nodes_of_services_are_dialled_while_these_are_here(nodes: KeptNodes) -> None:
     """Not before the node dials anybody; who is kept for another reason is kept on."""
-    nodes.staying.keep_for_services([node(1), node(2)])
+    nodes.keep_for_services([node(1), node(2)])
     await turn()
-    assert (nodes.dialled, nodes.kept[-1]) == ([], {node(1), node(2)})
+    assert (nodes.dialled, nodes.kept) == ([], {node(1), node(2)})
     nodes.staying.start([node(2), node(3)])
     await nodes.until_dialled(3)
-    nodes.staying.keep_for_services([node(4)])
+    nodes.keep_for_services([node(4)])
     await nodes.until_dialled(4)
-    assert nodes.kept[-1] == {node(2), node(3), node(4)}
+    assert nodes.kept == {node(2), node(3), node(4)}
     nodes.staying.keep(node(4))
     nodes.staying.let_go(node(2))
-    nodes.staying.keep_for_services([])
-    assert nodes.kept[-1] == {node(3), node(4)}
+    nodes.keep_for_services([])
+    assert nodes.kept == {node(3), node(4)}
 
 
 async def test_operator_lets_go_of_what_a_service_wants(nodes: KeptNodes) -> None:
     """The node stays as long as the service is here."""
     nodes.staying.start([])
     nodes.staying.keep(node(1))
-    nodes.staying.keep_for_services([node(1)])
+    nodes.keep_for_services([node(1)])
     nodes.staying.let_go(node(1))
-    assert nodes.kept[-1] == {node(1)}
-    nodes.staying.keep_for_services([])
-    assert nodes.kept[-1] == set()
+    assert nodes.kept == {node(1)}
+    nodes.keep_for_services([])
+    assert nodes.kept == set()
 
 
 async def test_few_are_dialled_at_a_time(nodes: KeptNodes) -> None:
     """A node that is let go of while it waits for its turn is not dialled."""
     nodes.staying.start([])
-    nodes.staying.keep_for_services(node(number) for number in range(3 * MOST_DIALS))
+    nodes.keep_for_services(node(number) for number in range(3 * MOST_DIALS))
     await nodes.until_dialled(MOST_DIALS)
     await turn()
     assert len(nodes.dialled) == MOST_DIALS
     left = nodes.dialled[:1]
-    nodes.staying.keep_for_services(left)
+    nodes.keep_for_services(left)
     nodes.answers.set()
     await turn()
     await turn()
@@ -125,6 +137,6 @@ async def test_lost_peers_are_dialled_again(nodes: KeptNodes) -> None:
 async def test_who_is_connected_is_not_dialled(nodes: KeptNodes) -> None:
     nodes.peers.begin(PeerInfo(node(1), 1, "5.6.7.8:9735", False, None, b"", []), Event.PEER_TAKEN, "gossipd")
     nodes.staying.start([])
-    nodes.staying.keep_for_services([node(1), node(2)])
+    nodes.keep_for_services([node(1), node(2)])
     await nodes.until_dialled(1)
     assert nodes.dialled == [node(2)]

@@ -30,6 +30,9 @@ def content(index: Index) -> dict[str, Any]:
         "scids": {scid: index.with_scid(scid) for scid in range(5)},
         "with channels": {node_id: index.with_channels(node_id) for node_id in (ID, NODE, OTHER, PROGRAMS)},
         "all nodes": set(index.all_nodes()),
+        "nodes that are in it": {node_id for node_id in (ID, NODE, OTHER, PROGRAMS) if node_id in index},
+        "newest": {scid: index.newest_with_scid(scid) for scid in range(5)},
+        "all scids": set(index.scids),
     }
 
 

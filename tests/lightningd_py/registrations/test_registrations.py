@@ -183,7 +183,8 @@ def test_routes_copies_and_local_channels(table: Table) -> None:
     )
     assert table.routes() == [(513, "copy"), (40_003, "copy"), (33, "take"), (40_001, "take")]
     assert table.for_copies(513) == [table.named("program"), service]
-    assert table.local_channels() == [LocalChannel(7, ID, "s")]
+    assert (table.local_scids, table.local_channel(7)) == ([7], LocalChannel(7, ID, "s"))
+    assert table.local_channel(8) is None
 
 
 def test_features_while_it_is_here(table: Table) -> None:

@@ -18,13 +18,13 @@ from wire.control import control_socket
 from wire.control.control_channel import receive_message, send_message
 from wire.control.control_message import MAX_INLINE, ControlError, ControlMessage
 from wire.control.control_wire import (
+    ChangeNodeRegistrations,
     ClientHsmfd,
     Ecdh,
     ListPeersReply,
     NewGossipdLink,
     PeerDisconnected,
     PeerStats,
-    SetNodeRegistrations,
 )
 from wire.frames import Traffic
 
@@ -54,8 +54,8 @@ def test_an_fd_that_was_not_sent_is_still_the_senders(ends: Pair) -> None:
 @pytest.mark.parametrize("size", [0, 131_000, 131_072, 300_000, 5_000_000])
 def test_messages_of_any_size(ends: Pair, size: int) -> None:
     before = fd_count()
-    send_message(ends[0], SetNodeRegistrations([b"x" * size]))
-    assert receive_message(ends[1], "master") == SetNodeRegistrations([b"x" * size])
+    send_message(ends[0], ChangeNodeRegistrations([b"x" * size], []))
+    assert receive_message(ends[1], "master") == ChangeNodeRegistrations([b"x" * size], [])
     assert fd_count() == before
 
 
@@ -91,7 +91,10 @@ def test_a_memfd_of_another_kind_is_refused_before_it_is_read(ends: Pair) -> Non
             "peer_disconnected of 60000013 bytes: 131072",
         ),
         (b"\x91" * room, "no control message"),
-        (msgpack.packb([SetNodeRegistrations.number, ["x" * room]]), "program may not say set_node_registrations"),
+        (
+            msgpack.packb([ChangeNodeRegistrations.number, ["x" * room], []]),
+            "program may not say change_node_registrations",
+        ),
     ]
     for data, complaint in refused:
         put_in_a_memfd(ends[0], data)
