@@ -332,8 +332,7 @@ class Requests:
             case control_wire.FeaturesChanged(features=features):
                 gossipd.own_node.announce_features(features)
             case control_wire.ChangeWantedNodes(added=added, removed=removed):
-                gossipd.upkeep.wanted.difference_update(removed)
-                gossipd.upkeep.wanted.update(added)
+                gossipd.upkeep.change_wanted(added, removed)
             case control_wire.AddGossip():
                 self._add_gossip(message)
             case FeedPeerConnected() | FeedPeerDisconnected():

@@ -10,7 +10,7 @@ What is done about each of them as time goes by is `wire.net.upkeep`'s. docs/con
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -111,6 +111,11 @@ class Upkeep(upkeep.Upkeep[Peer]):
         self._secret = str(chance()).encode()
         self._most = max(LEAST_PEERS, raise_fd_limit() - FDS_BESIDES)
         self._complained = False
+
+    def change_wanted(self, added: Iterable[bytes], removed: Iterable[bytes]) -> None:
+        """Nodes that are wanted from now on, and those that no longer are."""
+        self.wanted.difference_update(removed)
+        self.wanted.update(added)
 
     def came(self, conn_id: int) -> None:
         """A connection has been taken. Another one may have to go, or this one if there is no other."""

@@ -9,12 +9,12 @@ from lightningd_py.errors import StartError
 from lightningd_py.owners.claims import CONNECTIOND, AboutOne
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.registrations.changed import Changed
+from wire.bus.told import ToldService
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import ConnectiondInit, ConnectiondInitReply
 from wire.control.status import Status
-from wire.control.told import ToldService
 
 Start = Callable[[Callable[[ControlMessage], None]], ControlChannel]
 """Makes the process, which calls with what it says and hears us at the channel. Raises OSError."""

@@ -11,6 +11,7 @@ from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.registrations.changed import Changed
 from lightningd_py.registrations.registrations import Registrations
+from wire.bus.told import Told
 from wire.control.control_wire import (
     ChangeLocalChannels,
     ChangeNodeRegistrations,
@@ -19,7 +20,6 @@ from wire.control.control_wire import (
     SetFeatures,
     SetMessageRoutes,
 )
-from wire.control.told import Told
 from wire.features import Features
 
 T = TypeVar("T")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
+from wire.bus.told import Told
 from wire.control.control_wire import ChangeWantedNodes
-from wire.control.told import Told
 
 
 class WantedNodes:
@@ -22,7 +22,7 @@ class WantedNodes:
         self._told: Told[bytes, bool] = Told()
 
     def fresh_gossipd(self) -> None:
-        """It knows of none."""
+        """Tell a gossipd that knows of none."""
         self._told.forget()
         self.look_again(self._all_wanted())
 

@@ -38,7 +38,7 @@ INVENTED = public_key(b"\x77" * 32)
 STATE = PeerState(CryptoState(0, 0, *[bytes(32)] * 4), b"", b"")
 ERROR = b"\x00\x11" + bytes(32) + b"\x00\x04lost"
 NOTHING = Fd(0)
-NAMES = ("gossipd", "connectd", "connectiond")
+NAMES = ("gossipd", "connectd", "connectiond", "listingd")
 WEBSOCKET = "--bind-addr=ws:127.0.0.1:0"
 
 needs_landlock = pytest.mark.skipif(not landlock_version(), reason="this kernel has no Landlock")
@@ -210,7 +210,9 @@ async def test_what_running_daemons_can_open(node: Node, daemons: dict[str, Take
 async def test_the_line_of_a_kernel_without_landlock(nodes: Nodes, tmp_path: Path) -> None:
     script = tmp_path / "node.py"
     script.write_text(
-        "from lightningd_py import __main__ as node\nnode.landlock_version = lambda: 0\nraise SystemExit(node.main())\n"
+        "from lightningd_py import __main__ as node, master\n"
+        "master.landlock_version = lambda: 0\n"
+        "raise SystemExit(node.main())\n"
     )
     node = await asyncio.to_thread(nodes.start, program=[sys.executable, script])
     assert (

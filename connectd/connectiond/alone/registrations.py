@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from wire.bus.bus_message import BusError
 from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
-from wire.control.told import ToldService
+from wire.bus.told import ToldService
 from wire.peer_types import message_name
 from wire.secp256k1 import is_point
 
