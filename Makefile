@@ -1,4 +1,4 @@
-# Everything needs Python 3.11 or later with venv, and make; wheels do the rest.
+# Everything needs Python 3.11 to 3.13 with venv, and make; wheels do the rest.
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,7 +45,7 @@ docs: $(INSTALLED) ## write the generated pages of docs/ again
 
 # Made again when pyproject.toml has changed; touched last, so that a broken installation is tried again.
 $(INSTALLED): pyproject.toml
-	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; say which with make PYTHON=...")'
+	@$(PYTHON) -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed; say which with make PYTHON=...")'
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --editable '.[dev]'

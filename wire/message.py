@@ -126,15 +126,6 @@ class UnknownMessage(BoltMessage):
         return self.payload
 
 
-def decode(raw: bytes) -> BoltMessage:
-    """The message in `raw`, of the class that is declared for its type, or UnknownMessage. Raises WireError.
-
-    Import it from `wire.peer_wire`, which declares the classes.
-    """
-    number = Cursor(raw).u16()
-    return BoltMessage.registry.get(number, UnknownMessage).decode(raw)
-
-
 def _read_records(cursor: Cursor, plan: Plan, values: dict[str, Any]) -> bytes:
     """Puts the known records into `values` and returns the stream of the others."""
     others: dict[int, bytes] = {}

@@ -9,7 +9,7 @@ from wire.address import WireAddr, is_hostname, read_descriptor, write_descripto
 from wire.cursor import Cursor, WireError
 from wire.encoded import CHECKSUMS_CODEC, FLAGS_CODEC, TIMESTAMPS_CODEC, decode_short_ids, encode_short_ids
 from wire.features import Features
-from wire.message import BoltMessage, UnknownMessage, decode
+from wire.message import BoltMessage, UnknownMessage
 from wire.peer_types import ALL_CHANNELS, channel_id_of, is_channel_message, message_name
 from wire.types import (
     BIGSIZE_CODEC,
@@ -60,6 +60,12 @@ __all__ = [
     "message_name",
     "printable",
 ]
+
+
+def decode(raw: bytes) -> BoltMessage:
+    """The message in `raw`, of the class that is declared for its type, or UnknownMessage. Raises WireError."""
+    number = Cursor(raw).u16()
+    return BoltMessage.registry.get(number, UnknownMessage).decode(raw)
 
 
 def printable(data: bytes) -> str:

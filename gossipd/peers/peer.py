@@ -27,7 +27,6 @@ from wire.control.status import Status
 from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
 from wire.gossip_layout import CHAIN_HASH, GOSSIP_TYPES
-from wire.message import decode
 from wire.net.duties import ANSWERS_MARK, Deed, Duties, Flaw, log_trouble
 from wire.net.pinger import PongHandler
 from wire.peer_wire import (
@@ -36,6 +35,7 @@ from wire.peer_wire import (
     QueryShortChannelIds,
     ReplyChannelRange,
     ReplyShortChannelIdsEnd,
+    decode,
     message_name,
 )
 from wire.routing import Action, Routes

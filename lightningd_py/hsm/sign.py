@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from wire.cursor import WireError
 from wire.gossip_layout import CHANNEL_SIGNED, SIGNED
-from wire.message import MAX_MESSAGE, BoltMessage, decode
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
+from wire.message import MAX_MESSAGE, BoltMessage
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.secp256k1 import double_sha256, sign
 from wire.types import NETWORKS
 

@@ -35,8 +35,8 @@ from wire.control.control_wire import (
 from wire.control.timing import Timing
 from wire.features import default_init_features
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
-from wire.message import BoltMessage, decode
-from wire.peer_wire import GossipTimestampFilter, Ping, Pong
+from wire.message import BoltMessage
+from wire.peer_wire import GossipTimestampFilter, Ping, Pong, decode
 from wire.types import NETWORKS
 
 C = TypeVar("C", bound=ControlMessage)

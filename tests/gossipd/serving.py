@@ -2,7 +2,6 @@
 
 from tests.gossipd.gossipd_process import CHAIN, FakePeer
 from wire.encoded import decode_short_ids, encode_short_ids
-from wire.message import decode
 from wire.peer_wire import (
     ChannelAnnouncement,
     ChannelUpdate,
@@ -12,6 +11,7 @@ from wire.peer_wire import (
     QueryShortChannelIds,
     ReplyChannelRange,
     ReplyShortChannelIdsEnd,
+    decode,
 )
 
 

@@ -16,7 +16,6 @@ from wire.control import control_wire
 from wire.control.control_channel import RequestFailed
 from wire.control.control_wire import PeerDisconnected, PeerMessage
 from wire.encoded import encode_short_ids
-from wire.message import decode
 from wire.peer_wire import (
     ErrorMessage,
     GossipTimestampFilter,
@@ -25,6 +24,7 @@ from wire.peer_wire import (
     QueryShortChannelIds,
     ReplyShortChannelIdsEnd,
     WarningMessage,
+    decode,
 )
 
 OPEN_CHANNEL = (32).to_bytes(2, "big")

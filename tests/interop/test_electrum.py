@@ -21,8 +21,7 @@ from tests.harness.small_map import write_small_map
 from tests.harness.waiting import until
 from tests.interop.conftest import Program
 from wire import secp256k1
-from wire.message import decode
-from wire.peer_wire import ChannelUpdate, NodeAnnouncement
+from wire.peer_wire import ChannelUpdate, NodeAnnouncement, decode
 from wire.scid import scid_to_text
 
 HERE = Path(__file__).parent

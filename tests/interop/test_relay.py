@@ -28,8 +28,7 @@ from tests.interop.conftest import pins
 from tests.interop.ldks import Ldk
 from tests.interop.node_lightnings import GOSSIP_QUERIES, GOSSIP_QUERIES_EX, NodeLightning
 from wire.address import read_descriptors
-from wire.message import decode
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.scid import scid_to_text
 from wire.secp256k1 import double_sha256, public_key, sign
 

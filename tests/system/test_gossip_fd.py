@@ -24,7 +24,6 @@ from wire.control.control_message import Fd
 from wire.control.control_wire import HandlePeer, PeerDisconnected, PeerFault, PeerTaken
 from wire.control.timing import Timing
 from wire.encoded import UPDATE_1, UPDATE_2
-from wire.message import decode
 from wire.net.gossip_fd import GOSSIP_START, GossipOwed, drain
 from wire.peer_wire import (
     ChannelAnnouncement,
@@ -33,6 +32,7 @@ from wire.peer_wire import (
     QueryShortChannelIds,
     ReplyChannelRange,
     WarningMessage,
+    decode,
 )
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]

@@ -1,11 +1,14 @@
 """Every message of BOLT 1 and 7: round trips, cut off at every byte, and any bytes that a stranger may send."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wire import message as declarations
 from wire.address import WireAddr, parse_address
 from wire.cursor import WireError, encode_bigsize
 from wire.features import Features
@@ -274,3 +277,11 @@ def test_the_wrong_class_refuses() -> None:
 def test_a_number_is_declared_once() -> None:
     with pytest.raises(TypeError, match="declared twice"):
         type("Second", (BoltMessage,), {"__annotations__": {}}, number=18)
+
+
+def test_decode_does_not_depend_on_what_is_imported() -> None:
+    """In a fresh interpreter; it stands in one place only, where all messages are known."""
+    code = "from wire.peer_wire import decode; print(type(decode(bytes.fromhex('001200000000'))).__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "Ping\n"
+    assert not hasattr(declarations, "decode")

@@ -33,10 +33,9 @@ from wire.control.control_wire import (
 )
 from wire.control.timing import Timing
 from wire.frames import Frames
-from wire.message import decode
 from wire.net.gossip_fd import GOSSIP_START
 from wire.net.pinger import PONG_BYTES
-from wire.peer_wire import ErrorMessage, WarningMessage
+from wire.peer_wire import ErrorMessage, WarningMessage, decode
 from wire.peer_wire import Ping as PeerPing
 from wire.peer_wire import Pong as PeerPong
 from wire.program import TakenPeer, copies, taken_peer

@@ -19,11 +19,10 @@ from wire.control.control_wire import (
 )
 from wire.control.status import LONGEST, Status, sane
 from wire.cursor import WireError
-from wire.message import decode
 from wire.net.gossip_queue import GossipQueue
 from wire.net.pinger import NO_PONG, Pings, PongHandler
 from wire.peer_types import ALL_CHANNELS, channel_id_of, message_name
-from wire.peer_wire import ErrorMessage, Ping, WarningMessage
+from wire.peer_wire import ErrorMessage, Ping, WarningMessage, decode
 from wire.peer_wire import Pong as PeerPong
 from wire.routing import Action, Routes
 

@@ -19,9 +19,8 @@ from typing import Self
 from wire.cursor import WireError
 from wire.encoded import ALL, UPDATE_1, UPDATE_2
 from wire.frames import MAX_MESSAGE
-from wire.message import decode
 from wire.net.turns import MESSAGE_COST, QUANTUM
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 
 GOSSIP_START = b"\x00\x00"
 """The owner's first packet: it reads its end. Type 0 is no BOLT message."""

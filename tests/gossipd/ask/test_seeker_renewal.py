@@ -12,8 +12,8 @@ from tests.gossipd.messages import announcement, scid, update
 from wire.control.control_wire import PeerDisconnected, Resync, ResyncReply
 from wire.control.timing import Timing
 from wire.encoded import encode_short_ids
-from wire.message import BoltMessage, decode
-from wire.peer_wire import GossipTimestampFilter, Ping, Pong, QueryChannelRange, ReplyChannelRange
+from wire.message import BoltMessage
+from wire.peer_wire import GossipTimestampFilter, Ping, Pong, QueryChannelRange, ReplyChannelRange, decode
 
 TIMING = Timing(gossip_flush=1.0, stream_quiet=0.2, query_timeout=0.2, probe_interval=0.4, gossip_renewal=1.0)
 

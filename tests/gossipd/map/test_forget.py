@@ -16,8 +16,7 @@ from tests.gossipd.faults import Crash, failing_pwrite
 from tests.gossipd.messages import CHAIN
 from tests.gossipd.writer import Writer, content_at, content_of, live_messages, node_id, scid
 from wire.encoded import encode_short_ids
-from wire.message import decode
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, QueryShortChannelIds
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, QueryShortChannelIds, decode
 from wire.scid import block_of
 
 

@@ -22,8 +22,7 @@ from gossipd.map.writer import MapWriter
 from gossipd.serve.stream import Stream
 from tests.gossipd.faults import Crash, failing_pwrite
 from tests.gossipd.writer import CHAIN, node_id, scid
-from wire.message import decode
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 
 WEIGHTS = {
     "lonely": 4, "channel": 3, "update": 8, "node": 6, "prune": 2, "spend": 3, "block": 1, "unspend": 2, "flush": 6,

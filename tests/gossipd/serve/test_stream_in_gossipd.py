@@ -7,7 +7,6 @@ from tests.gossipd.messages import NOW, announcement, big_map, node_announcement
 from wire.control.control_wire import PeerDisconnected
 from wire.control.timing import Timing
 from wire.encoded import decode_short_ids, encode_short_ids
-from wire.message import decode
 from wire.peer_wire import (
     ChannelAnnouncement,
     ChannelUpdate,
@@ -18,6 +17,7 @@ from wire.peer_wire import (
     ReplyChannelRange,
     ReplyShortChannelIdsEnd,
     WarningMessage,
+    decode,
 )
 from wire.types import NETWORKS
 

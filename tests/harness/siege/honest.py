@@ -20,7 +20,6 @@ from typing import Any
 from tests.harness.siege.stranger import LOST, Stranger
 from tests.harness.siege.truth import read_truth
 from wire.encoded import decode_short_ids, encode_short_ids
-from wire.message import decode
 from wire.peer_wire import (
     ChannelAnnouncement,
     ChannelUpdate,
@@ -33,6 +32,7 @@ from wire.peer_wire import (
     ReplyChannelRange,
     ReplyShortChannelIdsEnd,
     WarningMessage,
+    decode,
 )
 from wire.types import NETWORKS
 

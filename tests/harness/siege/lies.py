@@ -8,7 +8,6 @@ from dataclasses import replace
 from tests.harness.siege.attacker import Attacker
 from tests.harness.siege.stranger import Stranger
 from wire.encoded import encode_short_ids
-from wire.message import decode
 from wire.peer_wire import (
     ChannelAnnouncement,
     ChannelUpdate,
@@ -19,6 +18,7 @@ from wire.peer_wire import (
     QueryShortChannelIds,
     ReplyChannelRange,
     ReplyShortChannelIdsEnd,
+    decode,
 )
 from wire.scid import make_scid
 from wire.secp256k1 import double_sha256, public_key, sign

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.node import Node
-from wire.message import BoltMessage, decode
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
+from wire.message import BoltMessage
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.scid import scid_to_text
 
 M = TypeVar("M", bound=BoltMessage)

@@ -23,8 +23,7 @@ from wire.control.control_wire import (
     SetMessageRoutes,
     TakePeer,
 )
-from wire.message import decode
-from wire.peer_wire import ErrorMessage, WarningMessage
+from wire.peer_wire import ErrorMessage, WarningMessage, decode
 
 REESTABLISH = b"\x00\x88" + CHANNEL
 ERROR_FOR_ALL = b"\x00\x11" + bytes(32) + b"\x00\x00"

@@ -29,8 +29,7 @@ from wire.control.control_wire import (
     TakePeer,
 )
 from wire.frames import CryptoState, PeerState
-from wire.message import decode
-from wire.peer_wire import ErrorMessage, WarningMessage
+from wire.peer_wire import ErrorMessage, WarningMessage, decode
 from wire.routing import answer_without_service
 
 # Without services

@@ -19,8 +19,7 @@ from lightningd_py.tools.synthetic_map import (
 )
 from wire.address import is_routable, read_descriptors
 from wire.features import Features
-from wire.message import decode
-from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement
+from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.secp256k1 import double_sha256, verify
 from wire.types import NETWORKS
 

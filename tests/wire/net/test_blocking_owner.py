@@ -32,9 +32,8 @@ from wire.control.control_wire import (
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.frames import Frames
-from wire.message import decode
 from wire.net.gossip_fd import GOSSIP_START, GossipOwed, drain, is_owed
-from wire.peer_wire import ChannelUpdate
+from wire.peer_wire import ChannelUpdate, decode
 from wire.peer_wire import Ping as PeerPing
 from wire.peer_wire import Pong as PeerPong
 from wire.program import TakenPeer, taken_peer
