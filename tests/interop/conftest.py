@@ -153,20 +153,21 @@ def pins(package: Path) -> list[str]:
     return [f"{name}@{version}" for name, version in sorted(json.loads(package.read_text())["dependencies"].items())]
 
 
+def node_modules_directory(packages: Sequence[str]) -> Path:
+    """The node_modules directory with exactly these npm packages; skips where it cannot be made."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("node or npm is not installed")
+
+    def install(target: Path) -> None:
+        (target / "package.json").write_text(json.dumps({"private": True}))
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1")
+        _run(npm, "install", "--prefix", target, *options, *packages)
+
+    return cached("npm", packages, install) / "node_modules"
+
+
 @pytest.fixture(scope="session")
 def node_modules() -> Callable[[Sequence[str]], Path]:
-    """`node_modules(["lightningdevkit@0.1.2-0"])` -> the node_modules directory with exactly these npm packages."""
-
-    def directory(packages: Sequence[str]) -> Path:
-        npm = shutil.which("npm")
-        if npm is None or shutil.which("node") is None:
-            pytest.skip("node or npm is not installed")
-
-        def install(target: Path) -> None:
-            (target / "package.json").write_text(json.dumps({"private": True}))
-            options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1")
-            _run(npm, "install", "--prefix", target, *options, *packages)
-
-        return cached("npm", packages, install) / "node_modules"
-
-    return directory
+    """`node_modules(["lightningdevkit@0.1.2-0"])`: see node_modules_directory."""
+    return node_modules_directory

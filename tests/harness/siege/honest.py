@@ -235,7 +235,7 @@ class Crowd:
             "median": pongs[len(pongs) // 2],
             "latest": pongs[-1],
             "arrival": max(self._arrivals),
-            "echo": max(self._echo.take(now)),
+            "echo": max(self._echo.take(now), default=0.0),
             "lost": self._lost.copy(),
             "warned": self._warned.copy(),
         }
