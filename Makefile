@@ -9,7 +9,7 @@ ARGS ?=
 WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-quick check bench bench-quick rooms docs
+.PHONY: help demo run test test-quick check bench bench-quick torture rooms docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +36,10 @@ bench: $(INSTALLED) ## all benchmarks; figures, no assertions
 
 bench-quick: $(INSTALLED) ## the same in about a minute
 	@$(VENV)/bin/python tests/bench/run.py --quick $(ARGS)
+
+torture: $(INSTALLED) ## kills, floods, rogues, damage, clocks, random inputs: half an hour, a line of figures each
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --editable '.[dev,fuzz]'
+	@$(VENV)/bin/python tests/torture/run.py $(ARGS)
 
 rooms: $(INSTALLED) ## rooms of the packages, files a room, lines a file, circles of imports
 	@$(VENV)/bin/python tests/tools/rooms.py

@@ -18,7 +18,8 @@ from tests.harness.node import Nodes
 from tests.harness.small_map import make_small_map, write_small_map
 
 settings.register_profile("derandomized", deadline=None, derandomize=True, database=None)
-settings.load_profile("derandomized")
+settings.register_profile("random", deadline=None, max_examples=500, database=None)
+settings.load_profile("derandomized")  # `make torture` says --hypothesis-profile=random
 
 for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:

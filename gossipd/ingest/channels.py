@@ -53,7 +53,6 @@ class ChannelIntake:
         self._updates = updates
         self._nodes = nodes
         updates.first_came = self._commit
-        updates.is_contested = conflicts.is_contested
 
     # 1. cheap checks
 

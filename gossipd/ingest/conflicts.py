@@ -9,7 +9,7 @@ be made up. Where funding outputs are looked up (`txout.py`) the one on the map 
 Where they are not (chain none) neither is, and who said it first must not decide: the one that more networks say is on
 the map. Witnesses are counted by the network that a peer is in, so that many connections of one host count once; they
 are counted from the moment on in which there is something to be decided, and random peers are asked for the channel
-then, one after the other. Nothing is judged by the keys of either version meanwhile.
+then, one after the other. No update is held against its sender there (`updates.py`).
 """
 
 from collections.abc import Hashable
@@ -72,13 +72,6 @@ class Conflicts:
         self.blacklisted = self.blacklist.values.keys()
         """Nodes that are not listened to any more."""
         self._next_questions = 0.0
-
-    def is_contested(self, scid: int) -> bool:
-        """Which keys are the channel's is open: what is signed by others may be true."""
-        if self._around.txout.asks:
-            return False
-        pending = self._around.pending.get(scid)
-        return self.contests.get(scid) is not None or (pending is not None and pending.contested)
 
     def open(self, scid: int, source: int) -> Contest:
         """There is another version of the channel that this source has brought: peers are asked what they have."""

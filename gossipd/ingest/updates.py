@@ -7,12 +7,13 @@ from collections.abc import Callable
 from functools import partial
 
 from gossipd.ingest.around import Around
-from gossipd.ingest.checks import bad_gossip
+from gossipd.ingest.checks import USER, bad_gossip
 from gossipd.ingest.pending import AWAITS_UPDATE, Pending
 from gossipd.ingest.ratelimit import KEEP_ALIVE, RateLimit
 from gossipd.ingest.signatures import GOOD
 from gossipd.verdict import Verdict
 from wire.bus.feed import Outcome
+from wire.encoded import ANNOUNCEMENT
 from wire.gossip_layout import (
     DIRECTION,
     DISABLED,
@@ -44,8 +45,6 @@ class UpdateIntake:
         self._rate_limit: RateLimit[int] = RateLimit()
         self.first_came: Callable[[int, Pending], None]
         """Gets a proven announcement whose first update is there."""
-        self.is_contested: Callable[[int], bool]
-        """Whether it is open which keys are a channel's: then nothing is judged by them."""
 
     def receive(self, message: bytes, source: int) -> Verdict:
         """Take one channel_update in. Raises PeerFault if it is malformed (B1-7)."""
@@ -137,12 +136,8 @@ class UpdateIntake:
         if key != self._key_of(scid, direction):  # then `key` proves nothing
             self._checks.give_up(message, source, "the announcement of its channel has failed meanwhile")
             return
-        if result != GOOD and self.is_contested(scid):
-            self._checks.give_up(message, source, "its channel is announced with different keys, and none is proven")
-            return
         if result != GOOD:
-            text = f"channel_update {scid_to_text(scid)}/{direction}: bad signature"
-            self._checks.bad(message, source, bad_gossip(text))  # B7-80
+            self._badly_signed(message, source, scid, direction)
             return
         self._checks.verified(message, source)
         row = self._index.channels.get(scid)
@@ -162,6 +157,15 @@ class UpdateIntake:
             self._around.writer.write_update(row, direction, timestamp, message)
             self._checks.stored(message, source)
             self._around.stored()
+
+    def _badly_signed(self, message: bytes, source: int, scid: int, direction: int) -> None:
+        """Without a chain the announcement may be the forged one: what its sender knows of the channel is asked for."""
+        text = f"channel_update {scid_to_text(scid)}/{direction}: bad signature"
+        if self._around.txout.asks or source == USER:
+            self._checks.bad(message, source, bad_gossip(text))  # B7-80
+        else:
+            self._checks.give_up(message, source, text)
+            self._around.owe(scid, ANNOUNCEMENT, source)
 
     def _keep(self, scid: int, direction: int, timestamp: int, message: bytes, source: int) -> None:
         """Of a channel whose announcement is proven, and waits for just this."""

@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 sys.path[0] = str(ROOT)  # in the place of this directory, whose modules would hide others' of the same name
 
+from tests.harness.siege.attack import ATTACKS  # noqa: E402
 from tests.torture.torture import Torture, print_line  # noqa: E402
 
 TORTURES = {
@@ -55,10 +56,11 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these ways")
     parser.add_argument("--quick", action="store_true", help="a tenth of the time")
+    parser.add_argument("--only", metavar="ATTACK", action="append", default=[], help="of the attacks, only this one")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="what is drawn comes from it")
     options = parser.parse_args()
-    if unknown := set(options.names) - TORTURES.keys():
-        parser.error(f"no way is called {', '.join(sorted(unknown))}")
+    if unknown := (set(options.names) - TORTURES.keys()) | (set(options.only) - ATTACKS.keys()):
+        parser.error(f"no way and no attack is called {', '.join(sorted(unknown))}")
     return options
 
 
@@ -76,7 +78,8 @@ def main() -> None:
     for name in TORTURES:
         if not options.names or name in options.names:
             with tempfile.TemporaryDirectory(prefix="lightningd-py-torture-") as directory:
-                torture = Torture(0.1 if options.quick else 1.0, random.Random(options.seed), Path(directory))
+                share, chance = 0.1 if options.quick else 1.0, random.Random(options.seed)
+                torture = Torture(share, chance, Path(directory), frozenset(options.only or ATTACKS))
                 asyncio.run(importlib.import_module(f"tests.torture.{name}").run(torture))
                 harmed += torture.harmed
     print(f"\n{time.monotonic() - began:.0f} s in all; harmed: {', '.join(harmed) or 'nothing'}")

@@ -35,6 +35,8 @@ class Torture:
     share: float
     chance: random.Random
     directory: Path
+    attacks: frozenset[str] = frozenset()
+    """Those that are tried."""
     harmed: list[str] = field(default_factory=list)
     """Names of what came to harm."""
 

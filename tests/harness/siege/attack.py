@@ -48,7 +48,7 @@ NICE = 5
 async def main(target: str, web: str, truth: str, names: str) -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    attackers = {name: Attacker(target, web, read_truth(Path(truth))) for name in names.split(",")}
+    attackers = {name: Attacker(target, web, read_truth(Path(truth))) for name in filter(None, names.split(","))}
     print(flush=True)
     await reader.readline()
     attacks = [asyncio.create_task(ATTACKS[name](at)) for name, at in attackers.items()]  # type: ignore[arg-type]

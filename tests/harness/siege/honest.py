@@ -1,6 +1,6 @@
 """Honest peers of a node, in a process of their own: they know the same map, tell it to those who ask, and ping.
 
-    python -m tests.harness.siege.honest TARGET TRUTH ECHO SECONDS
+    python -m tests.harness.siege.honest TARGET TRUTH ECHO SECONDS [again]
 
 20 of them come, each from a /16 of its own; then one more each second until the first report. Half of the truth is
 known to all at once, the rest is news that comes bit by bit within SECONDS. Each line on standard input is answered by
@@ -178,8 +178,9 @@ class Honest:
 class Crowd:
     """All of them."""
 
-    def __init__(self, target: str, truth: list[bytes], echo_port: int, seconds: float) -> None:
-        self._target, self._echo_port, self._seconds = target, echo_port, seconds
+    def __init__(self, target: str, truth: list[bytes], echo_port: int, seconds: float, *, again: bool) -> None:
+        self._target, self._echo_port, self._seconds, self._again = target, echo_port, seconds, again
+        self._returning: set[asyncio.Task[None]] = set()
         self.known = Known(truth)
         self.peers: list[Honest] = []
         self._lost: list[str] = []
@@ -197,10 +198,26 @@ class Crowd:
         try:
             peer = await Stranger.connect_from(self._target, source)
         except LOST as error:
-            self._lost.append(f"a newcomer from {source}: {error!r}")
+            self._lose(f"a newcomer from {source}: {error!r}")
         else:
-            self.peers.append(Honest(peer, self.known, self._lost.append, self._warned.append))
+            self.peers.append(Honest(peer, self.known, self._lose, self._warned.append))
         self._arrivals[place] = self._clock() - began
+
+    def _lose(self, text: str) -> None:
+        self._lost.append(text)
+        if self._again:
+            self._returning.add(asyncio.create_task(self._come_again()))
+
+    async def _come_again(self) -> None:
+        """In the place of one that was lost."""
+        await asyncio.sleep(random.random())
+        await self.come()
+
+    def stays_away(self) -> None:
+        """Who is lost from now on does not come again."""
+        self._again = False
+        for task in self._returning:
+            task.cancel()
 
     async def newcomers(self) -> None:
         """One each second, and news."""
@@ -244,10 +261,10 @@ class Crowd:
         return report
 
 
-async def main(target: str, truth: str, echo_port: str, seconds: str) -> None:
+async def main(target: str, truth: str, echo_port: str, seconds: str, again: str = "") -> None:
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    crowd = Crowd(target, read_truth(Path(truth)), int(echo_port), float(seconds))
+    crowd = Crowd(target, read_truth(Path(truth)), int(echo_port), float(seconds), again=bool(again))
     tasks = [asyncio.create_task(crowd.echo())]
     await asyncio.gather(*(crowd.come() for _ in range(AT_FIRST)))
     tasks.append(asyncio.create_task(crowd.newcomers()))
@@ -256,6 +273,7 @@ async def main(target: str, truth: str, echo_port: str, seconds: str) -> None:
         tasks[1].cancel()
         print(json.dumps(crowd.report()), flush=True)
         await crowd.tell(1.0)
+    crowd.stays_away()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

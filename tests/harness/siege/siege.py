@@ -100,18 +100,35 @@ class Outcome:
         return harm + [f"{name} did nothing" for name, figures in self.attacks.items() if not figures]
 
 
-async def besiege(node: Node, truth: list[bytes], names: Sequence[str], seconds: float, web: str = "") -> Outcome:
-    """The attacks begin, then the honest peers come; both go on for so long, and the attacks end first."""
+async def besiege(
+    node: Node,
+    truth: list[bytes],
+    names: Sequence[str],
+    seconds: float,
+    web: str = "",
+    *,
+    again: bool = False,
+    meanwhile: asyncio.Task[None] | None = None,
+) -> Outcome:
+    """The attacks begin, then the honest peers come; both go on for so long, and the attacks end first.
+
+    `again`: honest peers that are lost come again. `meanwhile` is something else that goes on, and ends with them.
+    """
     file = str(write_truth(truth, node.lightning_dir / "truth"))
     async with contextlib.AsyncExitStack() as stack:
         attack = await stack.enter_async_context(Other.running("attack", node.target, web, file, ",".join(names)))
         echo = await stack.enter_async_context(Other.running("echo"))
         await attack.answer()
         await attack.say()
-        arguments = (node.target, file, (await echo.answer()).strip(), str(seconds))
+        arguments = (node.target, file, (await echo.answer()).strip(), str(seconds), *(["again"] if again else []))
         honest = await stack.enter_async_context(Other.running("honest", *arguments))
         before = json.loads(await honest.answer())
         await asyncio.sleep(seconds)
+        if meanwhile is not None:
+            meanwhile.cancel()
+            await asyncio.wait([meanwhile])
+            if not meanwhile.cancelled():
+                meanwhile.result()
         await attack.say()
         done = json.loads(await attack.answer())
         await honest.say()
