@@ -4,7 +4,6 @@ import importlib.util
 import re
 
 from tests.fuzz.targets import TARGETS
-
 from tests.torture.commands import run_python
 from tests.torture.torture import Torture
 
