@@ -16,7 +16,9 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
+    if path.parent.name != "examples"
 }
+"""All but the examples: they are programs for users, and stand beside no `__init__.py`."""
 TOP_LEVEL = {
     ".ci",
     ".gitignore",

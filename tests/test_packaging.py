@@ -52,12 +52,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--no-index",
     )
     run(*pip, "--disable-pip-version-check", wheel, cwd=home)
-    links = site / "dependencies"
-    links.mkdir()
-    for entry in Path(ours).iterdir():
-        if "lightningd_py" not in entry.name and entry.suffix != ".pth":
-            (links / entry.name).symlink_to(entry)
-    (site / "dependencies.pth").write_text(f"{links}\n")
+    (site / "dependencies.pth").write_text(f"{ours}\n")
     return home
 
 
@@ -102,6 +97,16 @@ def test_node_starts_from_a_hostile_directory(environment: Path, hostile: Path) 
     finally:
         node.kill()
         node.communicate()
+
+
+def test_demo_runs_from_an_empty_directory(environment: Path, tmp_path: Path) -> None:
+    """With its examples, which `lightningd-py --write-examples` writes, too."""
+    output = run(environment / "bin/python", "-m", "lightningd_py.tools.demo", cwd=tmp_path)
+    assert "nothing is left behind" in output
+    assert list(tmp_path.iterdir()) == []
+    written = run(environment / "bin/lightningd-py", "--write-examples=mine", cwd=tmp_path).split()
+    assert "mine/refuse_channels.py" in written
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.py")) == sorted(written)
 
 
 SERVICE = """

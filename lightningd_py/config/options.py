@@ -16,6 +16,7 @@ from lightningd_py.config import values
 from lightningd_py.config.cln_options import UNUSED, without_use
 from lightningd_py.config.command_line import help_text, read_command_line, spelled_out, unknown_option
 from lightningd_py.config.config_file import Origin, Setting, read_config
+from lightningd_py.config.examples import write_examples
 from lightningd_py.config.table import OPTIONS
 from lightningd_py.errors import UsageError
 from wire.address import DEFAULT_PORTS, WireAddr
@@ -200,11 +201,11 @@ class Options:
 def parse(argv: Sequence[str]) -> Options:
     """Read the command line (without the program's name) and the config files.
 
-    Raises UsageError with one clear sentence. --help, --version and --list-features-only print and raise SystemExit(0),
+    Raises UsageError with one clear sentence. What only prints (--help and its group) does so and raises SystemExit(0),
     before any file is read.
     """
     command_line = read_command_line(argv)
-    _print_and_exit({setting.name for setting in command_line})
+    _print_and_exit(command_line)
     settings = _with_files(command_line)
     for setting in settings:
         _check_place(setting)
@@ -230,13 +231,16 @@ def located(argv: Sequence[str], name: str) -> Options:
     return _options([setting for setting in _with_files(read_command_line(argv)) if setting.name in wanted])
 
 
-def _print_and_exit(names: set[str]) -> None:
+def _print_and_exit(command_line: list[Setting]) -> None:
+    names = {setting.name for setting in command_line}
     if "help" in names:
         print(help_text(), end="")
     elif "version" in names:
         print(version())
     elif "list-features-only" in names:
         print("\n".join(default_init_features().names()))
+    elif "write-examples" in names:
+        print(*write_examples(_last(command_line, "write-examples", None)), sep="\n")
     else:
         return
     raise SystemExit(0)

@@ -326,5 +326,12 @@ OPTIONS: tuple[Option, ...] = (
         Option("help", "print this", allowed_in=_COMMAND_LINE),
         Option("version", "print the version", allowed_in=_COMMAND_LINE),
         Option("list-features-only", "print the features that our init message offers", allowed_in=_COMMAND_LINE),
+        Option(
+            "write-examples",
+            "write example programs into this directory, and print their paths",
+            values.path,
+            "DIR",
+            allowed_in=_COMMAND_LINE,
+        ),
     ),
 )

@@ -26,7 +26,7 @@ from wire.types import NETWORKS
 CHANNELS, NODES, SEED = 1_000, 300, 1
 STEP_TIME = 30.0
 """Seconds for each step; each takes one or two."""
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 REFUSER, BUS_REFUSER = EXAMPLES / "refuse_channels.py", EXAMPLES / "channel_service.py"
 TEMPORARY_CHANNEL_ID = bytes([0xC0]) * 32
 

@@ -26,7 +26,7 @@ from wire.control.control_channel import RequestFailed
 from wire.control.control_wire import AddGossip, AddGossipReply, FeedPeerConnected, FeedPeerDisconnected
 from wire.control.limits import Limits
 
-EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "collect_gossip.py"
+EXAMPLE = Path(__file__).parent.parent.parent / "lightningd_py" / "examples" / "collect_gossip.py"
 QUEUE = 500
 """Messages that wait for a slow subscriber here."""
 REPEATS = 5
@@ -358,7 +358,7 @@ async def test_large_messages_do_not_fill_the_memory(publisher: GossipdProcess, 
 
 
 async def example(path: Path) -> asyncio.subprocess.Process:
-    """docs/examples/collect_gossip.py, as a user would start it."""
+    """lightningd_py/examples/collect_gossip.py, as a user would start it."""
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parent.parent.parent)}
     return await asyncio.create_subprocess_exec(
         sys.executable, EXAMPLE, path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment

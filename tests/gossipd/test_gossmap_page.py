@@ -35,7 +35,9 @@ def test_examples_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.fixture
 def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("follow_gossmap", ROOT / "docs" / "examples" / "follow_gossmap.py")
+    spec = importlib.util.spec_from_file_location(
+        "follow_gossmap", ROOT / "lightningd_py" / "examples" / "follow_gossmap.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

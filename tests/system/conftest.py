@@ -20,7 +20,7 @@ from wire.secp256k1 import public_key
 __all__ = ["node_modules"]
 
 NodeModules = Callable[[Sequence[str]], Path]
-EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "refuse_channels.py"
+EXAMPLE = Path(__file__).parent.parent.parent / "lightningd_py" / "examples" / "refuse_channels.py"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""docs/examples/channel_service.py with a real node: what it says to a peer, and what becomes of the connection."""
+"""The example channel_service.py with a real node: what it says to a peer, and what becomes of the connection."""
 
 import asyncio
 import signal
@@ -15,7 +15,7 @@ from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
 from wire.peer_wire import ErrorMessage, WarningMessage
 
-EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "examples" / "channel_service.py"
+EXAMPLE = Path(__file__).parent.parent.parent / "lightningd_py" / "examples" / "channel_service.py"
 CHAIN_AND_ID = 2 + 32 + 32
 
 

@@ -78,9 +78,14 @@ Edges = Mapping[str, set[str]]
 
 
 def modules(package: str, root: Path = ROOT) -> dict[str, Path]:
-    """Dotted name -> file, of all that a package has; a folder's `__init__.py` has the folder's name."""
+    """Dotted name -> file, of all that a package has; a folder's `__init__.py` has the folder's name.
+
+    The examples are none of it: they are programs for users.
+    """
     found = {}
     for path in sorted((root / package).rglob("*.py")):
+        if path.parent.name == "examples":
+            continue
         parts = path.relative_to(root).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

@@ -45,7 +45,17 @@ def test_with_nothing_said(home: Path) -> None:
 
 
 def test_every_option_of_the_table_is_a_field() -> None:
-    special = {"mainnet", "testnet", "testnet4", "signet", "regtest", "help", "version", "list-features-only"}
+    special = {
+        "mainnet",
+        "testnet",
+        "testnet4",
+        "signet",
+        "regtest",
+        "help",
+        "version",
+        "list-features-only",
+        "write-examples",
+    }
     fields = set(Options.__dataclass_fields__) - {"network_dir", "without_use"}
     assert {option.field for option in OPTIONS if option.name not in special} == fields
 

@@ -1,0 +1,29 @@
+"""The example programs, which an installed package brings along: written where a user can read and change them."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from lightningd_py.errors import DirectoryError
+from wire.command.console import reason
+
+
+def write_examples(directory: Path) -> list[Path]:
+    """Write each into `directory`, which is made if need be; the paths. Raises DirectoryError.
+
+    A file of that name that is another one is left as it is, and none is written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        examples = {
+            directory / example.name: example.read_bytes()
+            for example in sorted(files("lightningd_py").joinpath("examples").iterdir(), key=lambda each: each.name)
+            if example.name.endswith(".py")
+        }
+        for path, content in examples.items():
+            if path.exists() and path.read_bytes() != content:
+                raise DirectoryError(f"{path} is there already, and is not the example: choose another directory")
+        for path, content in examples.items():
+            path.write_bytes(content)
+    except OSError as error:
+        raise DirectoryError(f"the examples cannot be written into {directory}: {reason(error)}") from error
+    return list(examples)
