@@ -53,6 +53,7 @@ class Arrivals:
         self._node_id = node_id
         self._timeout = timeout
         self._tasks = tasks
+        self._tally = connections.tally
 
     def accepted(self, connection: Connection) -> None:
         """A stranger has connected."""
@@ -72,6 +73,8 @@ class Arrivals:
                 theirs = await self._handshake.initiate(connection, node_id)
             candidate = self._candidate(connection, theirs)
         except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self._tally.failed("out", error, connection)
             if connection is not None:
                 self._connections.drop(connection, "dialling has ended")
             if isinstance(error, TimeoutError):
@@ -85,10 +88,9 @@ class Arrivals:
             async with asyncio.timeout(self._timeout):
                 theirs = await self._handshake.respond(connection)
             candidate = self._candidate(connection, theirs)
-        except TimeoutError:
-            self._drop(connection, f"{connection.stage}: timed out")
-        except ConnectionEnded as error:
-            self._drop(connection, str(error))
+        except (TimeoutError, ConnectionEnded) as error:
+            self._tally.failed("in", error, connection)
+            self._drop(connection, str(error) or f"{connection.stage}: timed out")
         else:
             await self._finish(candidate)
 
@@ -116,6 +118,7 @@ class Arrivals:
 
     async def _finish(self, candidate: Candidate) -> None:
         """Wait until no older connection of the node is left, then give this one away."""
+        self._tally.done("in" if candidate.peer.incoming else "out")
         try:
             if not candidate.turn.done():  # mostly it is
                 patience = RESERVE if self._one_per_node.in_reserve(candidate) else self._timeout

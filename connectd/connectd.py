@@ -58,6 +58,8 @@ from wire.control.control_wire import (
     ConnectdInitReplyfail,
     Ecdh,
     EcdhReply,
+    GetMetrics,
+    GetMetricsReply,
     GossipGetAddrs,
     GossipGetAddrsReply,
     NewGossipdLink,
@@ -213,6 +215,8 @@ class Connectd:
                 parts.book.hint(message.node_id, message.address)
             case SetAccess():
                 parts.access.obey(message)
+            case GetMetrics():
+                self._master.reply(message, self._metrics(parts))
             case SetFeatures():
                 parts.handshake.features = message.features
             case ChangeNodeRegistrations(added=added, removed=removed):
@@ -229,6 +233,11 @@ class Connectd:
                 parts.websockets.renew(self._open_websocketd(fd))
             case _:
                 self._unexpected(message)
+
+    def _metrics(self, parts: _Parts) -> GetMetricsReply:
+        queues = {"to_master": self._master.queued, "to_gossipd": self._link.queued}
+        tally = parts.connections.tally
+        return tally.reply(parts.dialler.outcomes, len(parts.connections.open), len(parts.one_per_node), queues)
 
     def _disconnected(self, one_per_node: OnePerNode, message: PeerDisconnected) -> None:
         if not one_per_node.disconnected(message.node_id, message.conn_id):

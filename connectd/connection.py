@@ -29,6 +29,8 @@ class Connection:
         self.address = address
         self.node_id: bytes | None = None
         self.stage = "handshake"
+        self.step = "act_one" if incoming else "connect"
+        """What is waited for: the way to the peer, an act, or INIT."""
         self.begun = asyncio.get_running_loop().time()
         self.parting = False
         """The peer has been told why it is refused, and should have the time to read it."""

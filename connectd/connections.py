@@ -8,6 +8,7 @@ from dataclasses import replace
 from connectd.connection import Connection
 from connectd.socket_address import from_socket
 from connectd.strangers import Established, Strangers
+from connectd.tally import PLACE_NEEDED, Tally
 from wire.address import WireAddr
 from wire.control.access import Access
 from wire.control.limits import Limits
@@ -44,6 +45,7 @@ class Connections(SockMan):
         self._status = Status("connectd")
         self._access = access
         self._has_room = has_room
+        self.tally = Tally()
         self._said: set[str] = set()
         self.established = Established()
         """For the part that knows which connections have been given away, and have not ended."""
@@ -94,6 +96,7 @@ class Connections(SockMan):
             address, time.monotonic()
         )
         if reason is not None:
+            self.tally.refuse(reason)
             self._status.debug(f"{address}: {reason}")
             return False
         connection = self.add(id, incoming=True, address=address)
@@ -108,7 +111,8 @@ class Connections(SockMan):
         conn_id = self._strangers.next_to_go()
         if conn_id is None:
             return False
-        self.drop(self.open[conn_id], "its place was needed")
+        self.tally.refuse(PLACE_NEEDED)
+        self.drop(self.open[conn_id], PLACE_NEEDED)
         return True
 
     def _say_once(self, text: str) -> None:

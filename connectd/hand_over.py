@@ -86,6 +86,7 @@ class HandOver:
             )
         )
         candidate.direct = True
+        self._connections.tally.given["gossipd"] += 1
         status.debug("given to gossipd", candidate.peer.node_id)
 
     async def _to_master(self, candidate: Candidate) -> None:
@@ -97,6 +98,7 @@ class HandOver:
             raise
         fd, state = candidate.connection.release()
         self._master.send(PeerConnected(peer=candidate.peer, state=state, peer_fd=Fd(fd), gossip_fd=reply.gossip_fd))
+        self._connections.tally.given["master"] += 1
         status.debug("given to the master", candidate.peer.node_id)
 
     def _still_there(self, candidate: Candidate) -> None:

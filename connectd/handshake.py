@@ -74,7 +74,7 @@ class Handshake:
 
     async def _their_init(self, connection: Connection, node_id: bytes) -> TheirInit:
         """The peer's INIT, the rest of what it says left encrypted."""
-        connection.stage = "init"
+        connection.stage = connection.step = "init"
         try:
             for _ in range(MAX_IGNORED + 1):
                 if theirs := read_init(await connection.hear(), self._chain_hash):
@@ -93,6 +93,7 @@ class Handshake:
 
 
 async def _act(connection: Connection, name: str, size: int) -> bytes:
+    connection.step = name.replace(" ", "_")
     try:
         return await connection.read(size)
     except ConnectionEnded as error:

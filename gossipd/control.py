@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gossipd import report
+from gossipd import metrics, report
 from gossipd.feed import Feed, say_peer, unheard
 from gossipd.gossipd import Gossipd
 from gossipd.ingest.workers import Workers
@@ -315,6 +315,8 @@ class Requests:
                 channel.reply(message, control_wire.RandomNodesReply(report.random_nodes(gossipd, count)))
             case control_wire.GossipStatus():
                 channel.reply(message, report.status(gossipd))
+            case control_wire.GetMetrics():
+                channel.reply(message, metrics.reply(gossipd, channel.queued))
             case control_wire.ListPeers():
                 channel.reply(message, control_wire.ListPeersReply(gossipd.upkeep.stats()))
             case _:

@@ -49,6 +49,7 @@ from wire.control.control_wire import GossipdInit, HandlePeer, PeerInfo
 from wire.control.status import Status
 from wire.cursor import WireError
 from wire.frames import PeerState
+from wire.metrics.tally import Tally
 from wire.net.duties import copy_of, type_and_channel
 from wire.net.gossip_fd import GossipOwed
 from wire.net.moving_state import check_messages
@@ -107,8 +108,9 @@ class Gossipd:
         self._standings = Standings()
         self.judge = Judgement(self, self._loop.call_later, self.clock)
         self.fault, self.bad_gossip = self.judge.fault, self.judge.bad_gossip
-        self.budget, rate = Budget(init.limits.gossip_peer_rate, init.limits.gossip_total_rate), init.limits.read_rate
-        self.owned: OwnedPeers[Peer] = OwnedPeers(self.may_read, self.lost, self.budget, init.timing, rate)
+        self.tally, limits = Tally(), init.limits
+        self.budget, rate = Budget(limits.gossip_peer_rate, limits.gossip_total_rate, self.tally), limits.read_rate
+        self.owned: OwnedPeers[Peer] = OwnedPeers(self.may_read, self.lost, self.budget, init.timing, rate, self.tally)
         self.turns, self.is_owned = self.owned.turns, self.owned.owns
         self.remotes: Remotes = Remotes(self)
 
@@ -283,6 +285,7 @@ class Gossipd:
         if self.owned.owns(info.conn_id):
             self.owned.end(peer, last_words)
         self.drop(peer)
+        self.tally.ended(reason)
         status.debug(f"disconnected: {reason}", info.node_id)
         self.tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
 

@@ -6,6 +6,7 @@ the last one to come is the first one to go.
 
 import asyncio
 import importlib
+import os
 import random
 import signal
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from lightningd_py.config.options import Options
+from lightningd_py.config.options import Options, version
 from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import store_path
@@ -36,7 +37,7 @@ from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.peer_requests import PeerRequests
-from wire.address import DEFAULT_PORTS
+from wire.address import DEFAULT_PORTS, WireAddr
 from wire.command.console import END_SIGNALS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
@@ -160,6 +161,8 @@ class Node:
             ends.callback(end)
         if options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
             await parts.connectiond.must_bind()
+        if options.metrics_addr is not None:
+            self._serve_metrics(core, options.metrics_addr, ends)
         await self._opening.begin(lambda: self._open(core, parts.staying, fallback))
         self._restarts.begin(self._restartable(core, parts), parts.staying.dial_again)
 
@@ -228,6 +231,24 @@ class Node:
         ends.push_async_callback(rpc.close)
         await rpc.start(self._options.rpc_file, self._options.rpc_file_mode)
         return rpc
+
+    def _serve_metrics(self, core: Core, address: WireAddr, ends: AsyncExitStack) -> None:
+        """Raises StartError if it cannot listen there."""
+        from lightningd_py.metrics.collector import Around, Collector  # prometheus_client: only for those who scrape
+        from lightningd_py.metrics.serving import Serving
+
+        around = Around(
+            labels=(version(), self._options.network, core.own.node_id.hex()),
+            supervisor=core.supervisor,
+            restarts=self._restarts,
+            peers=self._peers,
+            registrations=self._registrations,
+            chain=core.chain,
+            pid=os.getpid(),
+        )
+        serving = Serving(Collector(around, asyncio.get_running_loop().time))
+        ends.push_async_callback(serving.close)
+        serving.start(address)
 
     def _open_buses(self, core: Core, parts: Parts, rpc: RpcServer, ends: AsyncExitStack) -> None:
         from lightningd_py.bus.buses import Buses  # loaded by now: see BUSES

@@ -104,6 +104,8 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.rpc.jsonrpc": "long lists are encoded in pieces, between which others have their turn",
         "lightningd_py.rpc.clients": "clients' sockets are on the loop, with deadlines",
         "lightningd_py.listingd.listingd": "clients' sockets, which are written to side by side",
+        "lightningd_py.metrics.collector": "daemons are asked side by side, with a deadline",
+        "lightningd_py.metrics.scrape_server": "clients' sockets, with deadlines",
         "lightningd_py.daemons.listing_control": "a listing waits for a listingd that is being restarted",
         "lightningd_py.owners.copy_programs": "the clock of restarts",
         "lightningd_py.database": "what must be on the disk is awaited",
@@ -163,6 +165,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.unix_socket": "the Unix socket lightning-rpc",
         "lightningd_py.rpc.clients": "clients of the Unix socket: they may be lent",
         "lightningd_py.listingd.listingd": "its inherited control socket",
+        "lightningd_py.metrics.scrape_server": "clients of --metrics-addr",
     },
     "zmq": {
         "connectd.connectiond.alone.buses": "the context of its buses",

@@ -29,6 +29,8 @@ from wire.control.control_wire import ConnectiondInit, TakePeer
 from wire.control.daemon import exit_status
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
+from wire.metrics import declared
+from wire.metrics.metric import Samples
 from wire.net.duties import copy_of, ping_reply, send_message_reply, type_and_channel
 from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.peer_types import ALL_CHANNELS
@@ -90,6 +92,8 @@ class Connectiond:
                 self._init(message)
             case control_wire.SetMessageRoutes(routes=routes):
                 self._routes.replace(routes)
+            case control_wire.GetMetrics():
+                self._master.reply(message, self._metrics())
             case _ if self._refused:  # what the master said before it heard that there is no bus
                 message.close_fds()
             case _ if self._bus is None:
@@ -129,6 +133,14 @@ class Connectiond:
         self._bridged.events = self._hub
         self._master.on_drained = self._bridged.resume
         self._master.reply(message, control_wire.ConnectiondInitReply(self._bus.endpoint))
+
+    def _metrics(self) -> control_wire.GetMetricsReply:
+        samples = Samples()
+        samples.put(declared.QUEUE, self._master.queued, "to_master")
+        if self._bus is not None:
+            samples.put(declared.BUS_CONNECTIONS, len(self._bridged))
+            self._bridged.tally.put_into(samples)
+        return samples.reply()
 
     def _take(self, message: TakePeer) -> None:
         if message.hsm_fd is not None:

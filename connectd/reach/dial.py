@@ -84,6 +84,8 @@ class Dialler:
         self._names = Names()
         self._port = port
         self._slots = asyncio.Semaphore(MAX_DIALS)
+        self.outcomes = dict.fromkeys(("connected", "failed"), 0)
+        """Of attempts."""
         self._attempts: dict[bytes, tuple[_Attempt, asyncio.Task[PeerInfo]]] = {}
 
     async def reach(self, node_id: bytes, hints: list[str]) -> PeerInfo:
@@ -107,12 +109,14 @@ class Dialler:
         try:
             while True:
                 if peer := await self._connected(attempt):
+                    self.outcomes["connected"] += 1
                     return peer
                 if attempt.todo:
                     await self._try(attempt, attempt.todo.popleft())
                 elif sources:
                     attempt.todo.extend(await sources.pop(0)(attempt.node_id))
                 else:
+                    self.outcomes["failed"] += 1
                     raise ReachFailed(attempt.errors)
         finally:
             del self._attempts[attempt.node_id]

@@ -22,10 +22,12 @@ from connectd.websocketd.websocket import WebSocket
 from wire.address import WireAddr, parse_address, source_of
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
-from wire.control.control_wire import UnwrapWebsocket, WebsocketSource
+from wire.control.control_wire import GetMetrics, UnwrapWebsocket, WebsocketSource
 from wire.control.daemon import EXIT_BROKEN, exit_status
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
+from wire.metrics import declared
+from wire.metrics.metric import Samples
 from wire.net.sockman.sockman import SockMan
 
 MAX_UNSENT = 131_072
@@ -76,6 +78,8 @@ class Bridges(SockMan):
         self._turns: Turns[_Bridge] = Turns(self._parse, self._loop)
         self._room = self._farewells.most = room  # they count, in `unwrap`
         self._full = False
+        self.opened = self.refused = 0
+        """WebSockets that were begun, and those that were closed for want of file descriptors."""
         self._bridges: dict[int, _Bridge] = {}
 
     def __len__(self) -> int:
@@ -85,6 +89,7 @@ class Bridges(SockMan):
     def unwrap(self, message: UnwrapWebsocket) -> None:
         """Begin to carry bytes between the two."""
         if len(self._bridges) + len(self._farewells) + 2 > self._room:
+            self.refused += 1
             self._refuse(message)
             return
         try:
@@ -97,6 +102,7 @@ class Bridges(SockMan):
         source = _source(parse_address(message.address, 0), tcp)
         bridge = _Bridge(message, tcp, stream, WebSocket(proxies), source, told=not proxies)
         self._turns.enter(source, message.read_rate)
+        self.opened += 1
         self._bridges |= {bridge.tcp: bridge, bridge.stream: bridge}
         self.update_receiving(bridge.stream)
 
@@ -230,7 +236,7 @@ class Websocketd:
 
     def __init__(self, master: socket, connectd: socket, stop: Callable[[int], None]) -> None:
         self._bridges = Bridges(raise_fd_limit() - SPARE_FDS, self._tell)
-        self._master = ControlChannel(master, "master", self._unexpected, lambda _: stop(exit_status(self._master)))
+        self._master = ControlChannel(master, "master", self._from_master, lambda _: stop(exit_status(self._master)))
         self._connectd = ControlChannel(connectd, "connectd", self._received, self._connectd_left)
         self._stop = stop
         status.debug("ready")
@@ -241,9 +247,16 @@ class Websocketd:
         if self._connectd.broken:
             self._stop(EXIT_BROKEN)
 
-    def _unexpected(self, message: ControlMessage) -> None:
-        """The master has only heartbeats for us, which its channel answers."""
-        raise RuntimeError(f"the master said {message.name()}")
+    def _from_master(self, message: ControlMessage) -> None:
+        """Heartbeats are answered by its channel."""
+        if not isinstance(message, GetMetrics):
+            raise RuntimeError(f"the master said {message.name()}")
+        samples = Samples()
+        samples.put(declared.WEBSOCKETS, len(self._bridges))
+        samples.put(declared.WEBSOCKETS_OPENED, self._bridges.opened)
+        samples.put(declared.WEBSOCKETS_REFUSED, self._bridges.refused)
+        samples.put(declared.QUEUE, self._connectd.queued, "to_connectd")
+        self._master.reply(message, samples.reply())
 
     def _received(self, message: ControlMessage) -> None:
         if not isinstance(message, UnwrapWebsocket):

@@ -12,6 +12,7 @@ from gossipd.ingest.signatures import SignatureChecks
 from gossipd.verdict import Consequence, Judge, PeerFault, Verdict
 from wire.bus.feed import Outcome
 from wire.control.shares import Shares
+from wire.gossip_layout import GOSSIP_TYPES
 
 USER = 0
 """The source of what comes by `addgossip`; no conn_id is 0."""
@@ -53,7 +54,12 @@ class Checks:
         """Nothing can be written: everything is owed."""
         self.novel: dict[int, int] = {}
         """How many messages that were new, and rightly signed, each source has brought."""
-        self.counters: dict[str, int] = dict.fromkeys([*Verdict, "accepted", "bad", "rate limited"], 0)
+        self.verdicts: dict[int, dict[Verdict, int]] = {number: dict.fromkeys(Verdict, 0) for number in GOSSIP_TYPES}
+        """How often messages of each type have had each verdict."""
+        self.results: dict[str, int] = dict.fromkeys(["accepted", "bad", "rate limited"], 0)
+        """What became of messages later on."""
+        self.unjudged = dict.fromkeys(GOSSIP_TYPES, 0)
+        """Messages of each type without a verdict: malformed, or their sender is ignored for a while."""
         self.under_way: set[bytes] = set()
         """Updates and node_announcements whose signatures are being checked."""
         self._signatures = signatures
@@ -61,6 +67,12 @@ class Checks:
         self._feed = feed
         self.refused: Shares[int, None] = Shares(MAX_REFUSED)
         self._refused = self.refused.values
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Verdicts and results, by name."""
+        verdicts: dict[str, int] = {verdict: sum(of[verdict] for of in self.verdicts.values()) for verdict in Verdict}
+        return {**verdicts, **self.results}
 
     @property
     def has_room(self) -> bool:
@@ -95,13 +107,13 @@ class Checks:
 
     def stored(self, message: bytes, source: int) -> None:
         """A message is on the map, and was appended to the store last: what its sender is worth."""
-        self.counters["accepted"] += 1
+        self.results["accepted"] += 1
         self.novel[source] = self.novel.get(source, 0) + 1
         self.judge.found_good(message, source)
 
     def bad(self, message: bytes, source: int, fault: PeerFault) -> None:
         """Its signature is wrong, or what it holds."""
-        self.counters["bad"] += 1
+        self.results["bad"] += 1
         self.refuse(message, source)
         self.give_up(message, source, str(fault))
         if source != USER:
@@ -109,7 +121,7 @@ class Checks:
 
     def forged(self, source: int, fault: PeerFault) -> None:
         """An announcement of an output that is not its own, which no honest peer says."""
-        self.counters["bad"] += 1
+        self.results["bad"] += 1
         if source != USER:
             self.judge.found_bad(source, fault)
 

@@ -97,7 +97,7 @@ class NodeIntake:
         elif self._is_known(row, timestamp):
             self._checks.settle(message, Outcome.REDUNDANT)
         elif self._index.node_announce_off[row] and not self._rate_limit.allows(node_id, self._around.clock()):
-            self._checks.counters["rate limited"] += 1
+            self._checks.results["rate limited"] += 1
             self._checks.settle(message, Outcome.RATE_LIMITED, "its node announces itself too often")
         else:
             self._checks.settle(message, Outcome.NEW)

@@ -36,9 +36,9 @@ class Ingest:
         self.write_lonely = self._channels.write_lonely
         self.tick = self.conflicts.tick
         self._receivers = {
-            CHANNEL_ANNOUNCEMENT: self._channels.receive,
-            NODE_ANNOUNCEMENT: self.nodes.receive,
-            CHANNEL_UPDATE: self._updates.receive,
+            CHANNEL_ANNOUNCEMENT: (self._channels.receive, self.checks.verdicts[CHANNEL_ANNOUNCEMENT]),
+            NODE_ANNOUNCEMENT: (self.nodes.receive, self.checks.verdicts[NODE_ANNOUNCEMENT]),
+            CHANNEL_UPDATE: (self._updates.receive, self.checks.verdicts[CHANNEL_UPDATE]),
         }
 
     @property
@@ -57,19 +57,22 @@ class Ingest:
         Raises PeerFault if it is malformed (B1-7), once: it is REFUSED when it is said again.
         """
         refused = self._refused and hash(message) in self._refused
+        receive, verdicts = self._receivers[message[0] << 8 | message[1]]
         try:
-            verdict = Verdict.REFUSED if refused else self._receivers[message[0] << 8 | message[1]](message, source)
+            verdict = Verdict.REFUSED if refused else receive(message, source)
         except PeerFault as fault:
+            self.checks.unjudged[message[0] << 8 | message[1]] += 1
             self.checks.refuse(message, source)
             if self._feed.gossip:
                 self._feed.refused(message, source, str(fault))
             raise
-        self.checks.counters[verdict] += 1
+        verdicts[verdict] += 1
         if self._feed.gossip:
             self._feed.arrived(message, source, verdict)
         return verdict
 
     def pass_over(self, message: bytes, source: int) -> None:
         """A message of a peer that is ignored for a while: what it was about is owed, if it can be read."""
+        self.checks.unjudged[message[0] << 8 | message[1]] += 1
         if not self.checks.refuses(message):
             self.checks.debt.note_unread(message, source)

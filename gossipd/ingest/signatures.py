@@ -88,6 +88,8 @@ class SignatureChecks:
         self._ready: deque[_Batch] = deque()
         self._close_scheduled = False
         self._deaths_in_a_row = 0
+        self.good = self.wrong = self.deadly = self.deaths = 0
+        """Messages with each result, and workers that were replaced."""
         self.waiting = self.waiting_bytes = 0
         self._fill_up()
         self._timer = loop.call_later(patience / 3, self._look)
@@ -161,6 +163,12 @@ class SignatureChecks:
     def _settle(self, batch: _Batch, results: bytes) -> None:
         self.waiting -= len(batch.verdicts)
         self.waiting_bytes -= batch.size
+        good, deadly = results.count(GOOD), results.count(DEADLY)
+        self.good, self.deadly, self.wrong = (
+            self.good + good,
+            self.deadly + deadly,
+            self.wrong + len(results) - good - deadly,
+        )
         for verdict, result in zip(batch.verdicts, results, strict=True):
             verdict(result)
         self._on_room()
@@ -179,6 +187,7 @@ class SignatureChecks:
     def _bury(self, worker: _Worker, what: str) -> None:
         """Its batches come first again; the one that it was at may be the reason."""
         self._deaths_in_a_row += 1
+        self.deaths += 1
         if self._deaths_in_a_row > MOST_DEATHS:
             raise RuntimeError(f"{self._deaths_in_a_row} signature workers have died, one after the other")
         status.unusual(f"signature worker {worker.pid} {what}: it is replaced")

@@ -107,6 +107,13 @@ class Txout:
         self.early_table: Shares[int, _Question] = Shares(MAX_EARLY)
         self._failures = Failures()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.results: dict[str, int] = dict.fromkeys(["there", "none", "unknown", "other_script", "early"], 0)
+        """What became of questions; `early`: of those, so many have waited for confirmations."""
+
+    @property
+    def queues(self) -> tuple[int, int]:
+        """How many questions wait, and how many are at the master."""
+        return len(self._waiting), len(self._tasks)
 
     @property
     def unfinished(self) -> int:
@@ -180,6 +187,7 @@ class Txout:
         return bool(self._blockheight) and block_of(scid) > self._blockheight - DEPTH + 1
 
     def _keep(self, question: _Question) -> None:
+        self.results["early"] += 1
         if self.early_table.refuses(question.source):
             lost = [question]
         else:
@@ -213,6 +221,7 @@ class Txout:
         except ChannelClosed:
             return  # the master is gone, and so are we in a moment
         now = self._loop.time()
+        self.results[_result(reply, question)] += 1
         if reply.reason:
             self._failures.add(question.scid, ANY_SCRIPT, now, question.source)
             if reply.is_known:
@@ -224,3 +233,9 @@ class Txout:
             question.failed("its output pays to another script", forged=True)
         else:
             question.passed(reply.amount_sat)
+
+
+def _result(reply: GetTxoutReply, question: _Question) -> str:
+    if reply.reason:
+        return "none" if reply.is_known else "unknown"
+    return "there" if reply.script == question.script else "other_script"

@@ -146,7 +146,7 @@ class UpdateIntake:
         elif timestamp <= self._index.update_ts[direction][row]:
             self._checks.settle(message, Outcome.REDUNDANT)
         elif self._is_chatter(row, direction, timestamp, message):
-            self._checks.counters["rate limited"] += 1
+            self._checks.results["rate limited"] += 1
             self._checks.settle(message, Outcome.RATE_LIMITED, "its channel updates too often")
             self._checks.judge.found_too_often(source)
         else:

@@ -27,6 +27,7 @@ from wire.control.status import Status
 from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
 from wire.gossip_layout import CHAIN_HASH, GOSSIP_TYPES
+from wire.metrics.tally import Tally
 from wire.net.duties import ANSWERS_MARK, Deed, Duties, Flaw, log_trouble
 from wire.net.pinger import PongHandler
 from wire.peer_wire import (
@@ -65,6 +66,7 @@ class Around(Protocol):
     index: MapIndex
     checksums: Checksums
     chain_hash: bytes
+    tally: Tally
     seeker: Seeker
     local: LocalChannels
     now: Callable[[], float]
@@ -182,6 +184,7 @@ class Peer:
         return self.hear(message)
 
     def _hear_other(self, message: bytes) -> bool:
+        self._around.tally.heard(message)
         deed, message = self.duties.hear(message, self._around.routes)
         match deed:
             case Deed.SAY:
@@ -283,6 +286,7 @@ class Peer:
     def pull_outbox(self) -> list[bytes]:
         """All of the outbox."""
         messages = list(self._outbox)
+        self._around.tally.said(messages)
         self._outbox.clear()
         self.outbox_bytes = self._answer_bytes = 0
         return messages

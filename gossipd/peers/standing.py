@@ -194,11 +194,13 @@ class Judgement:
         """`call_later` and `clock`: the loop's."""
         self._around = around
         self._call_later = call_later
+        self.faults = dict.fromkeys(Consequence, 0)
         self._clock = clock
 
     def fault(self, peer: Judged, fault: PeerFault) -> bool:
         """A fault that is not about gossip has the consequence that it carries. False if the connection is gone."""
         self._log(peer, str(fault))
+        self.faults[fault.consequence] += 1
         warning = WarningMessage(ALL_CHANNELS, str(fault).encode()).encode()
         conn_id = peer.info.conn_id
         if fault.consequence is Consequence.WARN:

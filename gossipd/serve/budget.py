@@ -7,6 +7,8 @@ what is our own are never held back. Time is an argument, in seconds.
 
 from typing import Protocol
 
+from wire.metrics.tally import Tally
+
 QUANTUM = 32_768
 """Bytes that are sent at a time where the rate allows so much in a second."""
 PASSED_OVER = 4
@@ -58,7 +60,9 @@ class Bucket:
 class Budget:
     """The buckets of all peers that are served, by conn_id, and the common one. A rate of 0 is none."""
 
-    def __init__(self, peer_rate: int, total_rate: int) -> None:
+    def __init__(self, peer_rate: int, total_rate: int, tally: Tally) -> None:
+        """`tally` counts what is said."""
+        self._tally = tally
         self._peer_rate = peer_rate
         self._total = Bucket(total_rate, 0.0) if total_rate else None
         self._peers: dict[int, Bucket] = {}
@@ -78,11 +82,14 @@ class Budget:
     def pull(self, conn_id: int, peer: Puller, most: int, now: float) -> list[bytes]:
         """What the peer is to be told next, `most` bytes or a little more; nothing that has to wait for its budget."""
         if peer.has_free:
-            return peer.pull_free(most)
+            messages = peer.pull_free(most)
+            self._tally.said(messages)
+            return messages
         buckets = self._buckets(conn_id, now)
         if any(bucket.wait(now) for bucket in buckets):
             return []
         messages = peer.pull_paid(most)
+        self._tally.said_gossip(messages)
         for bucket in buckets:
             bucket.take(max(sum(map(len, messages)), peer.work))
         return messages

@@ -47,6 +47,7 @@ class Options:
     daemon: bool = False
     hsm_passphrase: bool = False
     log_level: str = "info"
+    metrics_addr: WireAddr | None = None
     log_file: tuple[str, ...] = ("-",)
     """Absolute paths, and "-" for stdout."""
     addr: tuple[Binding, ...] = ()

@@ -82,6 +82,12 @@ OPTIONS: tuple[Option, ...] = (
             values.bus_endpoint,
             "ENDPOINT",
         ),
+        Option(
+            "metrics-addr",
+            "answer Prometheus there, at /metrics (default port 9750): any host that reaches it sees all counters",
+            values.metrics_address,
+            "IP[:PORT]",
+        ),
         Option("pid-file", "the locked pid file (default lightningd-NETWORK.pid)", values.path, "FILE"),
         Option("hsm-passphrase", "hsm_secret has a passphrase: hsmd reads it from the terminal, or standard input"),
         Option("daemon", "run in the background; needs --log-file"),

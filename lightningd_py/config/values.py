@@ -21,6 +21,7 @@ from wire.secp256k1 import is_point, public_key
 LONGEST_ALIAS = 32
 DNS_PORT = 53
 API_PORT = 62962
+METRICS_PORT = 9750
 """Of the API bus on tcp: LNP Node's."""
 TOR_PORT = 9050
 """Where Tor's SOCKS5 proxy listens."""
@@ -236,6 +237,14 @@ def host_name(value: str) -> str:
 def name_server(value: str) -> WireAddr:
     """Where a DNS server is: IP[:PORT]."""
     address = _parsed(value, DNS_PORT)
+    if address.kind not in ("ipv4", "ipv6"):
+        raise ValueError(f"'{value}' is no IP address")
+    return address
+
+
+def metrics_address(value: str) -> WireAddr:
+    """Where scrapes are answered: IP[:PORT]; the default port is that of CLN's plugin."""
+    address = _parsed(value, METRICS_PORT)
     if address.kind not in ("ipv4", "ipv6"):
         raise ValueError(f"'{value}' is no IP address")
     return address

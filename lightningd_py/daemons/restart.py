@@ -7,7 +7,7 @@ start, and takes its place at once: until then a request to the daemon is refuse
 
 import asyncio
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -67,6 +67,9 @@ class Restarts:
         self._loop = asyncio.get_running_loop()
         self._away: dict[str, asyncio.Task[None]] = {}
         self._lost: set[bytes] = set()
+        self.deaths: Counter[str] = Counter()
+        self.restarted: Counter[str] = Counter()
+        """How often each daemon has died, and was started in the place of a dead one."""
 
     @property
     def ready(self) -> bool:
@@ -96,6 +99,7 @@ class Restarts:
 
     def died(self, name: str, exit_status: int) -> None:
         """All that the daemon has said has been heard."""
+        self.deaths[name] += 1
         self._lose(name, f"{name} has died ({manner(exit_status)})")
 
     def _lose(self, name: str, what: str) -> None:
@@ -127,6 +131,7 @@ class Restarts:
             self._lose(name, f"{name} cannot be started: {error.strerror or error}")
         else:
             del self._away[name]
+            self.restarted[name] += 1
             status.info(f"{name} was restarted")
             self._dial()
 

@@ -218,6 +218,11 @@ class Supervisor:
             timing = self._timing
             daemon.heartbeat = Heartbeat(channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(daemon))
 
+    @property
+    def running(self) -> list[Daemon]:
+        """All daemons that run."""
+        return list(self._daemons)
+
     def _hangs(self, daemon: Daemon) -> None:
         status.unusual(
             f"{daemon.name} has not answered for {self._timing.control_timeout:g} s: it is killed; if it can, it shows"

@@ -30,6 +30,8 @@ from wire.control.control_wire import (
     ClientHsmfd,
     Ecdh,
     EcdhReply,
+    GetMetrics,
+    GetMetricsReply,
     Heartbeat,
     HeartbeatReply,
     HsmInit,
@@ -48,17 +50,21 @@ from wire.control.control_wire import (
 from wire.control.landlock import restrict_files
 from wire.control.privilege import give_up_privileges
 from wire.control.status import Status, set_up_logging
+from wire.metrics import declared
+from wire.metrics.metric import Samples
 from wire.secp256k1 import sign_recoverable
 
 PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
     {
-        "master": frozenset({HsmInit, ClientHsmfd, SignMessage, Heartbeat}),
+        "master": frozenset({HsmInit, ClientHsmfd, SignMessage, Heartbeat, GetMetrics}),
         "connectd": frozenset({Ecdh}),
         "gossipd": frozenset({SignNodeAnnouncement, SignChannelUpdate}),
         "service": frozenset({SignChannelAnnouncement}),
     }
 )
 """Who may ask for what."""
+COUNTED = (Ecdh, SignMessage, SignNodeAnnouncement, SignChannelUpdate, SignChannelAnnouncement)
+"""The requests for which the key is used."""
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
@@ -77,6 +83,8 @@ class Hsmd:
         self._node_id = b""
         self._master = master
         self._selector = selectors.DefaultSelector()
+        self._answered = {kind.name(): 0 for kind in COUNTED}
+        self._cut_off = 0
         self._add_client("master", master)
 
     def run(self) -> None:
@@ -108,13 +116,17 @@ class Hsmd:
                 self._drop(sock)
                 return
             reply = self._answer(client, message)
+            if type(message) in COUNTED:
+                self._answered[message.name()] += 1
             if reply is not None:
                 send_message(sock, reply)
         except (ControlError, Forbidden) as error:
             status.broken(f"{client} is cut off: {error}")
+            self._cut_off += 1
             self._drop(sock)
         except BlockingIOError:
             status.unusual(f"{client} is cut off: it does not read its replies")
+            self._cut_off += 1
             self._drop(sock)
         except OSError as error:
             status.unusual(f"{client} went away: {error}")
@@ -138,8 +150,18 @@ class Hsmd:
                 return self._init(message)
             case Heartbeat():
                 return HeartbeatReply()
+            case GetMetrics():
+                return self._metrics(message)
             case _:
                 raise AssertionError(f"{message.name()} is permitted and not implemented")
+
+    def _metrics(self, request: GetMetrics) -> GetMetricsReply:
+        samples = Samples()
+        samples.put_each(declared.HSM_REQUESTS, self._answered)
+        samples.put(declared.HSM_CUT_OFF, self._cut_off)
+        reply = samples.reply()
+        reply.request_id = request.request_id
+        return reply
 
     def _ecdh(self, request: Ecdh) -> EcdhReply:
         key = self._key_for(request)

@@ -18,6 +18,8 @@ from lightningd_py.listingd.listings import Entry, Listings
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Reply
 from wire.control.control_wire import (
+    GetMetrics,
+    GetMetricsReply,
     ListingdInit,
     ListingdInitReply,
     WriteListing,
@@ -26,6 +28,8 @@ from wire.control.control_wire import (
 )
 from wire.control.daemon import EXIT_OK
 from wire.control.status import Status
+from wire.metrics import declared
+from wire.metrics.metric import Samples
 
 PATIENCE = 30.0
 """Seconds in which a client has to take a piece, about 100 kB."""
@@ -84,6 +88,7 @@ class Listingd:
         """`stop` ends it, with an exit status."""
         self._listings: Listings | None = None
         self._writing: set[asyncio.Task[None]] = set()
+        self._ended = dict.fromkeys(("written", "given_up", "failed"), 0)
         self._channel = ControlChannel(sock, "master", self._received, lambda reason: stop(EXIT_OK))
         status.debug("ready")
 
@@ -94,8 +99,16 @@ class Listingd:
                 self._channel.reply(message, ListingdInitReply())
             case WriteListing():
                 self._begin(message)
+            case GetMetrics():
+                self._channel.reply(message, self._metrics())
             case _:
                 raise RuntimeError(f"the master said {message.name()}")
+
+    def _metrics(self) -> GetMetricsReply:
+        samples = Samples()
+        samples.put(declared.LISTINGS, len(self._writing))
+        samples.put_each(declared.LISTINGS_DONE, self._ended)
+        return samples.reply()
 
     def _begin(self, asked: WriteListing) -> None:
         task = asyncio.get_running_loop().create_task(self._answer(asked))
@@ -111,9 +124,12 @@ class Listingd:
         output = _Output(asked.fd)
         try:
             reply: Reply = WriteListingReply(await self._write(asked, output))
+            self._ended["written"] += 1
         except GivenUp as error:
+            self._ended["given_up"] += 1
             reply = WriteListingReplyfail(str(error), begun=True)
         except (OSError, StoreError) as error:
+            self._ended["failed"] += 1
             status.unusual(f"gossip_store cannot be read: {error}")
             reply = WriteListingReplyfail(f"the gossip_store cannot be read: {error}", begun=output.begun)
         finally:

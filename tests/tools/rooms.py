@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("wire", "connectd", "gossipd", "lightningd_py")
 
 ORDER: dict[str, tuple[str, ...]] = {
-    "wire": ("*", "wire.command", "wire.control", "wire.net.sockman", "wire.net", "wire.bus", "wire.program"),
+    "wire": ("*", "wire.command", "wire.control", "wire.metrics", "wire.net.sockman", "wire.net", "wire.bus", "wire.program"),
     "connectd": (
         "connectd.websocketd",
         "connectd.connectiond.lines",
@@ -46,6 +46,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "gossipd.peers",
         "gossipd.gossipd",
         "gossipd.report",
+        "gossipd.metrics",
         "gossipd.moving",
         "gossipd.control",
         "gossipd.__main__",
@@ -62,6 +63,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.peers",
         "lightningd_py.listingd",
         "lightningd_py.daemons",
+        "lightningd_py.metrics",
         "lightningd_py.rpc",
         "lightningd_py.bus",
         "lightningd_py.cli",

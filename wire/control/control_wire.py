@@ -128,6 +128,19 @@ class HeartbeatReply(ControlMessage, number=1100, sender=(*DAEMONS, "program")):
     """The answer to `heartbeat`: it lives."""
 
 
+class GetMetrics(Request, number=1001, sender="master"):
+    """What have you counted? For a scrape of --metrics-addr."""
+
+
+class GetMetricsReply(Reply, number=1101, sender=DAEMONS):
+    """Values as (name, labels in the order of their declaration, value), and histograms as (name, labels, how many were
+    in each bucket alone, sum of all). `wire.metrics.declared` has each name.
+    """
+
+    values: list[tuple[str, list[str], float]]
+    histograms: list[tuple[str, list[str], list[int], float]]
+
+
 # 2xxx: connectd
 
 

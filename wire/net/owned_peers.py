@@ -15,6 +15,7 @@ from wire.address import source_key
 from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
 from wire.frames import FrameError, Frames, PeerState
+from wire.metrics.tally import Tally
 from wire.net.duties import SlowReader
 from wire.net.moving_state import flaw_of_state
 from wire.net.pinger import Pinger, PongHandler, patience_for
@@ -124,13 +125,15 @@ class OwnedPeers(SockMan, Generic[S]):
         rations: Rations[S],
         timing: Timing,
         read_rate: int,
+        tally: Tally,
     ) -> None:
         """`may_read`: whether there is room for what peers say. `lost`: the connection has ended, and why.
-        `read_rate`: bytes a second from each peer, 0 for no limit.
+        `read_rate`: bytes a second from each peer, 0 for no limit. `tally` counts bytes, pings and ends here.
         """
         super().__init__()
         self.turns = FairTurns(self._loop)
         """Whose turn it is; for all that strangers cause in this process."""
+        self.tally = tally
         self._timing = timing
         self._read_rate = read_rate or sys.maxsize
         self._may_read = may_read
@@ -192,6 +195,7 @@ class OwnedPeers(SockMan, Generic[S]):
         batch = bytearray(unsent)
         for message in peer.pull_outbox():
             frames.encrypt_into(batch, message)
+        self.tally.bytes_out += len(batch) - len(unsent)
         return fd, frames.export(bytes(batch))
 
     def end(self, peer: S, last_words: list[bytes]) -> None:
@@ -201,6 +205,7 @@ class OwnedPeers(SockMan, Generic[S]):
         batch = bytearray()
         for message in [*peer.pull_outbox(), *last_words]:
             frames.encrypt_into(batch, message)
+        self.tally.bytes_out += len(batch)
         self.send_bytes(conn_id, batch)
         self.close_when_sent(conn_id, FAREWELL)
 
@@ -252,6 +257,7 @@ class OwnedPeers(SockMan, Generic[S]):
             frames.encrypt_all_into(batch, messages)
         if batch:
             line.batches += 1
+            self.tally.bytes_out += len(batch)
             if self.send_bytes(conn_id, batch):
                 self._unsent.add(conn_id)
 
@@ -302,6 +308,7 @@ class OwnedPeers(SockMan, Generic[S]):
         if now - line.read_since >= 1.0:
             line.read_since, line.read = now, 0
         line.read += len(data)
+        self.tally.bytes_in += len(data)
         if line.read > self._read_rate:
             self._throttled.add(id)
         line.frames.feed(data)

@@ -81,6 +81,7 @@ class Upkeep(Generic[S]):
         def answered(total: int | None) -> None:
             if total is not None:
                 line.pinger.ponged(self._loop.time())
+                self._owned.tally.pings.observe(line.pinger.latency or 0.0)
 
         line.peer.ping(PONG_BYTES, 0, answered)
         self._owned.pump(line.peer.info.conn_id)

@@ -15,6 +15,7 @@ from wire.control.control_wire import PeerInfo, PeerStats, TakePeer
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.frames import PeerState
+from wire.metrics.tally import Tally
 from wire.net.duties import Deed, Duties, Flaw, Outbox
 from wire.net.gossip_queue import GossipQueue
 from wire.net.owned_peers import OwnedPeers
@@ -60,6 +61,7 @@ class BridgedLine:
 
     def hear(self, message: bytes) -> bool:
         """Deal with one message; False if the connection is no longer ours after it."""
+        self._bridged.tally.heard(message)
         try:
             deed, message = self.duties.hear(message, self._bridged.routes)
         except Flaw as flaw:
@@ -113,6 +115,7 @@ class BridgedLine:
 
     def _pulled(self, messages: list[bytes], said: int) -> list[bytes]:
         self.gossip.pulled()
+        self._bridged.tally.said(messages)
         if said:
             self._bridged.note_sent(self, said)
         return messages
@@ -142,7 +145,7 @@ class Bridged(OwnedPeers[BridgedLine]):
         self, routes: Routes, timing: Timing, limits: Limits, may_read: Callable[[], bool] = lambda: True
     ) -> None:
         """`may_read`: whether there is room for what peers say."""
-        super().__init__(may_read, self._lost, _NoRations(), timing, limits.read_rate)
+        super().__init__(may_read, self._lost, _NoRations(), timing, limits.read_rate, Tally())
         self.routes = routes
         self.timing = timing
         chance = random.Random()  # noqa: S311 - when a peer is pinged is no secret
@@ -206,6 +209,7 @@ class Bridged(OwnedPeers[BridgedLine]):
 
     def give_up(self, line: BridgedLine, last_words: list[bytes], reason: str) -> None:
         """End it by ourselves, and tell the hub."""
+        self.tally.ended(reason)
         self.end(line, last_words)
         self.events.ended(line, reason)
 

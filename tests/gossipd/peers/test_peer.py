@@ -16,6 +16,7 @@ from tests.gossipd.gossipd_process import peer_info
 from tests.gossipd.messages import CHAIN, NOW, announcement, big_map, node_announcement, scid, update
 from wire.control.control_wire import GossipState
 from wire.encoded import decode_short_ids, encode_short_ids
+from wire.metrics.tally import Tally
 from wire.net.owned_peers import PULL
 from wire.peer_wire import (
     GossipTimestampFilter,
@@ -40,6 +41,7 @@ class Daemon:
     def __init__(self, bench: Bench) -> None:
         self.routes = Routes()
         self.ingest, self.store, self.index, self.chain_hash = bench.ingest, bench.store, bench.index, CHAIN
+        self.tally = Tally()
         self.checksums = Checksums(bench.index, bench.store)
         self.seeker = None
         self.now = self.clock = lambda: float(NOW)

@@ -1,6 +1,7 @@
 """Budgets: what streams may take, and what is free."""
 
 from gossipd.serve.budget import QUANTUM, Bucket, Budget
+from wire.metrics.tally import Tally
 
 MESSAGE = bytes(1_000)
 
@@ -40,7 +41,7 @@ def served(budget: Budget, peers: dict[int, Puller], seconds: float, step: float
 
 
 def test_no_limit() -> None:
-    budget = Budget(0, 0)
+    budget = Budget(0, 0, Tally())
     peer = Puller()
     peer.pull_free(1)
     for _ in range(1_000):
@@ -49,7 +50,7 @@ def test_no_limit() -> None:
 
 
 def test_pongs_are_free() -> None:
-    budget = Budget(1_000, 0)
+    budget = Budget(1_000, 0, Tally())
     peer = Puller()
     peer.pull_free(1)
     while budget.wait(1, 0.0) == 0:
@@ -60,14 +61,14 @@ def test_pongs_are_free() -> None:
 
 
 def test_a_peer_gets_its_rate() -> None:
-    got = served(Budget(50_000, 0), {1: Puller(), 2: Puller()}, 60)
+    got = served(Budget(50_000, 0, Tally()), {1: Puller(), 2: Puller()}, 60)
     for size in got.values():
         assert 50_000 * 58 < size <= 50_000 * 62 + QUANTUM
 
 
 def test_what_is_passed_over_is_paid_for() -> None:
     """A filter that matches nothing gives no byte, and is work all the same."""
-    peer, budget = Puller(), Budget(50_000, 0)
+    peer, budget = Puller(), Budget(50_000, 0, Tally())
     peer.pull_free(1)
     peer.pull_paid = lambda budget: []  # type: ignore[method-assign]
     peer.work = 10_000
@@ -80,7 +81,7 @@ def test_what_is_passed_over_is_paid_for() -> None:
 
 
 def test_all_together_get_the_common_rate() -> None:
-    got = served(Budget(50_000, 80_000), {number: Puller() for number in range(4)}, 60)
+    got = served(Budget(50_000, 80_000, Tally()), {number: Puller() for number in range(4)}, 60)
     assert 80_000 * 58 < sum(got.values()) <= 80_000 * 62 + QUANTUM
 
 
@@ -93,7 +94,7 @@ def test_the_wait_is_as_long_as_it_must_be() -> None:
 
 
 def test_who_has_left_leaves_nothing() -> None:
-    budget = Budget(1_000, 0)
+    budget = Budget(1_000, 0, Tally())
     for conn_id in range(10):
         budget.wait(conn_id, 0.0)
         budget.forget(conn_id)

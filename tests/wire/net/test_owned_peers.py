@@ -9,6 +9,7 @@ import pytest
 from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
 from wire.frames import CryptoState, Frames, PeerState
+from wire.metrics.tally import Tally
 from wire.net.owned_peers import OwnedPeers
 from wire.net.pinger import PongHandler
 from wire.net.turns import MESSAGE_COST, QUANTUM
@@ -59,7 +60,7 @@ class Lines:
         self.gives_away: bytes | None = None
         self.on_first: Callable[[], object] | None = None
         self.given: tuple[int, PeerState] | None = None
-        self.owned: OwnedPeers[Speaker] = OwnedPeers(lambda: True, self._lost, Rations(), Timing(), 0)
+        self.owned: OwnedPeers[Speaker] = OwnedPeers(lambda: True, self._lost, Rations(), Timing(), 0, Tally())
         self.ends: dict[int, socket.socket] = {}
         self.frames: dict[int, Frames] = {}
 
