@@ -20,6 +20,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
 from docs.bus_pages import bus_messages  # noqa: E402
+from docs.metrics_page import metrics  # noqa: E402
 from docs.shell_pages import SHARED  # noqa: E402
 from lightningd_py.owners import peers  # noqa: E402
 from lightningd_py.rpc import params  # noqa: E402
@@ -362,6 +363,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "control-messages.md": control_messages,
     "json-rpc.md": json_rpc,
     "handover.md": handover,
+    "metrics.md": lambda: NOTE + metrics(),
     "bus-messages.md": lambda: NOTE + bus_messages(),
     **{f"../lightningd_py/share/{name}": functools.partial(_shared, name) for name in SHARED},
 }

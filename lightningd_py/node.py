@@ -91,6 +91,7 @@ class Node:
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._broken)
+        status.info(f"lightningd-py {version()} starts on {self._options.network}, process {os.getpid()}")
         for number in END_SIGNALS:
             loop.add_signal_handler(number, self.stop, 0)
         loop.add_signal_handler(signal.SIGHUP, self._log.reopen)
@@ -103,7 +104,10 @@ class Node:
                 except ChannelClosed as error:
                     raise StartError("a daemon ended at the start; its reason stands in the log") from error
                 started()
-                return await self._ended
+                exit_status = await self._ended
+            if not self._failed:
+                status.info(f"lightningd-py has ended, exit status {exit_status}")
+            return exit_status
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)  # a second one does not disturb the end
             self._log.leave()

@@ -87,6 +87,7 @@ def make_parser() -> _Parser:
     parser.add_argument("-F", "--flat", dest="style", action="store_const", const="flat", help="a line a value")
     parser.add_argument("-l", "--filter", type=_json, metavar="JSON", help="which fields of the result to give")
     parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for feed on tcp: your key, beside server.key")
+    parser.add_argument("--dates", action="store_true", help="for feed: lines with the date and the time zone")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("params", metavar="PARAMETER", nargs="*")
@@ -162,7 +163,8 @@ def _feed(arguments: argparse.Namespace) -> int:
 
     as_json = _style(arguments) != "human"
     try:
-        feed_output.follow(endpoint, arguments.params, arguments.feed_key, _say_now, as_json=as_json)
+        how = {"as_json": as_json, "dated": arguments.dates}
+        feed_output.follow(endpoint, arguments.params, arguments.feed_key, _say_now, **how)
     except FeedError as error:
         complain(COMMAND, error)
         return NOT_TALKING

@@ -32,11 +32,18 @@ from wire.scid import scid_to_text
 
 
 def follow(
-    endpoint: str, topics: Sequence[str], own_key: Path | None, say: Callable[[str], None], *, as_json: bool
+    endpoint: str,
+    topics: Sequence[str],
+    own_key: Path | None,
+    say: Callable[[str], None],
+    *,
+    as_json: bool,
+    dated: bool = False,
 ) -> None:
     """Say each message until Ctrl-C. Raises FeedError when no node publishes there, or not any more.
 
-    `own_key`: for tcp a certificate with its secret; the node's, `server.key`, lies beside it.
+    `own_key`: for tcp a certificate with its secret; the node's, `server.key`, lies beside it. `dated`: lines begin with
+    the date, and the zone stands behind the time.
     """
     keys = Keys(own_key, own_key.with_name("server.key")) if own_key is not None else None
     try:
@@ -44,7 +51,7 @@ def follow(
             for message in feed:
                 if feed.lost_of and not as_json:
                     say(f"{feed.lost_of} lost of {message.topic}")
-                say(json_line(message, feed.lost_of) if as_json else line(message))
+                say(json_line(message, feed.lost_of) if as_json else line(message, dated=dated))
     except KeyboardInterrupt:
         return
 
@@ -61,11 +68,16 @@ def _json(name: str, value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def line(message: FeedMessage) -> str:
+def line(message: FeedMessage, *, dated: bool = False) -> str:
     """Time, topic, who, what, and what became of it."""
     seconds, rest_ns = divmod(message.time_ns, 10**9)
-    moment = time.strftime("%H:%M:%S", time.localtime(seconds))
-    words = [f"{moment}.{rest_ns // 1000:06}", sane(message.topic).ljust(27), *_words(message)]
+    then = time.localtime(seconds)
+    date, zone = (time.strftime("%Y-%m-%d ", then), time.strftime("%z", then)) if dated else ("", "")
+    words = [
+        f"{date}{time.strftime('%H:%M:%S', then)}.{rest_ns // 1000:06}{zone}",
+        sane(message.topic).ljust(27),
+        *_words(message),
+    ]
     return "  ".join(words)
 
 

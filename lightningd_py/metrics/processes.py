@@ -1,4 +1,4 @@
-"""What the kernel says of a process, by its pid: processor time, memory, fds, its start; and of all that it has started."""
+"""What the kernel says of a process, by its pid: processor time, memory, fds, start; and of all that it has started."""
 
 import os
 import time

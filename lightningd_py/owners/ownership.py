@@ -332,7 +332,9 @@ class Ownership:
                 self.release(peer, service)
 
     def _came(self, peer: Peer) -> None:
-        peer.told_owner = peer.owner
+        info, peer.told_owner = peer.info, peer.owner
+        came = f"connected: {'from' if info.incoming else 'to'} {info.address}"
+        status.by_stranger("connected", came, info.node_id, info.address, INFO)
         for listener in self.came:
             listener(peer)
 
