@@ -42,8 +42,8 @@ def follow(
 ) -> None:
     """Say each message until Ctrl-C. Raises FeedError when no node publishes there, or not any more.
 
-    `own_key`: for tcp a certificate with its secret; the node's, `server.key`, lies beside it. `dated`: lines begin with
-    the date, and the zone stands behind the time.
+    `own_key`: for tcp a certificate with its secret; the node's, `server.key`, lies beside it. `dated`: lines begin
+    with the date, and the zone stands behind the time.
     """
     keys = Keys(own_key, own_key.with_name("server.key")) if own_key is not None else None
     try:
@@ -72,12 +72,8 @@ def line(message: FeedMessage, *, dated: bool = False) -> str:
     """Time, topic, who, what, and what became of it."""
     seconds, rest_ns = divmod(message.time_ns, 10**9)
     then = time.localtime(seconds)
-    date, zone = (time.strftime("%Y-%m-%d ", then), time.strftime("%z", then)) if dated else ("", "")
-    words = [
-        f"{date}{time.strftime('%H:%M:%S', then)}.{rest_ns // 1000:06}{zone}",
-        sane(message.topic).ljust(27),
-        *_words(message),
-    ]
+    form = f"%Y-%m-%d %H:%M:%S.{rest_ns // 1000:06}%z" if dated else f"%H:%M:%S.{rest_ns // 1000:06}"
+    words = [time.strftime(form, then), sane(message.topic).ljust(27), *_words(message)]
     return "  ".join(words)
 
 

@@ -244,7 +244,7 @@ async def test_an_address_in_use_is_one_sentence(node: Node, nodes: Nodes, tmp_p
     assert [line for line in other.lines if line.startswith("lightningd-py: ")] == [
         f"lightningd-py: --metrics-addr: cannot listen on {where}: Address already in use"
     ]
-    nodes.forget(other)
+    nodes.expect_end(other)
 
 
 async def test_nothing_listens_if_nothing_is_said(nodes: Nodes) -> None:

@@ -1,6 +1,7 @@
 """lightning-cli-py feed: how messages are shown, and when there is no node."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,16 @@ def test_no_feed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_is_no_place_for_a_feed(where: str) -> None:
     with pytest.raises(FeedError):
         Feed(where)
+
+
+def test_date_and_zone_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 2026-11-29 23:30:05.25 UTC it is the next day in Kathmandu."""
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    try:
+        removed = FeedMessage(topic="weather", **(COMMON | {"time_ns": 1_795_995_005_250_000_000}))
+        assert line(removed, dated=True) == f"2026-11-30 05:15:05.250000+0545  {'weather':27}"
+        assert line(removed) == f"05:15:05.250000  {'weather':27}"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
