@@ -394,9 +394,7 @@ class Requests:
 
     def _add_gossip(self, message: control_wire.AddGossip) -> None:
         def settled(error: str | None) -> None:
-            refused = error is not None
-            self._master.reply(
-                message, control_wire.AddGossipReplyfail(error or "") if refused else control_wire.AddGossipReply()
-            )
+            done = control_wire.AddGossipReply()
+            self._master.reply(message, done if error is None else control_wire.AddGossipReplyfail(error))
 
         self._gossipd.user_gossip.add(message.message, self._gossipd.ingest, settled)

@@ -9,7 +9,7 @@ _lightning_cli_py() {
         esac
     done
     if [[ $word == -* ]]; then
-        words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter --feed-key -V --version'
+        words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter --feed-key --dates -V --version'
     else
         case $method in
         '') words='addgossip ban checkmessage compactgossipstore completion connect disconnect feed forgetservice getinfo gossipstatus help keepconnected listbans listchannels listnodes listpeers listservices notifications ping restart resync sendcustommsg signmessage stop takepeer unban' ;;

@@ -15,7 +15,16 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("wire", "connectd", "gossipd", "lightningd_py")
 
 ORDER: dict[str, tuple[str, ...]] = {
-    "wire": ("*", "wire.command", "wire.control", "wire.metrics", "wire.net.sockman", "wire.net", "wire.bus", "wire.program"),
+    "wire": (
+        "*",
+        "wire.command",
+        "wire.control",
+        "wire.metrics",
+        "wire.net.sockman",
+        "wire.net",
+        "wire.bus",
+        "wire.program",
+    ),
     "connectd": (
         "connectd.websocketd",
         "connectd.connectiond.lines",
