@@ -159,8 +159,12 @@ def _feed(arguments: argparse.Namespace) -> int:
     if not endpoint:
         raise UsageError("this node publishes no feed: --feed=none")
     from lightningd_py.cli import feed_output  # ZMQ and the map: no other command waits for them to be loaded
-    from wire.bus.feed import FeedError
+    from wire.bus.feed import TOPICS, FeedError
 
+    for topic in arguments.params:
+        if not any(known.startswith(topic) for known in TOPICS):
+            near = did_you_mean(topic, {*TOPICS, *(known.partition(".")[0] + "." for known in TOPICS)})
+            raise UsageError(f"no topic begins with '{topic}'" + (near or f": there are {', '.join(TOPICS)}"))
     as_json = _style(arguments) != "human"
     try:
         how = {"as_json": as_json, "dated": arguments.dates}

@@ -27,6 +27,9 @@ QUEUE = 10_000
 """Messages that wait in this process; more wait at the node, and what finds no room there is lost."""
 ANSWER_TIME = 5.0
 """Seconds that a node has to answer."""
+FAILED_HANDSHAKES = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
 SILENCE = 60
 """Seconds after which a tcp connection is asked whether it is still there."""
 
@@ -58,7 +61,7 @@ class Feed:
         """`where`: a ZMQ endpoint, or the socket's path. `topics`: those that begin with any of these are taken.
         `keys`: for tcp.
 
-        Raises FeedError, one sentence, if no node publishes there.
+        Raises FeedError, one sentence, if no node publishes there, or if it refuses the keys.
         """
         name = fspath(where)
         self.endpoint = name if "://" in name else f"ipc://{name}"
@@ -71,7 +74,7 @@ class Feed:
             self._socket.setsockopt(zmq.RCVHWM, queue)
             self._socket.setsockopt(zmq.RECONNECT_IVL, -1)  # a feed that comes back has lost an unknown part
             self._monitor = self._socket.get_monitor_socket(
-                zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED
+                zmq.EVENT_HANDSHAKE_SUCCEEDED | FAILED_HANDSHAKES | zmq.EVENT_CLOSED | zmq.EVENT_DISCONNECTED
             )
             self._socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
             self._socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, SILENCE)
@@ -82,7 +85,7 @@ class Feed:
             self._poller.register(self._monitor, zmq.POLLIN)
             for topic in topics:
                 self._socket.subscribe(topic)
-            self._connect(patience)
+            self._connect(keys, patience)
         except BaseException:
             self.close()
             raise
@@ -127,13 +130,20 @@ class Feed:
         except (OSError, ValueError, zmq.ZMQError) as error:
             raise FeedError(f"the CURVE keys cannot be used: {error}") from error
 
-    def _connect(self, patience: float) -> None:
+    def _connect(self, keys: Keys | None, patience: float) -> None:
         try:
             self._socket.connect(self.endpoint)
         except zmq.ZMQError as error:
             raise FeedError(f"{self.endpoint} is no endpoint: {error.strerror}") from error
-        if self._event(time.monotonic() + patience) != zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            raise FeedError(f"nothing is published on {self.endpoint}")
+        match self._event(time.monotonic() + patience):
+            case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                return
+            case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                raise FeedError(f"{self.endpoint} refuses this key: its public half is not among the node's clients")
+            case int(event) if event & FAILED_HANDSHAKES:
+                reason = "CURVE keys are needed there" if keys is None else "the server's key is that of another node"
+                raise FeedError(f"the handshake with {self.endpoint} fails: {reason}, or it is no feed")
+        raise FeedError(f"nothing is published on {self.endpoint}")
 
     def _event(self, deadline: float) -> int | None:
         """Wait for a message, or for something that happens to the connection: what that is, else None."""

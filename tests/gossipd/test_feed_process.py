@@ -109,8 +109,14 @@ async def test_on_tcp_who_has_no_key_is_kept_out(gossipds: GossipdProcesses, tmp
     await gossipd.start(feed=endpoint, feed_keys=str(tmp_path / "keys"), feed_needed=True)
     zmq.auth.create_certificates(tmp_path, "alice")
     keys = Keys(tmp_path / "alice.key_secret", tmp_path / "keys" / "server.key")
-    for wrong in (None, keys):
-        with pytest.raises(FeedError, match="nothing is published on"):
+    zmq.auth.create_certificates(tmp_path, "other")
+    other_server = keys._replace(server=tmp_path / "other.key")
+    for wrong, reason in (
+        (None, "CURVE keys are needed there"),
+        (keys, "refuses this key"),
+        (other_server, "the server's key is that of another node"),
+    ):
+        with pytest.raises(FeedError, match=reason):
             await asyncio.to_thread(Feed, endpoint, keys=wrong)
     await gossipd.logs("a client of a bus is refused")
     shutil.copy(tmp_path / "alice.key", tmp_path / "keys" / "clients")

@@ -140,7 +140,10 @@ async def test_the_command_over_tcp(nodes: Nodes, tmp_path: Path) -> None:
     shutil.copy(node.directory / "feed-curve" / "server.key", tmp_path)
     key = f"--feed-key={tmp_path / 'alice.key_secret'}"
     refused = await node.cli(f"--feed={endpoint}", key, "feed")
-    assert (refused.returncode, refused.stderr) == (2, f"lightning-cli-py: nothing is published on {endpoint}\n")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        f"lightning-cli-py: {endpoint} refuses this key: its public half is not among the node's clients\n",
+    )
     shutil.copy(tmp_path / "alice.key", node.directory / "feed-curve" / "clients")
     process = await feed(node, f"--feed={endpoint}", key, "map.")
     await taken(node, 6)

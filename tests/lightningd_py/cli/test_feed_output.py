@@ -153,6 +153,15 @@ def test_no_node(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == f"lightning-cli-py: nothing is published on {endpoint}\n"
 
 
+@pytest.mark.parametrize(
+    ("topic", "advice"),
+    [("gosip.", ": did you mean gossip.?"), ("map.nodes", ": did you mean map.node_"), ("xy", ": there are gossip.")],
+)
+def test_a_topic_that_never_comes(capsys: pytest.CaptureFixture[str], topic: str, advice: str) -> None:
+    assert command(["feed", "peer.", topic]) == WRONG_USAGE
+    assert f"lightning-cli-py: no topic begins with '{topic}'{advice}" in capsys.readouterr().err
+
+
 def test_no_feed(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["--feed=none", "feed"]) == WRONG_USAGE
     assert capsys.readouterr().err == "lightning-cli-py: this node publishes no feed: --feed=none\n"
