@@ -94,6 +94,8 @@ class Database:
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
         name = f"database {path}"
+        if path.is_symlink() and not path.exists():
+            raise DatabaseError(f"cannot open {name}: it is a symbolic link to nothing")
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             file = sqlite3.connect(path, isolation_level=None, timeout=patience, check_same_thread=False)

@@ -19,13 +19,21 @@ def place_store(network_dir: Path) -> Path:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         if link.is_symlink():
-            return link.resolve()
+            return _followed(link)
         if link.exists():
             _move(link, folder)
         link.symlink_to(Path(FOLDER) / STORE)
     except (OSError, RuntimeError) as error:
         raise StartError(f"{link} cannot be put into {folder}: {getattr(error, 'strerror', None) or error}") from error
     return folder / STORE
+
+
+def _followed(link: Path) -> Path:
+    """Where the link leads. A store that is not there is begun there, its directory is not. Raises StartError."""
+    store = link.resolve()
+    if store.is_symlink() or not store.parent.is_dir():
+        raise StartError(f"{link} is a symbolic link to nothing: {store.parent} is no directory")
+    return store
 
 
 def _move(store: Path, folder: Path) -> None:

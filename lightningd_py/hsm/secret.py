@@ -47,6 +47,8 @@ def load_secret(path: Path, ask: Ask | None = None, ask_new: Ask | None = None) 
     """
     try:
         if not path.exists():
+            if path.is_symlink():
+                raise SecretError(f"{path} is a symbolic link to nothing: mount what it leads to, or remove it")
             content, secret = _new_secret(None if ask_new is None else ask_new())
             _create(path, content)
             status.info(f"created {path}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,15 +17,15 @@ _READY = r"connectiond: ([0-9a-f]{66}) on regtest listens (nowhere|on (.*)); MSG
 class Connectiond(Logged):
     """One on regtest. Starts with the constructor; `ready` waits."""
 
-    def __init__(self, directory: Path, *options: str, **how: Any) -> None:
-        """`how`: as for `Logged`."""
+    def __init__(self, directory: Path, *options: str, program: Sequence[str | Path] = (), **how: Any) -> None:
+        """`program` replaces the console script. `how`: as for `Logged`."""
         self.directory = directory
         self.node_id = ""
         self.bindings: list[str] = []
         self.msg = self.ctl = ""
         """The endpoints of the buses."""
         where = ("--network", "regtest", "--dir", str(directory), "--log-level", "debug")
-        super().__init__(directory, [PROGRAMS / "connectiond", *where, *options], **how)
+        super().__init__(directory, [*(program or [PROGRAMS / "connectiond"]), *where, *options], **how)
 
     def ready(self) -> Self:
         """Wait until it listens, or dials. Raises NodeEnded."""

@@ -269,3 +269,11 @@ def test_a_damaged_page(tmp_path: Path) -> None:
     path.write_bytes(whole[:place] + bytes(4096) + whole[place + 4096 :])
     with pytest.raises(DatabaseError, match=rf"database {path} is damaged \(.*\): put a copy of it back, or try"):
         Database(path)
+
+
+def test_a_symbolic_link_to_nothing(tmp_path: Path) -> None:
+    """A disk that is not mounted: a new database would give conn_ids again."""
+    (tmp_path / FILE_NAME).symlink_to(tmp_path / "disk")
+    with pytest.raises(DatabaseError, match="it is a symbolic link to nothing"):
+        Database(tmp_path / FILE_NAME)
+    assert not (tmp_path / "disk").exists()

@@ -71,7 +71,9 @@ class Standalone:
 
     async def _begin(self) -> None:
         settings = self._settings
-        settings.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in [*reversed(settings.directory.parents), settings.directory]:  # `parents=True` minds the umask
+            if not directory.is_dir():
+                directory.mkdir(mode=0o700)
         self._hsmd = OwnHsmd(settings, self.fail)
         node_id = await self._hsmd.node_id(settings)
         bus = self._bus = StandaloneBuses(settings, node_id, self._context, self._timing, self._tasks)

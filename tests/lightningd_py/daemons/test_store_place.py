@@ -40,9 +40,17 @@ def test_a_move_that_was_interrupted_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_link_of_the_operator_s_is_followed(tmp_path: Path) -> None:
+    """A store that is not there yet is begun there."""
     elsewhere = tmp_path / "disk" / "store"
+    elsewhere.parent.mkdir()
     (tmp_path / "gossip_store").symlink_to(elsewhere)
     assert place_store(tmp_path) == elsewhere
+
+
+def test_a_link_to_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
+    (tmp_path / "gossip_store").symlink_to(tmp_path / "disk" / "store")
+    with pytest.raises(StartError, match=r"gossip_store is a symbolic link to nothing: .*/disk is no directory$"):
+        place_store(tmp_path)
 
 
 def test_what_cannot_be_moved_is_a_sentence(tmp_path: Path) -> None:

@@ -209,3 +209,11 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         load_secret(tmp_path / "fifo")
     with pytest.raises(SecretError, match="cannot be used: No such file or directory"):
         load_secret(tmp_path / "nowhere" / "hsm_secret")
+
+
+def test_a_symbolic_link_to_nothing(path: Path) -> None:
+    """A new secret beside the one that is not mounted would be another node."""
+    path.symlink_to(path.with_name("disk"))
+    with pytest.raises(SecretError, match="is a symbolic link to nothing"):
+        load_secret(path)
+    assert list(path.parent.iterdir()) == [path]
