@@ -255,7 +255,8 @@ def _command_section(command: Command) -> str:
     for parameter in command.parameters:
         default = "" if parameter.default is None else f", default {parameter.default!r}".lower()
         need = "" if parameter.required else f"; optional{default}"
-        lines.append(f"- `{parameter.name}`: {KINDS.get(parameter.parser, PEER)}{need}")
+        about = f": {parameter.about}" if parameter.about else ""
+        lines.append(f"- `{parameter.name}`{about} ({KINDS.get(parameter.parser, PEER)}{need})")
     return "\n".join(lines).rstrip() + "\n"
 
 

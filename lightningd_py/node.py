@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from lightningd_py.chain.waiters import BlockWaiters
 from lightningd_py.config.options import Options, version
 from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
@@ -227,6 +228,7 @@ class Node:
             opening=self._opening,
             listingd=parts.listingd,
             hsmd=core.hsmd,
+            blocks=self._blocks(core),
             refusal=self._restarts.refusal,
             stop=self.stop,
             restart=Mover(parts.replacements, lambda: self._restarts.ready).restart,
@@ -253,6 +255,11 @@ class Node:
         serving = Serving(Collector(around, asyncio.get_running_loop().time))
         ends.push_async_callback(serving.close)
         serving.start(address)
+
+    def _blocks(self, core: Core) -> BlockWaiters:
+        blocks = BlockWaiters(lambda: core.chain.blockheight)
+        core.gossip_control.on_blockheight = blocks.grown
+        return blocks
 
     def _open_buses(self, core: Core, parts: Parts, rpc: RpcServer, ends: AsyncExitStack) -> None:
         from lightningd_py.bus.buses import Buses  # loaded by now: see BUSES

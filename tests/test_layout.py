@@ -91,6 +91,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.master": "runs the master's loop",
         "lightningd_py.bus.api_bus": "a task for each request",
         "lightningd_py.chain.bitcoind": "one task follows the chain",
+        "lightningd_py.chain.waiters": "clients wait for blocks, for so long",
         "lightningd_py.chain.block_notices": "waits for the next block",
         "lightningd_py.bus.buses": "buses finish side by side",
         "lightningd_py.peers.bootstrap": "tries several nodes at a time, and pauses",

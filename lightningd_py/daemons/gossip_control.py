@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +37,8 @@ class GossipControl:
         self._chain = chain
         self._own = own
         self._returned = asyncio.Event()
+        self.on_blockheight: Callable[[int], None] = lambda blockheight: None
+        """Hears of each new height, besides gossipd."""
 
     @property
     def _channel(self) -> ControlChannel:
@@ -98,6 +101,7 @@ class GossipControl:
     def new_blockheight(self, blockheight: int) -> None:
         """See chain.Follower."""
         self._say(control_wire.NewBlockheight(blockheight))
+        self.on_blockheight(blockheight)
 
     async def outpoints_spent(self, blockheight: int, scids: list[int]) -> None:
         """See chain.Follower."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightningd_py.chain.source import ChainSource
+from lightningd_py.chain.waiters import BlockWaiters
 from lightningd_py.config import options
 from lightningd_py.config.options import Options
 from lightningd_py.daemons.listing_control import ListingControl
@@ -18,15 +19,19 @@ from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.rpc.connection_commands import ConnectionCommands, address_json
+from lightningd_py.rpc.decode_commands import DecodeCommands
 from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.map_commands import MapCommands
-from lightningd_py.rpc.params import INTERNAL_ERROR, Parameter, RpcError, one_of
+from lightningd_py.rpc.params import INTERNAL_ERROR, RpcError, boolean, one_of, optional, required, text, u32, u64
 from lightningd_py.rpc.peer_commands import PeerCommands
 from lightningd_py.rpc.peer_requests import PeerRequests
 from lightningd_py.rpc.service_commands import ServiceCommands
 from lightningd_py.rpc.sign_commands import SignCommands
 from wire.address import DEFAULT_PORTS
 from wire.control.control_channel import ControlChannel
+
+WAIT_TIMEOUT = 2000
+"""CLN's code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,7 @@ class Commands:
     opening: Opening
     listingd: ListingControl
     hsmd: ControlChannel
+    blocks: BlockWaiters
     refusal: Callable[[str], str]
     """Why the daemon of this name is not there."""
     stop: Callable[[int], None]
@@ -55,7 +61,10 @@ class Commands:
         """Every method, for the RPC server and for docs/json-rpc.md."""
         port = DEFAULT_PORTS[self.options.network]
         return [
-            *NodeCommands(self.options, self.own, self.chain, self.ownership.peers, self.stop, self.restart).all(),
+            *NodeCommands(
+                self.options, self.own, self.chain, self.ownership.peers, self.blocks, self.stop, self.restart
+            ).all(),
+            *DecodeCommands(port).all(),
             *ConnectionCommands(port, self.requests, self.ownership, self.database, self.staying).all(),
             *MapCommands(self.ownership, self.refusal).all(),
             *PeerCommands(port, self.database, self.staying, self.access).all(),
@@ -73,6 +82,7 @@ class NodeCommands:
         own: OwnNode,
         chain: ChainSource,
         peers: Peers,
+        blocks: BlockWaiters,
         stop: Callable[[int], None],
         restart: Callable[[str], Awaitable[Moved]],
     ) -> None:
@@ -81,6 +91,7 @@ class NodeCommands:
         self._own = own
         self._chain = chain
         self._peers = peers
+        self._blocks = blocks
         self._stop = stop
         self._restart = restart
 
@@ -91,10 +102,35 @@ class NodeCommands:
             Command(
                 "restart",
                 self.restart,
-                (Parameter("what", one_of("gossipd")),),
+                (required("what", one_of("gossipd"), "the process"),),
                 "Replace a process of the node by a new one, as after an upgrade. No peer is disconnected.",
             ),
             Command("stop", self.stop, (), "End the node."),
+            Command(
+                "waitblockheight",
+                self.waitblockheight,
+                (
+                    required("blockheight", u32, "the height to wait for"),
+                    optional("timeout", u32, "seconds after which it is given up", 60),
+                ),
+                "Wait until the chain is so high.",
+            ),
+            Command(
+                "batching",
+                self.batching,
+                (required("enable", boolean, "whether"),),
+                "CLN's, which saves it writing to its database; has no effect here.",
+            ),
+            Command(
+                "listaddresses",
+                self.listaddresses,
+                (
+                    optional("address", text, "this one alone"),
+                    optional("start", u64, "the first index"),
+                    optional("limit", u32, "how many"),
+                ),
+                "CLN's, of its wallet: this node has none, and no address of one.",
+            ),
         ]
 
     async def getinfo(self) -> dict[str, Any]:
@@ -130,6 +166,21 @@ class NodeCommands:
         except MoveRefused as refused:
             raise RpcError(INTERNAL_ERROR, str(refused)) from refused
         return {"restarted": what, **dataclasses.asdict(done)}
+
+    async def waitblockheight(self, blockheight: int, timeout: int) -> dict[str, Any]:  # noqa: ASYNC109 - CLN's name
+        """CLN's code 2000 if it takes longer."""
+        try:
+            return {"blockheight": await self._blocks.until(blockheight, timeout)}
+        except TimeoutError:
+            raise RpcError(WAIT_TIMEOUT, "Timed out.") from None
+
+    async def batching(self, enable: bool) -> dict[str, Any]:
+        """Each write is safe on its own."""
+        return {}
+
+    async def listaddresses(self, address: str | None, start: int | None, limit: int | None) -> dict[str, Any]:
+        """Where the node is reached stands in getinfo."""
+        return {"addresses": []}
 
     async def stop(self) -> dict[str, Any]:
         """The answer is written before the socket closes."""

@@ -9,12 +9,12 @@ from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
-    Parameter,
     RpcError,
     boolean,
     hex_bytes,
     node_id,
     optional,
+    required,
     text,
     u16,
 )
@@ -53,31 +53,48 @@ class ConnectionCommands:
             Command(
                 "connect",
                 self.connect,
-                (Parameter("id", peer_parameter(self._port)), optional("host", text), optional("port", u16)),
+                (
+                    required("id", peer_parameter(self._port), "the node, and perhaps where it is"),
+                    optional("host", text, "an address, an .onion or a host name, with or without port"),
+                    optional("port", u16, "of host"),
+                ),
                 "Connect to a node, by id@host:port, by id, host and port, or by id alone if it is on the map.",
             ),
             Command(
                 "disconnect",
                 self.disconnect,
-                (Parameter("id", node_id), optional("force", boolean, False)),
+                (
+                    required("id", node_id, "the peer"),
+                    optional("force", boolean, "end it even if a service owns it", False),
+                ),
                 "End the connection with a peer. One that a service owns needs force.",
             ),
             Command(
                 "listpeers",
                 self.listpeers,
-                (optional("id", node_id), optional("level", text)),
+                (
+                    optional("id", node_id, "this peer alone"),
+                    optional("level", text, "CLN's, of its log; has no effect here"),
+                ),
                 "Show connected peers, who owns each connection, and through which messages it came there.",
             ),
             Command(
                 "ping",
                 self.ping,
-                (Parameter("id", node_id), optional("len", u16, 128), optional("pongbytes", u16, 128)),
+                (
+                    required("id", node_id, "the peer"),
+                    optional("len", u16, "ignored bytes in the ping", 128),
+                    optional("pongbytes", u16, "bytes that the pong is to have; from 65532 on none is to come", 128),
+                ),
                 "Ping a peer with len bytes, asking for pongbytes back.",
             ),
             Command(
                 "sendcustommsg",
                 self.sendcustommsg,
-                (Parameter("node_id", node_id), Parameter("msg", hex_bytes)),
+                (
+                    required("node_id", node_id, "the peer"),
+                    required("msg", hex_bytes, "the message: two bytes of type, and its content"),
+                ),
                 "Send a peer a message of a type that no service has: msg is its type and content in hex.",
             ),
         ]

@@ -30,6 +30,7 @@ from lightningd_py.rpc.params import (
     boolean,
     optional,
     read_params,
+    required,
     text,
 )
 from lightningd_py.unix_socket import inode, listen
@@ -61,11 +62,29 @@ class Command:
     handler: Handler
     parameters: tuple[Parameter, ...] = ()
     summary: str = ""
+    others: str = ""
+    """What further parameters are, where any may follow: the handler gets them, unread, as `others`."""
 
     @property
     def usage(self) -> str:
         """`connect id [host] [port]`, as CLN's `help` writes it."""
-        return " ".join([self.name, *(p.name if p.required else f"[{p.name}]" for p in self.parameters)])
+        named = [p.name if p.required else f"[{p.name}]" for p in self.parameters]
+        return " ".join([self.name, *named, *([f"[{self.others}]"] if self.others else [])])
+
+    def read(self, params: Any) -> dict[str, Any]:
+        """The handler's arguments. Raises RpcError -32602."""
+        if not self.others:
+            return read_params(self.parameters, params)
+        ours: Any = params
+        others: Any = []
+        if isinstance(params, dict):
+            names = {parameter.name for parameter in self.parameters}
+            ours = {name: value for name, value in params.items() if name in names}
+            others = {name: value for name, value in params.items() if name not in names}
+        elif isinstance(params, list):
+            count = len(self.parameters)
+            ours, others = params[:count], params[count:]
+        return {**read_params(self.parameters, ours), "others": others}
 
 
 class RpcServer:
@@ -85,8 +104,21 @@ class RpcServer:
         self._listingd = listingd
         self._clients = Clients(self._serve, _error(None, RpcError(INTERNAL_ERROR, "there are too many clients")))
         self._path: tuple[Path, int] | None = None
-        self.add(Command("help", self._help, (optional("command", text),), "List all commands, or describe one."))
-        self.add(Command("notifications", _notifications, (Parameter("enable", boolean),), "Accepted; none are sent."))
+        self.add(
+            Command(
+                "help",
+                self._help,
+                (optional("command", text, "this one alone, with its parameters"),),
+                "List all commands, or describe one.",
+            )
+        )
+        name = required("command_to_check", text, "the method")
+        self.add(Command("check", self._check, (name,), "Look at a request, and do nothing.", "its parameters"))
+        self.add(
+            Command(
+                "notifications", _notifications, (required("enable", boolean, "whether"),), "Accepted; none are sent."
+            )
+        )
         for command in commands:
             self.add(command)
 
@@ -130,8 +162,16 @@ class RpcServer:
         command = self._commands.get(method)
         if command is None:
             raise RpcError(UNKNOWN_COMMAND, f"Unknown command '{method}'")
-        values = read_params(command.parameters, list(params) if isinstance(params, tuple) else params)
+        values = command.read(list(params) if isinstance(params, tuple) else params)
         return await command.handler(**values)
+
+    async def _check(self, command_to_check: str, others: Any) -> dict[str, Any]:
+        """Whether there is such a method, and its parameters can be read. What it would come to is not known."""
+        command = self._commands.get(command_to_check)
+        if command is None:
+            raise RpcError(UNKNOWN_COMMAND, f"Unknown command '{command_to_check}'")
+        command.read(others)
+        return {"command_to_check": command_to_check}
 
     async def carry_out(self, request: dict[str, Any], encode: Callable[[Any], Awaitable[bytes]]) -> bytes:
         """The encoded result of a request, of which `method`, `params` and `filter` count.
@@ -196,11 +236,15 @@ class RpcServer:
     async def _help(self, command: str | None) -> dict[str, Any]:
         if command is not None and command not in self._commands:
             raise RpcError(UNKNOWN_COMMAND, f"Unknown command '{command}'")
-        chosen = [entry for entry in self.commands if command in (None, entry.name)]
-        return {
-            "help": [{"command": entry.usage, "summary": entry.summary} for entry in chosen],
-            "format-hint": "simple",
-        }
+        if command is not None:
+            chosen = self._commands[command]
+            parameters = [parameter.content for parameter in chosen.parameters]
+            shown: list[dict[str, Any]] = [
+                {"command": chosen.usage, "summary": chosen.summary, "parameters": parameters}
+            ]
+        else:
+            shown = [{"command": entry.usage, "summary": entry.summary} for entry in self.commands]
+        return {"help": shown, "format-hint": "simple"}
 
 
 async def _notifications(enable: bool) -> dict[str, Any]:

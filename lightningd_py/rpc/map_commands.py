@@ -9,11 +9,11 @@ from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
-    Parameter,
     RpcError,
     hex_bytes,
     node_id,
     optional,
+    required,
     short_channel_id,
 )
 from wire.control import control_wire
@@ -35,21 +35,26 @@ class MapCommands:
     def all(self) -> list[Command]:
         """For `Commands`."""
         return [
-            Command("listnodes", self.listnodes, (optional("id", node_id),), "Show one node of the map, or all."),
+            Command(
+                "listnodes",
+                self.listnodes,
+                (optional("id", node_id, "this node alone"),),
+                "Show one node of the map, or all.",
+            ),
             Command(
                 "listchannels",
                 self.listchannels,
                 (
-                    optional("short_channel_id", short_channel_id),
-                    optional("source", node_id),
-                    optional("destination", node_id),
+                    optional("short_channel_id", short_channel_id, "this channel alone"),
+                    optional("source", node_id, "the directions that go out from this node"),
+                    optional("destination", node_id, "the directions that lead to this node"),
                 ),
                 "Show channels of the map, an entry a direction: one, those from or to a node, or all.",
             ),
             Command(
                 "addgossip",
                 self.addgossip,
-                (Parameter("message", hex_bytes),),
+                (required("message", hex_bytes, "a signed gossip message, with its type"),),
                 "Put a signed gossip message on the map, as if a peer had sent it.",
             ),
             Command("resync", self.resync, (), "Ask a peer for all it has, and compare, as at the first start."),

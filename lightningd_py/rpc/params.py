@@ -48,11 +48,24 @@ class Parameter:
     parser: Parser
     required: bool = True
     default: Any = None
+    about: str = ""
+    """What it is: for `help` and docs/json-rpc.md."""
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """As `help` shows it."""
+        shown = {"name": self.name, "required": self.required, "description": self.about}
+        return shown if self.default is None else shown | {"default": self.default}
 
 
-def optional(name: str, parser: Parser, default: Any = None) -> Parameter:
+def required(name: str, parser: Parser, about: str) -> Parameter:
+    """A parameter that must be there."""
+    return Parameter(name, parser, about=about)
+
+
+def optional(name: str, parser: Parser, about: str, default: Any = None) -> Parameter:
     """A parameter that may be left out."""
-    return Parameter(name, parser, required=False, default=default)
+    return Parameter(name, parser, required=False, default=default, about=about)
 
 
 def read_params(parameters: Sequence[Parameter], params: Any) -> dict[str, Any]:

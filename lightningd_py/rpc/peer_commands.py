@@ -9,11 +9,11 @@ from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
-    Parameter,
     RpcError,
     boolean,
     optional,
     peer,
+    required,
     text,
     u32,
 )
@@ -38,20 +38,24 @@ class PeerCommands:
 
     def all(self) -> list[Command]:
         """For `Commands`."""
-        who = Parameter("who", whom)
-        node = Parameter("id", peer(self._port))
+        who = required("who", whom, "whom it is about")
+        node = required("id", peer(self._port), "the node, and perhaps where it is")
         return [
             Command(
                 "keepconnected",
                 self.keepconnected,
-                (node, optional("keep", boolean, True)),
+                (node, optional("keep", boolean, "false: no longer", True)),
                 "Stay connected with this node, or no longer: it is dialled again whenever the connection is lost,"
                 " after a restart, too, and does not go when there are too many peers.",
             ),
             Command(
                 "ban",
                 self.ban,
-                (who, optional("seconds", u32), optional("reason", text, "")),
+                (
+                    who,
+                    optional("seconds", u32, "how long; for ever if it is left out"),
+                    optional("reason", text, "for listbans, and for the log", ""),
+                ),
                 "Refuse all peers that this names, and dial none of them: a node id, an address or network"
                 " (10.0.0.0/8), an .onion, with:FEATURE, without:FEATURE or all. Ends what is connected."
                 " For so long, or for ever.",

@@ -6,7 +6,7 @@ from lightningd_py.daemons.opening import Opening
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.registrations.registered import Refused
 from lightningd_py.rpc.jsonrpc import Command
-from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, Parameter, RpcError, node_id, text
+from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError, node_id, required, text
 from lightningd_py.rpc.peer_requests import PeerRequests
 from wire.bus.bus_wire import BusChannel, ServiceEntry
 from wire.peer_wire import message_name
@@ -24,7 +24,7 @@ class ServiceCommands:
 
     def all(self) -> list[Command]:
         """For `Commands`."""
-        service = Parameter("service", text)
+        service = required("service", text, "its name")
         return [
             Command(
                 "listservices", self.listservices, (), "Show every service: what it has registered, if it is here."
@@ -32,7 +32,7 @@ class ServiceCommands:
             Command(
                 "takepeer",
                 self.takepeer,
-                (service, Parameter("id", node_id)),
+                (service, required("id", node_id, "the peer")),
                 "Have gossipd release a peer's connection, and give it to this service.",
             ),
             Command(

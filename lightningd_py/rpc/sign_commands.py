@@ -5,7 +5,7 @@ from typing import Any
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.hsm.signmessage import LONGEST_MESSAGE, digest_of, from_zbase, signer_of, to_zbase
 from lightningd_py.rpc.jsonrpc import Command
-from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, Parameter, RpcError, node_id, optional, text
+from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError, node_id, optional, required, text
 from lightningd_py.rpc.peer_requests import ENDING
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import MapListing, SignMessage, SignMessageReply
@@ -27,13 +27,17 @@ class SignCommands:
             Command(
                 "signmessage",
                 self.signmessage,
-                (Parameter("message", text),),
+                (required("message", text, "the text, up to 65,535 bytes of UTF-8"),),
                 "Sign a message with the node's key, so that checkmessage of any Lightning node knows it again.",
             ),
             Command(
                 "checkmessage",
                 self.checkmessage,
-                (Parameter("message", text), Parameter("zbase", text), optional("pubkey", node_id)),
+                (
+                    required("message", text, "the text that was signed"),
+                    required("zbase", text, "the signature, as signmessage gives it"),
+                    optional("pubkey", node_id, "who is said to have signed it"),
+                ),
                 "Check a signature of signmessage: is it pubkey's, or else that of any node on the map?",
             ),
         ]

@@ -13,7 +13,7 @@ from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
 
 CHANNELS, NODES = 50, 20
-UNKNOWN_COMMAND, INVALID_PARAMS = -32601, -32602
+UNKNOWN_COMMAND, INVALID_PARAMS, WAIT_TIMEOUT = -32601, -32602, 2000
 CONNECT_NO_KNOWN_ADDRESS, CONNECT_ALL_ADDRESSES_FAILED = 400, 401
 STRANGER = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 """A point of the curve, and no node's id."""
@@ -25,15 +25,15 @@ class Client:
     def __init__(self, program: Any) -> None:
         self.ask = functools.partial(asyncio.to_thread, program.ask)
 
-    async def __call__(self, method: str, *args: object) -> Any:
+    async def __call__(self, method: str, *args: object, **named: object) -> Any:
         """What LightningRpc's own method of this name returns."""
-        answer = await self.ask("call", method=method, args=args)
+        answer = await self.ask("call", method=method, args=args, named=named)
         assert "code" not in answer, answer
         return answer["result"]
 
-    async def code(self, method: str, *args: object) -> int:
+    async def code(self, method: str, *args: object, **named: object) -> int:
         """The code of the RpcError that it raises; its message is a sentence."""
-        answer = await self.ask("call", method=method, args=args)
+        answer = await self.ask("call", method=method, args=args, named=named)
         assert answer["message"]
         return int(answer["code"])
 
@@ -124,3 +124,14 @@ async def test_lists_and_gossmap_agree(client: Client, l1: Node, synthetic_map: 
     assert gossmap["channels"] == sorted(scids)
     assert gossmap["updates"] == 2 * CHANNELS
     assert gossmap["nodes"] == sorted(node["nodeid"] for node in announced)
+
+
+async def test_small_methods(client: Client, l1: Node) -> None:
+    assert await client("check", "ping", id=l1.node_id) == {"command_to_check": "ping"}
+    assert await client.code("check", "ping") == INVALID_PARAMS
+    assert (await client("decode", l1.node_id))["type"] == "node_id"
+    assert await client("batching", {"enable": True}) == {}
+    assert await client("waitblockheight", 0) == {"blockheight": 0}
+    assert await client.code("waitblockheight", 1, 0) == WAIT_TIMEOUT
+    assert await client("listaddresses") == {"addresses": []}
+    assert (await client("help", "ping"))["help"][0]["parameters"][0]["name"] == "id"

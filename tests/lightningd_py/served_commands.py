@@ -8,7 +8,7 @@ from typing import Any
 
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.rpc.jsonrpc import Command, RpcServer
-from lightningd_py.rpc.params import Parameter, RpcError, anything, optional, text
+from lightningd_py.rpc.params import RpcError, anything, optional, required, text
 from wire.control.control_wire import MapListing
 
 
@@ -48,7 +48,10 @@ class ServedCommands:
         self.server = RpcServer(
             [
                 Command(
-                    "echo", self.echo, (Parameter("what", anything), optional("more", text, "none")), "Say it back."
+                    "echo",
+                    self.echo,
+                    (required("what", anything, "this"), optional("more", text, "and that", "none")),
+                    "Say it back.",
                 ),
                 Command("wait", self.wait, (), "Until the gate opens."),
                 Command("refuse", self.refuse),

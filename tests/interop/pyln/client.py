@@ -10,12 +10,12 @@ from lines import serve
 from pyln.client import Gossmap, LightningRpc, RpcError
 
 
-def call(method: str, args: list[Any]) -> dict[str, Any]:
+def call(method: str, args: list[Any], named: dict[str, Any]) -> dict[str, Any]:
     """Call LightningRpc's own method of this name, or any other by `call`, as users do."""
     rpc = LightningRpc(sys.argv[1])
     try:
         known = hasattr(LightningRpc, method)
-        return {"result": getattr(rpc, method)(*args) if known else rpc.call(method, *args)}
+        return {"result": getattr(rpc, method)(*args, **named) if known else rpc.call(method, *args)}
     except RpcError as error:
         return {"code": error.error["code"], "message": error.error["message"]}
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lightningd_py.chain.choice import NoChain
+from lightningd_py.chain.waiters import BlockWaiters
 from lightningd_py.config.options import parse
 from lightningd_py.daemons.connect_control import ConnectControl
 from lightningd_py.daemons.gossip_control import store_path
@@ -21,6 +22,7 @@ from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.params import RpcError
 from lightningd_py.rpc.peer_requests import PeerRequests
+from tests.lightningd_py.bus_services import turn
 from tests.lightningd_py.listingd_inside import ListingdInside
 from tests.lightningd_py.ownership_among_fakes import Daemon, registrations
 from wire.control.control_wire import (
@@ -84,6 +86,8 @@ class Rpc:
         staying: Any = SimpleNamespace(core=self.kept)
         nothing: Any = None
         self.own = own
+        self.blocks = BlockWaiters(lambda: self.blockheight)
+        self.blockheight = 0
         commands = Commands(
             options=options,
             own=own,
@@ -96,6 +100,7 @@ class Rpc:
             opening=opening,
             listingd=self.listingd.control,
             hsmd=nothing,
+            blocks=self.blocks,
             refusal=away,
             stop=self.stopped.append,
             restart=nothing,
@@ -390,3 +395,31 @@ async def test_when_a_daemon_has_died(rpc: Rpc, method: str, params: dict[str, o
     """An error for the client, and no bug of ours."""
     rpc.peer()
     assert (await rpc.code(method, **params))[0] == INTERNAL_ERROR
+
+
+# waiting, and what only CLN has
+
+
+async def test_waitblockheight(rpc: Rpc) -> None:
+    rpc.blockheight = 5
+    assert await rpc("waitblockheight", blockheight=5) == {"blockheight": 5}
+    waiting = asyncio.ensure_future(rpc("waitblockheight", blockheight=7))
+    await turn()
+    for rpc.blockheight in (6, 7):
+        assert not waiting.done()
+        rpc.blocks.grown(rpc.blockheight)
+        await turn()
+    assert await waiting == {"blockheight": 7}
+    assert await rpc.code("waitblockheight", blockheight=8, timeout=0) == (2000, "Timed out.")
+
+
+async def test_what_only_cln_has(rpc: Rpc) -> None:
+    assert await rpc("batching", enable=True) == {}
+    assert await rpc("listaddresses") == {"addresses": []}
+
+
+async def test_every_parameter_says_what_it_is(rpc: Rpc) -> None:
+    for command in rpc.server.commands:
+        shown = (await rpc("help", command=command.name))["help"][0]["parameters"]
+        assert [parameter["name"] for parameter in shown] == [parameter.name for parameter in command.parameters]
+        assert all(parameter["description"] for parameter in shown), command.name

@@ -139,6 +139,7 @@ async def test_help_is_made_from_the_registry(served: ServedCommands) -> None:
     assert [entry["command"] for entry in everything["help"]] == [
         "boom",
         "channels",
+        "check command_to_check [its parameters]",
         "echo what [more]",
         "help [command]",
         "notifications enable",
@@ -147,7 +148,11 @@ async def test_help_is_made_from_the_registry(served: ServedCommands) -> None:
         "wait",
     ]
     one = (await client.call("help", ["echo"]))["result"]["help"]
-    assert one == [{"command": "echo what [more]", "summary": "Say it back."}]
+    parameters = [
+        {"name": "what", "required": True, "description": "this"},
+        {"name": "more", "required": False, "description": "and that", "default": "none"},
+    ]
+    assert one == [{"command": "echo what [more]", "summary": "Say it back.", "parameters": parameters}]
     assert (await client.call("notifications", [True]))["result"] == {}
 
 
@@ -313,3 +318,24 @@ async def test_while_a_daemon_does_not_keep_up() -> None:
     behind = False
     await waiting
     assert done == ["stop", "connect"]
+
+
+# check
+
+
+async def test_check(served: ServedCommands) -> None:
+    """The parameters are read, by name and in order, and nothing is done."""
+    client = await served.client()
+    for params in ({"command_to_check": "echo", "what": 1}, ["echo", 1], ["refuse"]):
+        name = params[0] if isinstance(params, list) else params["command_to_check"]
+        assert (await client.call("check", params))["result"] == {"command_to_check": name}
+    assert served.order == []
+    for params, code in (
+        ({}, -32602),
+        ("echo", -32602),
+        (["echo"], -32602),
+        (["echo", 1, "a", 3], -32602),
+        ({"command_to_check": "echo", "what": 1, "other": 2}, -32602),
+        (["nosuch"], -32601),
+    ):
+        assert (await client.call("check", params))["error"]["code"] == code

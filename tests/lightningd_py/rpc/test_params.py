@@ -9,7 +9,7 @@ from lightningd_py.rpc.params import Parameter, Parser, RpcError, optional, read
 from wire.address import WireAddr
 
 NODE_ID = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
-PARAMETERS = (Parameter("id", params.node_id), optional("len", params.u16, 128))
+PARAMETERS = (Parameter("id", params.node_id), optional("len", params.u16, "bytes", 128))
 
 
 @pytest.mark.parametrize("given", [[NODE_ID], [NODE_ID, None], {"id": NODE_ID}, {"id": NODE_ID, "len": None}])
