@@ -129,7 +129,7 @@ async def test_lists_and_gossmap_agree(client: Client, l1: Node, synthetic_map: 
 async def test_small_methods(client: Client, l1: Node) -> None:
     assert await client("check", "ping", id=l1.node_id) == {"command_to_check": "ping"}
     assert await client.code("check", "ping") == INVALID_PARAMS
-    assert (await client("decode", l1.node_id))["type"] == "node_id"
+    assert (await client("decode", {"string": l1.node_id}))["type"] == "node_id"
     assert await client("batching", {"enable": True}) == {}
     assert await client("waitblockheight", 0) == {"blockheight": 0}
     assert await client.code("waitblockheight", 1, 0) == WAIT_TIMEOUT
