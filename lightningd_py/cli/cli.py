@@ -70,8 +70,8 @@ def make_parser() -> _Parser:
         prog=COMMAND,
         usage="lightning-cli-py [OPTIONS] METHOD [PARAMETER...]",
         description="Give a command to a running lightningd-py. METHOD help lists the commands. METHOD feed shows all"
-        " gossip live; its parameters are topics, or what they begin with. METHOD completion prints what bash, zsh or"
-        " fish need.",
+        " gossip live; its parameters are topics, or what they begin with. METHOD top is a live screen. METHOD"
+        " completion prints what bash, zsh or fish need.",
         allow_abbrev=False,
     )
     parser.set_defaults(where=[], style=None, keywords=None)
@@ -88,6 +88,7 @@ def make_parser() -> _Parser:
     parser.add_argument("-l", "--filter", type=_json, metavar="JSON", help="which fields of the result to give")
     parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for feed on tcp: your key, beside server.key")
     parser.add_argument("--dates", action="store_true", help="for feed: lines with the date and the time zone")
+    parser.add_argument("--interval", type=_seconds, default=2.0, metavar="SECONDS", help="for top: between two looks")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("params", metavar="PARAMETER", nargs="*")
@@ -115,6 +116,16 @@ def _json(value: str) -> Any:
         return json.loads(value)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{value} is no JSON") from error
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{value} is not a number of seconds from 0.1 on")
+    return seconds
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -184,7 +195,16 @@ def _completion(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-OF_OURS: dict[str, Callable[[argparse.Namespace], int]] = {"completion": _completion, "feed": _feed}
+def _top(arguments: argparse.Namespace) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("top needs a terminal")
+    from lightningd_py.top.top import watch
+
+    watch(rpc_path(arguments.where), arguments.interval)
+    return DONE
+
+
+OF_OURS: dict[str, Callable[[argparse.Namespace], int]] = {"completion": _completion, "feed": _feed, "top": _top}
 """Methods that no node has."""
 LONG = ("compactgossipstore", "restart", "resync")
 """Commands that have a bar on a terminal."""

@@ -20,8 +20,16 @@ _STYLES = {"yes": "green", "no": "yellow", "-": "dim", "gossipd": "blue", "none"
 
 def console(stream: TextIO | None = None) -> Console:
     """Colours if the stream is a terminal and NO_COLOR is not set. Nothing in a text is interpreted."""
-    width = shutil.get_terminal_size().columns  # rich takes 80 for a dumb terminal
-    return Console(file=stream or sys.stdout, width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    width, height = shutil.get_terminal_size()  # rich takes 80 for a dumb terminal
+    return Console(
+        file=stream or sys.stdout,
+        width=width,
+        height=height,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        soft_wrap=True,
+    )
 
 
 def fitted(widths: Sequence[int], room: int) -> list[int] | None:
