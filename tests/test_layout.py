@@ -98,6 +98,8 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.daemons.connectiond_control": "asks connectiond while everything else goes on",
         "lightningd_py.bus.ctl_bus": "a task for each request that takes a while",
         "lightningd_py.bus.ctl_requests": "waits for a service that is about to come",
+        "lightningd_py.probe.conversation": "its peer is on the loop",
+        "lightningd_py.probe.probe": "talks with many nodes at a time",
         "lightningd_py.tools.demo": "two nodes and a scripted peer",
         "lightningd_py.daemons.opening": "opens when a service has come",
         "lightningd_py.owners.claims": "what waits for the other one's word waits for a while",

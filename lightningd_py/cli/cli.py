@@ -71,7 +71,8 @@ def make_parser() -> _Parser:
         usage="lightning-cli-py [OPTIONS] METHOD [PARAMETER...]",
         description="Give a command to a running lightningd-py. METHOD help lists the commands. METHOD feed shows all"
         " gossip live; its parameters are topics, or what they begin with. METHOD top is a live screen. METHOD"
-        " completion prints what bash, zsh or fish need.",
+        " probe asks nodes, named as ID@HOST:PORT or drawn from the map, what they know and give. METHOD completion"
+        " prints what bash, zsh or fish need.",
         allow_abbrev=False,
     )
     parser.set_defaults(where=[], style=None, keywords=None)
@@ -88,6 +89,9 @@ def make_parser() -> _Parser:
     parser.add_argument("-l", "--filter", type=_json, metavar="JSON", help="which fields of the result to give")
     parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for feed on tcp: your key, beside server.key")
     parser.add_argument("--dates", action="store_true", help="for feed: lines with the date and the time zone")
+    parser.add_argument("--minutes", type=_minutes, default=2.0, metavar="T", help="for probe: how long (default 2)")
+    parser.add_argument("--nodes", type=_count, default=8, metavar="N", help="for probe: of the map (default 8)")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="for probe: a plot")
     parser.add_argument("--interval", type=_seconds, default=2.0, metavar="SECONDS", help="for top: between two looks")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
     parser.add_argument("method", metavar="METHOD")
@@ -118,14 +122,26 @@ def _json(value: str) -> Any:
         raise argparse.ArgumentTypeError(f"{value} is no JSON") from error
 
 
-def _seconds(value: str) -> float:
+def _number(value: str, least: float, most: float, unit: str) -> float:
     try:
-        seconds = float(value)
+        found = float(value)
     except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{value} is not a number of seconds from 0.1 on")
-    return seconds
+        found = least - 1
+    if not least <= found <= most:
+        raise argparse.ArgumentTypeError(f"{value} is not a number of {unit} from {least:g} to {most:g}")
+    return found
+
+
+def _seconds(value: str) -> float:
+    return _number(value, 0.1, 86_400, "seconds")
+
+
+def _minutes(value: str) -> float:
+    return _number(value, 0.01, 1_440, "minutes")
+
+
+def _count(value: str) -> int:
+    return int(_number(value, 1, 64, "nodes"))
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -195,6 +211,18 @@ def _completion(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _probe(arguments: argparse.Namespace) -> int:
+    from lightningd_py.probe.command import NothingProbed, run  # signatures and the map take a while to load
+
+    chosen = located(arguments.where, "rpc-file")
+    try:
+        run(chosen, arguments.params, arguments.minutes, arguments.nodes, arguments.svg, _style(arguments))
+    except NothingProbed as error:
+        complain(COMMAND, error)
+        return NOT_TALKING
+    return DONE
+
+
 def _top(arguments: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("top needs a terminal")
@@ -204,7 +232,12 @@ def _top(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-OF_OURS: dict[str, Callable[[argparse.Namespace], int]] = {"completion": _completion, "feed": _feed, "top": _top}
+OF_OURS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "completion": _completion,
+    "feed": _feed,
+    "probe": _probe,
+    "top": _top,
+}
 """Methods that no node has."""
 LONG = ("compactgossipstore", "restart", "resync")
 """Commands that have a bar on a terminal."""

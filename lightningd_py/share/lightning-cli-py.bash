@@ -3,13 +3,13 @@ _lightning_cli_py() {
     local word=${COMP_WORDS[COMP_CWORD]} method='' words='' i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --network|--lightning-dir|--conf|--rpc-file|--feed|-l|--filter|--feed-key|--interval) [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++)); ((i++)) ;;
+        --network|--lightning-dir|--conf|--rpc-file|--feed|-l|--filter|--feed-key|--minutes|--nodes|--svg|--interval) [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++)); ((i++)) ;;
         -*) ;;
         *) method=${COMP_WORDS[i]}; break ;;
         esac
     done
     if [[ $word == -* ]]; then
-        words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter --feed-key --dates --interval -V --version'
+        words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter --feed-key --dates --minutes --nodes --svg --interval -V --version'
     else
         case $method in
         '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listnodes listpeers listservices notifications ping restart resync sendcustommsg signmessage stop takepeer top unban waitblockheight' ;;

@@ -75,6 +75,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.metrics",
         "lightningd_py.rpc",
         "lightningd_py.bus",
+        "lightningd_py.probe",
         "lightningd_py.top",
         "lightningd_py.cli",
         "lightningd_py.core",
