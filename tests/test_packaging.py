@@ -69,8 +69,21 @@ def hostile(tmp_path: Path) -> Path:
 def test_wheel_has_the_packages_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == PACKAGES
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+
+
+def test_completion_and_man_pages_are_where_shells_and_man_look(environment: Path) -> None:
+    """`lightning-cli-py completion` prints the same, for those who look elsewhere."""
+    share = environment / "share"
+    assert {path.name for path in (share / "man/man1").iterdir()} == {"lightning-cli-py.1", "lightningd-py.1"}
+    for shell, place in {
+        "bash": "bash-completion/completions/lightning-cli-py.bash",
+        "zsh": "zsh/site-functions/_lightning-cli-py",
+        "fish": "fish/vendor_completions.d/lightning-cli-py.fish",
+    }.items():
+        printed = run(environment / "bin/lightning-cli-py", "completion", shell, cwd=environment)
+        assert printed == (share / place).read_text()
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -1,6 +1,5 @@
 """What a misspelt word may have been."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ OF_OURS = ("completion", "feed", "probe", "top")
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`: did you mean listpeers?`, or nothing if no word is near."""
+    import difflib  # only for what is misspelt: scripts do not wait for it
+
     near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f": did you mean {near[0]}?" if near else ""
 

@@ -1,6 +1,9 @@
 """`lightning-cli-py probe` as a person types it."""
 
+import asyncio
 import json
+import signal
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from shutil import copy
@@ -8,7 +11,9 @@ from shutil import copy
 import pytest
 
 from lightningd_py.cli.cli import command
+from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.node import Nodes
+from wire.peer_wire import QueryChannelRange
 
 NODE_ID = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 
@@ -41,6 +46,20 @@ def test_no_node_could_be_connected_with(
     shown = capfd.readouterr()
     assert target in shown.out
     assert shown.err == "lightning-cli-py: no node could be connected with\n"
+
+
+async def test_ctrl_c_ends_it_with_the_report(tmp_path: Path) -> None:
+    async with await ScriptedPeer.listen() as node:
+        words = ["probe", node.target, "--minutes=10", "--json", f"--lightning-dir={tmp_path}", "--regtest"]
+        command = [sys.executable, "-P", "-m", "lightningd_py.cli", *words]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        peer = await node.accept(timeout=30)
+        await peer.hear(QueryChannelRange, timeout=30)
+        process.send_signal(signal.SIGINT)
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        await peer.close()
+    assert process.returncode == 0
+    assert json.loads(out)["peers"][0]["connect_s"] > 0
 
 
 @pytest.mark.parametrize(
