@@ -51,10 +51,10 @@ class Given:
     listed_after: float | None = None
     """How long its list took."""
     overflow: bool = False
-    """It has listed more than MOST_LISTED."""
+    """Whether the list was longer than MOST_LISTED."""
     asked: int = 0
     refused: set[int] = field(default_factory=set)
-    """It has listed these, and did not give them when it was asked."""
+    """Listed, and not given when they were asked for."""
     answers: list[float] = field(default_factory=list)
     unanswered: int = 0
     worth: Counter[tuple[str, Worth]] = field(default_factory=Counter)
