@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from lightningd_py.tools.synthetic_map import SyntheticMap
-from tests.harness import node, processes
+from tests.harness import installed, node, processes
 from tests.harness.connectionds import Connectionds
 from tests.harness.node import Nodes
 from tests.harness.small_map import make_small_map, write_small_map
@@ -121,6 +121,20 @@ def small_map() -> SyntheticMap:
 def small_map_store(small_map: SyntheticMap, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small map as a gossip_store, to be copied into a node's directory."""
     return write_small_map(small_map, tmp_path_factory.mktemp("small-map") / "gossip_store")
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return installed.build_wheel(tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with nothing but the wheel and what it depends on."""
+    home = tmp_path_factory.mktemp("environment")
+    installed.install(wheel, home)
+    return home
 
 
 @pytest.fixture

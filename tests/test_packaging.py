@@ -1,59 +1,15 @@
 """The wheel in an empty environment, used from a directory whose folders have the names of our packages."""
 
 import subprocess
-import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = {"wire", "connectd", "gossipd", "lightningd_py"}
+from tests.harness.installed import PACKAGES, run
+
 SCRIPTS = ("lightningd-py", "lightning-cli-py", "connectiond")
 HOSTILE = "raise SystemExit('a module of the working directory was taken')\n"
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the tracked sources, so that no build/ of earlier days gets in."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
-        run("cp", "-r", ROOT / name, source, cwd=ROOT)
-    pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
-    run(*pip, "--no-deps", "--no-build-isolation", "--wheel-dir", target, source, cwd=source)
-    return next(target.glob("*.whl"))
-
-
-@pytest.fixture(scope="module")
-def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty environment with the wheel; what it depends on is seen through a .pth, so no registry is needed."""
-    home = tmp_path_factory.mktemp("environment")
-    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home)
-    site = Path(
-        run(home / "bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip()
-    )
-    ours = sysconfig.get_path("purelib")
-    pip = (
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        home / "bin/python",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--no-index",
-    )
-    run(*pip, "--disable-pip-version-check", wheel, cwd=home)
-    (site / "dependencies.pth").write_text(f"{ours}\n")
-    return home
 
 
 @pytest.fixture

@@ -104,8 +104,7 @@ class TakenPeer:
 
 def taken_peer(fd: int = CONTROL_FD) -> TakenPeer:
     """The peer for which this program was started. Raises RuntimeError if lightningd-py did not start it."""
-    control = socket.socket(fileno=fd)
-    control.set_inheritable(False)
+    control = _control_socket(fd)
     routes = Routes()
     while True:
         match receive_message(control, "master"):
@@ -116,6 +115,15 @@ def taken_peer(fd: int = CONTROL_FD) -> TakenPeer:
             case other:
                 control.close()
                 raise RuntimeError(f"no take_peer on fd {fd} but {other}")
+
+
+def _control_socket(fd: int) -> socket.socket:
+    try:
+        control = socket.socket(fileno=fd)
+    except OSError as error:
+        raise RuntimeError(f"lightningd-py starts this program, as --service: fd {fd} is no socket of its") from error
+    control.set_inheritable(False)
+    return control
 
 
 class Copies:
@@ -155,8 +163,7 @@ def copies(fd: int = CONTROL_FD) -> Copies:
 
     Raises RuntimeError if lightningd-py did not start it for that.
     """
-    control = socket.socket(fileno=fd)
-    control.set_inheritable(False)
+    control = _control_socket(fd)
     first = receive_message(control, "master")
     if not isinstance(first, control_wire.Listen):
         control.close()

@@ -16,12 +16,15 @@ said = {}  # conn_id -> messages so far
 class Bus:
     def __init__(self, endpoint: str, address: bytes) -> None:
         self.address, self.socket = address, zmq.Context.instance().socket(zmq.DEALER)
+        self.socket.linger = 0
         self.socket.connect(endpoint)
 
     def say(self, kind: str, **fields: object) -> None:
         self.socket.send_multipart([self.address, msgpack.packb({"v": 1, "type": kind, **fields})])
 
     def hear(self) -> dict:
+        if not self.socket.poll(15_000):  # each bus says every 5 s that it lives
+            sys.exit(f"no node answers at {self.socket.last_endpoint.decode()}")
         message = msgpack.unpackb(self.socket.recv_multipart()[1])
         if message["type"] in ("error", "goodbye"):
             sys.exit(message.get("error") or message.get("reason"))
@@ -42,12 +45,14 @@ def refuse(conn_id: int, open_channel: bytes) -> None:
     msg.say("message", conn_id=conn_id, seq=said[conn_id], message=error)
 
 
+if len(sys.argv) != 2:
+    sys.exit("usage: channel_service.py DIRECTORY, the node's")
 ctl = Bus(f"ipc://{sys.argv[1]}/ctl", b"lightningd")
 welcome = ctl.ask("hello", service=NAME)
 msg = Bus(welcome["msg"], b"connectiond")
 msg.ask("hello", service=NAME, ticket=welcome["ticket"])
 ctl.ask("register", take=[OPEN_CHANNEL])
-while readable := zmq.select([ctl.socket, msg.socket], [], [], 15)[0]:  # each bus says every 5 s that it lives
+while readable := zmq.select([ctl.socket, msg.socket], [], [], 15)[0]:
     for bus in [bus for bus in (ctl, msg) if bus.socket in readable]:
         message = bus.hear()
         if message["type"] == "take_peer":

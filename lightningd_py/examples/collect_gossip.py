@@ -24,6 +24,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: collect_gossip.py FEED, the node's socket")
     try:
         main()
     except FeedError as error:

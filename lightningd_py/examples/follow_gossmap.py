@@ -3,7 +3,7 @@
 import sys
 import time
 
-from gossipd.gossmap import Gossmap
+from gossipd.gossmap import Gossmap, StoreError
 from wire.scid import scid_to_text
 
 
@@ -34,4 +34,13 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:
+        sys.exit("usage: follow_gossmap.py GOSSIP_STORE")
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"{sys.argv[1]} cannot be read: {error.strerror}")
+    except StoreError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit(0)

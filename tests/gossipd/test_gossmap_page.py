@@ -1,36 +1,16 @@
 """The examples of docs/gossmap.md, run."""
 
-import doctest
 import importlib.util
-import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from gossipd.store.writer import GossipStore
-from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.gossipd.map.test_compaction import compact
 from tests.gossipd.writer import Writer, scid
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "gossmap.md"
-SMALLEST = 8
-"""Examples that must have been found, so that this test does not pass over an empty page."""
-
-
-def test_examples_do_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = GossipStore.open(tmp_path / "gossip_store")
-    SyntheticMap(random_edges(1, 12, 6), 1, 1_770_000_000).write_store(store)
-    store.close()
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-    assert len(blocks) >= SMALLEST
-    # One after the other, as in one session.
-    test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, PAGE.name, str(PAGE), 0)
-    report: list[str] = []
-    doctest.DocTestRunner().run(test, out=report.append)
-    assert not report, "".join(report)
 
 
 @pytest.fixture
