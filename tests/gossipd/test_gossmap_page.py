@@ -1,4 +1,4 @@
-"""The examples of docs/gossmap.md, run."""
+"""The example of docs/gossmap.md over a store that changes; its snippets are run by tests/system/test_snippets.py."""
 
 import importlib.util
 from pathlib import Path
@@ -10,7 +10,6 @@ from tests.gossipd.map.test_compaction import compact
 from tests.gossipd.writer import Writer, scid
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = ROOT / "docs" / "gossmap.md"
 
 
 @pytest.fixture

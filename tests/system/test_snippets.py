@@ -96,7 +96,7 @@ async def channel_service(ground: Ground, text: str) -> None:
     node = ground.nodes.start()
 
     async def takes() -> bool:
-        return any(each["take"] for each in (await node.rpc("listservices"))["services"])
+        return any(each["here"] and each["take"] for each in (await node.rpc("listservices"))["services"])
 
     async with await ground.start(text, node.directory):
         await until(takes, "it takes openings")
