@@ -4,6 +4,7 @@ What the rest of the node stands on, made in the order in which each is needed b
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -18,13 +19,16 @@ from lightningd_py.daemons.restart import Restarts
 from lightningd_py.daemons.setup import Setup
 from lightningd_py.daemons.supervisor import Supervisor
 from lightningd_py.database import FILE_NAME, Database
+from lightningd_py.node_left import NodeLeft
 from lightningd_py.owners.copy_programs import Listeners
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer, Peers
+from lightningd_py.owners.table_left import resume_table
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.registrations.store import RegistrationStore
 from wire.control.control_channel import ControlChannel
+from wire.control.control_message import ControlMessage
 from wire.cursor import WireError
 from wire.peer_wire import ErrorMessage, WarningMessage, decode
 
@@ -38,8 +42,10 @@ class Beginnings:
     peers: Peers
     opening: Opening
     restarts: Restarts
-    ended: asyncio.Future[int]
+    ended: asyncio.Future[int | NodeLeft]
     """Done when the node is to end."""
+    left: NodeLeft | None = None
+    """The node, if it runs already: then nothing is waited for here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,8 @@ class Core:
     database: Database
     supervisor: Supervisor
     hsmd: ControlChannel
+    channels: dict[str, ControlChannel]
+    """To each daemon that was there when this program began, by its name."""
     ownership: Ownership
     signing: SigningSockets
     listeners: Listeners
@@ -62,22 +70,27 @@ class Core:
 
 
 async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
-    """Start the daemons and tell them who they are; how each thing ends goes on the stack. Raises StartError."""
+    """Start the daemons and tell them who they are, or go on with those that run; how each thing ends goes on the
+    stack. Raises StartError.
+    """
     options, registrations = before.options, before.registrations
     database = Database(options.network_dir / FILE_NAME)
     ends.callback(database.close)
     supervisor = Supervisor(options.log_level, before.restarts.died, options.timing)
     ends.callback(remove_dead_feed, options.feed)
     ends.push_async_callback(supervisor.end)
-    hsmd, connectd, gossipd = supervisor.start(
-        lambda message: connect_control.received(message),  # neither speaks before its first request, further down
-        lambda message: gossip_control.received(message, gossipd.channel),
+    channels = _channels(
+        supervisor,
+        before.left,
+        lambda message: connect_control.received(message),  # neither is heard before the first wait, further down
+        lambda message: gossip_control.received(message, channels["gossipd"]),
     )
+    hsmd, connectd, gossipd = (channels[name] for name in ("hsmd", "connectd", "gossipd"))
     signing = SigningSockets(supervisor, options.may_sign)
     ownership = Ownership(
         registrations,
-        connectd.channel,
-        gossipd.channel,
+        connectd,
+        gossipd,
         options.timing,
         _remember,
         signing.make,
@@ -89,19 +102,28 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     chain = make_chain(options, database)
     ends.push_async_callback(chain.close)
     ends.push_async_callback(lambda: asyncio.gather(listeners.close(), ownership.programs.close()))
-    node_id = await init_hsmd(hsmd.channel, options, before.ended)
-    supervisor.watch(hsmd.channel)
+    left = before.left
+    node_id = await init_hsmd(hsmd, options, before.ended) if left is None else left.node_id
+    supervisor.watch(hsmd)
     registrations.begin(node_id, RegistrationStore(database))
     own = OwnNode(options, registrations, database, node_id)
     connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)
     gossip_control = GossipControl(ownership, chain, own)
     setup = Setup(options, database, supervisor, ownership, own, chain.checks_outputs)
-    await setup.connectd(connectd.channel)
-    opened = await setup.gossipd(gossipd.channel)
+    if left is None:
+        await setup.connectd(connectd)
+        has_map = bool((await setup.gossipd(gossipd)).nodes)
+    else:
+        registrations.resume(left.sessions)
+        resume_table(ownership, left.table, left.programs)
+        own.listens(left.bindings, left.announced)
+        gossip_control.resume(left.txouts)
+        has_map = left.has_map
     return Core(
         database=database,
         supervisor=supervisor,
-        hsmd=hsmd.channel,
+        hsmd=hsmd,
+        channels=channels,
         ownership=ownership,
         signing=signing,
         listeners=listeners,
@@ -110,8 +132,21 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
         connect_control=connect_control,
         gossip_control=gossip_control,
         setup=setup,
-        has_map=bool(opened.nodes),
+        has_map=has_map,
     )
+
+
+def _channels(
+    supervisor: Supervisor,
+    left: NodeLeft | None,
+    from_connectd: Callable[[ControlMessage], None],
+    from_gossipd: Callable[[ControlMessage], None],
+) -> dict[str, ControlChannel]:
+    """To the daemons, which are started, or are those of the program before us."""
+    if left is None:
+        return {daemon.name: daemon.channel for daemon in supervisor.start(from_connectd, from_gossipd)}
+    supervisor.hears |= {"connectd": from_connectd, "gossipd": from_gossipd}
+    return supervisor.resume(left.daemons)
 
 
 def _remember(peer: Peer, message: bytes) -> None:

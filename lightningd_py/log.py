@@ -7,18 +7,53 @@ the pipe holds, and another one goes on with it.
 """
 
 import asyncio
-import contextlib
 import os
+import select
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from lightningd_py.log_writer import OURS, STDOUT, open_log
+from wire.control.control_message import Fd
 from wire.control.timing import CHILD_END_TIME
 
 WRITER = "log writer"
 """How it is called in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLeft:
+    """The log, for the next program of this process; that of standard error is the log's already."""
+
+    files: list[str]
+    stderr_fd: Fd
+    reading_fd: Fd | None = None
+    writer: int | None = None
+    """The writer's pid."""
+
+
+class _Writer:
+    """The writer's process, a child of ours: waited for without a loop, too."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.pidfd = os.pidfd_open(pid)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        signal.pidfd_send_signal(self.pidfd, number)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait so long at most."""
+        ended = select.poll()
+        ended.register(self.pidfd, select.POLLIN)
+        return bool(ended.poll(seconds * 1_000))
+
+    def reap(self) -> int:
+        """Wait until it has ended; its exit status."""
+        os.close(self.pidfd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 class NodeLog:
@@ -28,27 +63,46 @@ class NodeLog:
         """`files` are paths, and "-" for standard output."""
         for file in files:
             os.close(open_log(file))
-        self._files = files
-        self._stderr = os.dup(2)
-        self._reading: int | None = None
-        self._writer: subprocess.Popen[bytes] | None = None
-        self._pidfd: int | None = None
-        self._died: Callable[[int], None] | None = None
         if set(files) <= {STDOUT}:
+            self._begin(files, os.dup(2), None, None)
             os.dup2(1, 2)
         else:
-            self._reading, writing = os.pipe()
+            reading, writing = os.pipe()
+            self._begin(files, os.dup(2), reading, None)
             self._start_writer()
             os.dup2(writing, 2)
             os.close(writing)
 
+    def _begin(self, files: Sequence[str], stderr: int, reading: int | None, writer: _Writer | None) -> None:
+        self._files = files
+        self._stderr = stderr
+        self._reading = reading
+        self._writer = writer
+        self._died: Callable[[int], None] | None = None
+
+    @classmethod
+    def adopt(cls, left: LogLeft) -> "NodeLog":
+        """The log of the program before us in this process: its files stay what they are until the node ends."""
+        log = cls.__new__(cls)
+        writer = None if left.writer is None else _Writer(left.writer)
+        log._begin(left.files, left.stderr_fd, left.reading_fd, writer)
+        return log
+
+    def hand_over(self) -> LogLeft:
+        """All of it, for the next program of this process."""
+        reading = None if self._reading is None else Fd(self._reading)
+        writer = None if self._writer is None else self._writer.pid
+        return LogLeft(list(self._files), Fd(self._stderr), reading, writer)
+
     def _start_writer(self) -> None:
         """The signals are blocked until the writer is ready for them: they would end it."""
+        assert self._reading is not None
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
         try:
             command = [sys.executable, "-P", "-m", "lightningd_py.log_writer", *self._files]
             # Its complaints go where ours went before there was a log: to its own pipe they would go round.
-            self._writer = subprocess.Popen(command, stdin=self._reading, stderr=self._stderr)  # noqa: S603 - our own
+            fds = [(os.POSIX_SPAWN_DUP2, self._reading, 0), (os.POSIX_SPAWN_DUP2, self._stderr, 2)]
+            self._writer = _Writer(os.posix_spawn(command[0], command, os.environ, file_actions=fds))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
@@ -56,21 +110,18 @@ class NodeLog:
         """On the running loop: `died` is called with the exit status if the writer ends, until `leave`."""
         self._died = died
         if self._writer is not None:
-            self._pidfd = os.pidfd_open(self._writer.pid)
-            asyncio.get_running_loop().add_reader(self._pidfd, self._writer_died)
+            asyncio.get_running_loop().add_reader(self._writer.pidfd, self._writer_died)
 
     def _writer_died(self) -> None:
         assert self._writer is not None
         self._stop_watching()
-        exit_status, self._writer = self._writer.wait(), None
+        exit_status, self._writer = self._writer.reap(), None
         if self._died is not None:
             self._died(exit_status)
 
     def _stop_watching(self) -> None:
-        if self._pidfd is not None:
-            asyncio.get_running_loop().remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = None
+        if self._writer is not None:
+            asyncio.get_running_loop().remove_reader(self._writer.pidfd)
 
     async def restart(self) -> None:
         """Start a writer in the place of one that has died. Raises OSError."""
@@ -86,7 +137,7 @@ class NodeLog:
     def reopen(self) -> None:
         """Open the files again, after they were moved away: on SIGHUP."""
         if self._writer is not None:
-            self._writer.send_signal(signal.SIGHUP)
+            self._writer.send(signal.SIGHUP)
 
     def close(self) -> None:
         """Give back the old standard error, and wait until all is written. The children must have ended before."""
@@ -97,10 +148,12 @@ class NodeLog:
         os.close(self._stderr)
 
     def _finish_writing(self) -> None:
-        if self._writer is None or self._writer.poll() is not None:  # what the pipe holds is the last of the log
+        if self._writer is not None and self._writer.ends_within(0):
+            self._writer.reap()
+            self._writer = None
+        if self._writer is None:  # what the pipe holds is the last of the log
             self._start_writer()
         assert self._writer is not None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._writer.wait(CHILD_END_TIME)
-        self._writer.kill()
-        self._writer.wait()
+        if not self._writer.ends_within(CHILD_END_TIME):
+            self._writer.send(signal.SIGKILL)
+        self._writer.reap()

@@ -1,41 +1,73 @@
 """The master's process: from its command line to the loop, and back to an exit status."""
 
 import asyncio
+import importlib
+import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from lightningd_py.config.daemonize import daemonize
 from lightningd_py.config.options import Options, parse
 from lightningd_py.errors import StartError
 from lightningd_py.log import NodeLog
-from lightningd_py.node import Node
+from lightningd_py.node import ALL_SIGNALS, BUSES, Node
+from lightningd_py.node_left import CHECK, STATE, NodeLeft, flaw_of, inherited, read_state, write_state
 from lightningd_py.pid_lock import PidLock, make_directory
-from wire.command.console import END_SIGNALS, OutputError, complain, printing
+from lightningd_py.registrations.of_options import make_registrations
+from wire.command.console import OutputError, complain, printing, reason
 from wire.control.daemon import calm_collector, keep_fds
 from wire.control.landlock import landlock_version
 from wire.control.status import Status, end_logging, set_up_logging
+from wire.net.states import StateError, fds_in
 
 
 def start(command: str, arguments: Sequence[str]) -> int:
-    """Run a node with these arguments; the exit status. What goes wrong before it runs is told on standard error."""
+    """Run a node with these arguments; the exit status. What goes wrong before it runs is told on standard error.
+
+    If the environment says so it is one that runs already: this process had another program until now. Or it is only
+    asked whether that could be.
+    """
     keep_fds()
     try:
+        looked_at, left = _inherited(CHECK), _inherited(STATE)
         with printing():
             options = parse(arguments)
-        started = daemonize() if options.daemon else lambda: None
-        return _run(options, started)
-    except (StartError, OutputError) as error:
+        if looked_at is not None:
+            return _check(looked_at, options)
+        started = daemonize() if options.daemon and left is None else lambda: None
+        return _run(options, started, left)
+    except (StartError, StateError, OutputError) as error:
         complain(command, error)
         return 1
 
 
-def _run(options: Options, started: Callable[[], None]) -> int:
+def _inherited(name: str) -> NodeLeft | None:
+    fd = inherited(name, os.environ)
+    os.environ.pop(name, None)  # it is not for our children
+    return None if fd is None else read_state(fd)
+
+
+def _check(left: NodeLeft, options: Options) -> int:
+    """Whether we could go on with this node: all that may fail is tried. Raises StartError."""
+    make_registrations(options)
+    importlib.import_module(BUSES)
+    if flaw := flaw_of(left, options):
+        raise StartError(flaw)
+    return 0
+
+
+def _run(options: Options, started: Callable[[], None], left: NodeLeft | None) -> int:
     """From here on something is made: a signal waits until the node hears it, and does not disturb its end."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
-    make_directory(options.network_dir)
-    lock = PidLock(options.pid_file)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+    if left is None or left.lock_fd is None:
+        make_directory(options.network_dir)
+        lock = PidLock(options.pid_file)
+    else:
+        lock = PidLock.adopt(options.pid_file, left.lock_fd)
     try:
-        log = NodeLog(options.log_file)
+        log = NodeLog(options.log_file) if left is None or left.log is None else NodeLog.adopt(left.log)
         set_up_logging(options.log_level)
         for sentence in options.without_use:
             Status("lightningd").unusual(sentence)
@@ -43,7 +75,10 @@ def _run(options: Options, started: Callable[[], None]) -> int:
         if not landlock_version():
             Status("lightningd").info("this kernel has no Landlock: our daemons may open what this user may")
         try:
-            return asyncio.run(_node(options, log, started))
+            while isinstance(outcome := asyncio.run(_node(options, log, started, left)), NodeLeft):
+                started = _nothing
+                left = _become(replace(outcome, log=log.hand_over(), lock_fd=lock.hand_over()), options)
+            return outcome
         finally:
             end_logging()
             log.close()
@@ -51,5 +86,28 @@ def _run(options: Options, started: Callable[[], None]) -> int:
         lock.release()
 
 
-async def _node(options: Options, log: NodeLog, started: Callable[[], None]) -> int:
-    return await Node(options, log).run(started)
+def _nothing() -> None:
+    """It has started already."""
+
+
+async def _node(options: Options, log: NodeLog, started: Callable[[], None], left: NodeLeft | None) -> int | NodeLeft:
+    return await Node(options, log, left).run(started)
+
+
+def _become(left: NodeLeft, options: Options) -> NodeLeft:
+    """This process is another program from here on. Returns if it cannot be: we go on with what is returned."""
+    end_logging()
+    memfd = -1
+    try:
+        memfd = write_state(left)
+        fds = [memfd, *fds_in(left)]
+        for fd in fds:
+            os.set_inheritable(fd, True)
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, STATE: str(memfd)})  # noqa: S606 - our own command
+    except OSError as error:
+        set_up_logging(options.log_level)
+        for fd in fds_in(left):
+            os.set_inheritable(fd, False)
+        if memfd >= 0:
+            os.close(memfd)
+        return replace(left, failed=f"the master goes on as it was: it cannot be executed again: {reason(error)}")

@@ -11,10 +11,10 @@ import random
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightningd_py.chain.waiters import BlockWaiters
+from lightningd_py.coming_back import come_back, restart_by_signal
 from lightningd_py.config.options import Options, version
 from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
@@ -25,68 +25,64 @@ from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.restart import Restartable, Restarts
 from lightningd_py.daemons.setup import Replacements
-from lightningd_py.errors import StartError, UsageError
+from lightningd_py.errors import StartError
+from lightningd_py.leaving import Leaving, close_rest
 from lightningd_py.log import WRITER, NodeLog
+from lightningd_py.node_left import NodeLeft
 from lightningd_py.owners.ownership import tell
 from lightningd_py.owners.peers import Peers
+from lightningd_py.parts import Parts, Running
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.bootstrap import Bootstrap, Candidate, read_peers
 from lightningd_py.peers.staying_connected import Seeking, StayingConnected, every
 from lightningd_py.peers.wanted_nodes import WantedNodes
 from lightningd_py.registrations.changed import Changed
-from lightningd_py.registrations.registrations import Registrations
+from lightningd_py.registrations.of_options import make_registrations
 from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.peer_requests import PeerRequests
 from wire.address import DEFAULT_PORTS, WireAddr
-from wire.command.console import END_SIGNALS
+from wire.command.console import END_SIGNALS, MASTERS_SIGNALS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
 from wire.control.control_wire import ConnectiondInit, RandomNodes, RandomNodesReply
 from wire.control.status import Status
 
+if TYPE_CHECKING:
+    from lightningd_py.bus.buses import Buses
+    from lightningd_py.metrics.serving import Serving
+
 BUSES = "lightningd_py.bus.buses"
 """Imported while the daemons start: ZMQ takes 45 ms to load."""
 
+ALL_SIGNALS = (*MASTERS_SIGNALS, signal.SIGUSR2)
+"""They wait until there is a node that hears them."""
+
 status = Status("lightningd")
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What stands on the core: which peers the node wants, and what services ask of it."""
-
-    access: AccessControl
-    staying: StayingConnected
-    connectiond: ConnectiondControl
-    news: RegistrationNews
-    requests: PeerRequests
-    listingd: ListingControl
-    replacements: Replacements
 
 
 class Node:
     """One node, on the running loop. `run` returns the exit status of the process."""
 
-    def __init__(self, options: Options, log: NodeLog) -> None:
-        """Raises UsageError for services that contradict each other."""
-        try:
-            self._registrations = Registrations(options.service, options.take, options.copy, options.offer)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-        self._registrations.base_features = options.features
-        self._registrations.fixed_features = options.fixed_features
+    def __init__(self, options: Options, log: NodeLog, left: NodeLeft | None = None) -> None:
+        """`left`: the node, if it runs already. Raises UsageError for services that contradict each other."""
+        self._registrations = make_registrations(options)
+        self._left = left
+        self._mover: Mover | None = None
         self._options = options
         self._log = log
         self._failed = ""
-        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[int | NodeLeft] = asyncio.get_running_loop().create_future()
         self._peers = Peers()
-        self._opening = Opening(options.require_service, self._registrations)
+        is_open = left is not None and left.is_open
+        self._opening = Opening(options.require_service, self._registrations, is_open=is_open)
         self._restarts = Restarts(self.fail)
 
     # the life of the process
 
-    async def run(self, started: Callable[[], None]) -> int:
-        """Start, work until `stop`, a signal or a death, and end. `started` is called in between.
+    async def run(self, started: Callable[[], None]) -> int | NodeLeft:
+        """Start, work until `stop`, a signal or a death, and end; the exit status, or what the next program of this
+        process needs to go on with the node. `started` is called in between.
 
         Raises StartError if it cannot start.
         """
@@ -96,19 +92,24 @@ class Node:
         for number in END_SIGNALS:
             loop.add_signal_handler(number, self.stop, 0)
         loop.add_signal_handler(signal.SIGHUP, self._log.reopen)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)  # one that has come while nobody could hear it
+        loop.add_signal_handler(signal.SIGUSR2, self._restart_all)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)  # one that has come while nobody could hear it
         self._log.watch(lambda exit_status: self._restarts.died(WRITER, exit_status))
         try:
             async with AsyncExitStack() as ends:
                 try:
-                    await self._start(ends)
+                    running = await self._start(ends)
                 except ChannelClosed as error:
                     raise StartError("a daemon ended at the start; its reason stands in the log") from error
                 started()
-                exit_status = await self._ended
-            if not self._failed:
-                status.info(f"lightningd-py has ended, exit status {exit_status}")
-            return exit_status
+                outcome = await self._ended
+                if isinstance(outcome, NodeLeft):
+                    signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)  # they wait for the next program
+                    ends.pop_all()
+                    await close_rest(running)
+            if not isinstance(outcome, NodeLeft) and not self._failed:
+                status.info(f"lightningd-py has ended, exit status {outcome}")
+            return outcome
         finally:
             signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)  # a second one does not disturb the end
             self._log.leave()
@@ -140,12 +141,16 @@ class Node:
 
     # the start
 
-    async def _start(self, ends: AsyncExitStack) -> None:
-        """The daemons first, then the RPC and the buses, and peers last: each finds an owner."""
-        options = self._options
+    async def _start(self, ends: AsyncExitStack) -> Running:
+        """The daemons first, then the RPC and the buses, and peers last: each finds an owner. A node that runs already
+        is not heard before all of us is there to hear it: nothing is waited for then.
+        """
+        options, left = self._options, self._left
         port = DEFAULT_PORTS[options.network]
         fallback = read_peers(options.fallback_peers, port) if options.fallback_peers and options.seeker_peers else []
         loading = asyncio.ensure_future(asyncio.to_thread(importlib.import_module, BUSES))
+        if left is not None:
+            await loading
         before = Beginnings(
             options=options,
             registrations=self._registrations,
@@ -153,23 +158,46 @@ class Node:
             opening=self._opening,
             restarts=self._restarts,
             ended=self._ended,
+            left=left,
         )
         core = await start_core(before, ends)
         parts = self._make_parts(core)
-        rpc = await self._serve_rpc(core, parts, ends)
+        mover = self._mover = Mover(parts.replacements, lambda: self._restarts.ready, lambda what: leaving.become(what))
+        rpc = await self._serve_rpc(core, parts, mover, ends)
         core.chain.start(core.gossip_control)
-        core.listeners.start()
-        await loading
-        self._open_buses(core, parts, rpc, ends)
+        core.listeners.start() if left is None else core.listeners.resume(left.listeners)
+        if left is None:
+            await loading
+        buses = self._open_buses(core, parts, rpc, ends)
         await parts.listingd.begin()
         for end in (parts.staying.close, self._opening.close, self._restarts.close):
             ends.callback(end)
-        if options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
+        if left is None and options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
             await parts.connectiond.must_bind()
-        if options.metrics_addr is not None:
-            self._serve_metrics(core, options.metrics_addr, ends)
+        metrics = self._serve_metrics(core, options.metrics_addr, ends) if options.metrics_addr is not None else None
         await self._opening.begin(lambda: self._open(core, parts.staying, fallback))
         self._restarts.begin(self._restartable(core, parts), parts.staying.dial_again)
+        running = Running(
+            options=options,
+            core=core,
+            parts=parts,
+            rpc=rpc,
+            buses=buses,
+            metrics=metrics,
+            mover=mover,
+            opening=self._opening,
+            restarts=self._restarts,
+            ended=self._ended,
+        )
+        leaving = Leaving(running)
+        if left is not None:
+            come_back(left, running)
+        return running
+
+    def _restart_all(self) -> None:
+        """SIGUSR2."""
+        if self._mover is not None:
+            self._signalled = asyncio.ensure_future(restart_by_signal(self._mover))
 
     def _make_parts(self, core: Core) -> Parts:
         """From here on connectd has the rules, and each daemon is told what services register."""
@@ -187,6 +215,11 @@ class Node:
         init = ConnectiondInit(options.msg, str(options.network_dir / "curve"), options.timing, options.limits)
         start = core.supervisor.start_connectiond
         connectiond = ConnectiondControl(start, init if options.msg else None, ownership)
+        if self._left is not None:
+            staying.resume(self._left.kept)
+        if self._left is not None and "connectiond" in core.channels:
+            core.supervisor.hears["connectiond"] = connectiond.received
+            connectiond.resume(core.channels["connectiond"], self._left.msg_endpoint)
 
         def nodes_changed(node_ids: Iterable[bytes]) -> None:
             staying.services_changed(node_ids)
@@ -202,7 +235,8 @@ class Node:
         self._registrations.on_change = registered
         self._registrations.on_wanted = ownership.release_nodes
         requests = PeerRequests(ownership, core.database, core.connect_control.reach, options.timing)
-        listingd = ListingControl(core.supervisor.start_listingd, store_path(options), self._restarts.refusal)
+        refusal, of_listingd = self._restarts.refusal, core.channels.get("listingd")
+        listingd = ListingControl(core.supervisor.start_listingd, store_path(options), refusal, of_listingd)
         replacements = Replacements(
             setup=core.setup,
             connect_control=core.connect_control,
@@ -215,7 +249,7 @@ class Node:
         )
         return Parts(access, staying, connectiond, news, requests, listingd, replacements)
 
-    async def _serve_rpc(self, core: Core, parts: Parts, ends: AsyncExitStack) -> RpcServer:
+    async def _serve_rpc(self, core: Core, parts: Parts, mover: Mover, ends: AsyncExitStack) -> RpcServer:
         commands = Commands(
             options=self._options,
             own=core.own,
@@ -231,14 +265,17 @@ class Node:
             blocks=self._blocks(core),
             refusal=self._restarts.refusal,
             stop=self.stop,
-            restart=Mover(parts.replacements, lambda: self._restarts.ready).restart,
+            restart=mover.restart,
         )
         rpc = RpcServer(commands.all(), parts.listingd, lambda: parts.requests.behind)
         ends.push_async_callback(rpc.close)
-        await rpc.start(self._options.rpc_file, self._options.rpc_file_mode)
+        if self._left is not None and self._left.clients is not None:
+            rpc.resume(self._options.rpc_file, self._left.clients)
+        else:
+            await rpc.start(self._options.rpc_file, self._options.rpc_file_mode)
         return rpc
 
-    def _serve_metrics(self, core: Core, address: WireAddr, ends: AsyncExitStack) -> None:
+    def _serve_metrics(self, core: Core, address: WireAddr, ends: AsyncExitStack) -> "Serving":
         """Raises StartError if it cannot listen there."""
         from lightningd_py.metrics.collector import Around, Collector  # prometheus_client: only for those who scrape
         from lightningd_py.metrics.serving import Serving
@@ -255,13 +292,14 @@ class Node:
         serving = Serving(Collector(around, asyncio.get_running_loop().time))
         ends.push_async_callback(serving.close)
         serving.start(address)
+        return serving
 
     def _blocks(self, core: Core) -> BlockWaiters:
         blocks = BlockWaiters(lambda: core.chain.blockheight)
         core.gossip_control.on_blockheight = blocks.grown
         return blocks
 
-    def _open_buses(self, core: Core, parts: Parts, rpc: RpcServer, ends: AsyncExitStack) -> None:
+    def _open_buses(self, core: Core, parts: Parts, rpc: RpcServer, ends: AsyncExitStack) -> "Buses":
         from lightningd_py.bus.buses import Buses  # loaded by now: see BUSES
         from lightningd_py.bus.ctl_requests import Around
 
@@ -273,7 +311,9 @@ class Node:
             msg_endpoint=lambda: parts.connectiond.endpoint,
             signing_socket=core.signing.make,
         )
-        ends.push_async_callback(Buses(around, rpc).close)
+        buses = Buses(around, rpc)
+        ends.push_async_callback(buses.close)
+        return buses
 
     def _restartable(self, core: Core, parts: Parts) -> dict[str, Restartable]:
         replacements = parts.replacements
@@ -320,11 +360,8 @@ class Node:
     async def _open(self, core: Core, staying: StayingConnected, fallback: list[Candidate]) -> None:
         """Let connectd accept, dial the peers to stay with, and look for others: of the map, or the first ones."""
         options, own = self._options, core.own
-        try:
-            await core.connect_control.activate()
-        except StartError:
-            if not self._restarts.ready:  # else the next connectd is activated as soon as it is there
-                raise
+        if self._left is None or not self._left.is_open:
+            await self._activate(core)
         status.info(f"{own.node_id.hex()} on {options.network} listens on {', '.join(own.bindings) or 'nowhere'}")
         staying.start(kept.node_id for kept in options.keepconnected)
         if options.seeker_peers:
@@ -338,6 +375,13 @@ class Node:
             lambda: core.has_map or len(peers) > 0 or database.knows_addresses(),
         )
         staying.spawn(first.run())
+
+    async def _activate(self, core: Core) -> None:
+        try:
+            await core.connect_control.activate()
+        except StartError:
+            if not self._restarts.ready:  # else the next connectd is activated as soon as it is there
+                raise
 
     def _seeking(self, core: Core) -> Seeking:
         async def random_nodes(count: int) -> list[tuple[bytes, list[str]]]:

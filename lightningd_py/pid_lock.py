@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lightningd_py.errors import DirectoryError
 from wire.command.console import reason
+from wire.control.control_message import Fd
 
 
 def make_directory(network_dir: Path) -> None:
@@ -35,6 +36,17 @@ class PidLock:
             os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
         except OSError as error:
             raise DirectoryError(f"cannot write pid file {path}: {reason(error)}") from error
+
+    @classmethod
+    def adopt(cls, path: Path, fd: Fd) -> "PidLock":
+        """The lock of the program before us in this process: exec keeps it, while no fd of that file is closed."""
+        lock = cls.__new__(cls)
+        lock._path, lock._fd = path, fd
+        return lock
+
+    def hand_over(self) -> Fd:
+        """For the next program of this process, which must inherit it."""
+        return Fd(self._fd)
 
     def release(self) -> None:
         """Remove the pid file and let go, in this order: a process that opens it later makes a new one."""

@@ -124,11 +124,16 @@ class ApiBus:
         if self._lost.bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
             status.unusual(f"a client of the API bus does not read: {self._lost} answers are lost so far")
 
-    async def close(self) -> None:
-        """Give requests in hand GRACE seconds, and close the socket."""
+    @property
+    def in_hand(self) -> int:
+        """Requests that are not answered yet."""
+        return len(self._tasks)
+
+    async def close(self, grace: float = GRACE) -> None:
+        """Give requests in hand `grace` seconds, and close the socket."""
         self._socket.pause()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=GRACE)
+            _, late = await asyncio.wait(self._tasks, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

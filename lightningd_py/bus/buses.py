@@ -13,7 +13,7 @@ from lightningd_py.bus.chnl_bus import ChnlBus
 from lightningd_py.bus.ctl_bus import CtlBus
 from lightningd_py.bus.ctl_requests import Around
 from lightningd_py.errors import StartError
-from lightningd_py.rpc.jsonrpc import RpcServer
+from lightningd_py.rpc.jsonrpc import GRACE, RpcServer
 from wire.bus.bus_message import BusError
 from wire.bus.curve import Curve, CurveError
 from wire.bus.socket import BusSocket
@@ -97,12 +97,31 @@ class Buses:
             made.on_refused = self._curve.without_key
         return made
 
-    async def close(self) -> None:
-        """Answer what is in hand, say goodbye, and let go of the endpoints."""
+    def pause(self) -> None:
+        """Hear nothing more: what is said waits at the clients."""
+        for each in self._sockets:
+            each.pause()
+
+    def go_on(self) -> None:
+        """After `pause`."""
+        for each in self._sockets:
+            each.resume()
+
+    @property
+    def in_hand(self) -> int:
+        """Requests that are not answered yet."""
+        return sum(bus.in_hand for bus in (self._ctl, self._api) if bus is not None)
+
+    async def close(self, reason: str = "the node ends", grace: float = GRACE, *, kept: bool = False) -> None:
+        """Answer what is in hand in `grace` seconds, say goodbye, and let go of the endpoints. `kept`: what services
+        have registered stays as it is.
+        """
         self._registrations.on_change = lambda service: None  # services do not leave, the node does
-        await asyncio.gather(*(bus.close() for bus in (self._ctl, self._api) if bus is not None))
+        closing = [] if self._api is None else [self._api.close(grace)]
+        closing += [] if self._ctl is None else [self._ctl.close(reason, grace, kept=kept)]
+        await asyncio.gather(*closing)
         if self._chnl is not None:
-            self._chnl.close()
+            self._chnl.close(reason)
         self._close_sockets()
 
     def _close_sockets(self) -> None:

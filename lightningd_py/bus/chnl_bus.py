@@ -72,6 +72,6 @@ class ChnlBus:
         if session is not None:
             self._sessions.cut_off(session, f"{service} has come or gone on CTL: the ticket is another one now")
 
-    def close(self) -> None:
+    def close(self, reason: str = "the node ends") -> None:
         """Say goodbye to all."""
-        self._sessions.close("the node ends")
+        self._sessions.close(reason)

@@ -49,6 +49,7 @@ class CtlBus:
         self._news = CtlNews(self._sessions, around.ownership, self._registrations)
         self._requests = CtlRequests(around)
         self._in_hand: Counter[Session] = Counter()
+        self._kept = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     # sessions
@@ -76,6 +77,8 @@ class CtlBus:
     def _gone(self, session: Session, reason: str) -> None:
         self._news.forget(session.service)
         self._requests.forget(session.service)
+        if self._kept:
+            return
         self._registrations.leave(session.service, reason)
         self._renamed(session.service)
 
@@ -156,11 +159,17 @@ class CtlBus:
         answer.id = asked
         self._sessions.send(session, answer)
 
-    async def close(self) -> None:
-        """Give requests in hand GRACE seconds, and say goodbye to all."""
+    @property
+    def in_hand(self) -> int:
+        """Requests that are not answered yet."""
+        return len(self._tasks)
+
+    async def close(self, reason: str = "the node ends", grace: float = GRACE, *, kept: bool = False) -> None:
+        """Give requests in hand `grace` seconds, and say goodbye to all. `kept`: what they have registered stays."""
+        self._kept = kept
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=GRACE)
+            _, late = await asyncio.wait(self._tasks, timeout=grace)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self._sessions.close("the node ends")
+        self._sessions.close(reason)

@@ -54,6 +54,12 @@ class ConnectiondControl:
         self._asked.add_done_callback(self._bound)
         asyncio.get_running_loop().call_soon(self._begin)  # after the request has been sent
 
+    def resume(self, channel: ControlChannel, endpoint: str) -> None:
+        """Go on with the connectiond of the program before us; it is told everything again."""
+        self._channel = self._ownership.connectiond = channel
+        self.endpoint = endpoint
+        self._begin()
+
     def ended(self) -> None:
         """connectiond has died, and what it had with it: its services have to say hello once more."""
         self._away, self._ready, self._channel, self._told = True, False, None, {}

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +30,15 @@ R = TypeVar("R", bound=Reply)
 status = Status("lightningd")
 
 
+@dataclass(frozen=True, slots=True)
+class TxoutLeft:
+    """A question of gossipd's about an output that was not answered yet."""
+
+    request_id: int
+    short_channel_id: int
+    script: bytes
+
+
 class GossipControl:
     """gossipd, as the master sees it. It is the chain's follower, too."""
 
@@ -39,10 +49,23 @@ class GossipControl:
         self._returned = asyncio.Event()
         self.on_blockheight: Callable[[int], None] = lambda blockheight: None
         """Hears of each new height, besides gossipd."""
+        self._asked: dict[tuple[ControlChannel, int], control_wire.GetTxout] = {}
+        """What gossipd has asked, and was not answered yet."""
 
     @property
     def _channel(self) -> ControlChannel:
         return self._ownership.gossipd
+
+    def leave(self) -> list["TxoutLeft"]:
+        """What gossipd waits for, for the next program of this process."""
+        open_ones = [asked for (channel, _), asked in self._asked.items() if channel is self._channel]
+        return [TxoutLeft(asked.request_id, asked.short_channel_id, asked.script) for asked in open_ones]
+
+    def resume(self, left: Iterable["TxoutLeft"]) -> None:
+        """Look up what gossipd has asked the program before us."""
+        for one in left:
+            request = control_wire.GetTxout(one.short_channel_id, one.script, request_id=one.request_id)
+            self._get_txout(request, self._channel)
 
     def returned(self) -> None:
         """gossipd was restarted: it is told again what the one before has not done."""
@@ -70,7 +93,11 @@ class GossipControl:
                 raise RuntimeError(f"gossipd said {message.name()}")
 
     def _get_txout(self, request: control_wire.GetTxout, channel: ControlChannel) -> None:
+        asked = (channel, request.request_id)
+        self._asked[asked] = request
+
         def answered(found: Output | NoOutput) -> None:
+            del self._asked[asked]
             reply = (
                 control_wire.GetTxoutReply(found.amount_sat, found.script, "")
                 if isinstance(found, Output)

@@ -34,25 +34,38 @@ class NoListing(Exception):
 class ListingControl:
     """listingd, as the master sees it."""
 
-    def __init__(self, start: Callable[[], ControlChannel], store: Path, refusal: Callable[[str], str]) -> None:
-        """`start` makes the process, or raises OSError; `refusal` says why it is not there."""
+    def __init__(
+        self,
+        start: Callable[[], ControlChannel],
+        store: Path,
+        refusal: Callable[[str], str],
+        channel: ControlChannel | None = None,
+    ) -> None:
+        """`start` makes the process, or raises OSError; `refusal` says why it is not there. `channel`: to one that is
+        there.
+        """
         self._start = start
         self._store = store
         self._refusal = refusal
         self._loop = asyncio.get_running_loop()
         self._arrival: asyncio.Future[None] = self._loop.create_future()
         self._room = asyncio.Semaphore(PACKED_AT_ONCE)
-        self._channel = start()
+        self._begun = channel is not None
+        self._channel = start() if channel is None else channel
 
     async def begin(self) -> None:
         """Done when it is there. Raises ChannelClosed if it has died."""
+        if not self._begun:
+            await self._begin()
+
+    async def _begin(self) -> None:
         await self._channel.request(ListingdInit(str(self._store)), ListingdInitReply)
 
     async def restart(self) -> None:
         """After its death; never done if it has died once more, of which `Restarts` hears, too. Raises OSError."""
         self._channel = self._start()
         try:
-            await self.begin()
+            await self._begin()
         except ChannelClosed:
             await self._loop.create_future()
         self._arrival.set_result(None)

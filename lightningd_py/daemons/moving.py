@@ -8,7 +8,7 @@ one that fails is ended, and the old one goes on. `gossipd/moving.py` is the dae
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from lightningd_py.daemons.setup import Replacements
@@ -28,6 +28,9 @@ from wire.control.status import Status
 
 START = 30.0
 """Seconds in which a new daemon is there."""
+MASTER, ALL = "master", "all"
+MOVABLE = ("gossipd", MASTER, ALL)
+"""What can be restarted."""
 LAST_WORD = 2.0
 """Seconds in which a new gossipd says that it has all, if the old one has died on the way."""
 
@@ -50,28 +53,57 @@ class Moved:
 class Mover:
     """Restarts one process at a time."""
 
-    def __init__(self, replacements: Replacements, ready: Callable[[], bool]) -> None:
-        """`ready`: the node has started, and does not end."""
+    def __init__(
+        self, replacements: Replacements, ready: Callable[[], bool], become: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """`ready`: the node has started, and does not end. `become` has another program take the master's place: it
+        returns only by raising MoveRefused.
+        """
         self._replacements = replacements
         self._ready = ready
+        self._become = become
         self._under_way = ""
+        self._ways = {"gossipd": self._gossipd}
 
     async def restart(self, what: str) -> Moved:
-        """`what`: gossipd. Raises MoveRefused."""
+        """`what`: one of MOVABLE. Raises MoveRefused."""
         if not self._ready():
             raise MoveRefused("the node is starting or ending")
         if self._under_way:
             raise MoveRefused(f"{self._under_way} is being restarted: try again when it is done")
         self._under_way = what
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         try:
-            moved, lost = await self._gossipd()
+            if what in (MASTER, ALL):
+                await self._become(what)
+            return await self._one(what)
         finally:
             self._under_way = ""
-        milliseconds = round(1_000 * (loop.time() - began))
-        status.info(f"{what} was restarted: {moved} connections have moved, {lost} are lost, in {milliseconds} ms")
-        return Moved(moved, lost, milliseconds)
+
+    async def rest(self, what: str, master: Moved) -> list[tuple[str, Moved | MoveRefused]]:
+        """What remains to be restarted after the master, by the new one: all, if that is `what` was asked for. What
+        came of each.
+        """
+        done: list[tuple[str, Moved | MoveRefused]] = [(MASTER, master)]
+        _say(MASTER, master)
+        self._under_way = what
+        try:
+            for name in self._ways if what == ALL else ():
+                try:
+                    done.append((name, await self._one(name)))
+                except MoveRefused as refused:
+                    status.unusual(f"{name} was not restarted: {refused}")
+                    done.append((name, refused))
+        finally:
+            self._under_way = ""
+        return done
+
+    async def _one(self, what: str) -> Moved:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        moved, lost = await self._ways[what]()
+        done = Moved(moved, lost, round(1_000 * (loop.time() - began)))
+        _say(what, done)
+        return done
 
     async def _gossipd(self) -> tuple[int, int]:
         replacements, setup = self._replacements, self._replacements.setup
@@ -164,6 +196,11 @@ async def _answers(channel: ControlChannel, serving: "asyncio.Future[GossipdInit
 def _close(*fds: Fd) -> None:
     for fd in fds:
         os.close(fd)
+
+
+def _say(what: str, done: Moved) -> None:
+    figures = f"{done.moved} connections have moved, {done.lost} are lost, in {done.milliseconds} ms"
+    status.info(f"{what} was restarted: {figures}")
 
 
 def _pair() -> tuple[Fd, Fd]:

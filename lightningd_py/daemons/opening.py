@@ -12,13 +12,13 @@ status = Status("lightningd")
 class Opening:
     """Opens once, and stays open when a service leaves."""
 
-    def __init__(self, required: Iterable[str], registrations: Registrations) -> None:
-        """`required`: services without which the node neither accepts nor dials."""
+    def __init__(self, required: Iterable[str], registrations: Registrations, *, is_open: bool = False) -> None:
+        """`required`: services without which the node neither accepts nor dials. `is_open`: it does already."""
         self._required = tuple(dict.fromkeys(required))
         self._registrations = registrations
         self._open: Callable[[], Awaitable[None]] | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._is_open = False
+        self._is_open = is_open
 
     @property
     def waits_for(self) -> list[str]:
@@ -27,9 +27,14 @@ class Opening:
             return []
         return [name for name in self._required if not self._registrations.is_ready(name)]
 
+    @property
+    def is_open(self) -> bool:
+        """The node accepts and dials."""
+        return self._is_open
+
     async def begin(self, open_node: Callable[[], Awaitable[None]]) -> None:
         """Open, unless a service is missing: then as soon as all are there. `open_node` is called once."""
-        if missing := self.waits_for:
+        if not self._is_open and (missing := self.waits_for):
             status.info(f"waits for service {', '.join(missing)} before it connects to any node")
             self._open = open_node
         else:
@@ -40,14 +45,16 @@ class Opening:
         """Open if that was all that was missing."""
         if self._open is not None and self._opening is None and not self.waits_for:
             self._opening = asyncio.ensure_future(self._open())
-            self._opening.add_done_callback(_done)
+            self._opening.add_done_callback(self._done)
 
     def close(self) -> None:
         """Open no more."""
         if self._opening is not None:
             self._opening.cancel()
 
-
-def _done(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()):
-        task.get_loop().call_exception_handler({"message": "opening the node", "exception": error})
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        if error := task.exception():
+            task.get_loop().call_exception_handler({"message": "opening the node", "exception": error})
+        self._is_open = True

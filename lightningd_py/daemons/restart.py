@@ -9,7 +9,7 @@ import asyncio
 import signal
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wire.control.status import Status
 
@@ -26,14 +26,14 @@ class Deaths:
     """How many there were lately. The clock is an argument."""
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque()
+        self.times: deque[float] = deque()
 
     def one_more(self, now: float) -> float | None:
         """Seconds to wait; None if there were too many."""
-        self._times.append(now)
-        while now - self._times[0] > MINUTE:
-            self._times.popleft()
-        return FIRST_WAIT * 2 ** (len(self._times) - 1) if len(self._times) < MOST_DEATHS else None
+        self.times.append(now)
+        while now - self.times[0] > MINUTE:
+            self.times.popleft()
+        return FIRST_WAIT * 2 ** (len(self.times) - 1) if len(self.times) < MOST_DEATHS else None
 
 
 def manner(exit_status: int) -> str:
@@ -42,6 +42,14 @@ def manner(exit_status: int) -> str:
         return f"exit status {exit_status}"
     named = -exit_status in {int(number) for number in signal.Signals}
     return f"killed by {signal.Signals(-exit_status).name if named else f'signal {-exit_status}'}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeathsLeft:
+    """For the next program of this process. `times` are the monotonic clock's, `lost` nodes to be dialled again."""
+
+    times: list[float] = field(default_factory=list)
+    lost: list[bytes] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,20 @@ class Restarts:
         self.deaths: Counter[str] = Counter()
         self.restarted: Counter[str] = Counter()
         """How often each daemon has died, and was started in the place of a dead one."""
+
+    def leave(self) -> "DeathsLeft":
+        """For the next program of this process."""
+        return DeathsLeft(list(self._deaths.times), sorted(self._lost))
+
+    def resume(self, left: "DeathsLeft") -> None:
+        """Go on counting."""
+        self._deaths.times.extend(left.times)
+        self._lost.update(left.lost)
+
+    @property
+    def away(self) -> list[str]:
+        """Daemons that have died, and are not there again."""
+        return list(self._away)
 
     @property
     def ready(self) -> bool:

@@ -15,11 +15,12 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lightningd_py.errors import StartError
 from wire.control import control_wire
-from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
+from wire.control.control_channel import ChannelClosed, ChannelLeft, ControlChannel, RequestFailed
 from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
@@ -39,11 +40,28 @@ COMMANDS = {
 LAST = ("websocketd", "hsmd")
 """Those that end when the others have."""
 
-LISTINGS = 128
-"""So many at a time, each for a client: more than there may be clients."""
+WINDOWS = {"listingd": 128}
+"""Requests at a time. A listing is a client's: more than there may be clients."""
 
 R = TypeVar("R", bound=Reply)
 status = Status("lightningd")
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonLeft:
+    """One daemon, for the next program of this process."""
+
+    name: str
+    pid: int
+    channel: ChannelLeft
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonsLeft:
+    """All of them."""
+
+    daemons: list[DaemonLeft] = field(default_factory=list)
+    to_websocketd: Fd | None = None
 
 
 class Daemon:
@@ -56,6 +74,12 @@ class Daemon:
         self.heartbeat: Heartbeat | None = None
         """See `Supervisor.watch`."""
         self.on_death: Callable[[Daemon], None] = lambda daemon: None
+
+    def leave(self) -> DaemonLeft:
+        """Let go of it, for the next program of this process."""
+        if self.heartbeat is not None:
+            self.heartbeat.close()
+        return DaemonLeft(self.name, self.process.leave(), self.channel.leave())
 
     def close(self) -> None:
         """Tell it nothing more: which ends it."""
@@ -84,6 +108,8 @@ class Supervisor:
         self._on_death = on_death
         self._timing = timing
         self._ending = False
+        self.hears: dict[str, Callable[[ControlMessage], None]] = {}
+        """Who hears what those daemons say that were there before us, by their names."""
         self._daemons: list[Daemon] = []
         self._dead_on_trial: list[Daemon] = []
         self._hsmd: Daemon
@@ -101,6 +127,54 @@ class Supervisor:
         connectd = self._start_linked("connectd", link_of_connectd, from_connectd)
         gossipd = self._start_linked("gossipd", link_of_gossipd, from_gossipd)
         return hsmd, connectd, gossipd
+
+    @property
+    def queued(self) -> int:
+        """Messages that wait for room in the socket of any daemon."""
+        return sum(daemon.channel.queued for daemon in self._daemons)
+
+    def leave(self) -> DaemonsLeft:
+        """Let go of all daemons, for the next program of this process. Nothing may be `queued`."""
+        self._ending = True
+        to_websocketd = None if self._to_websocketd is None else Fd(self._to_websocketd.detach())
+        return DaemonsLeft([daemon.leave() for daemon in self._daemons], to_websocketd)
+
+    def resume(self, left: DaemonsLeft) -> dict[str, ControlChannel]:
+        """Go on with the daemons of the program before us; the channels by their names. `hears` is to be filled."""
+        if left.to_websocketd is not None:
+            self._to_websocketd = socket.socket(fileno=left.to_websocketd)
+        for one in left.daemons:
+            daemon = self._adopt(one)
+            self.watch(daemon.channel)
+            if one.name == "hsmd":
+                self._hsmd = daemon
+        return {daemon.name: daemon.channel for daemon in self._daemons}
+
+    def _adopt(self, left: DaemonLeft) -> Daemon:
+        process = Process.adopt(left.pid, lambda exit_status: self._died(daemon), left.name)
+        ours = socket.socket(fileno=left.channel.fd)
+        asked = left.channel.last_request_id
+        daemon = self._daemon(left.name, process, ours, lambda message: self._hears(left.name, message), asked)
+        return daemon
+
+    def _hears(self, name: str, message: ControlMessage) -> None:
+        self.hears.get(name, no_message)(message)
+
+    def _daemon(
+        self,
+        name: str,
+        process: Process,
+        ours: socket.socket,
+        on_message: Callable[[ControlMessage], None],
+        asked: int = 0,
+    ) -> Daemon:
+        """`asked`: requests of the program before us in this process."""
+        window = WINDOWS.get(name, 64)
+        channel = ControlChannel(ours, name, on_message, lambda reason: None, window=window, last_request_id=asked)
+        daemon = Daemon(name, process, channel)
+        daemon.on_death = self._tell_death
+        self._daemons.append(daemon)
+        return daemon
 
     def try_out(self, *channels: ControlChannel) -> None:
         """One of these daemons is about to take the place of the other: until `decide` neither's death is told."""
@@ -159,7 +233,7 @@ class Supervisor:
     def start_listingd(self) -> ControlChannel:
         """The process that lists the map for RPC clients. Raises OSError if it cannot be started."""
         ours, theirs = _pair()
-        channel = self._start("listingd", ours, [theirs], no_message, LISTINGS).channel
+        channel = self._start("listingd", ours, [theirs], no_message).channel
         self.watch(channel)
         return channel
 
@@ -190,7 +264,6 @@ class Supervisor:
         ours: socket.socket,
         theirs: list[socket.socket],
         on_message: Callable[[ControlMessage], None],
-        window: int = 64,
     ) -> Daemon:
         """`theirs` become fds 3, 4, ... of the daemon, in this order, and are named so on its command line."""
         fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
@@ -203,10 +276,7 @@ class Supervisor:
         finally:
             for sock in theirs:
                 sock.close()
-        channel = ControlChannel(ours, name, on_message, lambda reason: None, window=window)
-        daemon = Daemon(name, process, channel)
-        daemon.on_death = self._tell_death
-        self._daemons.append(daemon)
+        daemon = self._daemon(name, process, ours, on_message)
         return daemon
 
     def watch(self, channel: ControlChannel) -> None:

@@ -102,6 +102,15 @@ class _Held:
     size: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimsLeft:
+    """For the next program of this process."""
+
+    reported: list[PeerInfo] = field(default_factory=list)
+    ends_wanted: list[tuple[int, str]] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+
+
 class Claims:
     """What is said of connections, checked. What is true has its deed done, `unwanted` gets a connection that gossipd
     says to have from connectd, which does not say so.
@@ -124,6 +133,26 @@ class Claims:
         self._held_count = self._held_size = 0
         self._ends_wanted: Newest[int, str] = Newest(MOST_REPORTED)
         self._gone: Newest[int, None] = Newest(MOST_REMEMBERED)
+
+    def leave(self) -> ClaimsLeft:
+        """What the next program of this process has to know. Nothing may be `held`."""
+        return ClaimsLeft(
+            list(self._reported.values.values()), list(self._ends_wanted.values.items()), list(self._gone)
+        )
+
+    def resume(self, left: ClaimsLeft) -> None:
+        """Go on with what the program before us knew."""
+        for info in left.reported:
+            self._reported.put(info.conn_id, info)
+        for conn_id, reason in left.ends_wanted:
+            self._ends_wanted.put(conn_id, reason)
+        for conn_id in left.gone:
+            self._gone.put(conn_id, None)
+
+    @property
+    def held(self) -> int:
+        """Messages of gossipd's that wait for connectd's."""
+        return self._held_count
 
     # connections that have ended
 

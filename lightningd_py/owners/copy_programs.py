@@ -9,9 +9,10 @@ The queue is bounded, with a share for each peer; what finds no room is counted,
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass, field, replace
 
 from lightningd_py.config.values import Service
-from lightningd_py.owners.service_process import Program, start_program
+from lightningd_py.owners.service_process import Program, ProgramLeft, adopt_program, start_program
 from lightningd_py.registrations.registered import Registered
 from lightningd_py.registrations.registrations import Registrations
 from wire.control import control_wire
@@ -32,6 +33,19 @@ NO_CONNECTION = 0
 """A conn_id that no connection has."""
 
 status = Status("lightningd")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerLeft:
+    """One service's program and what waits for it, for the next program of this process."""
+
+    service: str
+    program: ProgramLeft | None = None
+    ending: list[ProgramLeft] = field(default_factory=list)
+    in_socket: list[control_wire.PeerMessage] = field(default_factory=list)
+    waiting: list[control_wire.PeerMessage] = field(default_factory=list)
+    not_before: float = 0.0
+    lost: int = 0
 
 
 class _Listener:
@@ -67,16 +81,54 @@ class _Listener:
         except OSError as error:
             status.unusual(f"service {self._service.name} cannot be started: {error}")
             return
+        self._has(program)
+        program.channel.send(control_wire.Listen(self._service.name))
+        if self.lost:
+            program.channel.send(control_wire.CopiesLost(self.lost))
+        self._pump()
+
+    def _has(self, program: Program) -> None:
         timing = self._timing
         program.heartbeat = Heartbeat(
             program.channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(program)
         )
         self._program = program
         self._running.add(program)
-        program.channel.send(control_wire.Listen(self._service.name))
-        if self.lost:
-            program.channel.send(control_wire.CopiesLost(self.lost))
-        self._pump()
+
+    def leave(self) -> ListenerLeft:
+        """Let go of it, for the next program of this process."""
+        waiting = [*self._again, *self._queue.values.values()]
+        program, self._program = self._program, None
+        ending = [each.leave() for each in self._running if each is not program]
+        ours = None if program is None else program.leave()
+        in_socket = list(self._in_socket)
+        return ListenerLeft(self._service.name, ours, ending, in_socket, waiting, self._not_before, self.lost)
+
+    def resume(self, left: ListenerLeft) -> None:
+        """Go on with what the program before us has left."""
+        self._not_before, self.lost = left.not_before, left.lost
+        self._in_socket.extend(left.in_socket)
+        for message in left.waiting:
+            self._last += 1
+            self._queue.put(self._last, message, message.node_id, len(message.message))
+        for one in left.ending:
+            program = self._adopt(one)
+            self._running.add(program)
+            asyncio.get_running_loop().call_later(self._timing.release_timeout, program.process.kill)
+        if left.program is not None:
+            self._has(self._adopt(left.program))
+            self._pump()
+        elif self._queue:
+            self._start_when_due()
+
+    def _adopt(self, left: ProgramLeft) -> Program:
+        program = adopt_program(
+            left,
+            lambda message: self._said(program, message),
+            lambda reason: self._closed(program),
+            lambda exit_status: self._exited(program, exit_status),
+        )
+        return program
 
     def _start_when_due(self) -> None:
         if self._timer is None:
@@ -166,6 +218,7 @@ class Listeners:
 
     def __init__(self, registrations: Registrations, timing: Timing) -> None:
         self._registrations = registrations
+        self._timing = timing
         self._by_service = {
             service.name: _Listener(service.program, timing)
             for service in registrations
@@ -176,6 +229,24 @@ class Listeners:
         """Start every program that wants copies."""
         for listener in self._by_service.values():
             listener.start()
+
+    def leave(self) -> list[ListenerLeft]:
+        """Let go of all, for the next program of this process."""
+        return [listener.leave() for listener in self._by_service.values()]
+
+    def resume(self, left: list[ListenerLeft]) -> None:
+        """Go on with those of the program before us. A service that is new is started; one that is no more gets nothing
+        from here on.
+        """
+        by_service = {one.service: one for one in left}
+        for name, listener in self._by_service.items():
+            if name in by_service:
+                listener.resume(by_service.pop(name))
+            else:
+                listener.start()
+        for name, one in by_service.items():
+            listener = self._by_service[name] = _Listener(Service(name, ()), self._timing)
+            listener.resume(replace(one, in_socket=[], waiting=[]))
 
     def copy(self, service: Registered, message: control_wire.PeerMessage) -> None:
         """A copy for this service. A program that has asked for none gets none."""

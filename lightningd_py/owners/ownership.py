@@ -57,12 +57,12 @@ class Ownership:
         `peers`: an empty table; one is made if there is none.
         """
         self.peers = Peers() if peers is None else peers
-        self._strangers = StrangersAtServices(limits.inbound, registrations)
+        self.strangers = StrangersAtServices(limits.inbound, registrations)
         self.came: list[Callable[[Peer], None]] = []
         """Called with each new connection."""
-        self.moved: list[Callable[[Peer], None]] = [self._strangers.moved]
+        self.moved: list[Callable[[Peer], None]] = [self.strangers.moved]
         """Called with each connection that has another owner than the one that was told before."""
-        self.went: list[Callable[[Peer, str], None]] = [self._strangers.went]
+        self.went: list[Callable[[Peer, str], None]] = [self.strangers.went]
         """Called with each connection that has ended, and why."""
         self.registrations = registrations
         self.connectd = connectd
@@ -77,19 +77,19 @@ class Ownership:
         self._error_heard = error_heard
         self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
         """Gets each copy for a service."""
-        self._claims = Claims(self.peers, self._owner_of, self._deeds(), self._end_unwanted)
-        self.heard, self.peer_handed_over = self._claims.heard, self._claims.reported
+        self.claims = Claims(self.peers, self._owner_of, self._deeds(), self._end_unwanted)
+        self.heard, self.peer_handed_over = self.claims.heard, self.claims.reported
         """What an owner says of a connection, one of those that `claims.py` names, and what connectd does."""
         self.programs = Programs(timing, hsm_socket, self.heard, self._lost, limits)
         self._timing = timing
-        self._at_connectiond: set[int] = set()
-        self._wanted_by: dict[int, Registered] = {}
+        self.at_connectiond: set[int] = set()
+        self.wanted_by: dict[int, Registered] = {}
 
     # from connectd
 
     def peer_connected(self, message: control_wire.PeerConnected) -> None:
         """A connection, fresh from INIT: to its service, or to gossipd."""
-        if self._claims.refuses_connected(message):
+        if self.claims.refuses_connected(message):
             message.close_fds()
             return
         peer = self.peers.begin(message.peer, Event.PEER_CONNECTED, MASTER)
@@ -102,25 +102,25 @@ class Ownership:
         it yet; then it ends as soon as gossipd says that it has it.
         """
         peer, reason = self.peers.get(message.conn_id), "the node has connected again"
-        if self._claims.refuses_of_connectd(message):
+        if self.claims.refuses_of_connectd(message):
             return
         if peer is not None:
             self.disconnect(peer, reason)
         else:
-            self._claims.want_end(message.conn_id, reason)
+            self.claims.want_end(message.conn_id, reason)
 
     def never_came(self, message: control_wire.PeerDisconnected) -> None:
         """connectd had given it to a gossipd that has died before we heard of it."""
-        if self._claims.refuses_of_connectd(message):
+        if self.claims.refuses_of_connectd(message):
             return
         self.peers.never_comes(message.conn_id)
-        self._claims.remember_gone(message.conn_id)
+        self.claims.remember_gone(message.conn_id)
         self.on_lost(message.node_id)
 
     # from owners
 
     def _owner_of(self, peer: Peer) -> str:
-        if peer.info.conn_id in self._at_connectiond:
+        if peer.info.conn_id in self.at_connectiond:
             return claims.CONNECTIOND
         return GOSSIPD if self.programs.channel_of(peer.info.conn_id) is None else claims.PROGRAM
 
@@ -157,14 +157,14 @@ class Ownership:
                 self.release(peer, service)
         else:
             self._step(peer, Event.PEER_TAKEN, GOSSIPD)
-        reason = self._claims.end_wanted(message.peer.conn_id)
+        reason = self.claims.end_wanted(message.peer.conn_id)
         if reason is not None:
             self.disconnect(peer, reason)
 
     def _peer_nongossip(self, message: control_wire.PeerNongossip) -> None:
         """A message that is not its owner's, with its connection."""
         peer = self._known(message.conn_id)
-        self._at_connectiond.discard(message.conn_id)
+        self.at_connectiond.discard(message.conn_id)
         self._step(peer, Event.PEER_NONGOSSIP, MASTER)
         moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
         status.debug(f"{message_name(message.message_type)}", message.node_id)
@@ -191,14 +191,14 @@ class Ownership:
         peer = self._known(message.conn_id)
         self._step(peer, Event.RELEASE_PEER_REPLY, MASTER)
         moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
-        wanted_by = self._wanted_by.pop(message.conn_id, None)
+        wanted_by = self.wanted_by.pop(message.conn_id, None)
         if wanted_by is None or not wanted_by.present:
             wanted_by = self.registrations.for_node(peer.info.node_id)
         self._place(peer, moving, wanted_by, None, [])
 
     def _release_peer_replyfail(self, message: control_wire.ReleasePeerReplyfail) -> None:
         """A connection is not there any more: another message has said, or will say, where it went."""
-        self._wanted_by.pop(message.conn_id, None)
+        self.wanted_by.pop(message.conn_id, None)
         self._step(peer := self._known(message.conn_id), Event.RELEASE_PEER_REPLYFAIL, peer.owner)
 
     def _peer_given_back(self, message: control_wire.PeerGivenBack) -> None:
@@ -288,17 +288,17 @@ class Ownership:
 
     def _to_service(self, peer: Peer, moving: MovingConnection, service: Registered, message: bytes | None) -> bool:
         """To its program, or to connectiond. False if there is neither: then nothing has moved."""
-        if self._strangers.refuses(peer.info):
+        if self.strangers.refuses(peer.info):
             return False
         if service.program is not None:
-            about = (peer.info, moving, message, self.registrations.routes(), self._strangers.network_of(peer.info))
+            about = (peer.info, moving, message, self.registrations.routes(), self.strangers.network_of(peer.info))
             if started := self.programs.start(service.program, *about):
                 self._step(peer, Event.TAKE_PEER, service.name)
             return started
         if self.connectiond is None:
             return False
         assert moving.gossip_fd is not None
-        self._at_connectiond.add(peer.info.conn_id)
+        self.at_connectiond.add(peer.info.conn_id)
         self._step(peer, Event.TAKE_PEER_FOR_BUS, service.name)
         fds = (moving.peer_fd, moving.gossip_fd)
         tell(
@@ -321,7 +321,7 @@ class Ownership:
         if peer.state not in (State.GOSSIPD, State.GIVEN):
             raise ValueError(f"the connection is {peer.owner}'s")
         self._step(peer, Event.RELEASE_PEER, peer.owner)
-        self._wanted_by[peer.info.conn_id] = service
+        self.wanted_by[peer.info.conn_id] = service
         tell(self.gossipd, control_wire.ReleasePeer(peer.info.node_id, peer.info.conn_id))
 
     def release_nodes(self, service: Registered, node_ids: Iterable[bytes]) -> None:
@@ -349,15 +349,15 @@ class Ownership:
     def _part(self, conn_id: int) -> None:
         """Its owner has it no longer."""
         self.programs.part_with(conn_id)
-        self._at_connectiond.discard(conn_id)
+        self.at_connectiond.discard(conn_id)
 
     def _end(self, peer: Peer, event: Event, reason: str) -> None:
         """A connection is gone: connectd and the listeners are told, once."""
         info, reason = peer.info, reason[:LONGEST]
         self._step(peer, event, peer.owner)
         self.peers.forget(peer)
-        self._wanted_by.pop(info.conn_id, None)
-        self._claims.remember_gone(info.conn_id)
+        self.wanted_by.pop(info.conn_id, None)
+        self.claims.remember_gone(info.conn_id)
         status.by_stranger("disconnected", f"disconnected: {reason}", info.node_id, info.address, INFO)
         tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
         for listener in self.went:
@@ -365,11 +365,11 @@ class Ownership:
 
     async def arrival(self, conn_id: int) -> Peer | None:
         """The connection of that number, as soon as the master has heard of it; None if it has ended already."""
-        return None if self._claims.is_gone(conn_id) else await self.peers.arrival(conn_id)
+        return None if self.claims.is_gone(conn_id) else await self.peers.arrival(conn_id)
 
     def channel_of(self, peer: Peer) -> ControlChannel:
         """Where the owner of a connection hears us."""
-        if peer.info.conn_id in self._at_connectiond and self.connectiond is not None:
+        if peer.info.conn_id in self.at_connectiond and self.connectiond is not None:
             return self.connectiond
         return self.programs.channel_of(peer.info.conn_id) or self.gossipd
 
@@ -380,13 +380,13 @@ class Ownership:
 
     def connectiond_died(self) -> None:
         """All that it had is lost."""
-        for conn_id in tuple(self._at_connectiond):
+        for conn_id in tuple(self.at_connectiond):
             self._lost_by_daemon(self._known(conn_id), "connectiond has died")
-            self._at_connectiond.discard(conn_id)
+            self.at_connectiond.discard(conn_id)
 
     def gossipd_died(self) -> None:
         """All that it had, or was given, is lost."""
-        self._claims.forget_held()
+        self.claims.forget_held()
         for peer in self.peers:
             if self.channel_of(peer) is self.gossipd:
                 self._lost_by_daemon(peer, "gossipd has died")

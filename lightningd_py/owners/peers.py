@@ -124,6 +124,20 @@ class Move:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class PeerLeft:
+    """A connection, for the next program of this process. `state` is a `State`'s value."""
+
+    info: PeerInfo
+    state: str
+    owner: str
+    since: float
+    end_wanted: str | None = None
+    moves: list[Move] = field(default_factory=list)
+    last_error: str | None = None
+    told_owner: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Peer:
     """A connection. `owner` is a daemon's or a service's name."""
@@ -139,6 +153,19 @@ class Peer:
     told_owner: str = ""
     """The owner that others have been told of last: not the master, which has it for no time."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def leave(self) -> PeerLeft:
+        """For the next program of this process."""
+        return PeerLeft(
+            self.info,
+            self.state.value,
+            self.owner,
+            self.since,
+            self.end_wanted,
+            list(self.moves),
+            self.last_error,
+            self.told_owner,
+        )
 
     def step(self, event: Event, owner: str) -> None:
         """Go on by this message. Raises IllegalStep if it has no row in the table."""
@@ -191,6 +218,14 @@ class Peers:
         for waiter in self._arrivals.pop(info.conn_id, []):
             if not waiter.done():
                 waiter.set_result(peer)
+        return peer
+
+    def resume(self, left: PeerLeft) -> Peer:
+        """A connection of the program before us."""
+        peer = Peer(left.info, State(left.state), left.owner, left.since, left.end_wanted)
+        peer.moves.extend(left.moves)
+        peer.last_error, peer.told_owner = left.last_error, left.told_owner
+        self._by_conn_id[left.info.conn_id] = peer
         return peer
 
     def get(self, conn_id: int) -> Peer | None:

@@ -7,11 +7,19 @@ is killed. How many there may be is bounded, with a share for strangers and for 
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
 
 from lightningd_py.config.values import Service
 from lightningd_py.owners.claims import PROGRAM, AboutOne, flaw_of
 from lightningd_py.owners.peers import MovingConnection
-from lightningd_py.owners.service_process import PeerEnd, Program, socket_behind, start_program
+from lightningd_py.owners.service_process import (
+    PeerEnd,
+    Program,
+    ProgramLeft,
+    adopt_program,
+    socket_behind,
+    start_program,
+)
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -53,6 +61,14 @@ def no_room(programs: Collection[Program], service: str, source: str | None, lim
         if source is not None and (count := strangers.count(source)) >= max(1, bound // 2):
             return f"{count} programs {whose} run for {source}, and no more may"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramsLeft:
+    """All programs with connections, for the next program of this process."""
+
+    owning: list[ProgramLeft] = field(default_factory=list)
+    leaving: list[ProgramLeft] = field(default_factory=list)
 
 
 class Programs:
@@ -111,9 +127,7 @@ class Programs:
             status.by_stranger("cannot be started", text, info.node_id, info.address)
             return False
         program.peer_end, program.source = peer_end, source
-        program.heartbeat = Heartbeat(
-            program.channel, self._timing.heartbeat, self._timing.control_timeout, lambda: self._hangs(program)
-        )
+        self._watch(program)
         assert moving.gossip_fd is not None
         program.node_id, program.address = info.node_id, info.address
         program.sockets = socket_behind(moving.peer_fd), socket_behind(moving.gossip_fd)
@@ -134,6 +148,43 @@ class Programs:
         )
         return True
 
+    def _watch(self, program: Program) -> None:
+        timing = self._timing
+        program.heartbeat = Heartbeat(
+            program.channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(program)
+        )
+
+    def leave(self) -> ProgramsLeft:
+        """Let go of all, for the next program of this process."""
+        left = ProgramsLeft(
+            [program.leave() for program in self._owning.values()], [program.leave() for program in self._leaving]
+        )
+        self._owning.clear()
+        self._leaving.clear()
+        return left
+
+    def resume(self, left: ProgramsLeft, ending: Collection[int]) -> None:
+        """Go on with those of the program before us. `ending`: the conn_ids of connections that are to end."""
+        for one in left.owning:
+            program = self._owning[one.conn_id] = self._adopt(one)
+            self._watch(program)
+            if one.conn_id in ending:
+                self._lose_patience_later(program)
+        for one in left.leaving:
+            program = self._adopt(one)
+            program.part()
+            self._leaving.add(program)
+            self._lose_patience_later(program)
+
+    def _adopt(self, left: ProgramLeft) -> Program:
+        program = adopt_program(
+            left,
+            lambda said: self._said(program, said),
+            lambda reason: self._closed(program),
+            lambda exit_status: self._exited(program, exit_status),
+        )
+        return program
+
     def channel_of(self, conn_id: int) -> ControlChannel | None:
         """Where the program that has this connection hears us; None if none has it."""
         program = self._owning.get(conn_id)
@@ -149,7 +200,7 @@ class Programs:
         if program is None:
             return False
         program.channel.send(order)
-        asyncio.get_running_loop().call_later(self._timing.release_timeout, self._lose_patience, program)
+        self._lose_patience_later(program)
         return True
 
     def part_with(self, conn_id: int) -> None:
@@ -160,7 +211,7 @@ class Programs:
         program.part()
         if program.process.running:
             self._leaving.add(program)
-            asyncio.get_running_loop().call_later(self._timing.release_timeout, self._lose_patience, program)
+            self._lose_patience_later(program)
 
     async def close(self) -> None:
         """End all programs side by side, and with them their connections."""
@@ -208,6 +259,9 @@ class Programs:
         silent = f"has not answered for {self._timing.control_timeout:g} s: killed"
         _log(program, "hangs", f"(process {program.process.pid}) {silent}")
         program.process.kill()
+
+    def _lose_patience_later(self, program: Program) -> None:
+        asyncio.get_running_loop().call_later(self._timing.release_timeout, self._lose_patience, program)
 
     def _lose_patience(self, program: Program) -> None:
         if program.process.running:

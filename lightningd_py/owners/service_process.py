@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightningd_py.config.values import Service
-from wire.control.control_channel import ControlChannel
-from wire.control.control_message import ControlMessage
+from wire.control.control_channel import ChannelLeft, ControlChannel
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import PeerGivenBack
 from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
@@ -36,15 +36,13 @@ class Output:
     it writes, its lines cannot be taken for those of another process.
     """
 
-    pid = 0
-
-    def __init__(self, service: str) -> None:
-        """Raises OSError."""
+    def __init__(self, service: str, reading: int, pid: int = 0, rest: bytes = b"") -> None:
+        """`reading`: the pipe's end, ours from now on. `rest`: of a line that has begun."""
         self._status = Status(f"service {service}")
-        self._rest = b""
-        self._reading, self.writing = os.pipe()
-        """`writing`: to be the program's standard error and output; the caller closes its copy."""
-        os.set_blocking(self._reading, False)
+        self.pid = pid
+        self._rest = rest
+        self._reading = reading
+        os.set_blocking(reading, False)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._reading, self._readable)
 
@@ -67,6 +65,11 @@ class Output:
         for start in range(0, len(line), LONGEST_LINE):
             self._status.info(f"[{self.pid}] {sane(line[start : start + LONGEST_LINE])}")
 
+    def leave(self) -> tuple[Fd, bytes]:
+        """The pipe's end and the beginning of a line, for the next program of this process."""
+        self._loop.remove_reader(self._reading)
+        return Fd(self._reading), self._rest
+
     def close(self) -> None:
         """The program has ended: what it has printed is read to its end."""
         self._loop.remove_reader(self._reading)
@@ -83,6 +86,17 @@ class PeerEnd:
     def __init__(self, peer_fd: int) -> None:
         """Raises OSError if there are too many file descriptors."""
         self._fd = os.dup(peer_fd)
+
+    @classmethod
+    def of(cls, fd: Fd) -> "PeerEnd":
+        """The one that the program before us had, see `leave`."""
+        peer_end = cls.__new__(cls)
+        peer_end._fd = fd
+        return peer_end
+
+    def leave(self) -> Fd | None:
+        """For the next program of this process; None if the connection is to live."""
+        return Fd(self._fd) if self._fd >= 0 else None
 
     def close(self) -> None:
         """Let the connection live."""
@@ -104,10 +118,29 @@ class PeerEnd:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def socket_behind(fd: int) -> object:
+def socket_behind(fd: int) -> tuple[int, int]:
     """What tells whether two fds are of one socket."""
     status = os.fstat(fd)
     return status.st_dev, status.st_ino
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramLeft:
+    """A program, for the next program of this process."""
+
+    service: str
+    command: list[str]
+    conn_id: int
+    pid: int
+    channel: ChannelLeft | None
+    """None for one that has no connection any more."""
+    output_fd: Fd
+    printed: bytes = b""
+    peer_end_fd: Fd | None = None
+    source: str | None = None
+    node_id: bytes = b""
+    address: str = ""
+    sockets: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True, eq=False)
@@ -129,8 +162,9 @@ class Program:
     """Whose connection it is."""
     address: str = ""
     """Where that peer is."""
-    sockets: tuple[object, ...] = ()
+    sockets: tuple[tuple[int, int], ...] = ()
     """Which sockets the peer fd and the gossip fd are that it was given."""
+    output: Output | None = None
 
     def flaw_of_fds(self, returned: PeerGivenBack) -> str | None:
         """What is wrong with the fds that it gives back; None if they are those that it was given. gossipd may have
@@ -141,6 +175,28 @@ class Program:
         if returned.gossip_fd is not None and socket_behind(returned.gossip_fd) not in self.sockets[1:]:
             return "its gossip fd is not the one that it was given"
         return None
+
+    def leave(self) -> ProgramLeft:
+        """Let go of it, for the next program of this process."""
+        if self.heartbeat is not None:
+            self.heartbeat.close()
+        channel = None if self.channel.closed else self.channel.leave()
+        assert self.output is not None
+        output_fd, printed = self.output.leave()
+        return ProgramLeft(
+            self.service.name,
+            list(self.service.command),
+            self.conn_id,
+            self.process.leave(),
+            channel,
+            output_fd,
+            printed,
+            None if self.peer_end is None else self.peer_end.leave(),
+            self.source,
+            self.node_id,
+            self.address,
+            list(self.sockets),
+        )
 
     def part(self) -> None:
         """Nothing more is said to it, and nothing heard."""
@@ -171,7 +227,8 @@ def start_program(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with contextlib.ExitStack() as on_failure, theirs:
         on_failure.callback(ours.close)
-        output = Output(service.name)
+        reading, writing = os.pipe()
+        output = Output(service.name, reading)
         on_failure.callback(output.close)
 
         def exited(exit_status: int) -> None:
@@ -179,10 +236,45 @@ def start_program(
             on_exit(exit_status)
 
         try:
-            fds = {2: output.writing, CONTROL_FD: theirs.fileno()}
+            fds = {2: writing, CONTROL_FD: theirs.fileno()}
             process = Process(service.command, fds, exited, service.name, environment=environment(), group=True)
             output.pid = process.pid
         finally:
-            os.close(output.writing)
+            os.close(writing)
         on_failure.pop_all()
-    return Program(service, conn_id, ControlChannel(ours, "program", on_message, on_closed, foreign=True), process)
+    channel = ControlChannel(ours, "program", on_message, on_closed, foreign=True)
+    return Program(service, conn_id, channel, process, output=output)
+
+
+def adopt_program(
+    left: ProgramLeft,
+    on_message: Callable[[ControlMessage], None],
+    on_closed: Callable[[str], None],
+    on_exit: Callable[[int], None],
+) -> Program:
+    """A program that the program before us in this process has started."""
+    output = Output(left.service, left.output_fd, left.pid, left.printed)
+
+    def exited(exit_status: int) -> None:
+        output.close()
+        on_exit(exit_status)
+
+    if left.channel is None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.close()
+        last_request_id = 0
+    else:
+        ours, last_request_id = socket.socket(fileno=left.channel.fd), left.channel.last_request_id
+    channel = ControlChannel(ours, "program", on_message, on_closed, foreign=True, last_request_id=last_request_id)
+    return Program(
+        Service(left.service, tuple(left.command)),
+        left.conn_id,
+        channel,
+        Process.adopt(left.pid, exited, left.service, group=True),
+        None if left.peer_end_fd is None else PeerEnd.of(left.peer_end_fd),
+        left.source,
+        node_id=left.node_id,
+        address=left.address,
+        sockets=tuple(left.sockets),
+        output=output,
+    )

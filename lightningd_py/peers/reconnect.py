@@ -6,7 +6,7 @@ try, and starts from the first one again once a connection has lasted as long as
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from wire.control.timing import Timing
@@ -30,6 +30,18 @@ class KeptNode:
     """Why the last try has failed, or the last connection has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptLeft:
+    """One such node, for the next program of this process. Times are the monotonic clock's."""
+
+    node_id: bytes
+    wait: float
+    due: float | None = None
+    since: float | None = None
+    tries: int = 0
+    error: str = ""
+
+
 class Reconnect:
     """The table of nodes to stay connected with. `chance` gives numbers in [0, 1)."""
 
@@ -49,6 +61,20 @@ class Reconnect:
     def nodes(self) -> dict[bytes, KeptNode]:
         """All of them, by node_id."""
         return self._nodes
+
+    def leave(self) -> list[KeptLeft]:
+        """All of them, for the next program of this process."""
+        return [
+            KeptLeft(node_id, node.wait, node.due, node.since, node.tries, node.error)
+            for node_id, node in self._nodes.items()
+        ]
+
+    def resume(self, left: Iterable[KeptLeft], now: float) -> None:
+        """Go on with those of the program before us: what that was dialling is dialled by us."""
+        for one in left:
+            node = self._nodes[one.node_id] = KeptNode(one.wait, None, one.since, one.tries, one.error)
+            if one.since is None:
+                self._dial_at(one.node_id, node, now if one.due is None else one.due)
 
     def keep(self, node_id: bytes, now: float, *, connected: bool) -> None:
         """Stay connected with this node: dial it at once, if it is not connected."""

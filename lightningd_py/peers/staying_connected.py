@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from lightningd_py.database import Database
 from lightningd_py.owners.peers import Peer, Peers
-from lightningd_py.peers.reconnect import Reconnect
+from lightningd_py.peers.reconnect import KeptLeft, Reconnect
 from wire.address import is_routable, parse_address
 from wire.control.control_channel import ChannelClosed, RequestFailed
 from wire.control.shares import Newest
@@ -69,12 +69,19 @@ class StayingConnected:
         for task in self._tasks:
             task.cancel()
 
+    def resume(self, left: Iterable[KeptLeft]) -> None:
+        """Go on with the nodes of the program before us: those that are wanted when it is started."""
+        self.core.resume(left, self._loop.time())
+
     # which ones
 
     def start(self, always: Iterable[bytes]) -> None:
         """Begin to dial, with those of the database and these."""
         self._dial = self._may_dial
         self._chosen = {*self._database.kept_nodes(), *always}
+        for node_id in self.core.nodes.keys() - self._chosen:
+            if not self._is_services(node_id):
+                self.core.let_go(node_id)
         self._keep(self._chosen)
         self._changed(self._chosen)
 

@@ -24,6 +24,8 @@ MOST_OFFERED = 32
 """Features of one service."""
 MOST_TYPES = 65_536
 _BOTH = "nodes and channels"
+_OF_SESSION = ("take", "copy", "offer", "allow", "deny")
+"""What ends with a service's session."""
 _PLAIN_PARTS = ("node_ids", "take", "copy", "offer", "allow", "deny")
 """Those that have one name in a service's registrations, in `register` and in `unregister`."""
 
@@ -88,11 +90,44 @@ class Registered:
             deny=list(self.deny),
         )
 
+    def session(self) -> "SessionLeft":
+        """Its session, for the next program of this process."""
+        return SessionLeft(
+            self.name,
+            self.ticket,
+            self.present,
+            list(self.take),
+            list(self.copy),
+            list(self.offer),
+            list(self.allow),
+            list(self.deny),
+        )
+
+    def resume(self, left: "SessionLeft") -> None:
+        """Go on with the session of the program before us."""
+        self.ticket, self.present = left.ticket, left.present
+        for name in _OF_SESSION:
+            getattr(self, name).update(dict.fromkeys(getattr(left, name)))
+
     def end_session(self) -> None:
         """Only nodes and channels stay."""
         self.ticket, self.present = b"", False
-        for part in (self.take, self.copy, self.offer, self.allow, self.deny):
-            part.clear()
+        for name in _OF_SESSION:
+            getattr(self, name).clear()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLeft:
+    """A bus service's session, for the next program of the master's process; nodes and channels are in the database."""
+
+    name: str
+    ticket: bytes = field(repr=False)
+    present: bool = False
+    take: list[int] = field(default_factory=list)
+    copy: list[int] = field(default_factory=list)
+    offer: list[str] = field(default_factory=list)
+    allow: list[str] = field(default_factory=list)
+    deny: list[str] = field(default_factory=list)
 
 
 def checked(asked: Register, own_id: bytes) -> Register:
@@ -180,3 +215,12 @@ def remove(entry: Registered, asked: Unregister) -> None:
         part: dict[Any, None] = getattr(entry, name)
         for value in getattr(asked, name):
             part.pop(value, None)
+
+
+def features_of(names: Iterable[str]) -> Features:
+    """By names as `Features.names` gives them."""
+    return Features.of(_bit(name) for name in names)
+
+
+def _bit(name: str) -> int:
+    return parse_feature(name.removeprefix("option_unknown_"))

@@ -14,14 +14,14 @@ from lightningd_py.config.values import Offered, Service, Wanted
 from lightningd_py.registrations import registered
 from lightningd_py.registrations.changed import Changed
 from lightningd_py.registrations.index import Index
-from lightningd_py.registrations.registered import Refused, Registered
+from lightningd_py.registrations.registered import Refused, Registered, SessionLeft
 from lightningd_py.registrations.store import RegistrationStore
 from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
 from wire.bus.service_name import name_flaw
 from wire.control.access import Rule
 from wire.control.control_wire import LocalChannel, PeerMessage, RemoteChannelUpdate
 from wire.control.status import Status
-from wire.features import Features, parse_feature
+from wire.features import Features
 from wire.peer_wire import is_channel_message, message_name
 from wire.routing import OPENINGS, Action
 
@@ -63,6 +63,8 @@ class Registrations:
         self.remote_update_to: Callable[[str, RemoteChannelUpdate], None] = lambda service, message: None
         """What a peer says about a channel of a bus service, by its name."""
         self._services: dict[str, Registered] = {}
+        self._returning: set[str] = set()
+        """Services that have a session of the program before us, and have not said hello to us."""
         self._own_id = b""
         self._store: RegistrationStore | None = None
         for service in services:
@@ -116,6 +118,24 @@ class Registrations:
         status.unusual(f"bus service {name} has registered this node, but service {program} is a program", node_id)
         return None
 
+    def sessions(self) -> list[SessionLeft]:
+        """The sessions of bus services, for the next program of this process."""
+        return [service.session() for service in self if service.ticket]
+
+    def resume(self, left: Iterable[SessionLeft]) -> None:
+        """Go on with the sessions of the program before us: after `begin`. Each service is to say hello once more."""
+        for one in left:
+            service = self._services.setdefault(one.name, Registered(one.name))
+            if service.program is None:
+                service.resume(one)
+                self._returning.add(one.name)
+        self._index = Index(self)
+
+    def end_returning(self, reason: str) -> None:
+        """Who has not said hello until now does not come back."""
+        for name in tuple(self._returning):
+            self.leave(name, reason)
+
     # sessions of bus services
 
     def arrive(self, name: str) -> bytes:
@@ -125,6 +145,10 @@ class Registrations:
         service = self._services.get(name)
         if service is not None and service.program is not None:
             raise Refused(f"service {name} is a program")
+        if service is not None and name in self._returning:
+            self._returning.discard(name)
+            status.info(f"service {name} is here again")
+            return service.ticket
         if service is not None and service.ticket:
             raise Refused(f"service {name} is here already")
         if service is None:
@@ -144,6 +168,7 @@ class Registrations:
 
     def leave(self, name: str, reason: str) -> None:
         """Its session on CTL has ended: nodes and channels stay."""
+        self._returning.discard(name)
         service = self._services[name]
         changed = Changed.whole(service)
         self._index.drop_takes(service, service.take)
@@ -253,7 +278,7 @@ class Registrations:
 
     def _check_features(self, service: Registered, asked: Register) -> None:
         """Complete by itself, so that nothing is missing when other services go."""
-        offered = self.base_features | _features([*service.offer, *asked.offer])
+        offered = self.base_features | registered.features_of([*service.offer, *asked.offer])
         if asked.offer and (missing := offered.missing_dependency()):
             raise Refused(f"offer: {missing}")
 
@@ -347,7 +372,7 @@ class Registrations:
     @property
     def features(self) -> Features:
         """What the node offers now. Where a feature is required its other bit, that it is optional, is left out."""
-        offered = _features(name for service in self if service.here for name in service.offer)
+        offered = registered.features_of(name for service in self if service.here for name in service.offer)
         added = (bit for bit in offered.bits() if bit & ~1 not in self.fixed_features)
         bits = {*self.base_features.bits(), *added}
         return Features.of(bit for bit in bits if bit % 2 == 0 or bit - 1 not in bits)
@@ -370,12 +395,3 @@ class Registrations:
 def _refuse_if_others(owner: Registered | None, service: Registered, what: str) -> None:
     if owner is not None and owner is not service:
         raise Refused(f"{what} is {owner.name}'s")
-
-
-def _features(names: Iterable[str]) -> Features:
-    """By names as `Features.names` gives them."""
-    return Features.of(_bit(name) for name in names)
-
-
-def _bit(name: str) -> int:
-    return parse_feature(name.removeprefix("option_unknown_"))

@@ -7,10 +7,13 @@ request, then of those that do not take their answer, and at last of those whose
 import asyncio
 import contextlib
 import enum
+import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from lightningd_py.rpc.json_stream import JsonSplitter
+from wire.control.control_message import Fd
 from wire.control.status import Status
 
 MAX_CLIENTS = 100
@@ -44,16 +47,44 @@ class Doing(enum.IntEnum):
     WAITING = 2
 
 
+@dataclass(frozen=True, slots=True)
+class ClientLeft:
+    """A client, for the next program of this process. `request` is in hand, and is carried out by that."""
+
+    fd: Fd
+    request: bytes | None = None
+    heard: bytes = b""
+    """Of the requests behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientsLeft:
+    """All of them, and where they come in."""
+
+    listener_fd: Fd
+    clients: list[ClientLeft] = field(default_factory=list)
+
+
 class Client:
     """One connection. `since` is the loop's time of its last step."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        """`sock` is non-blocking, and ours from now on."""
+    def __init__(
+        self, sock: socket.socket, open_: asyncio.Event, again: bytes | None = None, heard: bytes = b""
+    ) -> None:
+        """`sock` is non-blocking, and ours from now on. Requests are taken while `open_` is set. `again`: one that was
+        in hand before; `heard`: what has come behind it.
+        """
         self._sock = sock
+        self._open = open_
+        self._left = False
         self._splitter = JsonSplitter(MAX_REQUEST)
+        self._again, self._heard = again, heard
+        self._request: bytes | None = None
         self._loop = asyncio.get_running_loop()
         self.doing = Doing.SPEAKING
         self.since = self._loop.time()
+        self.is_again = False
+        """The request in hand was in hand before."""
         self.is_last = False
         """No more requests are taken."""
 
@@ -62,22 +93,41 @@ class Client:
 
     async def next_request(self) -> bytes | None:
         """The next one; None if there will be none. Raises ParseError, HalfRequest, ConnectionError."""
+        self._request = None
+        if self._again is not None:
+            self._is(Doing.WAITING)
+            self._request, self._again, self.is_again = self._again, None, True
+            return self._request
+        self.is_again = False
         if self.is_last:
             return None
         self._is(Doing.SPEAKING)
-        data, deadline = b"", None
+        await self._open.wait()
+        data, deadline = self._heard, None
+        self._heard = b""
         while (request := next(self._splitter.feed(data), None)) is None:
             if deadline is None and self._splitter.unfinished:
                 deadline = self._loop.time() + HALF_REQUEST_TIME
             if not (data := await self._read(deadline)):
                 return None
         self._is(Doing.WAITING)
+        self._request = request
         return request
+
+    def leave(self) -> ClientLeft:
+        """For the next program of this process; nothing is read or written here any more."""
+        self._left = True
+        heard = self._heard or self._splitter.rest
+        return ClientLeft(Fd(os.dup(self._sock.fileno())), self._request or self._again, heard)
 
     async def _read(self, deadline: float | None) -> bytes:
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._loop.sock_recv(self._sock, READ_SIZE)
+                while True:
+                    await self._open.wait()
+                    with contextlib.suppress(BlockingIOError):
+                        return self._sock.recv(READ_SIZE)
+                    await readable(self._sock)
         except TimeoutError:
             raise HalfRequest(f"half a request for {HALF_REQUEST_TIME:g} s") from None
 
@@ -105,10 +155,34 @@ class Client:
             self._sock.send(words)
 
     def close(self) -> None:
-        """Also for those who have the socket lent."""
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+        """Also for those who have the socket lent; not for the next program of this process."""
+        if not self._left:
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def accepted(listener: socket.socket) -> socket.socket:
+    """One client. Raises BlockingIOError if none waits, OSError if it cannot be."""
+    sock, _ = listener.accept()
+    sock.setblocking(False)
+    return sock
+
+
+async def readable(sock: socket.socket) -> None:
+    """There is something to be read, or to be accepted. Nothing is taken: so nothing is lost with a task that ends."""
+    loop = asyncio.get_running_loop()
+    there: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(sock, _set, there)
+    try:
+        await there
+    finally:
+        loop.remove_reader(sock)
 
 
 class Clients:
@@ -126,9 +200,46 @@ class Clients:
         self._listener: socket.socket
         self._short = False
         """Whether none could be accepted at the last try."""
+        self._open = asyncio.Event()
+        self._open.set()
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    @property
+    def writing(self) -> int:
+        """How many are in the middle of their answers."""
+        return sum(client.doing is Doing.READING for client in self._tasks)
+
+    @property
+    def requests(self) -> int:
+        """How many wait for their answers."""
+        return sum(client.doing is Doing.WAITING for client in self._tasks)
+
+    def pause(self) -> None:
+        """Accept none, and take no more requests of those who are there: what they say waits in their sockets."""
+        self._open.clear()
+
+    def go_on(self) -> None:
+        """After `pause`."""
+        self._open.set()
+
+    def leave(self) -> ClientsLeft:
+        """Let go of all, for the next program of this process. None may be `writing`."""
+        left = ClientsLeft(Fd(os.dup(self._listener.fileno())), [client.leave() for client in self._tasks])
+        for task in (*self._tasks.values(), self._accepting):
+            if task is not None:
+                task.cancel()
+        self._listener.close()
+        return left
+
+    def resume(self, left: ClientsLeft) -> None:
+        """Go on with the clients of the program before us."""
+        self.begin(socket.socket(fileno=left.listener_fd))
+        for one in left.clients:
+            sock = socket.socket(fileno=one.fd)
+            sock.setblocking(False)
+            self._live_with(Client(sock, self._open, one.request, one.heard))
 
     def begin(self, listener: socket.socket) -> None:
         """Accept them; `listener` is ours from now on."""
@@ -139,7 +250,10 @@ class Clients:
     async def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+                await self._open.wait()
+                sock = accepted(listener)
+            except BlockingIOError:
+                await readable(listener)
             except OSError as error:  # mostly: no fds are left
                 self._cannot_accept(error)
                 await asyncio.sleep(ACCEPT_PAUSE)
@@ -156,7 +270,9 @@ class Clients:
     def _admit(self, sock: socket.socket) -> None:
         if len(self._tasks) >= MAX_CLIENTS:
             self._end_one(Doing.WAITING)
-        client = Client(sock)
+        self._live_with(Client(sock, self._open))
+
+    def _live_with(self, client: Client) -> None:
         task = self._tasks[client] = asyncio.get_running_loop().create_task(self._live(client))
         task.add_done_callback(lambda _: self._gone(client))
 

@@ -1,6 +1,5 @@
 """All JSON-RPC methods, and those about the node itself: CLN's names, parameters, result fields and error codes."""
 
-import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from lightningd_py.chain.waiters import BlockWaiters
 from lightningd_py.config import options
 from lightningd_py.config.options import Options
 from lightningd_py.daemons.listing_control import ListingControl
-from lightningd_py.daemons.moving import Moved, MoveRefused
+from lightningd_py.daemons.moving import Moved
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
@@ -22,9 +21,10 @@ from lightningd_py.rpc.connection_commands import ConnectionCommands, address_js
 from lightningd_py.rpc.decode_commands import DecodeCommands
 from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.map_commands import MapCommands
-from lightningd_py.rpc.params import INTERNAL_ERROR, RpcError, boolean, one_of, optional, required, text, u32, u64
+from lightningd_py.rpc.params import RpcError, boolean, optional, required, text, u32, u64
 from lightningd_py.rpc.peer_commands import PeerCommands
 from lightningd_py.rpc.peer_requests import PeerRequests
+from lightningd_py.rpc.restart_command import RestartCommand
 from lightningd_py.rpc.service_commands import ServiceCommands
 from lightningd_py.rpc.sign_commands import SignCommands
 from wire.address import DEFAULT_PORTS
@@ -61,10 +61,9 @@ class Commands:
         """Every method, for the RPC server and for docs/json-rpc.md."""
         port = DEFAULT_PORTS[self.options.network]
         return [
-            *NodeCommands(
-                self.options, self.own, self.chain, self.ownership.peers, self.blocks, self.stop, self.restart
-            ).all(),
+            *NodeCommands(self.options, self.own, self.chain, self.ownership.peers, self.blocks, self.stop).all(),
             *DecodeCommands(port).all(),
+            *RestartCommand(self.restart).all(),
             *ConnectionCommands(port, self.requests, self.ownership, self.database, self.staying).all(),
             *MapCommands(self.ownership, self.refusal).all(),
             *PeerCommands(port, self.database, self.staying, self.access).all(),
@@ -84,27 +83,19 @@ class NodeCommands:
         peers: Peers,
         blocks: BlockWaiters,
         stop: Callable[[int], None],
-        restart: Callable[[str], Awaitable[Moved]],
     ) -> None:
-        """`stop` ends the node with an exit status. `restart` replaces a process, or raises MoveRefused."""
+        """`stop` ends the node with an exit status."""
         self._options = chosen
         self._own = own
         self._chain = chain
         self._peers = peers
         self._blocks = blocks
         self._stop = stop
-        self._restart = restart
 
     def all(self) -> list[Command]:
         """For `Commands`."""
         return [
             Command("getinfo", self.getinfo, (), "Show this node: id, addresses, features, and what it knows."),
-            Command(
-                "restart",
-                self.restart,
-                (required("what", one_of("gossipd"), "the process"),),
-                "Replace a process of the node by a new one, as after an upgrade. No peer is disconnected.",
-            ),
             Command("stop", self.stop, (), "End the node."),
             Command(
                 "waitblockheight",
@@ -158,14 +149,6 @@ class NodeCommands:
         if self._chain.warning:
             info["warning_bitcoind_sync"] = self._chain.warning
         return info
-
-    async def restart(self, what: str) -> dict[str, Any]:
-        """The answer comes when the new one serves."""
-        try:
-            done = await self._restart(what)
-        except MoveRefused as refused:
-            raise RpcError(INTERNAL_ERROR, str(refused)) from refused
-        return {"restarted": what, **dataclasses.asdict(done)}
 
     async def waitblockheight(self, blockheight: int, timeout: int) -> dict[str, Any]:  # noqa: ASYNC109 - CLN's name
         """CLN's code 2000 if it takes longer."""

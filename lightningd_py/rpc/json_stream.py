@@ -36,6 +36,11 @@ class JsonSplitter:
         self._in_string = False
 
     @property
+    def rest(self) -> bytes:
+        """What was fed and has not been yielded."""
+        return bytes(self._buffer)
+
+    @property
     def unfinished(self) -> bool:
         """An object has begun and not ended."""
         return bool(self._buffer)

@@ -17,7 +17,7 @@ from typing import Any
 from lightningd_py.daemons.listing_control import ListingControl, NoListing
 from lightningd_py.errors import NotSaved
 from lightningd_py.listingd.result_filter import EXAMPLES, apply_filter
-from lightningd_py.rpc.clients import GRACE, Client, Clients, Gone, HalfRequest
+from lightningd_py.rpc.clients import GRACE, Client, Clients, ClientsLeft, Gone, HalfRequest
 from lightningd_py.rpc.json_stream import Number, ParseError, TooLarge, parse_json
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
@@ -46,6 +46,10 @@ BEHIND_PAUSE = 0.1
 """Seconds until it is looked again whether all daemons keep up."""
 ALWAYS = ("help", "stop", "getinfo")
 """Commands that tell the daemons nothing."""
+
+RESTART = "restart"
+NOT_TWICE = ("sendcustommsg",)
+"""Commands that are not done again, when it is not known whether they were done."""
 
 RequestId = str | int
 Handler = Callable[..., Awaitable[Any]]
@@ -104,6 +108,8 @@ class RpcServer:
         self._listingd = listingd
         self._clients = Clients(self._serve, _error(None, RpcError(INTERNAL_ERROR, "there are too many clients")))
         self._path: tuple[Path, int] | None = None
+        self.restarted: Callable[[], Awaitable[Any]] = _nothing_was_restarted
+        """The answer to the client that has had this process restarted, see `resume`."""
         self.add(
             Command(
                 "help",
@@ -141,6 +147,37 @@ class RpcServer:
         listener = listen(path, mode)
         self._path = path, inode(path)
         self._clients.begin(listener)
+
+    # another program in this process
+
+    @property
+    def in_hand(self) -> int:
+        """Requests of clients."""
+        return self._clients.requests
+
+    @property
+    def writing(self) -> int:
+        """Clients that are in the middle of their answers."""
+        return self._clients.writing
+
+    def pause(self) -> None:
+        """Take no more clients and no more requests: they wait in the sockets."""
+        self._clients.pause()
+
+    def go_on(self) -> None:
+        """After `pause`."""
+        self._clients.go_on()
+
+    def leave(self) -> ClientsLeft:
+        """Let go of all clients, for the next program of this process. None may be `writing`."""
+        return self._clients.leave()
+
+    def resume(self, path: Path, left: ClientsLeft) -> None:
+        """Go on with the clients of the program before us. What was in hand is done again; the one that has asked for
+        all this hears what has come of it.
+        """
+        self._path = path, inode(path)
+        self._clients.resume(left)
 
     async def close(self) -> None:
         """Stop listening, give requests in hand GRACE seconds, end all clients, remove the socket file.
@@ -216,6 +253,10 @@ class RpcServer:
         try:
             request_id = _id_of(request)
             _check_version(request)
+            if client.is_again and request.get("method") == RESTART:
+                return _encode(request_id, "result", await self.restarted())
+            if client.is_again and request.get("method") in NOT_TWICE:
+                raise RpcError(INTERNAL_ERROR, f"the node was restarted before {request['method']} was answered")
             return await self.carry_out(request, functools.partial(self._encoded, client, request_id))
         except RpcError as error:
             return _error(request_id, error)
@@ -245,6 +286,10 @@ class RpcServer:
         else:
             shown = [{"command": entry.usage, "summary": entry.summary} for entry in self.commands]
         return {"help": shown, "format-hint": "simple"}
+
+
+async def _nothing_was_restarted() -> None:
+    raise RpcError(INTERNAL_ERROR, "nothing was restarted")
 
 
 async def _notifications(enable: bool) -> dict[str, Any]:

@@ -80,14 +80,14 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
 
 
 DYING = """
-import asyncio, os, sys
+import asyncio, os, signal, sys
 from lightningd_py.log import NodeLog
 log = NodeLog(sys.argv[1:])
 async def main():
     died = asyncio.get_running_loop().create_future()
     log.watch(died.set_result)
     os.write(2, b"one\\n")
-    log._writer.kill()
+    log._writer.send(signal.SIGKILL)
     print(await died, flush=True)
     os.write(2, b"meanwhile\\n")
     if "restart" in sys.argv[1]:

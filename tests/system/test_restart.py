@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -12,48 +11,13 @@ import pytest
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.moves import CHAIN, opening, owner, ping
 from tests.harness.node import NETWORK, Node, Nodes, RpcError
+from tests.harness.pinger import Pinger
 from tests.harness.puppeteer import Puppeteer
 from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
-from wire.peer_wire import GossipTimestampFilter, Ping, Pong
+from wire.peer_wire import GossipTimestampFilter
 
 PEERS = 40
-
-
-class Pinger:
-    """A peer that pings all the time: `worst` is its slowest pong, in seconds."""
-
-    def __init__(self, peer: ScriptedPeer) -> None:
-        self.peer = peer
-        self.worst = 0.0
-        self.pongs = 0
-        self._task = asyncio.create_task(self._run())
-
-    async def _run(self) -> None:
-        while True:
-            began = time.monotonic()
-            size = self.pongs % 1_000
-            await self.peer.say(Ping(size, b""))
-            assert len((await self.peer.hear(Pong)).ignored) == size, "each pong once, and in order"
-            self.worst = max(self.worst, time.monotonic() - began)
-            self.pongs += 1
-
-    async def goes_on(self) -> None:
-        """Wait until it is answered after this moment."""
-        before = self.pongs
-
-        async def answered() -> bool:
-            return self.pongs > before + 1 or self._task.done()
-
-        await until(answered, "no pong comes any more")
-        if self._task.done():
-            self._task.result()
-
-    async def end(self) -> None:
-        """Hang up."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self.peer.close()
 
 
 async def test_no_peer_notices_that_gossipd_is_another_one(

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from wire.control.control_message import ControlError, ControlMessage, Refusal, Reply, Request
-from wire.control.control_socket import DONT_WAIT, encode, receive, receive_message, send_message, transmit
+from wire.control.control_message import ControlError, ControlMessage, Fd, Refusal, Reply, Request
+from wire.control.control_socket import DONT_WAIT, ChannelLeft, encode, receive, receive_message, send_message, transmit
 from wire.control.control_wire import Heartbeat, HeartbeatReply
 from wire.control.status import Status
 
-__all__ = ["ChannelClosed", "ControlChannel", "RequestFailed", "receive_message", "send_message"]
+__all__ = ["ChannelClosed", "ChannelLeft", "ControlChannel", "RequestFailed", "receive_message", "send_message"]
 
 READS_PER_TURN = 64
 """Datagrams that are read at one wake-up, so that other events get their turn."""
@@ -83,8 +83,10 @@ class ControlChannel:
         *,
         window: int = 64,
         foreign: bool = False,
+        last_request_id: int = 0,
     ) -> None:
-        """`foreign`: the other end is not ours, so that what it says wrongly is its bug and not our being broken."""
+        """`foreign`: the other end is not ours, so that what it says wrongly is its bug and not our being broken.
+        `last_request_id`: of the program that had this end before us; replies to what that has asked are dropped."""
         self.who = who
         self.on_drained: Callable[[], None] | None = None
         """Called when `queued` falls to 0: sources may go on."""
@@ -104,7 +106,7 @@ class ControlChannel:
         self._waiting: deque[_Asked] = deque()
         self._held_back: list[ControlMessage | _Asked] | None = None
         self._outstanding: dict[int, _Asked] = {}
-        self._last_request_id = 0
+        self._last_request_id = self._asked_before_us = last_request_id
         self._writer_added = False
         self._retry: asyncio.TimerHandle | None = None
         self._loop.add_reader(sock.fileno(), self._readable)
@@ -184,6 +186,13 @@ class ControlChannel:
         unsent = [outgoing.message for outgoing in self._queue]
         self._queue.clear()
         return unsent
+
+    def leave(self) -> ChannelLeft:
+        """Let go of the socket, which stays open. Nothing may be `queued`; what was asked is not answered here."""
+        self._closed = True
+        self._stop_waiting()
+        self._loop.remove_reader(self._sock)
+        return ChannelLeft(Fd(self._sock.detach()), self._last_request_id)
 
     # another end
 
@@ -301,6 +310,8 @@ class ControlChannel:
                 self.send(HeartbeatReply())
             case HeartbeatReply():
                 self.on_heartbeat()
+            case Reply(request_id=asked) if asked <= self._asked_before_us:
+                message.close_fds()
             case _:
                 self._on_message(message)
 

@@ -124,6 +124,21 @@ class ControlMessage:
             os.close(fd)
 
 
+def declarations() -> list[tuple[int, str]]:
+    """Each message as it is declared here: to be compared with another version's."""
+    return [(number, f"{kind.name()}{_declared(kind)}") for number, kind in sorted(ControlMessage.registry.items())]
+
+
+def _declared(hint: Any) -> str:
+    """A type with all that travels for it, in order."""
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        return f"({', '.join(f'{part.name}: {_declared(hints[part.name])}' for part in dataclasses.fields(hint))})"
+    name = "one of" if typing.get_origin(hint) in (types.UnionType, typing.Union) else getattr(hint, "__name__", "?")
+    arguments = typing.get_args(hint)
+    return f"{name}[{', '.join(map(_declared, arguments))}]" if arguments else name
+
+
 def _no_message(data: bytes, sender: str) -> ControlError:
     return ControlError(f"{sender} sent no control message: {data[:32].hex()}")
 

@@ -11,8 +11,9 @@ import fcntl
 import os
 import socket
 import threading
+from dataclasses import dataclass
 
-from wire.control.control_message import HEAD_SIZE, MAX_INLINE, ControlError, ControlMessage
+from wire.control.control_message import HEAD_SIZE, MAX_INLINE, ControlError, ControlMessage, Fd
 
 DATAGRAM_SIZE = 212_960
 """The largest datagram that the default SO_SNDBUF lets through."""
@@ -27,6 +28,14 @@ _CUT_SHORT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 _RIGHTS_SIZE = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
 _ENVELOPE = b"\x91\x00"
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelLeft:
+    """What one program of a process leaves to the next one of a control channel: exec keeps sockets."""
+
+    fd: Fd
+    last_request_id: int = 0
 
 
 class _Room(threading.local):

@@ -38,13 +38,9 @@ class Process:
         where the program is looked for. `group`: it gets a process group of its own, all of which is killed when it has
         ended. `ours`: a daemon, which says `leave_signals_to_master` as soon as it can; until then they are blocked.
         """
-        self.name = name or argv[0]
-        self.exit_status: int | None = None
-        self._on_exit = on_exit
-        self._group = group
         environment = os.environ if environment is None else environment
         how: dict[str, Any] = {"setpgroup": 0} if group else {}
-        self.pid = os.posix_spawn(
+        pid = os.posix_spawn(
             _executable(argv[0], environment),
             list(argv),
             environment,
@@ -53,10 +49,31 @@ class Process:
             setsigdef=[signal.SIGPIPE],
             **how,
         )
-        self._pidfd = os.pidfd_open(self.pid)
+        self._watch(pid, on_exit, name or argv[0], group)
+
+    @classmethod
+    def adopt(cls, pid: int, on_exit: Callable[[int], None], name: str, *, group: bool = False) -> "Process":
+        """A child that this process has had before it became another program: exec keeps children."""
+        process = cls.__new__(cls)
+        process._watch(pid, on_exit, name, group)
+        return process
+
+    def _watch(self, pid: int, on_exit: Callable[[int], None], name: str, group: bool) -> None:
+        self.pid = pid
+        self.name = name
+        self.exit_status: int | None = None
+        self._on_exit = on_exit
+        self._group = group
+        self._pidfd = os.pidfd_open(pid)
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         self._loop.add_reader(self._pidfd, self._exited)
+
+    def leave(self) -> int:
+        """Watch it no more, and do not reap it: the next program of this process does. Its pid."""
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        return self.pid
 
     def _exited(self) -> None:
         self._loop.remove_reader(self._pidfd)

@@ -8,11 +8,13 @@ begins with the number of its kind's version; a reader refuses a version that it
 import dataclasses
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, TypeVar
 
 import msgpack
+
+from wire.control.control_message import Fd
 
 T = TypeVar("T")
 
@@ -40,6 +42,21 @@ def load(kind: Callable[..., T], data: bytes, newest: int) -> T:
         raise StateError(f"no state of {_name(kind)}: {error}") from error
 
 
+def fds_in(state: Any) -> Iterator[Fd]:
+    """The numbers in every field of type `Fd`, wherever it is: a state that stays in its process may have such."""
+    if isinstance(state, list | tuple):
+        for each in state:
+            yield from fds_in(each)
+    elif dataclasses.is_dataclass(state):
+        hints = typing.get_type_hints(type(state))
+        for part in dataclasses.fields(state):
+            value, hint = getattr(state, part.name), hints[part.name]
+            if value is not None and (hint is Fd or Fd in typing.get_args(hint)):
+                yield from value if isinstance(value, list) else [value]
+            else:
+                yield from fds_in(value)
+
+
 def _name(kind: Callable[..., object]) -> str:
     return getattr(kind, "__name__", "?")
 
@@ -58,6 +75,7 @@ Reader = Callable[[Any], Any]
 @cache
 def _reader(kind: Any) -> Reader:
     """What makes a value of this type of what msgpack has read. It raises ValueError for anything else."""
+    kind = _plain_type(kind)
     if dataclasses.is_dataclass(kind):
         return _dataclass_reader(typing.cast(type, kind))
     origin, parts = typing.get_origin(kind), typing.get_args(kind)
@@ -114,7 +132,7 @@ def _tuple_reader(readers: list[Reader]) -> Reader:
 
 def _dataclass_reader(kind: type) -> Reader:
     hints = typing.get_type_hints(kind)
-    readers = {part.name: _reader(_plain_type(hints[part.name])) for part in dataclasses.fields(kind)}
+    readers = {part.name: _reader(hints[part.name]) for part in dataclasses.fields(kind)}
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):

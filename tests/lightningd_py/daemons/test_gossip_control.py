@@ -8,7 +8,7 @@ from lightningd_py.daemons.gossip_control import GossipControl
 from tests.lightningd_py.bus_services import turn
 from tests.lightningd_py.ownership_among_fakes import Daemon, OwnershipAmongFakes
 from wire.control.control_message import Reply, Request
-from wire.control.control_wire import GetTxout, NewBlockheight, OutpointsSpent, OutpointsSpentReply
+from wire.control.control_wire import GetTxout, OutpointsSpent, OutpointsSpentReply
 
 
 class Chain:
@@ -38,9 +38,9 @@ async def test_an_answer_is_for_the_gossipd_that_has_asked() -> None:
     around, chain, old, new = OwnershipAmongFakes(), Chain(), Gossipd(), Gossipd()
     anyhow: Any = chain
     gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow), as_channel(old)
-    gossip.received(GetTxout(7, b"script"))
+    gossip.received(GetTxout(7, b"script"), around.ownership.gossipd)
     around.ownership.gossipd = as_channel(new)
-    gossip.received(GetTxout(8, b"script"))
+    gossip.received(GetTxout(8, b"script"), around.ownership.gossipd)
     for answered in chain.answers:
         answered(Output(1, b"script"))
     assert (len(old.replies), len(new.replies)) == (1, 1)
@@ -57,7 +57,7 @@ async def test_what_the_chain_says_is_said_until_a_gossipd_has_it() -> None:
     around.ownership.gossipd = as_channel(new)
     gossip.returned()
     await saying
-    assert (new.take(), new.asked) == ([NewBlockheight(144)], [OutpointsSpent(144, [7])])
+    assert new.asked == [OutpointsSpent(144, [7])]
 
 
 def as_channel(gossipd: Any) -> Any:

@@ -192,7 +192,7 @@ async def test_the_two_words_in_either_order(around: OwnershipAmongFakes) -> Non
     assert (around.ownership.peers.get(2), around.errors) == (None, [])
     around.ownership.peer_handed_over(info(2))
     assert (around.peer(2).owner, around.errors) == ("s", [ERROR])
-    assert around.ownership._claims._held == {}
+    assert around.ownership.claims._held == {}
 
 
 async def test_the_two_must_say_the_same(around: OwnershipAmongFakes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +212,7 @@ async def test_what_is_held_has_a_bound(
     for conn_id in range(1, 100):
         around.ownership.heard(GOSSIPD, WORDS["peer_taken"](NODE, conn_id))
         around.ownership.heard(GOSSIPD, WORDS["peer_nongossip"](NODE, conn_id))
-    held = around.ownership._claims
+    held = around.ownership.claims
     assert held._held_count <= 3
     assert sum(len(each.messages) for each in held._held.values()) == held._held_count
     assert sum(each.size for each in held._held.values()) == held._held_size
@@ -221,7 +221,7 @@ async def test_what_is_held_has_a_bound(
 
 
 async def test_what_connectd_reports_has_a_bound(around: OwnershipAmongFakes, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = around.ownership._claims
+    held = around.ownership.claims
     held._reported.most = held._ends_wanted.most = 3
     for conn_id in range(10):
         around.ownership.peer_handed_over(info(conn_id))

@@ -67,7 +67,7 @@ async def test_release_crosses_with_nongossip(around: OwnershipAmongFakes, messa
     around.not_released()
     assert peer.state is expected
     assert len(around.programs) == (1 if message == OPEN_CHANNEL else 0)
-    assert around.ownership._wanted_by == {}
+    assert around.ownership.wanted_by == {}
 
 
 async def test_release_crosses_with_the_end(around: OwnershipAmongFakes) -> None:
@@ -76,7 +76,7 @@ async def test_release_crosses_with_the_end(around: OwnershipAmongFakes) -> None
     around.disconnected()
     around.ended_once("gone")
     around.not_released()
-    assert around.ownership._wanted_by == {}
+    assert around.ownership.wanted_by == {}
 
 
 async def test_release_crosses_with_disconnect(around: OwnershipAmongFakes) -> None:
@@ -197,7 +197,7 @@ async def test_reconnection_of_what_we_have_not_heard_of_yet(around: OwnershipAm
     peer = around.taken()
     assert [type(order) for order in around.gossipd.take()] == [Disconnect]
     assert peer.state is State.ENDING
-    assert len(around.ownership._claims._ends_wanted) == 0
+    assert len(around.ownership.claims._ends_wanted) == 0
 
 
 async def test_reconnection_of_what_has_gone(around: OwnershipAmongFakes) -> None:
@@ -207,7 +207,7 @@ async def test_reconnection_of_what_has_gone(around: OwnershipAmongFakes) -> Non
     around.ended_once("gone")
     around.ownership.peer_reconnected(PeerReconnected(NODE, 1))
     assert (around.gossipd.said, around.connectd.said) == ([], [])
-    assert len(around.ownership._claims._ends_wanted) == 0
+    assert len(around.ownership.claims._ends_wanted) == 0
 
 
 async def test_what_has_gone_is_remembered_for_a_while(
@@ -218,7 +218,7 @@ async def test_what_has_gone_is_remembered_for_a_while(
     for conn_id in range(10):
         around.taken(conn_id)
         around.disconnected(conn_id)
-    assert [around.ownership._claims.is_gone(conn_id) for conn_id in range(10)] == [False] * 7 + [True] * 3
+    assert [around.ownership.claims.is_gone(conn_id) for conn_id in range(10)] == [False] * 7 + [True] * 3
 
 
 async def test_arrival(around: OwnershipAmongFakes) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -154,17 +155,16 @@ async def test_no_fds_are_left(
     monkeypatch.setattr(clients, "ACCEPT_PAUSE", 0.0)
     idle = await served.client()
     await idle.call("help")
-    loop, refused = asyncio.get_running_loop(), [3]
-    accept = loop.sock_accept
+    accept, refused = clients.accepted, [3]
 
-    async def no_fds(sock: object) -> object:
+    def no_fds(listener: socket.socket) -> socket.socket:
         if refused[0]:
             refused[0] -= 1
             raise OSError(errno.EMFILE, "Too many open files")
-        return await accept(sock)  # type: ignore[arg-type]
+        return accept(listener)
 
-    monkeypatch.setattr(loop, "sock_accept", no_fds)
-    await works(served)  # accepted by the call that was waiting already
+    monkeypatch.setattr(clients, "accepted", no_fds)
+    await works(served)
     await works(served)
     assert await idle.reader.read() != b""
     lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
