@@ -87,7 +87,7 @@ def _run(options: Options, started: Callable[[], None], left: NodeLeft | None) -
 
 
 def _nothing() -> None:
-    """It has started already."""
+    """The node has started already."""
 
 
 async def _node(options: Options, log: NodeLog, started: Callable[[], None], left: NodeLeft | None) -> int | NodeLeft:
