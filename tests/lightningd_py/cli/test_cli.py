@@ -59,7 +59,7 @@ COMMANDS = [
     Command("compactgossipstore", compactgossipstore),
     Command("resync", resync),
     Command("gossipstatus", gossipstatus),
-    Command("echo", echo, (optional("a", anything), optional("b", anything)), "Say it back."),
+    Command("echo", echo, (optional("a", anything, "any value"), optional("b", anything, "another")), "Say it back."),
     Command("refuse", refuse),
     Command("listnodes", listnodes),
 ]
