@@ -115,6 +115,8 @@ class Options:
     dev_bitcoind_poll: int | None = None
     dev_no_reconnect: bool = False
     dev_no_ping_timer: bool = False
+    settings: tuple[Setting, ...] = field(default=(), repr=False)
+    """As they were written, those that count more behind those that count less."""
     without_use: tuple[str, ...] = ()
     """A sentence for each kind of CLN's options that were given and mean nothing here."""
 
@@ -215,7 +217,7 @@ def parse(argv: Sequence[str]) -> Options:
     for setting in used:
         if _BY_NAME[setting.name].dev and not developer:
             raise UsageError(f"{setting.where}: requires --developer")
-    return replace(_options(used), without_use=without_use(settings))
+    return replace(_options(used), settings=tuple(used), without_use=without_use(settings))
 
 
 def rpc_path(argv: Sequence[str]) -> Path:

@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from lightningd_py.hsm import sign as hsm_sign
 from lightningd_py.hsm.passphrase import NoPassphrase, PassphraseSource
-from lightningd_py.hsm.secret import SecretError, derive_node_key, load_secret
+from lightningd_py.hsm.secret import SecretError, derive_node_key, derive_secret, derive_secrets_root, load_secret
 from lightningd_py.hsm.signmessage import digest_of
 from wire import secp256k1
 from wire.command.console import leave_signals_to_master
@@ -28,6 +28,9 @@ from wire.control.control_message import MAX_INLINE, ControlError, ControlMessag
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (
     ClientHsmfd,
+    DeriveSecret,
+    DeriveSecretReply,
+    DeriveSecretReplyfail,
     Ecdh,
     EcdhReply,
     GetMetrics,
@@ -56,14 +59,14 @@ from wire.secp256k1 import sign_recoverable
 
 PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
     {
-        "master": frozenset({HsmInit, ClientHsmfd, SignMessage, Heartbeat, GetMetrics}),
+        "master": frozenset({HsmInit, ClientHsmfd, SignMessage, DeriveSecret, Heartbeat, GetMetrics}),
         "connectd": frozenset({Ecdh}),
         "gossipd": frozenset({SignNodeAnnouncement, SignChannelUpdate}),
         "service": frozenset({SignChannelAnnouncement}),
     }
 )
 """Who may ask for what."""
-COUNTED = (Ecdh, SignMessage, SignNodeAnnouncement, SignChannelUpdate, SignChannelAnnouncement)
+COUNTED = (Ecdh, SignMessage, DeriveSecret, SignNodeAnnouncement, SignChannelUpdate, SignChannelAnnouncement)
 """The requests for which the key is used."""
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
@@ -81,6 +84,8 @@ class Hsmd:
     def __init__(self, master: socket.socket) -> None:
         self._node_key: bytes | None = None
         self._node_id = b""
+        self._secrets_root: bytes | None = None
+        """Of makesecret's; None with a forced key."""
         self._master = master
         self._selector = selectors.DefaultSelector()
         self._answered = {kind.name(): 0 for kind in COUNTED}
@@ -143,6 +148,8 @@ class Hsmd:
                 return self._sign(message)
             case SignChannelAnnouncement():
                 return self._sign_for_service(message)
+            case DeriveSecret():
+                return self._derive(message)
             case ClientHsmfd():
                 self._introduce(message)
                 return None
@@ -185,6 +192,12 @@ class Hsmd:
         except ValueError as error:
             raise Forbidden(f"{request.name()}: {error}") from error
 
+    def _derive(self, request: DeriveSecret) -> DeriveSecretReply | DeriveSecretReplyfail:
+        self._key_for(request)
+        if self._secrets_root is None:
+            return DeriveSecretReplyfail("the node's key was forced: there is no secret", request_id=request.request_id)
+        return DeriveSecretReply(derive_secret(self._secrets_root, request.info), request_id=request.request_id)
+
     def _sign_for_service(self, request: SignChannelAnnouncement) -> ControlMessage:
         """A service is not ours: a wrong message of its is refused, and it may try again."""
         key, request_id = self._key_for(request), request.request_id
@@ -214,7 +227,8 @@ class Hsmd:
         try:
             key = request.dev_force_privkey
             if key is None:
-                key = derive_node_key(self._load(request))
+                secret = self._load(request)
+                key, self._secrets_root = derive_node_key(secret), derive_secrets_root(secret)
             node_id = secp256k1.public_key(key)
         except (SecretError, NoPassphrase) as error:
             return HsmInitReplyfail(str(error), request_id=request.request_id)

@@ -180,6 +180,16 @@ def _seed_of(words: bytes, passphrase: bytes) -> bytes:
     return hashlib.pbkdf2_hmac("sha512", words, b"mnemonic" + passphrase, 2048)
 
 
+def derive_secrets_root(hsm_secret: bytes) -> bytes:
+    """What `makesecret` derives from, as CLN does: it cannot lead back to the node key."""
+    return hkdf_sha256(b"", hsm_secret, b"derived secrets", SECRET_SIZE)
+
+
+def derive_secret(root: bytes, info: bytes) -> bytes:
+    """CLN's `makesecret`: 32 bytes, for any `info`."""
+    return hkdf_sha256(b"", root, info, SECRET_SIZE)
+
+
 def derive_node_key(hsm_secret: bytes) -> bytes:
     """The node's secret key, as CLN derives it: HKDF, salted with a counter (u32, little endian), until it is valid."""
     counter = 0

@@ -17,6 +17,7 @@ from lightningd_py.owners.peers import Peers
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.peers.staying_connected import StayingConnected
+from lightningd_py.rpc.config_commands import ConfigCommands
 from lightningd_py.rpc.connection_commands import ConnectionCommands, address_json
 from lightningd_py.rpc.decode_commands import DecodeCommands
 from lightningd_py.rpc.jsonrpc import Command
@@ -64,6 +65,7 @@ class Commands:
             *NodeCommands(self.options, self.own, self.chain, self.ownership.peers, self.blocks, self.stop).all(),
             *DecodeCommands(port).all(),
             *RestartCommand(self.restart).all(),
+            *ConfigCommands(self.options, self.own).all(),
             *ConnectionCommands(port, self.requests, self.ownership, self.database, self.staying).all(),
             *MapCommands(self.ownership, self.refusal).all(),
             *PeerCommands(port, self.database, self.staying, self.access).all(),

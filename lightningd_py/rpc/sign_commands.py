@@ -1,21 +1,30 @@
-"""signmessage and checkmessage: CLN's names, fields and errors. hsmd signs; a signer is found by any node."""
+"""signmessage, checkmessage and makesecret, as CLN has them. hsmd has the key; a signer is found by any node."""
 
 from typing import Any
 
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.hsm.signmessage import LONGEST_MESSAGE, digest_of, from_zbase, signer_of, to_zbase
 from lightningd_py.rpc.jsonrpc import Command
-from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError, node_id, optional, required, text
+from lightningd_py.rpc.params import (
+    INTERNAL_ERROR,
+    INVALID_PARAMETERS,
+    RpcError,
+    hex_bytes,
+    node_id,
+    optional,
+    required,
+    text,
+)
 from lightningd_py.rpc.peer_requests import ENDING
-from wire.control.control_channel import ChannelClosed, ControlChannel
-from wire.control.control_wire import MapListing, SignMessage, SignMessageReply
+from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
+from wire.control.control_wire import DeriveSecret, DeriveSecretReply, MapListing, SignMessage, SignMessageReply
 
 PUBKEY_NOT_FOUND = 1301
 """CLN's code."""
 
 
 class SignCommands:
-    """The two methods of one node."""
+    """The methods of one node."""
 
     def __init__(self, hsmd: ControlChannel, listingd: ListingControl) -> None:
         self._hsmd = hsmd
@@ -31,6 +40,12 @@ class SignCommands:
                 "Sign a message with the node's key, so that checkmessage of any Lightning node knows it again.",
             ),
             Command(
+                "makesecret",
+                self.makesecret,
+                (optional("hex", hex_bytes, "any bytes"), optional("string", text, "or any text")),
+                "Derive a secret of 32 bytes from the node's.",
+            ),
+            Command(
                 "checkmessage",
                 self.checkmessage,
                 (
@@ -41,6 +56,21 @@ class SignCommands:
                 "Check a signature of signmessage: is it pubkey's, or else that of any node on the map?",
             ),
         ]
+
+    async def makesecret(self, hex: bytes | None, string: str | None) -> dict[str, Any]:
+        """The same for the same words, now and with another node of this hsm_secret: CLN derives the same."""
+        if (hex is None) == (string is None):
+            raise RpcError(INVALID_PARAMETERS, "Must have either hex or string")
+        info = hex if hex is not None else (string or "").encode()
+        if len(info) > LONGEST_MESSAGE:
+            raise RpcError(INVALID_PARAMETERS, f"at most {LONGEST_MESSAGE} bytes may be said")
+        try:
+            reply = await self._hsmd.request(DeriveSecret(info), DeriveSecretReply)
+        except RequestFailed as refused:
+            raise RpcError(INTERNAL_ERROR, str(refused)) from refused
+        except ChannelClosed:
+            raise RpcError(INTERNAL_ERROR, ENDING) from None
+        return {"secret": reply.secret.hex()}
 
     async def signmessage(self, message: str) -> dict[str, Any]:
         """The signature in three forms."""

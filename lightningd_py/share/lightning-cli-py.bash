@@ -12,10 +12,10 @@ _lightning_cli_py() {
         words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter --feed-key --dates --minutes --nodes --svg --interval -V --version'
     else
         case $method in
-        '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listnodes listpeers listservices notifications ping restart resync sendcustommsg signmessage stop takepeer top unban waitblockheight' ;;
+        '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listconfigs listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer top unban waitblockheight' ;;
         completion) words='bash zsh fish' ;;
         restart) words='gossipd' ;;
-        help) words='addgossip ban batching check checkmessage compactgossipstore connect decode disconnect forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listnodes listpeers listservices notifications ping restart resync sendcustommsg signmessage stop takepeer unban waitblockheight' ;;
+        help) words='addgossip ban batching check checkmessage compactgossipstore connect decode disconnect forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listconfigs listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer unban waitblockheight' ;;
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))

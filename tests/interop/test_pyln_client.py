@@ -134,4 +134,12 @@ async def test_small_methods(client: Client, l1: Node) -> None:
     assert await client("waitblockheight", 0) == {"blockheight": 0}
     assert await client.code("waitblockheight", 1, 0) == WAIT_TIMEOUT
     assert await client("listaddresses") == {"addresses": []}
+    configs = (await client("listconfigs"))["configs"]
+    assert configs["network"] == {"value_str": "regtest", "source": "cmdline"}
+    assert (await client("listconfigs", "network"))["configs"] == {"network": configs["network"]}
+    assert await client.code("listconfigs", "nosuch") == INVALID_PARAMS
+    of_text, of_hex = [await client("makesecret", {kind: said}) for kind, said in (("string", "ab"), ("hex", "6162"))]
+    assert of_text == of_hex
+    assert len(bytes.fromhex(of_text["secret"])) == 32
+    assert await client.code("makesecret") == INVALID_PARAMS
     assert (await client("help", "ping"))["help"][0]["parameters"][0]["name"] == "id"

@@ -802,6 +802,22 @@ class SignMessageReply(Reply, number=5123, sender="hsmd", aliases=("hsm_sign_mes
     recovery_id: int
 
 
+class DeriveSecret(Request, number=5027, sender="master", aliases=("hsm_derive_secret",)):
+    """Derive 32 bytes from the node's secret and this: a user's key for something else."""
+
+    info: bytes
+
+
+class DeriveSecretReply(Reply, number=5127, sender="hsmd", aliases=("hsm_derive_secret_reply",)):
+    """No key of the node's own can be had so."""
+
+    secret: bytes = field(repr=False)
+
+
+class DeriveSecretReplyfail(Refusal, number=5227, sender="hsmd"):
+    """There is no secret to derive from: a key was forced."""
+
+
 class SignChannelUpdate(Request, number=5003, sender="gossipd", aliases=("hsm_cupdate_sig_req",)):
     """Sign a channel_update."""
 

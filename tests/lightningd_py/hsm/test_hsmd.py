@@ -1,6 +1,7 @@
 """hsmd as a real process: what each client may ask, and what happens to those who ask for more."""
 
 import array
+import hmac
 import os
 import signal
 import socket
@@ -16,6 +17,9 @@ from wire.control.control_message import MAX_INLINE, ControlMessage, Fd
 from wire.control.control_socket import _sealed_memfd, receive_message, send_message
 from wire.control.control_wire import (
     ClientHsmfd,
+    DeriveSecret,
+    DeriveSecretReply,
+    DeriveSecretReplyfail,
     Ecdh,
     EcdhReply,
     GossipNewPeerReply,
@@ -313,3 +317,38 @@ def test_an_unknown_client_ends_it(hsmd: Hsmd, name: str) -> None:
     client = hsmd.new_client(name)
     assert receive_message(client, "hsmd") is None
     assert broken(hsmd.end()) == [f"master is cut off: there is no client '{name}'"]
+
+
+# makesecret
+
+
+def test_makesecret_is_clns(hsmd: Hsmd, tmp_path: Path) -> None:
+    """HKDF of the secret with "derived secrets", and of that with the words. RFC 5869, CLN's hsmd."""
+    secret = tmp_path / "hsm_secret"
+    secret.write_bytes(b"\x01" * 32)
+    secret.chmod(0o600)
+    assert isinstance(hsmd.init(str(secret), None), HsmInitReply)
+    send_message(hsmd.master, DeriveSecret(b"scb secret", request_id=2))
+    reply = receive_message(hsmd.master, "hsmd")
+    assert isinstance(reply, DeriveSecretReply)
+    assert reply.secret == hkdf(hkdf(b"\x01" * 32, b"derived secrets"), b"scb secret")
+
+
+def hkdf(secret: bytes, info: bytes) -> bytes:
+    """One block of it, with no salt, by its definition."""
+    key = hmac.digest(bytes(32), secret, "sha256")
+    return hmac.digest(key, info + b"\x01", "sha256")
+
+
+def test_makesecret_with_a_forced_key(hsmd: Hsmd) -> None:
+    hsmd.init()
+    send_message(hsmd.master, DeriveSecret(b"x", request_id=2))
+    assert isinstance(receive_message(hsmd.master, "hsmd"), DeriveSecretReplyfail)
+
+
+def test_makesecret_is_the_masters_alone(hsmd: Hsmd) -> None:
+    hsmd.init()
+    client = hsmd.new_client("gossipd")
+    send_message(client, DeriveSecret(b"x", request_id=2))
+    assert receive_message(client, "hsmd") is None
+    assert broken(hsmd.end())
