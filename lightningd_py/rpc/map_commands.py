@@ -69,7 +69,11 @@ class MapCommands:
     async def listchannels(
         self, short_channel_id: int | None, source: bytes | None, destination: bytes | None
     ) -> MapListing:
-        """From the gossip_store, as listnodes. What is on the map from the first moment to the last is in it."""
+        """From the gossip_store, as listnodes. What is on the map from the first moment to the last is in it.
+
+        `amount_msat` is there if the funding output was looked up: with --chain=none there is `unchecked` in its place,
+        since no amount would be true. For scripts `htlc_maximum_msat` is the best that is known then.
+        """
         if sum(wanted is not None for wanted in (short_channel_id, source, destination)) > 1:
             raise RpcError(INVALID_PARAMETERS, "Can only specify one of short_channel_id, source or destination")
         return MapListing("channels", short_channel_id, source, destination)
