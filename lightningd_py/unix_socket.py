@@ -46,7 +46,7 @@ def inode(path: Path) -> int:
 @contextlib.contextmanager
 def _short(path: Path) -> Iterator[str]:
     """The same file by a path that fits a socket address, which holds 107 bytes."""
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
