@@ -60,6 +60,13 @@ async def readme(ground: Ground, text: str) -> None:
         await node.logged(f"{peer.node_id.hex()} says {opening().hex()[:20]}")
 
 
+async def scripted_peer(ground: Ground, text: str) -> None:
+    node = ground.nodes.start()
+    async with await ground.start(text, node.target) as it:
+        assert bytes.fromhex(await it.line())
+        assert await it.line() == r"Pong(extension=b'', ignored=b'\x00\x00\x00')"
+
+
 async def refused_by_a_program(ground: Ground, text: str) -> None:
     node = ground.owned(text)
     async with await ScriptedPeer.connect(node.target) as peer:
@@ -149,7 +156,8 @@ def free_port() -> int:
 
 
 RUNS: dict[str, Callable[[Ground, str], Awaitable[None]]] = {
-    "README.md 1": readme,
+    "README.md 1": scripted_peer,
+    "README.md 2": readme,
     "docs/bus.md 1": api,
     "docs/bus.md 2": curve,
     "docs/bus.md 3": channel_service,
