@@ -9,7 +9,7 @@ ARGS ?=
 WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-quick check bench bench-quick torture rooms docs
+.PHONY: help demo run test test-quick test-oldest test-python check bench bench-quick torture rooms docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -23,8 +23,19 @@ run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS=
 test: $(INSTALLED) ## all tests: units, real processes, and the peers that others wrote
 	@$(VENV)/bin/python -m pytest $(WORKERS) $(ARGS)
 
+QUICK := -m 'not processes' tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts
 test-quick: $(INSTALLED) ## the unit tests alone: none that starts a daemon, no peers of others
-	@$(VENV)/bin/python -m pytest $(WORKERS) -m 'not processes' tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts $(ARGS)
+	@$(VENV)/bin/python -m pytest $(WORKERS) $(QUICK) $(ARGS)
+
+OLDEST := .venv-oldest
+test-oldest: $(INSTALLED) ## those of test-quick with the oldest version of each library that pyproject.toml allows
+	@$(VENV)/bin/python -m venv $(OLDEST)
+	@$(VENV)/bin/python tests/tools/oldest.py > $(OLDEST)/requirements.txt
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $(OLDEST)/requirements.txt
+	@$(OLDEST)/bin/python -m pytest $(WORKERS) $(QUICK) $(ARGS)
+
+test-python: ## those of test-quick with another interpreter: make test-python PYTHON=python3.12
+	@$(MAKE) --no-print-directory test-quick VENV=.venv-$(notdir $(PYTHON))
 
 check: $(INSTALLED) ## format, lint and types
 	$(VENV)/bin/ruff format --check .

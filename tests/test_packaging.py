@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.installed import PACKAGES, run
+from tests.tools.oldest import oldest, requirements
 
 SCRIPTS = ("lightningd-py", "lightning-cli-py", "connectiond")
 HOSTILE = "raise SystemExit('a module of the working directory was taken')\n"
@@ -113,3 +114,12 @@ def test_installed_packages_are_those_of_the_wheel(environment: Path, hostile: P
     code = "import wire, lightningd_py; print(wire.__file__, lightningd_py.__file__)"
     for path in run(environment / "bin/python", "-P", "-c", code, cwd=hostile).split():
         assert Path(path).is_relative_to(environment)
+
+
+def test_oldest_versions() -> None:
+    """What `make test-oldest` installs."""
+    assert oldest("websockets>=15,<18") == "websockets==15"
+    assert oldest("coincurve==21.0.0") == "coincurve==21.0.0"
+    with pytest.raises(ValueError, match="no lower bound"):
+        oldest("rich~=13.9")
+    assert {each for each in requirements() if "==" not in each} == {"types-cffi"}, "types for mypy, of no version"
