@@ -31,9 +31,6 @@ def install(wheel: Path, home: Path) -> None:
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=home).strip())
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index")
     run(*pip, "--disable-pip-version-check", wheel, cwd=home)
-    links = site / "dependencies"
-    links.mkdir()
-    for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if "lightningd_py" not in entry.name and entry.suffix != ".pth":
-            (links / entry.name).symlink_to(entry)
-    (site / "dependencies.pth").write_text(f"{links}\n")
+    # A .pth in there is not read, so our checkout is not found by it. No links to its entries: a daemon may only read
+    # what lies under its sys.path, and Landlock judges a file by its real path.
+    (site / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
