@@ -109,12 +109,25 @@ class Arrivals:
             networks=theirs.networks,
         )
         candidate = Candidate(connection, peer)
+        self._enter(candidate)
+        return candidate
+
+    def _enter(self, candidate: Candidate) -> None:
         replaced = self._one_per_node.enter(candidate)
         if replaced is candidate:
             raise ConnectionEnded("it has crossed with a connection of the same node, which stays")
         if replaced is not None:
             self._drop(replaced.connection, "a newer connection of the same node has come")
-        return candidate
+
+    def go_on(self, candidate: Candidate) -> None:
+        """A connection that has done INIT with another connectd, which is not read here."""
+        try:
+            self._enter(candidate)
+        except ConnectionEnded as error:
+            candidate.lose(str(error))
+            self._drop(candidate.connection, str(error))
+        else:
+            self._tasks.spawn(self._finish(candidate))
 
     async def _finish(self, candidate: Candidate) -> None:
         """Wait until no older connection of the node is left, then give this one away."""

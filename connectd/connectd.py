@@ -16,6 +16,9 @@ and from gossipd's map; `reach/ways_out.py` reaches each one directly or through
 A WebSocket comes in by a door of its own (`doors/websocket_door.py`), and another process, `websocketd/`, unwraps it;
 to all else here it is a connection like any. Tor leads strangers to one of our sockets, if asked to (`doors/tor.py`).
 
+At a `restart` another connectd takes the place of this one (`moving.py`): the listening sockets are the master's, so
+that none is ever closed.
+
 The node's key is never here: hsmd multiplies for us.
 
 This file connects the parts, and answers the master.
@@ -23,8 +26,6 @@ This file connects the parts, and answers the master.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 from socket import socket
@@ -32,20 +33,21 @@ from socket import socket
 from connectd.arrivals import Arrivals
 from connectd.connection import Connection
 from connectd.connections import Connections
-from connectd.doors.listen import BindRules, Listeners, in_order
+from connectd.doors.opening import default_port, open_doors, wants_tor
 from connectd.doors.tor import OnionServices, TorSettings
 from connectd.doors.websocket_door import WebRules, WebSocketDoor
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
+from connectd.moving import Move, MoveFailed, Predecessor
 from connectd.one_per_node import Candidate, OnePerNode
+from connectd.parts import Parts
 from connectd.reach.addresses import AddressBook
 from connectd.reach.dial import Dialler, ReachFailed
 from connectd.reach.seeds import bootstrap
 from connectd.reach.ways_out import WaysOut
 from connectd.tasks import Tasks
-from wire.address import DEFAULT_PORTS, parse_address
 from wire.control.access import Access
-from wire.control.binding import BindFailed, parse_binding
+from wire.control.binding import BindFailed
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
@@ -54,7 +56,6 @@ from wire.control.control_wire import (
     Bootstrap,
     ChangeNodeRegistrations,
     ConnectdInit,
-    ConnectdInitReply,
     ConnectdInitReplyfail,
     Ecdh,
     EcdhReply,
@@ -62,6 +63,9 @@ from wire.control.control_wire import (
     GetMetricsReply,
     GossipGetAddrs,
     GossipGetAddrsReply,
+    MoveAll,
+    MoveAllReply,
+    MoveAllReplyfail,
     NewGossipdLink,
     NewWebsocketdLink,
     PeerAddrhint,
@@ -78,7 +82,6 @@ from wire.control.control_wire import (
 from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
 from wire.control.status import Status
 from wire.net.sockman.sockman import SockMan, SockManOptions
-from wire.types import NETWORKS
 
 ALONE_FOR = 1.0
 """Seconds between the end of another daemon and ours, if the master lives: it may only be the first to go."""
@@ -90,23 +93,6 @@ MOST_ON_THE_WAY = 64
 """Connections that may wait for gossipd or the master to take them, before we stop to accept."""
 
 status = Status("connectd")
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What exists after `connectd_init`."""
-
-    connections: Connections
-    access: Access
-    handshake: Handshake
-    websockets: WebSocketDoor | None
-    one_per_node: OnePerNode
-    book: AddressBook
-    hand_over: HandOver
-    dialler: Dialler
-    use_dns: bool
-    routable_only: bool
-    """Addresses that no stranger could have are of no use to us: not so in tests."""
 
 
 class Connectd:
@@ -124,7 +110,10 @@ class Connectd:
         self._restrict = restrict
         self._ending = False
         self._tasks = Tasks()
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
+        self._predecessor: Predecessor | None = None
+        self._move: Move | None = None
+        self._moving: asyncio.Task[None] | None = None
         self._master = ControlChannel(
             master, "master", self._from_master, lambda _: self._end(exit_status(self._master))
         )
@@ -137,6 +126,9 @@ class Connectd:
         self._ending = True
         for door in self._doors():
             door.close_sockets()
+        for other in (self._predecessor, self._move):
+            if other is not None:
+                other.close()
         for channel in (*self._channels, self._link):
             for message in channel.close():
                 message.close_fds()
@@ -166,7 +158,7 @@ class Connectd:
         else:
             self._accept_again()
 
-    def _renew_link(self, parts: _Parts, message: NewGossipdLink) -> None:
+    def _renew_link(self, parts: Parts, message: NewGossipdLink) -> None:
         for unsent in self._link.hear_out():
             unsent.close_fds()
         lost = [] if message.moved else parts.one_per_node.lose_direct(frozenset(message.live))
@@ -191,7 +183,7 @@ class Connectd:
 
     def _from_master(self, message: ControlMessage) -> None:
         if isinstance(message, ConnectdInit) and self._parts is None:
-            if not _wants_tor(message):
+            if not wants_tor(message):
                 self._restrict()  # else Tor says where its cookie lies, and the service's key is kept
             self._parts = self._build(message)
             self._tasks.spawn(self._listen(message, self._parts))
@@ -200,7 +192,7 @@ class Connectd:
         else:
             self._unexpected(message)
 
-    def _ask(self, parts: _Parts, message: ControlMessage) -> None:
+    def _ask(self, parts: Parts, message: ControlMessage) -> None:
         match message:
             case Activate():
                 parts.hand_over.direct = message.direct
@@ -227,6 +219,8 @@ class Connectd:
             case PeersElsewhere():
                 for peer in message.peers:
                     parts.one_per_node.lives_elsewhere(peer)
+            case MoveAll():
+                self._moving = asyncio.get_running_loop().create_task(self._move_all(parts, message))
             case NewGossipdLink():
                 self._renew_link(parts, message)
             case NewWebsocketdLink(websocket_fd=fd) if parts.websockets is not None:
@@ -234,7 +228,7 @@ class Connectd:
             case _:
                 self._unexpected(message)
 
-    def _metrics(self, parts: _Parts) -> GetMetricsReply:
+    def _metrics(self, parts: Parts) -> GetMetricsReply:
         queues = {"to_master": self._master.queued, "to_gossipd": self._link.queued}
         tally = parts.connections.tally
         return tally.reply(parts.dialler.outcomes, len(parts.connections.open), len(parts.one_per_node), queues)
@@ -243,29 +237,26 @@ class Connectd:
         if not one_per_node.disconnected(message.node_id, message.conn_id):
             status.unusual(f"the end of connection {message.conn_id}, which we do not know", message.node_id)
 
-    async def _listen(self, message: ConnectdInit, parts: _Parts) -> None:
-        rules = BindRules(
-            port=_default_port(message.chain_hash),
-            use_dns=parts.use_dns,
-            guess=not message.ways.always_use_proxy,
-            announce_any=message.dev_allow_localhost,
-        )
-        listeners = Listeners(parts.connections, parts.websockets, rules)
+    async def _listen(self, message: ConnectdInit, parts: Parts) -> None:
+        if message.predecessor_fd is not None:
+            self._predecessor = Predecessor(message.predecessor_fd, parts, self._tasks)
         try:
-            for text in message.addr:
-                await listeners.listen(text, announce=True)
-            for text in message.bind:
-                await listeners.listen(text, announce=False)
-            await listeners.listen_by_tor(self._onion_services(message, parts.connections))
+            self._master.reply(message, await open_doors(message, parts.connections, parts.websockets, parts.onions))
         except BindFailed as error:
             self._master.reply(message, ConnectdInitReplyfail(error=str(error)))
+
+    async def _move_all(self, parts: Parts, message: MoveAll) -> None:
+        """To another connectd; then what only we can finish is left to do here."""
+        move = self._move = Move(parts, self._tasks, message.successor_fd)
+        try:
+            under_way, known = await move.run()
+        except MoveFailed as failed:
+            self._master.reply(message, MoveAllReplyfail(str(failed)))
             return
-        named = [parse_address(text, rules.port) for text in message.announce]
-        announceable = in_order([*named, *listeners.announceable])
-        self._master.reply(
-            message,
-            ConnectdInitReply(bindings=listeners.bindings, announceable=[str(address) for address in announceable]),
-        )
+        self._master.reply(message, MoveAllReply(under_way, known))
+        before = self._predecessor
+        await move.finish(lambda: not self._master.queued and (before is None or before.has_ended))
+        self._end(0)
 
     async def _reach(self, dialler: Dialler, message: ReachPeer) -> None:
         try:
@@ -276,7 +267,7 @@ class Connectd:
         else:
             self._master.reply(message, ReachPeerReply(peer=peer))
 
-    async def _bootstrap(self, parts: _Parts, message: Bootstrap) -> None:
+    async def _bootstrap(self, parts: Parts, message: Bootstrap) -> None:
         reply = await bootstrap(message, use_dns=parts.use_dns, routable_only=parts.routable_only)
         self._master.reply(message, reply)
 
@@ -300,11 +291,11 @@ class Connectd:
             door.update_accepting()
 
     def _doors(self) -> list[SockMan]:
-        """All that accepts strangers."""
-        parts = self._parts
-        return [door for door in (parts.connections, parts.websockets) if door is not None] if parts else []
+        return self._parts.doors if self._parts is not None else []
 
     def _has_room(self) -> bool:
+        if self._parts is None or self._parts.hand_over.held:
+            return False
         channels = self._master, self._link
         return sum(channel.queued for channel in channels) < MOST_ON_THE_WAY and not any(
             channel.behind for channel in channels
@@ -312,7 +303,7 @@ class Connectd:
 
     # Construction
 
-    def _build(self, init: ConnectdInit) -> _Parts:
+    def _build(self, init: ConnectdInit) -> Parts:
         def accepted(connection: Connection) -> None:
             arrivals.accepted(connection)
 
@@ -340,18 +331,20 @@ class Connectd:
             timeout=seconds,
         )
         book = AddressBook()
-        port = _default_port(init.chain_hash)
+        port = default_port(init.chain_hash)
         dialler = Dialler(one_per_node, book, ways_out, arrivals.dial, self._announced, port=port)
         websockets = self._websocket_door(init, connections)
-        return _Parts(
-            connections,
-            access,
-            handshake,
-            websockets,
-            one_per_node,
-            book,
-            hand_over,
-            dialler,
+        return Parts(
+            connections=connections,
+            access=access,
+            handshake=handshake,
+            websockets=websockets,
+            onions=self._onion_services(init, connections),
+            one_per_node=one_per_node,
+            book=book,
+            hand_over=hand_over,
+            arrivals=arrivals,
+            dialler=dialler,
             use_dns=init.ways.use_dns and not init.ways.always_use_proxy,
             routable_only=not init.dev_allow_localhost,
         )
@@ -380,19 +373,3 @@ class Connectd:
             self._parts.websockets.websocket_source(message)
         else:
             self._unexpected(message)
-
-
-def _wants_tor(init: ConnectdInit) -> bool:
-    """Whether an onion service is among the doors. What cannot be parsed is none: `_listen` refuses it."""
-    port = _default_port(init.chain_hash)
-    for text in (*init.addr, *init.bind):
-        with suppress(ValueError):
-            if parse_binding(text, port).is_onion:
-                return True
-    return False
-
-
-def _default_port(chain_hash: bytes) -> int:
-    """The port that an address has when it names none."""
-    names = [name for name, known in NETWORKS.items() if known == chain_hash]
-    return DEFAULT_PORTS[names[0] if names else "bitcoin"]

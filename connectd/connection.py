@@ -133,6 +133,13 @@ class Connection:
         self._paused = True
         self._update_receiving()
 
+    def restore(self, node_id: bytes, state: PeerState, begun: float) -> None:
+        """A connection that has done INIT with another connectd: nothing of it is read here."""
+        self.node_id, self.begun = node_id, begun
+        self._frames = Frames(state.crypto, state.unread, state.traffic)
+        self.stage = "init"
+        self.pause()
+
     def release(self) -> tuple[int, PeerState]:
         """Give up the connection: the fd is the caller's, and the keys with all that is under way. Design 2."""
         frames = self._secured()

@@ -9,11 +9,13 @@ from connectd.connection import Connection
 from connectd.socket_address import from_socket
 from connectd.strangers import Established, Strangers
 from connectd.tally import PLACE_NEEDED, Tally
-from wire.address import WireAddr
+from wire.address import WireAddr, parse_address
 from wire.control.access import Access
+from wire.control.control_wire import PeerInfo
 from wire.control.limits import Limits
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
+from wire.frames import PeerState
 from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.net.sockman.sockman import SocketAddress, SockMan
 
@@ -70,6 +72,14 @@ class Connections(SockMan):
         self.open[conn_id] = connection
         if incoming:
             self._strangers.came(conn_id, address)
+        return connection
+
+    def take(self, fd: int, peer: PeerInfo, state: PeerState, begun: float) -> Connection:
+        """One that has done INIT with another connectd. Raises OSError, ValueError: the fd is the caller's then."""
+        address = parse_address(peer.address, 0)
+        self.adopt(fd, state.unsent, peer.conn_id)
+        connection = self.add(peer.conn_id, incoming=peer.incoming, address=address)
+        connection.restore(peer.node_id, state, begun)
         return connection
 
     def forget(self, connection: Connection) -> None:

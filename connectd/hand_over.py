@@ -6,6 +6,7 @@ message has been taken.
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 
 from connectd.connection import ConnectionEnded
 from connectd.connections import Connections
@@ -36,6 +37,9 @@ class HandOver:
         self._link = link
         self._patience = patience
         self._renewed = asyncio.Event()
+        self._asking = 0
+        self._held = False
+        self._move: Callable[[Candidate], Awaitable[None]] | None = None
         self.direct = False
         self.registered: set[bytes] = set()
 
@@ -45,30 +49,58 @@ class HandOver:
         """
         try:
             async with asyncio.timeout(self._patience):
-                while not await self._has_gone(candidate):
+                gone = False
+                while self._move is None and not (gone := await self._has_gone(candidate)):
                     await self._renewed.wait()
         except TimeoutError:
             raise ConnectionEnded(f"gossipd has not taken it within {self._patience:g} seconds") from None
+        if not gone and self._move is not None:
+            await self._move(candidate)
         self._connections.forget(candidate.connection)
+
+    @property
+    def held(self) -> bool:
+        """Nothing is given away now, or not by us."""
+        return self._held
+
+    @property
+    def idle(self) -> bool:
+        """No answer of gossipd's is waited for, and all that was given away has been sent."""
+        return not self._asking and not self._link.queued and not self._master.queued
+
+    def hold(self) -> None:
+        """Give nothing away from now on."""
+        self._held = True
+
+    def go_on(self, move: Callable[[Candidate], Awaitable[None]] | None = None) -> None:
+        """The end of `hold`. All goes by `move` from now on, to another connectd; it raises ConnectionEnded."""
+        self._held, self._move = move is not None, move
+        self._wake()
 
     def new_link(self, link: ControlChannel) -> None:
         """gossipd was restarted, and hears us there."""
         self._link = link
+        self._wake()
+
+    def _wake(self) -> None:
         self._renewed.set()
         self._renewed = asyncio.Event()
 
     async def _has_gone(self, candidate: Candidate) -> bool:
         """False if there is no gossipd at this moment: it has the gossip of every connection, with any owner."""
-        if self._link.closed or self._master.closed:
+        if self._held or self._link.closed or self._master.closed:
             return False
         if self.direct and candidate.peer.node_id not in self.registered:
             self._to_gossipd(candidate)
             return True
         link = self._link
+        self._asking += 1
         try:
             await self._to_master(candidate)
         except ChannelClosed:
             return self._link is not link and await self._has_gone(candidate)
+        finally:
+            self._asking -= 1
         return True
 
     def _to_gossipd(self, candidate: Candidate) -> None:

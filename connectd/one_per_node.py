@@ -82,6 +82,16 @@ class _Entry:
     """The owned connection was given straight to gossipd."""
 
 
+@dataclass(frozen=True, slots=True)
+class MovedNode:
+    """A node whose connection is with its owner, for the connectd that comes next. See `_Entry`."""
+
+    owned: PeerInfo
+    done: float = -math.inf
+    told: bool = False
+    direct: bool = False
+
+
 class OnePerNode:
     """The table of live nodes. `on_duplicate` gets the node_id and the conn_id of a connection that must end."""
 
@@ -98,6 +108,7 @@ class OnePerNode:
         self._entries: dict[bytes, _Entry] = {}
         self._on_duplicate = on_duplicate
         self._on_candidate = on_candidate
+        self._elsewhere = False
 
     def __len__(self) -> int:
         """How many nodes are connected, or about to be."""
@@ -119,6 +130,11 @@ class OnePerNode:
 
     def enter(self, candidate: Candidate) -> Candidate | None:
         """A connection has done INIT. Returns the one that is to be closed now: an older one, or this."""
+        if self._elsewhere:
+            self._entries[candidate.peer.node_id] = _Entry(candidate=candidate)
+            candidate.may_go()
+            self._on_candidate(candidate)
+            return None
         entry = self._entries.setdefault(candidate.peer.node_id, _Entry())
         if self._gives_way(entry, candidate):
             if not candidate.peer.incoming:
@@ -162,7 +178,7 @@ class OnePerNode:
 
     def given_away(self, candidate: Candidate) -> None:
         """The connection is with its owner now."""
-        reserve = self._entries[candidate.peer.node_id].reserve
+        reserve = self._entries.get(candidate.peer.node_id, _Entry()).reserve
         self._entries[candidate.peer.node_id] = _Entry(
             candidate.peer, candidate.done, reserve=reserve, direct=candidate.direct
         )
@@ -178,6 +194,30 @@ class OnePerNode:
             self._its_turn(entry)
         elif entry.owned.conn_id != peer.conn_id:
             self._on_duplicate(peer.node_id, peer.conn_id)
+
+    # another connectd, before this one or after it
+
+    def leave(self) -> list[MovedNode]:
+        """Those whose connections are with their owners."""
+        entries = [(entry.owned, entry) for entry in self._entries.values()]
+        return [MovedNode(owned, e.done, e.told, e.direct) for owned, e in entries if owned is not None]
+
+    def go_on(self, left: list[MovedNode]) -> None:
+        """What another connectd has left, before any connection has come here."""
+        for node in left:
+            entry = self._entries.setdefault(node.owned.node_id, _Entry())
+            if entry.owned is None:
+                entry.owned, entry.done, entry.told, entry.direct = node.owned, node.done, node.told, node.direct
+                self._established.came(node.owned)
+
+    def let_go(self) -> None:
+        """Another connectd has the table: what has done INIT here is to go there at once, and finds its place there."""
+        self._elsewhere = True
+        for entry in list(self._entries.values()):
+            entry.owned = None
+            for candidate in (entry.candidate, entry.reserve):
+                if candidate is not None:
+                    candidate.may_go()
 
     def lose_direct(self, live: Container[int]) -> list[PeerInfo]:
         """gossipd has died: what it was given on the direct path is gone, but for these conn_ids. Returns what went."""

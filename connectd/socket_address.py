@@ -16,11 +16,16 @@ def to_socket(address: WireAddr) -> SocketAddress:
     raise ValueError(f"{address} is no socket address")
 
 
+_MAPPED = "::ffff:"
+"""Before an IPv4 address that has come to an IPv6 socket: one of systemd's may take both."""
+
+
 def from_socket(them: SocketAddress, me: SocketAddress) -> WireAddr:
     """The remote end as a wireaddr. A Unix socket's client has no name: there it is the socket that it came through."""
     if them.family == "unix":
         return WireAddr("local", them.host or me.host, 0)
-    return WireAddr("ipv6" if ":" in them.host else "ipv4", them.host, them.port)
+    host = them.host.removeprefix(_MAPPED) if "." in them.host else them.host
+    return WireAddr("ipv6" if ":" in host else "ipv4", host, them.port)
 
 
 _SOMEWHERE = {"ipv4": (socket.AF_INET, "192.0.43.8"), "ipv6": (socket.AF_INET6, "2001:500:88:200::8")}

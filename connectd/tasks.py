@@ -13,6 +13,10 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
+    def __len__(self) -> int:
+        """How many are running."""
+        return len(self._running)
+
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run it to its end."""
         task = asyncio.create_task(coroutine)

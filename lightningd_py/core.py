@@ -4,6 +4,7 @@ What the rest of the node stands on, made in the order in which each is needed b
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from lightningd_py.chain.source import ChainSource
 from lightningd_py.config.options import Options
 from lightningd_py.daemons.connect_control import ConnectControl
 from lightningd_py.daemons.gossip_control import GossipControl, remove_dead_feed
-from lightningd_py.daemons.hsm_control import SigningSockets, init_hsmd
+from lightningd_py.daemons.hsm_control import PassphraseInput, SigningSockets, init_hsmd
+from lightningd_py.daemons.listening import ListeningSockets, inherited
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.restart import Restarts
 from lightningd_py.daemons.setup import Setup
@@ -54,7 +56,7 @@ class Core:
 
     database: Database
     supervisor: Supervisor
-    hsmd: ControlChannel
+    passphrase: PassphraseInput
     channels: dict[str, ControlChannel]
     """To each daemon that was there when this program began, by its name."""
     ownership: Ownership
@@ -76,6 +78,10 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     options, registrations = before.options, before.registrations
     database = Database(options.network_dir / FILE_NAME)
     ends.callback(database.close)
+    listening = ListeningSockets(
+        inherited(os.environ, os.getpid()) if before.left is None else before.left.listening_sockets
+    )
+    ends.callback(listening.close)
     supervisor = Supervisor(options.log_level, before.restarts.died, options.timing)
     ends.callback(remove_dead_feed, options.feed)
     ends.push_async_callback(supervisor.end)
@@ -103,13 +109,14 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     ends.push_async_callback(chain.close)
     ends.push_async_callback(lambda: asyncio.gather(listeners.close(), ownership.programs.close()))
     left = before.left
-    node_id = await init_hsmd(hsmd, options, before.ended) if left is None else left.node_id
+    passphrase = PassphraseInput() if left is None else PassphraseInput(left.passphrase_begins)
+    node_id = await init_hsmd(hsmd, options, passphrase, before.ended) if left is None else left.node_id
     supervisor.watch(hsmd)
     registrations.begin(node_id, RegistrationStore(database))
     own = OwnNode(options, registrations, database, node_id)
     connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)
     gossip_control = GossipControl(ownership, chain, own)
-    setup = Setup(options, database, supervisor, ownership, own, chain.checks_outputs)
+    setup = Setup(options, database, supervisor, ownership, own, listening, chain.checks_outputs)
     if left is None:
         await setup.connectd(connectd)
         has_map = bool((await setup.gossipd(gossipd)).nodes)
@@ -122,7 +129,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     return Core(
         database=database,
         supervisor=supervisor,
-        hsmd=hsmd,
+        passphrase=passphrase,
         channels=channels,
         ownership=ownership,
         signing=signing,

@@ -104,6 +104,7 @@ def _to_look_at(running: Running, what: str, began: float) -> NodeLeft:
         is_open=running.opening.is_open,
         has_map=core.has_map,
         msg_endpoint=parts.connectiond.endpoint,
+        passphrase_begins=core.passphrase.begins,
     )
 
 
@@ -115,6 +116,7 @@ def _leave(running: Running, what: str, began: float) -> NodeLeft:
         daemons=core.supervisor.leave(),
         programs=core.ownership.programs.leave(),
         listeners=core.listeners.leave(),
+        listening_sockets=core.setup.listeners.leave(),
         clients=running.rpc.leave(),
     )
 

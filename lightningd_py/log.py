@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lightningd_py.log_writer import OURS, STDOUT, open_log
+from lightningd_py.log_writer import LEAVE, OURS, STDOUT, open_log
 from wire.control.control_message import Fd
 from wire.control.timing import CHILD_END_TIME
 
@@ -122,6 +122,28 @@ class NodeLog:
     def _stop_watching(self) -> None:
         if self._writer is not None:
             asyncio.get_running_loop().remove_reader(self._writer.pidfd)
+
+    async def replace(self) -> None:
+        """Another writer: the old one writes what it has read, and ends first, so that no line overtakes another. The
+        pipe holds what comes meanwhile. Raises OSError if the new one cannot be started: that is then told as a death.
+        """
+        old, died = self._writer, self._died
+        if old is None:
+            return
+        self._stop_watching()
+        old.send(LEAVE)
+        if not await asyncio.to_thread(old.ends_within, CHILD_END_TIME):  # it hangs in a write to its disk
+            old.send(signal.SIGKILL)
+        old.reap()
+        self._writer = None
+        try:
+            self._start_writer()
+        except OSError:
+            if died is not None:
+                died(1)
+            raise
+        if died is not None:
+            self.watch(died)
 
     async def restart(self) -> None:
         """Start a writer in the place of one that has died. Raises OSError."""

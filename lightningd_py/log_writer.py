@@ -7,6 +7,7 @@ or a standard output that is not read, costs lines, never the node. It ends with
 
 import contextlib
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,9 @@ from wire.control.privilege import give_up_privileges
 from wire.control.status import Status
 
 STDOUT = "-"
-OURS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+LEAVE = signal.SIGUSR1
+"""Another writer takes over: write what was read, and end."""
+OURS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, LEAVE)
 """Signals that the writer has its own mind about."""
 READ_SIZE = 1 << 16
 LAST_WORDS = 2.0
@@ -77,8 +80,12 @@ def write_log(files: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, reopen)
+    signal.signal(LEAVE, lambda *_: None)
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
-    while data := os.read(0, READ_SIZE).translate(_PRINTABLE):
+    while data := _read(woken).translate(_PRINTABLE):
         for write in writes:
             write(data)
     standard_output.finish(LAST_WORDS)
@@ -91,6 +98,18 @@ def main() -> None:
     paths = [Path(file) for file in files if file != STDOUT]
     restrict_files(status, written={path.parent for path in (*paths, *(path.resolve() for path in paths))})
     write_log(files)
+
+
+def _read(woken: int) -> bytes:
+    """What has come to standard input; nothing at its end, or if another writer is to read it. `woken` has the numbers
+    of signals as they come, so that none can come between looking for it and waiting.
+    """
+    while True:
+        ready, _, _ = select.select([0, woken], [], [])
+        if woken in ready and LEAVE in os.read(woken, READ_SIZE):
+            return b""
+        if 0 in ready:
+            return os.read(0, READ_SIZE)
 
 
 if __name__ == "__main__":

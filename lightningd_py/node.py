@@ -20,7 +20,7 @@ from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import store_path
 from lightningd_py.daemons.listing_control import ListingControl
-from lightningd_py.daemons.moving import Mover
+from lightningd_py.daemons.moving import Mover, Others
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.restart import Restartable, Restarts
@@ -162,7 +162,8 @@ class Node:
         )
         core = await start_core(before, ends)
         parts = self._make_parts(core)
-        mover = self._mover = Mover(parts.replacements, lambda: self._restarts.ready, lambda what: leaving.become(what))
+        others = Others(core.passphrase, parts.listingd, self._log, lambda: self._restarts.ready)
+        mover = self._mover = Mover(parts.replacements, others, lambda what: leaving.become(what))
         rpc = await self._serve_rpc(core, parts, mover, ends)
         core.chain.start(core.gossip_control)
         core.listeners.start() if left is None else core.listeners.resume(left.listeners)
@@ -236,7 +237,7 @@ class Node:
         self._registrations.on_wanted = ownership.release_nodes
         requests = PeerRequests(ownership, core.database, core.connect_control.reach, options.timing)
         refusal, of_listingd = self._restarts.refusal, core.channels.get("listingd")
-        listingd = ListingControl(core.supervisor.start_listingd, store_path(options), refusal, of_listingd)
+        listingd = ListingControl(core.supervisor, store_path(options), refusal, of_listingd)
         replacements = Replacements(
             setup=core.setup,
             connect_control=core.connect_control,
@@ -261,7 +262,7 @@ class Node:
             staying=parts.staying,
             opening=self._opening,
             listingd=parts.listingd,
-            hsmd=core.hsmd,
+            hsmd=lambda: core.supervisor.hsmd,
             blocks=self._blocks(core),
             refusal=self._restarts.refusal,
             stop=self.stop,

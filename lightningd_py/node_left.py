@@ -23,6 +23,7 @@ from lightningd_py.peers.reconnect import KeptLeft
 from lightningd_py.registrations.registered import SessionLeft
 from lightningd_py.rpc.clients import ClientsLeft
 from wire.control.control_message import Fd, declarations
+from wire.control.control_wire import ListeningSocket
 from wire.net.states import StateError, dump, load
 
 VERSION = 1
@@ -56,10 +57,13 @@ class NodeLeft:
     is_open: bool = False
     has_map: bool = False
     msg_endpoint: str = ""
+    passphrase_begins: int = 0
+    """Where the passphrase of hsm_secret begins, if standard input is a file."""
     daemons: DaemonsLeft = field(default_factory=DaemonsLeft)
     """From here on what has fds; empty in a state that is only looked at."""
     programs: ProgramsLeft = field(default_factory=ProgramsLeft)
     listeners: list[ListenerLeft] = field(default_factory=list)
+    listening_sockets: list[ListeningSocket] = field(default_factory=list)
     clients: ClientsLeft | None = None
     log: LogLeft | None = None
     lock_fd: Fd | None = None

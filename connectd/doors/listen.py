@@ -2,6 +2,7 @@
 
 import errno
 from dataclasses import dataclass, field
+from typing import Literal
 
 from connectd.doors.tor import OnionServices
 from connectd.doors.tor_control import TorError
@@ -9,12 +10,15 @@ from connectd.reach.resolver import look_up
 from connectd.socket_address import from_socket, source_address, to_socket
 from wire.address import WireAddr, is_routable
 from wire.control.binding import BindFailed, Binding, parse_binding
+from wire.control.control_message import Fd
+from wire.control.control_wire import ListeningSocket
 from wire.control.status import Status
-from wire.net.sockman.sockman import SockMan
+from wire.net.sockman.sockman import SocketAddress, SockMan
 
 EVERY_INTERFACE = (WireAddr("ipv6", "::", 0), WireAddr("ipv4", "0.0.0.0", 0))  # noqa: S104 - if asked for
 TYPES = ("ipv4", "ipv6", "torv2", "torv3", "dns")
 _LOOPBACK = {"::": "::1", "0.0.0.0": "127.0.0.1"}  # noqa: S104 - where such a socket is reached from here
+Kind = Literal["plain", "ws"]
 _NO_SUCH_FAMILY = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 status = Status("connectd")
@@ -53,6 +57,20 @@ class Listeners:
     """Where a program on this host reaches us by TCP: for Tor."""
     onions: list[tuple[Binding, bool]] = field(default_factory=list)
     """Those for which Tor is to listen, and whether to announce each."""
+    bound: list[tuple[str, SocketAddress]] = field(default_factory=list)
+    """Kind and address of each socket that was not there before."""
+
+    def adopt(self, there: ListeningSocket) -> None:
+        """A socket that listens already: it is not bound again. Raises BindFailed."""
+        kind: Kind = "ws" if there.kind == "ws" else "plain"
+        try:
+            self._listens(kind, self._sockman(kind).adopt_listener(there.fd), there.announce)
+        except (OSError, ValueError) as error:
+            raise BindFailed(f"Cannot listen at a socket that was there already: {error}") from error
+
+    def copies(self) -> list[ListeningSocket]:
+        """Of the sockets that were bound here."""
+        return [ListeningSocket(kind, Fd(self._sockman(kind).copy_listener(where))) for kind, where in self.bound]
 
     async def listen(self, text: str, *, announce: bool) -> None:
         """Listen there, a name standing for all of its addresses. Raises BindFailed."""
@@ -102,13 +120,25 @@ class Listeners:
             raise missing[-1]
 
     def _bind(self, binding: Binding, address: WireAddr, announce: bool) -> None:
-        sockman = self.websocket if binding.kind == "ws" else self.plain
+        kind: Kind = "ws" if binding.kind == "ws" else "plain"
+        there = str(Binding(kind, address, address.port)) in self.bindings
+        where = to_socket(address)
+        if not there:
+            where = self._sockman(kind).bind_and_start_listening(where)
+            self.bound.append((kind, where))
+        self._listens(kind, where, announce, again=there)
+
+    def _sockman(self, kind: str) -> SockMan:
+        sockman = self.websocket if kind == "ws" else self.plain
         if sockman is None:
             raise ValueError("there is no websocketd")
-        socket_address = sockman.bind_and_start_listening(to_socket(address))
-        bound = from_socket(socket_address, socket_address)
-        self.bindings.append(str(Binding(binding.kind, bound, bound.port)))
-        if self.local is None and binding.kind == "plain" and bound.kind != "local":
+        return sockman
+
+    def _listens(self, kind: Kind, where: SocketAddress, announce: bool, *, again: bool = False) -> None:
+        bound = from_socket(where, where)
+        if not again:
+            self.bindings.append(str(Binding(kind, bound, bound.port)))
+        if self.local is None and kind == "plain" and bound.kind != "local":
             self.local = WireAddr(bound.kind, _LOOPBACK.get(bound.host, bound.host), bound.port)
         if announce and (public := self._public(bound)):
             self.announceable.append(public)

@@ -5,13 +5,14 @@ import base64
 import os
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from connectd.doors.tor_control import TorControl, TorError
-from wire.address import WireAddr
-from wire.control.binding import LONGEST_BLOB, Binding
+from wire.address import WireAddr, parse_address
+from wire.control.binding import LONGEST_BLOB, Binding, parse_binding
+from wire.control.control_message import Fd
 from wire.control.status import Status
 
 NEW_KEY = "NEW:ED25519-V3"
@@ -33,6 +34,27 @@ class TorSettings:
     pause: float = FIRST_PAUSE
 
 
+@dataclass(frozen=True, slots=True)
+class MovedOnion:
+    """An onion service, for the connectd that comes next: what it was asked for as, its key, and where it leads."""
+
+    binding: str = ""
+    key: str = field(default="", repr=False)
+    target: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class _Service:
+    """One that is up, or will be again."""
+
+    binding: Binding
+    key: str = field(repr=False)
+    target: WireAddr
+    control: TorControl | None
+    """None while it is down."""
+    task: "asyncio.Task[None] | None" = None
+
+
 class OnionServices:
     """All of them. `spawn` runs what keeps them up; `on_up` hears of each address whenever it is there."""
 
@@ -45,6 +67,7 @@ class OnionServices:
         self._settings = settings
         self._spawn = spawn
         self._on_up = on_up
+        self._services: list[_Service] = []
 
     async def start(self, binding: Binding, target: WireAddr) -> WireAddr:
         """Have Tor lead strangers to `target`; the service's address. Raises TorError."""
@@ -58,8 +81,40 @@ class OnionServices:
             control.close()
             raise
         self._on_up(str(onion))
-        self._spawn(self._keep_up(control, binding, key, target))
+        self._begin(_Service(binding, key, target, control))
         return onion
+
+    def leave(self) -> tuple[list[MovedOnion], list[Fd | None]]:
+        """For the connectd that comes next, which has copies of the conversations that keep them up. Raises OSError."""
+        fds: list[Fd | None] = []
+        try:
+            for service in self._services:
+                fds.append(None if service.control is None else Fd(service.control.copy()))
+        except OSError:
+            for fd in filter(None, fds):
+                os.close(fd)
+            raise
+        moved = [MovedOnion(str(service.binding), service.key, str(service.target)) for service in self._services]
+        return moved, fds
+
+    def let_go(self) -> None:
+        """Another connectd keeps them up."""
+        for service in self._services:
+            if service.task is not None:
+                service.task.cancel()
+        self._services.clear()
+
+    async def go_on(self, moved: MovedOnion, control_fd: int | None) -> None:
+        """One that another connectd has made. The fd is ours from here on. Raises ValueError, OSError."""
+        binding, target = parse_binding(moved.binding, 0), parse_address(moved.target, 0)
+        if binding.address is None:
+            raise ValueError("an onion service without a control port")
+        control = None if control_fd is None else await TorControl.adopt(control_fd, binding.address)
+        self._begin(_Service(binding, moved.key, target, control))
+
+    def _begin(self, service: _Service) -> None:
+        self._services.append(service)
+        self._spawn(self._keep_up(service))
 
     async def _add(self, binding: Binding, key: str, target: WireAddr) -> tuple[TorControl, WireAddr, str]:
         where = binding.address
@@ -78,15 +133,18 @@ class OnionServices:
                 raise TorError(f"Tor's control port {where}: no answer within {self._settings.timeout:g} s") from None
             raise
 
-    async def _keep_up(self, control: TorControl, binding: Binding, key: str, target: WireAddr) -> None:
+    async def _keep_up(self, service: _Service) -> None:
         """Tor's restart ends its services: add them again, with the same key."""
+        service.task = asyncio.current_task()
         while True:
-            try:
-                await control.closed()
-            finally:
-                control.close()
-            status.unusual(f"Tor's control port {binding.address} has hung up: our onion service is down")
-            control = await self._add_again(binding, key, target)
+            if (control := service.control) is not None:
+                try:
+                    await control.closed()
+                finally:
+                    service.control = None
+                    control.close()
+                status.unusual(f"Tor's control port {service.binding.address} has hung up: our onion service is down")
+            service.control = await self._add_again(service.binding, service.key, service.target)
 
     async def _add_again(self, binding: Binding, key: str, target: WireAddr) -> TorControl:
         pause = self._settings.pause

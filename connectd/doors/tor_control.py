@@ -12,6 +12,7 @@ import hmac
 import os
 import re
 import secrets
+import socket
 from pathlib import Path
 
 from wire.address import WireAddr, parse_address
@@ -51,6 +52,20 @@ class TorControl:
         except OSError as error:
             raise TorError(f"Tor's control port {where}: {_reason(error)}") from None
         return cls(reader, writer, where)
+
+    @classmethod
+    async def adopt(cls, fd: int, where: WireAddr) -> "TorControl":
+        """A conversation that another process has begun, in which nothing is under way. The fd is ours from here on.
+        Raises OSError.
+        """
+        sock = socket.socket(fileno=fd)
+        sock.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=sock, limit=LONGEST_LINE)
+        return cls(reader, writer, where)
+
+    def copy(self) -> int:
+        """For another process, which goes on with it: an fd that is the caller's. Raises OSError."""
+        return os.dup(self._writer.get_extra_info("socket").fileno())
 
     def close(self) -> None:
         """Hang up."""

@@ -24,6 +24,19 @@ class AddressBook:
         """The node was there."""
         self._last.put(node_id, [address])
 
+    def leave(self) -> list[tuple[bytes, list[str], list[str]]]:
+        """All of it, for the connectd that comes next: node_id, hints, last success; the oldest first."""
+        node_ids = dict.fromkeys([*self._last, *self._hints])
+        return [(node_id, self._hints.get(node_id, []), self._last.get(node_id, [])) for node_id in node_ids]
+
+    def go_on(self, left: list[tuple[bytes, list[str], list[str]]]) -> None:
+        """What another connectd has left."""
+        for node_id, hints, last in left:
+            if hints:
+                self._hints.put(node_id, hints[:MAX_HINTS])
+            if last:
+                self._last.put(node_id, last[:1])
+
     def known(self, node_id: bytes) -> list[str]:
         """The hints, newest first, then the last success."""
         return [*self._hints.get(node_id, []), *self._last.get(node_id, [])]

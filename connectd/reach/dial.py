@@ -87,6 +87,13 @@ class Dialler:
         self.outcomes = dict.fromkeys(("connected", "failed"), 0)
         """Of attempts."""
         self._attempts: dict[bytes, tuple[_Attempt, asyncio.Task[PeerInfo]]] = {}
+        self._overtaken: set[asyncio.Task[None]] = set()
+        """Dials that go on although the node has connected."""
+
+    @property
+    def busy(self) -> bool:
+        """Something is being dialled."""
+        return bool(self._attempts or self._overtaken)
 
     async def reach(self, node_id: bytes, hints: list[str]) -> PeerInfo:
         """Connect to a node, or find that it is connected. Raises ReachFailed."""
@@ -184,6 +191,8 @@ class Dialler:
         if not dialling.done() and self._one_per_node.our_dial_stays(attempt.node_id):
             # The other node may have seen it done before its own: then this is the one that it keeps.
             dialling.add_done_callback(_no_longer_awaited)
+            self._overtaken.add(dialling)
+            dialling.add_done_callback(self._overtaken.discard)
             asyncio.get_running_loop().call_later(CROSSING, dialling.cancel)
             return
         dialling.cancel()

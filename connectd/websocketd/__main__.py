@@ -1,4 +1,4 @@
-"""`python -P -m connectd.websocketd MASTER_FD CONNECTD_FD LOGLEVEL`: websocketd as the master starts it."""
+"""`python -P -m connectd.websocketd MASTER_FD LOGLEVEL`: websocketd as the master starts it."""
 
 import logging
 import sys
@@ -11,12 +11,12 @@ from wire.control.status import Status
 
 def main() -> int:
     """Run until the master closes its socket; the exit status."""
-    *fds, level = sys.argv[1:]
+    fd, level = sys.argv[1:]
     prepare(level)
     logging.getLogger("websockets").setLevel(logging.ERROR)  # a stranger's faults are nothing to it, its own bugs are
     restrict_files(Status("websocketd"))
-    master, connectd = map(inherited_socket, fds)
-    return run("websocketd", lambda stop: Websocketd(master, connectd, stop).close)
+    master = inherited_socket(fd)
+    return run("websocketd", lambda stop: Websocketd(master, stop).close)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 A peer connection moves between processes as an fd and its crypto state, and a WebSocket's frames have no place in
 that. So connectd, which accepts and counts strangers, hands the TCP connection to this process together with one end of
 a stream socketpair; the other end is the peer's fd, with any owner. The process holds no secret: what passes through
-is ciphertext. It ends when the master's socket does: connectd's restarts do not touch it, for the master keeps a copy
-of connectd's end. If it dies its WebSockets have ended, and another one is started.
+is ciphertext. It ends when the master's socket does. Each connectd that the master starts has a link of its own: the
+death of one ends nothing here. If websocketd dies its WebSockets have ended, and another one is started.
 
 What comes in is parsed in turns of the sources (`turns.py`), each of which has a rate of bytes and frames as they come,
 not of what comes out: an empty frame costs as much as a full one. Of a client behind a trusted proxy this process alone
@@ -16,14 +16,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from socket import socket
+from typing import Protocol
 
 from connectd.websocketd.turns import Turns
 from connectd.websocketd.websocket import WebSocket
 from wire.address import WireAddr, parse_address, source_of
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
-from wire.control.control_wire import GetMetrics, UnwrapWebsocket, WebsocketSource
-from wire.control.daemon import EXIT_BROKEN, exit_status
+from wire.control.control_wire import GetMetrics, NewConnectdLink, UnwrapWebsocket, WebsocketSource
+from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
 from wire.metrics import declared
@@ -46,11 +47,19 @@ LINGER = 5.0
 status = Status("websocketd")
 
 
+class Link(Protocol):
+    """The connectd that has said `unwrap_websocket`."""
+
+    def tell(self, message: WebsocketSource) -> None:
+        """Bring it there, if that connectd still lives."""
+
+
 @dataclass(slots=True, eq=False)
 class _Bridge:
     """One WebSocket: its TCP connection and its stream, by their ids."""
 
     order: UnwrapWebsocket
+    link: Link
     tcp: int
     stream: int
     websocket: WebSocket
@@ -71,10 +80,8 @@ class Bridges(SockMan):
     `room`: how many fds they may have. One bridge more is closed at once, before there is none left to receive it.
     """
 
-    def __init__(self, room: int, tell: Callable[[WebsocketSource], None]) -> None:
-        """`tell` brings a message to connectd."""
+    def __init__(self, room: int) -> None:
         super().__init__()
-        self._tell = tell
         self._turns: Turns[_Bridge] = Turns(self._parse, self._loop)
         self._room = self._farewells.most = room  # they count, in `unwrap`
         self._full = False
@@ -86,33 +93,33 @@ class Bridges(SockMan):
         """How many there are."""
         return len(self._bridges) // 2
 
-    def unwrap(self, message: UnwrapWebsocket) -> None:
+    def unwrap(self, message: UnwrapWebsocket, link: Link) -> None:
         """Begin to carry bytes between the two."""
         if len(self._bridges) + len(self._farewells) + 2 > self._room:
             self.refused += 1
-            self._refuse(message)
+            self._refuse(message, link)
             return
         try:
             tcp = self.adopt(message.tcp_fd, b"")
         except OSError:  # it has gone already
-            self._drop(message)
+            self._drop(message, link)
             return
         proxies = tuple(ip_network(each) for each in message.proxies)
         stream = self.adopt(message.stream_fd, b"")
         source = _source(parse_address(message.address, 0), tcp)
-        bridge = _Bridge(message, tcp, stream, WebSocket(proxies), source, told=not proxies)
+        bridge = _Bridge(message, link, tcp, stream, WebSocket(proxies), source, told=not proxies)
         self._turns.enter(source, message.read_rate)
         self.opened += 1
         self._bridges |= {bridge.tcp: bridge, bridge.stream: bridge}
         self.update_receiving(bridge.stream)
 
-    def _drop(self, message: UnwrapWebsocket) -> None:
+    def _drop(self, message: UnwrapWebsocket, link: Link) -> None:
         message.close_fds()
         if message.proxies:
-            self._tell(WebsocketSource(message.conn_id, None))
+            link.tell(WebsocketSource(message.conn_id, None))
 
-    def _refuse(self, message: UnwrapWebsocket) -> None:
-        self._drop(message)
+    def _refuse(self, message: UnwrapWebsocket, link: Link) -> None:
+        self._drop(message, link)
         if not self._full:
             status.unusual(f"{len(self)} WebSockets are all that may be open here: new ones are closed")
         self._full = True
@@ -184,7 +191,7 @@ class Bridges(SockMan):
         self._turns.leave(bridge.source)
         bridge.source = _source(client, bridge.tcp)
         self._turns.enter(bridge.source, bridge.order.read_rate)
-        self._tell(WebsocketSource(bridge.order.conn_id, str(client)))
+        bridge.link.tell(WebsocketSource(bridge.order.conn_id, str(client)))
 
     def _go_on(self, bridge: _Bridge) -> None:
         if answer := bridge.websocket.to_send():
@@ -219,7 +226,7 @@ class Bridges(SockMan):
         if bridge.websocket.complaint:
             status.debug(f"{bridge.order.address}: WebSocket: {bridge.websocket.complaint}")
         if not bridge.told:
-            self._tell(WebsocketSource(bridge.order.conn_id, None))
+            bridge.link.tell(WebsocketSource(bridge.order.conn_id, None))
         self._turns.leave(bridge.source)
         for id in (bridge.tcp, bridge.stream):
             del self._bridges[id]
@@ -231,44 +238,61 @@ def _source(address: WireAddr, tcp: int) -> Hashable:
     return source_of(address) or tcp
 
 
-class Websocketd:
-    """The process, on its running loop."""
+class ConnectdLink:
+    """The socket to one connectd."""
 
-    def __init__(self, master: socket, connectd: socket, stop: Callable[[int], None]) -> None:
-        self._bridges = Bridges(raise_fd_limit() - SPARE_FDS, self._tell)
-        self._master = ControlChannel(master, "master", self._from_master, lambda _: stop(exit_status(self._master)))
-        self._connectd = ControlChannel(connectd, "connectd", self._received, self._connectd_left)
-        self._stop = stop
-        status.debug("ready")
+    def __init__(self, sock: socket, bridges: Bridges, left: Callable[["ConnectdLink"], None]) -> None:
+        """`left` is called when that connectd has ended, or its link is broken."""
+        self._bridges = bridges
+        self.channel = ControlChannel(sock, "connectd", self._received, lambda reason: left(self))
 
-    def _connectd_left(self, reason: str) -> None:
-        """The master has a copy of connectd's end: it is the channel that has broken, and nothing renews it."""
-        status.debug(reason)
-        if self._connectd.broken:
-            self._stop(EXIT_BROKEN)
-
-    def _from_master(self, message: ControlMessage) -> None:
-        """Heartbeats are answered by its channel."""
-        if not isinstance(message, GetMetrics):
-            raise RuntimeError(f"the master said {message.name()}")
-        samples = Samples()
-        samples.put(declared.WEBSOCKETS, len(self._bridges))
-        samples.put(declared.WEBSOCKETS_OPENED, self._bridges.opened)
-        samples.put(declared.WEBSOCKETS_REFUSED, self._bridges.refused)
-        samples.put(declared.QUEUE, self._connectd.queued, "to_connectd")
-        self._master.reply(message, samples.reply())
+    def tell(self, message: WebsocketSource) -> None:
+        """As `Link` says."""
+        if not self.channel.closed:
+            self.channel.send(message)
 
     def _received(self, message: ControlMessage) -> None:
         if not isinstance(message, UnwrapWebsocket):
             raise RuntimeError(f"connectd said {message.name()}")
-        self._bridges.unwrap(message)
+        self._bridges.unwrap(message, self)
 
-    def _tell(self, message: WebsocketSource) -> None:
-        if not self._connectd.closed:
-            self._connectd.send(message)
+
+class Websocketd:
+    """The process, on its running loop."""
+
+    def __init__(self, master: socket, stop: Callable[[int], None]) -> None:
+        self._bridges = Bridges(raise_fd_limit() - SPARE_FDS)
+        self._master = ControlChannel(master, "master", self._from_master, lambda _: stop(exit_status(self._master)))
+        self._links: list[ConnectdLink] = []
+        self._stop = stop
+        status.debug("ready")
+
+    def _from_master(self, message: ControlMessage) -> None:
+        match message:
+            case NewConnectdLink(link_fd=fd):
+                self._links.append(ConnectdLink(inherited_socket(str(fd)), self._bridges, self._left))
+            case GetMetrics():
+                self._master.reply(message, self._samples().reply())
+            case _:
+                raise RuntimeError(f"the master said {message.name()}")
+
+    def _samples(self) -> Samples:
+        samples = Samples()
+        samples.put(declared.WEBSOCKETS, len(self._bridges))
+        samples.put(declared.WEBSOCKETS_OPENED, self._bridges.opened)
+        samples.put(declared.WEBSOCKETS_REFUSED, self._bridges.refused)
+        samples.put(declared.QUEUE, sum(link.channel.queued for link in self._links), "to_connectd")
+        return samples
+
+    def _left(self, link: ConnectdLink) -> None:
+        """The WebSockets that this connectd has brought go on."""
+        self._links.remove(link)
+        if link.channel.broken:
+            self._stop(EXIT_BROKEN)
 
     def close(self) -> None:
         """Close whatever is still open."""
         self._master.close()
-        self._connectd.close()
+        for link in self._links:
+            link.channel.close()
         self._bridges.close_sockets()

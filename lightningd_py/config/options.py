@@ -125,9 +125,15 @@ class Options:
         """Where to listen, and to announce what of it is public: every interface, if no address is named."""
         if self.offline:
             return ()
-        if self.addr or self.bind_addr or self.announce_addr or not self.autolisten:
+        if not self.listens_everywhere:
             return self.addr
         return values.bind_address("", DEFAULT_PORTS[self.network])
+
+    @property
+    def listens_everywhere(self) -> bool:
+        """No address is named, so that every interface is meant: or what systemd listens at for us."""
+        named = self.addr or self.bind_addr or self.announce_addr
+        return not named and self.autolisten and not self.offline
 
     @property
     def listen(self) -> tuple[Binding, ...]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from lightningd_py.config.options import Options
+from lightningd_py.daemons.listening import ListeningSockets
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.supervisor import ask
 from lightningd_py.database import Database
@@ -56,14 +57,23 @@ class ConnectControl:
         """
         if missing := self._opening.waits_for:
             raise _not_now(f"the node waits for service {', '.join(missing)} before it connects to any node")
-        request = control_wire.ReachPeer(node_id, hints)
-        try:
-            peer = (await self._ownership.connectd.request(request, control_wire.ReachPeerReply)).peer
-        except ChannelClosed:
-            raise _not_now(self._refusal("connectd")) from None
+        peer = await self._reach(node_id, hints)
         if not peer.incoming:  # where it came from is not where it can be reached
             self._database.remember_address(node_id, peer.address, time.time())
         return peer
+
+    async def _reach(self, node_id: bytes, hints: list[str]) -> PeerInfo:
+        """Where another connectd has taken the place of the one that was asked, that one has the last word."""
+        while True:
+            connectd, request = self._ownership.connectd, control_wire.ReachPeer(node_id, hints)
+            try:
+                return (await connectd.request(request, control_wire.ReachPeerReply)).peer
+            except (ChannelClosed, RequestFailed) as error:
+                if connectd is not self._ownership.connectd:
+                    continue
+                if isinstance(error, RequestFailed):
+                    raise
+                raise _not_now(self._refusal("connectd")) from None
 
     async def ask_seeds(self, seeds: Sequence[str], nameserver: WireAddr | None) -> control_wire.BootstrapReply:
         """Nodes that DNS seeds name. Raises ChannelClosed."""
@@ -76,13 +86,20 @@ def _not_now(reason: str) -> RequestFailed:
 
 
 async def init_connectd(
-    channel: ControlChannel, options: Options, own: OwnNode, conn_id: int, websocket_fd: Fd | None
+    channel: ControlChannel,
+    options: Options,
+    own: OwnNode,
+    conn_id: int,
+    listeners: ListeningSockets,
+    websocket_fd: Fd | None,
+    predecessor_fd: Fd | None = None,
 ) -> control_wire.ConnectdInitReply:
-    """Bind. `websocket_fd` leads to websocketd, if that runs. Where a connectd that has died has listened this one
-    does, at the same ports. Raises StartError.
+    """Bind what is not bound already. `websocket_fd` leads to websocketd, if that runs. Where a connectd before this
+    one has listened this one does, at the same sockets. Raises StartError, OSError.
     """
-    bound = own.bindings
-    asked = [binding for binding in options.listen_and_announce if not bound or binding.is_onion]
+    bound, everywhere = own.bindings, options.listens_everywhere
+    given = not bound and len(listeners) > 0 and everywhere
+    asked = [binding for binding in options.listen_and_announce if binding.is_onion or not (bound or given)]
     besides = [str(binding) for binding in options.listen if not bound or binding.is_onion]
     return await ask(
         channel,
@@ -91,7 +108,7 @@ async def init_connectd(
             node_id=own.node_id,
             features=own.features.to_bytes(),
             addr=[str(binding) for binding in asked],
-            bind=[*bound, *besides],
+            bind=besides,
             announce=[str(address) for address in options.announce_addr],
             ways=control_wire.Ways(
                 proxy=None if options.proxy is None else str(options.proxy),
@@ -106,6 +123,8 @@ async def init_connectd(
             dev_allow_localhost=options.dev_allow_localhost,
             limits=options.limits,
             web_proxies=list(options.ws_trusted_proxy),
+            listeners=[] if options.offline else listeners.copies(announce=given),
+            predecessor_fd=predecessor_fd,
         ),
         control_wire.ConnectdInitReply,
     )

@@ -7,6 +7,7 @@ such a socket of its own (`wire.program`).
 import asyncio
 import os
 import socket
+import stat
 from collections.abc import Container
 from typing import Any
 
@@ -26,11 +27,46 @@ from wire.control.status import Status
 status = Status("lightningd")
 
 
-async def init_hsmd(channel: ControlChannel, options: Options, given_up: asyncio.Future[Any]) -> bytes:
+class PassphraseInput:
+    """Our standard input, where a passphrase comes from that hsmd reads."""
+
+    def __init__(self, begins: int | None = None) -> None:
+        """`begins`: where the first passphrase was, if it was read already."""
+        self.begins = begins if begins is not None else os.lseek(0, 0, os.SEEK_CUR) if self._is_file() else 0
+
+    def first(self) -> Fd:
+        """For the first hsmd. Raises OSError."""
+        return Fd(os.dup(0))
+
+    def again(self) -> Fd:
+        """For another one, without a person. Raises StartError."""
+        if not self._is_file():
+            raise StartError("hsm_secret has a passphrase that only a person can give again: restart the node instead")
+        try:
+            fd = os.open("/proc/self/fd/0", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StartError(f"the passphrase of hsm_secret cannot be read again: {error.strerror}") from error
+        os.lseek(fd, self.begins, os.SEEK_SET)
+        return Fd(fd)
+
+    def _is_file(self) -> bool:
+        return stat.S_ISREG(os.fstat(0).st_mode)
+
+
+async def init_next_hsmd(channel: ControlChannel, options: Options, passphrase: PassphraseInput) -> bytes:
+    """Have another hsmd load the secret that is there; the node_id. Raises StartError."""
+    fd = passphrase.again() if options.hsm_passphrase else None
+    init = HsmInit(str(options.network_dir / "hsm_secret"), options.dev_force_privkey, fd, must_exist=True)
+    return (await ask(channel, init, HsmInitReply)).node_id
+
+
+async def init_hsmd(
+    channel: ControlChannel, options: Options, passphrase: PassphraseInput, given_up: asyncio.Future[Any]
+) -> bytes:
     """Have hsmd load or make the secret; the node_id. A passphrase it reads itself from our standard input, which may
     take a while: until `given_up` is done. Raises StartError.
     """
-    passphrase_fd = Fd(os.dup(0)) if options.hsm_passphrase else None
+    passphrase_fd = passphrase.first() if options.hsm_passphrase else None
     init = HsmInit(str(options.network_dir / "hsm_secret"), options.dev_force_privkey, passphrase_fd)
     asking = asyncio.ensure_future(ask(channel, init, HsmInitReply))
     if passphrase_fd is None:

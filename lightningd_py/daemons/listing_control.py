@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from gossipd.gossmap import open_to_read
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
@@ -23,6 +25,22 @@ PACKED_AT_ONCE = 2
 """Listings that are in the master's memory at a time."""
 
 
+class Processes(Protocol):
+    """The supervisor's part in it."""
+
+    def start_listingd(self) -> ControlChannel:
+        """Raises OSError if it cannot be started."""
+
+    def try_out(self, *channels: ControlChannel) -> None:
+        """One of these may take the place of the other."""
+
+    def decide(self, stays: ControlChannel, goes: ControlChannel) -> None:
+        """The other one ends."""
+
+    def retire(self, stays: ControlChannel, goes: ControlChannel) -> None:
+        """The other one ends later."""
+
+
 class NoListing(Exception):
     """The text is the reason. `begun`: a part may have been written, and the client's connection is to end."""
 
@@ -35,23 +53,20 @@ class ListingControl:
     """listingd, as the master sees it."""
 
     def __init__(
-        self,
-        start: Callable[[], ControlChannel],
-        store: Path,
-        refusal: Callable[[str], str],
-        channel: ControlChannel | None = None,
+        self, processes: Processes, store: Path, refusal: Callable[[str], str], channel: ControlChannel | None = None
     ) -> None:
-        """`start` makes the process, or raises OSError; `refusal` says why it is not there. `channel`: to one that is
-        there.
+        """`refusal` says why the process is not there. `channel`: to one that is there. Raises OSError if it cannot be
+        started.
         """
-        self._start = start
+        self._processes = processes
         self._store = store
         self._refusal = refusal
         self._loop = asyncio.get_running_loop()
         self._arrival: asyncio.Future[None] = self._loop.create_future()
         self._room = asyncio.Semaphore(PACKED_AT_ONCE)
         self._begun = channel is not None
-        self._channel = start() if channel is None else channel
+        self._under_way: Counter[ControlChannel] = Counter()
+        self._channel = processes.start_listingd() if channel is None else channel
 
     async def begin(self) -> None:
         """Done when it is there. Raises ChannelClosed if it has died."""
@@ -63,13 +78,37 @@ class ListingControl:
 
     async def restart(self) -> None:
         """After its death; never done if it has died once more, of which `Restarts` hears, too. Raises OSError."""
-        self._channel = self._start()
+        self._channel = self._processes.start_listingd()
         try:
             await self._begin()
         except ChannelClosed:
             await self._loop.create_future()
+        self._arrive()
+
+    async def replace(self) -> None:
+        """Another process for the listings to come; the old one ends with its last listing. Raises OSError, or
+        ChannelClosed if the new one has died.
+        """
+        old, new = self._channel, self._processes.start_listingd()
+        self._processes.try_out(old, new)
+        try:
+            await new.request(ListingdInit(str(self._store)), ListingdInitReply)
+        except ChannelClosed:
+            self._processes.decide(old, new)
+            raise
+        self._channel = new
+        self._processes.retire(new, old)
+        self._arrive()
+        self._dismiss(old)
+
+    def _arrive(self) -> None:
         self._arrival.set_result(None)
         self._arrival = self._loop.create_future()
+
+    def _dismiss(self, channel: ControlChannel) -> None:
+        """End a process that was replaced, if it has nothing to do."""
+        if channel is not self._channel and not self._under_way[channel]:
+            self._processes.decide(self._channel, channel)
 
     async def write(self, listing: MapListing, before: bytes, after: bytes, fd: int) -> None:
         """Have the entries written to this socket, in JSON and between these. Raises NoListing.
@@ -92,6 +131,7 @@ class ListingControl:
         channel = await self._there()
         store_fd, lent = self._fds(fd)
         request = WriteListing(listing, packed, before, after, store_fd, lent)
+        self._under_way[channel] += 1
         try:
             return (await channel.request(request, WriteListingReply)).entries
         except ChannelClosed as error:
@@ -99,6 +139,11 @@ class ListingControl:
         except RequestFailed as failed:
             begun = isinstance(failed.refusal, WriteListingReplyfail) and failed.refusal.begun
             raise NoListing(str(failed), begun=begun) from failed
+        finally:
+            self._under_way[channel] -= 1
+            if not self._under_way[channel]:
+                del self._under_way[channel]
+            self._dismiss(channel)
 
     def _fds(self, fd: int) -> tuple[Fd, Fd]:
         """The store's and the client's. Raises NoListing."""

@@ -2,7 +2,7 @@
 
 The new process is started and told who it is while the old one works on. Then the old one moves all to it, over a
 socket between the two; what is said to it meanwhile is held back for the one that has the connections in the end. A new
-one that fails is ended, and the old one goes on. `gossipd/moving.py` is the daemon's half.
+one that fails is ended, and the old one goes on. `moving.py` in each daemon's folder is its half.
 """
 
 import asyncio
@@ -11,8 +11,11 @@ import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from lightningd_py.daemons.hsm_control import PassphraseInput, init_next_hsmd
+from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.setup import Replacements
 from lightningd_py.errors import StartError
+from lightningd_py.log import NodeLog
 from lightningd_py.owners.ownership import tell
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import Fd
@@ -23,16 +26,20 @@ from wire.control.control_wire import (
     MoveAllReply,
     NewConnectdLink,
     NewGossipdLink,
+    TakePlace,
 )
 from wire.control.status import Status
 
 START = 30.0
 """Seconds in which a new daemon is there."""
 MASTER, ALL = "master", "all"
-MOVABLE = ("gossipd", MASTER, ALL)
+MOVABLE = ("connectd", "gossipd", "hsmd", "listingd", "log", MASTER, ALL)
 """What can be restarted."""
 LAST_WORD = 2.0
 """Seconds in which a new gossipd says that it has all, if the old one has died on the way."""
+
+MOST_RETIRING = 8
+"""connectds that were replaced and still finish handshakes and dials."""
 
 status = Status("lightningd")
 
@@ -50,24 +57,37 @@ class Moved:
     milliseconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What is wanted besides `Replacements`."""
+
+    passphrase: PassphraseInput
+    listingd: ListingControl
+    log: NodeLog
+    ready: Callable[[], bool]
+    """The node has started, and does not end."""
+
+
 class Mover:
     """Restarts one process at a time."""
 
-    def __init__(
-        self, replacements: Replacements, ready: Callable[[], bool], become: Callable[[str], Awaitable[None]]
-    ) -> None:
-        """`ready`: the node has started, and does not end. `become` has another program take the master's place: it
-        returns only by raising MoveRefused.
-        """
+    def __init__(self, replacements: Replacements, others: Others, become: Callable[[str], Awaitable[None]]) -> None:
+        """`become` has another program take the master's place: it returns only by raising MoveRefused."""
         self._replacements = replacements
-        self._ready = ready
+        self._others = others
         self._become = become
         self._under_way = ""
-        self._ways = {"gossipd": self._gossipd}
+        self._ways: dict[str, Callable[[], Awaitable[tuple[int, int]]]] = {
+            "hsmd": self._hsmd,
+            "connectd": self._connectd,
+            "gossipd": self._gossipd,
+            "listingd": self._listingd,
+            "log": self._log,
+        }
 
     async def restart(self, what: str) -> Moved:
         """`what`: one of MOVABLE. Raises MoveRefused."""
-        if not self._ready():
+        if not self._others.ready():
             raise MoveRefused("the node is starting or ending")
         if self._under_way:
             raise MoveRefused(f"{self._under_way} is being restarted: try again when it is done")
@@ -172,6 +192,109 @@ class Mover:
             tell(ownership.connectd, NewGossipdLink(connectds, [peer.info.conn_id for peer in ownership.peers]))
             tell(old, NewConnectdLink(ours))
         supervisor.decide(old, new)
+
+    async def _hsmd(self) -> tuple[int, int]:
+        setup = self._replacements.setup
+        supervisor, old = setup.supervisor, setup.supervisor.hsmd
+        try:
+            new = supervisor.another_hsmd()
+        except OSError as error:
+            raise MoveRefused(f"hsmd cannot be started: {error.strerror or error}") from error
+
+        async def has_our_key() -> None:
+            if await init_next_hsmd(new, setup.options, self._others.passphrase) != setup.own.node_id:
+                raise StartError("what is in hsm_secret now is not this node's")
+
+        moved = await self._move("hsmd", old, new, has_our_key())
+        supervisor.replace_hsmd(new)
+        old.go_on(new)
+        supervisor.decide(new, old)
+        supervisor.watch(new)
+        return moved, 0
+
+    async def _move(self, name: str, old: ControlChannel, new: ControlChannel, ready: Awaitable[None]) -> int:
+        """How many connections the new one has; what is said to the old one is held back then."""
+        supervisor = self._replacements.setup.supervisor
+        supervisor.try_out(old, new)
+        try:
+            await ready
+            old_end, new_end = _pair()
+            tell(new, TakePlace(new_end))
+            moving = asyncio.ensure_future(old.request(MoveAll(old_end), MoveAllReply))
+            await asyncio.sleep(0)  # it is said
+            old.hold_back()
+            return (await moving).owned
+        except (StartError, RequestFailed, ChannelClosed, OSError) as error:
+            if not old.closed:
+                old.go_on(old)
+            supervisor.decide(old, new)
+            raise MoveRefused(f"{name} goes on as it was: {error}") from error
+
+    async def _listingd(self) -> tuple[int, int]:
+        """Listings that have begun are written by the old one."""
+        try:
+            await self._others.listingd.replace()
+        except (OSError, ChannelClosed) as error:
+            raise MoveRefused(f"listingd goes on as it was: {error}") from error
+        return 0, 0
+
+    async def _log(self) -> tuple[int, int]:
+        try:
+            await self._others.log.replace()
+        except OSError as error:
+            raise MoveRefused(f"the log writer cannot be started, and is tried again: {error.strerror}") from error
+        return 0, 0
+
+    async def _connectd(self) -> tuple[int, int]:
+        """What has begun at the old one ends there; it lives so long."""
+        replacements, setup = self._replacements, self._replacements.setup
+        ownership, supervisor = setup.ownership, setup.supervisor
+        old = ownership.connectd
+        if old.closed:
+            raise MoveRefused("connectd has died and is being restarted: try again in a moment")
+        if supervisor.retiring("connectd") >= MOST_RETIRING:
+            raise MoveRefused(f"{MOST_RETIRING} connectds still finish what they have begun: try again in a minute")
+        try:
+            new, link = replacements.another_connectd()
+        except OSError as error:
+            raise MoveRefused(f"connectd cannot be started: {error.strerror or error}") from error
+        new_link = NewConnectdLink(link)
+        supervisor.try_out(old, new)
+        try:
+            first_conn_id, moved = await self._move_connectd(old, new)
+        except (StartError, RequestFailed, ChannelClosed, OSError) as error:
+            new_link.close_fds()
+            if not old.closed:
+                old.go_on(old)
+            supervisor.decide(old, new)
+            raise MoveRefused(f"connectd goes on as it was: {error}") from error
+        ownership.connectd, ownership.first_conn_id = new, first_conn_id
+        old.go_on(new)
+        supervisor.retire(new, old)
+        tell(ownership.gossipd, new_link)
+        try:
+            await replacements.activate()
+        except StartError as error:
+            raise MoveRefused("the new connectd has died, and is being restarted") from error
+        return moved, 0
+
+    async def _move_connectd(self, old: ControlChannel, new: ControlChannel) -> tuple[int, int]:
+        """The first conn_id of the new one, and how many connections it knows, when the old one has left its place."""
+        replacements, ownership = self._replacements, self._replacements.setup.ownership
+        old_end, new_end = _pair()
+        try:
+            first_conn_id = await replacements.setup.next_connectd(new, new_end)
+        except BaseException:
+            os.close(old_end)
+            raise
+        moving = asyncio.ensure_future(old.request(MoveAll(old_end), MoveAllReply))
+        await asyncio.sleep(0)  # it is said
+        old.hold_back()
+        ownership.connectd = new
+        replacements.tell_connectd()
+        ownership.connectd = old
+        moved = await moving
+        return first_conn_id, moved.owned + moved.elsewhere
 
 
 def _heeded(serving: "asyncio.Future[GossipdInitReply]") -> None:

@@ -12,6 +12,7 @@ from lightningd_py.config.options import Options
 from lightningd_py.daemons import connect_control, gossip_control
 from lightningd_py.daemons.connect_control import ConnectControl
 from lightningd_py.daemons.gossip_control import GossipControl
+from lightningd_py.daemons.listening import ListeningSockets
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.supervisor import Supervisor
@@ -25,6 +26,7 @@ from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
     AnnounceableChanged,
+    ConnectdInitReply,
     GossipdInitReply,
     NewConnectdLink,
     NewGossipdLink,
@@ -45,16 +47,33 @@ class Setup:
     supervisor: Supervisor
     ownership: Ownership
     own: OwnNode
+    listeners: ListeningSockets
     checks_outputs: bool
     """Announcements wait for the chain."""
 
     async def connectd(self, channel: ControlChannel) -> None:
         """Have it listen: where the one before it did, if there was one. Raises StartError."""
         first_conn_id = self.ownership.first_conn_id = await self._conn_ids()
-        websocket_fd = self.supervisor.websocket_fd() if self.options.websockets else None
-        bound = await connect_control.init_connectd(channel, self.options, self.own, first_conn_id, websocket_fd)
-        self.supervisor.watch(channel)
+        bound = await self._init_connectd(channel, first_conn_id, None)
         self.own.listens(bound.bindings, bound.announceable)
+
+    async def next_connectd(self, channel: ControlChannel, predecessor_fd: Fd) -> int:
+        """Have it make ready to take the place of another one; the first of its conn_ids. Raises StartError."""
+        first_conn_id = await self._conn_ids()
+        await self._init_connectd(channel, first_conn_id, predecessor_fd)
+        return first_conn_id
+
+    async def _init_connectd(
+        self, channel: ControlChannel, first_conn_id: int, predecessor_fd: Fd | None
+    ) -> ConnectdInitReply:
+        options, listeners = self.options, self.listeners
+        websocket_fd = self.supervisor.websocket_fd() if options.websockets else None
+        bound = await connect_control.init_connectd(
+            channel, options, self.own, first_conn_id, listeners, websocket_fd, predecessor_fd
+        )
+        listeners.keep(bound.listeners)
+        self.supervisor.watch(channel)
+        return bound
 
     async def _conn_ids(self) -> int:
         """The first of those that are connectd's: it waits for them as long as an outage of the database lasts."""
@@ -90,9 +109,9 @@ class Replacements:
 
     async def connectd(self) -> None:
         """Raises OSError if none can be started."""
-        setup, features = self.setup, self.setup.own.features
+        setup = self.setup
         ownership = setup.ownership
-        channel, link = setup.supervisor.restart("connectd", self.connect_control.received)
+        channel, link = self.another_connectd()
         new_link = NewConnectdLink(link)
         try:
             await self._done(channel, setup.connectd(channel))
@@ -101,14 +120,26 @@ class Replacements:
             raise
         ownership.connectd = channel
         tell(channel, PeersElsewhere([peer.info for peer in ownership.peers]))
-        self.access.put_in_force()
-        self.news.fresh_connectd(features)
+        self.tell_connectd()
         tell(ownership.gossipd, AnnounceableChanged(setup.own.addresses))
         tell(ownership.gossipd, new_link)
         if setup.options.websockets:
             await self.websocketd()
+        await self._done(channel, self.activate())
+
+    def another_connectd(self) -> tuple[ControlChannel, Fd]:
+        """Told nothing yet, and gossipd's end of the link to it. Raises OSError."""
+        return self.setup.supervisor.restart("connectd", self.connect_control.received)
+
+    def tell_connectd(self) -> None:
+        """All that a fresh connectd has to know besides its init, and who is connected."""
+        self.access.put_in_force()
+        self.news.fresh_connectd(self.setup.own.features)
+
+    async def activate(self) -> None:
+        """Have a fresh connectd accept, if the node is open. Raises StartError."""
         if not self.opening.waits_for:
-            await self._done(channel, self.connect_control.activate())
+            await self.connect_control.activate()
 
     async def gossipd(self) -> None:
         """Raises OSError if none can be started."""

@@ -33,7 +33,7 @@ COMMANDS = {
     "gossipd": "gossipd {} {} {} {level}",
     "connectiond": "connectd.connectiond {} {level}",
     "listingd": "lightningd_py.listingd {} {level}",
-    "websocketd": "connectd.websocketd {} {} {level}",
+    "websocketd": "connectd.websocketd {} {level}",
 }
 """What stands behind `python -P -m`, with the numbers of the fds."""
 
@@ -54,6 +54,8 @@ class DaemonLeft:
     name: str
     pid: int
     channel: ChannelLeft
+    retired: bool = False
+    """It was replaced, and finishes what it has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,6 @@ class DaemonsLeft:
     """All of them."""
 
     daemons: list[DaemonLeft] = field(default_factory=list)
-    to_websocketd: Fd | None = None
 
 
 class Daemon:
@@ -79,7 +80,8 @@ class Daemon:
         """Let go of it, for the next program of this process."""
         if self.heartbeat is not None:
             self.heartbeat.close()
-        return DaemonLeft(self.name, self.process.leave(), self.channel.leave())
+        retired = self.on_death is _tell_nothing
+        return DaemonLeft(self.name, self.process.leave(), self.channel.leave(), retired)
 
     def close(self) -> None:
         """Tell it nothing more: which ends it."""
@@ -113,7 +115,7 @@ class Supervisor:
         self._daemons: list[Daemon] = []
         self._dead_on_trial: list[Daemon] = []
         self._hsmd: Daemon
-        self._to_websocketd: socket.socket | None = None
+        self._websocketd: ControlChannel | None = None
 
     def start(
         self,
@@ -136,19 +138,23 @@ class Supervisor:
     def leave(self) -> DaemonsLeft:
         """Let go of all daemons, for the next program of this process. Nothing may be `queued`."""
         self._ending = True
-        to_websocketd = None if self._to_websocketd is None else Fd(self._to_websocketd.detach())
-        return DaemonsLeft([daemon.leave() for daemon in self._daemons], to_websocketd)
+        return DaemonsLeft([daemon.leave() for daemon in self._daemons])
 
     def resume(self, left: DaemonsLeft) -> dict[str, ControlChannel]:
         """Go on with the daemons of the program before us; the channels by their names. `hears` is to be filled."""
-        if left.to_websocketd is not None:
-            self._to_websocketd = socket.socket(fileno=left.to_websocketd)
+        channels = {}
         for one in left.daemons:
             daemon = self._adopt(one)
             self.watch(daemon.channel)
+            if one.retired:
+                daemon.on_death = _tell_nothing
+                continue
+            channels[one.name] = daemon.channel
             if one.name == "hsmd":
                 self._hsmd = daemon
-        return {daemon.name: daemon.channel for daemon in self._daemons}
+            elif one.name == "websocketd":
+                self._websocketd = daemon.channel
+        return channels
 
     def _adopt(self, left: DaemonLeft) -> Daemon:
         process = Process.adopt(left.pid, lambda exit_status: self._died(daemon), left.name)
@@ -187,18 +193,28 @@ class Supervisor:
         one ends, and is killed if it does not.
         """
         for daemon in self._daemons:
-            if daemon.channel is stays:
-                daemon.on_death = self._tell_death
-            elif daemon.channel is goes:
-                daemon.on_death = lambda daemon: None
+            if daemon.channel is goes:
                 for unsent in daemon.channel.hear_out():
                     unsent.close_fds()
                 daemon.close()
                 asyncio.get_running_loop().call_later(CHILD_END_TIME, daemon.process.kill)
+        self.retire(stays, goes)
+
+    def retire(self, stays: ControlChannel, goes: ControlChannel) -> None:
+        """As `decide`, but the other one ends when it has done what it has begun."""
+        for daemon in self._daemons:
+            if daemon.channel is stays:
+                daemon.on_death = self._tell_death
+            elif daemon.channel is goes:
+                daemon.on_death = _tell_nothing
         dead, self._dead_on_trial = self._dead_on_trial, []
         for daemon in dead:
             if daemon.channel is stays:
                 self._tell_death(daemon)
+
+    def retiring(self, name: str) -> int:
+        """How many of this name have been replaced, and have not ended."""
+        return sum(daemon.name == name and daemon.on_death is _tell_nothing for daemon in self._daemons)
 
     def restart(self, name: str, on_message: Callable[[ControlMessage], None]) -> tuple[ControlChannel, Fd]:
         """connectd or gossipd once more, and the other one's end of the new link. Raises OSError if it cannot be."""
@@ -212,6 +228,20 @@ class Supervisor:
             client = socket.socket(fileno=self.hsm_socket(name))
             ours, theirs = _pair()
             return self._start(name, ours, [theirs, client, link], on_message)
+
+    @property
+    def hsmd(self) -> ControlChannel:
+        """The one that is there now."""
+        return self._hsmd.channel
+
+    def another_hsmd(self) -> ControlChannel:
+        """Told nothing yet. Raises OSError if it cannot be started."""
+        ours, theirs = _pair()
+        return self._start("hsmd", ours, [theirs], no_message).channel
+
+    def replace_hsmd(self, channel: ControlChannel) -> None:
+        """This one has the key and the clients from here on."""
+        (self._hsmd,) = (daemon for daemon in self._daemons if daemon.channel is channel)
 
     def hsm_socket(self, client: str) -> Fd:
         """A new socket to hsmd, with the rights of `client` there. Raises OSError if none can be made."""
@@ -238,25 +268,18 @@ class Supervisor:
         return channel
 
     def websocket_fd(self) -> Fd:
-        """Connectd's end of the socket to websocketd, which is started if it does not run. Raises OSError.
-
-        We keep the end that this is a copy of, so that websocketd outlives connectd.
-        """
-        if self._to_websocketd is None:
+        """connectd's end of a new link to websocketd, which is started if it does not run. Raises OSError."""
+        if self._websocketd is None:
             ours, theirs = _pair()
-            to_websocketd, link = _pair()
-            try:
-                self.watch(self._start("websocketd", ours, [theirs, link], no_message).channel)
-            except OSError:
-                to_websocketd.close()
-                raise
-            self._to_websocketd = to_websocketd
-        return Fd(self._to_websocketd.dup().detach())
-
-    def _lose_websocketd(self) -> None:
-        if self._to_websocketd is not None:
-            self._to_websocketd.close()
-            self._to_websocketd = None
+            self._websocketd = self._start("websocketd", ours, [theirs], no_message).channel
+            self.watch(self._websocketd)
+        link, theirs = _pair()
+        told = control_wire.NewConnectdLink(Fd(theirs.detach()))
+        if self._websocketd.closed:  # it has died this moment: connectd hears of the next one
+            told.close_fds()
+        else:
+            self._websocketd.send(told)
+        return Fd(link.detach())
 
     def _start(
         self,
@@ -308,8 +331,8 @@ class Supervisor:
         for unsent in daemon.channel.hear_out():
             unsent.close_fds()
         daemon.close()
-        if daemon.name == "websocketd":
-            self._lose_websocketd()
+        if daemon.channel is self._websocketd:
+            self._websocketd = None
         daemon.on_death(daemon)
 
     def _tell_death(self, daemon: Daemon) -> None:
@@ -326,7 +349,14 @@ class Supervisor:
                 daemon.close()
             for daemon in ending:
                 await _wait(daemon.process)
-        self._lose_websocketd()
+
+
+def _tell_nothing(daemon: Daemon) -> None:
+    """One that was replaced has ended."""
+    exit_status = daemon.process.exit_status
+    (status.debug if exit_status == 0 else status.unusual)(
+        f"the {daemon.name} that was replaced has ended with {exit_status}"
+    )
 
 
 async def _wait(process: Process) -> None:

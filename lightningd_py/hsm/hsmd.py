@@ -6,7 +6,8 @@ over, so its socket is closed and the rest lives on. hsmd ends when the master's
 
 One request is done after the other: an ECDH takes 40 µs. No client is waited for: one that leaves so many replies
 unread that its socket is full (several hundred; our daemons ask 64 at a time) is cut off. What a client says fits one
-datagram. After the secret has been read no file can be opened.
+datagram. After the secret has been read no file can be opened. At a `restart` the clients' sockets move to another hsmd
+(`moving.py`), which has read the secret before.
 """
 
 import ctypes
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from lightningd_py.hsm import moving
 from lightningd_py.hsm import sign as hsm_sign
 from lightningd_py.hsm.passphrase import NoPassphrase, PassphraseSource
 from lightningd_py.hsm.secret import SecretError, derive_node_key, derive_secret, derive_secrets_root, load_secret
@@ -40,6 +42,12 @@ from wire.control.control_wire import (
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,
+    MoveAll,
+    MoveAllReply,
+    MoveAllReplyfail,
+    MoveClient,
+    MoveClients,
+    MoveDone,
     SignChannelAnnouncement,
     SignChannelAnnouncementReply,
     SignChannelAnnouncementReplyfail,
@@ -49,6 +57,7 @@ from wire.control.control_wire import (
     SignMessageReply,
     SignNodeAnnouncement,
     SignNodeAnnouncementReply,
+    TakePlace,
 )
 from wire.control.landlock import restrict_files
 from wire.control.privilege import give_up_privileges
@@ -59,15 +68,20 @@ from wire.secp256k1 import sign_recoverable
 
 PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
     {
-        "master": frozenset({HsmInit, ClientHsmfd, SignMessage, DeriveSecret, Heartbeat, GetMetrics}),
+        "master": frozenset(
+            {HsmInit, ClientHsmfd, SignMessage, DeriveSecret, Heartbeat, GetMetrics, MoveAll, TakePlace}
+        ),
         "connectd": frozenset({Ecdh}),
         "gossipd": frozenset({SignNodeAnnouncement, SignChannelUpdate}),
         "service": frozenset({SignChannelAnnouncement}),
+        "predecessor": frozenset({MoveClient, MoveClients, MoveDone}),
     }
 )
 """Who may ask for what."""
 COUNTED = (Ecdh, SignMessage, DeriveSecret, SignNodeAnnouncement, SignChannelUpdate, SignChannelAnnouncement)
 """The requests for which the key is used."""
+
+_NOT_INTRODUCED = ("master", "predecessor")
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 
@@ -87,6 +101,7 @@ class Hsmd:
         self._secrets_root: bytes | None = None
         """Of makesecret's; None with a forced key."""
         self._master = master
+        self._arrivals = moving.Arrivals()
         self._selector = selectors.DefaultSelector()
         self._answered = {kind.name(): 0 for kind in COUNTED}
         self._cut_off = 0
@@ -97,7 +112,8 @@ class Hsmd:
         while self._master.fileno() >= 0:
             for key, _ in self._selector.select():
                 assert isinstance(key.fileobj, socket.socket)
-                self._serve(key.data, key.fileobj)
+                if key.fileobj.fileno() >= 0:  # it may have moved in this turn
+                    self._serve(key.data, key.fileobj)
 
     def close(self) -> None:
         """Close all sockets."""
@@ -105,6 +121,7 @@ class Hsmd:
             assert isinstance(key.fileobj, socket.socket)
             self._drop(key.fileobj)
         self._selector.close()
+        self._arrivals.close()
 
     def _add_client(self, client: str, sock: socket.socket) -> None:
         self._selector.register(sock, selectors.EVENT_READ, client)
@@ -119,6 +136,7 @@ class Hsmd:
             message = receive_message(sock, client, largest=MAX_INLINE)
             if message is None:
                 self._drop(sock)
+                self._left(client)
                 return
             reply = self._answer(client, message)
             if type(message) in COUNTED:
@@ -157,6 +175,8 @@ class Hsmd:
                 return self._init(message)
             case Heartbeat():
                 return HeartbeatReply()
+            case MoveAll() | TakePlace() | MoveClient() | MoveClients() | MoveDone():
+                return self._move(message)
             case GetMetrics():
                 return self._metrics(message)
             case _:
@@ -169,6 +189,40 @@ class Hsmd:
         reply = samples.reply()
         reply.request_id = request.request_id
         return reply
+
+    def _move(self, message: ControlMessage) -> ControlMessage | None:
+        """To another hsmd, or here from another one."""
+        match message:
+            case MoveAll():
+                return self._move_all(message)
+            case TakePlace():
+                self._add_client("predecessor", socket.socket(fileno=message.predecessor_fd))
+            case MoveClient():
+                self._arrivals.take(message)
+            case MoveClients():
+                return self._arrivals.check(message)
+            case MoveDone():
+                for client, sock in self._arrivals.all():
+                    self._add_client(client, sock)
+        return None
+
+    def _move_all(self, request: MoveAll) -> MoveAllReply | MoveAllReplyfail:
+        clients = [(str(key.data), key.fileobj) for key in self._selector.get_map().values()]
+        ours = [(client, sock) for client, sock in clients if isinstance(sock, socket.socket) and client != "master"]
+        with socket.socket(fileno=request.successor_fd) as successor:
+            try:
+                moving.move(successor, ours)
+            except moving.MoveFailed as failed:
+                status.unusual(f"another hsmd cannot take our place, and we go on: {failed}")
+                return MoveAllReplyfail(str(failed), request_id=request.request_id)
+        for _, sock in ours:
+            self._drop(sock)
+        return MoveAllReply(len(ours), 0, request_id=request.request_id)
+
+    def _left(self, client: str) -> None:
+        """The old hsmd has ended, or goes on."""
+        if client == "predecessor":
+            self._arrivals.close()
 
     def _ecdh(self, request: Ecdh) -> EcdhReply:
         key = self._key_for(request)
@@ -213,7 +267,7 @@ class Hsmd:
         return self._node_key
 
     def _introduce(self, message: ClientHsmfd) -> None:
-        if message.client not in PERMITTED or message.client == "master":
+        if message.client not in PERMITTED or message.client in _NOT_INTRODUCED:
             message.close_fds()
             raise Forbidden(f"there is no client {message.client!r}")
         sock = socket.socket(fileno=message.fd)
@@ -244,6 +298,8 @@ class Hsmd:
 
     def _load(self, request: HsmInit) -> bytes:
         path, fd = Path(request.hsm_secret), request.passphrase_fd
+        if request.must_exist and not path.exists():
+            raise SecretError(f"{path} is no longer there")
         if fd is None:
             return load_secret(path)
         source = PassphraseSource(fd, self._master)

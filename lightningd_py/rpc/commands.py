@@ -49,7 +49,7 @@ class Commands:
     staying: StayingConnected
     opening: Opening
     listingd: ListingControl
-    hsmd: ControlChannel
+    hsmd: Callable[[], ControlChannel]
     blocks: BlockWaiters
     refusal: Callable[[str], str]
     """Why the daemon of this name is not there."""

@@ -1,5 +1,6 @@
 """signmessage, checkmessage and makesecret, as CLN has them. hsmd has the key; a signer is found by any node."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lightningd_py.daemons.listing_control import ListingControl
@@ -26,7 +27,8 @@ PUBKEY_NOT_FOUND = 1301
 class SignCommands:
     """The methods of one node."""
 
-    def __init__(self, hsmd: ControlChannel, listingd: ListingControl) -> None:
+    def __init__(self, hsmd: Callable[[], ControlChannel], listingd: ListingControl) -> None:
+        """`hsmd`: the one that is there now."""
         self._hsmd = hsmd
         self._listingd = listingd
 
@@ -82,7 +84,7 @@ class SignCommands:
         except ValueError as error:
             raise RpcError(INVALID_PARAMETERS, f"Message is not signed: {error}") from error
         try:
-            reply = await self._hsmd.request(SignMessage(raw), SignMessageReply)
+            reply = await self._hsmd().request(SignMessage(raw), SignMessageReply)
         except ChannelClosed:
             raise RpcError(INTERNAL_ERROR, ENDING) from None
         return {

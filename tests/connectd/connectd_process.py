@@ -27,6 +27,7 @@ from wire.control.control_wire import (
     GossipNewPeer,
     GossipNewPeerReply,
     HandlePeer,
+    ListeningSocket,
     NewGossipdLink,
     PeerConnected,
     PeerDisconnected,
@@ -63,6 +64,8 @@ class ConnectdProcess:
         self.node_id = secp256k1.public_key(self.privkey)
         self.bindings: list[str] = []
         self.announceable: list[str] = []
+        self.listeners: list[ListeningSocket] = []
+        """Copies of the sockets that it has bound, as the master keeps them."""
         self.announced: dict[bytes, list[str]] = {}
         """What our gossipd knows of a node's addresses."""
         self.gossip_fds: dict[int, socket.socket] = {}
@@ -162,6 +165,7 @@ class ConnectdProcess:
         async with asyncio.timeout(PATIENCE):
             reply = await self.master.request(self.init(**changes), ConnectdInitReply)
             self.bindings, self.announceable = reply.bindings, reply.announceable
+            self.listeners += reply.listeners
             await self.master.request(Activate(direct=direct), ActivateReply)
 
     def target(self, binding: int = 0) -> str:
@@ -252,6 +256,8 @@ class ConnectdProcess:
             self.said.get_nowait().close_fds()
         for sock in self.gossip_fds.values():
             sock.close()
+        for listener in self.listeners:
+            os.close(listener.fd)
 
 
 class Owner:

@@ -101,6 +101,7 @@ async def test_all_bindings_are_told_with_their_ports(
 async def test_nothing_is_accepted_before_activate(new_connectd: Callable[[], ConnectdProcess]) -> None:
     connectd = new_connectd()
     reply = await connectd.master.request(connectd.init(announce=["1.2.3.4:9735"]), ConnectdInitReply)
+    connectd.listeners += reply.listeners
     assert reply.announceable == ["1.2.3.4:9735"]
     connectd.bindings = reply.bindings
     early = asyncio.create_task(ScriptedPeer.connect(connectd.target()))

@@ -16,26 +16,28 @@ from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess
 from tests.harness import processes
 from wire.control.control_message import Fd
+from wire.control.control_socket import send_message
+from wire.control.control_wire import NewConnectdLink
 
 WEB = ["127.0.0.1:0", "ws:127.0.0.1:0"]
 """Where a connectd with WebSockets listens."""
 
 
 class Websocketd:
-    """The process, our copy of connectd's end of its socket, and its log."""
+    """The process, and its log."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
         self.master, masters = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with masters, theirs, log.open("wb") as errors:
-            fds = [masters.fileno(), theirs.fileno()]
-            argv = [sys.executable, "-P", "-m", "connectd.websocketd", *map(str, fds), "debug"]
-            self.process = subprocess.Popen(argv, pass_fds=fds, stderr=errors)
+        with masters, log.open("wb") as errors:
+            argv = [sys.executable, "-P", "-m", "connectd.websocketd", str(masters.fileno()), "debug"]
+            self.process = subprocess.Popen(argv, pass_fds=[masters.fileno()], stderr=errors)
 
     def fd_for_connectd(self) -> Fd:
-        """A copy, as the master gives one to each connectd."""
-        return Fd(self.socket.dup().detach())
+        """The end of a new link, as the master makes one for each connectd."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        send_message(self.master, NewConnectdLink(Fd(theirs.detach())))
+        return Fd(ours.detach())
 
     def log(self) -> str:
         """What it has logged."""
@@ -64,7 +66,6 @@ def websocketd(log: Path) -> Iterator[Websocketd]:
         assert "BROKEN" not in running.log(), running.log()
     finally:
         running.master.close()
-        running.socket.close()
         running.process.kill()
         running.process.wait()
 

@@ -14,9 +14,10 @@ class ListingdInside:
 
     def __init__(self, store: Path) -> None:
         self._hung_up = asyncio.Event()
-        self.control = ListingControl(self._start, store, lambda name: f"{name} is away")
+        self.control = ListingControl(self, store, lambda name: f"{name} is away")
 
-    def _start(self) -> ControlChannel:
+    def start_listingd(self) -> ControlChannel:
+        """As the supervisor does it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._hung_up.clear()
         self.daemon = Listingd(theirs, lambda status: None)
@@ -25,6 +26,15 @@ class ListingdInside:
 
     def _said(self, message: object) -> None:
         raise AssertionError(message)
+
+    def try_out(self, *channels: ControlChannel) -> None:
+        """No process is watched here."""
+
+    retire = try_out
+
+    def decide(self, stays: ControlChannel, goes: ControlChannel) -> None:
+        """The other one ends."""
+        goes.close()
 
     async def die(self) -> None:
         """As a process does, with all that it was doing."""

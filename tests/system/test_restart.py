@@ -10,9 +10,10 @@ import pytest
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.moves import CHAIN, opening, owner, ping
-from tests.harness.node import NETWORK, Node, Nodes, RpcError
+from tests.harness.node import NETWORK, Nodes, RpcError
 from tests.harness.pinger import Pinger
 from tests.harness.puppeteer import Puppeteer
+from tests.harness.restarts import another
 from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
 from wire.peer_wire import GossipTimestampFilter
@@ -83,7 +84,7 @@ async def test_killed_in_the_middle(nodes: Nodes, victim: str) -> None:
     await peer.sync()
     old = node.pids()["gossipd"]
     restarting = asyncio.create_task(node.rpc("restart", what="gossipd"))
-    new = await another(node, old)
+    new = await another(node, "gossipd", old)
     os.kill(old if victim == "old" else new, signal.SIGKILL)
     answer = (await asyncio.gather(restarting, return_exceptions=True))[0]
     if victim == "new" and isinstance(answer, RpcError):
@@ -102,15 +103,3 @@ async def test_killed_in_the_middle(nodes: Nodes, victim: str) -> None:
 
     await until(serves, "no peer is served any more")
     await node.be_alone()
-
-
-async def another(node: Node, old: int) -> int:
-    """The pid of the second gossipd, as soon as it is there."""
-    found: list[int] = []
-
-    async def there() -> bool:
-        found[:] = [pid for pid in node.pids_of("gossipd") if pid != old]
-        return bool(found)
-
-    await until(there, "no second gossipd is started")
-    return found[0]

@@ -34,6 +34,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "connectd.doors",
         "connectd.arrivals",
         "connectd.hand_over",
+        "connectd.parts",
+        "connectd.moving",
         "connectd.connectd",
         "connectd.__main__",
         "connectd.connectiond.alone",

@@ -159,12 +159,13 @@ class ControlChannel:
             self._send_now(reply)
 
     async def request(self, message: Request, reply_type: type[R]) -> R:
-        """Send a request and wait for its reply, behind the others if the window is full.
+        """Send a request and wait for its reply, behind the others if the window is full. Its fds are the channel's.
 
         Raises RequestFailed for a refusal, ChannelClosed if the channel closes first. A cancelled request that was sent
         keeps its place in the window until its reply comes, which is then dropped.
         """
         if self._closed:
+            message.close_fds()
             raise ChannelClosed(f"the channel to {self.who} is closed")
         asked = _Asked(message, self._loop.create_future())
         self._ask(asked)

@@ -117,6 +117,16 @@ class MapListing:
     """Which fields of an entry: CLN's filter for it, as JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListeningSocket:
+    """A socket at which strangers arrive, bound and listening. `kind`: plain or ws, as in `wire.control.binding`."""
+
+    kind: str
+    fd: Fd
+    announce: bool = False
+    """Its address, if that is public."""
+
+
 # 1xxx: any child of the master
 
 
@@ -141,6 +151,41 @@ class GetMetricsReply(Reply, number=1101, sender=DAEMONS):
     histograms: list[tuple[str, list[str], list[int], float]]
 
 
+MOVING = ("gossipd", "connectd", "websocketd", "hsmd")
+"""Those that can move all that they have to another process of their kind."""
+
+
+class MoveAll(Request, number=1010, sender="master"):
+    """Move all that you have to another process of your kind, which waits behind this socket. Nothing else follows on
+    this channel, unless it is refused.
+    """
+
+    successor_fd: Fd
+
+
+class MoveAllReply(Reply, number=1110, sender=MOVING):
+    """The next one has all: so many connections of its own, so many of other owners. This one ends when it has done
+    what cannot move.
+    """
+
+    owned: int
+    elsewhere: int
+
+
+class MoveAllReplyfail(Refusal, number=1210, sender=MOVING):
+    """The next one could not take all: nothing has moved, and the sender goes on."""
+
+
+class TakePlace(ControlMessage, number=1012, sender="master"):
+    """To a process that is fresh: another one of your kind moves all that it has to you, over this socket."""
+
+    predecessor_fd: Fd
+
+
+class MoveDone(ControlMessage, number=1011, sender="predecessor"):
+    """From the old one to the next one: all is yours. The sender neither reads nor writes any of it from here on."""
+
+
 # 2xxx: connectd
 
 
@@ -148,7 +193,8 @@ class ConnectdInit(Request, number=2000, sender="master", aliases=("connectctl_i
     """First message to connectd: who we are, what INIT says, where to listen. `conn_id` is the first one to use.
 
     `addr`, `bind`, `announce`: the options of these names, as `wire.control.binding` reads them; what is public of
-    `addr` is announced. `websocket_fd` is there if a WebSocket is among them.
+    `addr` is announced. `listeners` are there already: what is bound is not bound again. `websocket_fd` is there if a
+    WebSocket is among them.
     """
 
     chain_hash: bytes
@@ -169,13 +215,19 @@ class ConnectdInit(Request, number=2000, sender="master", aliases=("connectctl_i
     limits: Limits = field(default_factory=Limits)
     web_proxies: list[str] = field(default_factory=list)
     """Networks of proxies that are believed where WebSockets come from."""
+    listeners: list[ListeningSocket] = field(default_factory=list)
+    predecessor_fd: Fd | None = None
+    """Where another connectd moves what it has to this one: its onion services, too."""
 
 
 class ConnectdInitReply(Reply, number=2100, sender="connectd", aliases=("connectctl_init_reply",)):
-    """All is bound: the addresses, with the ports that the kernel chose, and those worth announcing."""
+    """All is bound: the addresses, with the ports that the kernel chose, and those worth announcing. `listeners`:
+    copies of those sockets that were not there before, for the connectd that comes after this one.
+    """
 
     bindings: list[str]
     announceable: list[str]
+    listeners: list[ListeningSocket] = field(default_factory=list)
 
 
 class ConnectdInitReplyfail(Refusal, number=2200, sender="connectd"):
@@ -300,6 +352,41 @@ class NewWebsocketdLink(ControlMessage, number=2023, sender="master"):
     """websocketd was started again, and hears connectd at this socket; WebSockets of the one before have ended."""
 
     websocket_fd: Fd
+
+
+class MovePlace(Request, number=2050, sender="predecessor", largest=MANY):
+    """From one connectd to the next: which nodes live where, addresses, onion services. `state` is
+    `connectd.moving.MovedPlace`, by `wire.net.states`; `tor_fds` has the conversation with Tor's control port for each
+    onion service in it, if that is up.
+    """
+
+    state: bytes = field(repr=False)
+    tor_fds: list[Fd | None]
+
+
+class MovePlaceReply(Reply, number=2150, sender="successor"):
+    """All of that is there."""
+
+
+class MovePlaceReplyfail(Refusal, number=2250, sender="successor"):
+    """The state cannot be read: one sentence."""
+
+
+class MoveCandidate(Request, number=2051, sender="predecessor", largest=GIVEN):
+    """From one connectd to the next, after `move_done`: a connection that has done INIT and has no owner yet. `state`
+    is `connectd.moving.MovedCandidate`, by `wire.net.states`.
+    """
+
+    state: bytes = field(repr=False)
+    peer_fd: Fd
+
+
+class MoveCandidateReply(Reply, number=2151, sender="successor"):
+    """The connection was given to its owner."""
+
+
+class MoveCandidateReplyfail(Refusal, number=2251, sender="successor"):
+    """The connection has ended before that: one sentence."""
 
 
 class Bootstrap(Request, number=2030, sender="master"):
@@ -559,7 +646,7 @@ class RandomNodesReply(Reply, number=3146, sender="gossipd", largest=SOME):
 
 
 class NewConnectdLink(ControlMessage, number=3019, sender="master"):
-    """connectd was restarted: this is the link to it."""
+    """A connectd was started: this is the link to it."""
 
     link_fd: Fd
 
@@ -654,28 +741,6 @@ class CompactStoreReplyfail(Refusal, number=3233, sender="gossipd"):
     """The disk would not; the store is as it was."""
 
 
-# 4xxx: the link between connectd and gossipd
-
-
-class MoveAll(Request, number=3060, sender="master"):
-    """Move all that you have to another gossipd, which waits behind this socket, and end. Nothing else follows on this
-    channel, unless it is refused.
-    """
-
-    successor_fd: Fd
-
-
-class MoveAllReply(Reply, number=3160, sender="gossipd"):
-    """The next one has all: so many connections of its own, so many of other owners. This one ends."""
-
-    owned: int
-    elsewhere: int
-
-
-class MoveAllReplyfail(Refusal, number=3260, sender="gossipd"):
-    """The next one could not take all: nothing has moved, and the sender goes on."""
-
-
 class OpenStore(Request, number=3061, sender="predecessor"):
     """From one gossipd to the next: the store is let go. Open it, and write nothing into it before `move_done`."""
 
@@ -720,8 +785,7 @@ class MoveRestReplyfail(Refusal, number=3263, sender="successor"):
     """The state cannot be read: one sentence."""
 
 
-class MoveDone(ControlMessage, number=3064, sender="predecessor"):
-    """All is yours from here on: the sender neither reads nor writes any of it again."""
+# 4xxx: the link between connectd and gossipd
 
 
 class GossipNewPeer(Request, number=4000, sender="connectd", aliases=("gossip_new_peer",)):
@@ -758,6 +822,8 @@ class HsmInit(Request, number=5000, sender="master", aliases=("hsmctl_init",)):
     hsm_secret: str
     dev_force_privkey: bytes | None = field(repr=False)
     passphrase_fd: Fd | None = None
+    must_exist: bool = False
+    """There is a secret: if its file has gone no other is made."""
 
 
 class HsmInitReply(Reply, number=5100, sender="hsmd", aliases=("hsmctl_init_reply",)):
@@ -775,6 +841,23 @@ class ClientHsmfd(ControlMessage, number=5009, sender="master", aliases=("hsm_cl
 
     client: str
     fd: Fd
+
+
+class MoveClient(ControlMessage, number=5010, sender="predecessor"):
+    """From one hsmd to the next: the socket of a client, not to be read before `move_done`."""
+
+    client: str
+    fd: Fd
+
+
+class MoveClients(Request, number=5011, sender="predecessor"):
+    """These were all: so many."""
+
+    count: int
+
+
+class MoveClientsReply(Reply, number=5111, sender="successor"):
+    """All are there."""
 
 
 class Ecdh(Request, number=5001, sender="connectd", aliases=("hsm_ecdh_req",)):

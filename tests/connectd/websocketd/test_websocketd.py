@@ -22,7 +22,7 @@ from tests.harness.injected_time import InjectedTime
 from wire.control.access import Access
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import Fd
-from wire.control.control_wire import UnwrapWebsocket
+from wire.control.control_wire import UnwrapWebsocket, WebsocketSource
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.net.sockman.sockman import SocketAddress, SockManOptions
@@ -187,6 +187,13 @@ async def test_resets_and_half_closes(connectd: ConnectdProcess, unwrapper: Webs
     await connectd.lives()
 
 
+class Silent:
+    """A link to a connectd that is told nothing."""
+
+    def tell(self, message: WebsocketSource) -> None:
+        pytest.fail(f"{message} was not asked for")
+
+
 def order(
     tcp: socket.socket, stream: socket.socket, *, read_rate: int = 0, proxies: tuple[str, ...] = ()
 ) -> UnwrapWebsocket:
@@ -197,8 +204,8 @@ def order(
 async def test_a_client_that_never_reads_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STUCK", 0.05)
     (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
-    bridges = Bridges(room=2, tell=lambda _: None)
-    bridges.unwrap(order(tcp, stream))
+    bridges = Bridges(room=2)
+    bridges.unwrap(order(tcp, stream), Silent())
     with ours, client:
         client.send(REQUEST)
         client.setblocking(False)
@@ -214,13 +221,13 @@ async def test_a_client_that_never_reads_has_a_deadline(monkeypatch: pytest.Monk
 
 
 async def test_past_its_room_new_ones_are_closed(caplog: pytest.LogCaptureFixture) -> None:
-    bridges = Bridges(room=2, tell=lambda _: None)
+    bridges = Bridges(room=2)
     with contextlib.ExitStack() as stack:
         ends = []
         for _ in range(3):
             (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
             ends += [stack.enter_context(ours), stack.enter_context(client)]
-            bridges.unwrap(order(tcp, stream))
+            bridges.unwrap(order(tcp, stream), Silent())
         assert [end.recv(1) for end in ends[2:]] == [b""] * 4
         assert len(bridges) == 1
         assert caplog.text.count("1 WebSockets are all that may be open here") == 1
@@ -276,8 +283,8 @@ def test_empty_frames_have_a_rate() -> None:
     async def test() -> None:
         loop = asyncio.get_running_loop()
         (ours, stream), (client, tcp) = socket.socketpair(), socket.socketpair()
-        bridges = Bridges(room=2, tell=lambda _: None)
-        bridges.unwrap(order(tcp, stream, read_rate=100_000))
+        bridges = Bridges(room=2)
+        bridges.unwrap(order(tcp, stream, read_rate=100_000), Silent())
         with ours, client:
             client.setblocking(False)
             await loop.sock_sendall(client, REQUEST)

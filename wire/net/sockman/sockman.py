@@ -14,11 +14,11 @@ import contextlib
 import os
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 
-from wire.net.sockman.events import RECV_SIZE, ConnectResult, SocketAddress, SockManEvents, SockManOptions
+from wire.net.sockman.events import RECV_SIZE, ConnectResult, SocketAddress, SockManOptions
 from wire.net.sockman.farewell import Farewell, Farewells, said
-from wire.net.sockman.sockets import SEND, SEND_MORE, address_of, dial, listen_on, resolve, set_up
+from wire.net.sockman.listening import Listening
+from wire.net.sockman.sockets import SEND, SEND_MORE, address_of, dial, resolve, set_up
 
 __all__ = ["ConnectResult", "SockMan", "SockManOptions", "SocketAddress"]
 
@@ -40,61 +40,27 @@ class _Connection:
     broken: OSError | None = None  # nothing can be sent any more
 
 
-@dataclass(slots=True, eq=False)
-class _Listener:
-    """One listening socket."""
-
-    sock: socket.socket
-    address: SocketAddress
-    registered: bool = False
-
-
-class SockMan(SockManEvents):
+class SockMan(Listening):
     """All peers' sockets of one process, on the running asyncio loop. The id of a connection that is closed or released
     raises KeyError, if nothing else is said."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._options = SockManOptions()
+        super().__init__()
         self._connections: dict[int, _Connection] = {}
-        self._listeners: list[_Listener] = []
         self._farewells = Farewells()
         self._last_id = 0
-        self._started = False
-        self._accept_timer: asyncio.TimerHandle | None = None
         self._all_closed: asyncio.Future[None] | None = None
         self._turn_noted = False
         self._wants_turns = (
             type(self).event_io_loop_completed_for_all_peers is not SockMan.event_io_loop_completed_for_all_peers
         )
 
-    # listening
+    # the end
 
-    def bind_and_start_listening(self, to: SocketAddress) -> SocketAddress:
-        """Bind and listen; connections wait for `start`. Returns the address with the port that the kernel chose.
-
-        Raises OSError. What is special about IPv6 and unix sockets stands at `wire.net.sockman.sockets.listen_on`.
-        """
-        sock, address = listen_on(to)
-        self._listeners.append(_Listener(sock, address))
-        self.update_accepting()
-        return address
-
-    def start(self, options: SockManOptions) -> None:
-        """Begin to accept."""
-        self._options = options
-        self._started = True
-        self.update_accepting()
-
-    def update_accepting(self) -> None:
-        """Ask should_try_to_accept again, and look at the listeners or leave them alone."""
-        accepting = self._started and self._accept_timer is None and self.should_try_to_accept()
-        for listener in self._listeners:
-            if accepting and not listener.registered:
-                self._loop.add_reader(listener.sock.fileno(), self._acceptable, listener)
-            elif listener.registered and not accepting:
-                self._loop.remove_reader(listener.sock.fileno())
-            listener.registered = accepting
+    @property
+    def idle(self) -> bool:
+        """No connection is here, and no last words of one are on their way."""
+        return not self._connections and not self._farewells
 
     async def join(self) -> None:
         """Stop to accept, and wait until the last connection is released, or closed and its last bytes have left."""
@@ -112,34 +78,6 @@ class SockMan(SockManEvents):
         for farewell in list(self._farewells):
             farewell.end()
 
-    def _close_listeners(self) -> None:
-        self._started = False
-        self.update_accepting()
-        if self._accept_timer is not None:
-            self._accept_timer.cancel()
-            self._accept_timer = None
-        for listener in self._listeners:
-            listener.sock.close()
-            if listener.address.family == "unix":
-                Path(listener.address.host).unlink(missing_ok=True)
-        self._listeners.clear()
-
-    def _acceptable(self, listener: _Listener) -> None:
-        for _ in range(self._options.accepts_per_turn):
-            if not self.should_try_to_accept():
-                self.update_accepting()
-            if not listener.registered:  # any more, by an event
-                break
-            try:
-                sock, peername = listener.sock.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                break
-            except OSError as error:
-                self._pause_accepting()
-                self.event_accept_failed(error)
-                break
-            self._accepted(sock, peername)
-
     def _accepted(self, sock: socket.socket, peername: object) -> None:
         try:
             me, them = address_of(sock.getsockname()), address_of(peername)
@@ -151,15 +89,6 @@ class SockMan(SockManEvents):
         if not self.event_new_connection_accepted(connection.id, me, them):
             self.close_connection(connection.id)
         self._completed(connection)
-
-    def _pause_accepting(self) -> None:
-        """The backlog stays ready, so going on would spin."""
-        self._accept_timer = self._loop.call_later(self._options.accept_pause, self._resume_accepting)
-        self.update_accepting()
-
-    def _resume_accepting(self) -> None:
-        self._accept_timer = None
-        self.update_accepting()
 
     # connections come and go
 
