@@ -205,15 +205,15 @@ class Mover:
             if await init_next_hsmd(new, setup.options, self._others.passphrase) != setup.own.node_id:
                 raise StartError("what is in hsm_secret now is not this node's")
 
-        moved = await self._move("hsmd", old, new, has_our_key())
+        await self._move("hsmd", old, new, has_our_key())
         supervisor.replace_hsmd(new)
         old.go_on(new)
         supervisor.decide(new, old)
         supervisor.watch(new)
-        return moved, 0
+        return 0, 0
 
-    async def _move(self, name: str, old: ControlChannel, new: ControlChannel, ready: Awaitable[None]) -> int:
-        """How many connections the new one has; what is said to the old one is held back then."""
+    async def _move(self, name: str, old: ControlChannel, new: ControlChannel, ready: Awaitable[None]) -> None:
+        """When the new one has all, what is said to the old one is held back for it. Raises MoveRefused."""
         supervisor = self._replacements.setup.supervisor
         supervisor.try_out(old, new)
         try:
@@ -223,7 +223,7 @@ class Mover:
             moving = asyncio.ensure_future(old.request(MoveAll(old_end), MoveAllReply))
             await asyncio.sleep(0)  # it is said
             old.hold_back()
-            return (await moving).owned
+            await moving
         except (StartError, RequestFailed, ChannelClosed, OSError) as error:
             if not old.closed:
                 old.go_on(old)
