@@ -67,7 +67,7 @@ class SignCommands:
         if len(info) > LONGEST_MESSAGE:
             raise RpcError(INVALID_PARAMETERS, f"at most {LONGEST_MESSAGE} bytes may be said")
         try:
-            reply = await self._hsmd.request(DeriveSecret(info), DeriveSecretReply)
+            reply = await self._hsmd().request(DeriveSecret(info), DeriveSecretReply)
         except RequestFailed as refused:
             raise RpcError(INTERNAL_ERROR, str(refused)) from refused
         except ChannelClosed:
