@@ -55,7 +55,7 @@ class DaemonLeft:
     pid: int
     channel: ChannelLeft
     retired: bool = False
-    """It was replaced, and finishes what it has begun."""
+    """Replaced by another one: it finishes what it has begun."""
 
 
 @dataclass(frozen=True, slots=True)

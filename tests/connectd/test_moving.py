@@ -69,7 +69,7 @@ async def test_nothing_is_here(connectd: ConnectdProcess, new_connectd: NewConne
 
 
 async def test_one_that_waits_for_an_older_one_moves(connectd: ConnectdProcess, new_connectd: NewConnectd) -> None:
-    """It has said something already, which is for its owner; the end of the older one is told to the new connectd."""
+    """What it has said already is for its owner; the end of the older one is told to the new connectd."""
     older = await ScriptedPeer.connect(connectd.target())
     owner = await connectd.owner()
     newer = await ScriptedPeer.connect(connectd.target(), privkey=older.privkey)
