@@ -31,7 +31,7 @@ OLDEST := .venv-oldest
 test-oldest: $(INSTALLED) ## those of test-quick with the oldest version of each library that pyproject.toml allows
 	@$(VENV)/bin/python -m venv $(OLDEST)
 	@$(VENV)/bin/python tests/tools/oldest.py > $(OLDEST)/requirements.txt
-	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $(OLDEST)/requirements.txt
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $(OLDEST)/requirements.txt --editable .
 	@$(OLDEST)/bin/python -m pytest $(WORKERS) $(QUICK) $(ARGS)
 
 test-python: ## those of test-quick with another interpreter: make test-python PYTHON=python3.12
