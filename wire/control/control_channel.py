@@ -311,7 +311,7 @@ class ControlChannel:
                 self.send(HeartbeatReply())
             case HeartbeatReply():
                 self.on_heartbeat()
-            case Reply(request_id=asked) if asked <= self._asked_before_us:
+            case Reply(request_id=asked) if 0 < asked <= self._asked_before_us:
                 message.close_fds()
             case _:
                 self._on_message(message)
