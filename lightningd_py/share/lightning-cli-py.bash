@@ -14,7 +14,7 @@ _lightning_cli_py() {
         case $method in
         '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listconfigs listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer top unban waitblockheight' ;;
         completion) words='bash zsh fish' ;;
-        restart) words='gossipd' ;;
+        restart) words='connectd gossipd hsmd listingd log master all' ;;
         help) words='addgossip ban batching check checkmessage compactgossipstore connect decode disconnect forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listconfigs listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer unban waitblockheight' ;;
         esac
     fi

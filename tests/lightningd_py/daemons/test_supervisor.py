@@ -12,7 +12,7 @@ from lightningd_py.daemons import supervisor as module
 from lightningd_py.daemons.supervisor import Daemon, Supervisor, ask
 from lightningd_py.errors import StartError
 from wire.control.control_message import ControlMessage
-from wire.control.control_wire import GossipdInit, GossipdInitReply, HsmInit, HsmInitReply
+from wire.control.control_wire import GossipdInit, GossipdInitReply, Heartbeat, HsmInit, HsmInitReply
 from wire.control.timing import Timing
 from wire.types import NETWORKS
 
@@ -104,6 +104,14 @@ async def test_a_daemon_that_does_not_end_is_killed(
     assert deaths.told == []
 
 
+async def hears(daemon: Daemon) -> None:
+    """Wait until it has begun: before that it cannot show where it is, and dies of being asked."""
+    heard = asyncio.Event()
+    daemon.channel.on_heartbeat = heard.set
+    daemon.channel.send(Heartbeat())
+    await asyncio.wait_for(heard.wait(), 20)
+
+
 @pytest.mark.parametrize("which", [0, 1, 2])
 async def test_a_daemon_that_hangs_is_killed(
     supervisor: Supervisor,
@@ -114,6 +122,7 @@ async def test_a_daemon_that_hangs_is_killed(
 ) -> None:
     """The others, which answer, live on."""
     for daemon in daemons:
+        await hears(daemon)
         supervisor.watch(daemon.channel)
     os.kill(daemons[which].process.pid, signal.SIGSTOP)
     await asyncio.wait_for(deaths.first.wait(), 20)
