@@ -20,9 +20,8 @@ from wire.control.control_message import ControlError, ControlMessage
 from wire.cursor import WireError
 from wire.encoded import decode_short_ids
 from wire.frames import CryptoState, FrameError, Frames
-from wire.message import decode
 from wire.noise import ACT_ONE_SIZE, ACT_TWO_SIZE, HandshakeError, Initiator, Responder
-from wire.peer_wire import NodeAnnouncement, QueryShortChannelIds, ReplyChannelRange
+from wire.peer_wire import NodeAnnouncement, QueryShortChannelIds, ReplyChannelRange, decode
 from wire.secp256k1 import ecdh, public_key
 
 SECRET, OTHER = bytes([1]) * 32, bytes([2]) * 32

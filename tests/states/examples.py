@@ -55,14 +55,14 @@ NODE = NodeLeft(
     is_open=True,
     has_map=True,
     msg_endpoint="ipc:///node/regtest/msg",
-    daemons=DaemonsLeft([DaemonLeft("hsmd", 101, ChannelLeft(Fd(13), 5))], Fd(14)),
+    daemons=DaemonsLeft([DaemonLeft("hsmd", 101, ChannelLeft(Fd(13), 5))]),
     programs=ProgramsLeft([PROGRAM], []),
     listeners=[ListenerLeft("ear", PROGRAM, [], [COPY], [COPY], 9.0, 1)],
     clients=ClientsLeft(Fd(15), [ClientLeft(Fd(16), b"{}", b"{")]),
     log=LogLeft(["/log"], Fd(17), Fd(18), 102),
     lock_fd=Fd(19),
 )
-FDS = {10, 11, 12, 13, 14, 15, 16, 17, 18, 19}
+FDS = {10, 11, 12, 13, 15, 16, 17, 18, 19}
 
 
 def path(release: str) -> Path:

@@ -71,7 +71,7 @@ async def test_without_the_example_the_nodes_own_answer_comes(node: Node, refuse
     await until(lambda: nobody_is_here(node), "both buses have noticed it")
     async with await ScriptedPeer.connect(node.target) as peer:
         await peer.say(of_sat(5))
-        told = ErrorMessage(TEMPORARY_ID, b"no channel service is running here")
+        told = ErrorMessage(TEMPORARY_ID, b"no channel can be opened here now")
         assert await peer.hear(ErrorMessage.number) == told
 
 

@@ -18,7 +18,7 @@ from tests.gossipd.gossipd_process import (
     is_gossip,
     peer_info,
 )
-from tests.gossipd.messages import announcement, big_map, scid, spoilt, update
+from tests.gossipd.messages import announcement, big_map, node_announcement, scid, spoilt, update
 from tests.gossipd.owner import Owner, released, taken
 from wire.control.control_message import Fd
 from wire.control.control_wire import HandlePeer, PeerDisconnected, PeerFault, PeerTaken
@@ -37,7 +37,6 @@ from wire.peer_wire import (
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]
 CUT_QUERY = b"\x01\x07too short"
-WRONG = spoilt(update(direction=0), 3)
 COMPRESSED = QueryShortChannelIds(CHAIN, b"\1" + bytes(8)).encode()
 """A query in an encoding that is no more: it earns a warning, and the end of an answer, each time."""
 
@@ -140,18 +139,23 @@ async def test_fault_of_a_peer_that_somebody_else_owns(gossipd: GossipdProcess) 
     owner.hangs_up()
 
 
-@pytest.mark.bolt("B7-80")
+@pytest.mark.bolt("B7-68")
 async def test_verdict_that_comes_after_the_peer_has_moved(gossipd: GossipdProcess) -> None:
     """Its own gossip was still in check when it was given away: the warning follows it, nothing of it is forgotten."""
     peer = await gossipd.connect()
+    await peer.say(*CHANNEL)
+    await gossipd.settled_at("accepted", len(CHANNEL))
+    await peer.sync()
     gossipd.process.send_signal(signal.SIGSTOP)
-    await peer.say(CHANNEL[0], WRONG, CHANNEL[2], (32).to_bytes(2, "big") + bytes(64))
+    wrong = spoilt(node_announcement(0), 3)
+    await peer.say(wrong, node_announcement(1), (32).to_bytes(2, "big") + bytes(64))
     gossipd.process.send_signal(signal.SIGCONT)
     owner = await taken(gossipd)
     say(owner.gossip, GOSSIP_START)
     (warning,) = await heard(owner.gossip, 1)
-    assert WarningMessage.decode(warning).data == b"channel_update 100x1x0/0: bad signature"
-    await gossipd.settled_at("accepted", 2)
+    text = WarningMessage.decode(warning).data.decode()
+    assert text.startswith("node_announcement ") and text.endswith(": bad signature")
+    await gossipd.settled_at("accepted", len(CHANNEL) + 1)
     owner.hangs_up()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,11 @@ async def test_hsmd_killed_in_the_middle(nodes: Nodes, victim: str) -> None:
     await greets(node)
 
 
+async def is_another(node: Node, name: str, old: int) -> bool:
+    """A process of this name is there besides the old one, which may still be ending."""
+    return any(pid != old for pid in node.pids_of(name))
+
+
 @pytest.mark.parametrize("what", ["listingd", "log"])
 async def test_another_one_for_what_comes(nodes: Nodes, tmp_path: Path, what: str) -> None:
     log = tmp_path / "log"
@@ -132,9 +138,9 @@ async def test_another_one_for_what_comes(nodes: Nodes, tmp_path: Path, what: st
     using = asyncio.create_task(use())
     name = {"log": "log_writer"}.get(what, what)
     for _ in range(5):
-        old = node.pids()[name]
+        old = node.pids_of(name)[-1]
         assert (await node.rpc("restart", what=what))["lost"] == 0
-        assert node.pids_of(name)[-1] != old
+        await until(partial(is_another, node, name, old), f"no other {name} comes")
     stop.set()
     await using
     await as_before(node, before, names)
