@@ -142,7 +142,7 @@ def run(name, start):
     return 0
 
 daemon.run, daemon.inherited_socket = run, int
-secret, sys.argv[1:] = sys.argv[1], ["3", "4", "info"]
+secret, sys.argv[1:] = sys.argv[1], ["3", "info"]
 runpy.run_module("connectd.websocketd", run_name="__main__")
 """
     assert child(code, tmp_path) == ["websocketd Permission denied"]
