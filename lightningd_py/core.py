@@ -7,7 +7,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lightningd_py.chain.choice import make_chain
 from lightningd_py.chain.source import ChainSource
@@ -67,7 +67,7 @@ class Core:
     connect_control: ConnectControl
     gossip_control: GossipControl
     setup: Setup
-    has_map: bool
+    has_map: bool = False
     """The gossip_store has nodes."""
 
 
@@ -75,40 +75,29 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     """Start the daemons and tell them who they are, or go on with those that run; how each thing ends goes on the
     stack. Raises StartError.
     """
-    options, registrations = before.options, before.registrations
+    options, registrations, left = before.options, before.registrations, before.left
     database = Database(options.network_dir / FILE_NAME)
     ends.callback(database.close)
-    listening = ListeningSockets(
-        inherited(os.environ, os.getpid()) if before.left is None else before.left.listening_sockets
-    )
+    listening = ListeningSockets(inherited(os.environ, os.getpid()) if left is None else left.listening_sockets)
     ends.callback(listening.close)
     supervisor = Supervisor(options.log_level, before.restarts.died, options.timing)
     ends.callback(remove_dead_feed, options.feed)
     ends.push_async_callback(supervisor.end)
     channels = _channels(
         supervisor,
-        before.left,
+        left,
         lambda message: connect_control.received(message),  # neither is heard before the first wait, further down
         lambda message: gossip_control.received(message, channels["gossipd"]),
     )
     hsmd, connectd, gossipd = (channels[name] for name in ("hsmd", "connectd", "gossipd"))
     signing = SigningSockets(supervisor, options.may_sign)
-    ownership = Ownership(
-        registrations,
-        connectd,
-        gossipd,
-        options.timing,
-        _remember,
-        signing.make,
-        before.peers,
-        options.limits,
-    )
+    timing, limits = options.timing, options.limits
+    ownership = Ownership(registrations, connectd, gossipd, timing, _remember, signing.make, before.peers, limits)
     listeners = Listeners(registrations, options.timing)
     ownership.on_copy, ownership.on_lost = listeners.copy, before.restarts.lost
     chain = make_chain(options, database)
     ends.push_async_callback(chain.close)
     ends.push_async_callback(lambda: asyncio.gather(listeners.close(), ownership.programs.close()))
-    left = before.left
     passphrase = PassphraseInput() if left is None else PassphraseInput(left.passphrase_begins)
     node_id = await init_hsmd(hsmd, options, passphrase, before.ended) if left is None else left.node_id
     supervisor.watch(hsmd)
@@ -117,16 +106,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)
     gossip_control = GossipControl(ownership, chain, own)
     setup = Setup(options, database, supervisor, ownership, own, listening, chain.checks_outputs)
-    if left is None:
-        await setup.connectd(connectd)
-        has_map = bool((await setup.gossipd(gossipd)).nodes)
-    else:
-        registrations.resume(left.sessions)
-        resume_table(ownership, left.table, left.programs)
-        own.listens(left.bindings, left.announced)
-        gossip_control.resume(left.txouts)
-        has_map = left.has_map
-    return Core(
+    core = Core(
         database=database,
         supervisor=supervisor,
         passphrase=passphrase,
@@ -139,8 +119,23 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
         connect_control=connect_control,
         gossip_control=gossip_control,
         setup=setup,
-        has_map=has_map,
     )
+    return replace(core, has_map=await _open(core) if left is None else _resume(core, registrations, left))
+
+
+async def _open(core: Core) -> bool:
+    """Have connectd listen and gossipd open its store: whether there is a map. Raises StartError."""
+    await core.setup.connectd(core.channels["connectd"])
+    return bool((await core.setup.gossipd(core.channels["gossipd"])).nodes)
+
+
+def _resume(core: Core, registrations: Registrations, left: NodeLeft) -> bool:
+    """Go on with what the program before us has left: whether there is a map."""
+    registrations.resume(left.sessions)
+    resume_table(core.ownership, left.table, left.programs)
+    core.own.listens(left.bindings, left.announced)
+    core.gossip_control.resume(left.txouts)
+    return left.has_map
 
 
 def _channels(

@@ -151,24 +151,14 @@ class Node:
         loading = asyncio.ensure_future(asyncio.to_thread(importlib.import_module, BUSES))
         if left is not None:
             await loading
-        before = Beginnings(
-            options=options,
-            registrations=self._registrations,
-            peers=self._peers,
-            opening=self._opening,
-            restarts=self._restarts,
-            ended=self._ended,
-            left=left,
-        )
-        core = await start_core(before, ends)
+        core = await start_core(self._beginnings(), ends)
         parts = self._make_parts(core)
         others = Others(core.passphrase, parts.listingd, self._log, lambda: self._restarts.ready)
         mover = self._mover = Mover(parts.replacements, others, lambda what: leaving.become(what))
         rpc = await self._serve_rpc(core, parts, mover, ends)
         core.chain.start(core.gossip_control)
         core.listeners.start() if left is None else core.listeners.resume(left.listeners)
-        if left is None:
-            await loading
+        await loading
         buses = self._open_buses(core, parts, rpc, ends)
         await parts.listingd.begin()
         for end in (parts.staying.close, self._opening.close, self._restarts.close):
@@ -194,6 +184,17 @@ class Node:
         if left is not None:
             come_back(left, running)
         return running
+
+    def _beginnings(self) -> Beginnings:
+        return Beginnings(
+            options=self._options,
+            registrations=self._registrations,
+            peers=self._peers,
+            opening=self._opening,
+            restarts=self._restarts,
+            ended=self._ended,
+            left=self._left,
+        )
 
     def _restart_all(self) -> None:
         """SIGUSR2."""

@@ -77,6 +77,7 @@ class Mover:
         self._others = others
         self._become = become
         self._under_way = ""
+        self._task: asyncio.Future[Moved] | None = None
         self._ways: dict[str, Callable[[], Awaitable[tuple[int, int]]]] = {
             "hsmd": self._hsmd,
             "connectd": self._connectd,
@@ -92,6 +93,11 @@ class Mover:
         if self._under_way:
             raise MoveRefused(f"{self._under_way} is being restarted: try again when it is done")
         self._under_way = what
+        self._task = asyncio.ensure_future(self._restart(what))
+        self._task.add_done_callback(_told)
+        return await asyncio.shield(self._task)  # who has asked may go: what has begun is finished
+
+    async def _restart(self, what: str) -> Moved:
         try:
             if what in (MASTER, ALL):
                 await self._become(what)
@@ -131,17 +137,21 @@ class Mover:
         old = ownership.gossipd
         if old.closed:
             raise MoveRefused("gossipd has died and is being restarted: try again in a moment")
+        made: list[Fd] = []
         try:
+            for _ in range(2):
+                made += _pair()
             new, link = replacements.another_gossipd()
         except OSError as error:
+            _close(*made)
             raise MoveRefused(f"gossipd cannot be started: {error.strerror or error}") from error
+        old_end, new_end, *link_back = made  # the way back must not want for fds
         supervisor.try_out(old, new)
-        old_end, new_end = _pair()
         serving = asyncio.ensure_future(setup.gossipd(new, new_end))
         serving.add_done_callback(_heeded)
         await asyncio.sleep(0)  # it is told who it is, first of all
         if not await _answers(new, serving) or old.closed:
-            _close(old_end, link)
+            _close(old_end, link, *link_back)
             supervisor.decide(old, new)
             raise MoveRefused("gossipd goes on as it was: the new one has ended at its start; see the log")
         moving = asyncio.ensure_future(old.request(MoveAll(old_end), MoveAllReply))
@@ -155,8 +165,9 @@ class Mover:
             moved = await self._outcome(moving, serving)
         except MoveRefused:
             serving.cancel()
-            self._go_on(old, new)
+            self._go_on(old, new, *link_back)
             raise
+        _close(*link_back)
         ownership.gossipd = new
         old.go_on(new)
         supervisor.decide(new, old)
@@ -183,14 +194,15 @@ class Mover:
                 raise MoveRefused("gossipd has died: its connections are lost, and dialled again") from error
             return len(self._replacements.setup.ownership.peers)
 
-    def _go_on(self, old: ControlChannel, new: ControlChannel) -> None:
+    def _go_on(self, old: ControlChannel, new: ControlChannel, link: Fd, connectds: Fd) -> None:
         """The old one stays, with a new link to connectd; if it has died that is dealt with as any death."""
         ownership, supervisor = self._replacements.setup.ownership, self._replacements.setup.supervisor
-        if not old.closed:
+        if old.closed:
+            _close(link, connectds)
+        else:
             old.go_on(old)
-            ours, connectds = _pair()
             tell(ownership.connectd, NewGossipdLink(connectds, [peer.info.conn_id for peer in ownership.peers]))
-            tell(old, NewConnectdLink(ours))
+            tell(old, NewConnectdLink(link))
         supervisor.decide(old, new)
 
     async def _hsmd(self) -> tuple[int, int]:
@@ -295,6 +307,14 @@ class Mover:
         ownership.connectd = old
         moved = await moving
         return first_conn_id, moved.owned + moved.elsewhere
+
+
+def _told(restarting: "asyncio.Future[Moved]") -> None:
+    """A refusal is for who has asked, if that is still there; anything else is our own bug."""
+    error = None if restarting.cancelled() else restarting.exception()
+    if error is not None and not isinstance(error, MoveRefused):
+        context = {"message": "restarting a process", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
 
 
 def _heeded(serving: "asyncio.Future[GossipdInitReply]") -> None:

@@ -107,29 +107,14 @@ class Programs:
         if reason := no_room([*self._owning.values(), *self._leaving], service.name, source, self._limits):
             status.by_stranger("programs", reason, info.node_id, info.address)
             return False
-        try:
-            peer_end = PeerEnd(moving.peer_fd)
-        except OSError as error:
-            text = f"service {service.name} cannot be started: {error}"
-            status.by_stranger("cannot be started", text, info.node_id, info.address)
-            return False
-        try:
-            program = start_program(
-                service,
-                info.conn_id,
-                lambda said: self._said(program, said),
-                lambda reason: self._closed(program),
-                lambda exit_status: self._exited(program, exit_status),
-            )
-        except OSError as error:
-            peer_end.close()
-            text = f"service {service.name} cannot be started: {error}"
-            status.by_stranger("cannot be started", text, info.node_id, info.address)
-            return False
-        program.peer_end, program.source = peer_end, source
-        self._watch(program)
         assert moving.gossip_fd is not None
-        program.node_id, program.address = info.node_id, info.address
+        try:
+            program = self._start(service, info, moving.peer_fd)
+        except OSError as error:
+            text = f"service {service.name} cannot be started: {error}"
+            status.by_stranger("cannot be started", text, info.node_id, info.address)
+            return False
+        program.source, program.node_id, program.address = source, info.node_id, info.address
         program.sockets = socket_behind(moving.peer_fd), socket_behind(moving.gossip_fd)
         self._owning[info.conn_id] = program
         program.channel.send(control_wire.SetMessageRoutes(routes))
@@ -147,6 +132,24 @@ class Programs:
             )
         )
         return True
+
+    def _start(self, service: Service, info: PeerInfo, peer_fd: int) -> Program:
+        """Raises OSError."""
+        peer_end = PeerEnd(peer_fd)
+        try:
+            program = start_program(
+                service,
+                info.conn_id,
+                lambda said: self._said(program, said),
+                lambda reason: self._closed(program),
+                lambda exit_status: self._exited(program, exit_status),
+            )
+        except OSError:
+            peer_end.close()
+            raise
+        program.peer_end = peer_end
+        self._watch(program)
+        return program
 
     def _watch(self, program: Program) -> None:
         timing = self._timing

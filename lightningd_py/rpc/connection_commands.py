@@ -72,10 +72,7 @@ class ConnectionCommands:
             Command(
                 "listpeers",
                 self.listpeers,
-                (
-                    optional("id", node_id, "this peer alone"),
-                    optional("level", text, "CLN's, of its log; has no effect here"),
-                ),
+                (optional("id", node_id, "this peer alone"), optional("level", text, "CLN's; has no effect here")),
                 "Show connected peers, who owns each connection, and through which messages it came there.",
             ),
             Command(

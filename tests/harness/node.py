@@ -129,8 +129,9 @@ class Node(Logged):
         yield "lightningd", self.process.pid
         for pid in processes.children(self.process.pid):
             words = processes.command_line(pid)
-            name = words[words.index("-m") + 1] if "-m" in words else (words or ["?"])[-1]
-            yield name.rpartition(".")[2], pid
+            if words:  # else it has ended, and is about to be reaped
+                name = words[words.index("-m") + 1] if "-m" in words else words[-1]
+                yield name.rpartition(".")[2], pid
 
     def sockets(self) -> dict[str, int]:
         """How many sockets each of its processes has."""

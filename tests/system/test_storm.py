@@ -73,6 +73,6 @@ async def test_storm(nodes: Nodes) -> None:
     await node.be_alone()
 
     async def only_daemons() -> bool:
-        return set(node.pids()) == {"lightningd", "hsmd", "connectd", "gossipd"}
+        return set(node.pids()) == {"lightningd", "hsmd", "connectd", "gossipd", "listingd"}
 
     await until(only_daemons, "programs go on that have no connection")

@@ -758,7 +758,7 @@ class MovePeer(Request, number=3062, sender="predecessor", largest=GIVEN):
     `state` is `gossipd.moving.MovedPeer`, by `wire.net.states`: the next gossipd may be of another version.
     """
 
-    state: bytes
+    state: bytes = field(repr=False)
     peer_fd: Fd | None
     gossip_fd: Fd | None
 
@@ -774,7 +774,7 @@ class MovePeerReplyfail(Refusal, number=3262, sender="successor"):
 class MoveRest(Request, number=3063, sender="predecessor", largest=MANY):
     """What is of no single connection: `gossipd.moving.MovedRest`, by `wire.net.states`."""
 
-    state: bytes
+    state: bytes = field(repr=False)
 
 
 class MoveRestReply(Reply, number=3163, sender="successor"):

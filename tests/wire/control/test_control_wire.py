@@ -106,3 +106,5 @@ def test_secrets_do_not_print() -> None:
     shared = b"very secret" * 3
     reply = control_wire.EcdhReply(shared)
     assert "secret" not in repr(reply).replace("shared_secret", "")
+    for moving in (control_wire.MovePeer(b"secret", None, None), control_wire.MoveRest(b"secret")):
+        assert "secret" not in repr(moving), "keys of connections"

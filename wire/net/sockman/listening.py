@@ -7,6 +7,7 @@ connection is lost between the two.
 import asyncio
 import os
 import socket
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class _Listener:
     registered: bool = False
 
 
-class Listening(SockManEvents):
+class Listening(SockManEvents, ABC):
     """SockMan's listeners, on the running loop. Each connection that is accepted goes to `_accepted`."""
 
     def __init__(self) -> None:
@@ -124,5 +125,6 @@ class Listening(SockManEvents):
         self._accept_timer = None
         self.update_accepting()
 
+    @abstractmethod
     def _accepted(self, sock: socket.socket, peername: object) -> None:
-        raise NotImplementedError
+        """A connection has come in."""
