@@ -6,8 +6,8 @@ from typing import Any
 from lightningd_py.daemons.moving import ALL, Moved, Mover, MoveRefused
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.parts import Running
+from lightningd_py.rpc.methods.restart_command import outcome_json
 from lightningd_py.rpc.params import INTERNAL_ERROR, RpcError
-from lightningd_py.rpc.restart_command import outcome_json
 from wire.control.status import Status
 
 RETURN_TIME = 60.0

@@ -38,9 +38,9 @@ from lightningd_py.peers.staying_connected import Seeking, StayingConnected, eve
 from lightningd_py.peers.wanted_nodes import WantedNodes
 from lightningd_py.registrations.changed import Changed
 from lightningd_py.registrations.of_options import make_registrations
-from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
-from lightningd_py.rpc.peer_requests import PeerRequests
+from lightningd_py.rpc.methods.commands import Commands
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from wire.address import DEFAULT_PORTS, WireAddr
 from wire.command.console import END_SIGNALS, MASTERS_SIGNALS
 from wire.control.access import is_node_id

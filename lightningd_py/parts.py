@@ -17,7 +17,7 @@ from lightningd_py.node_left import NodeLeft
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.rpc.jsonrpc import RpcServer
-from lightningd_py.rpc.peer_requests import PeerRequests
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
 
 if TYPE_CHECKING:
     from lightningd_py.bus.buses import Buses  # ZMQ takes 45 ms to load

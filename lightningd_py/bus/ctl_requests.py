@@ -11,8 +11,8 @@ from lightningd_py.daemons.hsm_control import AnnouncementSigner
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.registrations.registered import Registered
+from lightningd_py.rpc.methods.peer_requests import ENDING, PeerRequests
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError
-from lightningd_py.rpc.peer_requests import ENDING, PeerRequests
 from wire.address import DEFAULT_PORTS, parse_address
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage

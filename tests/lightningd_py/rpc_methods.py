@@ -16,10 +16,10 @@ from lightningd_py.database import Database
 from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.reconnect import Reconnect
-from lightningd_py.rpc.commands import Commands
 from lightningd_py.rpc.jsonrpc import RpcServer
+from lightningd_py.rpc.methods.commands import Commands
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.rpc.params import RpcError
-from lightningd_py.rpc.peer_requests import PeerRequests
 from tests.lightningd_py.listingd_inside import ListingdInside
 from tests.lightningd_py.ownership_among_fakes import Daemon, registrations
 from wire.control.control_wire import (

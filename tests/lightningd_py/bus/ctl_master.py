@@ -16,7 +16,7 @@ from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
 from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
-from lightningd_py.rpc.peer_requests import PeerRequests
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from tests.harness.bus_client import Bus
 from tests.lightningd_py.ownership_among_fakes import Daemon, info, registrations
 from wire.control.control_channel import ControlChannel

@@ -8,8 +8,8 @@ import pytest
 
 from lightningd_py.config.options import parse
 from lightningd_py.config.table import OPTIONS
-from lightningd_py.rpc.config_commands import CONCEALED, ConfigCommands
 from lightningd_py.rpc.jsonrpc import RpcServer
+from lightningd_py.rpc.methods.config_commands import CONCEALED, ConfigCommands
 from lightningd_py.rpc.params import RpcError
 
 

@@ -11,9 +11,9 @@ from lightningd_py.errors import UsageError
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.rpc.jsonrpc import RpcServer
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
+from lightningd_py.rpc.methods.service_commands import ServiceCommands
 from lightningd_py.rpc.params import RpcError
-from lightningd_py.rpc.peer_requests import PeerRequests
-from lightningd_py.rpc.service_commands import ServiceCommands
 from tests.lightningd_py.bus_services import BusServices
 from tests.lightningd_py.ownership_among_fakes import CHANNEL
 from tests.lightningd_py.table import ID, NODE, Table

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lightningd_py.owners.peers import Peer, State
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.rpc.params import RpcError
-from lightningd_py.rpc.peer_requests import PeerRequests
 from tests.lightningd_py.ownership_among_fakes import NODE, info
 from wire.control.control_wire import PeerInfo, Ping, Pong
 from wire.control.timing import Timing

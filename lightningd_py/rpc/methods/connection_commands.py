@@ -6,6 +6,8 @@ from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.rpc.jsonrpc import Command
+from lightningd_py.rpc.methods.peer_listing import list_peers
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
@@ -19,8 +21,6 @@ from lightningd_py.rpc.params import (
     u16,
 )
 from lightningd_py.rpc.params import peer as peer_parameter
-from lightningd_py.rpc.peer_listing import list_peers
-from lightningd_py.rpc.peer_requests import PeerRequests
 from wire.address import WireAddr, parse_address, to_json
 from wire.control import control_wire
 from wire.frames import MAX_MESSAGE

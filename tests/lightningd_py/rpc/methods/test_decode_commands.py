@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightningd_py.rpc.decode_commands import DecodeCommands
 from lightningd_py.rpc.jsonrpc import RpcServer
+from lightningd_py.rpc.methods.decode_commands import DecodeCommands
 from lightningd_py.rpc.params import RpcError
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from wire.peer_wire import ErrorMessage, Init, QueryShortChannelIds, encode_short_ids

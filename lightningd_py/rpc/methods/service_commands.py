@@ -6,8 +6,8 @@ from lightningd_py.daemons.opening import Opening
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.registrations.registered import Refused
 from lightningd_py.rpc.jsonrpc import Command
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError, node_id, required, text
-from lightningd_py.rpc.peer_requests import PeerRequests
 from wire.bus.bus_wire import BusChannel, ServiceEntry
 from wire.peer_wire import message_name
 from wire.scid import scid_to_text

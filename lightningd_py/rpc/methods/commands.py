@@ -17,17 +17,17 @@ from lightningd_py.owners.peers import Peers
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.peers.staying_connected import StayingConnected
-from lightningd_py.rpc.config_commands import ConfigCommands
-from lightningd_py.rpc.connection_commands import ConnectionCommands, address_json
-from lightningd_py.rpc.decode_commands import DecodeCommands
 from lightningd_py.rpc.jsonrpc import Command
-from lightningd_py.rpc.map_commands import MapCommands
+from lightningd_py.rpc.methods.config_commands import ConfigCommands
+from lightningd_py.rpc.methods.connection_commands import ConnectionCommands, address_json
+from lightningd_py.rpc.methods.decode_commands import DecodeCommands
+from lightningd_py.rpc.methods.map_commands import MapCommands
+from lightningd_py.rpc.methods.peer_commands import PeerCommands
+from lightningd_py.rpc.methods.peer_requests import PeerRequests
+from lightningd_py.rpc.methods.restart_command import RestartCommand
+from lightningd_py.rpc.methods.service_commands import ServiceCommands
+from lightningd_py.rpc.methods.sign_commands import SignCommands
 from lightningd_py.rpc.params import RpcError, boolean, optional, required, text, u32, u64
-from lightningd_py.rpc.peer_commands import PeerCommands
-from lightningd_py.rpc.peer_requests import PeerRequests
-from lightningd_py.rpc.restart_command import RestartCommand
-from lightningd_py.rpc.service_commands import ServiceCommands
-from lightningd_py.rpc.sign_commands import SignCommands
 from wire.address import DEFAULT_PORTS
 from wire.control.control_channel import ControlChannel
 

@@ -6,6 +6,7 @@ from typing import Any
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.hsm.signmessage import LONGEST_MESSAGE, digest_of, from_zbase, signer_of, to_zbase
 from lightningd_py.rpc.jsonrpc import Command
+from lightningd_py.rpc.methods.peer_requests import ENDING
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
@@ -16,7 +17,6 @@ from lightningd_py.rpc.params import (
     required,
     text,
 )
-from lightningd_py.rpc.peer_requests import ENDING
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_wire import DeriveSecret, DeriveSecretReply, MapListing, SignMessage, SignMessageReply
 
