@@ -15,7 +15,7 @@ import zmq
 from gossipd.feed_subscribers import Subscribers
 from wire.bus.curve import Curve, CurveError
 from wire.bus.feed import FeedError
-from wire.bus.socket import BusSocket
+from wire.bus.socket import NOW, NOW_AND_MORE, BusSocket
 from wire.control.binding import BindFailed
 
 LARGE = 4_096
@@ -67,7 +67,7 @@ class _Xpub(BusSocket):
         self.subscribers = Subscribers()
 
     def _receive(self) -> list[bytes]:
-        frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+        frames = self._socket.recv_multipart(NOW, copy=False)
         words = [frame.bytes for frame in frames]
         self.subscribers.heard(words[0], _connection_of(frames[0]))
         return words
@@ -75,11 +75,11 @@ class _Xpub(BusSocket):
     def publish(self, topic: bytes, body: bytes) -> None:
         """To all who take the topic and have room for it. Never waits."""
         if len(body) < LARGE:
-            self._socket.send(topic, zmq.NOBLOCK | zmq.SNDMORE)
-            self._socket.send(body, zmq.NOBLOCK)
+            self._socket.send(topic, NOW_AND_MORE)
+            self._socket.send(body, NOW)
         elif self._large.has_room(self._loop.time()):
-            self._socket.send(topic, zmq.NOBLOCK | zmq.SNDMORE)
-            self._large.add(self._socket.send(body, zmq.NOBLOCK, copy=False, track=True), len(body))
+            self._socket.send(topic, NOW_AND_MORE)
+            self._large.add(self._socket.send(body, NOW, copy=False, track=True), len(body))
         self._look_soon()
 
 

@@ -68,9 +68,8 @@ _NAMES = _CONTROL | _CHANNEL | _GOSSIP | {513: "onion_message"}
 _CHANNEL_ID_AFTER = dict.fromkeys([1, 17, *_CHANNEL], 0) | {32: 32, 64: 32}
 
 
-def named(number: int) -> str | None:
-    """`open_channel`; None for a type that no BOLT has."""
-    return _NAMES.get(number)
+named = _NAMES.get
+"""`open_channel`; None for a type that no BOLT has."""
 
 
 def message_name(number: int) -> str:

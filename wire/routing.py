@@ -5,7 +5,7 @@ The same table is in force in every owner (gossipd, a program on fd 3, connectio
 """
 
 from collections.abc import Iterable
-from enum import Enum
+from enum import Enum, auto
 
 from wire.gossip_layout import GOSSIP_TYPES
 from wire.peer_wire import (
@@ -38,6 +38,33 @@ class Action(Enum):
     """The connection ends: an even type that is unknown here (B1-6)."""
 
 
+TROUBLE = (WarningMessage.number, ErrorMessage.number)
+"""A copy goes to the master, and each service that they concern hears them (B1-31, B1-34)."""
+
+
+class Deed(Enum):
+    """What an owner is to do about a message."""
+
+    NOTHING = auto()
+    ANSWER = auto()
+    """`wire.net.duties.Duties` deals with it."""
+    SAY = auto()
+    """The peer is to be told what comes with this: a pong."""
+    GOSSIP = auto()
+    TAKE = auto()
+    COPY = auto()
+    TROUBLE = auto()
+    CLOSE = auto()
+
+
+_DEEDS = {
+    Action.ANSWER: Deed.ANSWER,
+    Action.GOSSIP: Deed.GOSSIP,
+    Action.TAKE: Deed.TAKE,
+    Action.COPY: Deed.COPY,
+    Action.IGNORE: Deed.NOTHING,
+    Action.CLOSE: Deed.CLOSE,
+}
 _ANSWERED = frozenset({1, 16, 17, 18, 19})
 _QUERIES = (QueryShortChannelIds, ReplyShortChannelIdsEnd, QueryChannelRange, ReplyChannelRange, GossipTimestampFilter)
 _GOSSIP = frozenset({*GOSSIP_TYPES, *(query.number for query in _QUERIES)})
@@ -63,10 +90,12 @@ class Routes:
 
     def __init__(self) -> None:
         self._actions: dict[int, Action] = {}
+        self._deeds: dict[int, Deed] = {}
 
     def replace(self, routes: Iterable[tuple[int, str]]) -> None:
         """Put these in force over the defaults. Raises ValueError for an action that is none."""
         self._actions = {number: Action(action) for number, action in routes}
+        self._deeds = {}
 
     def action(self, number: int) -> Action:
         """What happens to a message of this type."""
@@ -74,6 +103,19 @@ class Routes:
         if action is None:
             action = self._actions[number] = default_action(number)
         return action
+
+    def deed(self, number: int) -> Deed:
+        """The same as its owner sees it. Hot: each message that any peer sends."""
+        deed = self._deeds.get(number)
+        if deed is None:
+            deed = self._deeds[number] = self._deed(number)
+        return deed
+
+    def _deed(self, number: int) -> Deed:
+        action = self.action(number)
+        if number in TROUBLE and action not in (Action.IGNORE, Action.CLOSE):
+            return Deed.TROUBLE
+        return _DEEDS[action]
 
 
 OPENINGS = (32, 64)

@@ -12,13 +12,15 @@ from connectd.connectiond.lines.line import Line
 from connectd.connectiond.shared import Part, Shared
 from wire.bus.bus_wire import Message
 from wire.control.status import Status
-from wire.net.duties import TROUBLE, Deed, Flaw, deed_of, log_trouble, type_and_channel
+from wire.net.duties import Flaw, deed_of, log_trouble, type_and_channel
 from wire.peer_types import ALL_CHANNELS, channel_id_of, is_channel_message, message_name
 from wire.peer_wire import ErrorMessage
-from wire.routing import OPENINGS, Action, Routes, answer_without_service, flaw_without_service
+from wire.routing import OPENINGS, TROUBLE, Action, Deed, Routes, answer_without_service, flaw_without_service
 
 RETRY = 0.05
 """Seconds between looks at services that have no room: ZMQ does not tell of room."""
+
+_TAKE = Deed.TAKE
 
 status = Status("connectiond")
 
@@ -44,13 +46,13 @@ class Delivery:
         shared = self._peers.get(line.peer.conn_id)
         assert shared is not None
         try:
-            match deed_of(message, self._routes):
-                case Deed.TROUBLE:
-                    return self._hear_trouble(shared, message)
-                case Deed.TAKE:
-                    return self._hear_taken(shared, message[0] << 8 | message[1], message)
-                case Deed.COPY:
-                    self._peers.above.copy_up(line, message)
+            deed = deed_of(message, self._routes)
+            if deed is _TAKE:
+                return self._hear_taken(shared, message[0] << 8 | message[1], message)
+            if deed is Deed.TROUBLE:
+                return self._hear_trouble(shared, message)
+            if deed is Deed.COPY:
+                self._peers.above.copy_up(line, message)
         except Flaw as flaw:
             return self._peers.end(shared, str(flaw), flaw.last_words)
         except Away as away:  # no word to the peer: it is to try again

@@ -10,7 +10,7 @@ from connectd.connectiond.channel_ids import ChannelIds
 from connectd.connectiond.lines.line import Line
 from wire.bus.bus_wire import CREDIT, MAX_CREDIT
 from wire.bus.sessions import Session
-from wire.net.duties import TROUBLE
+from wire.routing import TROUBLE
 
 
 class CreditError(Exception):
@@ -86,13 +86,25 @@ class Part:
         return self.sending.credit > 0 and not self.session.queue
 
 
+class _Said:
+    """So many messages in a row of one part, or of ourselves."""
+
+    __slots__ = ("count", "part")
+
+    def __init__(self, part: Part | None) -> None:
+        self.part = part
+        self.count = 1
+
+
 class Shared:
     """A connection that services own together. The first one of `parts` stands for it."""
 
-    __slots__ = ("_said", "_sizes", "held", "ids", "leaving", "line", "parts", "waiting")
+    __slots__ = ("_said", "_sizes", "conn_id", "held", "ids", "leaving", "line", "node_id", "parts", "waiting")
 
     def __init__(self, line: Line) -> None:
         self.line = line
+        self.node_id = line.peer.node_id
+        self.conn_id = line.peer.conn_id
         self.parts: dict[str, Part] = {}
         self.ids = ChannelIds()
         self.held: deque[tuple[Part, bytes]] = deque()
@@ -103,19 +115,9 @@ class Shared:
         """No service has a part any more; it goes when all that was said has gone out."""
         self.waiting = 0
         """Bytes that were said to the peer and have not gone out."""
-        self._said: deque[tuple[Part | None, int]] = deque()
+        self._said: deque[_Said] = deque()
         self._sizes: deque[int] = deque()
         """Of each message that has not gone out."""
-
-    @property
-    def node_id(self) -> bytes:
-        """The peer's."""
-        return self.line.peer.node_id
-
-    @property
-    def conn_id(self) -> int:
-        """The connection's."""
-        return self.line.peer.conn_id
 
     @property
     def owner(self) -> str | None:
@@ -134,10 +136,10 @@ class Shared:
 
     def say(self, message: bytes, part: Part | None = None) -> None:
         """Send it to the peer, for this part or for ourselves."""
-        if self._said and self._said[-1][0] is part:
-            self._said[-1] = (part, self._said[-1][1] + 1)
+        if self._said and self._said[-1].part is part:
+            self._said[-1].count += 1
         else:
-            self._said.append((part, 1))
+            self._said.append(_Said(part))
         self._sizes.append(len(message))
         self.waiting += len(message)
         self.line.say(message)
@@ -147,10 +149,12 @@ class Shared:
         parts = []
         self.waiting -= sum(self._sizes.popleft() for _ in range(count))
         while count:
-            part, waiting = self._said.popleft()
-            if waiting > count:
-                self._said.appendleft((part, waiting - count))
-            if part is not None:
-                parts.append((part, min(count, waiting)))
-            count -= min(count, waiting)
+            said = self._said[0]
+            gone = min(count, said.count)
+            said.count -= gone
+            count -= gone
+            if not said.count:
+                self._said.popleft()
+            if said.part is not None:
+                parts.append((said.part, gone))
         return parts

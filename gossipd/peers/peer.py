@@ -28,7 +28,7 @@ from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
 from wire.gossip_layout import CHAIN_HASH, GOSSIP_TYPES
 from wire.metrics.tally import Tally
-from wire.net.duties import ANSWERS_MARK, Deed, Duties, Flaw, log_trouble
+from wire.net.duties import ANSWERS_MARK, Duties, Flaw, log_trouble
 from wire.net.pinger import PongHandler
 from wire.peer_wire import (
     GossipTimestampFilter,
@@ -39,7 +39,7 @@ from wire.peer_wire import (
     decode,
     message_name,
 )
-from wire.routing import Action, Routes
+from wire.routing import Action, Deed, Routes
 
 OWN_MARK = 65_536
 """Bytes in the outbox above which a peer is not told what is new of our own."""
@@ -47,7 +47,7 @@ OWN_MARK = 65_536
 _FRAME = 34
 """What a frame has besides its message."""
 # Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
-_GOSSIP, _REDUNDANT = Action.GOSSIP, Verdict.REDUNDANT
+_GOSSIP, _NOTHING, _REDUNDANT = Deed.GOSSIP, Deed.NOTHING, Verdict.REDUNDANT
 _UNKNOWN_CHANNEL, _DONT_FORWARD = Verdict.UNKNOWN_CHANNEL, Verdict.DONT_FORWARD
 _ANSWERS = (b"\x00\x01", b"\x00\x13")
 """Warnings and pongs: the peer's own doing. Above ANSWERS_MARK bytes of them nothing more is taken from it. What others
@@ -135,7 +135,7 @@ class Peer:
         """Deal with one message; False if the connection is no longer ours after it."""
         number = message[0] << 8 | message[1] if len(message) > 1 else 0
         try:
-            if number in GOSSIP_TYPES and self._around.routes.action(number) is _GOSSIP:
+            if number in GOSSIP_TYPES and self._around.routes.deed(number) is _GOSSIP:
                 return self._hear_news(message)
             return self._hear_other(message)
         except UnknownEncoding as error:
@@ -186,6 +186,8 @@ class Peer:
     def _hear_other(self, message: bytes) -> bool:
         self._around.tally.heard(message)
         deed, message = self.duties.hear(message, self._around.routes)
+        if deed is _NOTHING:  # first: a stranger may send nothing else
+            return True
         match deed:
             case Deed.SAY:
                 self.say(message)

@@ -23,10 +23,9 @@ from wire.control.limits import Limits
 from wire.control.status import INFO, LONGEST, Status, sane
 from wire.control.timing import Timing
 from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name
-from wire.routing import answer_without_service, flaw_without_service
+from wire.routing import TROUBLE, answer_without_service, flaw_without_service
 
 MASTER = "master"
-TROUBLE = (WarningMessage.number, ErrorMessage.number)
 
 status = Status("lightningd")
 

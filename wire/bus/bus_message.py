@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 import msgpack
 
@@ -26,6 +26,9 @@ MAX_NESTS = 20_000
 """Lists and maps in one message: a registration of MAX_NODES_NAMED channels has one for each."""
 
 Id = int | str | None
+
+_pack = msgpack.Packer().pack
+"""One for all: to make a packer takes as long as to use it."""
 
 
 class BusError(Exception):
@@ -54,7 +57,7 @@ class BusMessage:
 
     def encode(self) -> bytes:
         """The body."""
-        return bytes(msgpack.packb({"v": VERSION, "type": self.name(), **_to_map(self)}))
+        return bytes(_pack({"v": VERSION, "type": self.name(), **_to_map(self)}))
 
     @staticmethod
     def decode(body: bytes, bus: str, sender: str) -> "BusMessage":
@@ -90,11 +93,11 @@ class _Counter:
     """Of the lists and maps of one message, as they are made."""
 
     def __init__(self) -> None:
-        self._left = MAX_NESTS
+        self.made = 0
 
     def __call__(self, nest: Any) -> Any:
-        self._left -= 1
-        if self._left < 0:
+        self.made += 1
+        if self.made > MAX_NESTS:
             raise ValueError("too many lists and maps")
         return nest
 
@@ -112,7 +115,7 @@ def read_map(body: bytes) -> dict[str, Any]:
         raise BusError("that is no msgpack") from error
     if not isinstance(found, dict):
         raise BusError(f"a message is a map, not {type(found).__name__}")
-    if is_deeper(found, MAX_DEPTH):
+    if count.made > MAX_DEPTH and is_deeper(found, MAX_DEPTH):  # mostly there is one
         raise BusError(f"lists and maps are nested more than {MAX_DEPTH} deep")
     if found.get("v") != VERSION:
         raise BusError(f"version {found.get('v')!r:.20} is not spoken here, {VERSION} is")
@@ -138,29 +141,54 @@ def _is_int(value: Any) -> bool:
 
 Read = Callable[[Any], Any]
 _SCALARS = frozenset({bytes, int, str, bool, types.NoneType})
-_known_fields: dict[Any, dict[str, tuple[Read, bool]]] = {}
+_MISSING = object()
 
 
-def _fields(cls: type[Any]) -> dict[str, tuple[Read, bool]]:
-    """Each field's reader, and whether it must be there."""
-    if cls not in _known_fields:
+class _Field(NamedTuple):
+    """A field of a message. A value of the type `kind` is taken as it is, all others are read."""
+
+    name: str
+    kind: type | None
+    read: Read
+    needed: bool
+
+
+class _Layout:
+    """The fields of a message, or of a part of one. Hot: both ways of every message of a bus."""
+
+    def __init__(self, cls: type[Any]) -> None:
         hints = typing.get_type_hints(cls)
-        _known_fields[cls] = {
-            f.name: (
+        self.fields = [
+            _Field(
+                f.name,
+                _kind(hints[f.name]),
                 _reader(hints[f.name]),
                 f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING,
             )
             for f in dataclasses.fields(cls)
-        }
-    return _known_fields[cls]
+        ]
+        self.names = [f.name for f in self.fields]
+        self.is_flat = all(f.kind is not None for f in self.fields)
+
+
+_layouts: dict[Any, _Layout] = {}
+
+
+def _layout(cls: type[Any]) -> _Layout:
+    if cls not in _layouts:
+        _layouts[cls] = _Layout(cls)
+    return _layouts[cls]
 
 
 def _from_map(cls: type[Any], found: dict[str, Any]) -> Any:
     values = {}
-    for name, (read, needed) in _fields(cls).items():
-        if name in found:
+    for name, kind, read, needed in _layout(cls).fields:
+        value: Any = found.get(name, _MISSING)
+        if type(value) is kind and (kind is not int or 0 <= value <= MAX_INT):
+            values[name] = value
+        elif value is not _MISSING:
             try:
-                values[name] = read(found[name])
+                values[name] = read(value)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{name}: {error}") from error
         elif needed:
@@ -169,7 +197,10 @@ def _from_map(cls: type[Any], found: dict[str, Any]) -> Any:
 
 
 def _to_map(value: Any) -> dict[str, Any]:
-    return {name: _plain(getattr(value, name)) for name in _fields(type(value))}
+    layout = _layout(type(value))
+    if layout.is_flat:
+        return {name: getattr(value, name) for name in layout.names}
+    return {name: _plain(getattr(value, name)) for name in layout.names}
 
 
 def _plain(value: Any) -> Any:
@@ -178,6 +209,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(part) for part in value]
     return _to_map(value) if dataclasses.is_dataclass(value) else value
+
+
+def _kind(hint: Any) -> type | None:
+    """The scalar type of a field that has one, perhaps with None besides."""
+    kinds = set(typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)) - {types.NoneType}
+    (kind, *others) = kinds
+    return kind if kind in _SCALARS and not others else None
 
 
 def _reader(hint: Any) -> Read:

@@ -34,6 +34,9 @@ KEEPALIVE, KEEPALIVE_ANSWER = 5_000, 15_000
 EVENTS = zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 ZAP_DOMAIN = b"lightningd-py"
 
+NOW, NOW_AND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)
+"""Flags of one frame, as numbers: `send_multipart` computes with members of an enum, and takes 2 µs longer."""
+
 
 class Unreachable(Exception):
     """The other end is gone."""
@@ -126,7 +129,9 @@ class BusSocket:
     def send(self, frames: list[bytes]) -> None:
         """Send, the route first. Raises Unreachable or NoRoom, and then nothing was sent."""
         try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
+            send, last = self._socket.send, len(frames) - 1
+            for place, frame in enumerate(frames):
+                send(frame, NOW if place == last else NOW_AND_MORE)
         except zmq.Again as error:
             raise NoRoom from error
         except zmq.ZMQError as error:
@@ -164,7 +169,12 @@ class BusSocket:
 
     def _receive(self) -> list[bytes]:
         """The next message. Raises zmq.Again if there is none."""
-        return self._socket.recv_multipart(zmq.NOBLOCK)
+        frame = self._socket.recv(NOW, copy=False)
+        frames = [frame.bytes]
+        while frame.more:
+            frame = self._socket.recv(NOW, copy=False)
+            frames.append(frame.bytes)
+        return frames
 
     def _look_at_monitor(self) -> None:
         with contextlib.suppress(zmq.Again):

@@ -16,7 +16,19 @@ V = TypeVar("V")
 class Shares(Generic[K, V]):
     """At most `most` entries of `most_size` in sum. Each operation costs O(log n), amortised."""
 
-    __slots__ = ("_greedy", "_of", "_sequence", "_sizes", "_sources", "get", "most", "most_size", "size", "values")
+    __slots__ = (
+        "_greedy",
+        "_grown",
+        "_of",
+        "_sequence",
+        "_sizes",
+        "_sources",
+        "get",
+        "most",
+        "most_size",
+        "size",
+        "values",
+    )
 
     def __init__(self, most: int, most_size: int | None = None) -> None:
         self.most = most
@@ -30,6 +42,8 @@ class Shares(Generic[K, V]):
         self._sizes: dict[Hashable, int] = {}
         self._greedy: list[tuple[int, int, Hashable]] = []
         """A heap of (-size, sequence, source) with old figures in it, which are passed over."""
+        self._grown: dict[Hashable, None] = {}
+        """Sources that have more than the heap says: noted when it is asked."""
         self._sequence = 0
         self.size = 0
 
@@ -56,12 +70,17 @@ class Shares(Generic[K, V]):
 
     def put(self, key: K, value: V, source: Hashable, size: int = 1) -> list[tuple[K, V]]:
         """Put an entry there, instead of the one with the same key. Returns those that made room, perhaps this one."""
-        if key in self.values:
+        before = self._sources.get(key)
+        if before is not None and before[0] == source:
+            del self.values[key], self._of[source][key]
+            self._of[source][key] = None
+            self._grow(source, size - before[1])
+        else:
             self.pop(key)
+            self._of.setdefault(source, {})[key] = None
+            self._grow(source, size)
         self.values[key] = value
         self._sources[key] = (source, size)
-        self._of.setdefault(source, {})[key] = None
-        self._grow(source, size)
         gone: list[tuple[K, V]] = []
         while len(self.values) > self.most or (self.most_size is not None and self.size > self.most_size):
             oldest = next(iter(self._of[self._greediest()]))
@@ -87,6 +106,7 @@ class Shares(Generic[K, V]):
         self.size -= size
         if not of:
             del self._of[source], self._sizes[source]
+            self._grown.pop(source, None)
         return value
 
     def forget(self, source: Hashable) -> None:
@@ -101,12 +121,13 @@ class Shares(Generic[K, V]):
         self._of.clear()
         self._sizes.clear()
         self._greedy.clear()
+        self._grown.clear()
         self.size = 0
 
     def _grow(self, source: Hashable, size: int) -> None:
         self.size += size
         self._sizes[source] = self._sizes.get(source, 0) + size
-        self._note(source)
+        self._grown[source] = None
 
     def _note(self, source: Hashable) -> None:
         self._sequence += 1
@@ -118,6 +139,9 @@ class Shares(Generic[K, V]):
 
     def _greediest(self) -> Hashable:
         """The source with the most; sources that have shrunk since they were noted are noted again."""
+        for source in self._grown:
+            self._note(source)
+        self._grown.clear()
         while True:
             size, _, source = self._greedy[0]
             now = self._sizes.get(source, 0)

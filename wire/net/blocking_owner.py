@@ -19,7 +19,6 @@ from wire.net.duties import (
     MAX_OUTBOX,
     NOT_ANSWERING,
     NOT_READING,
-    Deed,
     Duties,
     Flaw,
     Outbox,
@@ -32,7 +31,7 @@ from wire.net.gossip_fd import GOSSIP_START
 from wire.net.gossip_queue import GossipQueue
 from wire.net.master_line import MasterLine
 from wire.net.pinger import PONG_BYTES, Pinger, PongHandler, Verdict, patience_for
-from wire.routing import Routes
+from wire.routing import Deed, Routes
 
 _PACKET = 65_536
 _PULL = 32_768

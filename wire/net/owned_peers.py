@@ -334,15 +334,19 @@ class OwnedPeers(SockMan, Generic[S]):
             self._in_turn(line)
 
     def _hear(self, line: OwnedPeer[S]) -> bool:
-        """Hear a quantum; False if the connection is no longer ours after it."""
+        """Hear a quantum, or more if no other waits; False if the connection is no longer ours after it."""
         peer, room = line.peer, QUANTUM
         try:
             for message in line.frames.feed(b""):
                 if not peer.hear(message):
                     return False
                 room -= len(message) + MESSAGE_COST
-                if room <= 0 or peer.choked:
+                if peer.choked:
                     return True
+                if room <= 0:
+                    if not self.turns.may_go_on():
+                        return True
+                    room = QUANTUM
         except FrameError as error:
             self._lost(peer, str(error))
             return False

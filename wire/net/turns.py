@@ -43,6 +43,10 @@ class FairTurns:
         """Seconds that the source has used which was served last."""
         self._sequence = 0
         self._due = False
+        self._begin = 0.0
+        """When the last turn began."""
+        self._served: deque[Work] = deque()
+        """What waits besides of the source that is served."""
 
     def __len__(self) -> int:
         """Sources that wait."""
@@ -58,6 +62,10 @@ class FairTurns:
         self._enqueue(source)
         self._turn_soon()
 
+    def may_go_on(self) -> bool:
+        """Whether the work that is done now may go on with its next piece: the turn lasts, and no other waits."""
+        return not self._order and not self._served and self._loop.time() - self._begin < TURN
+
     def _enqueue(self, source: Hashable) -> None:
         self._sequence += 1
         heapq.heappush(self._order, (max(self._now, self._used.get(source, 0.0)), self._sequence, source))
@@ -70,11 +78,11 @@ class FairTurns:
     def _turn(self) -> None:
         self._due = False
         time = self._loop.time
-        begin = now = time()
-        while self._order and now - begin < TURN:
+        self._begin = now = time()
+        while self._order and now - self._begin < TURN:
             used, _, source = heapq.heappop(self._order)
             self._now = used
-            queue = self._waiting[source]
+            queue = self._served = self._waiting[source]
             queue.popleft()()
             before, now = now, time()
             self._used[source] = used + now - before

@@ -16,12 +16,14 @@ from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.frames import PeerState
 from wire.metrics.tally import Tally
-from wire.net.duties import Deed, Duties, Flaw, Outbox
+from wire.net.duties import Duties, Flaw, Outbox
 from wire.net.gossip_queue import GossipQueue
 from wire.net.owned_peers import OwnedPeers
 from wire.net.pinger import PongHandler
 from wire.net.upkeep import Upkeep
-from wire.routing import Routes
+from wire.routing import Deed, Routes
+
+_FOR_SERVICES = (Deed.TAKE, Deed.COPY, Deed.TROUBLE)
 
 
 class BridgedLine:
@@ -67,13 +69,13 @@ class BridgedLine:
         except Flaw as flaw:
             self._bridged.give_up(self, flaw.last_words, str(flaw))
             return False
+        if deed in _FOR_SERVICES:
+            return self._bridged.events.heard(self, message)
         match deed:
             case Deed.SAY:
                 self._answer(message)
             case Deed.GOSSIP:
                 self.gossip.write(message)
-            case Deed.TAKE | Deed.COPY | Deed.TROUBLE:
-                return self._bridged.events.heard(self, message)
         return True
 
     def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:

@@ -101,3 +101,12 @@ def test_newest_against_the_slow_form(script: list[tuple[str, int]]) -> None:
         assert (len(table), 3 in table) == (len(slow), 3 in slow)
     table.clear()
     assert len(table) == 0
+
+
+def test_sources_that_come_and_go_leave_nothing_behind() -> None:
+    shares: Shares[int, None] = Shares(10)
+    for number in range(1_000):
+        shares.put(number, None, f"source{number}")
+        shares.pop(number)
+    assert not shares._grown
+    assert not shares._greedy

@@ -111,3 +111,25 @@ def test_work_that_ends_ends_the_turns() -> None:
     assert floods.loop.soon == []
     assert len(floods.turns) == 0
     assert floods.turns._used == {}
+
+
+def test_work_goes_on_as_long_as_no_other_waits_and_the_turn_lasts() -> None:
+    floods, seen = Floods(), list[bool]()
+
+    def look(seconds: float) -> None:
+        floods.loop.now += seconds
+        seen.append(floods.turns.may_go_on())
+
+    def work() -> None:
+        look(0.0)
+        floods.turns.add("a", lambda: None)  # another connection of the same source
+        look(0.0)
+
+    floods.turns.add("a", work)
+    floods.loop.turn()
+    floods.turns.add("b", partial(look, 0.0))
+    floods.turns.add("c", partial(look, 0.0))
+    floods.loop.turn()
+    floods.turns.add("d", partial(look, TURN))
+    floods.loop.turn()
+    assert seen == [True, False, False, True, False]
