@@ -142,6 +142,7 @@ def _is_int(value: Any) -> bool:
 Read = Callable[[Any], Any]
 _SCALARS = frozenset({bytes, int, str, bool, types.NoneType})
 _MISSING = object()
+_INTS = range(MAX_INT + 1)
 
 
 class _Field(NamedTuple):
@@ -183,8 +184,8 @@ def _layout(cls: type[Any]) -> _Layout:
 def _from_map(cls: type[Any], found: dict[str, Any]) -> Any:
     values = {}
     for name, kind, read, needed in _layout(cls).fields:
-        value: Any = found.get(name, _MISSING)
-        if type(value) is kind and (kind is not int or 0 <= value <= MAX_INT):
+        value = found.get(name, _MISSING)
+        if type(value) is kind and (kind is not int or value in _INTS):
             values[name] = value
         elif value is not _MISSING:
             try:
