@@ -8,12 +8,14 @@ from lightningd_py.registrations.registrations import Registrations
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage
 from wire.bus.bus_wire import BusPeer
-from wire.bus.sessions import Sessions
+from wire.bus.sessions import MAX_QUEUED_BYTES, Sessions
 from wire.control import control_wire
 from wire.control.status import Status
 
 MAX_QUEUED_COPIES = 500
 """Messages in the queue of a service beyond which it gets no copies."""
+MAX_QUEUED_COPY_BYTES = MAX_QUEUED_BYTES // 2
+"""Bytes of them."""
 
 status = Status("bus")
 
@@ -71,7 +73,7 @@ class CtlNews:
         session = self._sessions.named(service)
         if session is None:
             return
-        if len(session.queue) >= MAX_QUEUED_COPIES:
+        if len(session.queue) >= MAX_QUEUED_COPIES or session.queued >= MAX_QUEUED_COPY_BYTES:
             self._lost[service] += 1
             if self._lost[service].bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
                 status.unusual(f"service {service} takes no copies: {self._lost[service]} are lost so far")

@@ -20,6 +20,8 @@ from wire.control.status import Status, sane
 MAX_SESSIONS = 1_000
 MAX_QUEUED = 1_000
 """Messages that wait here for a service that does not read, besides those that ZMQ keeps for it."""
+MAX_QUEUED_BYTES = 4 << 20
+"""Bytes of them."""
 MAX_FAULTS = 10
 """Wrong messages in a row after which a session ends."""
 MAX_RETURNING = 100
@@ -53,6 +55,8 @@ class Session:
     faults: int = 0
     queue: deque[bytes] = field(default_factory=deque)
     """Bodies that found no room, each to be sent before anything newer."""
+    queued: int = 0
+    """Bytes of the queue."""
     taken_at: float = 0.0
     """Loop time at which the first of the queue began to wait."""
     froms: deque[bytes] = field(default_factory=deque)
@@ -221,12 +225,13 @@ class Sessions:
                 pass
             else:
                 return True
-        if len(session.queue) >= MAX_QUEUED:
+        if len(session.queue) >= MAX_QUEUED or session.queued + len(body) > MAX_QUEUED_BYTES:
             self.cut_off(session, "it does not read")
             return False
         if not session.queue:
             session.taken_at = self._loop.time()
         session.queue.append(body)
+        session.queued += len(body)
         session.froms.append(sender)
         self._retry_later()
         return True
@@ -250,7 +255,7 @@ class Sessions:
         try:
             while session.queue:
                 self._socket.send([session.route, session.froms[0], session.queue[0]])
-                session.queue.popleft()
+                session.queued -= len(session.queue.popleft())
                 session.froms.popleft()
                 session.taken_at = self._loop.time()
         except NoRoom:
@@ -301,6 +306,7 @@ class Sessions:
         status.info(f"{self._bus}: service {session.service} has left: {reason}")
         self._on_gone(session, reason)
         session.queue.clear()
+        session.queued = 0
         session.froms.clear()
 
     def close(self, reason: str) -> None:

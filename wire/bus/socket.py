@@ -16,6 +16,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from wire.bus.bus_message import MAX_BODY
+from wire.bus.large_messages import LARGE, LargeMessages
 from wire.control.binding import BindFailed
 from wire.net.sockman.stale_socket import remove_stale_socket
 
@@ -83,6 +84,7 @@ class BusSocket:
         self._socket.handshake_ivl = HANDSHAKE
         if kind == zmq.ROUTER:
             self._socket.router_mandatory = True
+        self._kept_large = LargeMessages()
         self._monitor = self._socket.get_monitor_socket(EVENTS)
         self._fds = [int(self._socket.get(zmq.FD)), int(self._monitor.get(zmq.FD))]
         self._file: tuple[Path, int] | None = None
@@ -129,6 +131,9 @@ class BusSocket:
     def send(self, frames: list[bytes]) -> None:
         """Send, the route first. Raises Unreachable or NoRoom, and then nothing was sent."""
         try:
+            if len(frames[-1]) >= LARGE:
+                self._send_large(*frames)
+                return
             send, last = self._socket.send, len(frames) - 1
             for place, frame in enumerate(frames):
                 send(frame, NOW if place == last else NOW_AND_MORE)
@@ -140,6 +145,16 @@ class BusSocket:
             raise Unreachable from error
         finally:
             self._look_soon()  # the change that the fd would have told of may have been seen by this call
+
+    def _send_large(self, route: bytes, *frames: bytes) -> None:
+        """Raises NoRoom, and what `send_multipart` does."""
+        size = len(frames[-1])
+        if not self._kept_large.has_room(route, size):
+            raise NoRoom
+        tracked: list[bytes | zmq.Frame] = [route, *frames[:-1], zmq.Frame(frames[-1], track=True, copy=False)]
+        tracker = self._socket.send_multipart(tracked, zmq.NOBLOCK, copy=False, track=True)
+        assert tracker is not None
+        self._kept_large.sent(route, tracker, size)
 
     def pause(self) -> None:
         """Read no more for now: others get back-pressure when ZMQ's room is full."""

@@ -14,7 +14,8 @@ import zmq.asyncio
 
 from wire.bus.bus_message import BusError, BusMessage
 from wire.bus.bus_wire import CONNECTIOND, Credit, Error, Goodbye, Heartbeat, Hello, Message, Welcome
-from wire.bus.sessions import MAX_FAULTS, MAX_QUEUED, Session, Sessions
+from wire.bus.large_messages import MOST_LARGE
+from wire.bus.sessions import MAX_FAULTS, MAX_QUEUED, MAX_QUEUED_BYTES, Session, Sessions
 from wire.bus.socket import MAX_FRAME, BusSocket, CurveKeys
 from wire.control.binding import BindFailed
 
@@ -220,15 +221,46 @@ async def test_one_who_does_not_read_is_cut_off(hub: Hub, join: Callable[[], Ser
     session = hub.sessions.named("slow")
     assert session is not None
     said = 0
-    while hub.sessions.send(session, Message(1, 1, bytes(10_000))):
+    while hub.sessions.send(session, Message(1, 1, bytes(3_000))):
         said += 1
         assert len(session.queue) <= MAX_QUEUED
+        assert session.queued == sum(map(len, session.queue))
         if not said % 100:
             await asyncio.sleep(0)
     assert said >= MAX_QUEUED
     assert await soon(hub.gone) == ("slow", "it does not read")
     await other.say(Message(1, 1, b"\0\x20"))
     assert (await soon(hub.heard))[0] == "bob"
+
+
+async def test_large_messages_for_one_who_does_not_read_are_bounded_by_bytes(
+    hub: Hub, join: Callable[[], Service]
+) -> None:
+    """Long before there are so many that their count is a bound; and one more that does not read gets its share."""
+    names = ("slow", "slower")
+    for name in names:
+        service = join()
+        service.socket.rcvhwm = 1
+        await service.ask(Hello(name))
+        session = hub.sessions.named(name)
+        assert session is not None
+        said = 0
+        while not session.queue:
+            said += 1
+            assert hub.sessions.send(session, Message(1, 1, bytes(60_000)))
+        share = MOST_LARGE // 2 if name == "slow" else MOST_LARGE // 4
+        assert share - 200_000 < said * 60_000 < share + 2_000_000  # what ZMQ and the kernel have in their own buffers
+        while hub.sessions.send(session, Message(1, 1, bytes(60_000))):
+            assert session.queued <= MAX_QUEUED_BYTES
+            assert len(session.queue) < MAX_QUEUED
+        assert await soon(hub.gone) == (name, "it does not read")
+    reader = join()
+    await reader.ask(Hello("reader"))
+    session = hub.sessions.named("reader")
+    assert session is not None
+    for _ in range(3):
+        assert hub.sessions.send(session, Message(1, 1, bytes(60_000)))
+        assert len((await reader.hear()).message) == 60_000
 
 
 async def test_one_who_reads_nothing_for_long_is_cut_off(context: "zmq.Context[Any]", tmp_path: Path) -> None:
@@ -240,7 +272,7 @@ async def test_one_who_reads_nothing_for_long_is_cut_off(context: "zmq.Context[A
         await service.ask(Hello(name))
         session = hub.sessions.named(name)
         assert session is not None
-        while len(session.queue) < 100:
+        while len(session.queue) < 50:
             assert hub.sessions.send(session, Message(1, 1, bytes(60_000)))
 
     async def read() -> None:
@@ -263,7 +295,7 @@ async def test_what_waited_comes_in_order(hub: Hub, join: Callable[[], Service])
     session = hub.sessions.named("slow")
     assert session is not None
     said = 0
-    while len(session.queue) < 100:
+    while len(session.queue) < 50:
         said += 1
         assert hub.sessions.send(session, Message(1, said, bytes(60_000)))
     seen: list[int] = []
