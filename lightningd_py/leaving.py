@@ -1,4 +1,5 @@
-"""`restart master`: the node is brought to rest, and its state is taken, for the next program of this process.
+"""`restart master`: the node is brought to rest, and its state is taken, for the next program of this process; and the
+first steps of that.
 
 The new version is asked first, in a process of its own, whether it can go on with this node. What is said to us from
 then on waits in sockets: clients', daemons' and programs'. So nothing is lost that is not in the state. What ZMQ has
@@ -9,12 +10,15 @@ import asyncio
 import os
 import sys
 from dataclasses import replace
+from typing import Any
 
-from lightningd_py.daemons.moving import MoveRefused
+from lightningd_py.daemons.moving import ALL, Moved, Mover, MoveRefused
 from lightningd_py.errors import NotSaved
 from lightningd_py.node_left import CHECK, NodeLeft, of_this_version, write_state
 from lightningd_py.owners.table_left import table_of
 from lightningd_py.parts import Running
+from lightningd_py.rpc.methods.restart_command import outcome_json
+from lightningd_py.rpc.params import INTERNAL_ERROR, RpcError
 from wire.control.process import Process
 from wire.control.status import Status
 
@@ -24,6 +28,8 @@ LONGEST_ANSWER = 4_096
 """Bytes of what it says."""
 ANSWERS = 2.0
 """Seconds in which requests are answered. What is not answered then is done again by the next program."""
+RETURN_TIME = 60.0
+"""Seconds that services of the buses have to say hello again: the registrations of one that does not are ended."""
 REST = 5.0
 """Seconds in which all comes to rest, or nothing is restarted."""
 LOOK = 0.005
@@ -45,7 +51,19 @@ class Leaving:
         if away := running.restarts.away:
             raise MoveRefused(f"{away[0]} has died and is being restarted: try again in a moment")
         began = loop.time()
-        await ask_new_version(_to_look_at(running, what, began))
+        running.manager.reloading(f"{what} is being restarted")
+        try:
+            await ask_new_version(_to_look_at(running, what, began))
+            await self._pause()
+        except BaseException as error:
+            running.manager.ready(str(error))
+            raise
+        running.ended.set_result(_leave(running, what, began))
+        await loop.create_future()  # the loop ends
+
+    async def _pause(self) -> None:
+        """Take nothing new, and wait until all has come to rest. Raises MoveRefused."""
+        running = self._running
         running.rpc.pause()
         running.buses.pause()
         try:
@@ -54,8 +72,6 @@ class Leaving:
             running.rpc.go_on()
             running.buses.go_on()
             raise
-        running.ended.set_result(_leave(running, what, began))
-        await loop.create_future()  # the loop ends
 
     async def _rest(self) -> None:
         """Wait until nothing is half done. Raises MoveRefused."""
@@ -155,3 +171,38 @@ async def ask_new_version(left: NodeLeft) -> None:
         for fd in (memfd, reading, writing):
             if fd >= 0:
                 os.close(fd)
+
+
+# the next program
+
+
+def come_back(left: NodeLeft, running: Running) -> None:
+    """The node is ours: the daemons are restarted, too, if all was asked for, and who has asked hears of that."""
+    loop = asyncio.get_running_loop()
+    outcome = loop.create_task(_outcome(left, running))
+    outcome.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+    running.rpc.restarted = lambda: asyncio.shield(outcome)
+    registrations = running.core.ownership.registrations
+    loop.call_later(RETURN_TIME, registrations.end_returning, "it has not said hello after the restart")
+
+
+async def _outcome(left: NodeLeft, running: Running) -> dict[str, Any]:
+    """The answer to `restart`, of which the service manager hears, too. Raises RpcError."""
+    if left.failed:
+        status.unusual(left.failed)
+        running.manager.ready(left.failed)
+        raise RpcError(INTERNAL_ERROR, left.failed)
+    milliseconds = round(1_000 * (asyncio.get_running_loop().time() - left.began))
+    master = Moved(len(left.table.peers), 0, milliseconds)
+    done = await running.mover.rest(left.what, master)
+    failed = [f"{name} was not restarted: {each}" for name, each in done if isinstance(each, MoveRefused)]
+    running.manager.ready("; ".join(failed) or f"{left.what} was restarted")
+    return outcome_json(left.what, done)
+
+
+async def restart_by_signal(mover: Mover) -> None:
+    """SIGUSR2: `systemctl reload`. The log says what comes of it."""
+    try:
+        await mover.restart(ALL)
+    except MoveRefused as refused:
+        status.unusual(f"SIGUSR2: {refused}")

@@ -5,7 +5,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from lightningd_py.config.daemonize import daemonize
@@ -16,6 +16,7 @@ from lightningd_py.node import ALL_SIGNALS, BUSES, Node
 from lightningd_py.node_left import CHECK, STATE, NodeLeft, flaw_of, inherited, read_state, write_state
 from lightningd_py.pid_lock import PidLock, make_directory
 from lightningd_py.registrations.of_options import make_registrations
+from lightningd_py.service_manager import ServiceManager
 from wire.command.console import OutputError, complain, printing, reason
 from wire.control.daemon import calm_collector, keep_fds
 from wire.control.landlock import landlock_version
@@ -36,8 +37,8 @@ def start(command: str, arguments: Sequence[str]) -> int:
             options = parse(arguments)
         if looked_at is not None:
             return _check(looked_at, options)
-        started = daemonize() if options.daemon and left is None else lambda: None
-        return _run(options, started, left)
+        started = daemonize() if options.daemon and left is None else _nothing
+        return _run(options, started, left, ServiceManager(os.environ))
     except (StartError, StateError, OutputError) as error:
         complain(command, error)
         return 1
@@ -58,7 +59,7 @@ def _check(left: NodeLeft, options: Options) -> int:
     return 0
 
 
-def _run(options: Options, started: Callable[[], None], left: NodeLeft | None) -> int:
+def _run(options: Options, started: Callable[[], None], left: NodeLeft | None, manager: ServiceManager) -> int:
     """From here on something is made: a signal waits until the node hears it, and does not disturb its end."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
     if left is None or left.lock_fd is None:
@@ -75,9 +76,10 @@ def _run(options: Options, started: Callable[[], None], left: NodeLeft | None) -
         if not landlock_version():
             Status("lightningd").info("this kernel has no Landlock: our daemons may open what this user may")
         try:
-            while isinstance(outcome := asyncio.run(_node(options, log, started, left)), NodeLeft):
+            while isinstance(outcome := asyncio.run(_node(options, log, started, left, manager)), NodeLeft):
                 started = _nothing
-                left = _become(replace(outcome, log=log.hand_over(), lock_fd=lock.hand_over()), options)
+                outcome = replace(outcome, log=log.hand_over(), lock_fd=lock.hand_over())
+                left = _become(outcome, options, manager.environment)
             return outcome
         finally:
             end_logging()
@@ -90,12 +92,23 @@ def _nothing() -> None:
     """The node has started already."""
 
 
-async def _node(options: Options, log: NodeLog, started: Callable[[], None], left: NodeLeft | None) -> int | NodeLeft:
-    return await Node(options, log, left).run(started)
+async def _node(
+    options: Options, log: NodeLog, started: Callable[[], None], left: NodeLeft | None, manager: ServiceManager
+) -> int | NodeLeft:
+    manager.begin()
+
+    def runs() -> None:
+        if left is None:  # else the manager hears when all is done that was asked for
+            manager.ready(f"runs on {options.network}")
+        started()
+
+    return await Node(options, log, manager, left).run(runs)
 
 
-def _become(left: NodeLeft, options: Options) -> NodeLeft:
-    """This process is another program from here on. Returns if it cannot be: we go on with what is returned."""
+def _become(left: NodeLeft, options: Options, environment: Mapping[str, str]) -> NodeLeft:
+    """This process is another program from here on, which finds this in its environment, too. Returns if it cannot be:
+    we go on with what is returned.
+    """
     end_logging()
     memfd = -1
     try:
@@ -103,7 +116,7 @@ def _become(left: NodeLeft, options: Options) -> NodeLeft:
         fds = [memfd, *fds_in(left)]
         for fd in fds:
             os.set_inheritable(fd, True)
-        os.execve(sys.executable, sys.orig_argv, {**os.environ, STATE: str(memfd)})  # noqa: S606 - our own command
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **environment, STATE: str(memfd)})  # noqa: S606 - our own command
     except OSError as error:
         set_up_logging(options.log_level)
         for fd in fds_in(left):

@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from lightningd_py.chain.waiters import BlockWaiters
-from lightningd_py.coming_back import come_back, restart_by_signal
 from lightningd_py.config.options import Options, version
 from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
@@ -26,26 +25,28 @@ from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.restart import Restartable, Restarts
 from lightningd_py.daemons.setup import Replacements
 from lightningd_py.errors import StartError
-from lightningd_py.leaving import Leaving, close_rest
+from lightningd_py.leaving import Leaving, close_rest, come_back, restart_by_signal
 from lightningd_py.log import WRITER, NodeLog
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.owners.ownership import tell
 from lightningd_py.owners.peers import Peers
 from lightningd_py.parts import Parts, Running
 from lightningd_py.peers.access_control import AccessControl
-from lightningd_py.peers.bootstrap import Bootstrap, Candidate, read_peers
-from lightningd_py.peers.staying_connected import Seeking, StayingConnected, every
+from lightningd_py.peers.bootstrap import Candidate, read_peers
+from lightningd_py.peers.finding import Around, find_peers
+from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.peers.wanted_nodes import WantedNodes
 from lightningd_py.registrations.changed import Changed
 from lightningd_py.registrations.of_options import make_registrations
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.methods.commands import Commands
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
+from lightningd_py.service_manager import ServiceManager
 from wire.address import DEFAULT_PORTS, WireAddr
 from wire.command.console import END_SIGNALS, MASTERS_SIGNALS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
-from wire.control.control_wire import ConnectiondInit, RandomNodes, RandomNodesReply
+from wire.control.control_wire import ConnectiondInit
 from wire.control.status import Status
 
 if TYPE_CHECKING:
@@ -64,13 +65,14 @@ status = Status("lightningd")
 class Node:
     """One node, on the running loop. `run` returns the exit status of the process."""
 
-    def __init__(self, options: Options, log: NodeLog, left: NodeLeft | None = None) -> None:
+    def __init__(self, options: Options, log: NodeLog, manager: ServiceManager, left: NodeLeft | None = None) -> None:
         """`left`: the node, if it runs already. Raises UsageError for services that contradict each other."""
         self._registrations = make_registrations(options)
         self._left = left
         self._mover: Mover | None = None
         self._options = options
         self._log = log
+        self._manager = manager
         self._failed = ""
         self._ended: asyncio.Future[int | NodeLeft] = asyncio.get_running_loop().create_future()
         self._peers = Peers()
@@ -107,6 +109,8 @@ class Node:
                     signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)  # they wait for the next program
                     ends.pop_all()
                     await close_rest(running)
+                else:
+                    self._manager.stopping(self._failed or "the node ends")
             if not isinstance(outcome, NodeLeft) and not self._failed:
                 status.info(f"lightningd-py has ended, exit status {outcome}")
             return outcome
@@ -178,6 +182,7 @@ class Node:
             mover=mover,
             opening=self._opening,
             restarts=self._restarts,
+            manager=self._manager,
             ended=self._ended,
         )
         leaving = Leaving(running)
@@ -366,17 +371,16 @@ class Node:
             await self._activate(core)
         status.info(f"{own.node_id.hex()} on {options.network} listens on {', '.join(own.bindings) or 'nowhere'}")
         staying.start(kept.node_id for kept in options.keepconnected)
-        if options.seeker_peers:
-            staying.spawn(every(options.timing.seek_peers, self._seeking(core).seek))
-        database, peers = core.database, core.ownership.peers
-        first = Bootstrap(
-            options.seeds,
-            fallback,
-            lambda seeds: core.connect_control.ask_seeds(seeds, options.dev_dns_server),
-            core.connect_control.reach,
-            lambda: core.has_map or len(peers) > 0 or database.knows_addresses(),
+        around = Around(
+            database=core.database,
+            peers=core.ownership.peers,
+            our_id=own.node_id,
+            reach=core.connect_control.reach,
+            ask_seeds=lambda seeds: core.connect_control.ask_seeds(seeds, options.dev_dns_server),
+            random_nodes=core.gossip_control.random_nodes,
+            has_map=core.has_map,
         )
-        staying.spawn(first.run())
+        find_peers(options, around, staying, fallback)
 
     async def _activate(self, core: Core) -> None:
         try:
@@ -384,17 +388,3 @@ class Node:
         except StartError:
             if not self._restarts.ready:  # else the next connectd is activated as soon as it is there
                 raise
-
-    def _seeking(self, core: Core) -> Seeking:
-        async def random_nodes(count: int) -> list[tuple[bytes, list[str]]]:
-            return (await core.ownership.gossipd.request(RandomNodes(count), RandomNodesReply)).nodes
-
-        return Seeking(
-            core.database,
-            core.ownership.peers,
-            core.connect_control.reach,
-            random_nodes,
-            core.own.node_id,
-            self._options.seeker_peers,
-            any_address=self._options.dev_allow_localhost,
-        )

@@ -18,6 +18,7 @@ from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
+from lightningd_py.service_manager import ServiceManager
 
 if TYPE_CHECKING:
     from lightningd_py.bus.buses import Buses  # ZMQ takes 45 ms to load
@@ -50,5 +51,6 @@ class Running:
     mover: Mover
     opening: Opening
     restarts: Restarts
+    manager: ServiceManager
     ended: asyncio.Future[int | NodeLeft]
     """Done when the node is to end, or another program is to take its place."""

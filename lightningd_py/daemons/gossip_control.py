@@ -138,6 +138,10 @@ class GossipControl:
         """See chain.Follower."""
         await self._tell(control_wire.ChainReorganised(blockheight, unspent), control_wire.ChainReorganisedReply)
 
+    async def random_nodes(self, count: int) -> list[tuple[bytes, list[str]]]:
+        """So many of the map, with their addresses. Raises ChannelClosed."""
+        return (await self._channel.request(control_wire.RandomNodes(count), control_wire.RandomNodesReply)).nodes
+
     async def _tell(self, request: Request, reply_type: type[R]) -> None:
         """Returns when gossipd has it in its store: if it dies before that, the one that is started in its place."""
         while True:

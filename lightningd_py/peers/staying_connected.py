@@ -29,6 +29,8 @@ status = Status("lightningd")
 
 Reach = Callable[[bytes, list[str]], Awaitable[object]]
 """Connect to a node, with addresses to try first. Raises RequestFailed, ChannelClosed."""
+RandomNodes = Callable[[int], Awaitable[list[tuple[bytes, list[str]]]]]
+"""So many nodes of the map, with their addresses. Raises ChannelClosed."""
 
 
 class StayingConnected:
@@ -195,7 +197,7 @@ class Seeking:
         database: Database,
         peers: Peers,
         reach: Reach,
-        random_nodes: Callable[[int], Awaitable[list[tuple[bytes, list[str]]]]],
+        random_nodes: RandomNodes,
         our_id: bytes,
         wanted: int,
         *,

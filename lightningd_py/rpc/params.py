@@ -128,15 +128,16 @@ def boolean(value: Any) -> bool:
     raise ValueError("should be 'true' or 'false'")
 
 
-def one_of(*words: str) -> Parser:
+@dataclass(frozen=True, slots=True)
+class OneOf:
     """Exactly one of these words."""
 
-    def parse(value: Any) -> str:
-        if value not in words:
-            raise ValueError(f"should be {' or '.join(words)}")
-        return str(value)
+    words: tuple[str, ...]
 
-    return parse
+    def __call__(self, value: Any) -> str:
+        if value not in self.words:
+            raise ValueError(f"should be {' or '.join(self.words)}")
+        return str(value)
 
 
 def _unsigned(bits: int) -> Parser:

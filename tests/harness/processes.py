@@ -40,6 +40,11 @@ def command_line(pid: int) -> list[str]:
     return []
 
 
+def environment(pid: int) -> bytes:
+    """What it was started with. Raises OSError if it is not ours to see."""
+    return (PROC / str(pid) / "environ").read_bytes()
+
+
 def status(pid: int) -> str:
     """What the kernel tells about it: lines of `Name:\tvalue`."""
     return (PROC / str(pid) / "status").read_text()

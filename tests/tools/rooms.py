@@ -85,7 +85,6 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.core",
         "lightningd_py.parts",
         "lightningd_py.leaving",
-        "lightningd_py.coming_back",
         "lightningd_py.node",
         "lightningd_py.master",
         "lightningd_py.__main__",

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightningd_py.daemons.moving import ALL, MOVABLE, Moved, MoveRefused
 from lightningd_py.rpc.jsonrpc import RESTART, Command
-from lightningd_py.rpc.params import INTERNAL_ERROR, RpcError, one_of, required
+from lightningd_py.rpc.params import INTERNAL_ERROR, OneOf, RpcError, required
 
 Outcome = list[tuple[str, Moved | MoveRefused]]
 """What came of each process that was to be restarted."""
@@ -24,7 +24,7 @@ class RestartCommand:
             Command(
                 RESTART,
                 self.restart,
-                (required("what", one_of(*MOVABLE), "the process, or all of them"),),
+                (required("what", OneOf(MOVABLE), "the process, or all of them"),),
                 "Replace a process of the node by a new one, as after an upgrade. No peer is disconnected.",
             )
         ]

@@ -9,7 +9,8 @@ from lightningd_py.config.options import parse
 from lightningd_py.errors import DirectoryError
 
 SOURCE = Path(__file__).parents[3] / "lightningd_py" / "examples"
-NAMES = ["channel_service.py", "collect_gossip.py", "follow_gossmap.py", "refuse_channels.py"]
+UNITS = ["systemd/lightningd-py.conf", "systemd/lightningd-py.service", "systemd/lightningd-py.socket"]
+NAMES = ["channel_service.py", "collect_gossip.py", "follow_gossmap.py", "refuse_channels.py", *UNITS]
 
 
 def test_examples_are_written_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
