@@ -191,6 +191,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "wire.bus.curve": "certificates, and which clients are admitted by them",
         "lightningd_py.bus.buses": "the context of the master's buses",
         "lightningd_py.chain.block_notices": "bitcoind's notices of blocks",
+        "lightningd_py.observatory.replay.publisher": "publishes a record as a feed",
         "lightningd_py.tools.feed_client": "takes the feed, for programs and for lightning-cli-py",
     },
 }

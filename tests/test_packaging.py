@@ -9,7 +9,7 @@ import pytest
 from tests.harness.installed import PACKAGES, run
 from tests.tools.oldest import oldest, requirements
 
-SCRIPTS = ("lightningd-py", "lightning-cli-py", "connectiond")
+SCRIPTS = ("lightningd-py", "lightning-cli-py", "connectiond", "lightning-observatory")
 HOSTILE = "raise SystemExit('a module of the working directory was taken')\n"
 
 

@@ -104,17 +104,33 @@ class Feed:
 
     def next(self, timeout: float | None = None) -> FeedMessage | None:
         """The next message, or None if none comes within so many seconds. Raises FeedError."""
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        while not self._socket.poll(0):
-            if self._ended:
-                raise FeedError(f"the feed on {self.endpoint} has ended")
-            if time.monotonic() >= deadline:
-                return None
-            self._ended = self._event(deadline) is not None
-        topic, body = self._socket.recv_multipart()
-        message = decode(topic, body)
+        frames = self.frames(timeout)
+        if frames is None:
+            return None
+        message = decode(*frames)
         self._count(message)
         return message
+
+    def frames(self, timeout: float | None = None) -> tuple[bytes, bytes] | None:
+        """The two frames of the next message, with all keys that it has, in `next`'s stead: `lost` does not count then.
+
+        None if none comes within so many seconds. Raises FeedError.
+        """
+        deadline = 0.0
+        while True:
+            try:
+                topic, body = self._socket.recv_multipart(zmq.NOBLOCK)
+                return topic, body
+            except zmq.Again:
+                if self._ended:
+                    raise FeedError(f"the feed on {self.endpoint} has ended") from None
+            except ValueError:
+                raise FeedError(f"what {self.endpoint} says is no feed") from None
+            if not deadline:
+                deadline = math.inf if timeout is None else time.monotonic() + timeout
+            elif time.monotonic() >= deadline:
+                return None
+            self._ended = self._event(deadline) is not None
 
     def close(self) -> None:
         """Let go of it. Harmless if that was done before."""

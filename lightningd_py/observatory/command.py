@@ -1,0 +1,47 @@
+"""The command line: which subcommand, and how its words are read. What each does is in `*_commands.py`."""
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+
+from lightningd_py.observatory import record_command
+from lightningd_py.observatory.tables.errors import ObservatoryError
+from wire.bus.feed import FeedError
+from wire.command import console
+from wire.command.parser import CommandParser
+
+NAME = "lightning-observatory"
+_AGO = re.compile(r"-[0-9.]+[smhdw]")
+"""A word that argparse would take for an option."""
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog=NAME, description="Record all that a node's feed says, and ask the record.")
+    parser.add_argument("--version", action="version", version=f"{NAME} {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for part in (record_command,):
+        part.add(commands)
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("lightningd-py")
+
+
+def command(words: Sequence[str]) -> int:
+    """Run it; the exit status. 1: it could not be done, 2: it was said wrongly."""
+    console.hear_interrupts()
+    try:
+        with console.printing():
+            options = _parser().parse_args([f" {word}" if _AGO.fullmatch(word) else word for word in words])
+            run: Callable[[argparse.Namespace], int] = options.run
+            return run(options)
+    except (ObservatoryError, FeedError, console.OutputError, console.NoPath) as error:
+        console.complain(NAME, error)
+    except OSError as error:
+        console.complain(NAME, f"{error.filename}: {console.reason(error)}" if error.filename else error)
+    except KeyboardInterrupt:
+        return 130
+    return 1

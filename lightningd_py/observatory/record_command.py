@@ -1,0 +1,131 @@
+"""`record`: the recorder beside a node, until a signal ends it."""
+
+import argparse
+import contextlib
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lightningd_py.observatory.arguments import a_duration, a_size
+from lightningd_py.observatory.record.feed_rows import vantage_in
+from lightningd_py.observatory.record.lock import Lock
+from lightningd_py.observatory.record.recorder import Recorder, Settings, Status
+from lightningd_py.observatory.tables.times import shown_duration
+from lightningd_py.tools.feed_client import Feed, Keys
+from wire.bus.feed import FeedError
+from wire.command import console
+
+TOPICS = ("gossip.", "map.", "peer.", "sent.")
+QUEUE = 100_000
+"""Messages that wait in this process."""
+SAID_EVERY = 60.0
+PATIENCE = 0.5
+"""Seconds between two tries, before the feed was there for the first time."""
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The subcommand's words."""
+    parser = commands.add_parser("record", help="record what a node's feed says", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where to; made if it is not there")
+    parser.add_argument("--feed", metavar="PATH", help="the node's feed (default ~/.lightning-py/bitcoin/feed)")
+    parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for tcp: our key; server.key lies beside it")
+    parser.add_argument(
+        "--vantage", metavar="NAME", help="the vantage point's name (default: what the feed says, else the host's)"
+    )
+    parser.add_argument(
+        "--store", metavar="FILE", help="the node's gossip_store (default: beside the feed; `none` reads none)"
+    )
+    parser.add_argument(
+        "--convert-every", type=a_duration, default=3600.0, metavar="TIME", help="hour files so often (default 1h)"
+    )
+    parser.add_argument(
+        "--quota", type=a_size, default=4 << 30, metavar="SIZE", help="bytes of spool at most (default 4G)"
+    )
+    parser.add_argument("--keep", type=int, default=0, metavar="DAYS", help="days of hour files (default 0: all)")
+    parser.add_argument("--quiet", action="store_true", help="say only what goes wrong")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    where = options.feed or str(console.home("--feed") / ".lightning-py/bitcoin/feed")
+    ended: list[int] = []
+    for number in console.END_SIGNALS:
+        signal.signal(number, lambda number, _: ended.append(number))
+    opener = _opener(where, options.feed_key)
+    found = _first(opener, options.vantage, ended)
+    if found is None:
+        return 0
+    first, vantage = found
+    settings = Settings(
+        options.folder, vantage, _store(options.store, where), options.convert_every, options.quota, options.keep
+    )
+    with contextlib.closing(Lock(options.folder, vantage)):
+        recorder = Recorder(settings, opener, _say, watch=_Watch(quiet=options.quiet))
+        for number in console.END_SIGNALS:
+            signal.signal(number, lambda *_: recorder.stop())
+        if ended:
+            recorder.stop()
+        _say(f"{vantage} is recorded into {options.folder}")
+        recorder.run(first)
+    return 0
+
+
+def _opener(where: str, key: Path | None) -> Callable[[], Feed]:
+    keys = None if key is None else Keys(key, key.parent / "server.key")
+    return lambda: Feed(where, TOPICS, keys=keys, queue=QUEUE, patience=2.0)
+
+
+def _first(
+    opener: Callable[[], Feed], vantage: str | None, ended: list[int]
+) -> tuple[tuple[Feed, tuple[bytes, bytes]] | None, str] | None:
+    """The vantage point's name: if none is given, the feed is asked for its first message. None if a signal came."""
+    if vantage is not None:
+        return None, vantage
+    said = ""
+    while not ended:
+        try:
+            feed = opener()
+            while not ended:
+                message = feed.frames(PATIENCE)
+                if message is not None:
+                    return (feed, message), vantage_in(message[1]) or platform.node() or "here"
+            feed.close()
+        except FeedError as error:
+            if str(error) != said:
+                said = str(error)
+                _say(f"{said}; it is tried again until it is there")
+            time.sleep(PATIENCE)
+    return None
+
+
+def _store(given: str | None, feed: str) -> Path | None:
+    if given is not None:
+        return None if given == "none" else Path(given)
+    beside = Path(feed.removeprefix("ipc://")).parent / "gossip_store"
+    return beside if "tcp://" not in feed and beside.exists() else None
+
+
+def _say(sentence: str) -> None:
+    console.complain("lightning-observatory", sentence)
+
+
+class _Watch:
+    """Says how the recording goes, once a minute."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._due = time.monotonic() + SAID_EVERY
+
+    def __call__(self, status: Status) -> None:
+        now = time.monotonic()
+        if self._quiet or now < self._due:
+            return
+        self._due = now + SAID_EVERY
+        _say(
+            f"{status.messages:,} messages, {status.lost:,} rows lost, lag {shown_duration(status.lag_ns)}, "
+            f"{status.spool_bytes:,} bytes in open segments"
+        )
+        sys.stderr.flush()
