@@ -45,6 +45,12 @@ def environment(pid: int) -> bytes:
     return (PROC / str(pid) / "environ").read_bytes()
 
 
+def started(pid: int) -> float:
+    """When it was, on the clock of `time.monotonic`, to a hundredth of a second."""
+    ticks = int((PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[19])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def status(pid: int) -> str:
     """What the kernel tells about it: lines of `Name:\tvalue`."""
     return (PROC / str(pid) / "status").read_text()
