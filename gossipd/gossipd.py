@@ -10,10 +10,11 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     peers/    what one peer says and is told, its score, eviction
     control.py  the control sockets, and each message to what it calls here     report.py  what is asked of gossipd
     chain.py    what the chain does to the map          own_node.py  our own announcement
+    ticks.py    what is done as time passes
     local_channels.py  channels that only their two ends know
     wire/net/   sockets, frames, pings, slow readers, gossip fds
 
-Here the pieces are put together (Gossipd is the `Around` of each room): who owns which peer, the flush of news.
+Here the pieces are put together (Gossipd is the `Around` of each room): who owns which peer, and whether there is room.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from collections.abc import Callable, Hashable
 
 from gossipd.ask.compare import KnownByMap
 from gossipd.ask.seeker import Seeker
+from gossipd.ask.streams import Place
 from gossipd.chain import OnChain
 from gossipd.feed import Feed
 from gossipd.ingest.around import Around
@@ -42,6 +44,7 @@ from gossipd.peers.remotes import Remotes
 from gossipd.peers.standing import Judgement, Standings
 from gossipd.serve.budget import Budget
 from gossipd.serve.checksums import Checksums
+from gossipd.ticks import Ticks
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -56,10 +59,6 @@ from wire.net.moving_state import check_messages
 from wire.net.owned_peers import OwnedPeers
 from wire.routing import Routes
 
-SLOTS = 60
-"""The flush interval in so many steps: peers are told their news in turn, not all in the same moment."""
-LONELY = 10.0
-"""Seconds that a proven announcement waits for its first update before it is written without one."""
 status = Status("gossipd")
 
 
@@ -88,12 +87,11 @@ class Gossipd:
         self.held = False
         """All is about to move, or has just come: nothing is read, written or done."""
         self._full_since: float | None = None
-        self._slot = 0
         self.keeper = Keeper(init, self, feed)
         self.store, self.index = self.keeper.store, self.keeper.index
         self.checksums = Checksums(self.index, self.store)
         known = KnownByMap(self.index, self.checksums, self.keeper.forgetting.closed, self._has_failed)
-        self.seeker = Seeker(self, known, init.timing, chance)
+        self.seeker = Seeker(self, known, init.timing, chance, init.limits.gossip_listen)
         self.local = LocalChannels(init.node_id, self)
         self.own_node = OwnNode(init, self.keeper.own, sign, self)
         self._begin_peers(init)
@@ -101,7 +99,7 @@ class Gossipd:
         self.is_remote = self.remotes.__contains__
         self.upkeep = Upkeep(self.owned, self.end, self.novel, self.remotes, init.limits, chance.random)
         feed.sender_of = self._sender_of
-        self._tick = self._loop.call_later(init.timing.gossip_flush / SLOTS, self._on_tick)
+        self._ticks = Ticks(self, self._loop, init.timing.gossip_flush)
 
     def _begin_peers(self, init: GossipdInit) -> None:
         """Their connections, what they are worth, and what they get."""
@@ -149,7 +147,7 @@ class Gossipd:
 
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
-        self._tick.cancel()
+        self._ticks.close()
         self.onchain.close()
         self.upkeep.close()
         self.keeper.compactor.close()
@@ -217,7 +215,7 @@ class Gossipd:
         info = peer.info
         if not peer.greeted:
             peer.greet(self.keeper.own.messages())
-        self.seeker.peer_came(info.conn_id, info.features, peer.asked)
+        self.seeker.peer_came(info.conn_id, info.features, Place(peer.group, info.incoming), peer.asked)
 
     @property
     def novel(self) -> dict[int, int]:
@@ -238,7 +236,7 @@ class Gossipd:
         """Something new of our own."""
         for peer in self.peers.values():
             peer.say_own(messages)
-            self._pump(peer)
+            self.pump(peer)
 
     def publish(self, message: bytes, settled: Answer) -> None:
         self.user_gossip.add(message, self.ingest, settled)
@@ -329,14 +327,14 @@ class Gossipd:
     def say_soon(self, peer: Peer, message: bytes) -> None:
         """Send a message, wherever the connection is, when the peer's other messages have been heard."""
         peer.say(message)
-        self._pump(peer)
+        self.pump(peer)
 
     def say(self, peer: Peer, message: bytes) -> None:
         """Send a message to a peer that we own."""
         peer.say(message)
         self.owned.pump(peer.info.conn_id)
 
-    def _pump(self, peer: Peer) -> None:
+    def pump(self, peer: Peer) -> None:
         """Send soon, wherever the connection is: not now, for its messages may be in the midst of being heard."""
         conn_id = peer.info.conn_id
         if self.owned.owns(conn_id):
@@ -344,7 +342,7 @@ class Gossipd:
         else:
             self.remotes.pump_soon(conn_id)
 
-    # room, and the flush
+    # room
 
     def may_read(self) -> bool:
         """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
@@ -370,31 +368,8 @@ class Gossipd:
         self.ingest.checks.suspended = self.keeper.flush.failed
         self.resume()
 
-    def _on_tick(self) -> None:
-        """A step of the flush interval: news for the peers whose turn it is (B7-100)."""
-        self._tick = self._loop.call_later(self._timing.gossip_flush / SLOTS, self._on_tick)
-        if self.held:
-            return
-        self._slot = (self._slot + 1) % SLOTS
-        self.ingest.write_lonely(LONELY)
-        self.ingest.tick()
-        self.ingest.checks.debt.settle_nodes()
-        self.seeker.tick(self.ingest.unfinished)
-        self.keeper.tick()
-        self.own_node.tick()
-        for conn_id, peer in list(self.peers.items()):
-            if conn_id % SLOTS == self._slot:
-                self._flush_peer(conn_id, peer)
-
     def records_moved(self, place: Callable[[int], int]) -> None:
         """The store was compacted: where an offset of the old file is in the new one."""
         for peer in self.peers.values():
             if peer.stream is not None:
                 peer.stream.move(place)
-
-    def _flush_peer(self, conn_id: int, peer: Peer) -> None:
-        peer.flush()
-        if peer.has_something_to_say:
-            self._pump(peer)
-        elif self.owned.owns(conn_id):
-            self.owned.rest(conn_id)

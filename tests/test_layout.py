@@ -81,6 +81,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.map.compaction": "copies in slices on the loop",
         "gossipd.store.flush": "once a turn of the loop",
         "gossipd.gossipd": "timers, and the control channels",
+        "gossipd.ticks": "what is done as time passes",
         "gossipd.control": "one task moves all to another gossipd",
         "gossipd.moving": "many connections are on their way at a time",
         "gossipd.chain": "asks while there is nothing else to be asked",

@@ -19,7 +19,7 @@ from collections.abc import Hashable
 from gossipd.ask.compare import Known, wanted_of_reply
 from gossipd.ask.question import Question
 from gossipd.ask.states import NEXT, Event, State
-from gossipd.ask.streams import EVERYTHING, Around, Asked, Streams
+from gossipd.ask.streams import EVERYTHING, Around, Asked, Place, Streams
 from gossipd.ask.wanted import TRIES, Rumours, Wanted
 from wire.control.status import Status
 from wire.control.timing import Timing
@@ -47,7 +47,8 @@ status = Status("gossipd")
 class Seeker:
     """The state machine: which peer is asked for what, and when."""
 
-    def __init__(self, around: Around, known: Known, timing: Timing, chance: random.Random) -> None:
+    def __init__(self, around: Around, known: Known, timing: Timing, chance: random.Random, gossip_listen: int) -> None:
+        """`gossip_listen`: how many peers may stream what is new to us; 0 for all."""
         self.state = State.STARTING_UP
         self.wanted = Wanted()
         self.rumours = Rumours()
@@ -57,7 +58,7 @@ class Seeker:
         self._known = known
         self.timing = timing
         self._chance = chance
-        self._streams = Streams(around, timing, chance)
+        self._streams = Streams(around, timing, chance, gossip_listen)
         self.peers = self._streams.peers
         self.streamer: int | None = None
         self.stream_seen = (around.clock(), 0)
@@ -74,13 +75,13 @@ class Seeker:
 
     # peers come, go and answer
 
-    def peer_came(self, conn_id: int, features: bytes, has: tuple[int, int] | None = None) -> None:
+    def peer_came(self, conn_id: int, features: bytes, place: Place, has: tuple[int, int] | None = None) -> None:
         """A peer to be asked; it gets its filter at once (B7-99), unless it has one from an earlier gossipd."""
         if conn_id in self.peers:
             return
-        peer = self._streams.add(conn_id, features)
+        peer = self._streams.add(conn_id, features, place)
         if has is not None:
-            peer.filter = has
+            self._streams.go_on(peer, has)
             self._succeed()
         elif self.state is State.STARTING_UP and self.streamer is None and peer.offers_queries:
             self._stream_everything(peer)
@@ -111,7 +112,7 @@ class Seeker:
 
     def retire(self) -> None:
         """All peers go to another gossipd: ask for nothing more."""
-        self.peers.clear()
+        self._streams.clear()
         self.streamer = self.question = None
 
     def reply_range(self, conn_id: int, reply: ReplyChannelRange) -> None:

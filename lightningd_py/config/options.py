@@ -81,6 +81,7 @@ class Options:
     max_read_rate: int = _LIMITS.read_rate
     gossip_peer_rate: int = _LIMITS.gossip_peer_rate
     gossip_total_rate: int = _LIMITS.gossip_total_rate
+    gossip_listen: int = _LIMITS.gossip_listen
     gossip_store_compact_size: int = _LIMITS.compact_size
     gossip_store_compact_ratio: int = _LIMITS.compact_ratio
     slow_reader_timeout: int = int(_LIMITS.slow_reader)
@@ -173,6 +174,7 @@ class Options:
             read_rate=self.max_read_rate,
             gossip_peer_rate=self.gossip_peer_rate,
             gossip_total_rate=self.gossip_total_rate,
+            gossip_listen=self.gossip_listen,
             compact_size=self.gossip_store_compact_size,
             compact_ratio=self.gossip_store_compact_ratio,
             slow_reader=float(self.slow_reader_timeout),

@@ -223,6 +223,12 @@ OPTIONS: tuple[Option, ...] = (
             "BYTES",
         ),
         Option(
+            "gossip-listen",
+            "peers that stream what is new to us: all, or so many of different networks (default 10)",
+            values.gossip_listen,
+            "all|N",
+        ),
+        Option(
             "gossip-store-compact-size",
             "bytes from which on the gossip_store is compacted when it is worth it (default 10000000)",
             values.number(0, 1 << 40),

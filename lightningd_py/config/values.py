@@ -138,6 +138,16 @@ def number(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
+def gossip_listen(value: str) -> int:
+    """How many peers may stream to us: 0 for `all`."""
+    if value == "all":
+        return 0
+    try:
+        return number(1, 1_000_000)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor all") from error
+
+
 def file_mode(value: str) -> int:
     """Four octal digits."""
     if not re.fullmatch("0[0-7]{3}", value):

@@ -55,6 +55,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "gossipd.serve",
         "gossipd.ask",
         "gossipd.peers",
+        "gossipd.ticks",
         "gossipd.gossipd",
         "gossipd.report",
         "gossipd.metrics",

@@ -31,6 +31,8 @@ class Limits:
     limit."""
     gossip_total_rate: int = 20_000_000
     """The same for all peers together."""
+    gossip_listen: int = 10
+    """Peers that stream what is new to us at a time (CLN's figure). 0: all that can."""
     compact_size: int = 10_000_000
     """Bytes below which the gossip_store is not compacted by itself. CLN's figure, as the next one."""
     compact_ratio: int = 4

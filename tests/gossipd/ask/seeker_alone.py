@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from gossipd.ask.seeker import ALL_BLOCKS, Seeker
 from gossipd.ask.states import State
+from gossipd.ask.streams import Place
+from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.encoded import ALL, decode_short_ids, encode_short_ids
 from wire.features import Features, feature_bit
@@ -22,6 +24,7 @@ CHAIN = NETWORKS["regtest"]
 QUERIES = Features.of([feature_bit("gossip_queries") + 1]).to_bytes()
 EXTENDED = Features.of([feature_bit("gossip_queries") + 1, feature_bit("gossip_queries_ex") + 1]).to_bytes()
 NOW = 1_700_000_000.0
+SOMEWHERE = Place("192.0.2.0/24", incoming=False)
 EVERYTHING, NOTHING = (0, 0xFFFFFFFF), (0xFFFFFFFF, 0)
 
 
@@ -44,10 +47,11 @@ class SeekerAlone:
     """By how much the wall clock was set forward or back since."""
     suspended: bool = False
     timing: Timing = field(default_factory=Timing)
+    gossip_listen: int = Limits().gossip_listen
 
     def __post_init__(self) -> None:
         chance = random.Random(1)
-        self.seeker = Seeker(self, self, self.timing, chance)
+        self.seeker = Seeker(self, self, self.timing, chance, self.gossip_listen)
 
     def now(self) -> float:
         return NOW + self.passed + self.wall_jump
@@ -84,9 +88,9 @@ class SeekerAlone:
         self.passed += seconds
         self.seeker.tick(unfinished)
 
-    def come(self, conn_id: int, features: bytes = EXTENDED) -> tuple[int, int]:
+    def come(self, conn_id: int, features: bytes = EXTENDED, place: Place = SOMEWHERE) -> tuple[int, int]:
         """A peer comes; its filter."""
-        self.seeker.peer_came(conn_id, features)
+        self.seeker.peer_came(conn_id, features, place)
         ((to, sent),) = self.said(GossipTimestampFilter)
         assert isinstance(sent, GossipTimestampFilter) and to == conn_id and sent.chain_hash == CHAIN
         return sent.first_timestamp, sent.timestamp_range

@@ -4,7 +4,7 @@ import pytest
 
 from gossipd.ask.moving import go_on, leave
 from gossipd.ask.states import State
-from tests.gossipd.ask.seeker_alone import EXTENDED, SeekerAlone, asking
+from tests.gossipd.ask.seeker_alone import EXTENDED, SOMEWHERE, SeekerAlone, asking
 from wire.encoded import ALL, UPDATE_2
 from wire.peer_wire import GossipTimestampFilter
 
@@ -16,7 +16,7 @@ def test_first_sync_goes_on_in_another_gossipd(alone: SeekerAlone, streamer_stay
     moved = leave(alone.seeker)
     assert (moved.state, moved.streamer) == (State.STARTING_UP.value, 1)
     for conn_id in (1, 2) if streamer_stays else (2,):
-        alone.seeker.peer_came(conn_id, EXTENDED, filters[conn_id])
+        alone.seeker.peer_came(conn_id, EXTENDED, SOMEWHERE, filters[conn_id])
     assert alone.sent == []
     go_on(alone.seeker, moved)
     assert alone.seeker.state is State.STARTING_UP

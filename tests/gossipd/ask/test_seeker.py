@@ -4,7 +4,6 @@ import pytest
 
 from gossipd.ask.seeker import ALL_BLOCKS, BATCH, MAX_REPLIES, OVERFLOW_PAUSE, PROBES_A_DAY
 from gossipd.ask.states import NEXT, Event, State
-from gossipd.ask.streams import GOSSIPERS
 from gossipd.ask.wanted import MAX_RUMOURS, MOST, TRIES, Wanted
 from tests.gossipd.ask.seeker_alone import (
     CHAIN,
@@ -13,15 +12,19 @@ from tests.gossipd.ask.seeker_alone import (
     NOTHING,
     NOW,
     QUERIES,
+    SOMEWHERE,
     SeekerAlone,
     asking,
     probing,
 )
+from wire.control.limits import Limits
 from wire.cursor import WireError
 from wire.encoded import ALL, NODE_1, UPDATE_1, UPDATE_2
 from wire.peer_wire import GossipTimestampFilter, QueryChannelRange
 
 T = int(NOW) - 1_000
+
+LISTENED_TO = Limits().gossip_listen
 
 
 def test_first_peer_streams_everything_and_the_next_ones_news(alone: SeekerAlone) -> None:
@@ -38,7 +41,7 @@ def test_peer_without_gossip_queries_gets_a_filter_for_nothing_and_no_query(alon
 
 
 def test_only_so_many_peers_stream(alone: SeekerAlone) -> None:
-    filters = [alone.come(number) for number in range(1, GOSSIPERS + 3)]
+    filters = [alone.come(number) for number in range(1, LISTENED_TO + 3)]
     assert filters.count(NOTHING) == 2
 
 
@@ -253,7 +256,7 @@ def test_debt_that_did_not_fit_is_found_by_comparing(alone: SeekerAlone) -> None
 
 
 def test_worst_streamer_makes_room(alone: SeekerAlone) -> None:
-    for number in range(1, GOSSIPERS + 2):
+    for number in range(1, LISTENED_TO + 2):
         alone.come(number)
         alone.novel[number] = 100 + number
     alone.novel[4] = 1
@@ -265,7 +268,7 @@ def test_worst_streamer_makes_room(alone: SeekerAlone) -> None:
         if isinstance(message, GossipTimestampFilter)
     }
     assert changed[4] == NOTHING
-    assert changed[GOSSIPERS + 1] == (int(alone.now()), 0xFFFFFFFF)
+    assert changed[LISTENED_TO + 1] == (int(alone.now()), 0xFFFFFFFF)
 
 
 def test_counts_of_peers_that_left_are_forgotten(alone: SeekerAlone) -> None:
@@ -285,7 +288,7 @@ def test_resync_begins_anew(alone: SeekerAlone) -> None:
 
 
 def test_successor_compares_instead_of_starting_up(alone: SeekerAlone) -> None:
-    alone.seeker.peer_came(1, EXTENDED, (5, 0xFFFFFFFF))
+    alone.seeker.peer_came(1, EXTENDED, SOMEWHERE, (5, 0xFFFFFFFF))
     assert alone.sent == []
     alone.pass_time(alone.timing.query_timeout)
     assert alone.seeker.state is State.PROBING_SCIDS
@@ -293,7 +296,7 @@ def test_successor_compares_instead_of_starting_up(alone: SeekerAlone) -> None:
 
 def test_peer_that_was_told_to_say_nothing_is_not_believed_to_stream(alone: SeekerAlone) -> None:
     """By another gossipd: here it is the first that is worth asking."""
-    alone.seeker.peer_came(1, EXTENDED, NOTHING)
+    alone.seeker.peer_came(1, EXTENDED, SOMEWHERE, NOTHING)
     assert alone.seeker.filter_of(1) == NOTHING
     alone.come(2)
     assert alone.seeker.filter_of(2) != NOTHING, "there is room for ten that stream"

@@ -11,7 +11,7 @@ from gossipd.ask.states import State
 from gossipd.ask.wanted import MAX_RUMOURS, MOST, TRIES
 from gossipd.ingest.txout import ANY_SCRIPT
 from gossipd.serve.checksums import Checksums
-from tests.gossipd.ask.seeker_alone import NOW, SeekerAlone, asking, probing
+from tests.gossipd.ask.seeker_alone import NOW, SOMEWHERE, SeekerAlone, asking, probing
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.messages import scid
 from wire.encoded import ALL, UPDATE_1
@@ -55,7 +55,7 @@ def test_streamers_that_come_and_go_do_not_begin_the_wait_again(alone: SeekerAlo
         assert second is None and streamer is not None
         alone.seeker.peer_left(streamer)
         alone.sent.clear()
-        alone.seeker.peer_came(streamer + 2, b"\x80")
+        alone.seeker.peer_came(streamer + 2, b"\x80", SOMEWHERE)
         alone.pass_time(9)
 
 

@@ -36,6 +36,7 @@ def test_bounds() -> None:
             "--gossip-total-rate=8",
             "--gossip-store-compact-size=0",
             "--gossip-store-compact-ratio=9",
+            "--gossip-listen=14",
             "--max-programs=12",
             "--max-programs-per-service=13",
         ]
@@ -50,11 +51,19 @@ def test_bounds() -> None:
         slow_reader=6.0,
         gossip_peer_rate=7,
         gossip_total_rate=8,
+        gossip_listen=14,
         compact_size=0,
         compact_ratio=9,
         programs=12,
         programs_per_service=13,
     )
+
+
+def test_how_many_peers_are_listened_to() -> None:
+    assert parse(["--gossip-listen=all"]).limits.gossip_listen == 0
+    for wrong in ("0", "ALL", "", "-1"):
+        with pytest.raises(UsageError, match=r"--gossip-listen: .*(nor all|needs a value)"):
+            parse([f"--gossip-listen={wrong}"])
 
 
 def test_rules() -> None:
