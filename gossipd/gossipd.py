@@ -25,6 +25,7 @@ from collections.abc import Callable, Hashable
 from gossipd.ask.compare import KnownByMap
 from gossipd.ask.seeker import Seeker
 from gossipd.ask.streams import Place
+from gossipd.ask.witnesses import QUERIES_OF_A_CONTEST
 from gossipd.chain import OnChain
 from gossipd.feed import Feed
 from gossipd.ingest.around import Around
@@ -90,7 +91,8 @@ class Gossipd:
         self.keeper = Keeper(init, self, feed)
         self.store, self.index = self.keeper.store, self.keeper.index
         self.checksums = Checksums(self.index, self.store)
-        known = KnownByMap(self.index, self.checksums, self.keeper.forgetting.closed, self._has_failed)
+        closed = self.keeper.forgetting.closed
+        known = KnownByMap(self.index, self.checksums, closed, lambda scid: self.txout.has_failed(scid))
         self.seeker = Seeker(self, known, init.timing, chance, init.limits.gossip_listen)
         self.local = LocalChannels(init.node_id, self)
         self.own_node = OwnNode(init, self.keeper.own, sign, self)
@@ -121,16 +123,14 @@ class Gossipd:
         checks = Checks(self.signatures, debt, self.judge, self.user_gossip.settled, self.feed)
         stored, owe, prune_after = self.keeper.flush.schedule, self.seeker.owe, init.timing.gossip_prune
         about = (self.keeper.writer, self.index, init.chain_hash, checks, self.txout, prune_after)
-        self.ingest = Ingest(Around(*about, self.now, self.clock, stored, owe, self._hear_of, self._group_of))
+        witnesses = self.seeker.witnesses.ask, QUERIES_OF_A_CONTEST * init.timing.query_timeout, self._group_of
+        self.ingest = Ingest(Around(*about, self.now, self.clock, stored, owe, self._hear_of, *witnesses))
         self.onchain = OnChain(self._master, self.keeper, self.txout)
 
     def _hear_of(self, scid: int, conn_id: int) -> None:
         """An update of a peer's names a channel that is not on the map: if it is not ours, the seeker asks for it."""
         if scid not in self.local:
             self.seeker.hear_of(scid, conn_id)
-
-    def _has_failed(self, scid: int) -> bool:
-        return self.txout.has_failed(scid)
 
     @property
     def suspended(self) -> bool:

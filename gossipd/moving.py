@@ -290,6 +290,8 @@ def _take_apart(gossipd: Gossipd, held: list[_Held]) -> MovedRest:
     peers, seeker, ingest = list(gossipd.peers.values()), gossipd.seeker, gossipd.ingest
     for peer in peers:
         peer.asked = seeker.filter_of(peer.info.conn_id)
+    for scid, flags, source in ingest.conflicts.contests.wanted():
+        seeker.owe(scid, flags, source or None)
     rest = MovedRest(
         asking.leave(seeker),
         [*ingest.pending.messages(), *ingest.nodes.waiting.messages()],

@@ -7,7 +7,7 @@ from typing import Protocol
 from gossipd.map.index import MapIndex
 from gossipd.serve.checksums import Checksums
 from wire.cursor import WireError
-from wire.encoded import ALL, NODE_1, NODE_2, UPDATE_1, UPDATE_2, decode_short_ids
+from wire.encoded import ALL, ANNOUNCEMENT, NODE_1, NODE_2, UPDATE_1, UPDATE_2, decode_short_ids
 from wire.peer_wire import ReplyChannelRange
 
 MAX_FUTURE = 86_400
@@ -81,6 +81,14 @@ def wanted_of_reply(
     fresh = range(int(now - prune_after), int(now) + MAX_FUTURE + 1)
     pairs = zip(scids, timestamps or repeat(None), checksums or repeat(None), strict=False)
     return ((scid, flags) for scid, stamps, sums in pairs if (flags := _wanted(scid, stamps, sums, known, fresh)))
+
+
+def has_come(scid: int, flags: int, known: Known) -> bool:
+    """What was asked about a channel is here: the channel, or an update of each direction that was asked for alone."""
+    newest = known.newest(scid)
+    if newest is None or flags & ANNOUNCEMENT:
+        return newest is not None
+    return all(newest[direction] for direction, bit in ((0, UPDATE_1), (1, UPDATE_2)) if flags & bit)
 
 
 def _wanted(scid: int, stamps: tuple[int, int] | None, sums: tuple[int, int] | None, known: Known, fresh: range) -> int:

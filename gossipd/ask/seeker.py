@@ -16,11 +16,12 @@ before asking when it is due. The states are a table (states.py); nothing here k
 import random
 from collections.abc import Hashable
 
-from gossipd.ask.compare import Known, wanted_of_reply
+from gossipd.ask.compare import Known, has_come, wanted_of_reply
 from gossipd.ask.question import Question
 from gossipd.ask.states import NEXT, Event, State
 from gossipd.ask.streams import EVERYTHING, Around, Asked, Place, Streams
 from gossipd.ask.wanted import TRIES, Rumours, Wanted
+from gossipd.ask.witnesses import Witnesses
 from wire.control.status import Status
 from wire.control.timing import Timing
 from wire.encoded import ALL, encode_short_ids
@@ -60,6 +61,7 @@ class Seeker:
         self._chance = chance
         self._streams = Streams(around, timing, chance, gossip_listen)
         self.peers = self._streams.peers
+        self.witnesses = Witnesses(around, self.peers, timing, chance, self._is_asked)
         self.streamer: int | None = None
         self.stream_seen = (around.clock(), 0)
         self.stream_until: float | None = None
@@ -140,6 +142,8 @@ class Seeker:
     def reply_end(self, conn_id: int, reply: ReplyShortChannelIdsEnd) -> None:
         """The answer to our query_short_channel_ids is complete; it may still be on its way through the pipeline."""
         question = self.question
+        if self.witnesses.answered(conn_id):
+            return
         if question is not None and question.conn_id == conn_id and question.batch and not question.answered:
             question.answered = True
             question.go_on(self.around.clock())
@@ -255,6 +259,10 @@ class Seeker:
 
     # questions
 
+    def _is_asked(self, conn_id: int) -> bool:
+        """For channels: there may be one such question to a peer (B7-91)."""
+        return self.question is not None and bool(self.question.batch) and self.question.conn_id == conn_id
+
     def _look_around(self) -> None:
         """Nothing is under way: comparing goes first, if it is due."""
         clock = self.around.clock()
@@ -304,6 +312,10 @@ class Seeker:
 
     def _ask_about_rumours(self) -> None:
         conn_id, named = self.rumours.take(BATCH)
+        if conn_id in self.witnesses.asked:
+            self.rumours.put_back(conn_id, named)
+            self._rumours_next = False
+            return
         batch = [(scid, flags) for scid, flags in named if self._known.newest(scid) is None]
         if batch:
             self._query(self.peers[conn_id], batch, conn_id, is_rumour=True)
@@ -312,6 +324,9 @@ class Seeker:
         candidates = [peer for peer in self._streams.answering if not peer.mute]
         if not candidates:
             self._ask_for_streams()
+            return
+        candidates = [peer for peer in candidates if peer.conn_id not in self.witnesses.asked]
+        if not candidates:
             return
         source, batch, tried = self.wanted.take(BATCH)
         told = [peer for peer in candidates if peer.conn_id == source]
@@ -341,7 +356,7 @@ class Seeker:
     def _settle(self, question: Question) -> None:
         """All answers are through the pipeline: what is still missing is asked for again, of another peer."""
         self.question = None
-        come = [(scid, flags) for scid, flags in question.batch if self._known.newest(scid) is not None]
+        come = [(scid, flags) for scid, flags in question.batch if has_come(scid, flags, self._known)]
         self.got += len(come)
         self.wanted.done(scid for scid, _ in come)
         for scid, flags in come:

@@ -46,6 +46,10 @@ class Asked:
     unbelieved_until: float = 0.0
     """Channels that it named in updates were not to be had from it: it is not asked for such any more, for a while."""
     novel_before: int = 0
+    contests_asked: int = 0
+    """Up to the opening of this number it was asked about contested channels (witnesses.py)."""
+    next_contests: float = 0.0
+    """When it may be asked about them again."""
 
 
 class Around(Protocol):

@@ -6,9 +6,8 @@ makes no room in another one's share, and each question is about the wishes of o
 """
 
 from collections.abc import Hashable, Iterable
-from typing import TypeVar
 
-from wire.control.shares import Shares
+from wire.control.shares import Turns
 from wire.encoded import ALL, NODE_1, NODE_2
 
 MOST = 100_000
@@ -16,30 +15,6 @@ MOST = 100_000
 MAX_RUMOURS = 10_000
 TRIES = 3
 """So often something is asked for that answers do not bring, first of the peer that has it, then of a random one."""
-
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
-
-
-class Turns(Shares[K, V]):
-    """Shares whose sources are served in turn."""
-
-    def next_source(self) -> Hashable:
-        """The source whose turn it is; after it the others have theirs. StopIteration if there is none."""
-        source = next(iter(self._of))
-        self._of[source] = self._of.pop(source)
-        return source
-
-    def oldest_of(self, source: Hashable, most: int) -> list[K]:
-        """What this source has put there, in that order."""
-        return [key for key, _ in zip(self._of.get(source, ()), range(most), strict=False)]
-
-    def drop(self, source: Hashable) -> list[K]:
-        """Take out all that this source has put there."""
-        keys = self.oldest_of(source, len(self))
-        for key in keys:
-            self.pop(key)
-        return keys
 
 
 class Wanted:
@@ -150,6 +125,11 @@ class Rumours:
         for key in keys:
             self._table.pop(key)
         return keys[0][0], [(scid, ALL) for _, scid in keys]
+
+    def put_back(self, conn_id: int, named: list[tuple[int, int]]) -> None:
+        """What was taken is asked for later."""
+        for scid, _ in named:
+            self.add(conn_id, scid)
 
     def forget(self, conn_id: int) -> None:
         """The peer is gone, or not believed."""

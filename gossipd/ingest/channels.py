@@ -50,6 +50,8 @@ class ChannelIntake:
         self._closed, self._pruned = forgetting.closed.scids, forgetting.pruned.scids
         self._conflicts = conflicts
         self._blacklisted = conflicts.blacklisted
+        self._contests = conflicts.contests
+        self._contests.written = nodes.channel_written
         self._updates = updates
         self._nodes = nodes
         updates.first_came = self._commit
@@ -63,8 +65,8 @@ class ChannelIntake:
         scid = U64.unpack_from(message, at + BODY_SCID)[0]
         pending = self._pending.get(scid)
         if pending is not None:
-            if message != pending.message:
-                pending.contested = True
+            if message != pending.message and pending.contested_by is None:
+                pending.contested_by = source
             return _REDUNDANT
         if message[at : at + BODY_SCID] != self._around.chain_hash:
             return Verdict.WRONG_CHAIN  # B7-59
@@ -153,7 +155,8 @@ class ChannelIntake:
         """What others have said of a channel that a forged one claimed is asked for again."""
         self._pending.pop(scid)
         others = [source for _, source in pending.held if source != pending.source]
-        if pending.contested or pending.missed or others:
+        others += [] if pending.contested_by is None else [pending.contested_by]
+        if pending.missed or others:
             self._around.owe(scid, ALL, others[0] if others else None)
         self._give_up(pending, reason)
 
@@ -179,13 +182,12 @@ class ChannelIntake:
         if not self._blacklisted.isdisjoint(node_ids):
             return
         first = min(updates)[0] if updates else 0
-        if pending.contested and not self._around.txout.asks:
-            self._conflicts.open(scid, pending.source)  # what is not proven must not silence what contradicts it
         row = self._around.writer.write_channel(pending.message, scid, node_ids, first, pending.amount_sat)
         self._checks.stored(pending.message, pending.source)
         for timestamp, direction, update, source in updates:
             self._around.writer.write_update(row, direction, timestamp, update)
             self._checks.stored(update, source)
-        if not self._nodes.awaited.isdisjoint(node_ids):
-            self._nodes.channel_written(node_ids)
+        self._nodes.channel_written(node_ids)
+        if pending.contested_by is not None and not self._around.txout.asks:
+            self._contests.open(scid, pending.contested_by)  # what is not proven silences nothing that contradicts it
         self._around.stored()

@@ -77,6 +77,8 @@ class NodeIntake:
 
     def channel_written(self, node_ids: tuple[bytes, bytes]) -> None:
         """These have a channel now: their announcements may have waited for that."""
+        if self.awaited.isdisjoint(node_ids):
+            return
         for node_id in node_ids:
             for message, source in self.waiting.take(node_id):
                 try:

@@ -53,8 +53,8 @@ class Pending:
     amount_sat: int = 0
     updates: list[Update | None] = field(default_factory=lambda: [None, None])
     held: list[tuple[bytes, int]] = field(default_factory=list)
-    contested: bool = False
-    """Another announcement of the channel was not looked at, because of this one."""
+    contested_by: int | None = None
+    """The first source whose announcement of the channel was not looked at, because of this one."""
     missed: bool = False
     """Updates of the channel found no room."""
 

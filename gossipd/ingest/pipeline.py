@@ -4,6 +4,7 @@
     checks.py     into the signature stage and out of it (signatures.py)   txout.py   the funding output
     pending.py    announcements on their way                               debt.py    what found no room
     conflicts.py  two announcements of one output                          ratelimit.py  too much of a good thing
+    contests.py   two announcements of one channel, where nothing proves either
 
 An announcement is written together with its first update, or alone after a while. Updates that come before it is proven
 are held, unjudged. Nothing whose signature is being checked is checked a second time, and neither is what is known or
@@ -31,10 +32,10 @@ class Ingest:
         self._refused = around.checks.refused.values
         self.conflicts = Conflicts(around)
         self.nodes = NodeIntake(around)
-        self._updates = UpdateIntake(around)
+        self._updates = UpdateIntake(around, self.conflicts.contests)
         self._channels = ChannelIntake(around, self.conflicts, self._updates, self.nodes)
         self.write_lonely = self._channels.write_lonely
-        self.tick = self.conflicts.tick
+        self.tick = self.conflicts.contests.tick
         self._receivers = {
             CHANNEL_ANNOUNCEMENT: (self._channels.receive, self.checks.verdicts[CHANNEL_ANNOUNCEMENT]),
             NODE_ANNOUNCEMENT: (self.nodes.receive, self.checks.verdicts[NODE_ANNOUNCEMENT]),

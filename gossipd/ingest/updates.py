@@ -8,12 +8,12 @@ from functools import partial
 
 from gossipd.ingest.around import Around
 from gossipd.ingest.checks import USER, bad_gossip
+from gossipd.ingest.contests import Contests
 from gossipd.ingest.pending import AWAITS_UPDATE, Pending
 from gossipd.ingest.ratelimit import KEEP_ALIVE, RateLimit
 from gossipd.ingest.signatures import GOOD
 from gossipd.verdict import Verdict
 from wire.bus.feed import Outcome
-from wire.encoded import ANNOUNCEMENT
 from wire.gossip_layout import (
     DIRECTION,
     DISABLED,
@@ -34,7 +34,7 @@ _CHECKING, _REDUNDANT = Verdict.CHECKING, Verdict.REDUNDANT
 class UpdateIntake:
     """The part of the pipeline that is about updates. `source` is a conn_id, USER for a user's."""
 
-    def __init__(self, around: Around) -> None:
+    def __init__(self, around: Around, contests: Contests) -> None:
         self._around = around
         self._index = around.index
         self._checks = around.checks
@@ -42,6 +42,7 @@ class UpdateIntake:
         self._feed = around.writer.feed
         forgetting = around.writer.forgetting
         self._closed, self._pruned = forgetting.closed.scids, forgetting.pruned.scids
+        self._contests = contests
         self._rate_limit: RateLimit[int] = RateLimit()
         self.first_came: Callable[[int, Pending], None]
         """Gets a proven announcement whose first update is there."""
@@ -165,7 +166,7 @@ class UpdateIntake:
             self._checks.bad(message, source, bad_gossip(text))  # B7-80
         else:
             self._checks.give_up(message, source, text)
-            self._around.owe(scid, ANNOUNCEMENT, source)
+            self._contests.misfit(scid, source)
 
     def _keep(self, scid: int, direction: int, timestamp: int, message: bytes, source: int) -> None:
         """Of a channel whose announcement is proven, and waits for just this."""

@@ -1,11 +1,11 @@
 """An Ingest among neighbours without processes, for the tests of taking gossip in."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gossipd.feed import SILENT, Feed
-from gossipd.ingest.around import Around
+from gossipd.ingest.around import Around, Questions
 from gossipd.ingest.checks import Checks
 from gossipd.ingest.debt import Debt
 from gossipd.ingest.pipeline import Ingest
@@ -21,13 +21,17 @@ from gossipd.store.writer import GossipStore
 from gossipd.verdict import Consequence, PeerFault, Verdict
 from tests.gossipd.messages import (
     CHAIN,
+    KEYS,
     NOW,
     announcement,
     update,
 )
 from tests.gossipd.writer import MapAround
+from wire.peer_wire import ChannelAnnouncement
+from wire.secp256k1 import double_sha256, public_key, sign
 
 PRUNE = 1_209_600.0
+CONTEST = 60.0
 TELLER = 5
 OUR_ID = bytes([2]) * 33
 
@@ -107,6 +111,10 @@ class Bench:
     owed: list[tuple[int, int]] = field(default_factory=list)
     owed_to: list[Hashable] = field(default_factory=list)
     """The source of each of them."""
+    witnesses: dict[int, int] = field(default_factory=dict)
+    """Peers that can be asked about contests, and how far they were."""
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    """conn_id and scid of what they were asked."""
     heard_of: list[int] = field(default_factory=list)
     made: list[list[bytes]] = field(default_factory=list)
     good: list[int] = field(default_factory=list)
@@ -144,8 +152,15 @@ class Bench:
                 self._stored,
                 owe,
                 lambda scid, source: self.heard_of.append(scid),
+                self._ask_witnesses,
+                CONTEST,
             )
         )
+
+    def _ask_witnesses(self, questions: Questions) -> None:
+        for conn_id in self.witnesses:
+            scids, self.witnesses[conn_id] = questions(conn_id, self.witnesses[conn_id])
+            self.asked += [(conn_id, scid) for scid in scids]
 
     def found_good(self, message: bytes, conn_id: int) -> None:
         """Note it."""
@@ -214,3 +229,25 @@ def seen(index: MapIndex) -> object:
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]
 CHECKED = [Verdict.CHECKING]
+
+
+def forged(channel: int = 0, number: int = 0) -> bytes:
+    """A self-signed announcement of a channel that is another's: own node keys, own bitcoin keys."""
+    secrets = [KEYS[4][0], KEYS[5][0], bytes([200 + number]) * 32, bytes([230]) * 32]
+    message = ChannelAnnouncement.decode(announcement(channel))
+    keys = [public_key(secret) for secret in secrets]
+    message = replace(message, node_id_1=keys[0], node_id_2=keys[1], bitcoin_key_1=keys[2], bitcoin_key_2=keys[3])
+    digest = double_sha256(message.encode()[258:])
+    names = ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
+    return replace(
+        message, **{name: sign(secret, digest) for name, secret in zip(names, secrets, strict=True)}
+    ).encode()
+
+
+def say(bench: Bench, source: int, *messages: bytes) -> list[Verdict]:
+    """A source says messages, one after the other, each wholly dealt with."""
+    verdicts = []
+    for message in messages:
+        verdicts.append(bench.ingest.receive(message, source))
+        bench.signatures.run()
+    return verdicts

@@ -1,8 +1,8 @@
 """Bounded tables, which drop their oldest entries: the one writing of that for all that grows by itself.
 
 `Shares` has a share for each source: when it is full, the greediest source loses its own oldest entry. So a stranger
-that fills a table pushes out what it put there itself, and what others have in it stays. `Newest` is for what has one
-source only, and where the key is the source.
+that fills a table pushes out what it put there itself, and what others have in it stays. `Turns` are shares whose
+sources are served in turn. `Newest` is for what has one source only, and where the key is the source.
 """
 
 import heapq
@@ -150,6 +150,27 @@ class Shares(Generic[K, V]):
             heapq.heappop(self._greedy)
             if 0 < now < -size:
                 self._note(source)
+
+
+class Turns(Shares[K, V]):
+    """Shares whose sources are served in turn."""
+
+    def next_source(self) -> Hashable:
+        """The source whose turn it is; after it the others have theirs. StopIteration if there is none."""
+        source = next(iter(self._of))
+        self._of[source] = self._of.pop(source)
+        return source
+
+    def oldest_of(self, source: Hashable, most: int) -> list[K]:
+        """What this source has put there, in that order."""
+        return [key for key, _ in zip(self._of.get(source, ()), range(most), strict=False)]
+
+    def drop(self, source: Hashable) -> list[K]:
+        """Take out all that this source has put there."""
+        keys = self.oldest_of(source, len(self))
+        for key in keys:
+            self.pop(key)
+        return keys
 
 
 class Newest(Generic[K, V]):
