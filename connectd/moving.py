@@ -81,7 +81,14 @@ class Move:
         self._parts = parts
         self._tasks = tasks
         sock = inherited_socket(str(successor_fd))
-        self._successor = ControlChannel(sock, "successor", _unexpected, lambda reason: None, window=CANDIDATES)
+        self._successor = ControlChannel(
+            sock,
+            "successor",
+            lambda message: self._successor.refuse(message),
+            lambda reason: None,
+            window=CANDIDATES,
+            foreign=True,
+        )
 
     async def run(self) -> tuple[int, int]:
         """How many connections are still here, and how many are known. Raises MoveFailed, and then we go on."""
@@ -225,8 +232,3 @@ async def _soon(is_so: Callable[[], bool], seconds: float) -> None:
         if is_so():
             return
         await asyncio.sleep(LOOK)
-
-
-def _unexpected(message: ControlMessage) -> None:
-    message.close_fds()
-    raise RuntimeError(f"the next connectd said {message.name()}")

@@ -199,19 +199,16 @@ class Control:
 
     async def _move_all(self, gossipd: Gossipd, message: MoveAll) -> None:
         """To another gossipd; then there is nothing left to do here."""
-        successor = ControlChannel(
-            inherited_socket(str(message.successor_fd)), "successor", _unexpected, lambda _: None
-        )
+        move = Move(gossipd, message.successor_fd, lambda: self._link.closed)
         try:
-            owned, elsewhere = await Move(gossipd, successor, lambda: self._link.closed).run(self._close_feed)
+            owned, elsewhere = await move.run(self._close_feed)
         except MoveFailed as error:
             self._master.reply(message, control_wire.MoveAllReplyfail(str(error)))
             return
         self._has_moved = True
         self._master.reply(message, control_wire.MoveAllReply(owned, elsewhere))
-        await soon(lambda: not successor.queued and not self._master.queued)
-        for unsent in successor.close():
-            unsent.close_fds()
+        await soon(lambda: not move.queued and not self._master.queued)
+        move.close()
         self._stop(0)
 
     def _close_feed(self) -> None:
@@ -234,10 +231,6 @@ class Control:
             return
         feed.send = sock.send
         sock.subscribed = feed.subscribed
-
-
-def _unexpected(message: ControlMessage) -> None:
-    raise RuntimeError(f"the next gossipd said {message.name()}")
 
 
 class Requests:

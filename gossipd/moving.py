@@ -117,10 +117,13 @@ class _Held:
 class Move:
     """From the old one's side. `run` returns how many connections of its own and of others have moved."""
 
-    def __init__(self, gossipd: Gossipd, successor: ControlChannel, link_ended: Callable[[], bool]) -> None:
+    def __init__(self, gossipd: Gossipd, successor_fd: Fd, link_ended: Callable[[], bool]) -> None:
         """`link_ended`: connectd speaks to the next one already, and all that it has said here was heard."""
         self._gossipd = gossipd
-        self._successor = successor
+        sock = inherited_socket(str(successor_fd))
+        self._successor = ControlChannel(
+            sock, "successor", lambda message: self._successor.refuse(message), lambda reason: None, foreign=True
+        )
         self._link_ended = link_ended
         self._held: list[_Held] = []
         self._rest: MovedRest | None = None
@@ -163,17 +166,28 @@ class Move:
                 each.cancel()
             await asyncio.gather(*moving, return_exceptions=True)
             raise
-        await self._successor.request(MoveRest(dump(rest, VERSION)), MoveRestReply)
+        reply = await self._successor.request(MoveRest(dump(rest, VERSION)), MoveRestReply)
+        if reply.peers != len(self._held):
+            raise ChannelClosed(f"it says that it has {reply.peers} connections of {len(self._held)}")
 
     async def _move_one(self, held: _Held) -> None:
         async with self._copies:
             await self._successor.request(held.message(), MovePeerReply)
 
+    @property
+    def queued(self) -> int:
+        """Messages that the next one has not taken."""
+        return self._successor.queued
+
+    def close(self) -> None:
+        """Say no more to the next one."""
+        for unsent in self._successor.close():
+            unsent.close_fds()
+
     def _go_on(self, reason: str) -> None:
         """As if nothing had been."""
         status.unusual(f"the next gossipd cannot take our place, and we go on: {reason}")
-        for unsent in self._successor.close():
-            unsent.close_fds()
+        self.close()
         gossipd = self._gossipd
         gossipd.keeper.resume()
         for held in self._held:
@@ -247,7 +261,7 @@ class Successor:
         except StateError as error:
             self._channel.reply(message, MoveRestReplyfail(str(error)))
             return
-        self._channel.reply(message, MoveRestReply())
+        self._channel.reply(message, MoveRestReply(len(self._held)))
 
     def _put_together(self) -> None:
         gossipd = self._gossipd

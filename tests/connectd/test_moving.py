@@ -21,6 +21,7 @@ from wire.control.control_wire import (
     ListeningSocket,
     MoveAll,
     MoveAllReply,
+    MoveCandidateReply,
     MovePlace,
     MovePlaceReplyfail,
     PeerReconnected,
@@ -131,7 +132,7 @@ async def test_onion_services_stay_up(new_connectd: NewConnectd) -> None:
         await new.lives()
 
 
-@pytest.mark.parametrize("how", ["dies", "refuses"])
+@pytest.mark.parametrize("how", ["dies", "refuses", "acknowledges what it did not get"])
 async def test_the_old_one_goes_on_if_the_next_one_fails(connectd: ConnectdProcess, how: str) -> None:
     older = await ScriptedPeer.connect(connectd.target())
     owner = await connectd.owner()
@@ -145,14 +146,18 @@ async def test_the_old_one_goes_on_if_the_next_one_fails(connectd: ConnectdProce
         message.close_fds()
         if how == "dies":
             channel.close()
+        elif how != "refuses":
+            channel.send(MoveCandidateReply(request_id=message.request_id + 1))
         else:
             channel.reply(message, MovePlaceReplyfail("no room"))
 
     channel = ControlChannel(socket.socket(fileno=our_end), "predecessor", hear, lambda reason: None)
     async with asyncio.timeout(PATIENCE):
-        with pytest.raises(RequestFailed):
+        with pytest.raises(RequestFailed) as refused:
             await connectd.master.request(MoveAll(old_end), MoveAllReply)
     channel.close()
+    reasons = {"dies": "successor has closed its end", "refuses": "no room"}
+    assert str(refused.value) == reasons.get(how, "successor said move_candidate_reply, for which it was not asked")
     await owner.ends()
     next_owner = await connectd.owner()
     assert next_owner.info.node_id == newer.node_id

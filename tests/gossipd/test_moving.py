@@ -19,7 +19,7 @@ from tests.gossipd.gossipd_process import (
 from tests.gossipd.messages import announcement, big_map, update
 from tests.gossipd.owner import released, taken
 from wire.control.control_channel import ControlChannel, RequestFailed
-from wire.control.control_message import ControlMessage, Fd
+from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.control_wire import (
     MoveAll,
     MoveAllReply,
@@ -174,6 +174,10 @@ class Successor:
         """by its death instead of a word;"""
         self.after = 0
         """after so many of that kind."""
+        self.lies: Callable[[Request], list[Reply]] = lambda request: []
+        """What it says besides, before its answer."""
+        self.lacks = 0
+        """So many connections have not come, as it says."""
         self.channel = ControlChannel(socket.socket(fileno=our_end), "predecessor", self.hear, lambda reason: None)
 
     def hear(self, message: ControlMessage) -> None:
@@ -185,6 +189,9 @@ class Successor:
             message.close_fds()
             self.channel.close()
             return
+        if isinstance(message, Request):
+            for lie in self.lies(message):
+                self.channel.send(lie)
         match message:
             case OpenStore():
                 self.channel.reply(message, OpenStoreReplyfail("no room") if fails else OpenStoreReply())
@@ -195,7 +202,50 @@ class Successor:
             case MoveRest():
                 load(MovedRest, message.state, VERSION)
                 if not fails:
-                    self.channel.reply(message, MoveRestReply())
+                    peers = sum(isinstance(earlier, MovePeer) for earlier in self.heard)
+                    self.channel.reply(message, MoveRestReply(peers - self.lacks))
+
+
+def renew_link(gossipd: GossipdProcess) -> None:
+    """connectd speaks to this one again."""
+    ours, theirs = pair()
+    sock = socket.socket(fileno=ours)
+    gossipd.link = ControlChannel(sock, "gossipd", gossipd.said.put_nowait, lambda _: None)
+    gossipd.master.send(NewConnectdLink(theirs))
+
+
+LIES: dict[str, tuple[Callable[[Request], list[Reply]], str]] = {
+    "a connection that was not given": (
+        lambda request: [MovePeerReply(request_id=request.request_id + 1_000)],
+        "successor said move_peer_reply, for which it was not asked",
+    ),
+    "all of it at once": (
+        lambda request: [MoveRestReply(3, request_id=request.request_id)],
+        "successor answered open_store with move_rest_reply",
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", [*LIES, "some have not come"])
+async def test_a_next_one_that_acknowledges_what_it_did_not_get(gossipd: GossipdProcess, lie: str) -> None:
+    """One sentence, and the old one goes on."""
+    peers = [await gossipd.connect() for _ in range(3)]
+    successor = Successor(gossipd)
+    if lie in LIES:
+        successor.lies, reason = LIES[lie]
+    else:
+        successor.lacks, reason = 1, "it says that it has 2 connections of 3"
+    gossipd.link.close()
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(RequestFailed, match=f"^{reason}$"):
+            await gossipd.master.request(MoveAll(successor.old_end), MoveAllReply)
+    successor.channel.close()
+    for peer in peers:
+        await peer.sync()
+    renew_link(gossipd)
+    late = await gossipd.connect(over_the_link=True)
+    await late.sync()
+    assert "BROKEN" not in gossipd.log()
 
 
 @pytest.mark.parametrize("dies", [True, False])
@@ -225,9 +275,7 @@ async def test_the_old_one_goes_on_if_the_next_one_fails(
         await peer.gossip(len(whole) - 1)
         await peer.sync()
     assert (await gossipd.status())["remote_peers"] == 1
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    gossipd.link = ControlChannel(ours, "gossipd", gossipd.said.put_nowait, lambda _: None)
-    gossipd.master.send(NewConnectdLink(Fd(theirs.detach())))
+    renew_link(gossipd)
     late = await gossipd.connect(over_the_link=True)
     await late.say(announcement(500), update(500))
     await late.sync()

@@ -21,7 +21,7 @@ from wire.control.status import Status
 __all__ = ["ChannelClosed", "ChannelLeft", "ControlChannel", "RequestFailed", "receive_message", "send_message"]
 
 READS_PER_TURN = 64
-"""Datagrams that are read at one wake-up, so that other events get their turn."""
+"""Datagrams that are read at one wake-up: others get their turn."""
 MARK = 1_000
 """Messages that the other end has not taken yet, above which those who produce them stop their sources."""
 MARK_BYTES = 4 << 20
@@ -101,8 +101,7 @@ class ControlChannel:
         self.broken = False
         """One of the two ends has done what it may not, or what came was cut: a daemon ends then, and is restarted."""
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[_Outgoing] = deque()
-        self._queued_bytes = 0
+        self._queue, self._queued_bytes = deque[_Outgoing](), 0
         self._waiting: deque[_Asked] = deque()
         self._held_back: list[ControlMessage | _Asked] | None = None
         self._outstanding: dict[int, _Asked] = {}
@@ -184,8 +183,7 @@ class ControlChannel:
     def close(self) -> list[ControlMessage]:
         """Close our end; requests that wait raise ChannelClosed. The messages that were never sent, fds still open."""
         self._shut("we have closed it")
-        unsent = [outgoing.message for outgoing in self._queue]
-        self._queue.clear()
+        unsent, self._queue = [outgoing.message for outgoing in self._queue], deque()
         return unsent
 
     def leave(self) -> ChannelLeft:
@@ -194,6 +192,11 @@ class ControlChannel:
         self._stop_waiting()
         self._loop.remove_reader(self._sock)
         return ChannelLeft(Fd(self._sock.detach()), self._last_request_id)
+
+    def refuse(self, message: ControlMessage) -> None:
+        """The other end had no right to say this now: it is broken."""
+        message.close_fds()
+        self._break(f"{self.who} said {message.name()}, for which it was not asked")
 
     # another end
 
@@ -337,7 +340,7 @@ class ControlChannel:
     def _wait_for_room(self) -> None:
         if not self._writer_added:
             self._loop.add_writer(self._sock.fileno(), self._writable)
-            self._writer_added = True
+        self._writer_added = True
 
     def _wait_after(self, error: OSError) -> None:
         """The socket is writable and yet it does not take the message: a writer callback would spin."""
@@ -387,12 +390,9 @@ class ControlChannel:
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         held, self._held_back = self._held_back or [], None
-        for message in held:
-            if not isinstance(message, _Asked):
-                message.close_fds()
         unasked = [*self._waiting, *(each for each in held if isinstance(each, _Asked))]
-        for asked in unasked:
-            asked.request.close_fds()
+        for each in (*held, *self._waiting):
+            (each.request if isinstance(each, _Asked) else each).close_fds()
         for asked in (*self._outstanding.values(), *unasked):
             if not asked.future.done():
                 asked.future.set_exception(ChannelClosed(reason))

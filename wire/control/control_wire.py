@@ -778,7 +778,9 @@ class MoveRest(Request, number=3063, sender="predecessor", largest=MANY):
 
 
 class MoveRestReply(Reply, number=3163, sender="successor"):
-    """All of that is there."""
+    """All of that is there, and so many connections."""
+
+    peers: int
 
 
 class MoveRestReplyfail(Refusal, number=3263, sender="successor"):
