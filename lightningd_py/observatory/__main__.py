@@ -6,7 +6,7 @@ import sys
 
 from wire.command import console
 
-EXTRA = ("pyarrow", "duckdb")
+EXTRA = ("pyarrow", "duckdb", "xxhash")
 
 
 def main() -> int:

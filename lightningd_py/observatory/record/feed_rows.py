@@ -124,7 +124,7 @@ class FeedRows:
                 None if sha256 is None else sha256[:HASH_SIZE],
             ),
         )
-        if raw is not None and sha256 is not None and self.seen.is_new(sha256[:HASH_SIZE]):
+        if raw is not None and sha256 is not None and sha256[:HASH_SIZE] not in self.seen:  # it may yet be heard
             self._rows.add("messages", message_row(self._vantage, values["time_ns"], sha256, raw, False))
 
     def _peer(self, event: str, values: Values) -> None:

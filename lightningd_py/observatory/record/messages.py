@@ -56,10 +56,11 @@ def about(raw: bytes) -> About:
 
 def inner_hash(raw: bytes) -> bytes:
     """The beginning of SHA256 over a message without its signatures and its timestamp (docs/feed.md)."""
-    return hashlib.sha256(_inner(raw)).digest()[:HASH_SIZE]
+    return hashlib.sha256(inner_bytes(raw)).digest()[:HASH_SIZE]
 
 
-def _inner(raw: bytes) -> bytes:
+def inner_bytes(raw: bytes) -> bytes:
+    """A message without its signatures and its timestamp; as it is if it is of another type, or is cut."""
     kind = int.from_bytes(raw[:TYPE_SIZE], "big")
     if kind == CHANNEL_ANNOUNCEMENT:
         return raw[:TYPE_SIZE] + raw[CHANNEL_SIGNED:]

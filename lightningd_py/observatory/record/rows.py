@@ -45,6 +45,9 @@ class Seen:
         self._newer: set[bytes] = set()
         self._older: set[bytes] = set()
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._newer or key in self._older
+
     def is_new(self, key: bytes) -> bool:
         """Whether it was not seen before; from now on it was."""
         if key in self._newer:

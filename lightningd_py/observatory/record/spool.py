@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from lightningd_py.observatory.tables.files import make_folder, sync_folder
-from lightningd_py.observatory.tables.names import SPOOL, SegmentName
+from lightningd_py.observatory.tables.names import SEGMENT, SPOOL, SegmentName
 from lightningd_py.observatory.tables.schemas import TABLES
 from lightningd_py.observatory.tables.segment import PLACE
 
@@ -61,7 +61,6 @@ class Segment:
         self.is_dirty = False
         self._taken = _Taken()
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        sync_folder(path.parent)
         sink = pa.PythonFile(self._taken, mode="w")
         self._writer = pa.ipc.new_stream(sink, TABLES[table].schema, options=_OPTIONS)
 
@@ -137,7 +136,15 @@ class Spool:
             path = folder / str(name)
             path.unlink(missing_ok=True)  # of a segment whose first batch could not be written
             self._open[table] = Segment(path, table)
+            sync_folder(folder)
         return self._open[table]
+
+    def remove(self) -> None:
+        """Remove all that was written, after `close`. Raises OSError."""
+        for table, count in self._batches.items():
+            if count:
+                for path in (self._folder / SPOOL / table).glob(f"{self._vantage}-{self.epoch}-*{SEGMENT}"):
+                    path.unlink()
 
     def sync(self) -> None:
         """All that was written is on the disk. Raises DiskError."""

@@ -1,0 +1,94 @@
+"""DuckDB over a record: the tables of a stretch of time as views, and another try without files that are damaged."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import duckdb
+
+from lightningd_py.observatory.tables.errors import ObservatoryError
+from lightningd_py.observatory.tables.reading import Record
+from lightningd_py.observatory.tables.schemas import TABLES
+
+T = TypeVar("T")
+MEMORY = "1GB"
+Row = dict[str, Any]
+
+
+class Query:
+    """One connection. Views live as long as it does."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.files: set[Path] = set()
+        self._connection = duckdb.connect()
+        self._connection.execute(f"SET memory_limit = '{MEMORY}'")
+        self._connection.execute("SET enable_progress_bar = false")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def load(
+        self,
+        table: str,
+        columns: Sequence[str],
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        view: str | None = None,
+    ) -> None:
+        """A view, named like the table if nothing is said, of its rows between the two times, both included."""
+        time = TABLES[table].time
+        wanted = list(dict.fromkeys([*columns, time]))
+        part = self.record.part(table, wanted, since_ns, until_ns)
+        self.files |= set(part.files)
+        name = view or table
+        self._connection.register(f"recent_{name}", part.recent)
+        listed = ", ".join(wanted)
+        sources = [f"SELECT {listed} FROM recent_{name}"]
+        if part.files:
+            files = ", ".join(_quoted(str(path)) for path in part.files)
+            sources.append(f"SELECT {listed} FROM read_parquet([{files}], hive_partitioning = false)")
+        when = f"{time} BETWEEN {since_ns or 0} AND {(1 << 63) - 1 if until_ns is None else until_ns}"
+        union = " UNION ALL ".join(sources)
+        self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT {listed} FROM ({union}) WHERE {when}")
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """What it finds."""
+        return self._connection.execute(sql, list(values)).fetchall()
+
+    def dicts(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """The same by the names of columns."""
+        done = self._connection.execute(sql, list(values))
+        names = [column[0] for column in done.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
+
+    def register(self, name: str, table: Any) -> None:
+        """An Arrow table as a view."""
+        self._connection.register(name, table)
+
+    def to_parquet(self, sql: str, path: Path, options: str) -> None:
+        """Write what it finds to a file, with DuckDB's options of COPY."""
+        self._connection.execute(f"COPY ({sql}) TO {_quoted(str(path))} (FORMAT parquet, {options})")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def asking(record: Record, ask: Callable[[Query], T]) -> T:
+    """What `ask` finds; if a damaged file is in the way, it is left out. Raises ObservatoryError."""
+    while True:
+        with Query(record) as query:
+            try:
+                return ask(query)
+            except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException):
+                raise  # a mistake of ours
+            except duckdb.Error as error:
+                if not record.leave_out_damaged(query.files):
+                    raise ObservatoryError(f"the record cannot be read: {str(error).splitlines()[0]}") from error
