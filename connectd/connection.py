@@ -38,6 +38,8 @@ class Connection:
         self._inbox = bytearray()
         self._frames: Frames | None = None
         self._paused = False
+        self._receives = True
+        """What SockMan has been told."""
         self._eof = False
         self._lost: str | None = None
         self._waiting: asyncio.Future[None] | None = None
@@ -58,6 +60,10 @@ class Connection:
 
     def wants_data(self) -> bool:
         """Whether to read more: a whole packet is kept at most before a read, so READ_SIZE + MAX_PACKET after it."""
+        self._receives = self._wants_data()
+        return self._receives
+
+    def _wants_data(self) -> bool:
         return not self._paused and len(self._inbox) + self._undecrypted() < MAX_PACKET
 
     def got_data(self, data: bytes) -> None:
@@ -177,7 +183,7 @@ class Connection:
             self._waiting = None
 
     def _update_receiving(self) -> None:
-        if self._lost is None:
+        if self._lost is None and self._receives != self._wants_data():
             self._sockman.update_receiving(self.conn_id)
 
     def _wake(self) -> None:

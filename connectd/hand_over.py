@@ -47,6 +47,10 @@ class HandOver:
         """Returns when it is sent: while gossipd restarts that takes a while. Raises ConnectionEnded if the
         connection ends or is replaced before that, or gossipd does not answer in time.
         """
+        if self._goes_directly(candidate):  # mostly, and at once
+            self._to_gossipd(candidate)
+            self._connections.forget(candidate.connection)
+            return
         try:
             async with asyncio.timeout(self._patience):
                 gone = False
@@ -86,13 +90,20 @@ class HandOver:
         self._renewed.set()
         self._renewed = asyncio.Event()
 
+    @property
+    def _takes(self) -> bool:
+        return not (self._held or self._link.closed or self._master.closed)
+
+    def _goes_directly(self, candidate: Candidate) -> bool:
+        return self.direct and self._move is None and self._takes and candidate.peer.node_id not in self.registered
+
     async def _has_gone(self, candidate: Candidate) -> bool:
         """False if there is no gossipd at this moment: it has the gossip of every connection, with any owner."""
-        if self._held or self._link.closed or self._master.closed:
-            return False
-        if self.direct and candidate.peer.node_id not in self.registered:
+        if self._goes_directly(candidate):
             self._to_gossipd(candidate)
             return True
+        if not self._takes:
+            return False
         link = self._link
         self._asking += 1
         try:

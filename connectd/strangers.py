@@ -7,7 +7,7 @@ Knows no sockets; the clock is an argument.
 
 from collections import Counter
 
-from wire.address import HERE, WireAddr, parse_address, source_of
+from wire.address import HERE, WireAddr, source_of, source_of_text
 from wire.control.control_wire import PeerInfo
 from wire.control.limits import Limits
 from wire.control.shares import Newest
@@ -65,7 +65,7 @@ class Established:
 
 def _source_of_peer(peer: PeerInfo) -> str | None:
     """None for one that we have dialled."""
-    return source_of(parse_address(peer.address, 0)) if peer.incoming else None
+    return source_of_text(peer.address) if peer.incoming else None
 
 
 class Strangers:

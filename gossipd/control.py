@@ -331,7 +331,7 @@ class Requests:
             case control_wire.AddGossip():
                 self._add_gossip(message)
             case FeedPeerConnected() | FeedPeerDisconnected():
-                say_peer(gossipd.feed, message)
+                say_peer(gossipd.feed, message, gossipd.tell)
             case control_wire.Resync():
                 gossipd.seeker.resync()
                 channel.reply(message, control_wire.ResyncReply())

@@ -11,7 +11,7 @@ from typing import Any
 from gossipd.verdict import REASONS, Verdict
 from wire.bus import feed
 from wire.bus.feed import TOPICS, Outcome
-from wire.control.control_wire import FeedPeerConnected, FeedPeerDisconnected, PeerInfo
+from wire.control.control_wire import FeedPeerConnected, FeedPeerDisconnected, FeedPeersWanted, PeerInfo
 
 Send = Callable[[bytes, bytes], None]
 """Gets the two frames of a message."""
@@ -39,6 +39,10 @@ class Feed:
         """Arrivals are subscribed to."""
         self.map = False
         """Changes of the map are subscribed to."""
+        self.peers = False
+        """Connections that come and go are subscribed to."""
+        self.on_peers: Callable[[], None] = lambda: None
+        """Called once, when they begin to be."""
         self.sender_of: Callable[[int], PeerInfo | None] = lambda conn_id: None
         """What is known of the connection; None for what is our own."""
         self.send = send
@@ -67,6 +71,10 @@ class Feed:
         self._taken = taken
         self.gossip = any(topic.startswith("gossip.") for topic in taken)
         self.map = any(topic.startswith("map.") for topic in taken)
+        before, self.peers = self.peers, any(topic.startswith("peer.") for topic in taken)
+        if self.peers and not before:
+            self.on_peers()
+            self.on_peers = lambda: None
         if not self.gossip:
             self._arrivals.clear()
 
@@ -128,8 +136,14 @@ SILENT = Feed(unheard)
 """Where there is no feed: nothing is ever subscribed to."""
 
 
-def say_peer(to: Feed, message: FeedPeerConnected | FeedPeerDisconnected) -> None:
-    """A connection has come, or has ended, at any owner."""
+def say_peer(
+    to: Feed, message: FeedPeerConnected | FeedPeerDisconnected, tell: Callable[[FeedPeersWanted], None]
+) -> None:
+    """A connection has come, or has ended, at any owner. `tell`: the master, that it need not say so, or again needs."""
+    if not to.peers:
+        to.on_peers = lambda: tell(FeedPeersWanted(wanted=True))
+        tell(FeedPeersWanted(wanted=False))
+        return
     if isinstance(message, FeedPeerDisconnected):
         gone = {"node_id": message.node_id, "conn_id": message.conn_id, "reason": message.reason}
         to.say(feed.PEER_DISCONNECTED, message.time_ns, **gone)

@@ -338,7 +338,7 @@ class Gossipd:
         """Send soon, wherever the connection is: not now, for its messages may be in the midst of being heard."""
         conn_id = peer.info.conn_id
         if self.owned.owns(conn_id):
-            self.owned.want_to_send(conn_id)
+            self.owned.pump_in_turn(conn_id)
         else:
             self.remotes.pump_soon(conn_id)
 

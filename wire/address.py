@@ -264,11 +264,24 @@ def source_of(address: WireAddr) -> str:
     return address.host if address.kind == "ipv4" and address.host != "127.0.0.1" else HERE
 
 
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"({_OCTET}\.{_OCTET})\.{_OCTET}\.{_OCTET}")
+"""As `ipaddress` reads it, in a tenth of the time: it is looked at for each connection, in each daemon."""
+
+
+def source_of_text(text: str) -> str:
+    """As `source_of`, of what a WireAddr is as text."""
+    host = text.rpartition(":")[0]
+    return source_of(WireAddr("ipv4", host, 0) if _IPV4.fullmatch(host) else parse_address(text, 0))
+
+
 def network_group(text: str) -> str:
     """The network of an address as text, all of which one operator may well have: /16 of IPv4, /32 of IPv6, else the
     kind of the address (all of Tor is one).
     """
     host = text.rpartition(":")[0].strip("[]")
+    if ipv4 := _IPV4.fullmatch(host):
+        return f"{ipv4[1]}.0.0/16"
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -283,11 +296,11 @@ def source_key(text: str) -> str:
     one stranger has at least, else the host.
     """
     host = text.rpartition(":")[0].strip("[]")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
+    if ":" not in host:
         return host
-    if isinstance(address, ipaddress.IPv4Address):
+    try:
+        address = ipaddress.IPv6Address(host)
+    except ValueError:
         return host
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)

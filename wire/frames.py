@@ -24,6 +24,7 @@ _MAC = 16
 _HEADER = 2 + _MAC
 _FRAME = _HEADER + _MAC
 _ROTATION = 1000
+_BOUNDARIES = range(0, _ROTATION + 1, 2)
 _NONCES = tuple(struct.pack("<4xQ", number) for number in range(_ROTATION))
 _pack_length = struct.Struct(">H").pack
 
@@ -67,6 +68,12 @@ class PeerState:
     gossip: list[bytes] = field(default_factory=list, repr=False)
 
 
+def check_nonces(crypto: CryptoState) -> None:
+    """Raises ValueError for nonces that are no message boundary: not even, or past a rotation."""
+    if crypto.rn not in _BOUNDARIES or crypto.sn not in _BOUNDARIES:
+        raise ValueError(f"rn {crypto.rn} or sn {crypto.sn} is no message boundary")
+
+
 class Frames:
     """Encrypts and decrypts one connection. Holds what was read and not yet asked for."""
 
@@ -92,8 +99,7 @@ class Frames:
         """`traffic` is what the connection has carried before. Raises ValueError for nonces that are no message
         boundary: not even, or past a rotation.
         """
-        if any(nonce % 2 or not 0 <= nonce <= _ROTATION for nonce in (crypto.rn, crypto.sn)):
-            raise ValueError(f"rn {crypto.rn} or sn {crypto.sn} is no message boundary")
+        check_nonces(crypto)
         self._rn, self._rk, self._r_ck = crypto.rn, crypto.rk, crypto.r_ck
         self._sn, self._sk, self._s_ck = crypto.sn, crypto.sk, crypto.s_ck
         self._receiver: ChaCha20Poly1305 | None = None

@@ -24,6 +24,8 @@ from wire.peer_wire import (
 class Action(Enum):
     """What happens to a message."""
 
+    __hash__ = object.__hash__  # Enum's is Python code, and dictionaries ask for it
+
     ANSWER = "answer"
     """The owner answers it itself: pings, errors, warnings."""
     GOSSIP = "gossip"

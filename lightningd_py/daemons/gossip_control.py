@@ -51,6 +51,8 @@ class GossipControl:
         """Hears of each new height, besides gossipd."""
         self._asked: dict[tuple[ControlChannel, int], control_wire.GetTxout] = {}
         """What gossipd has asked, and was not answered yet."""
+        self._feed_without: ControlChannel | None = None
+        """The gossipd that has said that no one takes from its feed which peers come and go."""
 
     @property
     def _channel(self) -> ControlChannel:
@@ -87,6 +89,8 @@ class GossipControl:
             case control_wire.UnwatchedChannels(short_channel_ids=scids):
                 reply = control_wire.UnwatchedChannelsReply(self._chain.unwatched(scids))
                 channel.reply(message, reply)
+            case control_wire.FeedPeersWanted(wanted=wanted):
+                self._feed_without = None if wanted else channel
             case control_wire.RemoteChannelUpdate(service=service):
                 ownership.registrations.remote_update_to(service, message)
             case _:
@@ -111,14 +115,16 @@ class GossipControl:
 
     def peer_came(self, peer: Peer) -> None:
         """A connection is there, at any owner: for the feed, and for what its init says of our address."""
-        self._say(control_wire.FeedPeerConnected(peer.info, time.time_ns()))
+        if self._feed_without is not self._channel:
+            self._say(control_wire.FeedPeerConnected(peer.info, time.time_ns()))
         if self._own.heard(peer.info):
             self._say(control_wire.AnnounceableChanged(self._own.addresses))
 
     def peer_went(self, peer: Peer, reason: str) -> None:
         """A connection has ended: for the feed."""
         info = peer.info
-        self._say(control_wire.FeedPeerDisconnected(info.node_id, info.conn_id, reason, time.time_ns()))
+        if self._feed_without is not self._channel:
+            self._say(control_wire.FeedPeerDisconnected(info.node_id, info.conn_id, reason, time.time_ns()))
 
     def _say(self, message: ControlMessage) -> None:
         tell(self._channel, message)

@@ -171,23 +171,23 @@ class Claims:
     def reported(self, info: PeerInfo) -> None:
         """connectd gives this connection to gossipd, on the direct path."""
         conn_id = info.conn_id
-        if self.refuses_new(CONNECTD, control_wire.PeerHandedOver.name(), info):
+        if self.refuses_new(CONNECTD, control_wire.PeerHandedOver, info):
             return
         self._reported.put(conn_id, info)
         held = self._let_go(conn_id)
         for message in held.messages if held is not None else []:
             self.heard(GOSSIPD, message)
 
-    def refuses_new(self, speaker: str, said: str, info: PeerInfo) -> bool:
+    def refuses_new(self, speaker: str, said: type[ControlMessage], info: PeerInfo) -> bool:
         """Whether a connection cannot be a new one: conn_ids do not repeat."""
         if info.conn_id not in self._gone and self._peers.get(info.conn_id) is None:
             return False
-        _complain(speaker, said, info.conn_id, "which is no new one")
+        _complain(speaker, said.name(), info.conn_id, "which is no new one")
         return True
 
     def refuses_connected(self, message: control_wire.PeerConnected) -> bool:
         """The same, and whether its state is flawed."""
-        if self.refuses_new(CONNECTD, message.name(), message.peer):
+        if self.refuses_new(CONNECTD, type(message), message.peer):
             return True
         flaw = flaw_of(message, CONNECTD)
         if flaw is not None:
@@ -235,9 +235,9 @@ class Claims:
 
     def _do(self, speaker: str, message: AboutOne) -> None:
         """What is flawed ends the connection, which is its owner's no more."""
-        flaw = flaw_of(message, speaker)
         conn_id, node_id = _named(message)
         self._reported.pop(conn_id)
+        flaw = None if isinstance(message, control_wire.PeerTaken) else flaw_of(message, speaker)
         if flaw is not None:
             message.close_fds()
             _complain(speaker, message.name(), conn_id, flaw)

@@ -23,6 +23,8 @@ MAX_MOVES = 20
 class State(Enum):
     """Where a connection is, as far as the master knows."""
 
+    __hash__ = object.__hash__  # Enum's is Python code, and dictionaries ask for it
+
     MASTER = "master"
     """The master holds its fds, as a MovingConnection, for the length of one step."""
     GIVEN = "given"
@@ -41,6 +43,8 @@ class State(Enum):
 
 class Event(Enum):
     """What moves a connection: control messages, by their names, and the death of an owner."""
+
+    __hash__ = object.__hash__  # Enum's is Python code, and dictionaries ask for it
 
     PEER_CONNECTED = "peer_connected"
     PEER_TAKEN = "peer_taken"

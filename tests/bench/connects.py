@@ -7,11 +7,22 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
-from tests.bench.harness import ROOT, Bench, Row, cpu_seconds
+from tests.bench.harness import ROOT, Bench, Row, cpu_of, cpu_seconds
 from tests.bench.nodes import Node, node
 
 AT_ONCE = 8
 SETTLING = 20.0
+LOOK, MOST_IDLE = 0.3, 0.002
+"""Seconds between looks, and of CPU in that time of all daemons of an idle node."""
+
+
+async def _idle(started: Node) -> None:
+    """Wait until the node has nothing left to do of its start: that is no part of what a connection costs."""
+    before = 0.0
+    async with asyncio.timeout(SETTLING):
+        while (now := cpu_of(started.pids())) - before > MOST_IDLE:
+            before = now
+            await asyncio.sleep(LOOK)
 
 
 async def _connected(started: Node, count: int) -> None:
@@ -27,7 +38,6 @@ async def measure(bench: Bench) -> Iterator[Row]:
     async with node(bench.directory) as started:
         info = await started.rpc("getinfo")
         target = f"{info['id']}@127.0.0.1:{info['binding'][0]['port']}"
-        pids = started.pids()
         client = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.bench.connects", target, str(count)),
             cwd=ROOT,
@@ -36,6 +46,8 @@ async def measure(bench: Bench) -> Iterator[Row]:
         )
         assert client.stdin is not None and client.stdout is not None
         await client.stdout.readline()  # it is ready
+        await _idle(started)
+        pids = started.pids()
         begin = {pid: cpu_seconds(pid) for pid in pids}
         client.stdin.write(b"go\n")
         seconds = float(await client.stdout.readline())

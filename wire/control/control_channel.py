@@ -143,9 +143,16 @@ class ControlChannel:
             self._send_now(message)
 
     def _send_now(self, message: ControlMessage) -> None:
-        outgoing = _Outgoing(message, *encode(message))
-        self._queue.append(outgoing)
-        self._queued_bytes += len(outgoing.datagram)
+        datagram, fds = encode(message)
+        if not self._queue:
+            try:
+                transmit(self._sock, datagram, fds, DONT_WAIT)
+            except OSError:
+                pass  # `_flush` finds out what is to be done
+            else:
+                return
+        self._queue.append(_Outgoing(message, datagram, fds))
+        self._queued_bytes += len(datagram)
         if len(self._queue) == 1:
             self._flush()
 
@@ -309,15 +316,14 @@ class ControlChannel:
             self._tell_drained(had_queued)
 
     def _hear(self, message: ControlMessage) -> None:
-        match message:
-            case Heartbeat():
-                self.send(HeartbeatReply())
-            case HeartbeatReply():
-                self.on_heartbeat()
-            case Reply(request_id=asked) if 0 < asked <= self._asked_before_us:
-                message.close_fds()
-            case _:
-                self._on_message(message)
+        if isinstance(message, Heartbeat):
+            self.send(HeartbeatReply())
+        elif isinstance(message, HeartbeatReply):
+            self.on_heartbeat()
+        elif isinstance(message, Reply) and 0 < message.request_id <= self._asked_before_us:
+            message.close_fds()
+        else:
+            self._on_message(message)
 
     # writing
 

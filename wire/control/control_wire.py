@@ -707,6 +707,14 @@ class FeedPeerDisconnected(ControlMessage, number=3051, sender="master"):
     time_ns: int
 
 
+class FeedPeersWanted(ControlMessage, number=3052, sender="gossipd"):
+    """Whether anyone takes from the feed what the two messages above bring: while no one does they need not be sent.
+    Said in answer to one in vain, and then when someone comes.
+    """
+
+    wanted: bool
+
+
 class GossipStatus(Request, number=3030, sender="master"):
     """How is the map?"""
 

@@ -8,6 +8,7 @@ The log is not a stranger's disk: what a stranger can cause goes through `by_str
 """
 
 import faulthandler
+import functools
 import logging
 import os
 import signal
@@ -46,13 +47,18 @@ class _Formatter(logging.Formatter):
     command a terminal. Only a traceback has several lines, and each of them says whose it is."""
 
     def format(self, record: logging.LogRecord) -> str:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        stamp = _second(int(record.created))
         who = f"{record.node_id}-{record.name}" if hasattr(record, "node_id") else record.name
         lines = [record.getMessage()]
         if record.exc_info:
             lines += self.formatException(record.exc_info).splitlines()[-MOST_LINES:]
         lead = f"{stamp}.{int(record.msecs):03d}Z {_NAMES.get(record.levelno, record.levelname):7} {who}: "
         return "\n".join(lead + _cut(sane(line)) for line in lines)
+
+
+@functools.lru_cache(maxsize=1)
+def _second(unix: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix))
 
 
 def _cut(line: str) -> str:
@@ -171,6 +177,7 @@ def set_up_logging(level: str = "info") -> None:
     """Point this process's log at standard error. `level` is one of LEVELS; raises KeyError for any other."""
     handler = _Handler(LogOutput(2, lost_lines(f"log of process {os.getpid()}")))
     handler.setFormatter(_Formatter())
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line of ours says such things
     root = logging.getLogger()
     root.handlers[:] = [handler]
     faulthandler.register(SHOW_STACK, file=2, all_threads=True)

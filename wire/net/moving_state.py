@@ -4,9 +4,10 @@ Looked at by the master, for what comes to it, and by owners, for what they are 
 """
 
 import dataclasses
+import operator
 from collections.abc import Sequence
 
-from wire.frames import MAX_MESSAGE, MAX_UNREAD, Frames, PeerState
+from wire.frames import MAX_MESSAGE, MAX_UNREAD, PeerState, Traffic, check_nonces
 from wire.net.gossip_queue import MAX_LEFT_OVER
 
 KEY_SIZE = 32
@@ -17,21 +18,24 @@ MAX_SEND = 1 << 20
 MAX_COUNT = 1 << 62
 """Of bytes or messages that a connection has carried."""
 
+_counts = operator.attrgetter(*(field.name for field in dataclasses.fields(Traffic)))
+
 
 def flaw_of_state(state: PeerState) -> str | None:
     """What is wrong with it, as a sentence; None if nothing is."""
     crypto = state.crypto
     try:
-        Frames(crypto)
+        check_nonces(crypto)
     except ValueError as error:
         return str(error)
-    if any(len(key) != KEY_SIZE for key in (crypto.rk, crypto.sk, crypto.r_ck, crypto.s_ck)):
+    if {len(crypto.rk), len(crypto.sk), len(crypto.r_ck), len(crypto.s_ck)} != {KEY_SIZE}:
         return f"a key is not {KEY_SIZE} bytes long"
     if len(state.unread) > MAX_UNREAD:
         return f"{len(state.unread)} bytes are unread, more than may be"
     if len(state.unsent) > MAX_UNSENT:
         return f"{len(state.unsent)} bytes are unsent, more than may be"
-    if any(not 0 <= count <= MAX_COUNT for count in dataclasses.astuple(state.traffic)):
+    carried = _counts(state.traffic)
+    if min(carried) < 0 or max(carried) > MAX_COUNT:
         return "the connection has carried more, or less, than can be"
     if flaw_of_messages(state.gossip, MAX_LEFT_OVER):
         return "what is left over for gossipd is more than may be, or has no type"
@@ -40,6 +44,8 @@ def flaw_of_state(state: PeerState) -> str | None:
 
 def flaw_of_messages(messages: Sequence[bytes], most: int = MAX_SEND) -> str | None:
     """What is wrong with messages of a peer's, or for it, of which there may be `most` bytes."""
+    if not messages:
+        return None
     if any(not 2 <= len(message) <= MAX_MESSAGE for message in messages):
         return "a message has no type, or is too long"
     if sum(map(len, messages)) > most:

@@ -242,6 +242,10 @@ class OwnedPeers(SockMan, Generic[S]):
             self._later.add(conn_id)
             self._loop.call_later(wait, self._pump_later, conn_id)
 
+    def pump_in_turn(self, conn_id: int) -> None:
+        """The same in its turn, for a caller that may be in the midst of hearing the peer."""
+        self._in_turn(self._owned[conn_id])
+
     def _pump_later(self, conn_id: int) -> None:
         if conn_id in self._later:
             self._later.remove(conn_id)

@@ -5,10 +5,12 @@ from typing import Any
 
 from lightningd_py.chain.source import Answered, Output
 from lightningd_py.daemons.gossip_control import GossipControl
+from lightningd_py.owners.peers import Event
+from tests.gossipd.gossipd_process import peer_info
 from tests.lightningd_py.bus_services import turn
 from tests.lightningd_py.ownership_among_fakes import Daemon, OwnershipAmongFakes
 from wire.control.control_message import Reply, Request
-from wire.control.control_wire import GetTxout, OutpointsSpent, OutpointsSpentReply
+from wire.control.control_wire import FeedPeersWanted, GetTxout, OutpointsSpent, OutpointsSpentReply, PeerInfo
 
 
 class Chain:
@@ -21,6 +23,13 @@ class Chain:
 
     def look_up(self, scid: int, script: bytes, answered: Answered) -> None:
         self.answers.append(answered)
+
+
+class Own:
+    """Learns nothing of where it is."""
+
+    def heard(self, info: PeerInfo) -> bool:
+        return False
 
 
 class Gossipd(Daemon):
@@ -58,6 +67,28 @@ async def test_what_the_chain_says_is_said_until_a_gossipd_has_it() -> None:
     gossip.returned()
     await saying
     assert new.asked == [OutpointsSpent(144, [7])]
+
+
+async def test_connections_are_told_to_a_gossipd_until_it_says_that_no_one_takes_them() -> None:
+    around, old, new = OwnershipAmongFakes(), Gossipd(), Gossipd()
+    anyhow: Any = Own()
+    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow), as_channel(old)
+    peer = around.ownership.peers.begin(peer_info(7), Event.PEER_TAKEN, "gossipd")
+
+    def told(by: Gossipd) -> list[str]:
+        gossip.peer_came(peer)
+        gossip.peer_went(peer, "enough")
+        return [message.name() for message in by.take()]
+
+    both = ["feed_peer_connected", "feed_peer_disconnected"]
+    assert told(old) == both
+    gossip.received(FeedPeersWanted(wanted=False), as_channel(old))
+    assert told(old) == []
+    gossip.received(FeedPeersWanted(wanted=True), as_channel(old))
+    assert told(old) == both
+    gossip.received(FeedPeersWanted(wanted=False), as_channel(old))
+    around.ownership.gossipd = as_channel(new)
+    assert told(new) == both
 
 
 def as_channel(gossipd: Any) -> Any:
