@@ -139,7 +139,7 @@ SILENT = Feed(unheard)
 def say_peer(
     to: Feed, message: FeedPeerConnected | FeedPeerDisconnected, tell: Callable[[FeedPeersWanted], None]
 ) -> None:
-    """A connection has come, or has ended, at any owner. `tell`: the master, that it need not say so, or again needs."""
+    """A connection has come, or has ended, at any owner. `tell` tells the master whether that has to be said."""
     if not to.peers:
         to.on_peers = lambda: tell(FeedPeersWanted(wanted=True))
         tell(FeedPeersWanted(wanted=False))

@@ -17,6 +17,9 @@ MAX_OPENING = 1_000
 MAX_CHANNELS = 10_000
 """The same for channels."""
 
+TEACHES = frozenset({OPEN_CHANNEL, FUNDING_CREATED, OPEN_CHANNEL2, ACCEPT_CHANNEL2})
+"""Messages from which `learn` learns something."""
+
 # Where the fields stand, the type included.
 _FUNDING_OUTPUT = slice(34, 68)
 _OPENER_BASEPOINT = slice(147, 180)

@@ -7,6 +7,7 @@ service. If it cannot be, the connection ends, and every service with a part in 
 
 from collections.abc import Callable
 
+from connectd.connectiond.channel_ids import TEACHES
 from connectd.connectiond.connections import Away, SharedConnections
 from connectd.connectiond.lines.line import Line
 from connectd.connectiond.shared import Part, Shared
@@ -85,7 +86,7 @@ class Delivery:
         channel_id = channel_id_of(message)
         part = self._destination(shared, number, channel_id)
         if part is not None:
-            return self.deliver(shared, part, message)
+            return self._deliver(shared, part, message, number, channel_id)
         flaw = flaw_without_service(number, channel_id)
         if flaw is not None:
             return self._peers.end_with_warning(shared, flaw)
@@ -120,14 +121,17 @@ class Delivery:
 
     def deliver(self, shared: Shared, part: Part, message: bytes) -> bool:
         """To this service, or held for it. False if the connection has ended over it."""
+        return self._deliver(shared, part, message, *type_and_channel(message))
+
+    def _deliver(self, shared: Shared, part: Part, message: bytes, number: int, channel_id: bytes | None) -> bool:
         if shared.held or not part.has_room:
             self._hold(shared, part, message)
             return True
-        return self._send(shared, part, message)
+        return self._send(shared, part, message, number, channel_id)
 
-    def _send(self, shared: Shared, part: Part, message: bytes) -> bool:
-        number, channel_id = message[0] << 8 | message[1], channel_id_of(message)
-        shared.ids.learn(part.session.service, number, channel_id, message)
+    def _send(self, shared: Shared, part: Part, message: bytes, number: int, channel_id: bytes | None) -> bool:
+        if number in TEACHES:
+            shared.ids.learn(part.session.service, number, channel_id, message)
         seq = part.sending.next()
         sending = Message(shared.conn_id, seq, message, shared.node_id, number, channel_id)
         if self._peers.post.send(part.session, sending):
@@ -176,7 +180,7 @@ class Delivery:
 
     def _deliver_again(self, shared: Shared, part: Part, message: bytes) -> bool:
         if shared.parts.get(part.session.service) is part:
-            return self._send(shared, part, message)
+            return self._send(shared, part, message, *type_and_channel(message))
         if message[0] << 8 | message[1] in TROUBLE:  # a copy went up, and the others get theirs
             return True
         return self.heard(shared.line, message)  # it has given its part back: the message may be another's

@@ -11,6 +11,7 @@ docs/bus.md, "MSG"; design 2.7, 2.10.
 
 from collections.abc import Callable
 
+from connectd.connectiond.channel_ids import TEACHES
 from connectd.connectiond.connections import Above, Post, SharedConnections
 from connectd.connectiond.delivery import Delivery
 from connectd.connectiond.lines.line import Line
@@ -206,7 +207,8 @@ class Hub:
         owner = self._peers.service_of(shared, channel_id)
         if owner not in (None, service):
             raise BusError(f"channel {channel_id.hex()} is {owner}'s")
-        shared.ids.learn(service, number, channel_id, message)
+        if number in TEACHES:
+            shared.ids.learn(service, number, channel_id, message)
         if owner is None:
             shared.ids.spoken_of(service, channel_id)
 

@@ -74,4 +74,5 @@ class Keeper:
     def save(self) -> None:
         """So that the next start need not read the whole store."""
         with contextlib.suppress(OSError):
-            loading.save(self.store, self.index)
+            if not loading.save(self.store, self.index):
+                status.unusual(f"{self.store.path} is damaged: the next start reads the whole of it")

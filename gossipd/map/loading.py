@@ -16,9 +16,6 @@ from gossipd.store.records import (
     crc_of,
 )
 from gossipd.store.writer import GossipStore
-from wire.control.status import Status
-
-status = Status("gossipd")
 
 
 def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
@@ -50,17 +47,17 @@ def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
     return store, index
 
 
-def save(store: GossipStore, index: MapIndex) -> None:
+def save(store: GossipStore, index: MapIndex) -> bool:
     """Leave the index beside the store for the next `load`, as the last thing before `close`. OSError from the disk.
 
-    What is damaged is not sealed: then no index is left, and the next start reads the store.
+    What is damaged is not sealed: then no index is left, and the next start reads the store. Returns False.
     """
     store.flush()
     data = store.content()
-    if _is_as_written(data, store):
-        side_index.write(store.path, data, index, store.dead_bytes)
-    else:
-        status.unusual(f"{store.path} is damaged: the next start reads the whole of it")
+    if not _is_as_written(data, store):
+        return False
+    side_index.write(store.path, data, index, store.dead_bytes)
+    return True
 
 
 def _is_as_written(data: Buffer, store: GossipStore) -> bool:

@@ -5,7 +5,6 @@ What waits to be sent is kept as plaintext, cursors and a query under way, and i
 """
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -127,7 +126,7 @@ class Peer:
         self._greeting: Answer | None = None
         self._answer_bytes = 0
         self._around = around
-        self._outbox: deque[bytes] = deque()
+        self._outbox: list[bytes] = []
 
     # hearing
 
@@ -287,9 +286,8 @@ class Peer:
 
     def pull_outbox(self) -> list[bytes]:
         """All of the outbox."""
-        messages = list(self._outbox)
+        messages, self._outbox = self._outbox, []
         self._around.tally.said(messages)
-        self._outbox.clear()
         self.outbox_bytes = self._answer_bytes = 0
         return messages
 
@@ -322,12 +320,14 @@ class Peer:
         return messages
 
     def _pull_outbox(self, budget: int) -> list[bytes]:
-        messages = []
-        while self._outbox and budget > 0:
-            message = self._outbox.popleft()
-            messages.append(message)
+        count = 0
+        for message in self._outbox:
+            if budget <= 0:
+                break
+            count += 1
             self._count(message, -1)
             budget -= len(message) + _FRAME
+        messages, self._outbox = self._outbox[:count], self._outbox[count:]
         return messages
 
     def _pull_answer(self, budget: int) -> list[bytes]:

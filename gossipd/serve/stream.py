@@ -17,6 +17,10 @@ MAX_HEARD = 2_000
 """Messages of the peer's own that are remembered between two flushes: far more than it says, but for a first sync."""
 
 
+_NOTHING: set[int] = set()
+"""For all streams whose peer has said nothing lately; never added to."""
+
+
 class Stream:
     """What one peer has asked to hear: timestamps from `first` on, `last` excluded; `offset` is how far we are."""
 
@@ -28,8 +32,8 @@ class Stream:
         self.last = min(first + timestamp_range, 1 << 32)
         self.offset = offset
         self.limit = limit
-        self._heard: set[int] = set()
-        self._heard_before: set[int] = set()
+        self._heard = _NOTHING
+        self._heard_before = _NOTHING
         """Before the last flush."""
         self._stored: dict[int, int] = {}
         """What the peer said and what is in the store now, however long it was in the pipeline: with an offset behind
@@ -41,7 +45,9 @@ class Stream:
         if number in self._heard or number in self._heard_before:
             return False
         if len(self._heard) >= MAX_HEARD:
-            self._heard_before, self._heard = self._heard, set()
+            self._heard_before, self._heard = self._heard, _NOTHING
+        if self._heard is _NOTHING:
+            self._heard = set()
         self._heard.add(number)
         return True
 
@@ -55,7 +61,7 @@ class Stream:
         """What the store holds up to this offset may go; what the peer said two flushes ago is forgotten."""
         self.limit = end
         if self._heard or self._heard_before:
-            self._heard_before, self._heard = self._heard, set()
+            self._heard_before, self._heard = self._heard, _NOTHING
         self._forget_passed()
 
     def _forget_passed(self) -> None:

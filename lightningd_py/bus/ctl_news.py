@@ -54,13 +54,16 @@ class CtlNews:
         del self._lost[service]
 
     def _came(self, peer: Peer) -> None:
-        self._to_all(bus_wire.PeerConnected(shown(peer)))
+        if self._listening:
+            self._to_all(bus_wire.PeerConnected(shown(peer)))
 
     def _moved(self, peer: Peer) -> None:
-        self._to_all(bus_wire.PeerOwner(peer.info.node_id, peer.info.conn_id, peer.owner))
+        if self._listening:
+            self._to_all(bus_wire.PeerOwner(peer.info.node_id, peer.info.conn_id, peer.owner))
 
     def _went(self, peer: Peer, reason: str) -> None:
-        self._to_all(bus_wire.PeerDisconnected(peer.info.node_id, peer.info.conn_id, reason))
+        if self._listening:
+            self._to_all(bus_wire.PeerDisconnected(peer.info.node_id, peer.info.conn_id, reason))
 
     def _to_all(self, event: BusMessage) -> None:
         """One that does not read is cut off when its queue is full: it would know less than it thinks."""

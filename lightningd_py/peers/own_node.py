@@ -62,6 +62,8 @@ class OwnNode:
 
     def heard(self, peer: PeerInfo) -> bool:
         """A peer has said in its init where it sees us. True if `addresses` has changed by that."""
+        if peer.remote_addr is None:
+            return False
         before = self.addresses
         self._discovery.heard(peer)
         after = self.addresses

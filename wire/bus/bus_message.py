@@ -27,7 +27,7 @@ MAX_NESTS = 20_000
 
 Id = int | str | None
 
-_pack = msgpack.Packer().pack
+pack = msgpack.Packer().pack
 """One for all: to make a packer takes as long as to use it."""
 
 
@@ -57,7 +57,7 @@ class BusMessage:
 
     def encode(self) -> bytes:
         """The body."""
-        return bytes(_pack({"v": VERSION, "type": self.name(), **_to_map(self)}))
+        return bytes(pack({"v": VERSION, "type": self.name(), **_to_map(self)}))
 
     @staticmethod
     def decode(body: bytes, bus: str, sender: str) -> "BusMessage":

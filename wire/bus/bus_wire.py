@@ -8,7 +8,7 @@ docs/bus.md explains them, docs/bus-messages.md is generated from here.
 
 from dataclasses import dataclass, field
 
-from wire.bus.bus_message import BusMessage, Id
+from wire.bus.bus_message import VERSION, BusMessage, Id, pack
 
 LIGHTNINGD = b"lightningd"
 """The address of the node itself on CTL and CHNL."""
@@ -303,6 +303,23 @@ class Message(BusMessage, bus="msg", sender=("service", "node")):
     node_id: bytes | None = None
     message_type: int | None = None
     channel_id: bytes | None = None
+
+    def encode(self) -> bytes:
+        """The body. Hot: written out, where the other messages have one way for all."""
+        return bytes(
+            pack(
+                {
+                    "v": VERSION,
+                    "type": "message",
+                    "conn_id": self.conn_id,
+                    "seq": self.seq,
+                    "message": self.message,
+                    "node_id": self.node_id,
+                    "message_type": self.message_type,
+                    "channel_id": self.channel_id,
+                }
+            )
+        )
 
 
 class Credit(BusMessage, bus="msg", sender=("service", "node")):

@@ -85,13 +85,16 @@ class Pings:
     __slots__ = ("_waiting",)
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[int, PongHandler]] = deque()
+        self._waiting: deque[tuple[int, PongHandler]] | None = None
+        """None while there are none, as mostly: an empty one has 0.6 kB."""
 
     def said(self, num_pong_bytes: int, answered: PongHandler) -> None:
         """A ping was sent. `answered` is called at once if it asks for no pong."""
         if num_pong_bytes >= NO_PONG:
             answered(0)
             return
+        if self._waiting is None:
+            self._waiting = deque()
         if len(self._waiting) == MAX_PINGS:
             self._waiting.popleft()[1](None)
         self._waiting.append((num_pong_bytes, answered))
@@ -101,14 +104,18 @@ class Pings:
 
         Pongs come in the order of their pings: what was asked before the one that it answers gets none.
         """
-        if ignored not in (size for size, _ in self._waiting):
+        waiting = self._waiting
+        if waiting is None or ignored not in (size for size, _ in waiting):
             return False
-        while (asked := self._waiting.popleft())[0] != ignored:
+        while (asked := waiting.popleft())[0] != ignored:
             asked[1](None)
+        if not waiting:
+            self._waiting = None
         asked[1](total)
         return True
 
     def fail(self) -> None:
         """The connection leaves: the pongs are not heard here."""
-        while self._waiting:
-            self._waiting.popleft()[1](None)
+        waiting, self._waiting = self._waiting, None
+        for _, answered in waiting or ():
+            answered(None)

@@ -23,7 +23,8 @@ from wire.net.pinger import PongHandler
 from wire.net.upkeep import Upkeep
 from wire.routing import Deed, Routes
 
-_FOR_SERVICES = (Deed.TAKE, Deed.COPY, Deed.TROUBLE)
+_FOR_SERVICES = (Deed.TAKE, Deed.COPY)
+"""At once: nothing in these is looked at here. So is TROUBLE, if it can be read."""
 
 
 class BridgedLine:
@@ -63,19 +64,22 @@ class BridgedLine:
 
     def hear(self, message: bytes) -> bool:
         """Deal with one message; False if the connection is no longer ours after it."""
-        self._bridged.tally.heard(message)
+        bridged = self._bridged
+        bridged.tally.heard(message)
+        if len(message) > 1 and bridged.routes.deed(message[0] << 8 | message[1]) in _FOR_SERVICES:
+            return bridged.events.heard(self, message)
         try:
-            deed, message = self.duties.hear(message, self._bridged.routes)
+            deed, message = self.duties.hear(message, bridged.routes)
         except Flaw as flaw:
-            self._bridged.give_up(self, flaw.last_words, str(flaw))
+            bridged.give_up(self, flaw.last_words, str(flaw))
             return False
-        if deed in _FOR_SERVICES:
-            return self._bridged.events.heard(self, message)
         match deed:
             case Deed.SAY:
                 self._answer(message)
             case Deed.GOSSIP:
                 self.gossip.write(message)
+            case Deed.TROUBLE:
+                return bridged.events.heard(self, message)
         return True
 
     def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
