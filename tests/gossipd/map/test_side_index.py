@@ -3,6 +3,8 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from gossipd.map import side_index
 from gossipd.map.gone import Gone
 from gossipd.map.index import MapIndex
+from gossipd.map.keeper import Keeper
 from gossipd.map.loading import load, save
 from gossipd.store.records import BEGINNING_SIZE, amount_message
 from tests.gossipd.gossipd_process import GossipdProcesses
@@ -166,7 +169,9 @@ def test_damage_from_before_the_stop_is_not_sealed(
         turned = file.read(1)[0] ^ 0x80
         file.seek(offset + place)
         file.write(bytes([turned]))
-    save(writer.store, writer.index)
+    keeper: Any = SimpleNamespace(store=writer.store, index=writer.index)
+    Keeper.save(keeper)
+    assert not save(writer.store, writer.index)
     writer.close()
     assert not side_index.path_of(path).exists()
     assert "is damaged: the next start reads the whole of it" in caplog.text
