@@ -23,13 +23,7 @@ from tests.gossipd.messages import NOW, announcement, big_map, node_announcement
 from tests.harness.collector import Collector, kept, on_disk
 from wire.bus.feed import TOPICS, FeedError, PeerConnected, PeerDisconnected, decode
 from wire.control.control_channel import RequestFailed
-from wire.control.control_wire import (
-    AddGossip,
-    AddGossipReply,
-    FeedPeerConnected,
-    FeedPeerDisconnected,
-    FeedPeersWanted,
-)
+from wire.control.control_wire import AddGossip, AddGossipReply, FeedPeerConnected, FeedPeerDisconnected
 from wire.control.limits import Limits
 
 EXAMPLE = Path(__file__).parent.parent.parent / "lightningd_py" / "examples" / "collect_gossip.py"
@@ -269,19 +263,6 @@ async def test_peers_come_and_go(publisher: GossipdProcess, path: Path) -> None:
         )
         assert isinstance(went, PeerDisconnected)
         assert (went.time_ns, went.reason) == (456, "enough")
-
-
-async def test_the_master_need_not_tell_of_peers_for_whom_no_one_is_there(
-    publisher: GossipdProcess, path: Path
-) -> None:
-    info = peer_info(7)
-    publisher.master.send(FeedPeerConnected(info, 123))
-    assert await publisher.hear(FeedPeersWanted) == FeedPeersWanted(wanted=False)
-    with Collector(path, "peer.connected"):
-        assert await publisher.hear(FeedPeersWanted) == FeedPeersWanted(wanted=True)
-    await taken(publisher, 0)
-    publisher.master.send(FeedPeerDisconnected(info.node_id, 7, "enough", 456))
-    assert await publisher.hear(FeedPeersWanted) == FeedPeersWanted(wanted=False)
 
 
 # slow and dying subscribers

@@ -133,8 +133,7 @@ class ControlChannel:
         """Send a message, with its fds, or put it behind those that wait. Never blocks.
 
         Raises ChannelClosed if the channel is closed, ControlError if it is larger than its declaration says; the fds
-        are still the caller's then.
-        """
+        are still the caller's then."""
         if self._closed:
             raise ChannelClosed(f"the channel to {self.who} is closed")
         if self._held_back is not None and not isinstance(message, Heartbeat):
@@ -144,13 +143,12 @@ class ControlChannel:
 
     def _send_now(self, message: ControlMessage) -> None:
         datagram, fds = encode(message)
-        if not self._queue:
-            try:
+        try:
+            if not self._queue:
                 transmit(self._sock, datagram, fds, DONT_WAIT)
-            except OSError:
-                pass  # `_flush` finds out what is to be done
-            else:
                 return
+        except OSError:
+            pass  # `_flush` finds out what is to be done
         self._queue.append(_Outgoing(message, datagram, fds))
         self._queued_bytes += len(datagram)
         if len(self._queue) == 1:
@@ -168,8 +166,7 @@ class ControlChannel:
         """Send a request and wait for its reply, behind the others if the window is full. Its fds are the channel's.
 
         Raises RequestFailed for a refusal, ChannelClosed if the channel closes first. A cancelled request that was sent
-        keeps its place in the window until its reply comes, which is then dropped.
-        """
+        keeps its place in the window until its reply comes, which is then dropped."""
         if self._closed:
             message.close_fds()
             raise ChannelClosed(f"the channel to {self.who} is closed")
@@ -208,9 +205,7 @@ class ControlChannel:
     # another end
 
     def hold_back(self) -> None:
-        """What is said from now on may be for another process: it waits for `go_on`. Replies and what was said before
-        go out.
-        """
+        """What is said from now on, but for replies, may be for another process: it waits for `go_on`."""
         self._held_back = []
 
     def go_on(self, to: "ControlChannel") -> None:
@@ -266,8 +261,7 @@ class ControlChannel:
 
     def pause_reading(self, *, paused: bool) -> None:
         """Do not read for a while, or read again. For a channel whose messages make us say more to a third process that
-        does not keep up, and whose other end stops its own sources then; never for the master's.
-        """
+        does not keep up, and whose other end stops its own sources then; never for the master's."""
         if self._closed or paused == self._paused:
             return
         self._paused = paused
