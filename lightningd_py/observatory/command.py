@@ -4,7 +4,7 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 
-from lightningd_py.observatory import exchange_commands, history_commands, record_command
+from lightningd_py.observatory import exchange_commands, history_commands, record_command, replay_commands
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from wire.bus.feed import FeedError
 from wire.command import console
@@ -19,7 +19,7 @@ def _parser() -> CommandParser:
     parser = CommandParser(prog=NAME, description="Record all that a node's feed says, and ask the record.")
     parser.add_argument("--version", action="version", version=f"{NAME} {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for part in (record_command, history_commands, exchange_commands):
+    for part in (record_command, history_commands, exchange_commands, replay_commands):
         part.add(commands)
     return parser
 

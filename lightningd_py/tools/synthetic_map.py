@@ -98,6 +98,30 @@ class SyntheticMap:
         """One raw node_announcement for each node."""
         yield from _spread(partial(_sign_node, self.seed, self.now), self.node_numbers(), processes)
 
+    def channel(self, number: int) -> SignedChannel:
+        """One channel, signed as among `channels`."""
+        edge = self.edges[number]
+        return _sign_channel(self.seed, self.now, self.chain_hash, (number, edge, *self._keys(edge)))
+
+    def update(self, number: int, direction: int, timestamp: int, fee_proportional_millionths: int) -> bytes:
+        """A later channel_update of a channel: as the first one but for its timestamp and this fee."""
+        edge = self.edges[number]
+        keys, policies = sorted(self._keys(edge), key=lambda key: key[1]), list(edge.policies)
+        if self._keys(edge)[0] != keys[0]:
+            policies.reverse()
+        policy = policies[direction]._replace(fee_proportional_millionths=fee_proportional_millionths)
+        scid = scid_of(number)
+        secret = keys[direction][0]
+        return _sign_update(secret, self.chain_hash, scid, timestamp, direction, policy, edge.capacity_sat)
+
+    def node_announcement(self, node: int, timestamp: int) -> bytes:
+        """A later node_announcement of a node: as the first one but for its timestamp."""
+        return _sign_node(self.seed, self.now, node, timestamp)
+
+    def _keys(self, edge: Edge) -> tuple["_Key", "_Key"]:
+        first, second = ((secret, public_key(secret)) for secret in map(self.node_secret, edge[:2]))
+        return first, second
+
     def messages(self, processes: int = 1) -> Iterator[bytes]:
         """All raw messages in an order that a peer accepts: each channel with its updates, then the nodes."""
         for channel in self.channels(processes):
@@ -116,6 +140,11 @@ class SyntheticMap:
         for message in self.node_announcements(processes):
             store.append(message, node_timestamp(message))
         store.flush()
+
+
+def scid_of(number: int) -> int:
+    """The short_channel_id of the channel with that number."""
+    return make_scid(FIRST_BLOCK + number // CHANNELS_PER_BLOCK, 1 + number % CHANNELS_PER_BLOCK, number % 2)
 
 
 def generate(
@@ -189,7 +218,7 @@ def _sign_channel(seed: int, now: int, chain_hash: bytes, job: _Job) -> SignedCh
     if keys[0][1] > keys[1][1]:
         keys.reverse()
         policies.reverse()
-    scid = make_scid(FIRST_BLOCK + number // CHANNELS_PER_BLOCK, 1 + number % CHANNELS_PER_BLOCK, number % 2)
+    scid = scid_of(number)
     bitcoin_secrets = [_secret(seed, f"bitcoin {side}", number) for side in (1, 2)]
     points = keys[0][1] + keys[1][1] + b"".join(map(public_key, bitcoin_secrets))
     body = b"\x00\x00" + chain_hash + scid.to_bytes(8, "big") + points
@@ -224,12 +253,14 @@ def _sign_update(
     return _CHANNEL_UPDATE + sign(secret, double_sha256(body)) + body
 
 
-def _sign_node(seed: int, now: int, node: int) -> bytes:
+def _sign_node(seed: int, now: int, node: int, timestamp: int | None = None) -> bytes:
     chance = _chance(seed, "node", node)
     secret = _secret(seed, "node", node)
     alias = f"{chance.choice(_ADJECTIVES)}{chance.choice(_NOUNS)}{node}".encode()[:32].ljust(32, b"\0")
     addresses = b"".join(map(write_descriptor, _addresses(chance, node)))
-    body = len(_NODE_FEATURES).to_bytes(2, "big") + _NODE_FEATURES + _timestamp(chance, now).to_bytes(4, "big")
+    at = _timestamp(chance, now)
+    at = at if timestamp is None else timestamp
+    body = len(_NODE_FEATURES).to_bytes(2, "big") + _NODE_FEATURES + at.to_bytes(4, "big")
     body += public_key(secret) + chance.randbytes(3) + alias + len(addresses).to_bytes(2, "big") + addresses
     return _NODE_ANNOUNCEMENT + sign(secret, double_sha256(body)) + body
 

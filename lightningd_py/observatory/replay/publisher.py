@@ -11,6 +11,7 @@ import zmq
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from wire.bus import feed
 
+FAREWELL = 2.0
 QUEUE = 1_000_000
 """Messages that wait for a subscriber that is slower."""
 
@@ -76,6 +77,10 @@ class Publisher:
         self._seq[topic] += count
 
     def close(self) -> None:
-        """Said messages go out for ten seconds more, if the subscribers take them."""
+        """First the subscribers have two seconds, or until they go: what ZMQ has for one when the connection ends, it
+        throws away."""
+        deadline = time.monotonic() + FAREWELL
+        while self.has_subscriber() and (left := deadline - time.monotonic()) > 0:
+            self._socket.poll(max(1, int(1000 * left)))
         self._socket.close()
         self._context.term()

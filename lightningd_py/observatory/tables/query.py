@@ -1,6 +1,6 @@
 """DuckDB over a record: the tables of a stretch of time as views, and another try without files that are damaged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -61,6 +61,12 @@ class Query:
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What it finds."""
         return self._connection.execute(sql, list(values)).fetchall()
+
+    def stream(self, sql: str, values: Sequence[Any] = (), at_a_time: int = 10_000) -> Iterator[tuple[Any, ...]]:
+        """The same, so many at a time. Nothing else may be asked until the last one is taken."""
+        done = self._connection.execute(sql, list(values))
+        while rows := done.fetchmany(at_a_time):
+            yield from rows
 
     def dicts(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         """The same by the names of columns."""
