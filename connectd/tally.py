@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from wire.control.control_wire import GetMetricsReply
+from wire.control.status import lines_lost
 from wire.metrics import declared
 from wire.metrics.metric import Samples
 
@@ -60,4 +61,5 @@ class Tally:
         samples.put(declared.HALF_OPEN, under_way)
         samples.put(declared.NODES_LIVE, nodes)
         samples.put_each(declared.QUEUE, queues)
+        samples.put(declared.LOG_LOST, lines_lost())
         return samples.reply()

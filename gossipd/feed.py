@@ -5,7 +5,7 @@ An arrival whose signature has to be checked is kept until `settled` says what b
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gossipd.verdict import REASONS, Verdict
@@ -46,8 +46,15 @@ class Feed:
         self.sender_of: Callable[[int], PeerInfo | None] = lambda conn_id: None
         """What is known of the connection; None for what is our own."""
         self.send = send
+        self.lost: Callable[[], int] = lambda: 0
+        """How many messages `send` has left out."""
+        self.tell_master: Callable[[str, bytes], bool] = lambda topic, body: False
+        """Gets what the master takes: whether that has room for it."""
+        self.lost_to_master = 0
         self._now_ns = now_ns
         self._prefixes: set[bytes] = set()
+        self._of_subscribers: frozenset[str] = frozenset()
+        self._of_master: frozenset[str] = frozenset()
         self._taken: frozenset[str] = frozenset()
         self._seq = dict.fromkeys(TOPICS, 0)
         self._arrivals: dict[bytes, tuple[int, PeerInfo | None]] = {}
@@ -56,7 +63,7 @@ class Feed:
     @property
     def topics_taken(self) -> int:
         """How many topics are subscribed to."""
-        return len(self._taken)
+        return len(self._of_subscribers)
 
     def subscribed(self, prefix: bytes, *, wanted: bool) -> None:
         """The first subscriber of this prefix has come, or its last one has gone."""
@@ -64,7 +71,16 @@ class Feed:
             self._prefixes.discard(prefix)
         elif any(topic.encode().startswith(prefix) for topic in TOPICS):  # others could only pile up here
             self._prefixes.add(prefix)
-        taken = frozenset(topic for topic in TOPICS if topic.encode().startswith(tuple(self._prefixes)))
+        self._of_subscribers = frozenset(topic for topic in TOPICS if topic.encode().startswith(tuple(self._prefixes)))
+        self._take()
+
+    def taken_by_master(self, topics: Iterable[str]) -> None:
+        """The master wants these from now on, and no others."""
+        self._of_master = frozenset(topics)
+        self._take()
+
+    def _take(self) -> None:
+        taken = self._of_subscribers | self._of_master
         for topic in taken - self._taken:
             if self._seq[topic]:
                 self._seq[topic] += 1  # it was not counted meanwhile: an earlier subscriber must see a gap
@@ -82,7 +98,11 @@ class Feed:
         """Publish, if the topic is taken. `fields` as `wire.bus.feed` declares them; `time_ns`: then instead of now."""
         if topic in self._taken:
             seq = self._seq[topic] = self._seq[topic] + 1
-            self.send(topic.encode(), feed.encode(seq, time_ns or self._now_ns(), fields))
+            body = feed.encode(seq, time_ns or self._now_ns(), fields)
+            if topic in self._of_subscribers:
+                self.send(topic.encode(), body)
+            if topic in self._of_master:
+                self.lost_to_master += not self.tell_master(topic, body)
 
     def counts(self) -> list[tuple[str, int]]:
         """How many messages each topic had, for another gossipd."""

@@ -64,6 +64,7 @@ class _Xpub(BusSocket):
         self._socket.tcp_keepalive = 1
         self._socket.copy_threshold = 0  # what is sent without a copy is meant to be
         self._large = _Large()
+        self.lost = 0
         self.subscribers = Subscribers()
 
     def _receive(self) -> list[bytes]:
@@ -80,6 +81,8 @@ class _Xpub(BusSocket):
         elif self._large.has_room(self._loop.time()):
             self._socket.send(topic, NOW_AND_MORE)
             self._large.add(self._socket.send(body, NOW, copy=False, track=True), len(body))
+        else:
+            self.lost += 1
         self._look_soon()
 
 
@@ -115,6 +118,11 @@ class FeedSocket:
         self.send = self._xpub.publish
         self._xpub.on_message = self._heard
         self._xpub.subscribers.endpoint = self._xpub.bind(endpoint)
+
+    @property
+    def lost(self) -> int:
+        """Messages that were left out, for all subscribers."""
+        return 0 if self._xpub is None else self._xpub.lost
 
     def _heard(self, frames: list[bytes]) -> None:
         """A subscription or its end: all else that a subscriber may send means nothing."""

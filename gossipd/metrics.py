@@ -4,6 +4,7 @@ from gossipd import report
 from gossipd.ask.states import State
 from gossipd.gossipd import Gossipd
 from wire.control.control_wire import GetMetricsReply
+from wire.control.status import lines_lost
 from wire.metrics import declared
 from wire.metrics.declared import GOSSIPD_STATUS
 from wire.metrics.metric import Samples
@@ -23,7 +24,10 @@ def reply(gossipd: Gossipd, to_master: int) -> GetMetricsReply:
     waiting, asked = gossipd.txout.queues
     queues = {"to_master": to_master, "signatures": gossipd.signatures.waiting, "turns": len(gossipd.turns)}
     samples.put_each(declared.QUEUE, queues | {"txouts_waiting": waiting, "txouts_asked": asked})
+    samples.put_each(declared.FEED_SAID, dict(gossipd.feed.counts()))
+    samples.put_each(declared.FEED_LOST, {"subscribers": gossipd.feed.lost(), "master": gossipd.feed.lost_to_master})
     gossipd.tally.put_into(samples)
+    samples.put(declared.LOG_LOST, lines_lost())
     return samples.reply()
 
 

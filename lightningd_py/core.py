@@ -21,6 +21,7 @@ from lightningd_py.daemons.restart import Restarts
 from lightningd_py.daemons.setup import Setup
 from lightningd_py.daemons.supervisor import Supervisor
 from lightningd_py.database import FILE_NAME, Database
+from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.owners.copy_programs import Listeners
 from lightningd_py.owners.ownership import Ownership
@@ -46,6 +47,7 @@ class Beginnings:
     restarts: Restarts
     ended: asyncio.Future[int | NodeLeft]
     """Done when the node is to end."""
+    news: News
     left: NodeLeft | None = None
     """The node, if it runs already: then nothing is waited for here."""
 
@@ -80,7 +82,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     ends.callback(database.close)
     listening = ListeningSockets(inherited(os.environ, os.getpid()) if left is None else left.listening_sockets)
     ends.callback(listening.close)
-    supervisor = Supervisor(options.log_level, before.restarts.died, options.timing)
+    supervisor = Supervisor(lambda: options.log_style, before.restarts.died, options.timing, before.news.log.heard)
     ends.callback(remove_dead_feed, options.feed)
     ends.push_async_callback(supervisor.end)
     channels = _channels(
@@ -92,7 +94,13 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     hsmd, connectd, gossipd = (channels[name] for name in ("hsmd", "connectd", "gossipd"))
     signing = SigningSockets(supervisor, options.may_sign)
     timing, limits = options.timing, options.limits
-    ownership = Ownership(registrations, connectd, gossipd, timing, _remember, signing.make, before.peers, limits)
+
+    def said(peer: Peer, message: bytes) -> None:
+        _remember(peer, message)
+        before.news.said(peer, message)
+
+    ownership = Ownership(registrations, connectd, gossipd, timing, said, signing.make, before.peers, limits)
+    before.news.follow(ownership)
     listeners = Listeners(registrations, options.timing)
     ownership.on_copy, ownership.on_lost = listeners.copy, before.restarts.lost
     chain = make_chain(options, database)
@@ -104,7 +112,8 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     registrations.begin(node_id, RegistrationStore(database))
     own = OwnNode(options, registrations, database, node_id)
     connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)
-    gossip_control = GossipControl(ownership, chain, own)
+    connect_control.on_dialled = before.news.dialled
+    gossip_control = GossipControl(ownership, chain, own, before.news.topics)
     setup = Setup(options, database, supervisor, ownership, own, listening, chain.checks_outputs)
     core = Core(
         database=database,
@@ -135,6 +144,7 @@ def _resume(core: Core, registrations: Registrations, left: NodeLeft) -> bool:
     resume_table(core.ownership, left.table, left.programs)
     core.own.listens(left.bindings, left.announced)
     core.gossip_control.resume(left.txouts)
+    core.gossip_control.news.resume(frozenset(left.topics))
     return left.has_map
 
 
@@ -148,7 +158,7 @@ def _channels(
     if left is None:
         return {daemon.name: daemon.channel for daemon in supervisor.start(from_connectd, from_gossipd)}
     supervisor.hears |= {"connectd": from_connectd, "gossipd": from_gossipd}
-    return supervisor.resume(left.daemons)
+    return supervisor.resume(left.daemons, frozenset(number for number, _ in left.control))
 
 
 def _remember(peer: Peer, message: bytes) -> None:

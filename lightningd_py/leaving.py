@@ -18,6 +18,7 @@ from lightningd_py.node_left import CHECK, NodeLeft, of_this_version, write_stat
 from lightningd_py.owners.table_left import table_of
 from lightningd_py.parts import Running
 from lightningd_py.rpc.methods.restart_command import outcome_json
+from lightningd_py.rpc.notifications import tell_asker
 from lightningd_py.rpc.params import INTERNAL_ERROR, RpcError
 from wire.control.process import Process
 from wire.control.status import Status
@@ -121,6 +122,8 @@ def _to_look_at(running: Running, what: str, began: float) -> NodeLeft:
         has_map=core.has_map,
         msg_endpoint=parts.connectiond.endpoint,
         passphrase_begins=core.passphrase.begins,
+        events=running.news.events.leave(),
+        topics=sorted(running.news.topics.taken),
     )
 
 
@@ -181,7 +184,12 @@ def come_back(left: NodeLeft, running: Running) -> None:
     loop = asyncio.get_running_loop()
     outcome = loop.create_task(_outcome(left, running))
     outcome.add_done_callback(lambda done: None if done.cancelled() else done.exception())
-    running.rpc.restarted = lambda: asyncio.shield(outcome)
+
+    async def restarted() -> dict[str, Any]:
+        with running.mover.told(tell_asker()):
+            return await asyncio.shield(outcome)
+
+    running.rpc.restarted = restarted
     registrations = running.core.ownership.registrations
     loop.call_later(RETURN_TIME, registrations.end_returning, "it has not said hello after the restart")
 

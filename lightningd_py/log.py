@@ -59,8 +59,9 @@ class _Writer:
 class NodeLog:
     """The log of this process and of those that it starts from now on. Raises LogError if a file cannot be opened."""
 
-    def __init__(self, files: Sequence[str]) -> None:
-        """`files` are paths, and "-" for standard output."""
+    def __init__(self, files: Sequence[str], style: str = "info") -> None:
+        """`files` are paths, and "-" for standard output. `style`: see `wire.log.style`."""
+        self._style = style
         for file in files:
             os.close(open_log(file))
         if set(files) <= {STDOUT}:
@@ -81,9 +82,10 @@ class NodeLog:
         self._died: Callable[[int], None] | None = None
 
     @classmethod
-    def adopt(cls, left: LogLeft) -> "NodeLog":
+    def adopt(cls, left: LogLeft, style: str) -> "NodeLog":
         """The log of the program before us in this process: its files stay what they are until the node ends."""
         log = cls.__new__(cls)
+        log._style = style
         writer = None if left.writer is None else _Writer(left.writer)
         log._begin(left.files, left.stderr_fd, left.reading_fd, writer)
         return log
@@ -99,7 +101,7 @@ class NodeLog:
         assert self._reading is not None
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
         try:
-            command = [sys.executable, "-P", "-m", "lightningd_py.log_writer", *self._files]
+            command = [sys.executable, "-P", "-m", "lightningd_py.log_writer", self._style, *self._files]
             # Its complaints go where ours went before there was a log: to its own pipe they would go round.
             fds = [(os.POSIX_SPAWN_DUP2, self._reading, 0), (os.POSIX_SPAWN_DUP2, self._stderr, 2)]
             self._writer = _Writer(os.posix_spawn(command[0], command, os.environ, file_actions=fds))

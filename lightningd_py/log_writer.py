@@ -1,4 +1,6 @@
-"""The log writer: `python -P -m lightningd_py.log_writer FILE...` copies its standard input to these files.
+"""The log writer: `python -P -m lightningd_py.log_writer STYLE FILE...` copies its standard input to these files.
+
+Its own lines are as STYLE says (`wire.log.style`).
 
 They are opened again on SIGHUP; besides them, and what lies in their directories, it can open nothing of the user's,
 and read nothing at all. Control characters become question marks. What cannot be written is lost: a full disk,
@@ -16,9 +18,11 @@ from pathlib import Path
 from lightningd_py.errors import LogError
 from wire.command.console import reason
 from wire.control.landlock import restrict_files
-from wire.control.log_output import LogOutput, lost_lines
 from wire.control.privilege import give_up_privileges
 from wire.control.status import Status
+from wire.log.line import lost_lines
+from wire.log.output import LogOutput
+from wire.log.style import LogStyle
 
 STDOUT = "-"
 LEAVE = signal.SIGUSR1
@@ -65,10 +69,10 @@ class LogFile:
                 data = data[os.write(self._fd, data) :]
 
 
-def write_log(files: Sequence[str]) -> None:
+def write_log(files: Sequence[str], style: LogStyle) -> None:
     """Until the end of standard input. Standard output is not waited for: the files go on without it."""
     on_disk = [LogFile(file) for file in files if file != STDOUT]
-    standard_output = LogOutput(1, lost_lines("log writer"))
+    standard_output = LogOutput(1, lost_lines("log writer", style))
     writes: list[Callable[[bytes], None]] = [file.write for file in on_disk]
     if STDOUT in files:
         writes.append(standard_output.write)
@@ -93,11 +97,11 @@ def write_log(files: Sequence[str]) -> None:
 
 def main() -> None:
     """Give up what is not needed, and write."""
-    status, files = Status("log writer"), sys.argv[1:]
+    status, style, files = Status("log writer"), sys.argv[1], sys.argv[2:]
     give_up_privileges(status)
     paths = [Path(file) for file in files if file != STDOUT]
     restrict_files(status, written={path.parent for path in (*paths, *(path.resolve() for path in paths))})
-    write_log(files)
+    write_log(files, LogStyle.parse(style))
 
 
 def _read(woken: int) -> bytes:

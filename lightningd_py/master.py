@@ -12,8 +12,9 @@ from lightningd_py.config.daemonize import daemonize
 from lightningd_py.config.options import Options, parse
 from lightningd_py.errors import StartError
 from lightningd_py.log import NodeLog
-from lightningd_py.node import ALL_SIGNALS, BUSES, Node
+from lightningd_py.node import ALL_SIGNALS, Node
 from lightningd_py.node_left import CHECK, STATE, NodeLeft, flaw_of, inherited, read_state, write_state
+from lightningd_py.parts import BUSES
 from lightningd_py.pid_lock import PidLock, make_directory
 from lightningd_py.registrations.of_options import make_registrations
 from lightningd_py.service_manager import ServiceManager
@@ -68,8 +69,8 @@ def _run(options: Options, started: Callable[[], None], left: NodeLeft | None, m
     else:
         lock = PidLock.adopt(options.pid_file, left.lock_fd)
     try:
-        log = NodeLog(options.log_file) if left is None or left.log is None else NodeLog.adopt(left.log)
-        set_up_logging(options.log_level)
+        log = _log(options, left)
+        set_up_logging(options.log_style.argument)
         for sentence in options.without_use:
             Status("lightningd").unusual(sentence)
         calm_collector()
@@ -86,6 +87,11 @@ def _run(options: Options, started: Callable[[], None], left: NodeLeft | None, m
             log.close()
     finally:
         lock.release()
+
+
+def _log(options: Options, left: NodeLeft | None) -> NodeLog:
+    style = options.log_style.argument
+    return NodeLog(options.log_file, style) if left is None or left.log is None else NodeLog.adopt(left.log, style)
 
 
 def _nothing() -> None:
@@ -118,7 +124,7 @@ def _become(left: NodeLeft, options: Options, environment: Mapping[str, str]) ->
             os.set_inheritable(fd, True)
         os.execve(sys.executable, sys.orig_argv, {**os.environ, **environment, STATE: str(memfd)})  # noqa: S606 - our own command
     except OSError as error:
-        set_up_logging(options.log_level)
+        set_up_logging(options.log_style.argument)
         for fd in fds_in(left):
             os.set_inheritable(fd, False)
         if memfd >= 0:

@@ -11,7 +11,7 @@ import random
 import signal
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lightningd_py.chain.waiters import BlockWaiters
 from lightningd_py.config.options import Options, version
@@ -27,10 +27,11 @@ from lightningd_py.daemons.setup import Replacements
 from lightningd_py.errors import StartError
 from lightningd_py.leaving import Leaving, close_rest, come_back, restart_by_signal
 from lightningd_py.log import WRITER, NodeLog
+from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.owners.ownership import tell
 from lightningd_py.owners.peers import Peers
-from lightningd_py.parts import Parts, Running
+from lightningd_py.parts import BUSES, Parts, Running, open_buses, serve_metrics
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.bootstrap import Candidate, read_peers
 from lightningd_py.peers.finding import Around, find_peers
@@ -42,19 +43,12 @@ from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.methods.commands import Commands
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.service_manager import ServiceManager
-from wire.address import DEFAULT_PORTS, WireAddr
+from wire.address import DEFAULT_PORTS
 from wire.command.console import END_SIGNALS, MASTERS_SIGNALS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
 from wire.control.control_wire import ConnectiondInit
 from wire.control.status import Status
-
-if TYPE_CHECKING:
-    from lightningd_py.bus.buses import Buses
-    from lightningd_py.metrics.serving import Serving
-
-BUSES = "lightningd_py.bus.buses"
-"""Imported while the daemons start: ZMQ takes 45 ms to load."""
 
 ALL_SIGNALS = (*MASTERS_SIGNALS, signal.SIGUSR2)
 """They wait until there is a node that hears them."""
@@ -69,6 +63,9 @@ class Node:
         """`left`: the node, if it runs already. Raises UsageError for services that contradict each other."""
         self._registrations = make_registrations(options)
         self._left = left
+        self._news = News(options.network)
+        if left is not None:
+            self._news.events.resume(left.events)
         self._mover: Mover | None = None
         self._options = options
         self._log = log
@@ -163,13 +160,15 @@ class Node:
         core.chain.start(core.gossip_control)
         core.listeners.start() if left is None else core.listeners.resume(left.listeners)
         await loading
-        buses = self._open_buses(core, parts, rpc, ends)
+        buses = open_buses(core, options, parts, rpc, ends)
         await parts.listingd.begin()
         for end in (parts.staying.close, self._opening.close, self._restarts.close):
             ends.callback(end)
         if left is None and options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
             await parts.connectiond.must_bind()
-        metrics = self._serve_metrics(core, options.metrics_addr, ends) if options.metrics_addr is not None else None
+        metrics = None
+        if options.metrics_addr is not None:
+            metrics = serve_metrics(core, options, self._restarts, rpc, mover, ends)
         await self._opening.begin(lambda: self._open(core, parts.staying, fallback))
         self._restarts.begin(self._restartable(core, parts), parts.staying.dial_again)
         running = Running(
@@ -181,6 +180,7 @@ class Node:
             metrics=metrics,
             mover=mover,
             opening=self._opening,
+            news=self._news,
             restarts=self._restarts,
             manager=self._manager,
             ended=self._ended,
@@ -198,6 +198,7 @@ class Node:
             opening=self._opening,
             restarts=self._restarts,
             ended=self._ended,
+            news=self._news,
             left=self._left,
         )
 
@@ -270,11 +271,12 @@ class Node:
             listingd=parts.listingd,
             hsmd=lambda: core.supervisor.hsmd,
             blocks=self._blocks(core),
+            news=self._news,
             refusal=self._restarts.refusal,
             stop=self.stop,
-            restart=mover.restart,
+            mover=mover,
         )
-        rpc = RpcServer(commands.all(), parts.listingd, lambda: parts.requests.behind)
+        rpc = RpcServer(commands.all(), parts.listingd, lambda: parts.requests.behind, self._news.topics)
         ends.push_async_callback(rpc.close)
         if self._left is not None and self._left.clients is not None:
             rpc.resume(self._options.rpc_file, self._left.clients)
@@ -282,45 +284,10 @@ class Node:
             await rpc.start(self._options.rpc_file, self._options.rpc_file_mode)
         return rpc
 
-    def _serve_metrics(self, core: Core, address: WireAddr, ends: AsyncExitStack) -> "Serving":
-        """Raises StartError if it cannot listen there."""
-        from lightningd_py.metrics.collector import Around, Collector  # prometheus_client: only for those who scrape
-        from lightningd_py.metrics.serving import Serving
-
-        around = Around(
-            labels=(version(), self._options.network, core.own.node_id.hex()),
-            supervisor=core.supervisor,
-            restarts=self._restarts,
-            peers=self._peers,
-            registrations=self._registrations,
-            chain=core.chain,
-            pid=os.getpid(),
-        )
-        serving = Serving(Collector(around, asyncio.get_running_loop().time))
-        ends.push_async_callback(serving.close)
-        serving.start(address)
-        return serving
-
     def _blocks(self, core: Core) -> BlockWaiters:
         blocks = BlockWaiters(lambda: core.chain.blockheight)
         core.gossip_control.on_blockheight = blocks.grown
         return blocks
-
-    def _open_buses(self, core: Core, parts: Parts, rpc: RpcServer, ends: AsyncExitStack) -> "Buses":
-        from lightningd_py.bus.buses import Buses  # loaded by now: see BUSES
-        from lightningd_py.bus.ctl_requests import Around
-
-        around = Around(
-            options=self._options,
-            own=core.own,
-            ownership=core.ownership,
-            requests=parts.requests,
-            msg_endpoint=lambda: parts.connectiond.endpoint,
-            signing_socket=core.signing.make,
-        )
-        buses = Buses(around, rpc)
-        ends.push_async_callback(buses.close)
-        return buses
 
     def _restartable(self, core: Core, parts: Parts) -> dict[str, Restartable]:
         replacements = parts.replacements

@@ -16,6 +16,7 @@ from lightningd_py.daemons.restart import DeathsLeft
 from lightningd_py.daemons.supervisor import DaemonsLeft
 from lightningd_py.database import MIGRATIONS
 from lightningd_py.log import LogLeft
+from lightningd_py.news.network_events import EventsLeft
 from lightningd_py.owners.copy_programs import ListenerLeft
 from lightningd_py.owners.programs import ProgramsLeft
 from lightningd_py.owners.table_left import TableLeft
@@ -67,6 +68,9 @@ class NodeLeft:
     clients: ClientsLeft | None = None
     log: LogLeft | None = None
     lock_fd: Fd | None = None
+    events: EventsLeft = field(default_factory=EventsLeft)
+    topics: list[str] = field(default_factory=list)
+    """Which clients of the JSON-RPC have taken."""
     failed: str = ""
     """Why the next program could not be executed: then the old one goes on with this."""
 

@@ -1,10 +1,12 @@
-"""The parts of a running node, as `node.py` puts them together."""
+"""The parts of a running node, as `node.py` puts them together, and the making of those that are loaded late."""
 
 import asyncio
+import os
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightningd_py.config.options import Options
+from lightningd_py.config.options import Options, version
 from lightningd_py.core import Core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.listing_control import ListingControl
@@ -13,6 +15,7 @@ from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.restart import Restarts
 from lightningd_py.daemons.setup import Replacements
+from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.staying_connected import StayingConnected
@@ -23,6 +26,10 @@ from lightningd_py.service_manager import ServiceManager
 if TYPE_CHECKING:
     from lightningd_py.bus.buses import Buses  # ZMQ takes 45 ms to load
     from lightningd_py.metrics.serving import Serving
+
+
+BUSES = "lightningd_py.bus.buses"
+"""Imported while the daemons start: ZMQ takes 45 ms to load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,56 @@ class Running:
     metrics: "Serving | None"
     mover: Mover
     opening: Opening
+    news: News
     restarts: Restarts
     manager: ServiceManager
     ended: asyncio.Future[int | NodeLeft]
     """Done when the node is to end, or another program is to take its place."""
+
+
+def serve_metrics(
+    core: Core,
+    options: Options,
+    restarts: Restarts,
+    rpc: RpcServer,
+    mover: Mover,
+    ends: AsyncExitStack,
+) -> "Serving":
+    """Raises StartError if it cannot listen at --metrics-addr."""
+    assert options.metrics_addr is not None
+    from lightningd_py.metrics.collector import Around, Collector  # prometheus_client: only for those who scrape
+    from lightningd_py.metrics.serving import Serving
+
+    around = Around(
+        labels=(version(), options.network, core.own.node_id.hex()),
+        supervisor=core.supervisor,
+        restarts=restarts,
+        peers=core.ownership.peers,
+        rpc=rpc,
+        mover=mover,
+        registrations=core.ownership.registrations,
+        chain=core.chain,
+        pid=os.getpid(),
+    )
+    serving = Serving(Collector(around, asyncio.get_running_loop().time))
+    ends.push_async_callback(serving.close)
+    serving.start(options.metrics_addr)
+    return serving
+
+
+def open_buses(core: Core, options: Options, parts: Parts, rpc: RpcServer, ends: AsyncExitStack) -> "Buses":
+    """Raises StartError if one that was asked for cannot be had."""
+    from lightningd_py.bus.buses import Buses  # loaded by now: see BUSES
+    from lightningd_py.bus.ctl_requests import Around
+
+    around = Around(
+        options=options,
+        own=core.own,
+        ownership=core.ownership,
+        requests=parts.requests,
+        msg_endpoint=lambda: parts.connectiond.endpoint,
+        signing_socket=core.signing.make,
+    )
+    buses = Buses(around, rpc)
+    ends.push_async_callback(buses.close)
+    return buses

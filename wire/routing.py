@@ -87,23 +87,38 @@ def default_action(number: int) -> Action:
     return Action.IGNORE if number % 2 else Action.CLOSE
 
 
+def is_custom(number: int) -> bool:
+    """A message that is no BOLT's and may be ignored."""
+    return default_action(number) is Action.IGNORE and message_name(number).startswith("unknown_")
+
+
 class Routes:
     """The table in force. Looking up is one dict access; at most 65,536 types exist."""
 
     def __init__(self) -> None:
         self._actions: dict[int, Action] = {}
+        self._named: dict[int, Action] = {}
         self._deeds: dict[int, Deed] = {}
+        self._copies_custom = False
 
     def replace(self, routes: Iterable[tuple[int, str]]) -> None:
         """Put these in force over the defaults. Raises ValueError for an action that is none."""
-        self._actions = {number: Action(action) for number, action in routes}
+        self._named = {number: Action(action) for number, action in routes}
+        self._actions = dict(self._named)
+        self._deeds = {}
+
+    def copy_custom(self, *, wanted: bool) -> None:
+        """Whether a copy goes up of custom messages for which there is no other route."""
+        self._copies_custom = wanted
+        self._actions = dict(self._named)
         self._deeds = {}
 
     def action(self, number: int) -> Action:
         """What happens to a message of this type."""
         action = self._actions.get(number)
         if action is None:
-            action = self._actions[number] = default_action(number)
+            copied = self._copies_custom and is_custom(number)
+            action = self._actions[number] = Action.COPY if copied else default_action(number)
         return action
 
     def deed(self, number: int) -> Deed:

@@ -28,7 +28,7 @@ from wire.control.control_message import ControlMessage
 from wire.control.control_wire import ConnectiondInit, TakePeer
 from wire.control.daemon import exit_status
 from wire.control.privilege import raise_fd_limit
-from wire.control.status import Status
+from wire.control.status import Status, lines_lost
 from wire.metrics import declared
 from wire.metrics.metric import Samples
 from wire.net.duties import copy_of, ping_reply, send_message_reply, type_and_channel
@@ -140,6 +140,7 @@ class Connectiond:
         if self._bus is not None:
             samples.put(declared.BUS_CONNECTIONS, len(self._bridged))
             self._bridged.tally.put_into(samples)
+        samples.put(declared.LOG_LOST, lines_lost())
         return samples.reply()
 
     def _take(self, message: TakePeer) -> None:

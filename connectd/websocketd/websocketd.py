@@ -26,7 +26,7 @@ from wire.control.control_message import ControlMessage
 from wire.control.control_wire import GetMetrics, NewConnectdLink, UnwrapWebsocket, WebsocketSource
 from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
 from wire.control.privilege import raise_fd_limit
-from wire.control.status import Status
+from wire.control.status import Status, lines_lost
 from wire.metrics import declared
 from wire.metrics.metric import Samples
 from wire.net.sockman.sockman import SockMan
@@ -281,6 +281,7 @@ class Websocketd:
         samples.put(declared.WEBSOCKETS, len(self._bridges))
         samples.put(declared.WEBSOCKETS_OPENED, self._bridges.opened)
         samples.put(declared.WEBSOCKETS_REFUSED, self._bridges.refused)
+        samples.put(declared.LOG_LOST, lines_lost())
         samples.put(declared.QUEUE, sum(link.channel.queued for link in self._links), "to_connectd")
         return samples
 

@@ -15,11 +15,13 @@ from typing import Any, NoReturn
 from lightningd_py.cli.completion import script
 from lightningd_py.cli.output import as_text, error_text, flat
 from lightningd_py.cli.suggestions import did_you_mean, for_error
-from lightningd_py.client import NotTalking, call, request
+from lightningd_py.client import Heard, NotTalking, call, request
 from lightningd_py.config.options import located, rpc_path, version
 from lightningd_py.errors import StartError, UsageError
 from wire.command.console import OutputError, complain, hear_interrupts, printing
 from wire.command.parser import CommandParser
+from wire.control.status import sane
+from wire.log.style import LEVELS
 from wire.types import NETWORKS
 
 COMMAND = "lightning-cli-py"
@@ -87,6 +89,13 @@ def make_parser() -> _Parser:
     parser.add_argument("-H", "--human-readable", dest="style", action="store_const", const="human", help="for people")
     parser.add_argument("-F", "--flat", dest="style", action="store_const", const="flat", help="a line a value")
     parser.add_argument("-l", "--filter", type=_json, metavar="JSON", help="which fields of the result to give")
+    parser.add_argument(
+        "-N",
+        "--notifications",
+        choices=("none", *LEVELS),
+        metavar="LEVEL",
+        help="say on standard error how the command goes: what is of this level and above",
+    )
     parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for feed on tcp: your key, beside server.key")
     parser.add_argument("--dates", action="store_true", help="for feed: lines with the date and the time zone")
     parser.add_argument("--minutes", type=_minutes, default=2.0, metavar="T", help="for probe: how long (default 2)")
@@ -239,7 +248,7 @@ OF_OURS: dict[str, Callable[[argparse.Namespace], int]] = {
     "top": _top,
 }
 """Methods that no node has."""
-LONG = ("compactgossipstore", "restart", "resync")
+LONG = ("compactgossipstore", "graceful", "restart", "resync", "waitsync")
 """Commands that have a bar on a terminal."""
 
 
@@ -249,12 +258,26 @@ def _style(arguments: argparse.Namespace) -> str:
 
 
 def _call(arguments: argparse.Namespace, path: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    if arguments.method not in LONG or arguments.style or not (sys.stdout.isatty() and sys.stderr.isatty()):
-        return call(path, asked)
+    say = _said(arguments.notifications)
+    with_bar = arguments.method in LONG and not arguments.style and arguments.notifications != "none"
+    if not (with_bar and sys.stdout.isatty() and sys.stderr.isatty()):
+        return call(path, asked, heard=say)
     from lightningd_py.cli.progress import call_with_bar
 
     store = (located(arguments.where, "rpc-file").network_dir / "gossip_store").resolve()
-    return call_with_bar(arguments.method, path, asked, store, sys.stderr)
+    return call_with_bar(arguments.method, path, asked, store, sys.stderr, say)
+
+
+def _said(level: str | None) -> Heard | None:
+    """Writes each message that a command has about its way to standard error, as CLN's lightning-cli shows it."""
+    if level in (None, "none"):
+        return None
+
+    def heard(notification: str, params: dict[str, Any]) -> None:
+        if notification == "message" and LEVELS.get(str(params.get("level")).lower(), 0) >= LEVELS[str(level)]:
+            print(f"# {sane(str(params.get('message')))}", file=sys.stderr, flush=True)
+
+    return heard
 
 
 def _show(arguments: argparse.Namespace, reply: dict[str, Any], path: Path) -> None:

@@ -9,19 +9,30 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gossipd.gossmap import open_to_read
-from lightningd_py.client import NotTalking, call, request
+from lightningd_py.client import Heard, NotTalking, call, request
 from lightningd_py.terminal.tables import console
+from wire.control.status import sane
 
 STEP = 0.1
 """Seconds between two looks."""
-WORDS = {"compactgossipstore": "rewriting gossip_store", "restart": "a new process takes over", "resync": "syncing"}
+WORDS = {
+    "compactgossipstore": "rewriting gossip_store",
+    "graceful": "peers go",
+    "restart": "a new process takes over",
+    "resync": "syncing",
+    "waitsync": "syncing",
+}
 
 Look = Callable[[], float | None]
 """How much is done, in percent; None where it cannot be known."""
 
 
-def call_with_bar(method: str, path: Path, asked: dict[str, Any], store: Path, stream: Any) -> dict[str, Any]:
-    """As `client.call`, with a bar. After `resync` until the node has what it has asked for."""
+def call_with_bar(
+    method: str, path: Path, asked: dict[str, Any], store: Path, stream: Any, also: Heard | None = None
+) -> dict[str, Any]:
+    """As `client.call`, with a bar: by the node's notifications, or by what can be seen. After `resync` until the node
+    has what it has asked for. `also` gets the notifications, too.
+    """
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -36,13 +47,28 @@ def call_with_bar(method: str, path: Path, asked: dict[str, Any], store: Path, s
             if percent is not None:
                 shown.update(task, total=100, completed=percent)
 
+        def heard(notification: str, params: dict[str, Any]) -> None:
+            show(bar_of(notification, params))
+            if also is not None:
+                also(notification, params)
+            if notification == "message":
+                shown.update(task, description=sane(str(params.get("message"))))
+
         look = _compacted(path, store) if method == "compactgossipstore" else lambda: None
-        reply = _meanwhile(lambda: call(path, asked), lambda: show(look()))
+        reply = _meanwhile(lambda: call(path, asked, heard=heard), lambda: show(look()))
         if method == "resync" and "error" not in reply:
             for percent, state in _syncing(path):
                 shown.update(task, description=f"syncing, {state}")
                 show(percent)
         return reply
+
+
+def bar_of(notification: str, params: dict[str, Any]) -> float | None:
+    """Percent of a `progress`, whose steps count from 0; None for what is none."""
+    num, total = params.get("num"), params.get("total")
+    if notification != "progress" or not isinstance(num, int) or not isinstance(total, int) or total <= 0:
+        return None
+    return 100 * min(max(num, 0), total) / total
 
 
 def _meanwhile(work: Callable[[], dict[str, Any]], show: Callable[[], None]) -> dict[str, Any]:

@@ -105,7 +105,6 @@ KINDS = (
             *_all("experimental-", "lsps-client lsps2-service"),
         ),
     ),
-    Kind("lines of this log look as they do", ("log-prefix", "log-timestamps")),
 )
 _REASONS = {name: kind.reason for kind in KINDS for name in kind.valued + kind.flags}
 FLAGS = frozenset(name for kind in KINDS for name in kind.flags)

@@ -25,6 +25,7 @@ from wire.control.binding import Binding
 from wire.control.limits import Limits
 from wire.control.timing import FAST_GOSSIP, Timing
 from wire.features import Features, default_init_features
+from wire.log.style import LogStyle
 
 DEFAULT_SEEKER_PEERS = 10
 BUSES = ("msg", "ctl", "chnl", "api", "feed")
@@ -46,7 +47,11 @@ class Options:
     pid_file: Path
     daemon: bool = False
     hsm_passphrase: bool = False
-    log_level: str = "info"
+    log_level: tuple[str, ...] = ("info",)
+    """Each LEVEL or LEVEL:SUBSYSTEM."""
+    log_prefix: str = ""
+    log_timestamps: bool = True
+    log_format: str = "text"
     metrics_addr: WireAddr | None = None
     log_file: tuple[str, ...] = ("-",)
     """Absolute paths, and "-" for stdout."""
@@ -120,6 +125,11 @@ class Options:
     """As they were written, those that count more behind those that count less."""
     without_use: tuple[str, ...] = ()
     """A sentence for each kind of CLN's options that were given and mean nothing here."""
+
+    @property
+    def log_style(self) -> LogStyle:
+        """What is logged, and how that looks."""
+        return LogStyle(self.log_level, self.log_prefix, self.log_timestamps, self.log_format == "json")
 
     @property
     def listen_and_announce(self) -> tuple[Binding, ...]:

@@ -24,6 +24,10 @@ class Option:
     metavar: str = ""
     multiple: bool = False
     """May be repeated; `parse` then gives a tuple, and the tuples are joined."""
+    one_text: bool = False
+    """What is repeated is shown, and set while the node runs, as one text with commas."""
+    dynamic: bool = False
+    """`setconfig` can change it while the node runs."""
     by_network: bool = False
     """`parse` wants the network's default port as its second argument."""
     trailing_spaces: bool = False
@@ -91,7 +95,23 @@ OPTIONS: tuple[Option, ...] = (
         Option("pid-file", "the locked pid file (default lightningd-NETWORK.pid)", values.path, "FILE"),
         Option("hsm-passphrase", "hsm_secret has a passphrase: hsmd reads it from the terminal, or standard input"),
         Option("daemon", "run in the background; needs --log-file"),
-        Option("log-level", "io, trace, debug, info, unusual or broken (default info)", values.log_level, "LEVEL"),
+        Option(
+            "log-level",
+            "io, trace, debug, info, unusual or broken (default info); with :SUBSYSTEM, for that part of the node or"
+            " that peer alone",
+            values.log_level,
+            "LEVEL[:SUBSYSTEM]",
+            multiple=True,
+            one_text=True,
+        ),
+        Option("log-prefix", "begins each line of the log", values.log_prefix, "TEXT", trailing_spaces=True),
+        Option("log-timestamps", "lines have the time (default true)", values.boolean, "BOOL"),
+        Option(
+            "log-format",
+            "text (the default), or json: an object a line",
+            values.one_of("text", "json"),
+            "FORMAT",
+        ),
         Option("log-file", "where the log goes; - is stdout (the default)", _one(values.text), "FILE", multiple=True),
     ),
     *_rows(

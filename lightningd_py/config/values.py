@@ -12,9 +12,11 @@ from lightningd_py.errors import UsageError
 from wire.address import WireAddr, is_hostname, is_routable, onion_flaw, parse_address, parse_peer
 from wire.bus.service_name import name_flaw
 from wire.command.console import NoPath, absolute, home
+from wire.command.text import replaced
 from wire.control.access import parse_what
 from wire.control.binding import Binding, parse_binding
 from wire.features import parse_feature
+from wire.log.style import parse_levels
 from wire.peer_wire import message_name
 from wire.secp256k1 import is_point, public_key
 
@@ -155,9 +157,16 @@ def file_mode(value: str) -> int:
     return int(value, 8)
 
 
-def log_level(value: str) -> str:
-    """A level by name. CLN's further parts, a subsystem and a file, have no meaning here."""
-    return one_of("io", "trace", "debug", "info", "unusual", "broken")(value)
+def log_level(value: str) -> tuple[str, ...]:
+    """A level by name, with a part of the name of a subsystem or a node id, or several of them."""
+    return parse_levels(value)
+
+
+def log_prefix(value: str) -> str:
+    """What may stand in a line of the log."""
+    if replaced(value) != value:
+        raise ValueError("has characters that cannot be shown")
+    return value
 
 
 def alias(value: str) -> str:

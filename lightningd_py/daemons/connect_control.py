@@ -32,6 +32,8 @@ class ConnectControl:
         self._database = database
         self._opening = opening
         self._refusal = refusal
+        self.on_dialled: Callable[..., None] = lambda node_id, seconds, reason="", *, attempted=True: None
+        """Called when an attempt to connect has ended, see `news.dialled`."""
 
     def received(self, message: ControlMessage) -> None:
         """A message that is no reply."""
@@ -57,7 +59,15 @@ class ConnectControl:
         """
         if missing := self._opening.waits_for:
             raise _not_now(f"the node waits for service {', '.join(missing)} before it connects to any node")
-        peer = await self._reach(node_id, hints)
+        began, is_new = time.monotonic(), self._ownership.peers.of_node(node_id) is None
+        try:
+            peer = await self._reach(node_id, hints)
+        except RequestFailed as failed:
+            attempted = isinstance(failed.refusal, ReachPeerReplyfail) and bool(failed.refusal.errors)
+            self.on_dialled(node_id, time.monotonic() - began, str(failed), attempted=attempted)
+            raise
+        if is_new and not peer.incoming:
+            self.on_dialled(node_id, time.monotonic() - began)
         if not peer.incoming:  # where it came from is not where it can be reached
             self._database.remember_address(node_id, peer.address, time.time())
         return peer

@@ -10,8 +10,10 @@ from typing import TypeVar
 
 from lightningd_py.chain.source import ChainSource, NoOutput, Output
 from lightningd_py.config.options import Options, in_directory
+from lightningd_py.daemons.gossip_news import GossipNews
 from lightningd_py.daemons.store_place import STORE, place_store
 from lightningd_py.daemons.supervisor import ask
+from lightningd_py.news.topics import Topics
 from lightningd_py.owners.claims import GOSSIPD, AboutOne
 from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.owners.peers import Peer
@@ -42,8 +44,9 @@ class TxoutLeft:
 class GossipControl:
     """gossipd, as the master sees it. It is the chain's follower, too."""
 
-    def __init__(self, ownership: Ownership, chain: ChainSource, own: OwnNode) -> None:
+    def __init__(self, ownership: Ownership, chain: ChainSource, own: OwnNode, topics: Topics) -> None:
         self._ownership = ownership
+        self.news = GossipNews(topics, self._say)
         self._chain = chain
         self._own = own
         self._returned = asyncio.Event()
@@ -93,6 +96,8 @@ class GossipControl:
                 self._feed_without = None if wanted else channel
             case control_wire.RemoteChannelUpdate(service=service):
                 ownership.registrations.remote_update_to(service, message)
+            case control_wire.FeedSaid():
+                self.news.said(message)
             case _:
                 raise RuntimeError(f"gossipd said {message.name()}")
 

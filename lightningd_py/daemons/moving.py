@@ -6,9 +6,11 @@ one that fails is ended, and the old one goes on. `moving.py` in each daemon's f
 """
 
 import asyncio
+import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from lightningd_py.daemons.hsm_control import PassphraseInput, init_next_hsmd
@@ -44,6 +46,10 @@ MOST_RETIRING = 8
 status = Status("lightningd")
 
 
+Tell = Callable[[str, int, int], None]
+"""Gets what begins now, and which step that is of how many, from 0 on."""
+
+
 class MoveRefused(Exception):
     """Nothing was restarted, or not as it should be; one sentence."""
 
@@ -77,7 +83,10 @@ class Mover:
         self._others = others
         self._become = become
         self._under_way = ""
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+        """Of each process, how often it was `done` or `refused`, and how many connections were `moved` and `lost`."""
         self._task: asyncio.Future[Moved] | None = None
+        self._heard_by: list[Tell] = []
         self._ways: dict[str, Callable[[], Awaitable[tuple[int, int]]]] = {
             "hsmd": self._hsmd,
             "connectd": self._connectd,
@@ -85,6 +94,19 @@ class Mover:
             "listingd": self._listingd,
             "log": self._log,
         }
+
+    @contextlib.contextmanager
+    def told(self, tell: Tell) -> Iterator[None]:
+        """Each step is told meanwhile."""
+        self._heard_by.append(tell)
+        try:
+            yield
+        finally:
+            self._heard_by.remove(tell)
+
+    def _tell(self, name: str, number: int, total: int) -> None:
+        for hear in self._heard_by:
+            hear(f"restarting {name}", number, total)
 
     async def restart(self, what: str) -> Moved:
         """`what`: one of MOVABLE. Raises MoveRefused."""
@@ -99,25 +121,34 @@ class Mover:
 
     async def _restart(self, what: str) -> Moved:
         try:
+            self._tell(MASTER if what == ALL else what, 0, self._steps(what))
             if what in (MASTER, ALL):
                 await self._become(what)
             return await self._one(what)
+        except MoveRefused:
+            self.outcomes[MASTER if what == ALL else what, "refused"] += 1
+            raise
         finally:
             self._under_way = ""
+
+    def _steps(self, what: str) -> int:
+        return 1 + len(self._ways) if what == ALL else 1
 
     async def rest(self, what: str, master: Moved) -> list[tuple[str, Moved | MoveRefused]]:
         """What remains to be restarted after the master, by the new one: all, if that is `what` was asked for. What
         came of each.
         """
         done: list[tuple[str, Moved | MoveRefused]] = [(MASTER, master)]
-        _say(MASTER, master)
+        self._done(MASTER, master)
         self._under_way = what
         try:
-            for name in self._ways if what == ALL else ():
+            for number, name in enumerate(self._ways if what == ALL else (), 1):
+                self._tell(name, number, self._steps(what))
                 try:
                     done.append((name, await self._one(name)))
                 except MoveRefused as refused:
                     status.unusual(f"{name} was not restarted: {refused}")
+                    self.outcomes[name, "refused"] += 1
                     done.append((name, refused))
         finally:
             self._under_way = ""
@@ -128,8 +159,12 @@ class Mover:
         began = loop.time()
         moved, lost = await self._ways[what]()
         done = Moved(moved, lost, round(1_000 * (loop.time() - began)))
-        _say(what, done)
+        self._done(what, done)
         return done
+
+    def _done(self, what: str, done: Moved) -> None:
+        self.outcomes.update({(what, "done"): 1, (what, "moved"): done.moved, (what, "lost"): done.lost})
+        _say(what, done)
 
     async def _gossipd(self) -> tuple[int, int]:
         replacements, setup = self._replacements, self._replacements.setup

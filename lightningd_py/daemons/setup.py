@@ -174,6 +174,7 @@ class Replacements:
         self.wanted.fresh_gossipd()
         tell(self.setup.ownership.gossipd, AnnounceableChanged(self.setup.own.addresses))
         self.gossip_control.tell_blockheight()
+        self.gossip_control.news.fresh_gossipd()
 
     async def websocketd(self) -> None:
         """For the connectd that is there; one that comes later is told when it has taken its place. Raises OSError."""

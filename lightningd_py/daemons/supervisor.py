@@ -19,23 +19,26 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lightningd_py.errors import StartError
+from lightningd_py.owners.ownership import tell
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ChannelLeft, ControlChannel, RequestFailed
 from wire.control.control_message import ControlMessage, Fd, Reply, Request
+from wire.control.control_wire import LogLine, SetLog
 from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
 from wire.control.status import Status
 from wire.control.timing import CHILD_END_TIME, Timing
+from wire.log.style import LogStyle
 
 COMMANDS = {
-    "hsmd": "lightningd_py.hsm.hsmd {} {level}",
-    "connectd": "connectd {} {} {} {level}",
-    "gossipd": "gossipd {} {} {} {level}",
-    "connectiond": "connectd.connectiond {} {level}",
-    "listingd": "lightningd_py.listingd {} {level}",
-    "websocketd": "connectd.websocketd {} {level}",
+    "hsmd": "lightningd_py.hsm.hsmd",
+    "connectd": "connectd",
+    "gossipd": "gossipd",
+    "connectiond": "connectd.connectiond",
+    "listingd": "lightningd_py.listingd",
+    "websocketd": "connectd.websocketd",
 }
-"""What stands behind `python -P -m`, with the numbers of the fds."""
+"""What stands behind `python -P -m`; the numbers of the fds follow, and the style of the log."""
 
 LAST = ("websocketd", "hsmd")
 """Those that end when the others have."""
@@ -104,9 +107,18 @@ async def ask(channel: ControlChannel, request: Request, reply_type: type[R]) ->
 class Supervisor:
     """Starts the three daemons, and says when one ends that was not told to."""
 
-    def __init__(self, log_level: str, on_death: Callable[[str, int], None], timing: Timing) -> None:
-        """`on_death` gets a daemon's name and exit status."""
-        self._log_level = log_level
+    def __init__(
+        self,
+        log_style: Callable[[], LogStyle],
+        on_death: Callable[[str, int], None],
+        timing: Timing,
+        on_log_line: Callable[[str, LogLine], None] = lambda name, line: None,
+    ) -> None:
+        """`log_style`: what the options say now. `on_death` gets a daemon's name and exit status, `on_log_line` the
+        name and a line.
+        """
+        self._log_style = log_style
+        self._on_log_line = on_log_line
         self._on_death = on_death
         self._timing = timing
         self._ending = False
@@ -140,11 +152,14 @@ class Supervisor:
         self._ending = True
         return DaemonsLeft([daemon.leave() for daemon in self._daemons])
 
-    def resume(self, left: DaemonsLeft) -> dict[str, ControlChannel]:
-        """Go on with the daemons of the program before us; the channels by their names. `hears` is to be filled."""
+    def resume(self, left: DaemonsLeft, known: frozenset[int]) -> dict[str, ControlChannel]:
+        """Go on with the daemons of the program before us; the channels by their names. `hears` is to be filled.
+        `known`: numbers of the control messages that these daemons know.
+        """
         channels = {}
         for one in left.daemons:
             daemon = self._adopt(one)
+            daemon.channel.knows = known
             self.watch(daemon.channel)
             if one.retired:
                 daemon.on_death = _tell_nothing
@@ -177,6 +192,7 @@ class Supervisor:
         """`asked`: requests of the program before us in this process."""
         window = WINDOWS.get(name, 64)
         channel = ControlChannel(ours, name, on_message, lambda reason: None, window=window, last_request_id=asked)
+        channel.on_log_line = lambda line: self._on_log_line(name, line)
         daemon = Daemon(name, process, channel)
         daemon.on_death = self._tell_death
         self._daemons.append(daemon)
@@ -290,7 +306,7 @@ class Supervisor:
     ) -> Daemon:
         """`theirs` become fds 3, 4, ... of the daemon, in this order, and are named so on its command line."""
         fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
-        argv = [sys.executable, "-P", "-m", *COMMANDS[name].format(*fds, level=self._log_level).split()]
+        argv = [sys.executable, "-P", "-m", COMMANDS[name], *map(str, fds), self._log_style().argument]
         try:
             process = Process(argv, fds, lambda exit_status: self._died(daemon), name, ours=True)
         except OSError:
@@ -300,7 +316,16 @@ class Supervisor:
             for sock in theirs:
                 sock.close()
         daemon = self._daemon(name, process, ours, on_message)
+        daemon.channel.send(self._set_log())
         return daemon
+
+    def _set_log(self) -> SetLog:
+        return SetLog(",".join(self._log_style().levels))
+
+    def change_log(self) -> None:
+        """The options say something else of the log now."""
+        for daemon in self._daemons:
+            tell(daemon.channel, self._set_log())
 
     def watch(self, channel: ControlChannel) -> None:
         """Kill this daemon from now on if it hangs. Before its first request is answered it may take its time: it waits

@@ -27,7 +27,7 @@ from lightningd_py.hsm.signmessage import digest_of
 from wire import secp256k1
 from wire.command.console import leave_signals_to_master
 from wire.control.control_message import MAX_INLINE, ControlError, ControlMessage
-from wire.control.control_socket import receive_message, send_message
+from wire.control.control_socket import DONT_WAIT, encode, receive_message, send_message, transmit
 from wire.control.control_wire import (
     ClientHsmfd,
     DeriveSecret,
@@ -42,12 +42,14 @@ from wire.control.control_wire import (
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,
+    LogLine,
     MoveAll,
     MoveAllReply,
     MoveAllReplyfail,
     MoveClient,
     MoveClients,
     MoveDone,
+    SetLog,
     SignChannelAnnouncement,
     SignChannelAnnouncementReply,
     SignChannelAnnouncementReplyfail,
@@ -61,7 +63,7 @@ from wire.control.control_wire import (
 )
 from wire.control.landlock import restrict_files
 from wire.control.privilege import give_up_privileges
-from wire.control.status import Status, set_up_logging
+from wire.control.status import Status, heed_log, lines_lost, set_up_logging
 from wire.metrics import declared
 from wire.metrics.metric import Samples
 from wire.secp256k1 import sign_recoverable
@@ -69,7 +71,7 @@ from wire.secp256k1 import sign_recoverable
 PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
     {
         "master": frozenset(
-            {HsmInit, ClientHsmfd, SignMessage, DeriveSecret, Heartbeat, GetMetrics, MoveAll, TakePlace}
+            {HsmInit, ClientHsmfd, SignMessage, DeriveSecret, Heartbeat, SetLog, GetMetrics, MoveAll, TakePlace}
         ),
         "connectd": frozenset({Ecdh}),
         "gossipd": frozenset({SignNodeAnnouncement, SignChannelUpdate}),
@@ -175,6 +177,9 @@ class Hsmd:
                 return self._init(message)
             case Heartbeat():
                 return HeartbeatReply()
+            case SetLog():
+                heed_log(message, self._say_line)
+                return None
             case MoveAll() | TakePlace() | MoveClient() | MoveClients() | MoveDone():
                 return self._move(message)
             case GetMetrics():
@@ -182,10 +187,19 @@ class Hsmd:
             case _:
                 raise AssertionError(f"{message.name()} is permitted and not implemented")
 
+    def _say_line(self, line: LogLine) -> bool:
+        """Now or never: the master may not be reading."""
+        try:
+            transmit(self._master, *encode(line), DONT_WAIT)
+        except OSError:
+            return False
+        return True
+
     def _metrics(self, request: GetMetrics) -> GetMetricsReply:
         samples = Samples()
         samples.put_each(declared.HSM_REQUESTS, self._answered)
         samples.put(declared.HSM_CUT_OFF, self._cut_off)
+        samples.put(declared.LOG_LOST, lines_lost())
         reply = samples.reply()
         reply.request_id = request.request_id
         return reply

@@ -27,7 +27,7 @@ from wire.control.control_wire import (
     WriteListingReplyfail,
 )
 from wire.control.daemon import EXIT_OK
-from wire.control.status import Status
+from wire.control.status import Status, lines_lost
 from wire.metrics import declared
 from wire.metrics.metric import Samples
 
@@ -108,6 +108,7 @@ class Listingd:
         samples = Samples()
         samples.put(declared.LISTINGS, len(self._writing))
         samples.put_each(declared.LISTINGS_DONE, self._ended)
+        samples.put(declared.LOG_LOST, lines_lost())
         return samples.reply()
 
     def _begin(self, asked: WriteListing) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lightningd_py.chain.source import ChainSource
+from lightningd_py.daemons.moving import MOVABLE, Mover
 from lightningd_py.daemons.restart import Restarts
 from lightningd_py.daemons.supervisor import Supervisor
 from lightningd_py.metrics import exposition
@@ -17,8 +18,11 @@ from lightningd_py.metrics.figures import Figures
 from lightningd_py.metrics.processes import Usage, descendants, together, usage
 from lightningd_py.owners.peers import Peers
 from lightningd_py.registrations.registrations import Registrations
+from lightningd_py.rpc.connection import Doing
+from lightningd_py.rpc.jsonrpc import RpcServer
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import DAEMONS, GetMetrics, GetMetricsReply
+from wire.control.status import lines_lost
 from wire.metrics import declared
 from wire.metrics.declared import MASTER
 from wire.metrics.metric import Samples
@@ -28,6 +32,7 @@ DEADLINE = 2.0
 FRESH = 0.25
 """Seconds for which a scrape's figures are shown to others, too: who scrapes without end costs the node little."""
 GOSSIPD_WORKERS = "gossipd-workers"
+OUTCOMES = {declared.PLANNED_RESTARTS: ("done", "refused"), declared.PLANNED_MOVED: ("moved", "lost")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class Around:
     supervisor: Supervisor
     restarts: Restarts
     peers: Peers
+    rpc: RpcServer
+    mover: Mover
     registrations: Registrations
     chain: ChainSource
     pid: int
@@ -114,9 +121,26 @@ class Collector:
         samples.put(declared.BLOCKHEIGHT, around.chain.blockheight)
         samples.put(declared.CHAIN_TROUBLE, bool(around.chain.warning))
         self._of_daemons(samples)
+        self._of_rpc(samples)
+        self._of_restarts(samples)
         samples.put(declared.SCRAPES, self._answered)
         samples.put_each(declared.SCRAPES_REFUSED, {each: self.refused[each] for each in declared.SCRAPE_ENDS})
+        samples.put(declared.LOG_LOST, lines_lost())
         return samples.reply()
+
+    def _of_rpc(self, samples: Samples) -> None:
+        clients = self._around.rpc.clients
+        doing = Counter(client.doing for client in clients)
+        samples.put_each(declared.RPC_CLIENTS, {each.name.lower(): doing[each] for each in Doing})
+        samples.put(declared.RPC_ACCEPTED, clients.accepted)
+        samples.put(declared.RPC_PUT_OUT, clients.refused)
+        samples.put(declared.NOTIFICATIONS_LOST, self._around.rpc.all_notifications_lost)
+
+    def _of_restarts(self, samples: Samples) -> None:
+        outcomes = self._around.mover.outcomes
+        for daemon in MOVABLE[:-1]:
+            for metric, words in OUTCOMES.items():
+                samples.put_each(metric, {word: outcomes[daemon, word] for word in words}, daemon)
 
     def _of_daemons(self, samples: Samples) -> None:
         around = self._around

@@ -31,8 +31,8 @@ status = Status("lightningd")
 
 
 def tell(channel: ControlChannel, message: ControlMessage) -> None:
-    """Say it to a daemon. If that is gone so is what it had; the one in its place is told all at once."""
-    if channel.closed:
+    """Say it to a daemon that understands it. If it is gone so is what it had; the next one is told all at once."""
+    if channel.closed or not (channel.knows is None or message.number in channel.knows):
         message.close_fds()
     else:
         channel.send(message)
@@ -47,12 +47,12 @@ class Ownership:
         connectd: ControlChannel,
         gossipd: ControlChannel,
         timing: Timing,
-        error_heard: Callable[[Peer, bytes], None],
+        said: Callable[[Peer, bytes], None],
         hsm_socket: Callable[[str], Fd | None] = lambda service: None,
         peers: Peers | None = None,
         limits: Limits = Limits(),  # noqa: B008 - a value that does not change
     ) -> None:
-        """`error_heard`: a peer's `error` or `warning`. `hsm_socket`: a socket to hsmd if that service may sign.
+        """`said`: each message of which a copy comes. `hsm_socket`: a socket to hsmd if that service may sign.
         `peers`: an empty table; one is made if there is none.
         """
         self.peers = Peers() if peers is None else peers
@@ -73,7 +73,7 @@ class Ownership:
         """Of connections that this connectd has made: those below were an earlier one's."""
         self.on_lost: Callable[[bytes], None] = lambda node_id: None
         """Gets the node of each connection whose owner, a daemon, has died."""
-        self._error_heard = error_heard
+        self._said = said
         self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
         """Gets each copy for a service."""
         self.claims = Claims(self.peers, self._owner_of, self._deeds(), self._end_unwanted)
@@ -228,7 +228,7 @@ class Ownership:
     def _peer_message(self, message: control_wire.PeerMessage) -> None:
         """A copy of what it said."""
         peer = self._known(message.conn_id)
-        self._error_heard(peer, message.message)
+        self._said(peer, message.message)
         self._copy(peer, message)
 
     def _copy(self, peer: Peer, message: control_wire.PeerMessage) -> None:

@@ -17,8 +17,11 @@ from typing import Any
 from lightningd_py.daemons.listing_control import ListingControl, NoListing
 from lightningd_py.errors import NotSaved
 from lightningd_py.listingd.result_filter import EXAMPLES, apply_filter
-from lightningd_py.rpc.clients import GRACE, Client, Clients, ClientsLeft, Gone, HalfRequest
+from lightningd_py.news.topics import Topics
+from lightningd_py.rpc.clients import GRACE, Clients, ClientsLeft
+from lightningd_py.rpc.connection import Client, Gone, HalfRequest
 from lightningd_py.rpc.json_stream import Number, ParseError, TooLarge, parse_json
+from lightningd_py.rpc.notifications import PARAMETERS, Asker, Wanted, asker, wanted_of
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
@@ -27,7 +30,6 @@ from lightningd_py.rpc.params import (
     UNKNOWN_COMMAND,
     Parameter,
     RpcError,
-    boolean,
     optional,
     read_params,
     required,
@@ -99,15 +101,20 @@ class RpcServer:
         commands: Iterable[Command] = (),
         listingd: ListingControl | None = None,
         behind: Callable[[], bool] = lambda: False,
+        topics: Topics | None = None,
     ) -> None:
         """`listingd`: who makes what a handler gives as a MapListing; None if none does that. `behind`: a daemon does
-        not keep up, and nothing is to be asked of it.
+        not keep up, and nothing is to be asked of it. `topics`: what clients may be notified of.
         """
+        self._topics = Topics() if topics is None else topics
         self._behind = behind
         self._commands: dict[str, Command] = {}
         self._listingd = listingd
-        self._clients = Clients(self._serve, _error(None, RpcError(INTERNAL_ERROR, "there are too many clients")))
+        farewell = _error(None, RpcError(INTERNAL_ERROR, "there are too many clients"))
+        self.clients = Clients(self._serve, farewell, self._gone)
         self._path: tuple[Path, int] | None = None
+        self.notifications_lost = 0
+        """Of clients that have gone."""
         self.restarted: Callable[[], Awaitable[Any]] = _nothing_was_restarted
         """The answer to the client that has had this process restarted, see `resume`."""
         self.add(
@@ -120,11 +127,7 @@ class RpcServer:
         )
         name = required("command_to_check", text, "the method")
         self.add(Command("check", self._check, (name,), "Look at a request, and do nothing.", "its parameters"))
-        self.add(
-            Command(
-                "notifications", _notifications, (required("enable", boolean, "whether"),), "Accepted; none are sent."
-            )
-        )
+        self.add(Command("notifications", self._notifications, PARAMETERS, "Be told of what happens, unasked."))
         for command in commands:
             self.add(command)
 
@@ -146,45 +149,56 @@ class RpcServer:
         """
         listener = listen(path, mode)
         self._path = path, inode(path)
-        self._clients.begin(listener)
+        self.clients.begin(listener)
 
     # another program in this process
 
     @property
     def in_hand(self) -> int:
         """Requests of clients."""
-        return self._clients.requests
+        return self.clients.requests
 
     @property
     def writing(self) -> int:
         """Clients that are in the middle of their answers."""
-        return self._clients.writing
+        return self.clients.writing
 
     def pause(self) -> None:
         """Take no more clients and no more requests: they wait in the sockets."""
-        self._clients.pause()
+        self.clients.pause()
 
     def go_on(self) -> None:
         """After `pause`."""
-        self._clients.go_on()
+        self.clients.go_on()
 
     def leave(self) -> ClientsLeft:
         """Let go of all clients, for the next program of this process. None may be `writing`."""
-        return self._clients.leave()
+        return self.clients.leave()
 
     def resume(self, path: Path, left: ClientsLeft) -> None:
         """Go on with the clients of the program before us. What was in hand is done again; the one that has asked for
         all this hears what has come of it.
         """
         self._path = path, inode(path)
-        self._clients.resume(left)
+        self.clients.resume(left)
+        for client in self.clients:
+            self._topics.take(client.hearing.hear, client.hearing.wanted.topics)
+
+    def _gone(self, client: Client) -> None:
+        self.notifications_lost += client.hearing.outbox.lost_in_all
+        self._topics.take(client.hearing.hear, frozenset())
+
+    @property
+    def all_notifications_lost(self) -> int:
+        """How many found no room, of all clients that there were."""
+        return self.notifications_lost + sum(client.hearing.outbox.lost_in_all for client in self.clients)
 
     async def close(self) -> None:
         """Stop listening, give requests in hand GRACE seconds, end all clients, remove the socket file.
 
         Not to be awaited by a handler: its own request would wait for itself.
         """
-        await self._clients.close()
+        await self.clients.close()
         self._remove_socket()
 
     def _remove_socket(self) -> None:
@@ -253,6 +267,7 @@ class RpcServer:
         try:
             request_id = _id_of(request)
             _check_version(request)
+            asker.set(Asker(client.hearing, request_id, functools.partial(self._want, client)))
             if client.is_again and request.get("method") == RESTART:
                 return _encode(request_id, "result", await self.restarted())
             if client.is_again and request.get("method") in NOT_TWICE:
@@ -267,12 +282,28 @@ class RpcServer:
         assert self._listingd is not None
         before = f'{_head(request_id)}"result": {{"{result.what}": ['.encode()
         try:
-            await self._listingd.write(result, before, b"]}}\n\n", client.lend())
+            async with client.lent() as fd:
+                await self._listingd.write(result, before, b"]}}\n\n", fd)
         except NoListing as reason:
             if reason.begun:
                 raise Gone(str(reason)) from reason
             raise
         return b""
+
+    def _want(self, client: Client, wanted: Wanted) -> None:
+        client.want(wanted)
+        self._topics.take(client.hearing.hear, wanted.topics)
+
+    async def _notifications(self, enable: bool, topics: list[str], level: str) -> dict[str, Any]:
+        """On this connection: of how its own commands go, as CLN does it, and of these topics besides. See
+        [notifications](#notifications-that-a-client-gets).
+        """
+        who = asker.get()
+        if who is not None:
+            who.take(wanted_of(topics, level) if enable else Wanted())
+        elif topics:
+            raise RpcError(INTERNAL_ERROR, "notifications are for clients of the JSON-RPC socket")
+        return {}
 
     async def _help(self, command: str | None) -> dict[str, Any]:
         if command is not None and command not in self._commands:
@@ -290,11 +321,6 @@ class RpcServer:
 
 async def _nothing_was_restarted() -> None:
     raise RpcError(INTERNAL_ERROR, "nothing was restarted")
-
-
-async def _notifications(enable: bool) -> dict[str, Any]:
-    """CLN's clients ask for progress notifications before each command; there are none."""
-    return {}
 
 
 def _id_of(request: Any) -> RequestId:

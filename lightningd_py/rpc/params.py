@@ -38,6 +38,8 @@ class RpcError(Exception):
 PARSE_ERROR, INVALID_REQUEST, UNKNOWN_COMMAND, INVALID_PARAMETERS = -32700, -32600, -32601, -32602
 INTERNAL_ERROR = -1
 """CLN's code for what has no other."""
+WAIT_TIMEOUT = 2000
+"""CLN's code for what was waited for and has not come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,21 @@ _lightning_cli_py() {
     local word=${COMP_WORDS[COMP_CWORD]} method='' words='' i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --network|--lightning-dir|--conf|--rpc-file|--feed|-l|--filter|--feed-key|--minutes|--nodes|--svg|--interval) [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++)); ((i++)) ;;
+        --network|--lightning-dir|--conf|--rpc-file|--feed|-l|--filter|-N|--notifications|--feed-key|--minutes|--nodes|--svg|--interval) [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++)); ((i++)) ;;
         -*) ;;
         *) method=${COMP_WORDS[i]}; break ;;
         esac
     done
     if [[ $word == -* ]]; then
-        words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter --feed-key --dates --minutes --nodes --svg --interval -V --version'
+        words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter -N --notifications --feed-key --dates --minutes --nodes --svg --interval -V --version'
     else
         case $method in
-        '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listconfigs listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer top unban waitblockheight' ;;
+        '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer top unban wait waitblockheight waitsync' ;;
         completion) words='bash zsh fish' ;;
+        getlog) words='io trace debug info unusual broken' ;;
         restart) words='connectd gossipd hsmd listingd log master all' ;;
-        help) words='addgossip ban batching check checkmessage compactgossipstore connect decode disconnect forgetservice getinfo gossipstatus help keepconnected listaddresses listbans listchannels listconfigs listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer unban waitblockheight' ;;
+        wait) words='networkevents peers' ;;
+        help) words='addgossip ban batching check checkmessage compactgossipstore connect decode disconnect forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer unban wait waitblockheight waitsync' ;;
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))

@@ -48,6 +48,7 @@ class Channel:
         self.said: list[ControlMessage] = []
         self.on_said: Callable[[], None] = lambda: None
         self.closed = False
+        self.knows: frozenset[int] | None = None
 
     def send(self, message: ControlMessage) -> None:
         assert not self.closed, f"{message.name()} to a closed channel"

@@ -13,6 +13,7 @@ from lightningd_py.daemons.connect_control import ConnectControl
 from lightningd_py.daemons.gossip_control import store_path
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
+from lightningd_py.news.news import News
 from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.reconnect import Reconnect
@@ -64,6 +65,8 @@ class Rpc:
         self.own = own
         self.blocks = BlockWaiters(lambda: self.blockheight)
         self.blockheight = 0
+        self.news = News("regtest")
+        self.news.follow(self.ownership)
         commands = Commands(
             options=options,
             own=own,
@@ -77,9 +80,10 @@ class Rpc:
             listingd=self.listingd.control,
             hsmd=nothing,
             blocks=self.blocks,
+            news=self.news,
             refusal=away,
             stop=self.stopped.append,
-            restart=nothing,
+            mover=nothing,
         )
         self.server = RpcServer(commands.all())
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lightningd_py.daemons.listing_control import ListingControl
+from lightningd_py.news.topics import Topics
 from lightningd_py.rpc.jsonrpc import Command, RpcServer
+from lightningd_py.rpc.notifications import Tell, tell_asker
 from lightningd_py.rpc.params import RpcError, anything, optional, required, text
 from wire.control.control_wire import MapListing
 
@@ -45,6 +47,7 @@ class ServedCommands:
         self.clients: list[Client] = []
         self.gate, self.arrived = asyncio.Event(), asyncio.Event()
         self.order: list[Any] = []
+        self.topics = Topics()
         self.server = RpcServer(
             [
                 Command(
@@ -58,8 +61,10 @@ class ServedCommands:
                 Command("boom", self.boom),
                 Command("unspeakable", self.unspeakable),
                 Command("channels", self.channels),
+                Command("steps", self.steps),
             ],
             listingd,
+            topics=self.topics,
         )
 
     async def echo(self, what: Any, more: str) -> Any:
@@ -79,6 +84,16 @@ class ServedCommands:
 
     async def channels(self) -> MapListing:
         return MapListing("channels")
+
+    async def steps(self) -> Any:
+        """Two, the second of which another task does."""
+        tell = tell_asker()
+        tell("first", 0, 2)
+        await asyncio.create_task(self._second_step(tell))
+        return {"done": True}
+
+    async def _second_step(self, tell: Tell) -> None:
+        tell("second", 1, 2)
 
     async def unspeakable(self) -> Any:
         return {"bytes": b"x"}

@@ -111,7 +111,7 @@ def test_a_writer_that_dies(tmp_path: Path, name: str) -> None:
 def test_files_go_on_without_a_standard_output_that_is_not_read(tmp_path: Path) -> None:
     """Lines for it are lost, and the last line says how many."""
     log, line = tmp_path / "log", "x" * 99 + "\n"
-    writer = [sys.executable, "-P", "-m", "lightningd_py.log_writer", "-", str(log)]
+    writer = [sys.executable, "-P", "-m", "lightningd_py.log_writer", "info", "-", str(log)]
     with subprocess.Popen(writer, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         process.stdin.write(line * 50_000)

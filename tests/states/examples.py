@@ -18,7 +18,8 @@ from lightningd_py.owners.service_process import ProgramLeft
 from lightningd_py.owners.table_left import TableLeft
 from lightningd_py.peers.reconnect import KeptLeft
 from lightningd_py.registrations.registered import SessionLeft
-from lightningd_py.rpc.clients import ClientLeft, ClientsLeft
+from lightningd_py.rpc.clients import ClientsLeft
+from lightningd_py.rpc.connection import ClientLeft
 from wire.control.control_channel import ChannelLeft
 from wire.control.control_message import Fd
 from wire.control.control_wire import PeerInfo, PeerMessage

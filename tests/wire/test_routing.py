@@ -58,3 +58,23 @@ def test_action_that_is_none() -> None:
     with pytest.raises(ValueError, match="'explode' is not a valid Action"):
         routes.replace([(1, "explode")])
     assert routes.action(1) is Action.ANSWER
+
+
+def test_custom_messages_are_copied_as_long_as_that_is_wanted() -> None:
+    """What is no BOLT's, and may be ignored; not what a service has."""
+    routes = Routes()
+    routes.replace([(40_001, "take")])
+    routes.copy_custom(wanted=True)
+    actions = {number: routes.action(number) for number in (33_333, 40_001, 40_002, 7, 19, 256)}
+    assert actions == {
+        33_333: Action.COPY,
+        40_001: Action.TAKE,
+        40_002: Action.CLOSE,
+        7: Action.IGNORE,
+        19: Action.ANSWER,
+        256: Action.GOSSIP,
+    }
+    routes.replace([(40_003, "copy")])
+    assert [routes.action(number) for number in (33_333, 40_001, 40_003)] == [Action.COPY] * 3
+    routes.copy_custom(wanted=False)
+    assert [routes.action(number) for number in (33_333, 40_003)] == [Action.IGNORE, Action.COPY]

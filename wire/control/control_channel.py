@@ -10,13 +10,13 @@ import errno
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from wire.control.asked import Asked, ChannelClosed, Outgoing, RequestFailed
 from wire.control.control_message import ControlError, ControlMessage, Fd, Refusal, Reply, Request
 from wire.control.control_socket import DONT_WAIT, ChannelLeft, encode, receive, receive_message, send_message, transmit
-from wire.control.control_wire import Heartbeat, HeartbeatReply
-from wire.control.status import Status
+from wire.control.control_wire import Heartbeat, HeartbeatReply, LogLine, SetLog
+from wire.control.status import Status, heed_log
 
 __all__ = ["ChannelClosed", "ChannelLeft", "ControlChannel", "RequestFailed", "receive_message", "send_message"]
 
@@ -26,6 +26,8 @@ MARK = 1_000
 """Messages that the other end has not taken yet, above which those who produce them stop their sources."""
 MARK_BYTES = 4 << 20
 """The same in bytes."""
+LINES_WAITING = 100
+"""Messages that wait, above which the master is told no lines of the log."""
 RETRY_DELAY = 0.02
 """Seconds until the next try where the kernel does not tell that there is room again."""
 
@@ -35,35 +37,6 @@ _NO_READER = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 status = Status("control")
 
 R = TypeVar("R", bound=Reply)
-
-
-class RequestFailed(Exception):
-    """The other end answered a request with a refusal."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.error)
-        self.refusal = refusal
-
-
-class ChannelClosed(Exception):
-    """The channel is closed: the message was not sent, or its reply will not come."""
-
-
-@dataclass(slots=True, eq=False)
-class _Outgoing:
-    """A message that waits for room in the socket, encoded."""
-
-    message: ControlMessage
-    datagram: bytes
-    fds: list[int]
-
-
-@dataclass(slots=True, eq=False)
-class _Asked:
-    """A request and the future that waits for its reply."""
-
-    request: Request
-    future: asyncio.Future[Reply]
 
 
 class ControlChannel:
@@ -92,6 +65,10 @@ class ControlChannel:
         """Called when `queued` falls to 0: sources may go on."""
         self.on_heartbeat: Callable[[], None] = lambda: None
         """Called when the other end has answered a heartbeat, see `wire.control.heartbeat`."""
+        self.knows: frozenset[int] | None = None
+        """Numbers of the messages that the other end knows; None if it is of our version."""
+        self.on_log_line: Callable[[LogLine], None] = lambda line: None
+        """Called with each line of its log that the other end tells."""
         self._sock = sock
         self._on_message = on_message
         self._on_closed = on_closed
@@ -101,10 +78,10 @@ class ControlChannel:
         self.broken = False
         """One of the two ends has done what it may not, or what came was cut: a daemon ends then, and is restarted."""
         self._loop = asyncio.get_running_loop()
-        self._queue, self._queued_bytes = deque[_Outgoing](), 0
-        self._waiting: deque[_Asked] = deque()
-        self._held_back: list[ControlMessage | _Asked] | None = None
-        self._outstanding: dict[int, _Asked] = {}
+        self._queue, self._queued_bytes = deque[Outgoing](), 0
+        self._waiting: deque[Asked] = deque()
+        self._held_back: list[ControlMessage | Asked] | None = None
+        self._outstanding: dict[int, Asked] = {}
         self._last_request_id = self._asked_before_us = last_request_id
         self._writer_added = False
         self._retry: asyncio.TimerHandle | None = None
@@ -149,7 +126,7 @@ class ControlChannel:
                 return
         except OSError:
             pass  # `_flush` finds out what is to be done
-        self._queue.append(_Outgoing(message, datagram, fds))
+        self._queue.append(Outgoing(message, datagram, fds))
         self._queued_bytes += len(datagram)
         if len(self._queue) == 1:
             self._flush()
@@ -170,7 +147,7 @@ class ControlChannel:
         if self._closed:
             message.close_fds()
             raise ChannelClosed(f"the channel to {self.who} is closed")
-        asked = _Asked(message, self._loop.create_future())
+        asked = Asked(message, self._loop.create_future())
         self._ask(asked)
         try:
             reply = await asked.future
@@ -212,14 +189,14 @@ class ControlChannel:
         """Say what was held back to this one, which may be ourselves: requests, too, whose askers wait here."""
         held, self._held_back = self._held_back or [], None
         for each in held:
-            if isinstance(each, _Asked):
+            if isinstance(each, Asked):
                 to._ask(each)
             else:
                 to.send(each)
 
     # requests
 
-    def _ask(self, asked: _Asked) -> None:
+    def _ask(self, asked: Asked) -> None:
         if self._held_back is not None:
             self._held_back.append(asked)
             return
@@ -234,7 +211,7 @@ class ControlChannel:
             self._outstanding[asked.request.request_id] = asked
             self._send_now(asked.request)
 
-    def _forget(self, asked: _Asked) -> None:
+    def _forget(self, asked: Asked) -> None:
         """The asker no longer waits."""
         if asked in self._waiting:
             self._waiting.remove(asked)
@@ -245,7 +222,7 @@ class ControlChannel:
         elif not asked.future.cancelled() and asked.future.exception() is None:
             asked.future.result().close_fds()  # the reply and the cancellation came in the same turn
 
-    def _take_reply(self, asked: _Asked, reply: Reply) -> None:
+    def _take_reply(self, asked: Asked, reply: Reply) -> None:
         del self._outstanding[reply.request_id]
         if reply.number - asked.request.number not in (100, 200):
             self._outstanding[reply.request_id] = asked
@@ -314,10 +291,20 @@ class ControlChannel:
             self.send(HeartbeatReply())
         elif isinstance(message, HeartbeatReply):
             self.on_heartbeat()
+        elif isinstance(message, SetLog):
+            heed_log(message, self._say_line)
+        elif isinstance(message, LogLine):
+            self.on_log_line(message)
         elif isinstance(message, Reply) and 0 < message.request_id <= self._asked_before_us:
             message.close_fds()
         else:
             self._on_message(message)
+
+    def _say_line(self, line: LogLine) -> bool:
+        if self._closed or self.queued >= LINES_WAITING:
+            return False
+        self.send(line)
+        return True
 
     # writing
 
@@ -390,9 +377,9 @@ class ControlChannel:
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         held, self._held_back = self._held_back or [], None
-        unasked = [*self._waiting, *(each for each in held if isinstance(each, _Asked))]
+        unasked = [*self._waiting, *(each for each in held if isinstance(each, Asked))]
         for each in (*held, *self._waiting):
-            (each.request if isinstance(each, _Asked) else each).close_fds()
+            (each.request if isinstance(each, Asked) else each).close_fds()
         for asked in (*self._outstanding.values(), *unasked):
             if not asked.future.done():
                 asked.future.set_exception(ChannelClosed(reason))

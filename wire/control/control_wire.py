@@ -155,6 +155,26 @@ MOVING = ("gossipd", "connectd", "websocketd", "hsmd")
 """Those that can move all that they have to another process of their kind."""
 
 
+class SetLog(ControlMessage, number=1002, sender="master"):
+    """Which lines you log from now on, `LEVEL[:SUBSYSTEM],...`; each of them is told to the master, too."""
+
+    levels: str
+
+
+class LogLine(ControlMessage, number=1003, sender=DAEMONS):
+    """A line of a daemon's log. `created`: unix seconds; `level`: as in `wire.log.style`; `node_id` in hex, or empty.
+
+    `left_out`: lines before this one that were not told, for there were too many.
+    """
+
+    created: float
+    level: int
+    source: str
+    node_id: str
+    text: str
+    left_out: int
+
+
 class MoveAll(Request, number=1010, sender="master"):
     """Move all that you have to another process of your kind, which waits behind this socket. Nothing else follows on
     this channel, unless it is refused.
@@ -711,6 +731,26 @@ class FeedPeersWanted(ControlMessage, number=3052, sender="gossipd"):
     """Whether anyone takes from the feed what the two messages above bring: while no one does they need not be sent.
     Said in answer to one in vain, and then when someone comes.
     """
+
+    wanted: bool
+
+
+class TakeFeed(ControlMessage, number=3053, sender="master"):
+    """Tell the master of these topics of the feed, and of no others: clients of its JSON-RPC want to hear of them."""
+
+    topics: list[str]
+
+
+class FeedSaid(ControlMessage, number=3054, sender="gossipd"):
+    """A message of the feed, its body in msgpack. `lost`: messages before this one that found no room."""
+
+    topic: str
+    body: bytes
+    lost: int
+
+
+class CopyCustom(ControlMessage, number=3055, sender="master"):
+    """Whether the master wants a copy (`peer_message`) of each message that is no BOLT's and has no other route."""
 
     wanted: bool
 

@@ -1,33 +1,46 @@
 """Log lines with a verdict: io, trace, debug, info, unusual ("that is strange"), broken ("we are broken").
 
 Every process writes whole lines to its standard error, which the master has pointed at the node's log; one `write`
-a line, so that lines of several processes do not mix, and none waits for its reader (`wire.control.log_output`). A line
+a line, so that lines of several processes do not mix, and none waits for its reader (`wire.log`). A line
 about a peer carries its node_id before the text.
 
 The log is not a stranger's disk: what a stranger can cause goes through `by_stranger`, which cuts and counts it.
 """
 
+import dataclasses
 import faulthandler
-import functools
 import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 
 from wire.address import source_key
 from wire.command.text import replaced
-from wire.control.log_output import LogOutput, lost_lines
+from wire.control.control_wire import LogLine, SetLog
 from wire.control.shares import Shares
+from wire.log.forward import Forward, Line
+from wire.log.line import LineFormatter, lost_lines, node_id_of
+from wire.log.output import LogOutput
+from wire.log.style import BROKEN, DEBUG, INFO, IO, LEVELS, TRACE, UNUSUAL, LogStyle, parse_levels
 
-IO, TRACE, DEBUG, INFO, UNUSUAL, BROKEN = 3, 5, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+__all__ = [
+    "BROKEN",
+    "DEBUG",
+    "INFO",
+    "IO",
+    "LEVELS",
+    "TRACE",
+    "UNUSUAL",
+    "Status",
+    "StrangersLines",
+    "end_logging",
+    "sane",
+    "set_up_logging",
+]
 
-LEVELS = {"io": IO, "trace": TRACE, "debug": DEBUG, "info": INFO, "unusual": UNUSUAL, "broken": BROKEN}
 LONGEST = 1_000
 """Characters of a line about a stranger."""
-LONGEST_LINE = 4_000
-"""Characters of any line, after its lead: half a screen."""
-MOST_LINES = 200
-"""Of a traceback: the last ones."""
 REMEMBERED = 3_600.0
 """Seconds for which a stranger's lines are counted; then they begin at one again."""
 FREE = 64
@@ -39,30 +52,6 @@ LAST_WORDS = 1.0
 """Seconds that the reader of the log has at the end of a process to take what waits."""
 MOST_COUNTED = 4_096
 """Counts that are remembered."""
-_NAMES = {number: name.upper() for name, number in LEVELS.items()}
-
-
-class _Formatter(logging.Formatter):
-    """All that any process of ours logs goes through here: a message is one line, whatever stands in it, and cannot
-    command a terminal. Only a traceback has several lines, and each of them says whose it is."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        stamp = _second(int(record.created))
-        who = f"{record.node_id}-{record.name}" if hasattr(record, "node_id") else record.name
-        lines = [record.getMessage()]
-        if record.exc_info:
-            lines += self.formatException(record.exc_info).splitlines()[-MOST_LINES:]
-        lead = f"{stamp}.{int(record.msecs):03d}Z {_NAMES.get(record.levelno, record.levelname):7} {who}: "
-        return "\n".join(lead + _cut(sane(line)) for line in lines)
-
-
-@functools.lru_cache(maxsize=1)
-def _second(unix: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix))
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + "..."
 
 
 class StrangersLines:
@@ -109,6 +98,8 @@ class Status:
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
+        if _output is not None:
+            self._logger.setLevel(_output.style.lowest_level_of(name))
 
     def _log(self, level: int, text: str, peer: bytes | None) -> None:
         if self._logger.isEnabledFor(level):
@@ -155,9 +146,21 @@ class Status:
 class _Handler(logging.Handler):
     """To standard error. Python closes it when the process ends."""
 
-    def __init__(self, output: LogOutput) -> None:
+    def __init__(self, output: LogOutput, style: LogStyle) -> None:
         super().__init__()
         self._output = output
+        self.style = style
+        self.setFormatter(LineFormatter(style))
+        self.addFilter(self._is_wanted)
+
+    @property
+    def lost(self) -> int:
+        """Lines that were never written."""
+        return self._output.lost
+
+    def _is_wanted(self, record: logging.LogRecord) -> bool:
+        """What a logger's own level cannot know: of which peer a line is."""
+        return record.levelno >= self.style.level_of(record.name, node_id_of(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         self._output.write(f"{self.format(record)}\n".encode(errors="backslashreplace"))
@@ -167,22 +170,65 @@ class _Handler(logging.Handler):
         super().close()
 
 
+_output: _Handler | None = None
+"""This process's, once `set_up_logging` was called."""
+
+
 def end_logging() -> None:
     """Nothing more is logged by this process; what waits for the reader of the log has LAST_WORDS to leave."""
     for handler in logging.getLogger().handlers:
         handler.close()
 
 
-def set_up_logging(level: str = "info") -> None:
-    """Point this process's log at standard error. `level` is one of LEVELS; raises KeyError for any other."""
-    handler = _Handler(LogOutput(2, lost_lines(f"log of process {os.getpid()}")))
-    handler.setFormatter(_Formatter())
+def set_up_logging(style: str = "info") -> None:
+    """Point this process's log at standard error. `style`: see `LogStyle.argument`. Raises ValueError."""
+    global _output
+    chosen = LogStyle.parse(style)
+    output = LogOutput(2, lost_lines(f"log of process {os.getpid()}", chosen))
+    _output = _Handler(output, chosen)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # no line of ours says such things
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
+    logging.getLogger().handlers[:] = [_output]
     faulthandler.register(SHOW_STACK, file=2, all_threads=True)
-    root.setLevel(LEVELS[level])
+    _put_levels_in_force(chosen)
+
+
+def _put_levels_in_force(style: LogStyle) -> None:
+    root = logging.getLogger()
+    for name, logger in root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and "." not in name:
+            logger.setLevel(style.lowest_level_of(name))
+    root.setLevel(style.level_of(""))
     logging.getLogger("asyncio").setLevel(logging.WARNING)  # its debug lines are about its own selector
+
+
+def change_levels(levels: str) -> None:
+    """Which lines are logged from now on, as `parse_levels` reads it: of all that come through `set_up_logging`."""
+    if _output is not None:
+        _output.style = dataclasses.replace(_output.style, levels=parse_levels(levels))
+        _put_levels_in_force(_output.style)
+
+
+def forward_log(say: Callable[[Line], bool]) -> None:
+    """Give each line to `say`, too, see `wire.log.forward`; to this one alone from now on."""
+    if _output is not None:
+        forward = Forward(say)
+        forward.addFilter(_output._is_wanted)
+        logging.getLogger().handlers[:] = [_output, forward]
+
+
+def heed_log(message: SetLog, send: Callable[[LogLine], bool]) -> None:
+    """What a daemon does about `set_log`. `send` returns whether it could tell the master."""
+
+    def say(line: Line) -> bool:
+        return send(LogLine(line.created, line.level, line.source, line.node_id, line.text, line.left_out))
+
+    change_levels(message.levels)
+    forward_log(say)
+
+
+def lines_lost() -> int:
+    """How many lines of this process its reader did not take."""
+    return 0 if _output is None else _output.lost
 
 
 def sane(data: bytes | str) -> str:

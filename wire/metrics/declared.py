@@ -79,6 +79,37 @@ UNANSWERED = _counter(
 )
 REJECTED = _counter("samples_rejected", "values of a daemon that are not declared as it said them", _MASTER, "daemon")
 
+LOG_LOST = _counter(
+    "log_lines_lost",
+    "lines of the log that its reader did not take",
+    (MASTER, "hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd"),
+)
+
+RPC_CLIENTS = _gauge(
+    "rpc_clients",
+    "clients of the JSON-RPC socket",
+    _MASTER,
+    "doing",
+    "doing: speaking (between requests), reading (an answer), waiting (for one)",
+)
+RPC_ACCEPTED = _counter("rpc_clients_accepted", "clients of the JSON-RPC socket that came", _MASTER)
+RPC_PUT_OUT = _counter("rpc_clients_put_out", "of these, those that had to go to make room", _MASTER)
+NOTIFICATIONS_LOST = _counter("rpc_notifications_lost", "notifications that clients did not take in time", _MASTER)
+PLANNED_RESTARTS = _counter(
+    "planned_restarts",
+    "processes that were to be replaced by new ones (`restart`)",
+    _MASTER,
+    "daemon outcome",
+    "daemon: as `restart` names it; outcome: done, refused",
+)
+PLANNED_MOVED = _counter(
+    "planned_restart_connections",
+    "connections at these restarts",
+    _MASTER,
+    "daemon outcome",
+    "outcome: moved, lost",
+)
+
 # owners of connections
 
 PEER_BYTES = _counter(
@@ -153,6 +184,14 @@ WANTED = _gauge("gossip_wanted", "channels to be asked for", _GOSSIPD, status="w
 RUMOURS = _gauge("gossip_rumours", "channels that only an update has named", _GOSSIPD, status="rumours")
 ASKED = _counter("gossip_asked", "channels that were asked for", _GOSSIPD, status="asked")
 GOT = _counter("gossip_got", "of these, what has come", _GOSSIPD, status="got")
+FEED_SAID = _counter("feed_messages", "messages of the feed", _GOSSIPD, "topic")
+FEED_LOST = _counter(
+    "feed_messages_lost",
+    "messages of the feed that were left out; what a single subscriber loses is not known here, but by the gap in seq",
+    _GOSSIPD,
+    "to",
+    "to: subscribers (too much of what is large is on its way), master (for notifications of JSON-RPC clients)",
+)
 FEED_TOPICS = _gauge("feed_topics", "topics of the feed that are subscribed to", _GOSSIPD, status="feed_topics")
 VERDICTS = _counter(
     "gossip_verdicts",

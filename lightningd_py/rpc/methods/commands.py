@@ -1,6 +1,6 @@
 """All JSON-RPC methods, and those about the node itself: CLN's names, parameters, result fields and error codes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,10 @@ from lightningd_py.chain.waiters import BlockWaiters
 from lightningd_py.config import options
 from lightningd_py.config.options import Options
 from lightningd_py.daemons.listing_control import ListingControl
-from lightningd_py.daemons.moving import Moved
+from lightningd_py.daemons.moving import Mover
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
+from lightningd_py.news.news import News
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peers
 from lightningd_py.peers.access_control import AccessControl
@@ -21,18 +22,17 @@ from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.methods.config_commands import ConfigCommands
 from lightningd_py.rpc.methods.connection_commands import ConnectionCommands, address_json
 from lightningd_py.rpc.methods.decode_commands import DecodeCommands
+from lightningd_py.rpc.methods.graceful_command import GracefulCommand
 from lightningd_py.rpc.methods.map_commands import MapCommands
+from lightningd_py.rpc.methods.news_commands import NewsCommands
 from lightningd_py.rpc.methods.peer_commands import PeerCommands
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.rpc.methods.restart_command import RestartCommand
 from lightningd_py.rpc.methods.service_commands import ServiceCommands
 from lightningd_py.rpc.methods.sign_commands import SignCommands
-from lightningd_py.rpc.params import RpcError, boolean, optional, required, text, u32, u64
+from lightningd_py.rpc.params import WAIT_TIMEOUT, RpcError, boolean, optional, required, text, u32, u64
 from wire.address import DEFAULT_PORTS
 from wire.control.control_channel import ControlChannel
-
-WAIT_TIMEOUT = 2000
-"""CLN's code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +51,12 @@ class Commands:
     listingd: ListingControl
     hsmd: Callable[[], ControlChannel]
     blocks: BlockWaiters
+    news: News
     refusal: Callable[[str], str]
     """Why the daemon of this name is not there."""
     stop: Callable[[int], None]
     """Ends the node, with this exit status."""
-    restart: Callable[[str], Awaitable[Moved]]
-    """Replaces a process by a new one. Raises MoveRefused."""
+    mover: Mover
 
     def all(self) -> list[Command]:
         """Every method, for the RPC server and for docs/json-rpc.md."""
@@ -64,9 +64,13 @@ class Commands:
         return [
             *NodeCommands(self.options, self.own, self.chain, self.ownership.peers, self.blocks, self.stop).all(),
             *DecodeCommands(port).all(),
-            *RestartCommand(self.restart).all(),
+            *RestartCommand(self.mover).all(),
             *ConfigCommands(self.options, self.own).all(),
-            *ConnectionCommands(port, self.requests, self.ownership, self.database, self.staying).all(),
+            *ConnectionCommands(
+                port, self.requests, self.ownership, self.database, self.staying, self.news.pinged
+            ).all(),
+            *NewsCommands(self.news).all(),
+            *GracefulCommand(self.ownership, self.requests, self.access, self.staying).all(),
             *MapCommands(self.ownership, self.refusal).all(),
             *PeerCommands(port, self.database, self.staying, self.access).all(),
             *ServiceCommands(self.ownership, self.requests, self.opening).all(),

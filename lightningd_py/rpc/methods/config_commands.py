@@ -46,6 +46,9 @@ class ConfigCommands:
         settings = [setting for setting in self._options.settings if setting.name == option.name]
         if option.parse is None:
             return {"set": bool(settings), "source": _source(settings)}
+        if option.one_text:
+            text_ = ",".join(getattr(self._options, option.field))
+            return {"value_str": text_, "source": _source(settings)}
         if option.multiple:
             values = [_text(option, setting.value or "") for setting in settings] or self._default_values(option)
             sources = [_source([setting]) for setting in settings] or ["default"] * len(values)

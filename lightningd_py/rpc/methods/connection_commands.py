@@ -1,5 +1,7 @@
 """JSON-RPC methods about connections: CLN's, with `owner` and `conn_id` added to its fields."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from lightningd_py.database import Database
@@ -39,8 +41,10 @@ class ConnectionCommands:
         ownership: Ownership,
         database: Database,
         staying: StayingConnected,
+        pinged: Callable[[bytes, float], None] = lambda node_id, seconds: None,
     ) -> None:
-        """`port`: of addresses that have none."""
+        """`port`: of addresses that have none. `pinged` hears how long each pong took."""
+        self._pinged = pinged
         self._port = port
         self._requests = requests
         self._ownership = ownership
@@ -139,7 +143,9 @@ class ConnectionCommands:
             raise RpcError(INVALID_PARAMETERS, f"len: {len} bytes do not fit into a ping, {MAX_PING} do")
         peer = self._requests.connected(id)
         request = control_wire.Ping(id, peer.info.conn_id, pongbytes, len)
+        began = time.monotonic()
         reply = await self._requests.ask_owner(peer, request, control_wire.Pong)
+        self._pinged(id, time.monotonic() - began)
         return {"totlen": reply.totlen}
 
     async def sendcustommsg(self, node_id: bytes, msg: bytes) -> dict[str, Any]:

@@ -1,20 +1,24 @@
 """JSON-RPC methods about the map: CLN's listings, and what gossipd is asked for."""
 
+import asyncio
 import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.rpc.jsonrpc import Command
+from lightningd_py.rpc.notifications import tell_asker
 from lightningd_py.rpc.params import (
     INTERNAL_ERROR,
     INVALID_PARAMETERS,
+    WAIT_TIMEOUT,
     RpcError,
     hex_bytes,
     node_id,
     optional,
     required,
     short_channel_id,
+    u32,
 )
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, RequestFailed
@@ -22,6 +26,10 @@ from wire.control.control_message import Reply, Request
 from wire.control.control_wire import MapListing
 
 R = TypeVar("R", bound=Reply)
+NORMAL = "normal"
+"""The seeker's state when it misses nothing that it knows of."""
+LOOK = 0.5
+"""Seconds between two looks."""
 
 
 class MapCommands:
@@ -58,6 +66,12 @@ class MapCommands:
                 "Put a signed gossip message on the map, as if a peer had sent it.",
             ),
             Command("resync", self.resync, (), "Ask a peer for all it has, and compare, as at the first start."),
+            Command(
+                "waitsync",
+                self.waitsync,
+                (optional("timeout", u32, "seconds after which it is given up"),),
+                "Wait until the map is as complete as the peers can make it, after a start or a resync.",
+            ),
             Command("compactgossipstore", self.compactgossipstore, (), "Rewrite gossip_store without what is dead."),
             Command("gossipstatus", self.gossipstatus, (), "Show how the map is: sizes, and what became of gossip."),
         ]
@@ -105,6 +119,18 @@ class MapCommands:
         """gossipstatus shows how it goes."""
         await self._ask_gossipd(control_wire.Resync(), control_wire.ResyncReply)
         return {}
+
+    async def waitsync(self, timeout: int | None) -> dict[str, Any]:  # noqa: ASYNC109 - as waitblockheight's
+        """Notifications tell how far it is; the answer is that of gossipstatus. Code 2000 if it takes longer."""
+        tell = tell_asker()
+        try:
+            async with asyncio.timeout(timeout):
+                while (status := await self.gossipstatus())["state"] != NORMAL:
+                    tell(f"{status['state']}: {status['channels']} channels", min(status["percent"], 99), 100)
+                    await asyncio.sleep(LOOK)
+        except TimeoutError:
+            raise RpcError(WAIT_TIMEOUT, "Timed out.") from None
+        return status
 
     async def compactgossipstore(self) -> dict[str, Any]:
         """CLN's dev-compact-gossip-store. Answers when it is done; `store_bytes` is the new size."""

@@ -1,11 +1,11 @@
 """`restart`: its method, and its answer, which another program gives than the one that was asked."""
 
 import dataclasses
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from lightningd_py.daemons.moving import ALL, MOVABLE, Moved, MoveRefused
+from lightningd_py.daemons.moving import ALL, MOVABLE, Moved, Mover, MoveRefused
 from lightningd_py.rpc.jsonrpc import RESTART, Command
+from lightningd_py.rpc.notifications import tell_asker
 from lightningd_py.rpc.params import INTERNAL_ERROR, OneOf, RpcError, required
 
 Outcome = list[tuple[str, Moved | MoveRefused]]
@@ -13,10 +13,10 @@ Outcome = list[tuple[str, Moved | MoveRefused]]
 
 
 class RestartCommand:
-    """The method. `restart` replaces a process, or raises MoveRefused."""
+    """The method."""
 
-    def __init__(self, restart: Callable[[str], Awaitable[Moved]]) -> None:
-        self._restart = restart
+    def __init__(self, mover: Mover) -> None:
+        self._mover = mover
 
     def all(self) -> list[Command]:
         """For `Commands`."""
@@ -32,7 +32,8 @@ class RestartCommand:
     async def restart(self, what: str) -> dict[str, Any]:
         """The answer comes when the new one serves."""
         try:
-            return _json(what, await self._restart(what))
+            with self._mover.told(tell_asker()):
+                return _json(what, await self._mover.restart(what))
         except MoveRefused as refused:
             raise RpcError(INTERNAL_ERROR, str(refused)) from refused
 

@@ -69,7 +69,7 @@ def test_the_command_line_counts_before_the_networks_file_and_that_before_the_ge
         "regtest",
         "mine",
         b"\x02\x02\x02",
-        "io",
+        ("io",),
     )
 
 
@@ -212,7 +212,13 @@ def test_what_clns_test_tools_say() -> None:
         (["--network=mars"], "'mars' is not one of bitcoin"),
         (["--rgb=red"], "--rgb: 'red' is not six hex digits"),
         (["--alias=" + "é" * 17], "is over 32 bytes long"),
-        (["--log-level=debug:gossipd"], "--log-level: 'debug:gossipd' is not one of io"),
+        (["--log-level=loud"], "--log-level: 'loud' is not one of io"),
+        (["--log-level=debug:"], "--log-level: '' is no part of a subsystem's name"),
+        (["--log-level=debug:gossipd:/tmp/log"], "--log-level: a level for one log file alone is not possible here"),
+        (["--log-level=info,"], "--log-level: '' is not one of io"),
+        (["--log-format=xml"], "'xml' is not one of text, json"),
+        (["--log-prefix=\x1b[2J"], "--log-prefix: has characters that cannot be shown"),
+        (["--log-timestamps=perhaps"], "--log-timestamps: "),
         (["--rpc-file-mode=600"], "is not a 4-digit octal number"),
         (["--bind-addr=127.0.0.1:99999"], "--bind-addr: unable to parse address '127.0.0.1:99999'"),
         (["--bind-addr=wss::80"], "TLS is for a proxy in front of us"),

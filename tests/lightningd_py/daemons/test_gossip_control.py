@@ -5,6 +5,7 @@ from typing import Any
 
 from lightningd_py.chain.source import Answered, Output
 from lightningd_py.daemons.gossip_control import GossipControl
+from lightningd_py.news.topics import Topics
 from lightningd_py.owners.peers import Event
 from tests.gossipd.gossipd_process import peer_info
 from tests.lightningd_py.bus_services import turn
@@ -46,7 +47,7 @@ class Gossipd(Daemon):
 async def test_an_answer_is_for_the_gossipd_that_has_asked() -> None:
     around, chain, old, new = OwnershipAmongFakes(), Chain(), Gossipd(), Gossipd()
     anyhow: Any = chain
-    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow), as_channel(old)
+    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow, Topics()), as_channel(old)
     gossip.received(GetTxout(7, b"script"), around.ownership.gossipd)
     around.ownership.gossipd = as_channel(new)
     gossip.received(GetTxout(8, b"script"), around.ownership.gossipd)
@@ -58,7 +59,7 @@ async def test_an_answer_is_for_the_gossipd_that_has_asked() -> None:
 async def test_what_the_chain_says_is_said_until_a_gossipd_has_it() -> None:
     around, chain, new = OwnershipAmongFakes(), Chain(), Gossipd()
     anyhow: Any = chain
-    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow), as_channel(Gossipd())
+    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow, Topics()), as_channel(Gossipd())
     saying = asyncio.create_task(gossip.outpoints_spent(144, [7]))
     await turn()
     assert not saying.done()
@@ -72,7 +73,7 @@ async def test_what_the_chain_says_is_said_until_a_gossipd_has_it() -> None:
 async def test_connections_are_told_to_a_gossipd_until_it_says_that_no_one_takes_them() -> None:
     around, old, new = OwnershipAmongFakes(), Gossipd(), Gossipd()
     anyhow: Any = Own()
-    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow), as_channel(old)
+    gossip, around.ownership.gossipd = GossipControl(around.ownership, anyhow, anyhow, Topics()), as_channel(old)
     peer = around.ownership.peers.begin(peer_info(7), Event.PEER_TAKEN, "gossipd")
 
     def told(by: Gossipd) -> list[str]:

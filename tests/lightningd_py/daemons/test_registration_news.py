@@ -3,6 +3,7 @@
 from typing import Any
 
 from lightningd_py.daemons.gossip_control import GossipControl
+from lightningd_py.news.topics import Topics
 from tests.lightningd_py.bus_services import BusServices
 from tests.lightningd_py.ownership_among_fakes import CHANNEL, PRIVILEGED, said
 from tests.lightningd_py.table import ID, NODE
@@ -69,7 +70,7 @@ async def test_local_channels_and_what_their_peers_say(bus: BusServices) -> None
     bus.registrations.remote_update_to = lambda service, message: heard.append((service, message))
     nothing: Any = None
     update = RemoteChannelUpdate(ID, 7, "bus", b"update")
-    GossipControl(bus.ownership, nothing, nothing).received(update, nothing)
+    GossipControl(bus.ownership, nothing, nothing, Topics()).received(update, nothing)
     assert heard == [("bus", update)]
 
 

@@ -14,6 +14,7 @@ from lightningd_py.errors import StartError
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import GossipdInit, GossipdInitReply, Heartbeat, HsmInit, HsmInitReply
 from wire.control.timing import Timing
+from wire.log.style import LogStyle
 from wire.types import NETWORKS
 
 
@@ -36,7 +37,7 @@ async def deaths() -> Deaths:
 
 @pytest.fixture
 async def supervisor(deaths: Deaths) -> AsyncIterator[Supervisor]:
-    supervisor = Supervisor("info", deaths, Timing(heartbeat=0.1, control_timeout=2.0))
+    supervisor = Supervisor(LogStyle, deaths, Timing(heartbeat=0.1, control_timeout=2.0))
     yield supervisor
     await supervisor.end()
 

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lightningd_py.metrics import collector
 from lightningd_py.metrics.collector import FRESH, Around, Collector
+from lightningd_py.rpc.connection import Doing
 from wire.control.control_channel import ChannelClosed
 from wire.control.control_wire import GetMetrics, GetMetricsReply
 from wire.metrics.declared import CHANNELS
@@ -36,6 +37,15 @@ class Channel:
         return GetMetricsReply([(CHANNELS.name, [], float(self.asked)), ("lightning_peers", ["x", "in"], 1.0)], [])
 
 
+class FewClients(list[SimpleNamespace]):
+    """Of the JSON-RPC socket: one that waits for its answer."""
+
+    accepted, refused = 3, 1
+
+    def __init__(self) -> None:
+        super().__init__([SimpleNamespace(doing=Doing.WAITING)])
+
+
 class Bench:
     """A collector, one gossipd and one daemon that has just been started, and a clock."""
 
@@ -48,10 +58,16 @@ class Bench:
             SimpleNamespace(name="connectd", channel=self.fresh, heartbeat=None, process=process),
         ]
         anything: Any = SimpleNamespace(
-            running=running, deaths=Counter(), restarted=Counter(), blockheight=7, warning="none"
+            running=running,
+            deaths=Counter(),
+            restarted=Counter(),
+            blockheight=7,
+            warning="none",
+            outcomes=Counter(),
         )
+        rpc: Any = SimpleNamespace(clients=FewClients(), all_notifications_lost=0)
         none: Any = ()
-        around = Around(("1", "regtest", "02"), anything, anything, none, none, anything, NO_PROCESS)
+        around = Around(("1", "regtest", "02"), anything, anything, none, rpc, anything, none, anything, NO_PROCESS)
         self.collector = Collector(around, lambda: self.now)
 
     async def values(self, name: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from lightningd_py.rpc import clients
+from lightningd_py.rpc import clients, connection
 from tests.lightningd_py.listingd.test_listingd import former
 from tests.lightningd_py.listingd_inside import ListingdInside
 from tests.lightningd_py.served_commands import Client, ServedCommands
@@ -31,7 +31,7 @@ async def works(served: ServedCommands) -> None:
 async def test_half_a_request_is_not_waited_for_for_ever(
     served: ServedCommands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clients, "HALF_REQUEST_TIME", 0.05)
+    monkeypatch.setattr(connection, "HALF_REQUEST_TIME", 0.05)
     client = await served.client()
     assert (await client.call("echo", [1]))["result"]["what"] == 1
     client.say(HALF)
@@ -41,7 +41,7 @@ async def test_half_a_request_is_not_waited_for_for_ever(
 
 async def test_the_deadline_is_over_the_whole_request(served: ServedCommands, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then does not move it."""
-    monkeypatch.setattr(clients, "HALF_REQUEST_TIME", 0.2)
+    monkeypatch.setattr(connection, "HALF_REQUEST_TIME", 0.2)
     client, other = await served.client(), await served.client()
     client.say(HALF)
     while not client.writer.is_closing():
@@ -51,7 +51,7 @@ async def test_the_deadline_is_over_the_whole_request(served: ServedCommands, mo
 
 async def test_a_client_that_says_nothing_may_stay(served: ServedCommands, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before its first request, and between two of them: no time runs while there is no half request."""
-    monkeypatch.setattr(clients, "HALF_REQUEST_TIME", 0.0)
+    monkeypatch.setattr(connection, "HALF_REQUEST_TIME", 0.0)
     fresh, used, half = await served.client(), await served.client(), await served.client()
     await used.call("help")
     half.say(HALF)
@@ -66,12 +66,12 @@ async def test_a_client_that_says_nothing_may_stay(served: ServedCommands, monke
 async def test_a_client_that_does_not_read_is_hung_up_on(
     served: ServedCommands, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(clients, "ANSWER_TIME", 0.05)
+    monkeypatch.setattr(connection, "ANSWER_TIME", 0.05)
     client = await served.client()
     client.writer.transport.pause_reading()
     client.say(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "echo", "params": ["x" * 3_000_000]}).encode())
     gone = asyncio.Event()
-    monkeypatch.setattr(clients.Client, "close", lambda self: (gone.set(), close(self)))
+    monkeypatch.setattr(connection.Client, "close", lambda self: (gone.set(), close(self)))
     await gone.wait()
     assert "a client takes nothing of its answer for 0.05 s" in caplog.text
     client.writer.transport.resume_reading()
@@ -79,7 +79,7 @@ async def test_a_client_that_does_not_read_is_hung_up_on(
     await works(served)
 
 
-close = clients.Client.close
+close = connection.Client.close
 
 
 # too many

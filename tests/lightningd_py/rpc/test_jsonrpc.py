@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lightningd_py import unix_socket
 from lightningd_py.errors import DirectoryError
-from lightningd_py.rpc import clients, jsonrpc
+from lightningd_py.rpc import clients, connection, jsonrpc
 from lightningd_py.rpc.jsonrpc import Command, RpcServer
 from tests.lightningd_py.served_commands import ServedCommands
 
@@ -112,7 +112,7 @@ async def test_what_is_no_json_ends_the_connection(served: ServedCommands, strea
 
 async def test_a_request_that_is_too_long_ends_the_connection(served: ServedCommands) -> None:
     client = await served.client()
-    client.say(b'{"jsonrpc":"' + b"x" * clients.MAX_REQUEST)
+    client.say(b'{"jsonrpc":"' + b"x" * connection.MAX_REQUEST)
     assert (await client.reply())["error"] == {"code": -32600, "message": "request is over 4194304 bytes"}
 
 
@@ -142,8 +142,9 @@ async def test_help_is_made_from_the_registry(served: ServedCommands) -> None:
         "check command_to_check [its parameters]",
         "echo what [more]",
         "help [command]",
-        "notifications enable",
+        "notifications enable [topics] [level]",
         "refuse",
+        "steps",
         "unspeakable",
         "wait",
     ]

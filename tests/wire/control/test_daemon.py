@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from wire.control import status
 from wire.control.daemon import EXIT_BROKEN, EXIT_OK, inherited_socket, prepare, run
 
 Stop = Callable[[int], None]
@@ -75,10 +76,12 @@ def _start_fails(stop: Stop) -> Callable[[], None]:
 
 
 @pytest.fixture
-def logging_as_before() -> Iterator[None]:
+def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a daemon does to the log of this process."""
-    loggers = logging.getLogger(), logging.getLogger("asyncio")
+    known = [each for each in logging.getLogger().manager.loggerDict.values() if isinstance(each, logging.Logger)]
+    loggers = [logging.getLogger(), *known]
     before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    monkeypatch.setattr(status, "_output", None)
     yield
     for logger, (level, handlers) in zip(loggers, before, strict=True):
         logger.setLevel(level)
@@ -108,5 +111,5 @@ def test_signals_are_the_master_s_business() -> None:
 
 @pytest.mark.usefixtures("logging_as_before")
 def test_log_level_that_is_none() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="'loud' is not one of io"):
         prepare("loud")

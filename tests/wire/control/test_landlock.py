@@ -156,7 +156,7 @@ def test_the_log_writer_reads_nothing_and_writes_where_its_files_are(tmp_path: P
 import os, sys
 from lightningd_py import log_writer
 
-def attempt(files):
+def attempt(files, style):
     for path, flags in ((secret, os.O_RDONLY), (secret, os.O_WRONLY), (files[0], os.O_RDONLY)):
         try:
             os.open(path, flags)
@@ -170,7 +170,7 @@ def attempt(files):
 secret, log_writer.write_log = sys.argv[1], attempt
 log = os.path.dirname(secret) + "/logs/log"
 open(log, "w").close()
-sys.argv[1:] = [log]
+sys.argv[1:] = ["info", log]
 log_writer.main()
 """
     assert child(code, tmp_path) == ["Permission denied"] * 3 + ["['log', 'log.1']"]

@@ -11,12 +11,12 @@ from wire.control.status import (
     FREE,
     INFO,
     LONGEST,
-    LONGEST_LINE,
     MOST_COUNTED,
     REMEMBERED,
     Status,
     StrangersLines,
 )
+from wire.log.line import LONGEST_LINE
 from wire.net.duties import log_trouble
 from wire.peer_types import ALL_CHANNELS
 from wire.peer_wire import WarningMessage

@@ -11,7 +11,6 @@ import select
 import socket
 import stat
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 
@@ -36,6 +35,8 @@ class LogOutput:
         """A forked child has no thread, and nothing of what its parent has still to write."""
         self._waiting: deque[bytes] = deque()
         self._size = self._lost = 0
+        self.lost = 0
+        """Lines that were never written."""
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._ended = False
@@ -47,13 +48,18 @@ class LogOutput:
             if not rest:
                 return
             if self._lost or self._ended or self._size + len(rest) > self._most:
-                self._lost += rest.count(b"\n")
+                self._lose(rest)
                 return
             self._waiting.append(rest)
             self._size += len(rest)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write_what_waits, name="log", daemon=True)
                 self._thread.start()
+
+    def _lose(self, data: bytes) -> None:
+        lines = data.count(b"\n")
+        self._lost += lines
+        self.lost += lines
 
     def _try(self, data: bytes) -> bytes:
         """What could not be written now. A reader that is gone for ever, or a full disk, costs lines."""
@@ -63,7 +69,7 @@ class LogOutput:
         except BlockingIOError:
             return data
         except OSError:
-            self._lost += data.count(b"\n")
+            self._lose(data)
             return b""
         return b""
 
@@ -104,16 +110,6 @@ class LogOutput:
     def stuck(self) -> bool:
         """Something waits for the reader."""
         return self._thread is not None
-
-
-def lost_lines(lead: str) -> Callable[[int], bytes]:
-    """The line of this process that says how many were lost: `2026-11-29T08:00:00.000Z UNUSUAL lead: ...`."""
-
-    def line(count: int) -> bytes:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
-        return f"{stamp} UNUSUAL {lead}: {count} lines of the log were lost: its reader did not take them\n".encode()
-
-    return line
 
 
 def _writer_of(fd: int) -> tuple[int, Write, Callable[[], None]]:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from wire.control.log_output import LogOutput, lost_lines
+from wire.log.line import lost_lines
+from wire.log.output import LogOutput
+from wire.log.style import LogStyle
 
 LINE = b"x" * 99 + b"\n"
 
@@ -40,7 +42,7 @@ def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
 
 
 def test_a_reader_that_reads(reader: Reader) -> None:
-    output = LogOutput(reader.writing, lost_lines("test"))
+    output = LogOutput(reader.writing, lost_lines("test", LogStyle()))
     for number in range(100):
         output.write(b"%d\n" % number)
     assert reader.read_until(b"\n99\n") == b"".join(b"%d\n" % number for number in range(100))
@@ -50,7 +52,7 @@ def test_a_reader_that_reads(reader: Reader) -> None:
 
 def test_what_waits_comes_later_and_what_is_too_much_is_counted(reader: Reader) -> None:
     """Nothing is lost between two lines that come, without a line that says so."""
-    output = LogOutput(reader.writing, lost_lines("test"), most=20_000)
+    output = LogOutput(reader.writing, lost_lines("test", LogStyle()), most=20_000)
     count = 0
     while not output._lost:
         output.write(LINE)
@@ -69,14 +71,14 @@ def test_what_waits_comes_later_and_what_is_too_much_is_counted(reader: Reader) 
 def test_others_who_write_there_are_not_made_to_hurry() -> None:
     """A service's program shares the pipe: for it a write blocks, as ever."""
     made = Reader(*os.pipe())
-    output = LogOutput(made.writing, lost_lines("test"))
+    output = LogOutput(made.writing, lost_lines("test", LogStyle()))
     assert os.get_blocking(made.writing)
     output.finish(0)
     made.close()
 
 
 def test_the_end_waits_for_the_reader_but_not_for_ever(reader: Reader) -> None:
-    output = LogOutput(reader.writing, lost_lines("test"))
+    output = LogOutput(reader.writing, lost_lines("test", LogStyle()))
     for _ in range(20_000):
         output.write(LINE)
     output.finish(0.01)
@@ -86,7 +88,7 @@ def test_the_end_waits_for_the_reader_but_not_for_ever(reader: Reader) -> None:
 
 def test_a_reader_that_has_gone_is_no_error() -> None:
     reading, writing = os.pipe()
-    output = LogOutput(writing, lost_lines("test"))
+    output = LogOutput(writing, lost_lines("test", LogStyle()))
     os.close(reading)
     output.write(LINE)
     assert not output.stuck
