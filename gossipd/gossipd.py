@@ -40,6 +40,7 @@ from gossipd.local_channels import LocalChannels
 from gossipd.map.keeper import Keeper
 from gossipd.own_node import OwnNode, Sign
 from gossipd.peers.eviction import Upkeep
+from gossipd.peers.intake_pause import IntakePause
 from gossipd.peers.peer import Peer
 from gossipd.peers.remotes import Remotes
 from gossipd.peers.standing import Judgement, Standings
@@ -87,7 +88,6 @@ class Gossipd:
         self.standing_of = self.peers.get
         self.held = False
         """All is about to move, or has just come: nothing is read, written or done."""
-        self._full_since: float | None = None
         self.keeper = Keeper(init, self, feed)
         self.store, self.index = self.keeper.store, self.keeper.index
         self.checksums = Checksums(self.index, self.store)
@@ -125,12 +125,16 @@ class Gossipd:
         about = (self.keeper.writer, self.index, init.chain_hash, checks, self.txout, prune_after)
         witnesses = self.seeker.witnesses.ask, QUERIES_OF_A_CONTEST * init.timing.query_timeout, self._group_of
         self.ingest = Ingest(Around(*about, self.now, self.clock, stored, owe, self._hear_of, *witnesses))
+        self.pause = IntakePause(self._has_room, self._loop, init.timing.backpressure_pause, self.resume)
         self.onchain = OnChain(self._master, self.keeper, self.txout)
 
     def _hear_of(self, scid: int, conn_id: int) -> None:
         """An update of a peer's names a channel that is not on the map: if it is not ours, the seeker asks for it."""
         if scid not in self.local:
             self.seeker.hear_of(scid, conn_id)
+
+    def _has_room(self) -> bool:
+        return self.ingest.has_room and not self.keeper.flush.failed
 
     @property
     def suspended(self) -> bool:
@@ -290,6 +294,7 @@ class Gossipd:
     def drop(self, peer: Peer) -> None:
         """Forget a peer whose connection is not here any more, nor its gossip fd."""
         peer.duties.leave()
+        peer.leave_waiting()
         conn_id = peer.info.conn_id
         if self.peers.pop(conn_id, None) is not None:
             self.seeker.peer_left(conn_id)
@@ -345,22 +350,17 @@ class Gossipd:
     # room
 
     def may_read(self) -> bool:
-        """Reading stops while there is no room, but not for long at a time: pings and all that is not gossip get
-        through, and gossip is then owed. While the master takes nothing there is no room for either.
+        """Reading stops while the master takes nothing. While there is no room for gossip it waits with its peer, and
+        the rest is heard (intake_pause.py).
         """
         if self.held or self._master.behind:
             return False
-        if self.ingest.has_room and not self.keeper.flush.failed:
-            self._full_since = None
-            return True
-        now = self._loop.time()
-        if self._full_since is None:
-            self._full_since = now
-            self._loop.call_later(self._timing.backpressure_pause, self.resume)
-        return now - self._full_since >= self._timing.backpressure_pause
+        self.pause.look()
+        return True
 
     def resume(self) -> None:
         """Something has drained."""
+        self.pause.go_on(self.owned, self.pump)
         self.owned.resume()
         self.remotes.update_reading()
 

@@ -14,6 +14,7 @@ from gossipd.ingest.pipeline import Ingest
 from gossipd.local_channels import LocalChannels
 from gossipd.map.index import MapIndex
 from gossipd.peers.standing import Standing
+from gossipd.peers.waiting import Pause, Waiting
 from gossipd.serve.budget import PASSED_OVER
 from gossipd.serve.checksums import Checksums
 from gossipd.serve.queries import Answer, Messages, Source, answer_range, answer_scids
@@ -68,6 +69,11 @@ class Around(Protocol):
     tally: Tally
     seeker: Seeker
     local: LocalChannels
+
+    @property
+    def pause(self) -> Pause["Peer"]:
+        """Whether gossip is taken in."""
+
     now: Callable[[], float]
     """Unix seconds."""
     clock: Callable[[], float]
@@ -104,6 +110,7 @@ class Peer:
         "queries",
         "standing",
         "stream",
+        "waiting",
         "work",
     )
 
@@ -127,12 +134,32 @@ class Peer:
         self._answer_bytes = 0
         self._around = around
         self._outbox: list[bytes] = []
+        self.waiting = Waiting()
 
     # hearing
 
     def hear(self, message: bytes) -> bool:
-        """Deal with one message; False if the connection is no longer ours after it."""
+        """Deal with one message; False if the connection is no longer ours after it.
+
+        While gossip is not taken in it waits here, in its order, and the rest passes it.
+        """
         number = message[0] << 8 | message[1] if len(message) > 1 else 0
+        if (self._around.pause.on or self.waiting.size) and self._around.routes.deed(number) is _GOSSIP:
+            if not self.waiting.size:
+                self._around.pause.add(self)
+            self.waiting.add(message)
+            return True
+        return self._hear(number, message)
+
+    def hear_waiting(self, most: int) -> bool:
+        """Deal with gossip that waits, about so many bytes of it; False if the connection is gone."""
+        return self.waiting.hear(lambda message: self._hear(message[0] << 8 | message[1], message), most)
+
+    def leave_waiting(self) -> list[bytes]:
+        """The peer goes: gossip that waits is owed, queries are returned."""
+        return self.waiting.leave(lambda message: self._around.ingest.pass_over(message, self.info.conn_id))
+
+    def _hear(self, number: int, message: bytes) -> bool:
         try:
             if number in GOSSIP_TYPES and self._around.routes.deed(number) is _GOSSIP:
                 return self._hear_news(message)
@@ -271,8 +298,8 @@ class Peer:
 
     @property
     def choked(self) -> bool:
-        """The peer does not take our answers: nothing more is heard until it does."""
-        return self._answer_bytes > ANSWERS_MARK
+        """The peer does not take our answers, or too much of its gossip waits: nothing more is heard until then."""
+        return self._answer_bytes > ANSWERS_MARK or self.waiting.is_full
 
     @property
     def has_free(self) -> bool:
@@ -346,13 +373,14 @@ class Peer:
 
     def break_off(self) -> tuple[list[bytes], GossipState]:
         """What has still to be said before all else, and what another gossipd needs to go on."""
-        messages, queries = self.pull_outbox(), []
+        messages, waiting, queries = self.pull_outbox(), self.leave_waiting(), []
         for answer in self.queries.values():
             made, rest = answer.break_off()
             messages += made
             queries += [] if rest is None else [rest]
         offset = self.stream.offset if self.stream is not None else 0
         greeted = self.greeted and self._greeting is None
+        queries += waiting
         return messages, GossipState(self.filter, self._around.store.uuid, offset, self.asked, greeted, queries)
 
     def restore(self, state: GossipState) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gossipd.peers.peer import Peer
 from gossipd.peers.remote import Remote
+from gossipd.peers.waiting import Pause
 from gossipd.serve.budget import Budget
 from wire.control.control_message import Fd
 from wire.net.gossip_fd import close_returned, gossip_pair, is_owed
@@ -18,6 +19,10 @@ class Around(Protocol):
 
     budget: Budget
     turns: FairTurns
+
+    @property
+    def pause(self) -> Pause[Peer]:
+        """Whether gossip is taken in."""
 
     def may_read(self) -> bool:
         """Whether the pipeline has room."""
@@ -95,7 +100,7 @@ class Remotes:
 
     def may_read(self) -> bool:
         """Whether the pipeline has room."""
-        return self._around.may_read()
+        return self._around.may_read() and not self._around.pause.on
 
     def ended(self, peer: Peer) -> None:
         """The owner has closed its end: hear it out."""

@@ -35,12 +35,15 @@ from wire.control.control_wire import (
     GetTxoutReply,
     GossipGetAddrs,
     GossipGetAddrsReply,
+    PeerDisconnected,
     RandomNodes,
     RandomNodesReply,
 )
 from wire.control.timing import Timing
 from wire.peer_wire import (
+    QueryChannelRange,
     QueryShortChannelIds,
+    ReplyChannelRange,
     WarningMessage,
     decode,
 )
@@ -219,6 +222,45 @@ async def test_slow_signatures_hold_the_peers_back(gossipds: GossipdProcesses) -
     assert (await gossipd.settled())["accepted"] == len(big_map(3_000, 300))
 
 
+async def test_pings_are_answered_while_gossip_waits(gossipds: GossipdProcesses) -> None:
+    """Also behind gossip; queries are answered in their place."""
+    gossipd = gossipds.new()
+    await gossipd.start(timing=Timing(backpressure_pause=PATIENCE * 2))
+    flooding, peer = await gossipd.connect(), await gossipd.connect()
+    workers = stop(gossipd)
+    saying = asyncio.create_task(flooding.say(*big_map(3_000, 300)))
+    async with asyncio.timeout(PATIENCE):
+        while (await gossipd.status())["unfinished"] < PIPELINE_MARK:
+            pass
+    await peer.say(announcement(9_000), update(9_000), QueryChannelRange(CHAIN, 0, 1))
+    assert ReplyChannelRange.number not in {int.from_bytes(raw[:2], "big") for raw in await peer.sync()}
+    go_on(workers)
+    await saying
+    await peer.hear(ReplyChannelRange)
+    await flooding.sync()
+    assert (await gossipd.settled())["accepted"] == len(big_map(3_000, 300)) + 2
+
+
+async def test_gossip_of_a_peer_that_leaves_while_it_waits_is_owed(gossipds: GossipdProcesses) -> None:
+    gossipd = gossipds.new()
+    await gossipd.start(timing=Timing(backpressure_pause=PATIENCE * 2, stream_quiet=0.1, gossip_flush=1.0))
+    flooding, peer = await gossipd.connect(), await gossipd.connect()
+    workers = stop(gossipd)
+    saying = asyncio.create_task(flooding.say(*big_map(3_000, 300)))
+    async with asyncio.timeout(PATIENCE):
+        while (await gossipd.status())["unfinished"] < PIPELINE_MARK:
+            pass
+    await peer.say(announcement(9_000), update(9_000))
+    await peer.sync()
+    peer.sock.close()
+    await gossipd.hear(PeerDisconnected)
+    go_on(workers)
+    await saying
+    serving = asyncio.create_task(serve(flooding, [*big_map(3_000, 300), announcement(9_000), update(9_000)]))
+    await gossipd.settled_at("accepted", len(big_map(3_000, 300)) + 2)
+    serving.cancel()
+
+
 async def test_what_finds_no_room_is_owed_and_asked_for(gossipds: GossipdProcesses) -> None:
     """Reading stops for a moment only: another peer's pings get through all the while, gossip without room is owed,
     and in the end nothing is missing."""
@@ -247,9 +289,9 @@ async def test_what_finds_no_room_is_owed_and_asked_for(gossipds: GossipdProcess
 
 
 async def test_full_disk(gossipds: GossipdProcesses) -> None:
-    """The log says so, nothing more is read, and all goes on when there is room."""
+    """The log says so, no gossip is taken, pings are answered, and all goes on when there is room."""
     gossipd = gossipds.new()
-    await gossipd.start()
+    await gossipd.start(timing=Timing(backpressure_pause=PATIENCE * 2))
     peer = await gossipd.connect()
     await peer.say(*big_map())
     await peer.sync()
@@ -259,6 +301,7 @@ async def test_full_disk(gossipds: GossipdProcesses) -> None:
     await peer.say(*more)
     await gossipd.logs(f"{gossipd.store} cannot be written (")
     await peer.say(announcement(901), update(901))
+    await peer.sync()
     for _ in range(5):
         assert (await gossipd.status())["channels"] == 1_001
     assert gossipd.store.stat().st_size == size

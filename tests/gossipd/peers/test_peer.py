@@ -8,6 +8,7 @@ import pytest
 
 from gossipd.peers.peer import ANSWERS_MARK, Peer
 from gossipd.peers.standing import Judgement, Standing
+from gossipd.peers.waiting import WAITING_MARK
 from gossipd.serve.budget import PASSED_OVER
 from gossipd.serve.checksums import Checksums
 from gossipd.verdict import Consequence, PeerFault
@@ -15,7 +16,7 @@ from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.gossipd_process import peer_info
 from tests.gossipd.messages import CHAIN, NOW, announcement, big_map, node_announcement, scid, update
 from wire.control.control_wire import GossipState
-from wire.encoded import decode_short_ids, encode_short_ids
+from wire.encoded import ALL, decode_short_ids, encode_short_ids
 from wire.metrics.tally import Tally
 from wire.net.owned_peers import PULL
 from wire.peer_wire import (
@@ -49,6 +50,8 @@ class Daemon:
         self.given_up: list[bytes] = []
         self.copies: list[bytes] = []
         self.points = 0.0
+        self.waiting: list[Peer] = []
+        self.pause = SimpleNamespace(on=False, add=self.waiting.append)
 
     def fault(self, peer: Peer, fault: PeerFault) -> bool:
         """Note it; a disconnection is one."""
@@ -166,6 +169,50 @@ def test_pull_minds_its_budget(peer: Peer) -> None:
     assert len(peer.pull(1)) == 1
     assert len(peer.pull(100_000)) == 6
     assert peer.outbox_bytes == 0
+
+
+NEWS = [announcement(7), update(7)]
+
+
+def test_while_gossip_is_not_taken_the_rest_is_answered(peer: Peer, daemon: Daemon, bench: Bench) -> None:
+    daemon.pause.on = True
+    for message in (*NEWS, QUERY, Ping(3, b"").encode()):
+        assert peer.hear(message)
+    assert peer.pull(PULL) == [Pong(bytes(3)).encode()]
+    assert (daemon.waiting, bench.signatures.waiting, peer.queries) == ([peer], 0, {})
+    daemon.pause.on = False
+    peer.hear(update(7, direction=1))
+    assert bench.signatures.waiting == 0, "each in its turn"
+    assert peer.hear_waiting(1 << 20)
+    assert (bench.signatures.waiting, len(peer.queries), peer.waiting.size) == (1, 1, 0)
+    bench.signatures.run()
+    assert bench.records()[-3:] == [*NEWS, update(7, direction=1)]
+
+
+def test_what_waits_is_taken_a_piece_at_a_time(peer: Peer, daemon: Daemon, bench: Bench) -> None:
+    daemon.pause.on = True
+    for number in range(20, 40):
+        peer.hear(announcement(number))
+    assert peer.hear_waiting(len(announcement()) * 3)
+    assert bench.signatures.waiting == 2
+
+
+def test_not_more_than_so_much_gossip_waits(peer: Peer, daemon: Daemon) -> None:
+    daemon.pause.on = True
+    while not peer.choked:
+        peer.hear(announcement(50))
+    assert WAITING_MARK < peer.waiting.size < WAITING_MARK + 1_000
+    peer.hear_waiting(1_000)
+    assert not peer.choked
+
+
+def test_gossip_that_waits_is_owed_when_the_peer_goes(peer: Peer, daemon: Daemon, bench: Bench) -> None:
+    daemon.pause.on = True
+    for message in (*NEWS, QUERY):
+        peer.hear(message)
+    _, state = peer.break_off()
+    assert (bench.owed, state.queries) == ([(scid(7), ALL)] * 2, [QUERY])
+    assert peer.waiting.size == 0
 
 
 @pytest.mark.bolt("B1-37")
