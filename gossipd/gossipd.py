@@ -59,8 +59,10 @@ from wire.net.duties import copy_of, type_and_channel
 from wire.net.gossip_fd import GossipOwed
 from wire.net.moving_state import check_messages
 from wire.net.owned_peers import OwnedPeers
-from wire.routing import Routes
+from wire.routing import TROUBLE, Routes
 
+MOST_TROUBLE = 100
+"""Warnings and errors of a peer in a second."""
 status = Status("gossipd")
 
 
@@ -306,7 +308,12 @@ class Gossipd:
         return self.peers[conn_id] if self.owned.owns(conn_id) else None
 
     def copy_up(self, peer: Peer, message: bytes) -> None:
-        """A copy of what a peer said, for the services that listen; not while the master takes nothing."""
+        """A copy of what a peer said, for the services that listen; not while the master takes nothing.
+
+        Warnings and errors cost the master as much as us: after MOST_TROUBLE in a second a peer is read on in the next.
+        """
+        if message[0] << 8 | message[1] in TROUBLE:
+            self.owned.charge(peer.info.conn_id, 1 / MOST_TROUBLE)
         if not self._master.behind:
             self.tell(copy_of(peer.info, message))
 

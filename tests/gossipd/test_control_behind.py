@@ -8,6 +8,8 @@ import termios
 from tests.gossipd.gossipd_process import FakePeer, GossipdProcess, peer_info
 from tests.harness.waiting import until
 from wire.control.control_wire import HandlePeer, PeerDisconnected, PeerMessage, PeerTaken, SetMessageRoutes
+from wire.frames import READ_SIZE
+from wire.peer_wire import WarningMessage
 
 CUSTOM = 0x8001
 SIZE = 60_000
@@ -54,6 +56,16 @@ async def test_large_copies(gossipd: GossipdProcess) -> None:
         assert (await gossipd.hear(PeerMessage)).message == message
     while not gossipd.said.empty():
         assert isinstance(gossipd.said.get_nowait(), PeerMessage)
+
+
+async def test_warnings_without_end(gossipd: GossipdProcess) -> None:
+    """Each goes up to the master and into the log: what is read at a time is 64 kB, and then no more in that second."""
+    peer, begun = await gossipd.connect(), asyncio.get_running_loop().time()
+    warning = WarningMessage(bytes(32), b"w").encode()
+    await peer.say(*[warning] * (3 * READ_SIZE // len(warning)))
+    for _ in range(2 * READ_SIZE // len(warning)):
+        assert (await gossipd.hear(PeerMessage)).message == warning
+    assert asyncio.get_running_loop().time() - begun > 1.0
 
 
 async def test_strangers_that_come_and_go(gossipd: GossipdProcess) -> None:

@@ -283,6 +283,13 @@ class OwnedPeers(SockMan, Generic[S]):
         line = self._owned[conn_id]
         return not (conn_id in self._held or conn_id in self._throttled or line.peer.choked or line.unheard)
 
+    def charge(self, conn_id: int, share: float) -> None:
+        """What the peer has just said costs this share of what it may say in a second."""
+        if (line := self._owned.get(conn_id)) is not None:
+            line.read += int(share * self._read_rate)
+            if line.read > self._read_rate:
+                self._throttled.add(conn_id)
+
     def read_on(self, now: float) -> None:
         """Those that were read enough of for one second are read again in the next."""
         over = [conn_id for conn_id in self._throttled if now - self._owned[conn_id].read_since >= 1.0]

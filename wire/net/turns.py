@@ -1,11 +1,12 @@
 """Whose turn it is: what strangers make a process do is done in turns that end, and each source has a fair share.
 
 A turn of the loop spends `TURN` seconds on strangers at most, and the piece of work that it is at; then the loop looks
-at its sockets and timers again. Work is done piece by piece, next for the source that has been given least time since
-there was nothing to do (start-time fair queueing); the connections of one source take turns with each other.
+at its sockets and timers again. Work is done piece by piece, next for the source that has been given least processor
+time since there was nothing to do (start-time fair queueing); the connections of one source take turns with each other.
 """
 
 import heapq
+import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from typing import Protocol
@@ -32,8 +33,12 @@ class Loop(Protocol):
 class FairTurns:
     """Pieces of work that wait, by source. Who adds one sees to it that a connection has one here at a time."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, spent: Callable[[], float] = time.thread_time) -> None:
+        """`spent`: seconds that this thread has computed. The wall clock of a busy machine would charge a source for
+        what other processes do while its piece is under way.
+        """
         self._loop = loop
+        self._spent = spent
         self._waiting: dict[Hashable, deque[Work]] = {}
         self._order: list[tuple[float, int, Hashable]] = []
         """A heap of (seconds used, sequence, source), each source that waits once."""
@@ -77,14 +82,14 @@ class FairTurns:
 
     def _turn(self) -> None:
         self._due = False
-        time = self._loop.time
-        self._begin = now = time()
-        while self._order and now - self._begin < TURN:
+        clock, spent = self._loop.time, self._spent
+        self._begin, now = clock(), spent()
+        while self._order and clock() - self._begin < TURN:
             used, _, source = heapq.heappop(self._order)
             self._now = used
             queue = self._served = self._waiting[source]
             queue.popleft()()
-            before, now = now, time()
+            before, now = now, spent()
             self._used[source] = used + now - before
             if queue:
                 self._enqueue(source)

@@ -181,3 +181,23 @@ async def test_what_came_before_a_broken_connection_is_heard(lines: Lines) -> No
     lines.on_first = lambda: lines.owned.send_bytes(conn_id, b"nothing reads this")
     await lines.until(lambda: conn_id in lines.lost)
     assert [message for _, message in lines.heard] == said
+
+
+async def test_one_that_costs_much_is_read_on_in_the_next_second(lines: Lines) -> None:
+    now = 100.0
+    lines.owned.clock = lambda: now
+    costly, other = lines.connect("127.0.0.1:1"), lines.connect("127.0.0.1:1")
+    lines.say(costly, PING)
+    await lines.until(lambda: len(lines.heard) == 1)
+    for _ in range(11):
+        lines.owned.charge(costly, 0.1)
+    lines.say(costly, PING)
+    lines.say(other, PING)
+    await lines.until(lambda: len(lines.heard) == 2)
+    lines.owned.read_on(now + 0.5)
+    lines.say(other, PING)
+    await lines.until(lambda: len(lines.heard) == 3)
+    assert [conn_id for conn_id, _ in lines.heard] == [costly, other, other]
+    now += 1
+    lines.owned.read_on(now)
+    await lines.until(lambda: len(lines.heard) == 4)

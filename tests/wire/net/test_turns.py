@@ -39,7 +39,7 @@ class Floods:
 
     def __init__(self) -> None:
         self.loop = Loop()
-        self.turns = FairTurns(self.loop)
+        self.turns = FairTurns(self.loop, self.loop.time)
         self.got: Counter[str] = Counter()
         """Pieces, by connection."""
         self.seconds: Counter[str] = Counter()
@@ -54,6 +54,26 @@ class Floods:
         self.got[connection] += 1
         self.seconds[source] += cost
         self.begin(source, connection, cost)
+
+
+def test_what_other_processes_do_meanwhile_is_not_the_sources_time() -> None:
+    """Both compute as much; one is held up by the machine each time."""
+    floods = Floods()
+    computed = 0.0
+    floods.turns = FairTurns(floods.loop, lambda: computed)
+
+    def work(source: str, held_up: float) -> None:
+        nonlocal computed
+        computed += 0.001
+        floods.loop.now += 0.001 + held_up
+        floods.got[source] += 1
+        floods.turns.add(source, partial(work, source, held_up))
+
+    floods.turns.add("slow", partial(work, "slow", 0.05))
+    floods.turns.add("fast", partial(work, "fast", 0.0))
+    for _ in range(100):
+        floods.loop.turn()
+    assert abs(floods.got["slow"] - floods.got["fast"]) <= 1
 
 
 @pytest.mark.parametrize("connections", [1, 60, 1_000])
