@@ -67,7 +67,7 @@ class IntakePause:
                 return
             if peer.has_something_to_say:
                 pump(peer)
-            if not peer.waiting.size:
+            if peer.waiting is None:
                 if owned.owns(peer.info.conn_id):
                     owned.go_on(peer.info.conn_id)
             elif self.look():

@@ -134,18 +134,17 @@ class Peer:
         self._answer_bytes = 0
         self._around = around
         self._outbox: list[bytes] = []
-        self.waiting = Waiting()
+        self.waiting: Waiting | None = None
+        """Gossip that is not taken in yet, if there is any."""
 
     # hearing
 
     def hear(self, message: bytes) -> bool:
-        """Deal with one message; False if the connection is no longer ours after it.
-
-        While gossip is not taken in it waits here, in its order, and the rest passes it.
-        """
+        """Deal with one message, gossip perhaps later; False if the connection is no longer ours after it."""
         number = message[0] << 8 | message[1] if len(message) > 1 else 0
-        if (self._around.pause.on or self.waiting.size) and self._around.routes.deed(number) is _GOSSIP:
-            if not self.waiting.size:
+        if (self._around.pause.on or self.waiting is not None) and self._around.routes.deed(number) is _GOSSIP:
+            if self.waiting is None:
+                self.waiting = Waiting()
                 self._around.pause.add(self)
             self.waiting.add(message)
             return True
@@ -153,11 +152,15 @@ class Peer:
 
     def hear_waiting(self, most: int) -> bool:
         """Deal with gossip that waits, about so many bytes of it; False if the connection is gone."""
-        return self.waiting.hear(lambda message: self._hear(message[0] << 8 | message[1], message), most)
+        waiting = self.waiting or Waiting()
+        stays = waiting.hear(lambda message: self._hear(message[0] << 8 | message[1], message), most)
+        self.waiting = waiting if waiting.size else None
+        return stays
 
     def leave_waiting(self) -> list[bytes]:
         """The peer goes: gossip that waits is owed, queries are returned."""
-        return self.waiting.leave(lambda message: self._around.ingest.pass_over(message, self.info.conn_id))
+        waiting, self.waiting = self.waiting or Waiting(), None
+        return waiting.leave(lambda message: self._around.ingest.pass_over(message, self.info.conn_id))
 
     def _hear(self, number: int, message: bytes) -> bool:
         try:
@@ -167,8 +170,7 @@ class Peer:
         except UnknownEncoding as error:
             return self._cannot_unpack(number, message, error)
         except WireError as error:  # B1-7, B1-8
-            fault = PeerFault(f"{message_name(number)}: {error}", Consequence.DISCONNECT)
-            return self._around.fault(self, fault)
+            return self._around.fault(self, PeerFault(f"{message_name(number)}: {error}", Consequence.DISCONNECT))
         except Flaw as flaw:
             return self._around.fault(self, PeerFault(str(flaw), Consequence.DISCONNECT))
         except PeerFault as fault:
@@ -299,7 +301,7 @@ class Peer:
     @property
     def choked(self) -> bool:
         """The peer does not take our answers, or too much of its gossip waits: nothing more is heard until then."""
-        return self._answer_bytes > ANSWERS_MARK or self.waiting.is_full
+        return self._answer_bytes > ANSWERS_MARK or (self.waiting is not None and self.waiting.is_full)
 
     @property
     def has_free(self) -> bool:

@@ -18,7 +18,7 @@ class Pause(Protocol, Generic[P_contra]):
 
     @property
     def on(self) -> bool:
-        """It is to wait."""
+        """Gossip is to wait."""
 
     def add(self, peer: P_contra, /) -> None:
         """Gossip of this peer's waits."""
