@@ -38,7 +38,7 @@ from connectd.doors.tor import OnionServices, TorSettings
 from connectd.doors.websocket_door import WebRules, WebSocketDoor
 from connectd.hand_over import HandOver
 from connectd.handshake import Handshake
-from connectd.moving import Move, MoveFailed, Predecessor
+from connectd.moving import Move, Predecessor
 from connectd.one_per_node import Candidate, OnePerNode
 from connectd.parts import Parts
 from connectd.reach.addresses import AddressBook
@@ -81,6 +81,7 @@ from wire.control.control_wire import (
 )
 from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
 from wire.control.status import Status
+from wire.net.moving import MoveFailed
 from wire.net.sockman.sockman import SockMan, SockManOptions
 
 ALONE_FOR = 1.0

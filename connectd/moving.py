@@ -34,25 +34,18 @@ from wire.control.control_wire import (
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
 from wire.frames import PeerState
+from wire.net.moving import FAILURES, PATIENCE, MoveFailed, close_channel, reason_of, soon, successor_at
 from wire.net.states import StateError, dump, load
 
 VERSION = 1
 """Of `MovedPlace` and `MovedCandidate`. A field more needs no new one: it has a default."""
-PATIENCE = 10.0
-"""Seconds for all that is to be done before the new one accepts."""
 CANDIDATES = 100_000
 """Connections that may wait at the new one for their owners at a time, of one old one: it has not so many."""
 DEAD = "the next connectd has died"
 FINISH = 600.0
 """Seconds for the handshakes and dials of the old one, and for their connections to find their owners."""
-LOOK = 0.01
-"""Seconds between two looks at it."""
 
 status = Status("connectd")
-
-
-class MoveFailed(Exception):
-    """The next one does not take our place; one sentence. Nothing has moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +73,7 @@ class Move:
     def __init__(self, parts: Parts, tasks: Tasks, successor_fd: Fd) -> None:
         self._parts = parts
         self._tasks = tasks
-        sock = inherited_socket(str(successor_fd))
-        self._successor = ControlChannel(
-            sock,
-            "successor",
-            lambda message: self._successor.refuse(message),
-            lambda reason: None,
-            window=CANDIDATES,
-            foreign=True,
-        )
+        self._successor = successor_at(successor_fd, "connectd", window=CANDIDATES)
 
     async def run(self) -> tuple[int, int]:
         """How many connections are still here, and how many are known. Raises MoveFailed, and then we go on."""
@@ -97,10 +82,10 @@ class Move:
         self._update_doors()
         try:
             async with asyncio.timeout(PATIENCE):
-                await _soon(lambda: parts.hand_over.idle, 2 * PATIENCE)
+                await soon(lambda: parts.hand_over.idle, 2 * PATIENCE)
                 nodes = await self._move_place()
-        except (RequestFailed, ChannelClosed, TimeoutError, OSError) as error:
-            reason = f"not within {PATIENCE:g} s" if isinstance(error, TimeoutError) else str(error)
+        except FAILURES as error:
+            reason = reason_of(error)
             status.unusual(f"the next connectd cannot take our place, and we go on: {reason}")
             self.close()
             parts.hand_over.go_on()
@@ -122,12 +107,11 @@ class Move:
             here = len(self._tasks) or parts.dialler.busy or self._successor.queued
             return not here and parts.connections.idle and also()
 
-        await _soon(done, FINISH)
+        await soon(done, FINISH)
 
     def close(self) -> None:
         """Say no more to the next one."""
-        for unsent in self._successor.close():
-            unsent.close_fds()
+        close_channel(self._successor)
 
     def _update_doors(self) -> None:
         for door in self._parts.doors:
@@ -174,8 +158,7 @@ class Predecessor:
 
     def close(self) -> None:
         """Hear no more."""
-        for unsent in self._channel.close():
-            unsent.close_fds()
+        close_channel(self._channel)
 
     def _hear(self, message: ControlMessage) -> None:
         match message:
@@ -224,11 +207,3 @@ class Predecessor:
     async def _settle(self, message: MoveCandidate, candidate: Candidate) -> None:
         reason = await candidate.settled
         self._channel.reply(message, MoveCandidateReply() if reason is None else MoveCandidateReplyfail(reason))
-
-
-async def _soon(is_so: Callable[[], bool], seconds: float) -> None:
-    """Wait until it is so, so many seconds at most."""
-    for _ in range(int(seconds / LOOK)):
-        if is_so():
-            return
-        await asyncio.sleep(LOOK)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gossipd.feed import Feed, unheard
 from gossipd.gossipd import Gossipd
 from gossipd.ingest.workers import Workers
-from gossipd.moving import Move, MoveFailed, Successor, soon
+from gossipd.moving import Move, Successor
 from gossipd.own_node import Signer
 from gossipd.requests import Requests
 from gossipd.store.writer import StoreError
@@ -24,6 +24,7 @@ from wire.control.control_message import ControlMessage
 from wire.control.control_wire import GossipdInit, MoveAll, NewConnectdLink
 from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
 from wire.control.status import Status
+from wire.net.moving import MoveFailed
 
 if TYPE_CHECKING:
     from gossipd.feed_socket import FeedSocket
@@ -199,8 +200,7 @@ class Control:
             return
         self._has_moved = True
         self._master.reply(message, control_wire.MoveAllReply(owned, elsewhere))
-        await soon(lambda: not move.queued and not self._master.queued)
-        move.close()
+        await move.close(lambda: not self._master.queued)
         self._stop(0)
 
     def _close_feed(self) -> None:

@@ -9,7 +9,6 @@ What is on its way through the pipeline moves as messages, what is owed as what 
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from gossipd.gossipd import Gossipd
 from gossipd.peers.standing import MovedStanding
 from gossipd.store.writer import StoreError
 from gossipd.verdict import PeerFault
-from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
+from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
     GossipState,
@@ -39,6 +38,7 @@ from wire.control.control_wire import (
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
 from wire.frames import PeerState
+from wire.net.moving import FAILURES, PATIENCE, Held, MoveFailed, close_channel, give, reason_of, soon, successor_at
 from wire.net.states import StateError, dump, load
 
 if TYPE_CHECKING:
@@ -46,20 +46,10 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of `MovedPeer` and `MovedRest`. A field more needs no new one: it has a default."""
-PATIENCE = 10.0
-"""Seconds for all of it; who takes longer has failed."""
 DRAIN = 2.0
 """Seconds for what is in the pipeline and on the link to arrive: what is left is checked by the next one."""
-COPIES = 64
-"""Connections whose fds are here twice at a time."""
-LOOK = 0.005
-"""Seconds between two looks at it."""
 
 status = Status("gossipd")
-
-
-class MoveFailed(Exception):
-    """The next one does not take all; one sentence. Nothing has moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,31 +77,9 @@ class MovedRest:
     feed_counts: list[tuple[str, int]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What moves, in our hands: the fds are ours, the next one has copies."""
-
-    moved: MovedPeer
-    peer_fd: int | None
-    gossip_fd: int | None
-
-    def message(self) -> MovePeer:
-        """For the next one. Raises OSError if there are no fds left for copies."""
-        fds = []
-        try:
-            for fd in (self.peer_fd, self.gossip_fd):
-                fds.append(None if fd is None else Fd(os.dup(fd)))
-        except OSError:
-            for copy in filter(None, fds):
-                os.close(copy)
-            raise
-        return MovePeer(dump(self.moved, VERSION), *fds)
-
-    def close(self) -> None:
-        """Let go of it."""
-        for fd in (self.peer_fd, self.gossip_fd):
-            if fd is not None:
-                os.close(fd)
+def message_of(held: Held[MovedPeer]) -> MovePeer:
+    """For the next one: its fds are the peer's and the gossip fd. Raises OSError if there are no fds for copies."""
+    return MovePeer(dump(held.moved, VERSION), *held.copies())
 
 
 class Move:
@@ -120,14 +88,10 @@ class Move:
     def __init__(self, gossipd: Gossipd, successor_fd: Fd, link_ended: Callable[[], bool]) -> None:
         """`link_ended`: connectd speaks to the next one already, and all that it has said here was heard."""
         self._gossipd = gossipd
-        sock = inherited_socket(str(successor_fd))
-        self._successor = ControlChannel(
-            sock, "successor", lambda message: self._successor.refuse(message), lambda reason: None, foreign=True
-        )
+        self._successor = successor_at(successor_fd, "gossipd")
         self._link_ended = link_ended
-        self._held: list[_Held] = []
+        self._held: list[Held[MovedPeer]] = []
         self._rest: MovedRest | None = None
-        self._copies = asyncio.Semaphore(COPIES)
 
     async def run(self, before_the_end: Callable[[], None]) -> tuple[int, int]:
         """`before_the_end` is called when nothing can fail any more. Raises MoveFailed, and then we go on."""
@@ -140,13 +104,13 @@ class Move:
                 await self._successor.request(OpenStore(), OpenStoreReply)
                 self._rest = _take_apart(gossipd, self._held)
                 await self._move(self._rest)
-        except (RequestFailed, ChannelClosed, TimeoutError, OSError) as error:
-            reason = _reason(error)
+        except FAILURES as error:
+            reason = reason_of(error)
             self._go_on(reason)
             raise MoveFailed(reason) from error
         before_the_end()
         self._successor.send(MoveDone())
-        owned = sum(held.peer_fd is not None for held in self._held)
+        owned = sum(held.moved.state is not None for held in self._held)
         for held in self._held:
             held.close()
         return owned, len(self._held) - owned
@@ -154,44 +118,28 @@ class Move:
     async def _drain(self) -> None:
         """What was said before is in the store, or waits for the chain."""
         ingest = self._gossipd.ingest
-        await soon(lambda: self._link_ended() and not ingest.checks.waiting)
+        await soon(lambda: self._link_ended() and not ingest.checks.waiting, DRAIN)
         ingest.write_lonely(0.0)
 
     async def _move(self, rest: MovedRest) -> None:
-        moving = [asyncio.ensure_future(self._move_one(held)) for held in self._held]
-        try:
-            await asyncio.gather(*moving)
-        except BaseException:
-            for each in moving:
-                each.cancel()
-            await asyncio.gather(*moving, return_exceptions=True)
-            raise
+        await give(self._successor, self._held, message_of, MovePeerReply)
         reply = await self._successor.request(MoveRest(dump(rest, VERSION)), MoveRestReply)
         if reply.peers != len(self._held):
             raise ChannelClosed(f"it says that it has {reply.peers} connections of {len(self._held)}")
 
-    async def _move_one(self, held: _Held) -> None:
-        async with self._copies:
-            await self._successor.request(held.message(), MovePeerReply)
-
-    @property
-    def queued(self) -> int:
-        """Messages that the next one has not taken."""
-        return self._successor.queued
-
-    def close(self) -> None:
-        """Say no more to the next one."""
-        for unsent in self._successor.close():
-            unsent.close_fds()
+    async def close(self, also: Callable[[], bool]) -> None:
+        """When all has been said to the next one, and `also`."""
+        await soon(lambda: not self._successor.queued and also(), DRAIN)
+        close_channel(self._successor)
 
     def _go_on(self, reason: str) -> None:
         """As if nothing had been."""
         status.unusual(f"the next gossipd cannot take our place, and we go on: {reason}")
-        self.close()
+        close_channel(self._successor)
         gossipd = self._gossipd
         gossipd.keeper.resume()
         for held in self._held:
-            put_together(gossipd, held.moved, held.peer_fd, held.gossip_fd)
+            put_together(gossipd, held.moved, *held.fds)
         if self._rest is not None:
             put_rest(gossipd, self._rest)
         go_on(gossipd)
@@ -214,7 +162,7 @@ class Successor:
         self._begin = begin
         self._given_up = given_up
         self._gossipd: Gossipd | None = None
-        self._held: list[_Held] = []
+        self._held: list[Held[MovedPeer]] = []
         self._rest = MovedRest()
         sock = inherited_socket(str(predecessor_fd))
         self._channel = ControlChannel(sock, "predecessor", self._hear, lambda reason: given_up())
@@ -252,7 +200,7 @@ class Successor:
             message.close_fds()
             self._channel.reply(message, MovePeerReplyfail(str(error)))
             return
-        self._held.append(_Held(moved, message.peer_fd, message.gossip_fd))
+        self._held.append(Held(moved, (message.peer_fd, message.gossip_fd)))
         self._channel.reply(message, MovePeerReply())
 
     def _take_rest(self, message: MoveRest) -> None:
@@ -267,22 +215,13 @@ class Successor:
         gossipd = self._gossipd
         assert gossipd is not None
         for held in self._held:
-            put_together(gossipd, held.moved, held.peer_fd, held.gossip_fd)
+            put_together(gossipd, held.moved, *held.fds)
         put_rest(gossipd, self._rest)
         go_on(gossipd)
 
     def close(self) -> None:
         """The end of this process, whatever has come."""
-        for unsent in self._channel.close():
-            unsent.close_fds()
-
-
-async def soon(is_so: Callable[[], bool]) -> None:
-    """Wait until it is so, DRAIN seconds at most."""
-    for _ in range(int(DRAIN / LOOK)):
-        if is_so():
-            return
-        await asyncio.sleep(LOOK)
+        close_channel(self._channel)
 
 
 def hold(gossipd: Gossipd) -> None:
@@ -299,7 +238,7 @@ def go_on(gossipd: Gossipd) -> None:
     gossipd.resume()
 
 
-def _take_apart(gossipd: Gossipd, held: list[_Held]) -> MovedRest:
+def _take_apart(gossipd: Gossipd, held: list[Held[MovedPeer]]) -> MovedRest:
     """All that it has, in `held` and in what is returned; it has no peers any more."""
     peers, seeker, ingest = list(gossipd.peers.values()), gossipd.seeker, gossipd.ingest
     for peer in peers:
@@ -317,7 +256,7 @@ def _take_apart(gossipd: Gossipd, held: list[_Held]) -> MovedRest:
     return rest
 
 
-def _take_one(gossipd: Gossipd, peer: "Peer") -> _Held:
+def _take_one(gossipd: Gossipd, peer: "Peer") -> Held[MovedPeer]:
     conn_id = peer.info.conn_id
     novel, standing = gossipd.novel.get(conn_id, 0), peer.standing.leave(gossipd.clock())
     send, gossip = peer.break_off()
@@ -328,7 +267,7 @@ def _take_one(gossipd: Gossipd, peer: "Peer") -> _Held:
         gossip_fd, started, unwritten = gossipd.remotes.detach(conn_id)
         send = unwritten + send
     gossipd.drop(peer)
-    return _Held(MovedPeer(peer.info, state, gossip, send, started, standing, novel), peer_fd, gossip_fd)
+    return Held(MovedPeer(peer.info, state, gossip, send, started, standing, novel), (peer_fd, gossip_fd))
 
 
 def put_together(gossipd: Gossipd, moved: MovedPeer, peer_fd: int | None, gossip_fd: int | None) -> None:
@@ -359,9 +298,3 @@ def put_rest(gossipd: Gossipd, rest: MovedRest) -> None:
     for message, source in rest.messages:
         with contextlib.suppress(PeerFault):  # its sender was told when it came
             gossipd.ingest.receive(message, source)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"it has not taken all within {PATIENCE:g} s"
-    return str(error) or type(error).__name__

@@ -138,6 +138,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.rpc.methods.graceful_command": "waits for peers to go",
         "lightningd_py.rpc.methods.peer_listing": "owners are asked all at once, none for long",
         "connectd.moving": "another connectd is waited for",
+        "wire.net.moving": "another process is waited for",
         "connectd.hand_over": "connections wait for the next gossipd",
         "lightningd_py.daemons.restart": "waits before a daemon is restarted",
         "lightningd_py.peers.staying_connected": "timers and dials of kept peers",
