@@ -83,6 +83,18 @@ class ChannelIds:
         self._opening.forget(service)
         self._channels.forget(service)
 
+    def leave(self) -> tuple[list[tuple[bytes, str, bytes]], list[tuple[bytes, str]]]:
+        """For the next process: temporary ids with their service and the opener's basepoint, and channels."""
+        opening = [(each, begun.service, begun.basepoint) for each, begun in self._opening.values.items()]
+        return opening, list(self._channels.values.items())
+
+    def go_on(self, opening: list[tuple[bytes, str, bytes]], channels: list[tuple[bytes, str]]) -> None:
+        """What `leave` has given."""
+        for channel_id, service, basepoint in opening:
+            self._opening.put(channel_id, _Opening(service, basepoint), service)
+        for channel_id, service in channels:
+            self._channels.put(channel_id, service, service)
+
     def _begins(self, service: str, number: int, channel_id: bytes, message: bytes) -> None:
         if channel_id == ALL_CHANNELS or self.service_of(channel_id) is not None:
             return

@@ -1,6 +1,6 @@
 """The connections of bus services: who has a part in which, how a part begins, how a connection ends. No sockets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from connectd.connectiond.lines.line import Line
@@ -105,6 +105,15 @@ class SharedConnections:
         if shared.conn_id in self._waiting:
             self._waiting.put(shared.conn_id, shared, self._waiting.source(shared.conn_id), shared.waiting)
 
+    def lately_ended(self) -> list[tuple[int, str]]:
+        """What `has_ended` is true for."""
+        return list(self._ended)
+
+    def remember_ended(self, ended: Iterable[tuple[int, str]]) -> None:
+        """These, from another process."""
+        for conn_id, service in ended:
+            self._ended.put((conn_id, service), None, service)
+
     def clear(self) -> None:
         """No connection is here any more, and no service is told."""
         self._shared.clear()
@@ -139,6 +148,9 @@ class SharedConnections:
 
     def give_credit(self, shared: Shared, part: Part, messages: int) -> None:
         """So many of its messages have been dealt with."""
+        if part.session.is_away:
+            part.receiving.note(messages)
+            return
         credit = part.receiving.done(messages)
         if credit:
             self.post.send(part.session, bus_wire.Credit(shared.conn_id, credit))

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import zmq
 
-from connectd.connectiond.bus import MsgBus
+from connectd.connectiond.bus import BusEndpoint, MsgBus
 from connectd.connectiond.hub import Hub
 from connectd.connectiond.lines.here import Bridged, BridgedLine
 from connectd.connectiond.lines.line import Line
+from connectd.connectiond.moving import Connections, Move, Predecessor
 from wire.bus.bus_message import BusError
 from wire.bus.curve import CurveError
 from wire.bus.curve_files import readable_keys
@@ -25,13 +26,14 @@ from wire.control import control_wire
 from wire.control.binding import BindFailed
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
-from wire.control.control_wire import ConnectiondInit, TakePeer
-from wire.control.daemon import exit_status
+from wire.control.control_wire import ConnectiondInit, PeerInfo, TakePeer
+from wire.control.daemon import EXIT_OK, exit_status
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status, lines_lost
 from wire.metrics import declared
 from wire.metrics.metric import Samples
 from wire.net.duties import copy_of, ping_reply, send_message_reply, type_and_channel
+from wire.net.moving import MoveFailed
 from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.peer_types import ALL_CHANNELS
 from wire.peer_wire import WarningMessage
@@ -64,15 +66,27 @@ class Connectiond:
         self._routes = Routes()
         self._bus: MsgBus | None = None
         self._refused = False
+        self._stop = stop
+        self._predecessor: Predecessor | None = None
+        self._waits = False
+        """Another connectiond has all that is to be ours;"""
+        self._told: list[ControlMessage] = []
+        """and what the master says meanwhile waits."""
+        self._moving: asyncio.Task[None] | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._master = ControlChannel(control, "master", self._from_master, lambda _: stop(exit_status(self._master)))
 
     def close(self) -> None:
         """The end."""
+        if self._predecessor is not None:
+            self._predecessor.close()
         if self._bus is not None:
             self._hub.close()
             self._bridged.close()
-            self._bus.close("the node ends")
+            if self._waits:
+                self._bus.leave()
+            else:
+                self._bus.close("the node ends")
         self._context.term()
         for message in self._master.close():
             message.close_fds()
@@ -100,6 +114,12 @@ class Connectiond:
                 raise RuntimeError(f"{message.name()} before connectiond_init")
             case control_wire.ChangeServiceRegistrations():
                 self._hub.registered(message)
+            case control_wire.TakePlace(predecessor_fd=fd) if self._waits:
+                self._predecessor = Predecessor(fd, self._begin, lambda: self._stop(EXIT_OK))
+            case _ if self._waits:
+                self._told.append(message)
+            case control_wire.MoveAll():
+                self._moving = asyncio.get_running_loop().create_task(self._move_all(self._bus, message))
             case TakePeer():
                 self._take(message)
             case control_wire.Disconnect(conn_id=conn_id, send=send, reason=reason):
@@ -124,15 +144,49 @@ class Connectiond:
         self._hub = Hub(self, self._routes, asyncio.get_running_loop().call_later)
         try:
             self._restrict(readable_keys(message.msg, Path(message.curve)))
-            self._bus = MsgBus(self._context, message.msg, Path(message.curve), self._hub, timing)
+            bound = BusEndpoint(self._context, message.msg, Path(message.curve), waits=message.takes_place)
         except (BindFailed, CurveError) as error:
             self._refused = True
             self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))
             return
+        self._bus, self._waits = MsgBus(bound, self._hub, timing), message.takes_place
         self._bridged = Bridged(self._routes, timing, message.limits, lambda: not self._master.behind)
         self._bridged.events = self._hub
         self._master.on_drained = self._bridged.resume
         self._master.reply(message, control_wire.ConnectiondInitReply(self._bus.endpoint))
+
+    # a restart
+
+    def _connections(self, bus: MsgBus) -> Connections:
+        def lost(info: PeerInfo, reason: str) -> None:
+            self._tell(control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))
+
+        return Connections(self._hub, self._bridged, bus, self._bridged.timing, lost)
+
+    def _begin(self, predecessor: Predecessor) -> None:
+        """All that another connectiond had is ours."""
+        bus, rest, listener = self._bus, predecessor.rest, predecessor.listener_fd
+        assert bus is not None and rest is not None and listener is not None
+        self._waits = False
+        bus.sessions.take(rest.sessions)
+        self._connections(bus).put_together(rest.ended, predecessor.held)
+        bus.listen(listener)
+        told, self._told = self._told, []
+        for message in told:
+            self._from_master(message)
+
+    async def _move_all(self, bus: MsgBus, message: control_wire.MoveAll) -> None:
+        """To another connectiond; then what only we can finish is left to do here."""
+        move = Move(self._connections(bus), message.successor_fd)
+        try:
+            count = await move.run()
+        except MoveFailed as failed:
+            self._master.reply(message, control_wire.MoveAllReplyfail(str(failed)))
+            return
+        self._bus = None
+        self._master.reply(message, control_wire.MoveAllReply(count, 0))
+        await move.close(lambda: not self._master.queued)
+        self._stop(EXIT_OK)
 
     def _metrics(self) -> control_wire.GetMetricsReply:
         samples = Samples()

@@ -125,7 +125,7 @@ class Delivery:
 
     def _deliver(self, shared: Shared, part: Part, message: bytes, number: int, channel_id: bytes | None) -> bool:
         if shared.held or not part.has_room:
-            self._hold(shared, part, message)
+            self.hold(shared, part, message)
             return True
         return self._send(shared, part, message, number, channel_id)
 
@@ -140,7 +140,8 @@ class Delivery:
 
     # services without room
 
-    def _hold(self, shared: Shared, part: Part, message: bytes) -> None:
+    def hold(self, shared: Shared, part: Part, message: bytes) -> None:
+        """The service has no room for it now."""
         if not shared.held:
             shared.line.pause()
             self._holding[shared.conn_id] = shared

@@ -4,6 +4,7 @@
     shared.py        a connection, its services, their credit     connections.py   all of them
     delivery.py      what peers say, to services                  this file        what services say, to peers
     registrations.py what services have registered                channel_ids.py   whose channel is which
+    moving.py        all of it to another process, at a restart   moved.py         the state in which it moves
 
 A service that cannot be reached is gone with all its connections: channel_reestablish repairs what was under way.
 docs/bus.md, "MSG"; design 2.7, 2.10.
@@ -15,6 +16,7 @@ from connectd.connectiond.channel_ids import TEACHES
 from connectd.connectiond.connections import Above, Post, SharedConnections
 from connectd.connectiond.delivery import Delivery
 from connectd.connectiond.lines.line import Line
+from connectd.connectiond.moved import MovedShared, put_together
 from connectd.connectiond.registrations import ServiceRegistrations
 from connectd.connectiond.shared import CreditError, Part, Shared
 from wire.bus import bus_wire
@@ -55,6 +57,40 @@ class Hub:
     def close(self) -> None:
         """The end of everything: the holder of the lines closes them."""
         self._peers.clear()
+
+    # a restart
+
+    def leave(self) -> tuple[list[Shared], list[tuple[int, str]]]:
+        """All connections, and those that have ended lately: none is here any more."""
+        for shared in self._peers:
+            for part in shared.parts.values():
+                if self._peers.post.named(part.session.service) is not part.session:
+                    self._peers.end(shared, f"service {part.session.service} has left")
+                    break
+        left = list(self._peers), self._peers.lately_ended()
+        self._peers.clear()
+        return left
+
+    def go_on(self, line: Line, moved: MovedShared, said: list[bytes]) -> None:
+        """A connection as another process has left it, with what waits for its peer."""
+        shared = self._peers.begin(line)
+        try:
+            held = put_together(shared, moved, self._peers.post.named)
+        except LookupError as error:
+            self._peers.end(shared, str(error.args[0]))
+            return
+        for whose, message in zip(moved.said, said, strict=True):
+            shared.say(message, shared.parts.get(whose))
+            self._peers.said(shared, whose)
+        for part, message in held:
+            self._delivery.hold(shared, part, message)
+        if shared.leaving:
+            line.pause()
+            self._go_when_sent(shared)
+
+    def remember_ended(self, ended: list[tuple[int, str]]) -> None:
+        """What `leave` has given."""
+        self._peers.remember_ended(ended)
 
     # from above
 
@@ -138,6 +174,15 @@ class Hub:
             shared.leaving = False
             self._above.owner(shared.line, service)
             self._delivery.deliver_held(shared)
+
+    def back(self, session: Session) -> None:
+        """It goes on after a restart: with the credit, and the words of peers, that have waited."""
+        for shared in self._peers:
+            part = shared.parts.get(session.service)
+            if part is not None and part.session is session:
+                self._peers.give_credit(shared, part, 0)
+                if shared.held and not shared.leaving:
+                    self._delivery.deliver_held(shared)
 
     def gone(self, session: Session, reason: str) -> None:
         """A service has left: its connections end. Not at once, for we may be in the midst of one of them."""

@@ -4,7 +4,9 @@ Each message of a part has a number, counted from 1, and a sender sends no more 
 a lost message is noticed, and what waits anywhere is bounded.
 """
 
+import itertools
 from collections import deque
+from collections.abc import Iterator
 
 from connectd.connectiond.channel_ids import ChannelIds
 from connectd.connectiond.lines.line import Line
@@ -22,9 +24,9 @@ class Sending:
 
     __slots__ = ("credit", "seq")
 
-    def __init__(self, credit: int) -> None:
+    def __init__(self, credit: int, seq: int = 0) -> None:
         self.credit = credit
-        self.seq = 0
+        self.seq = seq
         """Of the last message."""
 
     def next(self) -> int:
@@ -46,10 +48,16 @@ class Receiving:
 
     __slots__ = ("_credit", "_done", "_seq", "_window")
 
-    def __init__(self, window: int) -> None:
-        self._window = self._credit = window
-        self._seq = 0
-        self._done = 0
+    def __init__(self, window: int, credit: int | None = None, seq: int = 0, done: int = 0) -> None:
+        """What follows the window is what `leave` has given, of one that goes on."""
+        self._window = window
+        self._credit = window if credit is None else credit
+        self._seq = seq
+        self._done = done
+
+    def leave(self) -> tuple[int, int, int, int]:
+        """For the next process: window, credit, number of the last message, how many are done without credit yet."""
+        return self._window, self._credit, self._seq, self._done
 
     def take(self, seq: int) -> None:
         """A message of this number has come. Raises CreditError."""
@@ -60,9 +68,13 @@ class Receiving:
         self._seq = seq
         self._credit -= 1
 
+    def note(self, messages: int) -> None:
+        """So many have been dealt with; no credit can be given now."""
+        self._done += messages
+
     def done(self, messages: int) -> int:
         """So many have been dealt with. Returns the credit to give now: nothing until half of the window is due."""
-        self._done += messages
+        self.note(messages)
         if 2 * self._done < self._window:
             return 0
         given, self._done = self._done, 0
@@ -83,7 +95,7 @@ class Part:
     @property
     def has_room(self) -> bool:
         """Whether the service takes one more message now."""
-        return self.sending.credit > 0 and not self.session.queue
+        return self.sending.credit > 0 and not self.session.queue and self.session.waits is None
 
 
 class _Said:
@@ -143,6 +155,11 @@ class Shared:
         self._sizes.append(len(message))
         self.waiting += len(message)
         self.line.say(message)
+
+    def whose(self) -> Iterator[Part | None]:
+        """For whom each message was said that has not gone out."""
+        for part, count in self._said:
+            yield from itertools.repeat(part, count)
 
     def sent(self, count: int) -> list[tuple[Part, int]]:
         """So many of the oldest messages have gone out: how many for which part."""

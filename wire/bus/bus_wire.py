@@ -70,6 +70,8 @@ class Hello(BusMessage, bus=("ctl", "msg", "chnl"), sender="service"):
     ticket: bytes = field(default=b"", repr=False)
     credit: int = CREDIT
     id: Id = None
+    resumes: bool = False
+    """The answer to `restart`: the service goes on with all that it has."""
 
 
 class Ok(BusMessage, bus=("ctl", "msg", "chnl"), sender="node"):
@@ -327,6 +329,12 @@ class Credit(BusMessage, bus="msg", sender=("service", "node")):
 
     conn_id: int
     messages: int
+
+
+class Restart(BusMessage, bus="msg", sender="node"):
+    """Another connectiond takes the place of this one. Say `hello` again, with `resumes`, four times a second until
+    `welcome` comes, and nothing else on MSG until then: all goes on, with the same numbers and the same credit.
+    """
 
 
 class GiveBack(BusMessage, bus="msg", sender="service"):

@@ -61,6 +61,15 @@ class Session:
     """Loop time at which the first of the queue began to wait."""
     froms: deque[bytes] = field(default_factory=deque)
     """Whose they are."""
+    waits: deque[bytes] | None = None
+    """Bodies for when it has said hello again, between `restart` and that; None otherwise."""
+    answered: bool = False
+    """It has said hello again to the hub that goes: nothing of it is on the way."""
+
+    @property
+    def is_away(self) -> bool:
+        """Between two processes."""
+        return self.waits is not None
 
 
 class Sessions:
@@ -139,8 +148,11 @@ class Sessions:
         elif isinstance(message, Goodbye):
             self._end(session, sane(message.reason.encode())[:LONGEST_REASON] or "it said goodbye")
         else:
-            self._on_message(session, message)
+            self._hear(session, message)
             session.faults = 0
+
+    def _hear(self, session: Session, message: BusMessage) -> None:
+        self._on_message(session, message)
 
     def _begin(self, session: Session | None, route: bytes, hello: Hello, body: bytes) -> None:
         if session is not None:
@@ -213,7 +225,7 @@ class Sessions:
 
     def forward(self, session: Session, sender: bytes, body: bytes) -> bool:
         """The same for the body of another session."""
-        if self._by_route.get(session.route) is not session:
+        if self._by_name.get(session.service) is not session:
             return False
         if not session.queue:
             try:
@@ -292,7 +304,7 @@ class Sessions:
 
     def cut_off(self, session: Session, reason: str) -> None:
         """End a session, and tell it why if it listens."""
-        if self._by_route.get(session.route) is not session:
+        if self._by_name.get(session.service) is not session:
             return
         try:
             self._socket.send([session.route, self._address, Goodbye(reason).encode()])
@@ -302,7 +314,8 @@ class Sessions:
 
     def _end(self, session: Session, reason: str) -> None:
         """What is still in its queue has not left; `on_gone` may look at that."""
-        del self._by_name[session.service], self._by_route[session.route]
+        del self._by_name[session.service]
+        self._by_route.pop(session.route, None)
         status.info(f"{self._bus}: service {session.service} has left: {reason}")
         self._on_gone(session, reason)
         session.queue.clear()
@@ -311,11 +324,14 @@ class Sessions:
 
     def close(self, reason: str) -> None:
         """Say goodbye to all."""
+        self._stop()
+        for session in self:
+            self.cut_off(session, reason)
+
+    def _stop(self) -> None:
         for timer in (self._timer, self._retry, self._probe, self._look):
             if timer is not None:
                 timer.cancel()
-        for session in self:
-            self.cut_off(session, reason)
 
 
 def _is_here(hello: Hello) -> str:

@@ -6,10 +6,8 @@ A ROUTER is mandatory here: what cannot be delivered raises, and the sender deci
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import cast
 
 import zmq
@@ -17,8 +15,8 @@ from zmq.utils.monitor import recv_monitor_message
 
 from wire.bus.bus_message import MAX_BODY
 from wire.bus.large_messages import LARGE, LargeMessages
+from wire.bus.listener import Listener, open_listener
 from wire.control.binding import BindFailed
-from wire.net.sockman.stale_socket import remove_stale_socket
 
 SLICE = 64
 """Messages that are dealt with before others on the loop have their turn."""
@@ -87,7 +85,8 @@ class BusSocket:
         self._kept_large = LargeMessages()
         self._monitor = self._socket.get_monitor_socket(EVENTS)
         self._fds = [int(self._socket.get(zmq.FD)), int(self._monitor.get(zmq.FD))]
-        self._file: tuple[Path, int] | None = None
+        self.listener: Listener | None = None
+        """Where it accepts, if that is not within this process."""
         self._looks_again = False
         self._paused = False
         self._loop.add_reader(self._fds[0], self._look)
@@ -97,32 +96,42 @@ class BusSocket:
     def bind(self, endpoint: str) -> str:
         """Listen at `ipc://PATH`, `inproc://NAME` or `tcp://HOST:PORT`; returns it as others reach it.
 
-        The file of an ipc endpoint is the owner's alone from its first moment on; one without a listener
-        is replaced. Raises BindFailed.
+        Raises BindFailed.
         """
-        scheme, _, where = endpoint.partition("://")
+        scheme = endpoint.partition("://")[0]
         if scheme not in ("ipc", "inproc", "tcp"):
             raise BindFailed(f"{endpoint} is no endpoint: ipc://PATH or tcp://HOST:PORT")
-        if scheme == "ipc":
-            _make_way(Path(where))
-        if scheme == "tcp":
-            self._secure(endpoint)
-        umask = os.umask(0o177)
-        try:
+        if scheme == "inproc":
             self._socket.bind(endpoint)
+            return endpoint
+        if scheme == "tcp":
+            self._check_tcp(endpoint)
+        return self.listen(open_listener(endpoint))
+
+    def listen(self, listener: Listener) -> str:
+        """Accept there, as `bind` does. The listener is ours in any case."""
+        self.listener = listener
+        if listener.endpoint.startswith("tcp:"):
+            self._secure()
+        accepts = listener.sock.dup()
+        accepts.setblocking(False)
+        self._socket.set(zmq.USE_FD, accepts.fileno())
+        try:
+            self._socket.bind(listener.endpoint)
         except zmq.ZMQError as error:
-            raise BindFailed(f"cannot bind {endpoint}: {error.strerror}") from error
-        finally:
-            os.umask(umask)
-        if scheme == "ipc":
-            self._file = Path(where), Path(where).stat().st_ino
+            accepts.close()
+            raise BindFailed(f"cannot bind {listener.endpoint}: {error.strerror}") from error
+        accepts.detach()  # it is ZMQ's now
         return cast(bytes, self._socket.get(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
 
-    def _secure(self, endpoint: str) -> None:
+    def _check_tcp(self, endpoint: str) -> None:
         if self._curve is None:
             raise BindFailed(f"cannot bind {endpoint}: tcp needs CURVE keys")
         if ":*" in endpoint or "*:" in endpoint:
             raise BindFailed(f"cannot bind {endpoint}: it has to name its address and its port")
+
+    def _secure(self) -> None:
+        assert self._curve is not None
         self._socket.curve_server = True
         self._socket.curve_publickey = self._curve.public
         self._socket.curve_secretkey = self._curve.secret
@@ -202,26 +211,19 @@ class BusSocket:
 
     def close(self) -> None:
         """What was sent has LINGER to leave, when the context is terminated. The file of an endpoint is removed."""
+        listener, self.listener = self.listener, None
+        self.leave()
+        if listener is not None:
+            listener.end()
+
+    def leave(self) -> None:
+        """The same, but the file of the endpoint stays: another process listens there."""
         if self._socket.closed:
             return
-        if self._file is not None:
-            path, made = self._file
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == made:
-                    path.unlink()
         for fd in self._fds:
             self._loop.remove_reader(fd)
         self._socket.disable_monitor()
         self._monitor.close(linger=0)
         self._socket.close()
-
-
-def _make_way(path: Path) -> None:
-    """ZMQ removes whatever is at an ipc endpoint's path: only a dead socket may go. Raises BindFailed."""
-    length = len(os.fsencode(path))
-    if length > zmq.IPC_PATH_MAX_LEN:
-        raise BindFailed(f"cannot bind ipc://{path}: its path has {length} bytes, {zmq.IPC_PATH_MAX_LEN} may be")
-    try:
-        remove_stale_socket(path)
-    except OSError as error:
-        raise BindFailed(f"cannot bind ipc://{path}: {error.strerror}") from error
+        if self.listener is not None:
+            self.listener.close()

@@ -151,7 +151,7 @@ class GetMetricsReply(Reply, number=1101, sender=DAEMONS):
     histograms: list[tuple[str, list[str], list[int], float]]
 
 
-MOVING = ("gossipd", "connectd", "websocketd", "hsmd")
+MOVING = ("gossipd", "connectd", "connectiond", "websocketd", "hsmd")
 """Those that can move all that they have to another process of their kind."""
 
 
@@ -801,9 +801,10 @@ class OpenStoreReplyfail(Refusal, number=3261, sender="successor"):
     """The store cannot be opened."""
 
 
-class MovePeer(Request, number=3062, sender="predecessor", largest=GIVEN):
+class MovePeer(Request, number=3062, sender="predecessor", largest=MANY):
     """A connection (`peer_fd`) that is not to be read before `move_done`, or the gossip fd of one with another owner.
-    `state` is `gossipd.moving.MovedPeer`, by `wire.net.states`: the next gossipd may be of another version.
+    `state` is `gossipd.moving.MovedPeer`, by `wire.net.states`: the next gossipd may be of another version. From one
+    connectiond to the next: both fds, with `connectd.connectiond.moved.MovedLine`.
     """
 
     state: bytes = field(repr=False)
@@ -1130,16 +1131,35 @@ class ConnectiondInit(Request, number=6020, sender="master"):
     curve: str
     timing: Timing
     limits: Limits = field(default_factory=Limits)
+    takes_place: bool = False
+    """Another connectiond has the bus: bind nothing, and wait for `take_place`."""
 
 
 class ConnectiondInitReply(Reply, number=6120, sender="connectiond"):
-    """Bound: the endpoint to connect to, with the port that the kernel chose."""
+    """Bound: the endpoint to connect to, with the port that the kernel chose. Or ready to take another one's place."""
 
     msg: str
 
 
 class ConnectiondInitReplyfail(Refusal, number=6220, sender="connectiond"):
     """Cannot be bound."""
+
+
+class MoveBus(Request, number=6024, sender="predecessor", largest=MANY):
+    """From one connectiond to the next: what is of no single connection, `connectd.connectiond.moved.MovedBus`, by
+    `wire.net.states`, and the socket at which the MSG bus listens: nothing is accepted there before `move_done`.
+    """
+
+    state: bytes = field(repr=False)
+    listener_fd: Fd
+
+
+class MoveBusReply(Reply, number=6124, sender="successor"):
+    """All of that is there."""
+
+
+class MoveBusReplyfail(Refusal, number=6224, sender="successor"):
+    """The state cannot be read: one sentence."""
 
 
 class ChangeServiceRegistrations(ControlMessage, number=6021, sender="master", largest=MANY):

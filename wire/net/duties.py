@@ -159,6 +159,11 @@ class Outbox:
         self._said.append(message)
         self.said_size += len(message)
 
+    def take_said(self) -> list[bytes]:
+        """A service's words that wait: they are the caller's."""
+        said, self._said, self.said_size = list(self._said), deque(), 0
+        return said
+
     def pull(self, most: int) -> tuple[list[bytes], int]:
         """What goes next, `most` bytes or a little more, and how many messages of it are a service's. Gossip has half
         of the room when services speak, too.

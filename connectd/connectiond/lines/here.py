@@ -204,6 +204,18 @@ class Bridged(OwnedPeers[BridgedLine]):
         line.duties.leave()
         return state, Fd(fd), None if gossip_fd is None else Fd(gossip_fd)
 
+    def move(self, line: BridgedLine) -> tuple[PeerState, Fd, Fd | None, list[bytes]]:
+        """The same for another process of our kind, and what services have said that waits: not in the state."""
+        said = line.outbox.take_said()
+        return *self.hand_over(line), said
+
+    def tell_sent(self) -> None:
+        """Tell the hub now of all that has been encrypted."""
+        sent, self._sent = self._sent, {}
+        for line, count in sent.items():
+            if self._is_here(line):
+                self.events.sent(line, count)
+
     def end(self, peer: BridgedLine, last_words: list[bytes]) -> None:
         """Close it, after these messages if they can be said in time."""
         super().end(peer, last_words)
@@ -250,18 +262,15 @@ class Bridged(OwnedPeers[BridgedLine]):
 
     def _turn(self) -> None:
         self._turn_due = False
+        self.tell_sent()
         pump, self._to_pump = self._to_pump, {}
         go_on, self._to_go_on = self._to_go_on, {}
-        sent, self._sent = self._sent, {}
         for line in pump:
             if self._is_here(line):
                 self.pump(line.info.conn_id)
         for line in go_on:
             if self._is_here(line):
                 self.go_on(line.info.conn_id)
-        for line, count in sent.items():
-            if self._is_here(line):
-                self.events.sent(line, count)
 
     def _is_here(self, line: BridgedLine) -> bool:
         return self.find(line.info.conn_id) is line
