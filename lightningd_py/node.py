@@ -154,7 +154,7 @@ class Node:
             await loading
         core = await start_core(self._beginnings(), ends)
         parts = self._make_parts(core)
-        others = Others(core.passphrase, parts.listingd, self._log, lambda: self._restarts.ready)
+        others = Others(core.passphrase, parts.listingd, parts.connectiond, self._log, lambda: self._restarts.ready)
         mover = self._mover = Mover(parts.replacements, others, lambda what: leaving.become(what))
         rpc = await self._serve_rpc(core, parts, mover, ends)
         core.chain.start(core.gossip_control)

@@ -158,8 +158,8 @@ class Shared:
 
     def whose(self) -> Iterator[Part | None]:
         """For whom each message was said that has not gone out."""
-        for part, count in self._said:
-            yield from itertools.repeat(part, count)
+        for said in self._said:
+            yield from itertools.repeat(said.part, said.count)
 
     def sent(self, count: int) -> list[tuple[Part, int]]:
         """So many of the oldest messages have gone out: how many for which part."""

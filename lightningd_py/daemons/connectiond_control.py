@@ -3,7 +3,8 @@ each of its messages to what it calls.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from lightningd_py.errors import StartError
 from lightningd_py.owners.claims import CONNECTIOND, AboutOne
@@ -59,6 +60,32 @@ class ConnectiondControl:
         self._channel = self._ownership.connectiond = channel
         self.endpoint = endpoint
         self._begin()
+
+    # a restart
+
+    @property
+    def channel(self) -> ControlChannel | None:
+        """To the connectiond that has the bus, if there is one and is to be one."""
+        return self._channel if self._ready and self._init is not None else None
+
+    def another(self) -> tuple[ControlChannel, Awaitable[object]]:
+        """A connectiond that is to take the place of this one, and what is done when it is ready for that. Raises
+        OSError.
+        """
+        assert self._init is not None
+        init = replace(self._init, msg=self.endpoint, takes_place=True)
+        channel = self._start(self.received)
+        return channel, channel.request(init, ConnectiondInitReply)
+
+    def tell_all(self, to: ControlChannel) -> None:
+        """Tell another one all that this one knows, which hears what follows."""
+        before, self._channel, self._told = self._channel, to, {}
+        self._begin()
+        self._channel = before
+
+    def replace(self, channel: ControlChannel) -> None:
+        """This one has the bus from here on."""
+        self._channel = self._ownership.connectiond = channel
 
     def ended(self) -> None:
         """connectiond has died, and what it had with it: its services have to say hello once more."""

@@ -2,22 +2,20 @@
 
 The new process is started and told who it is while the old one works on. Then the old one moves all to it, over a
 socket between the two; what is said to it meanwhile is held back for the one that has the connections in the end. A new
-one that fails is ended, and the old one goes on. `moving.py` in each daemon's folder is its half.
+one that fails is ended, and the old one goes on. `moving.py` in each daemon's folder is its half. Here are connectd and
+gossipd, which have a link to each other; `one_step.py` has the others.
 """
 
 import asyncio
 import contextlib
 import os
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-from lightningd_py.daemons.hsm_control import PassphraseInput, init_next_hsmd
-from lightningd_py.daemons.listing_control import ListingControl
+from lightningd_py.daemons.one_step import MoveRefused, OneStep, Others, pair
 from lightningd_py.daemons.setup import Replacements
 from lightningd_py.errors import StartError
-from lightningd_py.log import NodeLog
 from lightningd_py.owners.ownership import tell
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import Fd
@@ -28,14 +26,15 @@ from wire.control.control_wire import (
     MoveAllReply,
     NewConnectdLink,
     NewGossipdLink,
-    TakePlace,
 )
 from wire.control.status import Status
+
+__all__ = ["ALL", "MASTER", "MOVABLE", "MoveRefused", "Moved", "Mover", "Others"]
 
 START = 30.0
 """Seconds in which a new daemon is there."""
 MASTER, ALL = "master", "all"
-MOVABLE = ("connectd", "gossipd", "hsmd", "listingd", "log", MASTER, ALL)
+MOVABLE = ("connectd", "connectiond", "gossipd", "hsmd", "listingd", "log", "websocketd", MASTER, ALL)
 """What can be restarted."""
 LAST_WORD = 2.0
 """Seconds in which a new gossipd says that it has all, if the old one has died on the way."""
@@ -50,10 +49,6 @@ Tell = Callable[[str, int, int], None]
 """Gets what begins now, and which step that is of how many, from 0 on."""
 
 
-class MoveRefused(Exception):
-    """Nothing was restarted, or not as it should be; one sentence."""
-
-
 @dataclass(frozen=True, slots=True)
 class Moved:
     """What a restart has come to. `milliseconds`: from the order to the new process's first word as the owner."""
@@ -63,17 +58,6 @@ class Moved:
     milliseconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Others:
-    """What is wanted besides `Replacements`."""
-
-    passphrase: PassphraseInput
-    listingd: ListingControl
-    log: NodeLog
-    ready: Callable[[], bool]
-    """The node has started, and does not end."""
-
-
 class Mover:
     """Restarts one process at a time."""
 
@@ -81,6 +65,7 @@ class Mover:
         """`become` has another program take the master's place: it returns only by raising MoveRefused."""
         self._replacements = replacements
         self._others = others
+        one_step = self._one_step = OneStep(replacements, others)
         self._become = become
         self._under_way = ""
         self.outcomes: Counter[tuple[str, str]] = Counter()
@@ -88,11 +73,13 @@ class Mover:
         self._task: asyncio.Future[Moved] | None = None
         self._heard_by: list[Tell] = []
         self._ways: dict[str, Callable[[], Awaitable[tuple[int, int]]]] = {
-            "hsmd": self._hsmd,
+            "hsmd": one_step.hsmd,
             "connectd": self._connectd,
             "gossipd": self._gossipd,
-            "listingd": self._listingd,
-            "log": self._log,
+            "connectiond": one_step.connectiond,
+            "websocketd": one_step.websocketd,
+            "listingd": one_step.listingd,
+            "log": one_step.log,
         }
 
     @contextlib.contextmanager
@@ -131,8 +118,12 @@ class Mover:
         finally:
             self._under_way = ""
 
+    def _rest_of(self, what: str) -> list[str]:
+        """What runs of all but the master."""
+        return [name for name in self._ways if self._one_step.runs(name)] if what == ALL else []
+
     def _steps(self, what: str) -> int:
-        return 1 + len(self._ways) if what == ALL else 1
+        return 1 + len(self._rest_of(what))
 
     async def rest(self, what: str, master: Moved) -> list[tuple[str, Moved | MoveRefused]]:
         """What remains to be restarted after the master, by the new one: all, if that is `what` was asked for. What
@@ -142,7 +133,7 @@ class Mover:
         self._done(MASTER, master)
         self._under_way = what
         try:
-            for number, name in enumerate(self._ways if what == ALL else (), 1):
+            for number, name in enumerate(self._rest_of(what), 1):
                 self._tell(name, number, self._steps(what))
                 try:
                     done.append((name, await self._one(name)))
@@ -175,7 +166,7 @@ class Mover:
         made: list[Fd] = []
         try:
             for _ in range(2):
-                made += _pair()
+                made += pair()
             new, link = replacements.another_gossipd()
         except OSError as error:
             _close(*made)
@@ -240,58 +231,6 @@ class Mover:
             tell(old, NewConnectdLink(link))
         supervisor.decide(old, new)
 
-    async def _hsmd(self) -> tuple[int, int]:
-        setup = self._replacements.setup
-        supervisor, old = setup.supervisor, setup.supervisor.hsmd
-        try:
-            new = supervisor.another_hsmd()
-        except OSError as error:
-            raise MoveRefused(f"hsmd cannot be started: {error.strerror or error}") from error
-
-        async def has_our_key() -> None:
-            if await init_next_hsmd(new, setup.options, self._others.passphrase) != setup.own.node_id:
-                raise StartError("what is in hsm_secret now is not this node's")
-
-        await self._move("hsmd", old, new, has_our_key())
-        supervisor.replace_hsmd(new)
-        old.go_on(new)
-        supervisor.decide(new, old)
-        supervisor.watch(new)
-        return 0, 0
-
-    async def _move(self, name: str, old: ControlChannel, new: ControlChannel, ready: Awaitable[None]) -> None:
-        """When the new one has all, what is said to the old one is held back for it. Raises MoveRefused."""
-        supervisor = self._replacements.setup.supervisor
-        supervisor.try_out(old, new)
-        try:
-            await ready
-            old_end, new_end = _pair()
-            tell(new, TakePlace(new_end))
-            moving = asyncio.ensure_future(old.request(MoveAll(old_end), MoveAllReply))
-            await asyncio.sleep(0)  # it is said
-            old.hold_back()
-            await moving
-        except (StartError, RequestFailed, ChannelClosed, OSError) as error:
-            if not old.closed:
-                old.go_on(old)
-            supervisor.decide(old, new)
-            raise MoveRefused(f"{name} goes on as it was: {error}") from error
-
-    async def _listingd(self) -> tuple[int, int]:
-        """Listings that have begun are written by the old one."""
-        try:
-            await self._others.listingd.replace()
-        except (OSError, ChannelClosed) as error:
-            raise MoveRefused(f"listingd goes on as it was: {error}") from error
-        return 0, 0
-
-    async def _log(self) -> tuple[int, int]:
-        try:
-            await self._others.log.replace()
-        except OSError as error:
-            raise MoveRefused(f"the log writer cannot be started, and is tried again: {error.strerror}") from error
-        return 0, 0
-
     async def _connectd(self) -> tuple[int, int]:
         """What has begun at the old one ends there; it lives so long."""
         replacements, setup = self._replacements, self._replacements.setup
@@ -328,7 +267,7 @@ class Mover:
     async def _move_connectd(self, old: ControlChannel, new: ControlChannel) -> tuple[int, int]:
         """The first conn_id of the new one, and how many connections it knows, when the old one has left its place."""
         replacements, ownership = self._replacements, self._replacements.setup.ownership
-        old_end, new_end = _pair()
+        old_end, new_end = pair()
         try:
             first_conn_id = await replacements.setup.next_connectd(new, new_end)
         except BaseException:
@@ -379,8 +318,3 @@ def _close(*fds: Fd) -> None:
 def _say(what: str, done: Moved) -> None:
     figures = f"{done.moved} connections have moved, {done.lost} are lost, in {done.milliseconds} ms"
     status.info(f"{what} was restarted: {figures}")
-
-
-def _pair() -> tuple[Fd, Fd]:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    return Fd(ours.detach()), Fd(theirs.detach())

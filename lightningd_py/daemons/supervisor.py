@@ -283,12 +283,26 @@ class Supervisor:
         self.watch(channel)
         return channel
 
+    @property
+    def websocketd(self) -> ControlChannel | None:
+        """The one that is there now."""
+        return self._websocketd
+
+    def another_websocketd(self) -> ControlChannel:
+        """Told nothing yet. Raises OSError if it cannot be started."""
+        ours, theirs = _pair()
+        channel = self._start("websocketd", ours, [theirs], no_message).channel
+        self.watch(channel)
+        return channel
+
+    def replace_websocketd(self, channel: ControlChannel) -> None:
+        """This one has the WebSockets from here on."""
+        self._websocketd = channel
+
     def websocket_fd(self) -> Fd:
         """connectd's end of a new link to websocketd, which is started if it does not run. Raises OSError."""
         if self._websocketd is None:
-            ours, theirs = _pair()
-            self._websocketd = self._start("websocketd", ours, [theirs], no_message).channel
-            self.watch(self._websocketd)
+            self._websocketd = self.another_websocketd()
         link, theirs = _pair()
         told = control_wire.NewConnectdLink(Fd(theirs.detach()))
         if self._websocketd.closed:  # it has died this moment: connectd hears of the next one

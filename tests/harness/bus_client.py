@@ -7,7 +7,8 @@
         opening = await service.hear_peer(peer["conn_id"])  # the next message of that connection
         await service.say(peer["conn_id"], accept)          # seq is counted here
 
-Everything that has come is kept until it is asked for; heartbeats are dropped.
+Everything that has come is kept until it is asked for; heartbeats are dropped. A `restart` of connectiond is answered,
+if something is being waited for there, and what is said meanwhile waits.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ import zmq.asyncio
 PATIENCE = 20.0
 VERSION = 1
 CREDIT = 256
+AGAIN = 0.25
+"""Seconds between two hellos after a restart."""
 
 Curve = tuple[bytes, bytes, bytes] | None
 """Our public key, our secret key, and the node's public key, for tcp."""
@@ -44,14 +47,35 @@ class Bus:
         if curve is not None:
             self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = curve
         self.socket.connect(endpoint)
+        self.hello: dict[str, Any] | None = None
+        """What was said first, if it is to be said again at a restart."""
+        self.restarts = 0
+        self._here = asyncio.Event()
+        self._here.set()
+        self._again: asyncio.Task[None] | None = None
 
     async def say(self, kind: str, **fields: Any) -> None:
         """A message of ours."""
-        await self.say_raw(msgpack.packb({"v": VERSION, "type": kind, **fields}))
+        await self.say_raw(_body(kind, **fields))
 
     async def say_raw(self, body: bytes) -> None:
         """Any bytes."""
+        await self._here.wait()
+        await self._send(body)
+
+    async def _send(self, body: bytes) -> None:
         await self.socket.send_multipart([self.address, body])
+
+    async def _say_hello_again(self, hello: dict[str, Any]) -> None:
+        while not self._here.is_set():
+            await self._send(_body("hello", **hello, resumes=True))
+            await asyncio.sleep(AGAIN)
+
+    def close(self) -> None:
+        """Say no more."""
+        if self._again is not None:
+            self._again.cancel()
+        self.socket.close(linger=0)
 
     async def receive(self) -> None:
         """One message more into `heard`, or into `forwarded`."""
@@ -61,7 +85,13 @@ class Bus:
             return
         message = msgpack.unpackb(body)
         assert message["v"] == VERSION
-        if message["type"] != "heartbeat":
+        if message["type"] == "restart" and self.hello is not None:
+            self.restarts += 1
+            self._here.clear()
+            self._again = asyncio.create_task(self._say_hello_again(self.hello))
+        elif message["type"] == "welcome" and not self._here.is_set():
+            self._here.set()
+        elif message["type"] != "heartbeat":
             self.heard.append(message)
 
     async def hear(self, *kinds: str, **fields: Any) -> dict[str, Any]:
@@ -76,12 +106,21 @@ class Bus:
                     return self.heard.pop(seen)
                 seen += 1
 
+    async def hear_restart(self) -> None:
+        """Wait for `restart`, and do not answer it."""
+        self.hello = None
+        await self.hear("restart")
+
     async def hear_forwarded(self) -> tuple[bytes, bytes]:
         """The next message from another than the node."""
         async with asyncio.timeout(PATIENCE):
             while not self.forwarded:
                 await self.receive()
         return self.forwarded.pop(0)
+
+
+def _body(kind: str, **fields: Any) -> bytes:
+    return bytes(msgpack.packb({"v": VERSION, "type": kind, **fields}))
 
 
 class BusService:
@@ -131,6 +170,7 @@ class BusService:
         answer = await self._msg.hear("welcome", "error")
         if answer["type"] == "error":
             raise BusRefused(answer["error"])
+        self._msg.hello = {"service": self.name, "ticket": self.ticket, "credit": self.credit}
         return self.welcome
 
     async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
@@ -168,7 +208,7 @@ class BusService:
         """Leave without a word, as a process does that is killed."""
         for bus in (self.ctl, self._msg):
             if bus is not None:
-                bus.socket.close(linger=0)
+                bus.close()
         if not self._shared:
             self.context.destroy(linger=0)
 

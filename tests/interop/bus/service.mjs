@@ -38,10 +38,16 @@ class Session extends EventEmitter {
     this.socket = new zmq.Dealer({ linger: 1000 });
     this.socket.connect(endpoint);
     this.sending = Promise.resolve();
+    this.held = null; // what is to be said after a restart
+  }
+
+  say(type, fields) {
+    if (this.held) return void this.held.push([type, fields]);
+    return this.send(type, fields);
   }
 
   /** One message after the other: a Dealer takes no second send before the first is done. */
-  say(type, fields) {
+  send(type, fields) {
     const body = encode({ v: VERSION, type, ...fields });
     this.sending = this.sending.then(() => this.socket.send([this.address, body]));
     return this.sending;
@@ -59,9 +65,26 @@ class Session extends EventEmitter {
   async listen(received) {
     for await (const [, body] of this.socket) {
       const message = decode(body);
-      if (message.id !== undefined && message.id !== null) this.emit(`answer ${message.id}`, message);
+      if (message.type === "restart") this.restart();
+      else if (message.type === "welcome" && this.held) this.goOn();
+      else if (message.id !== undefined && message.id !== null) this.emit(`answer ${message.id}`, message);
       else received(message);
     }
+  }
+
+  /** Another connectiond takes over: say hello again until it says that we are welcome, and nothing else. */
+  restart() {
+    const hello = () => this.send("hello", { ...this.hello, resumes: true });
+    this.held = [];
+    this.again = setInterval(hello, 250);
+    hello();
+  }
+
+  goOn() {
+    clearInterval(this.again);
+    const held = this.held;
+    this.held = null;
+    for (const [type, fields] of held) this.say(type, fields);
   }
 }
 
@@ -102,7 +125,8 @@ class Service extends EventEmitter {
     this.channels = welcome.channels; // those that were kept for us
     this.msg = new Session(welcome.msg, "connectiond");
     this.msg.listen((message) => this.received(message));
-    await this.msg.ask("hello", { service, ticket: welcome.ticket, credit: CREDIT });
+    this.msg.hello = { service, ticket: welcome.ticket, credit: CREDIT };
+    await this.msg.ask("hello", this.msg.hello);
     return { channels: this.channels.map(({ channel_id }) => hex(channel_id)) };
   }
 
