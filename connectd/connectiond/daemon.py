@@ -179,12 +179,12 @@ class Connectiond:
         """To another connectiond; then what only we can finish is left to do here."""
         move = Move(self._connections(bus), message.successor_fd)
         try:
-            count = await move.run()
+            moved, lost = await move.run()
         except MoveFailed as failed:
             self._master.reply(message, control_wire.MoveAllReplyfail(str(failed)))
             return
         self._bus = None
-        self._master.reply(message, control_wire.MoveAllReply(count, 0))
+        self._master.reply(message, control_wire.MoveAllReply(moved, 0, lost))
         await move.close(lambda: not self._master.queued)
         self._stop(EXIT_OK)
 

@@ -176,7 +176,7 @@ class Hub:
             self._delivery.deliver_held(shared)
 
     def back(self, session: Session) -> None:
-        """It goes on after a restart: with the credit, and the words of peers, that have waited."""
+        """A service goes on after a restart: with the credit, and the words of peers, that have waited."""
         for shared in self._peers:
             part = shared.parts.get(session.service)
             if part is not None and part.session is session:

@@ -85,13 +85,17 @@ class Move:
         self._sessions = connections.bus.sessions
         self._successor = successor_at(successor_fd, "connectiond")
 
-    async def run(self) -> int:
-        """How many connections have moved. Raises MoveFailed, and then we go on."""
+    async def run(self) -> tuple[int, int]:
+        """How many connections have moved, and how many were lost with services that did not answer.
+
+        Raises MoveFailed, and then we go on.
+        """
         connections, sessions = self._connections, self._sessions
         sessions.say_restart()
         await soon(lambda: sessions.all_answered or self._successor.closed, ANSWERS)
         if self._successor.closed:
             self._go_on("it has ended")
+        had = len(connections.bridged)
         sessions.end_unanswered(f"it has not said hello again for {ANSWERS:g} seconds")
         rest, held = connections.take_apart()
         try:
@@ -106,7 +110,7 @@ class Move:
         self._successor.send(MoveDone())
         for one in held:
             one.close()
-        return len(held)
+        return len(held), had - len(held)
 
     def _go_on(self, reason: str) -> None:
         """Raises MoveFailed."""

@@ -121,7 +121,7 @@ class Buses:
         closing += [] if self._ctl is None else [self._ctl.close(reason, grace, kept=kept)]
         await asyncio.gather(*closing)
         if self._chnl is not None:
-            self._chnl.close(reason)
+            self._chnl.close(reason, again=kept)
         self._close_sockets()
 
     def _close_sockets(self) -> None:

@@ -72,6 +72,6 @@ class ChnlBus:
         if session is not None:
             self._sessions.cut_off(session, f"{service} has come or gone on CTL: the ticket is another one now")
 
-    def close(self, reason: str = "the node ends") -> None:
-        """Say goodbye to all."""
-        self._sessions.close(reason)
+    def close(self, reason: str = "the node ends", *, again: bool = False) -> None:
+        """Say goodbye to all. `again`: another process goes on with their sessions."""
+        self._sessions.close(reason, again=again)

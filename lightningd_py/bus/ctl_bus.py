@@ -172,4 +172,4 @@ class CtlBus:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        self._sessions.close(reason)
+        self._sessions.close(reason, again=kept)

@@ -68,7 +68,7 @@ class OneStep:
     async def connectiond(self) -> tuple[int, int]:
         """Services of the buses say hello once more; the connections of one that does not are lost."""
         control = self._others.connectiond
-        old, had = control.channel, len(self._setup.ownership.at_connectiond)
+        old = control.channel
         if old is None:
             raise MoveRefused("connectiond does not run")
         try:
@@ -79,7 +79,7 @@ class OneStep:
         control.replace(new)
         old.go_on(new)
         self._supervisor.retire(new, old)
-        return moved, max(0, had - moved)
+        return moved.owned, moved.lost
 
     async def websocketd(self) -> tuple[int, int]:
         """connectd notices nothing: its link moves, too."""
@@ -94,7 +94,7 @@ class OneStep:
         self._supervisor.replace_websocketd(new)
         old.go_on(new)
         self._supervisor.retire(new, old)
-        return moved, 0
+        return moved.owned, 0
 
     async def _move(
         self,
@@ -103,8 +103,8 @@ class OneStep:
         new: ControlChannel,
         ready: Awaitable[object],
         tell_new: Callable[[], None] = lambda: None,
-    ) -> int:
-        """How many connections have moved. What is said to the old one meanwhile is held back; `tell_new` tells the new
+    ) -> MoveAllReply:
+        """What is said to the old one meanwhile is held back; `tell_new` tells the new
         one all that was said before. Raises MoveRefused.
         """
         self._supervisor.try_out(old, new)
@@ -116,7 +116,7 @@ class OneStep:
             await asyncio.sleep(0)  # it is said
             old.hold_back()
             tell_new()
-            return (await moving).owned
+            return await moving
         except (StartError, RequestFailed, ChannelClosed, OSError) as error:
             if not old.closed:
                 old.go_on(old)

@@ -18,6 +18,7 @@ class Bus:
         self.address, self.socket = address, zmq.Context.instance().socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.connect(endpoint)
+        self.hello = {}
 
     def say(self, kind: str, **fields: object) -> None:
         self.socket.send_multipart([self.address, msgpack.packb({"v": 1, "type": kind, **fields})])
@@ -26,9 +27,22 @@ class Bus:
         if not self.socket.poll(15_000):  # each bus says every 5 s that it lives
             sys.exit(f"no node answers at {self.socket.last_endpoint.decode()}")
         message = msgpack.unpackb(self.socket.recv_multipart()[1])
+        if message["type"] == "restart" or message.get("again"):
+            return self.go_on()
         if message["type"] in ("error", "goodbye"):
             sys.exit(message.get("error") or message.get("reason"))
         return message
+
+    def go_on(self) -> dict:
+        for _ in range(120):  # a process of the node takes the place of another one: all that we have stays ours
+            self.say("hello", **self.hello, resumes=True)
+            if self.socket.poll(250) and (message := self.hear())["type"] == "welcome":
+                return message
+        sys.exit(f"no node answers at {self.socket.last_endpoint.decode()}")
+
+    def begin(self, **hello: object) -> dict:
+        self.hello = hello
+        return self.ask("hello", **hello)
 
     def ask(self, kind: str, **fields: object) -> dict:
         self.say(kind, **fields)
@@ -48,9 +62,9 @@ def refuse(conn_id: int, open_channel: bytes) -> None:
 if len(sys.argv) != 2:
     sys.exit("usage: channel_service.py DIRECTORY, the node's")
 ctl = Bus(f"ipc://{sys.argv[1]}/ctl", b"lightningd")
-welcome = ctl.ask("hello", service=NAME)
+welcome = ctl.begin(service=NAME)
 msg = Bus(welcome["msg"], b"connectiond")
-msg.ask("hello", service=NAME, ticket=welcome["ticket"])
+msg.begin(service=NAME, ticket=welcome["ticket"])
 ctl.ask("register", take=[OPEN_CHANNEL])
 while readable := zmq.select([ctl.socket, msg.socket], [], [], 15)[0]:
     for bus in [bus for bus in (ctl, msg) if bus.socket in readable]:

@@ -110,6 +110,38 @@ async def test_a_service_in_javascript_has_a_conversation(
     await peer.sync()
 
 
+async def test_a_service_in_javascript_across_a_restart(
+    node: Node, peer: ScriptedPeer, services: Callable[[], JavaScriptService]
+) -> None:
+    """Each message arrives once and in order, both ways, while connectiond is replaced."""
+    service = services()
+    await service.join(node, "channels")
+    await service("register", take=[OPEN_CHANNEL])
+    await peer.say(opening())
+    taken = await service("taken")
+    await peer.hear(ACCEPT_CHANNEL)
+    sent = [about(UPDATE_FEE, TEMPORARY_ID, number.to_bytes(4, "big")) for number in range(2_000)]
+    half = asyncio.Event()
+
+    async def speak() -> None:
+        await peer.say(*sent[:500])
+        half.set()
+        for start in range(500, len(sent), 100):
+            await peer.say(*sent[start : start + 100])
+
+    async def hear() -> list[bytes]:
+        return [(await peer.hear(UPDATE_FEE, timeout=20.0)).encode() for _ in sent]
+
+    speaking, hearing = asyncio.create_task(speak()), asyncio.create_task(hear())
+    await half.wait()
+    assert (await node.rpc("restart", what="connectiond"))["moved"] == 1
+    assert await hearing == sent
+    await speaking
+    types = (await service("said", conn_id=taken["conn_id"], count=1 + len(sent)))["types"]
+    assert types == [OPEN_CHANNEL] + [UPDATE_FEE] * len(sent)
+    assert await owner(node, peer) == "channels"
+
+
 async def _owned_by(node: Node, peer: ScriptedPeer, name: str) -> bool:
     return await owner(node, peer) == name
 

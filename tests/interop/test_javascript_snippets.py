@@ -51,6 +51,11 @@ async def test_service(here: Path, nodes: Nodes) -> None:
             await peer.say(opening())
             refusal = ErrorMessage(TEMPORARY_ID, b"we have channels enough")
             assert await peer.hear(ErrorMessage.number) == refusal
+        for what in ("connectiond", "all"):
+            assert (await node.rpc("restart", what=what))["lost"] == 0
+            async with await ScriptedPeer.connect(node.target) as peer:
+                await peer.say(opening())
+                assert await peer.hear(ErrorMessage.number) == refusal
         async with await start(here, SNIPPETS[SERVICE], node.directory) as second:
             assert await second.end() == (1, "", "service refuser is here already\n")
 

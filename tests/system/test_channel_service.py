@@ -83,3 +83,15 @@ async def test_the_example_says_why_it_ends(node: Node, refuser: "subprocess.Pop
     assert node.stop() == 0
     assert refuser.wait(30) == 1
     assert refuser.stderr is not None and refuser.stderr.read() == b"the node ends\n"
+
+
+async def test_the_example_goes_on_after_a_restart(node: Node, refuser: "subprocess.Popen[bytes]") -> None:
+    """Of connectiond, and of all: it says hello again on each bus, and is asked about the next channel."""
+    await until(lambda: takes_openings(node), "the example takes openings")
+    for what in ("connectiond", "all"):
+        assert (await node.rpc("restart", what=what))["lost"] == 0
+        async with await ScriptedPeer.connect(node.target) as peer:
+            await peer.say(of_sat(999_999))
+            refusal = ErrorMessage(TEMPORARY_ID, b"too small for us")
+            assert await peer.hear(ErrorMessage) == refusal
+    assert refuser.poll() is None

@@ -232,7 +232,7 @@ async def test_two_services_of_which_one_does_not_answer(node: Node, echo: Echo)
 
 
 async def test_a_service_that_dies_between_the_two(node: Node, echo: Echo) -> None:
-    """It has said hello to the old one, and says it to no new one."""
+    """Its hello came to the old one, and none comes to the new one."""
     async with BusService("brief", node.directory) as brief, await ScriptedPeer.connect(node.target) as peer:
         await brief.join()
         await brief.ask("register", take=[OPEN_CHANNEL2])

@@ -71,7 +71,9 @@ class Hello(BusMessage, bus=("ctl", "msg", "chnl"), sender="service"):
     credit: int = CREDIT
     id: Id = None
     resumes: bool = False
-    """The answer to `restart`: the service goes on with all that it has."""
+    """The service goes on with what it has, after `restart` on MSG or the master's on CTL and CHNL: said four times a
+    second until `welcome` comes.
+    """
 
 
 class Ok(BusMessage, bus=("ctl", "msg", "chnl"), sender="node"):
@@ -96,6 +98,8 @@ class Goodbye(BusMessage, bus=("ctl", "msg", "chnl"), sender=("service", "node")
     """The session ends here; from the node with the reason."""
 
     reason: str = ""
+    again: bool = False
+    """Another process of the node goes on with what the service has: say `hello` again, with `resumes`."""
 
 
 # CTL: service -> node

@@ -135,7 +135,7 @@ class LastingSessions(Sessions):
         super()._begin(session, route, hello, body)
 
     def _resume(self, session: Session | None, named: Session | None, route: bytes, hello: Hello) -> None:
-        """Go on with a service. It may say so again before it hears that it is welcome."""
+        """Go on with a service; one that has not heard yet that it is welcome says so again."""
         if named is None or not named.is_away:
             if session is None:
                 raise BusError("there is nothing with which you could go on: say hello without `resumes`")

@@ -155,6 +155,8 @@ class Sessions:
         self._on_message(session, message)
 
     def _begin(self, session: Session | None, route: bytes, hello: Hello, body: bytes) -> None:
+        if session is not None and hello.resumes and hello.service == session.service:
+            return  # it says so until it hears that it is welcome
         if session is not None:
             raise BusError(f"this session is {session.service}'s already")
         if flaw := name_flaw(hello.service):
@@ -302,12 +304,12 @@ class Sessions:
         else:
             self.send(session, Heartbeat())
 
-    def cut_off(self, session: Session, reason: str) -> None:
-        """End a session, and tell it why if it listens."""
+    def cut_off(self, session: Session, reason: str, *, again: bool = False) -> None:
+        """End a session, and tell it why if it listens. `again`: another process goes on with it."""
         if self._by_name.get(session.service) is not session:
             return
         try:
-            self._socket.send([session.route, self._address, Goodbye(reason).encode()])
+            self._socket.send([session.route, self._address, Goodbye(reason, again).encode()])
         except (Unreachable, NoRoom):
             status.debug(f"{self._bus}: {session.service} does not hear why it is cut off")
         self._end(session, reason)
@@ -322,11 +324,11 @@ class Sessions:
         session.queued = 0
         session.froms.clear()
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, *, again: bool = False) -> None:
         """Say goodbye to all."""
         self._stop()
         for session in self:
-            self.cut_off(session, reason)
+            self.cut_off(session, reason, again=again)
 
     def _stop(self) -> None:
         for timer in (self._timer, self._retry, self._probe, self._look):

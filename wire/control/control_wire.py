@@ -185,11 +185,12 @@ class MoveAll(Request, number=1010, sender="master"):
 
 class MoveAllReply(Reply, number=1110, sender=MOVING):
     """The next one has all: so many connections of its own, so many of other owners. This one ends when it has done
-    what cannot move.
+    what cannot move. `lost`: connections that could not move.
     """
 
     owned: int
     elsewhere: int
+    lost: int = 0
 
 
 class MoveAllReplyfail(Refusal, number=1210, sender=MOVING):
