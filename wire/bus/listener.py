@@ -20,7 +20,7 @@ class Listener:
     """A socket that listens at `endpoint`, `ipc://PATH` or `tcp://IP:PORT`."""
 
     def __init__(self, endpoint: str, sock: socket.socket) -> None:
-        """It is non-blocking from here on."""
+        """The socket is non-blocking from here on."""
         self.endpoint = endpoint
         self.sock = sock
         sock.setblocking(False)
