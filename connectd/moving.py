@@ -73,7 +73,7 @@ class Move:
     def __init__(self, parts: Parts, tasks: Tasks, successor_fd: Fd) -> None:
         self._parts = parts
         self._tasks = tasks
-        self._successor = successor_at(successor_fd, "connectd", window=CANDIDATES)
+        self._successor = successor_at(successor_fd, window=CANDIDATES)
 
     async def run(self) -> tuple[int, int]:
         """How many connections are still here, and how many are known. Raises MoveFailed, and then we go on."""

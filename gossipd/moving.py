@@ -88,7 +88,7 @@ class Move:
     def __init__(self, gossipd: Gossipd, successor_fd: Fd, link_ended: Callable[[], bool]) -> None:
         """`link_ended`: connectd speaks to the next one already, and all that it has said here was heard."""
         self._gossipd = gossipd
-        self._successor = successor_at(successor_fd, "gossipd")
+        self._successor = successor_at(successor_fd)
         self._link_ended = link_ended
         self._held: list[Held[MovedPeer]] = []
         self._rest: MovedRest | None = None

@@ -13,7 +13,7 @@ from connectd.connectiond.bus import MsgBus
 from connectd.connectiond.hub import Hub
 from connectd.connectiond.lines.here import Bridged, BridgedLine
 from connectd.connectiond.moved import VERSION, MovedBus, MovedLine, moved
-from wire.control.control_channel import ControlChannel
+from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import (
     MoveBus,
@@ -83,7 +83,7 @@ class Move:
     def __init__(self, connections: Connections, successor_fd: Fd) -> None:
         self._connections = connections
         self._sessions = connections.bus.sessions
-        self._successor = successor_at(successor_fd, "connectiond")
+        self._successor = successor_at(successor_fd)
 
     async def run(self) -> tuple[int, int]:
         """How many connections have moved, and how many were lost with services that did not answer.
@@ -102,7 +102,9 @@ class Move:
             async with asyncio.timeout(PATIENCE):
                 await give(self._successor, held, message_of, MovePeerReply)
                 listener = connections.bus.copy_of_listener()
-                await self._successor.request(MoveBus(dump(rest, VERSION), listener), MoveBusReply)
+                reply = await self._successor.request(MoveBus(dump(rest, VERSION), listener), MoveBusReply)
+            if reply.peers != len(held):
+                raise ChannelClosed(f"it says that it has {reply.peers} connections of {len(held)}")
         except FAILURES as error:
             connections.put_together(rest.ended, held)
             self._go_on(reason_of(error))
@@ -177,7 +179,7 @@ class Predecessor:
             self._channel.reply(message, MoveBusReplyfail(str(error)))
             return
         self.listener_fd = message.listener_fd
-        self._channel.reply(message, MoveBusReply())
+        self._channel.reply(message, MoveBusReply(len(self.held)))
 
 
 def message_of(held: Held[MovedLine]) -> MovePeer:

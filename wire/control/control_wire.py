@@ -1156,7 +1156,9 @@ class MoveBus(Request, number=6024, sender="predecessor", largest=MANY):
 
 
 class MoveBusReply(Reply, number=6124, sender="successor"):
-    """All of that is there."""
+    """All of that is there, and so many connections."""
+
+    peers: int
 
 
 class MoveBusReplyfail(Refusal, number=6224, sender="successor"):

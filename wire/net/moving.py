@@ -77,7 +77,7 @@ async def give(
         raise
 
 
-def successor_at(fd: Fd, name: str, *, window: int = 64) -> ControlChannel:
+def successor_at(fd: Fd, *, window: int = 64) -> ControlChannel:
     """The channel to the next one, which may be of any version: only replies are heard."""
 
     def refuse(message: ControlMessage) -> None:
