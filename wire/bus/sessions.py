@@ -64,7 +64,7 @@ class Session:
     waits: deque[bytes] | None = None
     """Bodies for when it has said hello again, between `restart` and that; None otherwise."""
     answered: bool = False
-    """It has said hello again to the hub that goes: nothing of it is on the way."""
+    """The hub that goes has heard hello again: nothing of the service is on the way."""
 
     @property
     def is_away(self) -> bool:
