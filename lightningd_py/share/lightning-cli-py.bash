@@ -15,7 +15,7 @@ _lightning_cli_py() {
         '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer top unban wait waitblockheight waitsync' ;;
         completion) words='bash zsh fish' ;;
         getlog) words='io trace debug info unusual broken' ;;
-        restart) words='connectd gossipd hsmd listingd log master all' ;;
+        restart) words='connectd connectiond gossipd hsmd listingd log websocketd master all' ;;
         wait) words='networkevents peers' ;;
         help) words='addgossip ban batching check checkmessage compactgossipstore connect decode disconnect forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer unban wait waitblockheight waitsync' ;;
         esac
