@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightningd_py.config.options import Options, version
+from lightningd_py.daemons.daemon import DaemonsLeft
 from lightningd_py.daemons.gossip_control import TxoutLeft
 from lightningd_py.daemons.restart import DeathsLeft
-from lightningd_py.daemons.supervisor import DaemonsLeft
 from lightningd_py.database import MIGRATIONS
 from lightningd_py.log import LogLeft
 from lightningd_py.news.network_events import EventsLeft

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 
 from lightningd_py.config.options import Options
+from lightningd_py.daemons.daemon import ask
 from lightningd_py.daemons.listening import ListeningSockets
 from lightningd_py.daemons.opening import Opening
-from lightningd_py.daemons.supervisor import ask
 from lightningd_py.database import Database
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.own_node import OwnNode

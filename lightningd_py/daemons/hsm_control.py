@@ -12,7 +12,8 @@ from collections.abc import Container
 from typing import Any
 
 from lightningd_py.config.options import Options
-from lightningd_py.daemons.supervisor import Supervisor, ask, no_message
+from lightningd_py.daemons.daemon import ask
+from lightningd_py.daemons.supervisor import Supervisor, no_message
 from lightningd_py.errors import StartError
 from wire.control.control_channel import ControlChannel, RequestFailed
 from wire.control.control_message import Fd

@@ -15,14 +15,12 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
 
-from lightningd_py.errors import StartError
+from lightningd_py.daemons.daemon import Daemon, DaemonLeft, DaemonsLeft, tell_nothing
 from lightningd_py.owners.ownership import tell
 from wire.control import control_wire
-from wire.control.control_channel import ChannelClosed, ChannelLeft, ControlChannel, RequestFailed
-from wire.control.control_message import ControlMessage, Fd, Reply, Request
+from wire.control.control_channel import ChannelClosed, ControlChannel
+from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import LogLine, SetLog
 from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
@@ -46,62 +44,7 @@ LAST = ("websocketd", "hsmd")
 WINDOWS = {"listingd": 128}
 """Requests at a time. A listing is a client's: more than there may be clients."""
 
-R = TypeVar("R", bound=Reply)
 status = Status("lightningd")
-
-
-@dataclass(frozen=True, slots=True)
-class DaemonLeft:
-    """One daemon, for the next program of this process."""
-
-    name: str
-    pid: int
-    channel: ChannelLeft
-    retired: bool = False
-    """Replaced by another one: it finishes what it has begun."""
-
-
-@dataclass(frozen=True, slots=True)
-class DaemonsLeft:
-    """All of them."""
-
-    daemons: list[DaemonLeft] = field(default_factory=list)
-
-
-class Daemon:
-    """One daemon's process and the control channel to it."""
-
-    def __init__(self, name: str, process: Process, channel: ControlChannel) -> None:
-        self.name = name
-        self.process = process
-        self.channel = channel
-        self.heartbeat: Heartbeat | None = None
-        """See `Supervisor.watch`."""
-        self.on_death: Callable[[Daemon], None] = lambda daemon: None
-
-    def leave(self) -> DaemonLeft:
-        """Let go of it, for the next program of this process."""
-        if self.heartbeat is not None:
-            self.heartbeat.close()
-        retired = self.on_death is _tell_nothing
-        return DaemonLeft(self.name, self.process.leave(), self.channel.leave(), retired)
-
-    def close(self) -> None:
-        """Tell it nothing more: which ends it."""
-        if self.heartbeat is not None:
-            self.heartbeat.close()
-        for unsent in self.channel.close():
-            unsent.close_fds()
-
-
-async def ask(channel: ControlChannel, request: Request, reply_type: type[R]) -> R:
-    """A request of the start. Raises StartError, one sentence, for a refusal or a daemon that has died."""
-    try:
-        return await channel.request(request, reply_type)
-    except RequestFailed as refusal:
-        raise StartError(str(refusal)) from refusal
-    except ChannelClosed:
-        raise StartError(f"{channel.who} ended at the start; its reason stands in the log") from None
 
 
 class Supervisor:
@@ -162,7 +105,7 @@ class Supervisor:
             daemon.channel.knows = known
             self.watch(daemon.channel)
             if one.retired:
-                daemon.on_death = _tell_nothing
+                daemon.on_death = tell_nothing
                 continue
             channels[one.name] = daemon.channel
             if one.name == "hsmd":
@@ -222,7 +165,7 @@ class Supervisor:
             if daemon.channel is stays:
                 daemon.on_death = self._tell_death
             elif daemon.channel is goes:
-                daemon.on_death = _tell_nothing
+                daemon.on_death = tell_nothing
         dead, self._dead_on_trial = self._dead_on_trial, []
         for daemon in dead:
             if daemon.channel is stays:
@@ -230,7 +173,7 @@ class Supervisor:
 
     def retiring(self, name: str) -> int:
         """How many of this name have been replaced, and have not ended."""
-        return sum(daemon.name == name and daemon.on_death is _tell_nothing for daemon in self._daemons)
+        return sum(daemon.name == name and daemon.on_death is tell_nothing for daemon in self._daemons)
 
     def restart(self, name: str, on_message: Callable[[ControlMessage], None]) -> tuple[ControlChannel, Fd]:
         """connectd or gossipd once more, and the other one's end of the new link. Raises OSError if it cannot be."""
@@ -388,14 +331,6 @@ class Supervisor:
                 daemon.close()
             for daemon in ending:
                 await _wait(daemon.process)
-
-
-def _tell_nothing(daemon: Daemon) -> None:
-    """One that was replaced has ended."""
-    exit_status = daemon.process.exit_status
-    (status.debug if exit_status == 0 else status.unusual)(
-        f"the {daemon.name} that was replaced has ended with {exit_status}"
-    )
 
 
 async def _wait(process: Process) -> None:

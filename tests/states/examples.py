@@ -5,9 +5,9 @@ From now on one file for each release: what was written once must be read for ev
 
 from pathlib import Path
 
+from lightningd_py.daemons.daemon import DaemonLeft, DaemonsLeft
 from lightningd_py.daemons.gossip_control import TxoutLeft
 from lightningd_py.daemons.restart import DeathsLeft
-from lightningd_py.daemons.supervisor import DaemonLeft, DaemonsLeft
 from lightningd_py.log import LogLeft
 from lightningd_py.node_left import VERSION, NodeLeft
 from lightningd_py.owners.claims import ClaimsLeft

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lightningd_py.daemons import supervisor as module
-from lightningd_py.daemons.supervisor import Daemon, Supervisor, ask
+from lightningd_py.daemons.daemon import Daemon, ask
+from lightningd_py.daemons.supervisor import Supervisor
 from lightningd_py.errors import StartError
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import GossipdInit, GossipdInitReply, Heartbeat, HsmInit, HsmInitReply
