@@ -1,4 +1,4 @@
-"""One daemon as the master has it: its process, its control channel, and what the next program of this process needs."""
+"""One daemon as the master has it: its process, its control channel, and what is left of it to the next program."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
