@@ -64,6 +64,8 @@ class MovedPeer:
     started: bool = False
     standing: MovedStanding = field(default_factory=MovedStanding)
     novel: int = 0
+    known: list[int] = field(default_factory=list)
+    """What it said itself and need not be told: offsets in the store, behind the records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +261,7 @@ def _take_apart(gossipd: Gossipd, held: list[Held[MovedPeer]]) -> MovedRest:
 def _take_one(gossipd: Gossipd, peer: "Peer") -> Held[MovedPeer]:
     conn_id = peer.info.conn_id
     novel, standing = gossipd.novel.get(conn_id, 0), peer.standing.leave(gossipd.clock())
+    known = peer.stream.leave(gossipd.store) if peer.stream is not None else []
     send, gossip = peer.break_off()
     state, peer_fd, gossip_fd, started = None, None, None, False
     if gossipd.owned.owns(conn_id):
@@ -267,7 +270,7 @@ def _take_one(gossipd: Gossipd, peer: "Peer") -> Held[MovedPeer]:
         gossip_fd, started, unwritten = gossipd.remotes.detach(conn_id)
         send = unwritten + send
     gossipd.drop(peer)
-    return Held(MovedPeer(peer.info, state, gossip, send, started, standing, novel), (peer_fd, gossip_fd))
+    return Held(MovedPeer(peer.info, state, gossip, send, started, standing, novel, known), (peer_fd, gossip_fd))
 
 
 def put_together(gossipd: Gossipd, moved: MovedPeer, peer_fd: int | None, gossip_fd: int | None) -> None:
@@ -275,6 +278,8 @@ def put_together(gossipd: Gossipd, moved: MovedPeer, peer_fd: int | None, gossip
     peer, info = gossipd.admit(moved.info), moved.info
     peer.standing.go_on(moved.standing, gossipd.clock())
     peer.restore(moved.gossip)
+    if peer.stream is not None and peer.stream.offset == moved.gossip.store_offset:
+        peer.stream.go_on(gossipd.store, moved.known)
     for message in moved.send:
         peer.say(message)
     gossipd.novel[info.conn_id] = moved.novel

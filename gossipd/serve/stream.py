@@ -19,6 +19,8 @@ MAX_HEARD = 2_000
 
 _NOTHING: set[int] = set()
 """For all streams whose peer has said nothing lately; never added to."""
+NEAR = 131_072
+"""Bytes of the store, far more than the news of one flush, of which another gossipd is told what the peer knows."""
 
 
 class Stream:
@@ -56,6 +58,23 @@ class Stream:
         if len(self._stored) >= MAX_HEARD:
             del self._stored[next(iter(self._stored))]
         self._stored[hash(message)] = behind
+
+    def leave(self, store: GossipStore) -> list[int]:
+        """What of the records near ahead the peer knows: the offsets behind them, for another gossipd."""
+        if not self._heard and not self._heard_before and not self._stored:
+            return []
+        records, _ = store.scan(self.offset, min(NEAR, store.end - self.offset))
+        return [following for _, _, _, message, following in records if self._knows(hash(message))]
+
+    def go_on(self, store: GossipStore, known: list[int]) -> None:
+        """What another gossipd has left of this stream, in the same file."""
+        behind = set(known)
+        if behind:
+            records, _ = store.scan(self.offset, min(NEAR, store.end - self.offset))
+            self._stored = {hash(message): each for _, _, _, message, each in records[:MAX_HEARD] if each in behind}
+
+    def _knows(self, number: int) -> bool:
+        return number in self._heard or number in self._heard_before or number in self._stored
 
     def flush(self, end: int) -> None:
         """What the store holds up to this offset may go; what the peer said two flushes ago is forgotten."""

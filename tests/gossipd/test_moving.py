@@ -123,6 +123,24 @@ async def test_streams_answers_and_gossip_fds_go_on(gossipds: GossipdProcesses, 
     assert (await new.status())["remote_peers"] == 2
 
 
+async def test_no_peer_is_told_what_it_said_itself(gossipds: GossipdProcesses, gossipd: GossipdProcess) -> None:
+    """Be it that it said so first, or after another one, since the last flush."""
+    first, second, third = [await gossipd.connect() for _ in range(3)]
+    for peer in (first, second, third):
+        await peer.say(EVERYTHING)
+        await peer.sync()
+    news = [announcement(1), update(1), announcement(2), update(2)]
+    await first.say(*news)
+    await first.sync()
+    await gossipd.settled_at("accepted", len(news))
+    await second.say(*news)
+    await second.sync()
+    await moved(gossipds, gossipd)
+    assert sorted(await third.gossip(len(news))) == sorted(news)
+    for peer in (first, second):
+        assert not any(map(is_gossip, await peer.sync()))
+
+
 async def test_gossip_on_its_way_arrives(gossipds: GossipdProcesses, gossipd: GossipdProcess) -> None:
     """Messages in the socket, half a message, an announcement without an update, an update without a channel."""
     peer = await gossipd.connect()

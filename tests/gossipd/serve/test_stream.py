@@ -157,3 +157,18 @@ def test_what_a_peer_brought_is_found_after_compaction(bench: Bench) -> None:
     stream.stored(CHANNEL[0], bench.store.size)
     stream.move(lambda offset: offset - 1 if offset > 1 else offset)
     assert stream._stored == {hash(CHANNEL[0]): bench.store.size - 1}
+
+
+def test_what_is_known_goes_to_another_gossipd_within_a_bound(bench: Bench) -> None:
+    said = big_map(400, 60)
+    stream = new_stream(bench)
+    for message in said:
+        stream.heard(message)
+    bench.take(*said)
+    bench.store.flush()
+    known = stream.leave(bench.store)
+    assert 0 < known[-1] < stream_module.NEAR + 500
+    other = new_stream(bench)
+    other.go_on(bench.store, [*known, 10**9])
+    told = all_of(other, bench)
+    assert len(told) + len(known) == len(bench.records())

@@ -89,7 +89,9 @@ STANDING = MovedStanding(3.5, 1.0, 1, 2, 3, 4, True)
 @pytest.mark.parametrize(
     "state",
     [
-        MovedPeer(INFO, PeerState(KEYS, b"in", b"out", Traffic(1, 2, 3, 4), [b"g"]), GOSSIP, [b"m"], True, STANDING, 9),
+        MovedPeer(
+            INFO, PeerState(KEYS, b"in", b"out", Traffic(1, 2, 3, 4), [b"g"]), GOSSIP, [b"m"], True, STANDING, 9, [77]
+        ),
         MovedPeer(INFO),
         MovedRest(MovedSeeker("normal", 5, 1.5, 2.5, [(1, 2, 3)]), [(b"m", 5)], [bytes(33)], [("peer.connected", 3)]),
         MovedRest(),
