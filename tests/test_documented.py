@@ -14,7 +14,14 @@ NO_NOUN = re.compile(r"(It|Nobody|Somebody|Anybody|Whoever)\b")
 
 @pytest.mark.parametrize(
     ("page", "at_least"),
-    [("connectd.md", 30), ("chain.md", 20), ("gossipd.md", 9), ("reliability.md", 10), ("running.md", 0)],
+    [
+        ("connectd.md", 30),
+        ("chain.md", 20),
+        ("gossipd.md", 9),
+        ("reliability.md", 10),
+        ("running.md", 0),
+        ("observatory.md", 2),
+    ],
 )
 def test_every_test_that_the_page_names_exists(page: str, at_least: int) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs" / page).read_text())

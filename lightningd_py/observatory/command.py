@@ -30,18 +30,25 @@ def _version() -> str:
     return version("lightningd-py")
 
 
+def _done(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """What is about a file is not about standard output (`console.printing`). Raises ObservatoryError for it."""
+    try:
+        return run(options)
+    except OSError as error:
+        if not error.filename:
+            raise
+        raise ObservatoryError(f"{error.filename}: {console.reason(error)}") from error
+
+
 def command(words: Sequence[str]) -> int:
     """Run it; the exit status. 1: it could not be done, 2: it was said wrongly."""
     console.hear_interrupts()
     try:
         with console.printing():
             options = _parser().parse_args([f" {word}" if _AGO.fullmatch(word) else word for word in words])
-            run: Callable[[argparse.Namespace], int] = options.run
-            return run(options)
+            return _done(options.run, options)
     except (ObservatoryError, FeedError, console.OutputError, console.NoPath) as error:
         console.complain(NAME, error)
-    except OSError as error:
-        console.complain(NAME, f"{error.filename}: {console.reason(error)}" if error.filename else error)
     except KeyboardInterrupt:
         return 130
     return 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from lightningd_py.observatory.tables.errors import ObservatoryError
+from wire.command.console import reason
 
 STANDARD_OUTPUT = Path("-")
 
@@ -27,6 +28,8 @@ def new_path(path: Path, *, force: bool) -> Iterator[Path]:
         if path.is_dir() and not path.is_symlink() and part.is_dir():
             shutil.rmtree(path)
         part.rename(path)
+    except OSError as error:
+        raise ObservatoryError(f"{path} cannot be written: {reason(error)}") from error
     finally:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
