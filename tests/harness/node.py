@@ -121,6 +121,10 @@ class Node(Logged):
         """`lightningd` and its children by name: the daemon's module, or the program's last word of the command."""
         return dict(self._all_pids())
 
+    def names(self) -> list[str]:
+        """Of all its processes: one for each, some of the same name."""
+        return [name for name, _ in self._all_pids()]
+
     def pids_of(self, daemon: str) -> list[int]:
         """All of this name: there may be two while one takes the place of the other."""
         return [pid for name, pid in self._all_pids() if name == daemon]

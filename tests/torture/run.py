@@ -26,6 +26,7 @@ from tests.torture.torture import Torture, print_line  # noqa: E402
 TORTURES = {
     "attacks": "each attack alone beside honest peers",
     "kills": "each process is killed at random under load; the master and hsmd, too, and the node is started again",
+    "restarts": "each process is restarted: with 1,000 peers, a hundred times in a row, with kills in the midst of it",
     "rogues": "programs of a service that do what they must not, one after the other",
     "damage": "the gossip_store and its side index are damaged, between starts and while the node runs",
     "disk": "the disk is full, and has room again",

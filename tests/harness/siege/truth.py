@@ -1,16 +1,22 @@
 """What is true: the gossip that all honest peers agree on, and whether a node has it."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from lightningd_py.tools.synthetic_map import SyntheticMap
+from lightningd_py.tools.scripted_peer import ScriptedPeer
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node
+from tests.harness.waiting import until
 from wire.message import BoltMessage
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.scid import scid_to_text
 
 M = TypeVar("M", bound=BoltMessage)
+
+ANNOUNCEMENT = b"\x01\x00"
+"""The type of a channel_announcement."""
 
 
 def true_gossip(true_map: SyntheticMap) -> list[bytes]:
@@ -22,6 +28,25 @@ def true_gossip(true_map: SyntheticMap) -> list[bytes]:
         messages += [channel.announcement, *channel.updates]
         messages += [nodes.pop(node_id) for node_id in (ends.node_id_1, ends.node_id_2) if node_id in nodes]
     return messages
+
+
+def known_and_news(channels: int, known: int) -> tuple[list[bytes], list[bytes]]:
+    """A map of today of so many channels: what belongs to the first ones, and the rest."""
+    made = SyntheticMap(random_edges(1, channels, channels // 3), seed=1, now=int(time.time()))
+    messages = true_gossip(made)
+    begins = [at for at, raw in enumerate(messages) if raw[:2] == ANNOUNCEMENT]
+    return messages[: begins[known]], messages[begins[known] :]
+
+
+async def tell(node: Node, messages: Sequence[bytes]) -> None:
+    """Have a peer tell all of this, and wait until it is on the map."""
+
+    async def whole() -> bool:
+        return not await lacks(node, messages)
+
+    async with await ScriptedPeer.connect(node.target) as teller:
+        await teller.say(*messages)
+        await until(whole, "the map is not taken in")
 
 
 def _decoded(raw: bytes, kind: type[M]) -> M:
