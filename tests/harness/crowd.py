@@ -42,6 +42,8 @@ PATIENCE = 90.0
 """Seconds without being served after which a member is given up."""
 PAUSE = 0.1
 """Seconds between two rounds of a member."""
+HELLO_AGAIN = 2.0
+"""Seconds in which a hello is answered, or is said once more."""
 PIECE = 5
 """Messages of gossip that a peer tells in a round."""
 WINDOW = 5
@@ -129,7 +131,7 @@ class Pinging(Member):
 
 
 class Idle(Member):
-    """It listens, and answers pings."""
+    """A peer that listens, and answers pings."""
 
     async def round(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -137,7 +139,7 @@ class Idle(Member):
 
 
 class Telling(Member):
-    """It tells its share of what is true, and when all is told, again."""
+    """A peer that tells its share of what is true, and when all is told, again."""
 
     def __init__(self, peer: ScriptedPeer, messages: Sequence[bytes]) -> None:
         super().__init__(peer)
@@ -156,7 +158,7 @@ class Telling(Member):
 
 
 class Hearing(Member):
-    """It has the whole map streamed to it, and counts. `known` was on the map before it came."""
+    """A peer that has the whole map streamed to it, and counts. `known` was on the map before it came."""
 
     def __init__(self, peer: ScriptedPeer, known: frozenset[bytes]) -> None:
         super().__init__(peer)
@@ -178,7 +180,7 @@ class Hearing(Member):
 
 
 class Asking(Member):
-    """It asks for all channels of the known map."""
+    """A peer that asks for all channels of the known map."""
 
     def __init__(self, peer: ScriptedPeer, known: frozenset[bytes]) -> None:
         super().__init__(peer)
@@ -196,7 +198,7 @@ class Asking(Member):
 
 
 class Speaking(Member):
-    """Its connection is a service's, which repeats each message: several are on their way at a time."""
+    """A peer whose connection is a service's, which repeats each message: several are on their way at a time."""
 
     def __init__(self, peer: ScriptedPeer, kind: int) -> None:
         super().__init__(peer)
@@ -253,7 +255,12 @@ class EchoOfBuses:
         """When the master has become another program."""
         while True:
             await _without_end(self._service.ctl.hear, "goodbye")
-            await self._service.ctl.say("hello", service="echoes", id=1_000_000)
+            while True:  # one that is said to the old master in its last moment is lost
+                await self._service.ctl.say("hello", service="echoes", id=1_000_000)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(HELLO_AGAIN):
+                        await self._service.ctl.hear("welcome")
+                        break
 
     async def close(self) -> None:
         for task in self._tasks:

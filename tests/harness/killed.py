@@ -48,7 +48,7 @@ async def kill_in_a_restart(node: Node, what: str, victim: str, chance: random.R
     peers = [Pinging(await ScriptedPeer.connect(node.target)) for _ in range(PEERS)]
     going = [asyncio.create_task(peer.run()) for peer in peers]
     try:
-        old = node.pids()[what]
+        old = await _running(node, what)
         restarting = asyncio.create_task(restart(node, what))
         if await _killed(node, what, victim, old, restarting, chance):
             kills.killed[f"{victim} {what}"] += 1
@@ -67,6 +67,16 @@ async def kill_in_a_restart(node: Node, what: str, victim: str, chance: random.R
     kills.rounds += 1
     kills.lost += sum(isinstance(end, LOST) for end in ends)
     kills.harm += [f"{what}, {victim} killed: {end!r}" for end in ends if isinstance(end, FrameError | AssertionError)]
+
+
+async def _running(node: Node, what: str) -> int:
+    """Its pid, as soon as it runs."""
+
+    async def there() -> bool:
+        return what in node.pids()
+
+    await until(there, f"no {what} runs")
+    return node.pids()[what]
 
 
 async def _go_on_or_have_ended(peers: Sequence[Pinging], going: Sequence["asyncio.Task[None]"]) -> None:

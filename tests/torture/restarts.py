@@ -1,4 +1,4 @@
-"""Restarts under load: with 1,000 peers; a hundred in a row; kills in their midst; crashes with strangers at the door."""
+"""Restarts under load: with 1,000 peers; a hundred in a row; kills in their midst; crashes with strangers waiting."""
 
 import asyncio
 import os
