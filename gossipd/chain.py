@@ -109,9 +109,15 @@ class OnChain:
     def _ask(self, scid: int) -> None:
         row = self._index.channels.get(scid)
         if row is not None and scid not in self._index.dying:
-            bitcoin_keys = channel_keys(self._store.read(self._index.announce_off[row]))[2:]
+            announcement = self._store.read(self._index.announce_off[row])
+            if not announcement:
+                return
             self._txout.ask(
-                scid, bitcoin_keys, partial(self._there, scid), partial(self._gone, scid), partial(self._stays, scid)
+                scid,
+                channel_keys(announcement)[2:],
+                partial(self._there, scid),
+                partial(self._gone, scid),
+                partial(self._stays, scid),
             )
 
     def _there(self, scid: int, amount_sat: int) -> None:
@@ -154,7 +160,7 @@ def unspend(store: GossipStore, index: MapIndex, forgetting: Forgetting, scids: 
     alive = []
     for scid in scids:
         forgetting.closed.discard(scid)
-        if scid in index.dying:
+        if scid in index.dying and store.read(index.announce_off[index.channels[scid]]):
             alive.append(_Kept(store, index, scid))
     forgetting.drop(kept.scid for kept in alive)
     writer = MapWriter(store, index, forgetting)
@@ -187,4 +193,5 @@ class _Kept:
 
 
 def _kept(store: GossipStore, offset: int) -> tuple[bytes, int] | None:
-    return (store.read(offset), store.timestamp(offset)) if offset else None
+    message = store.read(offset) if offset else b""
+    return (message, store.timestamp(offset)) if message else None

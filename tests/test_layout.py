@@ -80,6 +80,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "connectd.websocketd.turns": "what is parsed next is for the loop's next turn",
         "connectd.doors.websocket_door": "a request that comes through a proxy has a deadline",
         "gossipd.map.compaction": "copies in slices on the loop",
+        "gossipd.map.keeper": "what is found lost is forgotten in the next turn",
         "gossipd.store.flush": "once a turn of the loop",
         "gossipd.gossipd": "timers, and the control channels",
         "gossipd.ticks": "what is done as time passes",

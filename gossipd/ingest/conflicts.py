@@ -19,6 +19,7 @@ from gossipd.verdict import Verdict
 from wire.bus.feed import Outcome
 from wire.control.shares import Shares
 from wire.control.status import Status
+from wire.encoded import ANNOUNCEMENT
 from wire.gossip_layout import KEY_SIZE, KEYS, channel_keys
 from wire.scid import scid_to_text
 
@@ -52,7 +53,11 @@ class Conflicts:
             return Verdict.REDUNDANT
         if is_said:
             return Verdict.CONFLICT
-        if keys[0] >= keys[1] or {*keys[2:]} != {*channel_keys(self._writer.announcement(row))[2:]}:
+        announcement = self._writer.announcement(row)
+        if not announcement:
+            self._around.owe(scid, ANNOUNCEMENT, None)
+            return Verdict.OWED
+        if keys[0] >= keys[1] or {*keys[2:]} != {*channel_keys(announcement)[2:]}:
             # not of this output: nothing is proven
             is_open = keys[0] < keys[1] and not self._around.txout.asks and self.blacklisted.isdisjoint(keys[:2])
             is_open = is_open and self._writer.our_id not in self._writer.nodes_of(row) and len(message) <= LONGEST

@@ -101,12 +101,13 @@ class Contests:
         if len(self._open) >= MAX_OPEN and scid not in self._open:
             self._owed.put(scid, source, self._around.group_of(source))
             return None
-        contest = self.of.get(scid)
+        on_map, contest = self._on_map(scid), self.of.get(scid)
+        if not on_map:  # lost a moment ago
+            return None
         if contest is None:
             contest = Contest()
             for dropped, _ in self.of.put(scid, contest, self._around.group_of(source)):
                 self._open.pop(dropped, None)
-        on_map = self._on_map(scid)
         contest.versions.setdefault(channel_keys(on_map), Version(on_map))
         if scid in self.of:
             self._openings += 1
@@ -160,7 +161,7 @@ class Contests:
         if scid in self._open:
             return True
         self._decide(scid, contest)
-        if is_new and scid in self._index.channels and channel_keys(self._on_map(scid)) != keys:
+        if is_new and scid in self._index.channels and self._keys_on_map(scid) != keys:
             self.open(scid, source)
         return True
 
@@ -170,17 +171,22 @@ class Contests:
             return
         contest, keys = self.of.get(scid) or self.open(scid, source), channel_keys(message)
         if contest is not None and keys not in contest.versions:
-            contest.add(keys, message, channel_keys(self._on_map(scid)), self._around.group_of(source))
+            contest.add(keys, message, self._keys_on_map(scid), self._around.group_of(source))
         self.witness(scid, keys, source)
 
     def _on_map(self, scid: int) -> bytes:
         return self._writer.announcement(self._index.channels[scid])
 
+    def _keys_on_map(self, scid: int) -> tuple[bytes, ...]:
+        """None if its record was lost a moment ago."""
+        announcement = self._on_map(scid)
+        return channel_keys(announcement) if announcement else ()
+
     def _decide(self, scid: int, contest: Contest) -> None:
         """Put the version on the map that most networks say, if more do than say what is there."""
         if scid not in self._index.channels:
             return
-        now = contest.versions.get(channel_keys(self._on_map(scid)))
+        now = contest.versions.get(self._keys_on_map(scid))
         best = max(contest.versions.values(), key=lambda version: len(version.networks))
         if len(best.networks) <= max(1, 0 if now is None else len(now.networks)):
             return

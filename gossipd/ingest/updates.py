@@ -172,6 +172,9 @@ class UpdateIntake:
         """Of a channel whose announcement is proven, and waits for just this."""
         pending = self._pending.get(scid)
         assert pending is not None  # or there would be no key
+        if pending.stage is not AWAITS_UPDATE:  # its channel was forgotten while this was checked, and is said again
+            self._pending.hold(scid, pending, message, source)
+            return
         waiting = pending.updates[direction]
         if waiting and timestamp <= waiting[0]:
             self._checks.settle(message, Outcome.REDUNDANT)

@@ -13,6 +13,7 @@ be removed.
 
 import asyncio
 import contextlib
+import errno
 import os
 from array import array
 from bisect import bisect_left
@@ -23,12 +24,14 @@ from gossipd.map.index import MapIndex
 from gossipd.store.file import begin_successor, successor_of, write_all
 from gossipd.store.records import (
     BEGINNING_SIZE,
+    COMPLETED,
     DELETE_CHANNEL,
     DELETED,
     FIRST_RECORD,
     HEADER,
     HEADER_AND_TYPE,
     HEADER_SIZE,
+    SMALLEST_RECORD,
     UUID,
 )
 from gossipd.store.writer import GossipStore
@@ -130,20 +133,22 @@ class Compaction:
         return self._columns.prepare()
 
     def _copy_records(self) -> None:
-        data, stop = self._store.content(), self._store.end
-        unpack, new_of, new_end = HEADER_AND_TYPE.unpack_from, self._new_of, self._end
-        offset, out = self._copied, bytearray()
+        data, begin, new_end = self._store.window(self._copied, SLICE_BYTES), self._copied, self._end
+        unpack, new_of, size = HEADER_AND_TYPE.unpack_from, self._new_of, len(data)
+        at, out = 0, bytearray()
         for _ in range(SLICE_RECORDS):
-            if offset >= stop or len(out) >= SLICE_BYTES:
+            if size - at < SMALLEST_RECORD:
                 break
-            flags, length, _, _, kind = unpack(data, offset)
-            following = offset + HEADER_SIZE + length
+            flags, length, _, _, kind = unpack(data, at)
+            following = at + HEADER_SIZE + length
+            if following > size or not flags & COMPLETED:
+                break
             if not flags & DELETED and kind not in _NOT_COPIED:
-                new_of[offset] = new_end + len(out)
-                out += data[offset:following]
-            offset = following
+                new_of[begin + at] = new_end + len(out)
+                out += data[at:following]
+            at = following
         self._end += write_all(self._fd, bytes(out), new_end)
-        self._copied = offset
+        self._copied = begin + at if at else self._store.scan(begin, 1)[1]  # which bridges what is damaged
 
     def sync(self) -> None:
         """Wait until the disk has what is copied. Takes its time, and may be called from another thread."""
@@ -155,6 +160,8 @@ class Compaction:
         store.flush()
         while self.copy():
             pass
+        if store.damaged:
+            raise OSError(errno.EIO, "it was damaged meanwhile")  # the index has offsets of what is lost
         dead_bytes = self._copy_changed_headers()
         self._old_fd = store.move_to(self._fd, self._uuid, self._end)
         store.watch(None)
@@ -173,11 +180,11 @@ class Compaction:
 
     def _copy_changed_headers(self) -> int:
         """What was deleted, or got another flag or timestamp, after it was copied. Returns the size of what is dead."""
-        data = self._store.content()
         dead_bytes = 0
         for offset in self._changed & self._new_of.keys():
-            write_all(self._fd, data[offset : offset + HEADER_SIZE], self._new_of[offset])
-            flags, length, _, _ = HEADER.unpack_from(data, offset)
+            header = self._store.window(offset, 0)[:HEADER_SIZE]
+            write_all(self._fd, header, self._new_of[offset])
+            flags, length, _, _ = HEADER.unpack(header)
             dead_bytes += HEADER_SIZE + length if flags & DELETED else 0
         return dead_bytes
 
@@ -267,7 +274,8 @@ class Compactor:
         try:
             await self._compact()
         except OSError as error:
-            self._not_before = asyncio.get_running_loop().time() + RETRY
+            if not self._store.damaged:
+                self._not_before = asyncio.get_running_loop().time() + RETRY
             self._failure = f"{self._store.path} cannot be compacted: {error}"
             status.unusual(self._failure)
             return

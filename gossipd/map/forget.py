@@ -232,6 +232,6 @@ class Forgetting:
     def _announce_again(self, node: int) -> None:
         index, store = self._index, self._store
         offset, timestamp = index.node_announce_off[node], index.node_ts[node]
-        if offset:
-            index.set_node_announcement(node, store.append(store.read(offset), timestamp), timestamp)
+        if offset and (message := store.read(offset)):
+            index.set_node_announcement(node, store.append(message, timestamp), timestamp)
             store.mark_deleted(offset)

@@ -1,5 +1,6 @@
 """All that keeps the map: the store and the index over it, their writer, and what tidies them up as time goes by."""
 
+import asyncio
 import contextlib
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class Keeper:
         self.writer = MapWriter(store, index, self.forgetting, self.own)
         self.compactor = Compactor(store, index, around, init.limits)
         self._pruning = Pruning(store, index, self.forgetting, init.timing.gossip_prune, around)
+        store.on_damage = self._look_soon
+        self._looks = False
 
     def _gone(self, store: Path) -> Gone:
         """What is remembered of channels that are gone; nothing, if the store is new: perhaps the chain is, too."""
@@ -50,8 +53,15 @@ class Keeper:
         self.compactor.tick()
         self.flush.retry()
 
+    def _look_soon(self) -> None:
+        """Something was found damaged: forget it before anything else looks for it."""
+        if not self._looks:
+            self._looks = True
+            asyncio.get_running_loop().call_soon(self._look_after_the_file)
+
     def _look_after_the_file(self) -> None:
         """What others, or the disk, have done to it: what is lost is forgotten."""
+        self._looks = False
         with contextlib.suppress(OSError):
             self.store.mend()
         damaged, self.store.damaged = self.store.damaged, []

@@ -14,7 +14,9 @@ from gossipd.store.records import (
     SMALLEST_RECORD,
     Buffer,
     crc_of,
+    uuid_of,
 )
+from gossipd.store.windows import WINDOW
 from gossipd.store.writer import GossipStore
 
 
@@ -30,7 +32,7 @@ def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
     def walk(data: Buffer, start: int, end: int) -> int:
         nonlocal saved
         if start == FIRST_RECORD:
-            saved = side_index.take(Path(path), data)
+            saved = side_index.take(Path(path), side_index.seal(uuid_of(data), [data]))
         return end if saved else index.read_records(data, start, end)
 
     store = GossipStore.open(path, walk)
@@ -53,24 +55,31 @@ def save(store: GossipStore, index: MapIndex) -> bool:
     What is damaged is not sealed: then no index is left, and the next start reads the store. Returns False.
     """
     store.flush()
-    data = store.content()
-    if not _is_as_written(data, store):
+    if not _is_as_written(store):
         return False
-    side_index.write(store.path, data, index, store.dead_bytes)
+    seal = side_index.seal(store.uuid, store.chunks())
+    side_index.write(store.path, seal, index, store.dead_bytes)
     return True
 
 
-def _is_as_written(data: Buffer, store: GossipStore) -> bool:
+def _is_as_written(store: GossipStore) -> bool:
     """Whether each record has its CRC, and as much is marked deleted as we have marked."""
     offset, dead = FIRST_RECORD, 0
-    while offset + SMALLEST_RECORD <= store.end:
-        flags, length, crc, timestamp, kind = HEADER_AND_TYPE.unpack_from(data, offset)
-        following = offset + HEADER_SIZE + length
-        if following > store.end or not flags & COMPLETED:
+    while offset < store.end:
+        data, at = store.window(offset, WINDOW), 0
+        while len(data) - at >= SMALLEST_RECORD:
+            flags, length, crc, timestamp, kind = HEADER_AND_TYPE.unpack_from(data, at)
+            following = at + HEADER_SIZE + length
+            if following > len(data) and at:
+                break  # the next window has the whole of it
+            if following > len(data) or not flags & COMPLETED:
+                return False
+            if flags & DELETED or kind == DELETE_CHANNEL:
+                dead += following - at
+            if not flags & DELETED and crc_of(timestamp, data[at + HEADER_SIZE : following]) != crc:
+                return False
+            at = following
+        if not at:
             return False
-        if flags & DELETED or kind == DELETE_CHANNEL:
-            dead += following - offset
-        if not flags & DELETED and crc_of(timestamp, data[offset + HEADER_SIZE : following]) != crc:
-            return False
-        offset = following
-    return offset == store.end and dead == store.dead_bytes
+        offset += at
+    return dead == store.dead_bytes

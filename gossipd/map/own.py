@@ -40,7 +40,6 @@ class OwnGossip:
         index, store = self.index, self.store
         row = -1
         for row in self._said_rows():
-            store.mend()
             for offset in (index.announce_off[row], index.update_off[self._direction(row)][row]):
                 if (message := store.serve(offset)) is not None:
                     yield message
@@ -81,7 +80,8 @@ class OwnGossip:
             return
         first_of_all = list(islice(self._said_rows(), 2)) == [row]
         node = self._node_announcement() if first_of_all else []  # it has waited for a channel (B7-98)
-        self._around.say_own([self.store.read(index.announce_off[row]), message, *node])
+        announcement = self.store.read(index.announce_off[row])
+        self._around.say_own([announcement, message, *node] if announcement else [])
 
     def node_written(self, message: bytes) -> None:
         """We were announced."""

@@ -8,7 +8,7 @@ and byte order, which are compared too.
 import contextlib
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 
@@ -16,7 +16,7 @@ import google_crc32c
 
 from gossipd.map.index import MapIndex
 from gossipd.store.file import replace_file
-from gossipd.store.records import Buffer, uuid_of
+from gossipd.store.records import Buffer
 
 ENDING = ".index"
 
@@ -28,7 +28,6 @@ _COUNTS = Struct("=QIII")
 _DYING = Struct("=QIQ")
 _CRC = Struct("=I")
 _NODE_ID = 33
-_CHUNK = 1 << 20
 
 
 def path_of(store: Path) -> Path:
@@ -36,12 +35,12 @@ def path_of(store: Path) -> Path:
     return store.with_name(store.name + ENDING)
 
 
-def write(store: Path, data: Buffer, index: MapIndex, dead_bytes: int) -> None:
-    """Write the side index of a store that is not written to any more; `data` is all of it. OSError from the disk."""
+def write(store: Path, seal: bytes, index: MapIndex, dead_bytes: int) -> None:
+    """Write the side index of a store that is not written to any more, whose `seal` that is. OSError from the disk."""
     dying = [_DYING.pack(scid, height, offset) for scid, (height, offset) in index.dying.items()]
     content = b"".join(
         [
-            _of_store(data),
+            seal,
             _COUNTS.pack(dead_bytes, len(index.scid), len(index.node_ids), len(dying)),
             *(column.tobytes() for column in (*index.channel_columns(), *index.node_columns())),
             *(node_id or bytes(_NODE_ID) for node_id in index.node_ids),
@@ -51,8 +50,8 @@ def write(store: Path, data: Buffer, index: MapIndex, dead_bytes: int) -> None:
     replace_file(path_of(store), content + _CRC.pack(google_crc32c.value(content)))
 
 
-def take(store: Path, data: Buffer) -> tuple[MapIndex, int] | None:
-    """The index of the store whose content is `data`, and how much of that is dead; None if there is none that fits.
+def take(store: Path, seal: bytes) -> tuple[MapIndex, int] | None:
+    """The index of the store with this seal, and how much of that is dead; None if there is none that fits.
 
     The file is gone then: it will not fit any more.
     """
@@ -61,15 +60,17 @@ def take(store: Path, data: Buffer) -> tuple[MapIndex, int] | None:
         path_of(store).unlink()
         end = len(content) - _CRC.size
         if content.startswith(_MAGIC) and google_crc32c.value(content[:end]) == _CRC.unpack_from(content, end)[0]:
-            return _unpack(content) if content.startswith(_of_store(data)) else None
+            return _unpack(content) if content.startswith(seal) else None
     return None
 
 
-def _of_store(data: Buffer) -> bytes:
-    crc = 0
-    for start in range(0, len(data), _CHUNK):
-        crc = google_crc32c.extend(crc, data[start : start + _CHUNK])
-    return _OF_STORE.pack(_MAGIC, uuid_of(data), len(data), crc, array("L").itemsize, sys.byteorder == "little")
+def seal(uuid: bytes, chunks: Iterable[Buffer]) -> bytes:
+    """What the index's file begins with: of which store it is. `chunks` are all of the store."""
+    crc = length = 0
+    for chunk in chunks:
+        crc = google_crc32c.extend(crc, chunk)
+        length += len(chunk)
+    return _OF_STORE.pack(_MAGIC, uuid, length, crc, array("L").itemsize, sys.byteorder == "little")
 
 
 def _unpack(content: bytes) -> tuple[MapIndex, int]:

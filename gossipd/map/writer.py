@@ -27,7 +27,7 @@ class MapWriter:
         return b"" if self._own is None else self._own.node_id
 
     def announcement(self, row: int) -> bytes:
-        """The channel's raw announcement."""
+        """The channel's raw announcement; b"" if it was lost a moment ago (`GossipStore.read`)."""
         return self._store.read(self._index.announce_off[row])
 
     def nodes_of(self, row: int) -> tuple[bytes, bytes]:
@@ -75,7 +75,10 @@ class MapWriter:
         if self._index.scid[row] in self._index.dying:
             return
         offset = self._index.announce_off[row]
-        again = self._store.append_channel(self._store.read(offset), timestamp, self._index.amount_sat[row])
+        message = self._store.read(offset)
+        if not message:
+            return
+        again = self._store.append_channel(message, timestamp, self._index.amount_sat[row])
         self._store.mark_deleted(offset)
         self._index.announce_off[row] = again
 

@@ -254,7 +254,6 @@ class Peer:
     def _begin_answer(self, number: int, answer: Source) -> None:
         if number in self.queries:  # B7-91, B7-92: one outstanding
             raise PeerFault(f"{message_name(number)} before the last one was answered", Consequence.WARN)
-        self._around.store.mend()
         self.queries[number] = Answer(answer)
 
     def set_filter(self, first: int, timestamp_range: int, offset: int | None = None) -> None:
@@ -339,7 +338,6 @@ class Peer:
         """Answers to queries, then the stream."""
         self.work = 0
         if self.queries:
-            self._around.store.mend()
             return self._pull_answer(budget)
         if self.stream is None or self.stream.finished:
             return []

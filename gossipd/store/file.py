@@ -6,7 +6,6 @@ bad middle is bridged, and what cannot be read at all is moved aside.
 
 import contextlib
 import fcntl
-import mmap
 import os
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from gossipd.store.records import (
     uuid_of,
     walk_over,
 )
+from gossipd.store.windows import windows
 
 NEWEST_READ = 31
 """Minor versions after 16 only add to the format, by CLN's promise; major ones (the upper 3 bits) do not."""
@@ -111,9 +111,8 @@ def _rewrite(path: Path, old: int) -> int | None:
     fd, uuid = begin_successor(path)
     try:
         size = written = BEGINNING_SIZE
-        with map_file(old, os.fstat(old).st_size) as data:
-            for record in upgrade.convert(data):
-                size += write_all(fd, record, size)
+        for record in upgrade.convert(read_all(old)):
+            size += write_all(fd, record, size)
         if size == written:
             temporary.unlink()
             os.close(fd)
@@ -137,12 +136,12 @@ def repair(path: Path, fd: int, walker: Walker) -> tuple[int, str]:
 
     The tail is kept in NAME.corrupt, if there is room for it.
     """
-    size = os.fstat(fd).st_size
-    with map_file(fd, size) as data:
-        walked = walk_over(data, FIRST_RECORD, size, walker)
-        if walked.end < size:
-            with contextlib.suppress(OSError):
-                replace_file(_corrupt(path), data[walked.end :])
+    data = read_all(fd)
+    size = len(data)
+    walked = walk_over(data, FIRST_RECORD, size, walker)
+    if walked.end < size:
+        with contextlib.suppress(OSError):
+            replace_file(_corrupt(path), data[walked.end :])
     notes = []
     for start, stop in walked.gaps:
         for offset, header in fillers(start, stop):
@@ -156,9 +155,9 @@ def repair(path: Path, fd: int, walker: Walker) -> tuple[int, str]:
     return walked.end, "; ".join(notes)
 
 
-def map_file(fd: int, size: int) -> mmap.mmap:
-    """The first `size` bytes (at least one), shared with the file, to be read only."""
-    return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
+def read_all(fd: int) -> bytes:
+    """All that is in the file."""
+    return b"".join(windows(fd, os.fstat(fd).st_size))
 
 
 def replace_file(path: Path, content: bytes) -> None:

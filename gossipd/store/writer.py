@@ -11,9 +11,7 @@ One process writes; followers (gossmap.py, CLN's tools) read the same file throu
 
 import contextlib
 import fcntl
-import mmap
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -21,12 +19,12 @@ from gossipd.store.file import (
     NEWEST_READ,
     StoreError,
     lock,
-    map_file,
     open_current,
     repair,
     successor_of,
     write_all,
 )
+from gossipd.store.reading import ScannedRecord, StoreReading, Watcher, unwatched
 from gossipd.store.records import (
     BEGINNING_SIZE,
     CHANNEL_AMOUNT,
@@ -36,7 +34,6 @@ from gossipd.store.records import (
     DYING,
     FIRST_RECORD,
     HEADER,
-    HEADER_AND_TYPE,
     HEADER_SIZE,
     NUMBER_MESSAGE,
     Walker,
@@ -44,8 +41,6 @@ from gossipd.store.records import (
     check_records,
     crc_of,
     ended_message,
-    fillers,
-    next_good_record,
     pack_record,
     uuid_of,
 )
@@ -53,21 +48,11 @@ from wire.gossip_layout import CHANNEL_ANNOUNCEMENT
 
 __all__ = ["NEWEST_READ", "GossipStore", "ScannedRecord", "StoreError"]
 
-Watcher = Callable[[int], None]
-"""Gets the offset of a record whose header was changed in the file."""
-
-ScannedRecord = tuple[int, int, int, bytes, int]
-"""flags, timestamp, type, message, offset of the following record."""
-
 AMOUNT_SIZE = HEADER_SIZE + NUMBER_MESSAGE.size
 _DELETE_CHANNEL = DELETE_CHANNEL.to_bytes(2, "big")
 
 
-def _unwatched(offset: int) -> None:
-    """The watcher of changed headers while there is no other."""
-
-
-class GossipStore:
+class GossipStore(StoreReading):
     """A gossip_store of version 16, open for writing. Offsets are those of record headers; OSError if the disk fails.
 
     `note` says what `open` had to repair, empty if nothing. `uuid` names this file (32 bytes).
@@ -75,22 +60,9 @@ class GossipStore:
 
     def __init__(self, path: Path, fd: int, end: int, uuid: bytes, note: str) -> None:
         """Use `open`. `fd` is owned from here on; `end` is where the good records end."""
-        self.path = path
+        super().__init__(path, fd, end)
         self.uuid = uuid
         self.note = note
-        self._fd = fd
-        self._end = end
-        self.dead_bytes = 0
-        """Size of the records that are marked deleted or are of use to followers only: what compaction would save.
-        Counted from the opening on; `loading.load` adds what was there before."""
-        self.damaged: list[tuple[int, int]] = []
-        """Stretches of the file that were found not to be what was written, and are bridged: (start, stop)."""
-        self._checked = FIRST_RECORD
-        """Records before this have been served once, and were what was written."""
-        self._buffer = bytearray()
-        self._flag_changes: dict[int, int] = {}
-        self._watcher: Watcher = _unwatched
-        self._map = map_file(fd, end)
 
     @classmethod
     def open(cls, path: Path | str, walker: Walker = check_records) -> Self:
@@ -130,7 +102,6 @@ class GossipStore:
             self.flush()
         finally:
             fd, self._fd = self._fd, -1
-            self._map.close()
             os.close(fd)
 
     def unlock(self) -> None:
@@ -166,6 +137,7 @@ class GossipStore:
     def flush(self) -> None:
         """Write the batch and make it visible. If the disk is full: OSError, the file as before, the batch kept."""
         if self._buffer:
+            self.mend()
             try:
                 write_all(self._fd, bytes(self._buffer), self._end)
                 write_all(self._fd, bytes([self._buffer[0] | COMPLETED >> 8]), self._end)
@@ -228,91 +200,6 @@ class GossipStore:
             write_all(self._fd, record[2:], at + 2)
             self._watcher(at)
 
-    def flags(self, offset: int) -> int:
-        """The record's flags as they will be when all that is buffered is written."""
-        flags = int(HEADER.unpack(self._bytes_at(offset, HEADER_SIZE))[0])
-        return flags | COMPLETED | self._flag_changes.get(offset, 0)
-
-    def timestamp(self, offset: int) -> int:
-        """The timestamp in the record's header."""
-        return int(HEADER.unpack(self._bytes_at(offset, HEADER_SIZE))[3])
-
-    def read(self, offset: int) -> bytes:
-        """The raw message at that record, written or buffered. Raises ValueError if no record can be there."""
-        length, _ = self._length_and_type(offset)
-        return self._bytes_at(offset + HEADER_SIZE, length)
-
-    def serve(self, offset: int) -> bytes | None:
-        """The same to be told to a peer, checked. None if it is not what was written, and is bridged then (`damaged`).
-
-        `mend` comes before, once for all that is served in one go: the file may have been cut.
-        """
-        if offset >= self._end:
-            return self.read(offset)
-        data = self.content()
-        flags, length, crc, timestamp = HEADER.unpack_from(data, offset)
-        message = data[offset + HEADER_SIZE : offset + HEADER_SIZE + length]
-        if crc_of(timestamp, message) == crc and length >= 2 and not flags & DELETED:
-            return message
-        if not any(start <= offset < stop for start, stop in self.damaged):
-            self._bridge(offset, next_good_record(data, offset, self._end))
-        return None
-
-    def scan(self, offset: int, limit: int) -> tuple[list[ScannedRecord], int]:
-        """The records of the next `limit` bytes of the file that are not deleted, and the offset to go on from.
-
-        The hot path of serving. What is served for the first time is checked, and bridged if it is not what was
-        written: see `damaged`. At least one record is passed over unless `offset` is `end`; each carries the offset
-        behind it, so a reader can stop anywhere. Dying records and the store's own types are among them.
-        """
-        self.mend()
-        data, unpack, start, known = self.content(), HEADER_AND_TYPE.unpack_from, offset, len(self.damaged)
-        stop = min(self._end, offset + limit)
-        check = stop > self._checked
-        records: list[ScannedRecord] = []
-        keep = records.append
-        while offset < stop:
-            flags, length, crc, timestamp, kind = unpack(data, offset)
-            message = offset + HEADER_SIZE
-            following = message + length
-            if not flags & DELETED:
-                raw = data[message:following]
-                if check and crc_of(timestamp, raw) != crc:
-                    following = self._bridge(offset, next_good_record(data, offset, self._end))
-                else:
-                    keep((flags, timestamp, kind, raw, following))
-            offset = following
-        if check and start <= self._checked and known == len(self.damaged):
-            self._checked = max(self._checked, offset)
-        return self._as_it_will_be(records) if self._flag_changes else records, offset
-
-    def _as_it_will_be(self, records: list[ScannedRecord]) -> list[ScannedRecord]:
-        """With the flags that wait for the batch: who looks at the map besides has that before the file has."""
-        changes = self._flag_changes
-        marked = []
-        for flags, timestamp, kind, message, following in records:
-            changed = flags | changes.get(following - HEADER_SIZE - len(message), 0)
-            if not changed & DELETED:
-                marked.append((changed, timestamp, kind, message, following))
-        return marked
-
-    def mend(self) -> None:
-        """If the file was cut from outside: give it its size again, for a look at what is missing ends the process."""
-        size = os.fstat(self._fd).st_size
-        if size < self._end:
-            os.ftruncate(self._fd, self._end)
-            self._bridge(check_records(self.content(), FIRST_RECORD, size), self._end)
-
-    def _bridge(self, start: int, stop: int) -> int:
-        """Mark a bad stretch as deleted; returns where it ends."""
-        with contextlib.suppress(OSError):  # then it is found again
-            for offset, header in fillers(start, stop):
-                write_all(self._fd, header, offset)
-                self._watcher(offset)
-        self.damaged.append((start, stop))
-        self.dead_bytes += stop - start
-        return stop
-
     @property
     def is_at_its_place(self) -> bool:
         """Whether the file at `path` is still the one that is written."""
@@ -321,15 +208,9 @@ class GossipStore:
         except OSError:
             return False
 
-    def content(self) -> mmap.mmap:
-        """The file, mapped, to `end` at least. Not to be kept: the map is closed when the file has grown."""
-        if len(self._map) < self._end:
-            self._remap()
-        return self._map
-
     def watch(self, watcher: Watcher | None) -> None:
         """From now on tell `watcher`, and no other, whenever the header of a record in the file is changed."""
-        self._watcher = watcher or _unwatched
+        self._watcher = watcher or unwatched
 
     def move_to(self, fd: int, uuid: bytes, end: int) -> int:
         """Go on in the file that `begin_successor` made, which holds what is alive here; nothing may be buffered.
@@ -338,42 +219,19 @@ class GossipStore:
         OSError leaves all as it was. `fd` is owned from then on; returns the old one, whose closing takes time
         because a large file goes with it.
         """
-        new_map = map_file(fd, end)
         ended = pack_record(ended_message(end, uuid), 0, 0)
         try:
             write_all(self._fd, ended, self._end)
             successor_of(self.path).replace(self.path)
         except OSError:
-            new_map.close()
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self._end)
             raise
         with contextlib.suppress(OSError):  # it stands there already; only its flag is set
             write_all(self._fd, bytes([COMPLETED >> 8]), self._end)
-        self._map.close()
-        old, self._fd, self._map, self._end, self.uuid = self._fd, fd, new_map, end, uuid
+        old, self._fd, self._end, self.uuid = self._fd, fd, end, uuid
         self._checked = FIRST_RECORD
         return old
-
-    def _remap(self) -> None:
-        self._map.close()
-        self._map = map_file(self._fd, self._end)
-
-    def _bytes_at(self, offset: int, length: int) -> bytes:
-        """Bytes of the file or, from its end on, of the buffer."""
-        if offset >= self._end:
-            found = bytes(self._buffer[offset - self._end : offset - self._end + length])
-        else:
-            if offset + length > len(self._map):
-                self._remap()
-            found = self._map[offset : offset + length]
-        if len(found) != length or offset < FIRST_RECORD:
-            raise ValueError(f"no record at offset {offset} of {self.path}")
-        return found
-
-    def _length_and_type(self, offset: int) -> tuple[int, int]:
-        _, length, _, _, kind = HEADER_AND_TYPE.unpack(self._bytes_at(offset, HEADER_AND_TYPE.size))
-        return length, kind
 
     def _is_amount(self, offset: int) -> bool:
         return offset < self.size and self._length_and_type(offset)[1] == CHANNEL_AMOUNT

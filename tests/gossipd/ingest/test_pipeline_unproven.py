@@ -25,6 +25,17 @@ def blamed(bench: Bench) -> list[int]:
     return [source for source, _, _ in bench.faults]
 
 
+def test_an_update_that_is_checked_while_its_channel_goes_and_is_said_again(bench: Bench) -> None:
+    """It is held until the announcement is proven again."""
+    say(bench, HONEST, *CHANNEL)
+    bench.ingest.receive(update(direction=0, timestamp=NOW + 1), HONEST)
+    bench.forgetting.drop([scid(0)], "damaged")
+    bench.ingest.receive(announcement(), HONEST)
+    bench.signatures.run()
+    row = bench.index.channels[scid(0)]
+    assert (bench.index.update_ts[0][row], blamed(bench)) == (NOW + 1, [])
+
+
 @pytest.mark.bolt("B7-60", "B7-80")
 def test_a_forged_announcement_costs_its_sender_alone(bench: Bench) -> None:
     bench.outputs.at_once = False

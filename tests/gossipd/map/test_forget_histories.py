@@ -184,9 +184,7 @@ class History:
 
     def _vanish(self) -> None:
         """What the kernel does when a process ends."""
-        self.store._map.close()
         os.close(self.store._fd)
-        gc.collect()  # the traceback holds a map of the file, and with it its lock
 
     def reopen(self) -> None:
         """The next start finds which channels are dying, whole, and a store that says what its index says."""
