@@ -26,7 +26,7 @@ def blamed(bench: Bench) -> list[int]:
 
 
 def test_an_update_that_is_checked_while_its_channel_goes_and_is_said_again(bench: Bench) -> None:
-    """It is held until the announcement is proven again."""
+    """The update is held until the announcement is proven again."""
     say(bench, HONEST, *CHANNEL)
     bench.ingest.receive(update(direction=0, timestamp=NOW + 1), HONEST)
     bench.forgetting.drop([scid(0)], "damaged")
