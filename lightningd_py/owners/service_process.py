@@ -29,6 +29,47 @@ CONTROL_FD = 3
 LONGEST_LINE = 1_000
 """Bytes of what a program prints in one line of the log: a longer line is cut into several."""
 READ_SIZE = 1 << 16
+MOST_PRINTED = 1 << 19
+"""Bytes that the programs of a service may print at once: a peer can make them print, or start one after the other."""
+PRINTED_PER_SECOND = 2_000
+"""And bytes a second for ever."""
+LEFT_OUT_FOR = 10.0
+"""Seconds in which nothing more of a service's is logged when it has printed more than that."""
+
+
+class Allowance:
+    """How much a service's programs may still print, all together. What is more is left out, counted and told."""
+
+    def __init__(self, service: str) -> None:
+        self._status = Status(f"service {service}")
+        self._left = float(MOST_PRINTED)
+        self._at = 0.0
+        self._lines = self._bytes = 0
+
+    def takes(self, size: int) -> bool:
+        """Whether a line of so many bytes is logged."""
+        loop = asyncio.get_running_loop()
+        now, before = loop.time(), self._at
+        self._at = now
+        self._left = min(self._left + PRINTED_PER_SECOND * (now - before), MOST_PRINTED)
+        if not self._lines and size <= self._left:
+            self._left -= size
+            return True
+        if not self._lines:
+            loop.call_later(LEFT_OUT_FOR, self._tell)
+        self._lines += 1
+        self._bytes += size
+        return False
+
+    def _tell(self) -> None:
+        lines, size = self._lines, self._bytes
+        self._lines = self._bytes = 0
+        text = f"its programs print more than {PRINTED_PER_SECOND} bytes a second"
+        self._status.unusual(f"{lines} lines ({size} bytes) were left out: {text}")
+
+
+_allowances: dict[str, Allowance] = {}
+"""By service, of which there are as many as the operator has named."""
 
 
 class Output:
@@ -39,6 +80,7 @@ class Output:
     def __init__(self, service: str, reading: int, pid: int = 0, rest: bytes = b"") -> None:
         """`reading`: the pipe's end, ours from now on. `rest`: of a line that has begun."""
         self._status = Status(f"service {service}")
+        self._allowance = _allowances.setdefault(service, Allowance(service))
         self.pid = pid
         self._rest = rest
         self._reading = reading
@@ -63,7 +105,9 @@ class Output:
 
     def _say(self, line: bytes) -> None:
         for start in range(0, len(line), LONGEST_LINE):
-            self._status.info(f"[{self.pid}] {sane(line[start : start + LONGEST_LINE])}")
+            piece = line[start : start + LONGEST_LINE]
+            if self._allowance.takes(len(piece)):
+                self._status.info(f"[{self.pid}] {sane(piece)}")
 
     def leave(self) -> tuple[Fd, bytes]:
         """The pipe's end and the beginning of a line, for the next program of this process."""

@@ -1,8 +1,11 @@
 """Programs that are started, and what they print."""
 
+import asyncio
+
 import pytest
 
 from lightningd_py.config.values import Service
+from lightningd_py.owners import service_process
 from lightningd_py.owners.service_process import LONGEST_LINE, start_program
 from wire.control.control_wire import SetMessageRoutes
 
@@ -24,6 +27,11 @@ async def test_program_has_its_control_socket_as_fd_3() -> None:
     assert not await program.process.wait(10)
     assert exits == [5]
     program.channel.close()
+
+
+@pytest.fixture(autouse=True)
+def no_service_has_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_process, "_allowances", {})
 
 
 async def printed(caplog: pytest.LogCaptureFixture, script: str) -> list[tuple[str, str]]:
@@ -55,3 +63,35 @@ async def test_a_line_that_never_ends_is_cut(caplog: pytest.LogCaptureFixture) -
     lines = await printed(caplog, "head -c 300000 /dev/zero | tr '\\0' a >&2")
     assert max(len(text) for _, text in lines) == LONGEST_LINE
     assert sum(len(text) for _, text in lines) == 300_000
+
+
+async def run(service: str, script: str) -> None:
+    """One program of the service, to its end."""
+    program = start_program(Service(service, ("sh", "-c", script)), 7, print, print, lambda exit_status: None)
+    assert await program.process.wait(10)
+    program.channel.close()
+
+
+async def test_what_a_service_prints_without_end_is_left_out_and_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All its programs together; another service's lines are logged meanwhile, and its own again afterwards."""
+    caplog.set_level("INFO")
+    monkeypatch.setattr(service_process, "MOST_PRINTED", 2_000)
+    monkeypatch.setattr(service_process, "PRINTED_PER_SECOND", 0)
+    monkeypatch.setattr(service_process, "LEFT_OUT_FOR", 0.01)
+    for _ in range(5):
+        await run("x", "yes 123456789 | head -n 100 >&2")
+    await run("y", "echo here >&2")
+
+    def logged(service: str) -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == f"service {service}"]
+
+    async with asyncio.timeout(10):
+        while sum(int(text.split()[0]) for text in logged("x") if "were left out" in text) < 500 - 222:
+            await run("y", "echo here >&2")
+    assert sum(text.endswith("] 123456789") for text in logged("x")) == 222
+    assert logged("y")
+    monkeypatch.setattr(service_process, "PRINTED_PER_SECOND", 1e9)
+    await run("x", "echo again >&2")
+    assert logged("x")[-1].endswith("] again")
