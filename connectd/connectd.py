@@ -26,6 +26,7 @@ This file connects the parts, and answers the master.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from socket import socket
@@ -77,6 +78,7 @@ from wire.control.control_wire import (
     ReachPeerReplyfail,
     SetAccess,
     SetFeatures,
+    SetLimits,
     WebsocketSource,
 )
 from wire.control.daemon import EXIT_BROKEN, exit_status, inherited_socket
@@ -210,6 +212,10 @@ class Connectd:
                 parts.access.obey(message)
             case GetMetrics():
                 self._master.reply(message, self._metrics(parts))
+            case SetLimits(limits=limits):
+                parts.connections.change_limits(limits)
+                if parts.websockets is not None:
+                    parts.websockets.rules = replace(parts.websockets.rules, read_rate=limits.read_rate)
             case SetFeatures():
                 parts.handshake.features = message.features
             case ChangeNodeRegistrations(added=added, removed=removed):

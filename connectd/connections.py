@@ -54,6 +54,10 @@ class Connections(SockMan):
         self._strangers = Strangers(self._within_fds(limits), self.established)
         self.open: dict[int, Connection] = {}
 
+    def change_limits(self, limits: Limits) -> None:
+        """For those that come from now on."""
+        self._strangers.change(self._within_fds(limits))
+
     def _within_fds(self, limits: Limits) -> Limits:
         most = max(LEAST_HALF_OPEN, raise_fd_limit() - FDS_BESIDES)
         if most >= limits.half_open:

@@ -22,9 +22,13 @@ class Rates:
     """A token bucket for each source. `per_minute` tokens come in a minute, at most BURST are kept; 0: no limit."""
 
     def __init__(self, per_minute: int) -> None:
+        self.change(per_minute)
+        self._buckets: Newest[str, tuple[float, float]] = Newest(MAX_SOURCES)
+
+    def change(self, per_minute: int) -> None:
+        """Another rate from now on."""
         self._per_second = per_minute / 60
         self._burst = min(BURST, max(1, per_minute))
-        self._buckets: Newest[str, tuple[float, float]] = Newest(MAX_SOURCES)
 
     def take(self, source: str, now: float) -> bool:
         """Whether one more may come; it counts only then."""
@@ -77,6 +81,11 @@ class Strangers:
         self._rates = Rates(limits.connect_rate)
         self._sources: dict[str, dict[int, None]] = {}
         self._source_of: dict[int, str] = {}
+
+    def change(self, limits: Limits) -> None:
+        """Other bounds from now on; what is there already stays."""
+        self._limits = limits
+        self._rates.change(limits.connect_rate)
 
     def __len__(self) -> int:
         return len(self._source_of)

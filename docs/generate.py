@@ -27,6 +27,7 @@ from lightningd_py.owners import peers  # noqa: E402
 from lightningd_py.rpc import params  # noqa: E402
 from lightningd_py.rpc.jsonrpc import Command, RpcServer  # noqa: E402
 from lightningd_py.rpc.methods.commands import Commands  # noqa: E402
+from lightningd_py.rpc.methods.config_commands import option_value  # noqa: E402
 from lightningd_py.rpc.methods.peer_commands import whom  # noqa: E402
 from lightningd_py.rpc.notifications import topics_parameter  # noqa: E402
 from wire.control.control_message import ControlMessage, Fd, Refusal, Reply, Request  # noqa: E402
@@ -221,6 +222,7 @@ KINDS: dict[object, str] = {
     params.node_id: "node id in hex",
     params.short_channel_id: "BLOCKxTRANSACTIONxOUTPUT",
     topics_parameter: "topic, or array of topics",
+    option_value: "string, number or boolean, or an array of strings",
     whom: "node id, address, network, host:NAME, with:FEATURE, without:FEATURE or all",
 }
 PEER = "node id in hex, or id@host:port"

@@ -85,13 +85,17 @@ class OwnNode:
             timestamp=0,
             node_id=init.node_id,
             rgb_color=init.rgb,
-            alias=init.alias.encode()[:_ALIAS_SIZE].ljust(_ALIAS_SIZE, b"\0"),
+            alias=_padded(init.alias),
             addresses=descriptors(init.addresses),
         )
 
     def announce_at(self, addresses: list[str]) -> None:
         """Our addresses have changed."""
         self._wanted = replace(self._wanted, addresses=descriptors(addresses))
+
+    def announce_as(self, alias: str, rgb: bytes) -> None:
+        """We have another name, or another colour."""
+        self._wanted = replace(self._wanted, alias=_padded(alias), rgb_color=rgb)
 
     def announce_features(self, features: bytes) -> None:
         """What we do has changed."""
@@ -137,6 +141,10 @@ class OwnNode:
             self._around.publish(blank[:TYPE_SIZE] + signature + blank[SIGNED:], _published)
 
         self._sign(blank, signed)
+
+
+def _padded(alias: str) -> bytes:
+    return alias.encode()[:_ALIAS_SIZE].ljust(_ALIAS_SIZE, b"\0")
 
 
 def _published(error: str | None) -> None:

@@ -116,6 +116,13 @@ class Requests:
                 gossipd.local.change(channels, scids)
             case control_wire.AnnounceableChanged(addresses=addresses):
                 gossipd.own_node.announce_at(addresses)
+            case control_wire.IdentityChanged(alias=alias, rgb=rgb):
+                gossipd.own_node.announce_as(alias, rgb)
+            case control_wire.SetLimits(limits=limits):
+                gossipd.upkeep.change_limits(limits)
+                gossipd.budget.change(limits.gossip_peer_rate, limits.gossip_total_rate, gossipd.clock())
+                gossipd.owned.change_read_rate(limits.read_rate)
+                gossipd.keeper.compactor.change_limits(limits)
             case control_wire.FeaturesChanged(features=features):
                 gossipd.own_node.announce_features(features)
             case control_wire.ChangeWantedNodes(added=added, removed=removed):

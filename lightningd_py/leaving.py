@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from lightningd_py.config.setconfig import transients
 from lightningd_py.daemons.moving import ALL, Moved, Mover, MoveRefused
 from lightningd_py.errors import NotSaved
 from lightningd_py.node_left import CHECK, NodeLeft, of_this_version, write_state
@@ -124,6 +125,7 @@ def _to_look_at(running: Running, what: str, began: float) -> NodeLeft:
         passphrase_begins=core.passphrase.begins,
         events=running.news.events.leave(),
         topics=sorted(running.news.topics.taken),
+        transient=transients(running.options),
     )
 
 

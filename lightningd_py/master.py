@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from lightningd_py.config.daemonize import daemonize
 from lightningd_py.config.options import Options, parse
+from lightningd_py.config.setconfig import grouped, transient
 from lightningd_py.errors import StartError
 from lightningd_py.log import NodeLog
 from lightningd_py.node import ALL_SIGNALS, Node
@@ -36,6 +37,9 @@ def start(command: str, arguments: Sequence[str]) -> int:
         looked_at, left = _inherited(CHECK), _inherited(STATE)
         with printing():
             options = parse(arguments)
+        before = looked_at or left
+        for name, texts in grouped(before.transient if before is not None else []):
+            options.adopt(name, options.changed(name, transient(name, texts)))
         if looked_at is not None:
             return _check(looked_at, options)
         started = daemonize() if options.daemon and left is None else _nothing

@@ -23,6 +23,7 @@ from lightningd_py.daemons.moving import Mover, Others
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.registration_news import RegistrationNews
 from lightningd_py.daemons.restart import Restartable, Restarts
+from lightningd_py.daemons.settings import Settings
 from lightningd_py.daemons.setup import Replacements
 from lightningd_py.errors import StartError
 from lightningd_py.leaving import Leaving, close_rest, come_back, restart_by_signal
@@ -272,6 +273,7 @@ class Node:
             hsmd=lambda: core.supervisor.hsmd,
             blocks=self._blocks(core),
             news=self._news,
+            settings=Settings(self._options, core.own, core.ownership, core.supervisor, parts.connectiond),
             refusal=self._restarts.refusal,
             stop=self.stop,
             mover=mover,

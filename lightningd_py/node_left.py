@@ -69,6 +69,8 @@ class NodeLeft:
     log: LogLeft | None = None
     lock_fd: Fd | None = None
     events: EventsLeft = field(default_factory=EventsLeft)
+    transient: list[tuple[str, str]] = field(default_factory=list)
+    """Options that were set for this life of the node only."""
     topics: list[str] = field(default_factory=list)
     """Which clients of the JSON-RPC have taken."""
     failed: str = ""

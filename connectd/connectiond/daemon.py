@@ -112,6 +112,8 @@ class Connectiond:
                 message.close_fds()
             case _ if self._bus is None:
                 raise RuntimeError(f"{message.name()} before connectiond_init")
+            case control_wire.SetLimits(limits=limits):
+                self._bridged.change_limits(limits)
             case control_wire.ChangeServiceRegistrations():
                 self._hub.registered(message)
             case control_wire.TakePlace(predecessor_fd=fd) if self._waits:

@@ -37,7 +37,7 @@ class WebSocketDoor(SockMan):
         super().__init__()
         self._inside = connections
         self._websocketd = websocketd
-        self._rules = rules
+        self.rules = rules
         self._waiting: dict[int, tuple[SocketAddress, asyncio.TimerHandle]] = {}
         """Our address, and the deadline, by conn_id."""
         websocketd.on_drained = self.update_accepting
@@ -78,17 +78,17 @@ class WebSocketDoor(SockMan):
             self.event_accept_failed(error)
             return False
         conn_id = self._inside.adopt(ours.detach(), b"")
-        trusted = any(ip_address(them.host) in network for network in self._rules.proxies)
+        trusted = any(ip_address(them.host) in network for network in self.rules.proxies)
         if trusted:
             self._wait(conn_id, me)
         elif not self._let_in(conn_id, me, them):
             theirs.close()
             return False
         fd, _ = self.release(id)
-        proxies = [str(network) for network in self._rules.proxies] if trusted else []
+        proxies = [str(network) for network in self.rules.proxies] if trusted else []
         address = str(from_socket(them, me))
         self._websocketd.send(
-            UnwrapWebsocket(conn_id, address, self._rules.read_rate, proxies, Fd(fd), Fd(theirs.detach()))
+            UnwrapWebsocket(conn_id, address, self.rules.read_rate, proxies, Fd(fd), Fd(theirs.detach()))
         )
         return True
 
@@ -113,7 +113,7 @@ class WebSocketDoor(SockMan):
         return False
 
     def _wait(self, conn_id: int, me: SocketAddress) -> None:
-        deadline = self._loop.call_later(self._rules.timeout, self._give_up, conn_id)
+        deadline = self._loop.call_later(self.rules.timeout, self._give_up, conn_id)
         self._waiting[conn_id] = me, deadline
         if len(self._waiting) > MOST_WAITING:
             self._give_up(next(iter(self._waiting)))

@@ -209,13 +209,17 @@ class Compactor:
         self._store = store
         self._index = index
         self._around = around
-        self._min_size, self._dead_to_live = limits.compact_size, limits.compact_ratio
+        self.change_limits(limits)
         self.count = 0
         """Compactions since the start."""
         self._not_before = 0.0
         self._failure: str | None = None
         self._waiting: list[Ended] = []
         self._task: asyncio.Task[None] | None = None
+
+    def change_limits(self, limits: Limits) -> None:
+        """From when on it is worth it."""
+        self._min_size, self._dead_to_live = limits.compact_size, limits.compact_ratio
 
     @property
     def running(self) -> bool:

@@ -117,6 +117,10 @@ class Upkeep(upkeep.Upkeep[Peer]):
         self.wanted.difference_update(removed)
         self.wanted.update(added)
 
+    def change_limits(self, limits: Limits) -> None:
+        """For those that come from now on; how long is waited for a slow reader is another for all."""
+        self._limits, self.slow_reader = limits, limits.slow_reader
+
     def came(self, conn_id: int) -> None:
         """A connection has been taken. Another one may have to go, or this one if there is no other."""
         super().came(conn_id)

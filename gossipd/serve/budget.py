@@ -67,6 +67,12 @@ class Budget:
         self._total = Bucket(total_rate, 0.0) if total_rate else None
         self._peers: dict[int, Bucket] = {}
 
+    def change(self, peer_rate: int, total_rate: int, now: float) -> None:
+        """Other rates from now on: each bucket begins again."""
+        self._peer_rate = peer_rate
+        self._total = Bucket(total_rate, now) if total_rate else None
+        self._peers.clear()
+
     def _buckets(self, conn_id: int, now: float) -> list[Bucket]:
         buckets = [self._total] if self._total is not None else []
         if self._peer_rate:

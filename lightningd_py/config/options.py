@@ -34,9 +34,11 @@ _LIMITS = Limits()
 _BY_NAME = {option.name: option for option in OPTIONS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Options:
-    """All options with their defaults. Paths are absolute; `None` means that nothing was said."""
+    """All options with their defaults. Paths are absolute; `None` means that nothing was said. One value for the whole
+    node, which `adopt` alone changes.
+    """
 
     network: str = "bitcoin"
     lightning_dir: Path
@@ -125,6 +127,18 @@ class Options:
     """As they were written, those that count more behind those that count less."""
     without_use: tuple[str, ...] = ()
     """A sentence for each kind of CLN's options that were given and mean nothing here."""
+
+    def changed(self, name: str, settings: Iterable[Setting]) -> "Options":
+        """With these settings of the option in the place of all others. Raises UsageError."""
+        others = [setting for setting in self.settings if setting.name != name]
+        found = [*others, *settings]
+        return replace(_options(found), settings=tuple(found), without_use=self.without_use)
+
+    def adopt(self, name: str, other: "Options") -> None:
+        """Have the other one's value of this option, and its settings, from now on."""
+        field_ = _BY_NAME[name].field
+        setattr(self, field_, getattr(other, field_))
+        self.settings = other.settings
 
     @property
     def log_style(self) -> LogStyle:

@@ -26,8 +26,6 @@ class Option:
     """May be repeated; `parse` then gives a tuple, and the tuples are joined."""
     one_text: bool = False
     """What is repeated is shown, and set while the node runs, as one text with commas."""
-    dynamic: bool = False
-    """`setconfig` can change it while the node runs."""
     by_network: bool = False
     """`parse` wants the network's default port as its second argument."""
     trailing_spaces: bool = False
@@ -43,6 +41,11 @@ class Option:
         return self.name.startswith("dev-")
 
     @property
+    def dynamic(self) -> bool:
+        """`setconfig` can change it while the node runs."""
+        return self.name in _DYNAMIC
+
+    @property
     def field(self) -> str:
         """The name in `Options`."""
         return self.name.replace("-", "_")
@@ -55,6 +58,16 @@ def _one(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any]]:
 def _rows(group: str, *rows: Option) -> tuple[Option, ...]:
     return tuple(replace(row, group=group) for row in rows)
 
+
+_DYNAMIC = frozenset(
+    (
+        *("log-level", "alias", "rgb", "announce-addr", "announce-addr-discovered"),
+        *("max-inbound", "max-half-open", "max-half-open-per-source", "max-inbound-per-source", "max-connect-rate"),
+        *("max-read-rate", "gossip-peer-rate", "gossip-total-rate", "slow-reader-timeout"),
+        *("gossip-store-compact-size", "gossip-store-compact-ratio", "max-programs", "max-programs-per-service"),
+    )
+)
+"""What `setconfig` can change while the node runs."""
 
 OPTIONS: tuple[Option, ...] = (
     *_rows(

@@ -15,6 +15,7 @@ from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import ConnectiondInit, ConnectiondInitReply
+from wire.control.limits import Limits
 from wire.control.status import Status
 
 Start = Callable[[Callable[[ControlMessage], None]], ControlChannel]
@@ -132,6 +133,12 @@ class ConnectiondControl:
     def _tell(self, message: ControlMessage) -> None:
         if self._ready and self._channel is not None and not self._channel.closed:
             self._channel.send(message)
+
+    def change_limits(self, limits: Limits) -> None:
+        """The bounds against strangers, for this one and those that come after it."""
+        if self._init is not None:
+            self._init.limits = limits
+        self._tell(control_wire.SetLimits(limits))
 
     def tell_routes(self, routes: list[tuple[int, str]]) -> None:
         """What is done with each message type."""

@@ -85,7 +85,7 @@ class Programs:
         """`hsm_socket`: a socket to hsmd if that service may sign. `on_word` gets (PROGRAM, what a program
         may say), `on_lost` a connection that its program has not given back, and why.
         """
-        self._timing, self._limits = timing, limits
+        self._timing, self.limits = timing, limits
         self._hsm_socket = hsm_socket
         self._on_word = on_word
         self._on_lost = on_lost
@@ -104,7 +104,7 @@ class Programs:
         """Start the service's program with the connection. `source`: the network of a stranger, None for a node that is
         wanted. False if it cannot be started, or too many run: then nothing has moved.
         """
-        if reason := no_room([*self._owning.values(), *self._leaving], service.name, source, self._limits):
+        if reason := no_room([*self._owning.values(), *self._leaving], service.name, source, self.limits):
             status.by_stranger("programs", reason, info.node_id, info.address)
             return False
         assert moving.gossip_fd is not None
@@ -128,7 +128,7 @@ class Programs:
                 moving.gossip_fd,
                 self._timing,
                 self._hsm_socket(service.name),
-                self._limits,
+                self.limits,
             )
         )
         return True

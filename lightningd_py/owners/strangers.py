@@ -19,9 +19,13 @@ class StrangersAtServices:
 
     def __init__(self, inbound: int, registrations: Registrations) -> None:
         """`inbound`: --max-inbound."""
-        self._most = max(1, inbound // 2)
+        self.change(inbound)
         self._registrations = registrations
         self._infos: dict[int, PeerInfo] = {}
+
+    def change(self, inbound: int) -> None:
+        """--max-inbound from now on."""
+        self._most = max(1, inbound // 2)
 
     def network_of(self, info: PeerInfo) -> str | None:
         """The network of a stranger; None if this is none."""

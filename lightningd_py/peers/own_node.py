@@ -1,10 +1,12 @@
 """This node as others see it: id, alias, color and features, where it listens, and where it can be reached."""
 
+from collections.abc import Iterable
+
 from lightningd_py.config.options import Options
 from lightningd_py.database import Database
 from lightningd_py.peers.own_address import Discovery
 from lightningd_py.registrations.registrations import Registrations
-from wire.address import DEFAULT_PORTS
+from wire.address import DEFAULT_PORTS, WireAddr
 from wire.control.control_wire import PeerInfo
 from wire.control.status import Status
 from wire.features import Features
@@ -59,6 +61,12 @@ class OwnNode:
         """connectd has bound these. An onion service ends with the connectd that has made it."""
         kept = [address for address in self.announced if ".onion" not in address]
         self.bindings, self.announced = bindings, list(dict.fromkeys([*kept, *announceable]))
+
+    def announce(self, before: Iterable[WireAddr]) -> None:
+        """The operator says something else than `before`: what connectd has found besides stays."""
+        found = [address for address in self.announced if address not in {str(each) for each in before}]
+        said = [str(address) for address in self._options.announce_addr]
+        self.announced = list(dict.fromkeys([*said, *found]))
 
     def heard(self, peer: PeerInfo) -> bool:
         """A peer has said in its init where it sees us. True if `addresses` has changed by that."""

@@ -12,12 +12,12 @@ _lightning_cli_py() {
         words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter -N --notifications --feed-key --dates --minutes --nodes --svg --interval -V --version'
     else
         case $method in
-        '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer top unban wait waitblockheight waitsync' ;;
+        '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect feed forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg setconfig signmessage stop takepeer top unban wait waitblockheight waitsync' ;;
         completion) words='bash zsh fish' ;;
         getlog) words='io trace debug info unusual broken' ;;
         restart) words='connectd connectiond gossipd hsmd listingd log websocketd master all' ;;
         wait) words='networkevents peers' ;;
-        help) words='addgossip ban batching check checkmessage compactgossipstore connect decode disconnect forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg signmessage stop takepeer unban wait waitblockheight waitsync' ;;
+        help) words='addgossip ban batching check checkmessage compactgossipstore connect decode disconnect forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg setconfig signmessage stop takepeer unban wait waitblockheight waitsync' ;;
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))

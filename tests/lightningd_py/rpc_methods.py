@@ -84,6 +84,7 @@ class Rpc:
             refusal=away,
             stop=self.stopped.append,
             mover=nothing,
+            settings=nothing,
         )
         self.server = RpcServer(commands.all())
 

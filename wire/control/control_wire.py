@@ -175,6 +175,12 @@ class LogLine(ControlMessage, number=1003, sender=DAEMONS):
     left_out: int
 
 
+class SetLimits(ControlMessage, number=1004, sender="master"):
+    """The bounds against strangers, from now on: to connectd, gossipd and connectiond."""
+
+    limits: Limits
+
+
 class MoveAll(Request, number=1010, sender="master"):
     """Move all that you have to another process of your kind, which waits behind this socket. Nothing else follows on
     this channel, unless it is refused.
@@ -637,6 +643,13 @@ class AnnounceableChanged(ControlMessage, number=3016, sender="master"):
     """Where the world can reach us, for our node_announcement."""
 
     addresses: list[str]
+
+
+class IdentityChanged(ControlMessage, number=3038, sender="master"):
+    """What our node_announcement says from now on: the alias, and the colour."""
+
+    alias: str
+    rgb: bytes
 
 
 class FeaturesChanged(ControlMessage, number=3017, sender="master"):

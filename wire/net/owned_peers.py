@@ -135,7 +135,7 @@ class OwnedPeers(SockMan, Generic[S]):
         """Whose turn it is; for all that strangers cause in this process."""
         self.tally = tally
         self._timing = timing
-        self._read_rate = read_rate or sys.maxsize
+        self.change_read_rate(read_rate)
         self._may_read = may_read
         self._lost = lost
         self._rations = rations
@@ -310,6 +310,10 @@ class OwnedPeers(SockMan, Generic[S]):
             if line.slow.look(now, mark, limit * line.patience):
                 slow.append(line.peer)
         return slow
+
+    def change_read_rate(self, read_rate: int) -> None:
+        """Bytes a second from each peer from now on, 0 for no limit."""
+        self._read_rate = read_rate or sys.maxsize
 
     # events
 

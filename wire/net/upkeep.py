@@ -33,7 +33,7 @@ class Upkeep(Generic[S]):
         self._owned = owned
         self._end = end
         self._novel = novel
-        self._slow_reader = slow_reader
+        self.slow_reader = slow_reader
         self._chance = chance
         self._looks: list[tuple[float, int]] = []
         self._loop = asyncio.get_running_loop()
@@ -54,7 +54,7 @@ class Upkeep(Generic[S]):
             at, conn_id = heapq.heappop(self._looks)
             if self._owned.owns(conn_id) and (line := self._owned.owned_peer(conn_id)).look_at == at:
                 self._look(conn_id, line, now)
-        for peer in self._owned.slow_readers(now, self._slow_reader):
+        for peer in self._owned.slow_readers(now, self.slow_reader):
             self._end(peer, [], NOT_READING)
         self._owned.read_on(now)
 

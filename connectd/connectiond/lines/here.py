@@ -161,6 +161,11 @@ class Bridged(OwnedPeers[BridgedLine]):
         self._to_go_on: dict[BridgedLine, None] = {}
         self._sent: dict[BridgedLine, int] = {}
 
+    def change_limits(self, limits: Limits) -> None:
+        """From now on."""
+        self.change_read_rate(limits.read_rate)
+        self._upkeep.slow_reader = limits.slow_reader
+
     def begin(self, taken: TakePeer) -> BridgedLine:
         """A connection is here; nothing of it is read before the next turn.
 

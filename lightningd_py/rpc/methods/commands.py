@@ -11,6 +11,7 @@ from lightningd_py.config.options import Options
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.moving import Mover
 from lightningd_py.daemons.opening import Opening
+from lightningd_py.daemons.settings import Settings
 from lightningd_py.database import Database
 from lightningd_py.news.news import News
 from lightningd_py.owners.ownership import Ownership
@@ -57,6 +58,7 @@ class Commands:
     stop: Callable[[int], None]
     """Ends the node, with this exit status."""
     mover: Mover
+    settings: Settings
 
     def all(self) -> list[Command]:
         """Every method, for the RPC server and for docs/json-rpc.md."""
@@ -65,7 +67,7 @@ class Commands:
             *NodeCommands(self.options, self.own, self.chain, self.ownership.peers, self.blocks, self.stop).all(),
             *DecodeCommands(port).all(),
             *RestartCommand(self.mover).all(),
-            *ConfigCommands(self.options, self.own).all(),
+            *ConfigCommands(self.options, self.own, self.settings).all(),
             *ConnectionCommands(
                 port, self.requests, self.ownership, self.database, self.staying, self.news.pinged
             ).all(),

@@ -16,15 +16,20 @@ from lightningd_py.rpc.params import RpcError
 def server(directory: Path, *arguments: str) -> RpcServer:
     own: Any = SimpleNamespace(alias="chosen", color=b"\1\2\3")
     options = parse([f"--lightning-dir={directory}", "--network=regtest", *arguments])
-    return RpcServer(ConfigCommands(options, own).all())
+    nothing: Any = None
+    return RpcServer(ConfigCommands(options, own, nothing).all())
 
 
 async def test_values_and_sources(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("# ours\nmax-inbound=7\nlog-level=debug\nbitcoin-rpcpassword=secret\n")
     rpc = server(tmp_path, "--offline", "--max-inbound=8", "--bind-addr=127.0.0.1", "--bind-addr=[::1]:5")
     configs = (await rpc.call("listconfigs"))["configs"]
-    assert configs["max-inbound"] == {"value_int": 8, "source": "cmdline"}
-    assert configs["log-level"] == {"value_str": "debug", "source": f"{tmp_path}/config:3"}
+    assert configs["max-inbound"] == {"value_int": 8, "source": "cmdline", "dynamic": True}
+    assert configs["log-level"] == {
+        "value_str": "debug",
+        "source": f"{tmp_path}/config:3",
+        "dynamic": True,
+    }
     assert configs["network"] == {"value_str": "regtest", "source": "cmdline"}
     assert configs["offline"] == {"set": True, "source": "cmdline"}
     assert configs["developer"] == {"set": False, "source": "default"}
