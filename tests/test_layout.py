@@ -132,6 +132,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.daemons.hsm_control": "waits for a passphrase, or for the end",
         "lightningd_py.daemons.moving": "a new daemon takes the place of an old one",
         "lightningd_py.daemons.one_step": "a new daemon takes the place of an old one",
+        "lightningd_py.daemons.settings": "one change of the options at a time; files are written in a thread",
         "lightningd_py.daemons.setup": "a daemon that dies while it is told things never answers",
         "lightningd_py.owners.service_process": "what a program prints is read on the loop",
         "lightningd_py.owners.programs": "deadlines for those who do not let go",
