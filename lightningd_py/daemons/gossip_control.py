@@ -11,8 +11,8 @@ from typing import TypeVar
 from lightningd_py.chain.source import ChainSource, NoOutput, Output
 from lightningd_py.config.options import Options, in_directory
 from lightningd_py.daemons.daemon import ask
-from lightningd_py.daemons.gossip_news import GossipNews
 from lightningd_py.daemons.store_place import STORE, place_store
+from lightningd_py.news.gossip_news import GossipNews
 from lightningd_py.news.topics import Topics
 from lightningd_py.owners.claims import GOSSIPD, AboutOne
 from lightningd_py.owners.ownership import Ownership, tell
