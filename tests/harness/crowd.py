@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
-from tests.harness.bus_client import BusService
+from tests.harness.bus_client import AGAIN, BusService
 from tests.harness.moves import CHAIN, TEMPORARY_ID, opening
 from tests.harness.node import Node
 from tests.harness.siege.truth import ANNOUNCEMENT, lacks
@@ -42,8 +42,6 @@ PATIENCE = 90.0
 """Seconds without being served after which a member is given up."""
 PAUSE = 0.1
 """Seconds between two rounds of a member."""
-HELLO_AGAIN = 2.0
-"""Seconds in which a hello is answered, or is said once more."""
 PIECE = 5
 """Messages of gossip that a peer tells in a round."""
 WINDOW = 5
@@ -234,32 +232,39 @@ class EchoOfBuses:
 
     def __init__(self, node: Node) -> None:
         self._service = BusService("echoes", node.directory)
+        self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         await self._service.join()
         await self._service.ask("register", take=[FOR_THE_BUS])
-        self._tasks = [asyncio.create_task(self._repeat()), asyncio.create_task(self._return())]
+        self._tasks = [asyncio.create_task(work()) for work in (self._hear, self._repeat, self._return)]
+
+    async def _hear(self) -> None:
+        """All that peers say; while connectiond is restarted, too."""
+        while True:
+            message = await _without_end(self._service.msg.hear, "take_peer", "message")
+            if message["type"] == "message":
+                self._heard.put_nowait(message)
 
     async def _repeat(self) -> None:
-        """All that peers say."""
-        service = self._service
+        """Say it once more, when there is a connectiond that hears it."""
         while True:
-            message = await _without_end(service.msg.hear, "take_peer", "message")
+            message = await self._heard.get()
             conn_id = message["conn_id"]
-            if message["type"] == "message":
-                await service.say(conn_id, ECHO + bytes(message["message"]))
-                await service.msg.say("credit", conn_id=conn_id, messages=1)
+            await self._service.say(conn_id, ECHO + bytes(message["message"]))
+            await self._service.msg.say("credit", conn_id=conn_id, messages=1)
 
     async def _return(self) -> None:
         """When the master has become another program."""
+        ctl = self._service.ctl
         while True:
-            await _without_end(self._service.ctl.hear, "goodbye")
+            await _without_end(ctl.hear, "goodbye")
             while True:  # one that is said to the old master in its last moment is lost
-                await self._service.ctl.say("hello", service="echoes", id=1_000_000)
+                await ctl.say("hello", service="echoes", id=1_000_000, resumes=True)
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(HELLO_AGAIN):
-                        await self._service.ctl.hear("welcome")
+                    async with asyncio.timeout(AGAIN):
+                        await ctl.hear("welcome")
                         break
 
     async def close(self) -> None:
