@@ -181,8 +181,7 @@ class Successor:
                 self._channel.close()
                 self._begin(self._put_together)
             case _:
-                message.close_fds()
-                raise RuntimeError(f"another gossipd said {message.name()}")
+                self._channel.refuse(message)
 
     def _open(self, message: OpenStore) -> None:
         try:

@@ -156,8 +156,7 @@ class Predecessor:
                 self._channel.close()
                 self._begin(self)
             case _:
-                message.close_fds()
-                raise RuntimeError(f"another connectiond said {message.name()}")
+                self._channel.refuse(message)
 
     def _take(self, message: MovePeer) -> None:
         try:

@@ -55,6 +55,17 @@ class Turns(Generic[T]):
         share = self._shares.setdefault(source, _Share(of_all, of_all, self._loop.time()))
         share.users += 1
 
+    def left(self, source: Hashable) -> float:
+        """What a source may still have done now."""
+        share = self._shares[source]
+        share.refill(self._loop.time())
+        return share.left
+
+    def go_on(self, source: Hashable, left: float) -> None:
+        """A source comes from another process, where it might still have so much done."""
+        share = self._shares[source]
+        share.left = min(share.left, left)
+
     def leave(self, source: Hashable) -> None:
         """One less."""
         share = self._shares[source]

@@ -1,8 +1,11 @@
 """One WebSocket, the server's side, without I/O: the upgrade, and then frames whose payloads make up one stream.
 
 RFC 6455 is the library's (`websockets`, sans-IO). What is ours are the bounds, and what a stream of bytes makes of
-messages: their borders mean nothing, in both directions, as CLN has it.
+messages: their borders mean nothing, in both directions, as CLN has it. The library gets whole frames only: so what it
+has in hand between two of them is known, and another process can go on with it.
 """
+
+from dataclasses import dataclass
 
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
@@ -17,8 +20,20 @@ MAX_HEAD = 16_384
 MAX_MESSAGE = 131_072
 """Bytes of one message: two of Lightning's largest packets."""
 
+_MASKED, _LENGTH = 0x80, 0x7F
 _END_OF_HEAD = b"\r\n\r\n"
 _METHOD = b"GET "
+
+
+@dataclass(frozen=True, slots=True)
+class MovedWebSocket:
+    """A WebSocket of another process. `head`: of its request, if it is not open; `half`: of the frame that comes."""
+
+    is_open: bool = False
+    head: bytes = b""
+    half: bytes = b""
+    so_far: int | None = None
+    """Bytes of the message that is coming in several frames."""
 
 
 class WebSocket:
@@ -27,14 +42,19 @@ class WebSocket:
     `proxies`: the client is one of these, and its request says where the WebSocket comes from.
     """
 
-    def __init__(self, proxies: Networks = ()) -> None:
+    def __init__(self, proxies: Networks = (), moved: MovedWebSocket | None = None) -> None:
+        """`moved`: one that goes on here."""
         self._proxies = proxies
         self.client: WireAddr | None = None
         """Where it comes from, if a proxy has said so."""
         self.frames = 0
         """How many have come."""
-        self._protocol = ServerProtocol(max_size=MAX_MESSAGE)
-        self._head = bytearray()
+        moved = moved or MovedWebSocket()
+        self._head, self._half, self._so_far = bytearray(moved.head), bytearray(moved.half), moved.so_far
+        self._protocol = ServerProtocol(max_size=MAX_MESSAGE, state=State.OPEN if moved.is_open else State.CONNECTING)
+        if moved.so_far is not None:
+            self._protocol.receive_data(_begun_message(moved.so_far))
+            self._protocol.events_received()
         self.complaint: str | None = None
         """What was wrong with what the client said."""
         self.ended = False
@@ -52,13 +72,26 @@ class WebSocket:
         if self._protocol.state is State.CONNECTING:
             data = self._upgrade(data)
         if data and not self.ended:
-            self._protocol.receive_data(data)
+            self._receive_frames(data)
         events = self._protocol.events_received()
         self.frames += len(events)
         payload = b"".join(map(self._payload, events))
         if self._protocol.parser_exc is not None:
             self._complain(str(self._protocol.parser_exc))
         return payload
+
+    def _receive_frames(self, data: bytes) -> None:
+        self._half += data
+        end = 0
+        while (size := _frame_size(self._half, end)) and end + size <= len(self._half):
+            end += size
+        if end:
+            self._protocol.receive_data(bytes(self._half[:end]))
+            del self._half[:end]
+
+    def leave(self) -> MovedWebSocket:
+        """For another process; neither end has said goodbye."""
+        return MovedWebSocket(self.is_open, bytes(self._head), bytes(self._half), self._so_far)
 
     def wrap(self, data: bytes) -> None:
         """Bytes of the stream, for the client, as one message. Our end never speaks first; RuntimeError if it does."""
@@ -124,7 +157,31 @@ class WebSocket:
         if event.opcode is Opcode.TEXT:
             self._complain("a text message")
             self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "binary messages only")
+        elif event.opcode in (Opcode.BINARY, Opcode.CONT):
+            self._so_far = None if event.fin else (self._so_far or 0) + len(event.data)
         return bytes(event.data) if event.opcode in (Opcode.BINARY, Opcode.CONT) else b""
 
     def _complain(self, about: str) -> None:
         self.complaint = self.complaint or about
+
+
+def _frame_size(data: bytearray, at: int) -> int:
+    """Bytes of the frame that begins there, 0 if that cannot be seen yet. RFC 6455, 5.2. One that is to be refused for
+    its first bytes is what is there of it.
+    """
+    if len(data) - at < 2:
+        return 0
+    masked, length, head = data[at + 1] & _MASKED, data[at + 1] & _LENGTH, 2
+    if length > 125:
+        head += 2 if length == 126 else 8
+        if len(data) - at < head:
+            return 0
+        length = int.from_bytes(data[at + 2 : at + head], "big")
+    if not masked or length > MAX_MESSAGE:
+        return len(data) - at
+    return head + 4 + length
+
+
+def _begun_message(size: int) -> bytes:
+    """A first frame of so many bytes, masked with zeros, after which others are to come."""
+    return bytes([Opcode.BINARY, _MASKED | _LENGTH]) + size.to_bytes(8, "big") + bytes(4 + size)

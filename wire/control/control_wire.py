@@ -451,6 +451,36 @@ class WebsocketSource(ControlMessage, number=2041, sender="websocketd"):
     address: str | None
 
 
+class MoveBridge(Request, number=2052, sender="predecessor", largest=SOME):
+    """From one websocketd to the next: a WebSocket's TCP connection and its stream, not to be read before `move_done`.
+    `state` is `connectd.websocketd.bridges.MovedBridge`, by `wire.net.states`.
+    """
+
+    state: bytes = field(repr=False)
+    tcp_fd: Fd
+    stream_fd: Fd
+
+
+class MoveBridgeReply(Reply, number=2152, sender="successor"):
+    """The WebSocket is there, and waits."""
+
+
+class MoveBridgeReplyfail(Refusal, number=2252, sender="successor"):
+    """The state cannot be read: one sentence."""
+
+
+class MoveLinks(Request, number=2053, sender="predecessor"):
+    """From one websocketd to the next, after all WebSockets: the links to connectds, as their states number them."""
+
+    link_fds: list[Fd]
+
+
+class MoveLinksReply(Reply, number=2153, sender="successor"):
+    """They are there, and so many WebSockets."""
+
+    websockets: int
+
+
 # 3xxx: gossipd
 
 

@@ -12,8 +12,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from connectd.connections import Connections
 from connectd.doors.websocket_door import WebRules, WebSocketDoor
-from connectd.websocketd import websocketd as module
-from connectd.websocketd.websocketd import MAX_UNSENT, Bridges
+from connectd.websocketd import bridges as module
+from connectd.websocketd.bridges import MAX_UNSENT, Bridges
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess
 from tests.connectd.webs import WEB, Websocketd, hangs_up, silent, until_fds, url, web_peer
