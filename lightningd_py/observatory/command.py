@@ -3,8 +3,8 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from lightningd_py.observatory import exchange_commands, history_commands, record_command, replay_commands
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from wire.bus.feed import FeedError
 from wire.command import console
@@ -15,11 +15,28 @@ _AGO = re.compile(r"-[0-9.]+[smhdw]")
 """A word that argparse would take for an option."""
 
 
-def _parser() -> CommandParser:
+class _Part(Protocol):
+    """A module of subcommands."""
+
+    def add(self, commands: "argparse._SubParsersAction[argparse.ArgumentParser]", /) -> None: ...
+
+
+def _parts(words: Sequence[str]) -> tuple[_Part, ...]:
+    """A recorder, which is there for long, does without DuckDB and its 40 MB."""
+    from lightningd_py.observatory import record_command
+
+    if words[:1] == ["record"]:
+        return (record_command,)
+    from lightningd_py.observatory import exchange_commands, history_commands, replay_commands
+
+    return record_command, history_commands, exchange_commands, replay_commands
+
+
+def _parser(parts: Sequence[_Part]) -> CommandParser:
     parser = CommandParser(prog=NAME, description="Record all that a node's feed says, and ask the record.")
     parser.add_argument("--version", action="version", version=f"{NAME} {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for part in (record_command, history_commands, exchange_commands, replay_commands):
+    for part in parts:
         part.add(commands)
     return parser
 
@@ -45,7 +62,9 @@ def command(words: Sequence[str]) -> int:
     console.hear_interrupts()
     try:
         with console.printing():
-            options = _parser().parse_args([f" {word}" if _AGO.fullmatch(word) else word for word in words])
+            options = _parser(_parts(words)).parse_args(
+                [f" {word}" if _AGO.fullmatch(word) else word for word in words]
+            )
             return _done(options.run, options)
     except (ObservatoryError, FeedError, console.OutputError, console.NoPath) as error:
         console.complain(NAME, error)

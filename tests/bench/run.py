@@ -22,6 +22,7 @@ BENCHMARKS = {
     "connects": "handshake and INIT of inbound connections",
     "ingest": "a map taken in over two connections, then the same again",
     "feed": "a map taken in while nobody, and while somebody, takes the feed",
+    "observatory": "a recorder of 1,000,000 arrivals",
     "listening": "many peers that stream what is new",
     "serve": "the map sent to peers",
     "queries": "what short queries cost",

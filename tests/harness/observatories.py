@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -82,6 +83,22 @@ def until(found: Callable[[], bool], what: str) -> None:
     while not found():
         assert time.monotonic() < deadline, f"{what} has not come"
         time.sleep(0.05)
+
+
+def arrivals_of(folder: Path) -> Counter[tuple[str, bytes, bytes]]:
+    """How often each message came: (vantage, peer, hash) -> count."""
+    names = ["vantage", "peer", "hash"]
+    part = Record(folder).part("arrivals", names)
+    tables = [pq.read_table(path, columns=names, partitioning=None) for path in part.files]
+    found = pa.concat_tables([*tables, part.recent.select(names)]).group_by(names).aggregate([([], "count_all")])
+    columns = (found.column(name).to_pylist() for name in (*names, "count_all"))
+    return Counter({(vantage, peer, hash_): count for vantage, peer, hash_, count in zip(*columns, strict=True)})
+
+
+def peak_memory(pid: int) -> int:
+    """The most bytes that were resident."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) << 10
 
 
 class Killed(NamedTuple):

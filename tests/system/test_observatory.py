@@ -15,19 +15,11 @@ from lightningd_py.observatory.history.map_then import map_then, raw_messages
 from lightningd_py.observatory.history.spread import Window, first_responders, propagation_of_top
 from lightningd_py.observatory.tables.reading import Record
 from tests.harness.node import Node, Nodes
-from tests.harness.observatories import PATIENCE, Recording, observe, until
+from tests.harness.observatories import PATIENCE, Recording, arrivals_of, observe, until
 from wire.gossip_layout import channel_scid
 
 DAY = ("--peers", "6", "--channels", "40", "--events", "150", "--seconds", "8s", "--seed", "7")
 FAR = 1 << 62
-
-
-def arrivals(folder: Path) -> Counter[tuple[str, bytes, bytes]]:
-    """(vantage, peer, hash) -> how often."""
-    part = Record(folder).part("arrivals")
-    tables = [pq.read_table(path, partitioning=None) for path in part.files]
-    found = pa.concat_tables([*tables, part.recent]).select(["vantage", "peer", "hash"])
-    return Counter(tuple(row.values()) for row in found.to_pylist())
 
 
 async def is_taken(node: Node) -> None:
@@ -58,8 +50,8 @@ async def day(nodes: Nodes, tmp_path: Path) -> tuple[Path, Path, list[Node]]:
         ]
         told = await asyncio.to_thread(observe, "replay", "--synthetic", *words, *DAY, "--truth", truth)
         assert "messages were said" in told
-        said = arrivals(truth)
-        await asyncio.to_thread(until, lambda: arrivals(folder).total() >= said.total(), f"{said.total()} arrivals")
+        said = arrivals_of(truth)
+        await asyncio.to_thread(until, lambda: arrivals_of(folder).total() >= said.total(), f"{said.total()} arrivals")
     finally:
         ended = [await asyncio.to_thread(recording.end) for recording in recordings]
     assert [recording.process.returncode for recording in recordings] == [0, 0], ended
@@ -68,7 +60,9 @@ async def day(nodes: Nodes, tmp_path: Path) -> tuple[Path, Path, list[Node]]:
 
 async def test_answers_are_what_the_generator_knows(day: tuple[Path, Path, list[Node]]) -> None:
     folder, truth, nodes = day
-    assert arrivals(folder) == arrivals(truth), "each arrival once, of the peer that said it, at the node that heard it"
+    assert arrivals_of(folder) == arrivals_of(truth), (
+        "each arrival once, of the peer that said it, at the node that heard it"
+    )
     record, knows = Record(folder), Record(truth)
     losses = record.part("losses").recent.to_pylist()
     assert {row["why"] for row in losses} <= {"start"}

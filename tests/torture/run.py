@@ -32,6 +32,7 @@ TORTURES = {
     "disk": "the disk is full, and has room again",
     "clocks": "the wall clock is set, up to a month ahead and back",
     "histories": "random histories of a map with kills at any write, as the test of that name has 80",
+    "observatory": "a recorder is killed a hundred times; two nodes hear a day of network in ten minutes",
     "properties": "all tests with hypothesis, with random examples",
     "fuzz": "atheris on each parser",
 }

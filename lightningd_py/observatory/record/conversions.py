@@ -36,6 +36,7 @@ class Conversions:
             self._conversion.convert(chosen)
         except (OSError, pa.ArrowException) as error:
             self._failure = str(error)
+        pa.default_memory_pool().release_unused()
 
     def wait(self) -> None:
         """Until the one that runs has ended."""

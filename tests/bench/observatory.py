@@ -1,0 +1,72 @@
+"""A recorder of a feed that says 1,000,000 arrivals, beside the least that has to be done: msgpack and SHA256."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+
+from lightningd_py.observatory.replay.publisher import Publisher
+from lightningd_py.observatory.tables.reading import Record
+from tests.bench.harness import Bench, Row, cpu_seconds
+from tests.harness.observatories import Recording, peak_memory, until
+from wire.bus import feed
+
+FULL, QUICK = 1_000_000, 100_000
+PACE = 1_000_000 / 60
+"""Arrivals a second."""
+DIFFERENT = 20
+"""One arrival in so many is of a new message."""
+
+
+def _fields(number: int) -> dict[str, object]:
+    raw = b"\x01\x02" + hashlib.sha256(str(number // DIFFERENT).encode()).digest() * 4 + bytes(8)
+    peer = bytes([2, number % 200]) + bytes(31)
+    known = {"outcome": "new", "reason": "", "phase": "live"}
+    return {"node_id": peer, "conn_id": number % 200, "incoming": False, "raw": raw, **known}
+
+
+def _least(arrivals: int) -> float:
+    """CPU seconds of decoding and hashing that many."""
+    bodies = [feed.encode(number, time.time_ns(), _fields(number)) for number in range(10_000)]
+    began = time.process_time()
+    for body in bodies:
+        hashlib.sha256(msgpack.unpackb(body)["raw"]).digest()
+    return (time.process_time() - began) * arrivals / len(bodies)
+
+
+def _recorded(folder: Path) -> int:
+    part = Record(folder).part("arrivals", ["time_ns"])
+    import pyarrow.parquet as pq
+
+    return part.recent.num_rows + sum(pq.read_metadata(path).num_rows for path in part.files)
+
+
+async def measure(bench: Bench) -> Iterator[Row]:
+    """CPU a million arrivals, all threads, conversion to Parquet included; memory at its highest; bytes an arrival."""
+    arrivals = QUICK if bench.quick else FULL
+    folder, path = bench.directory / "record", bench.directory / "feed"
+    with Publisher(path) as publisher:
+        recording = Recording(folder, path, "--vantage", "here", "--store", "none", "--convert-every", "5s", "--quiet")
+        assert publisher.wait(20.0)
+        before = cpu_seconds(recording.process.pid)
+        began = time.monotonic()
+        for number in range(arrivals):
+            if number % 100 == 0:
+                time.sleep(max(0.0, began + number / PACE - time.monotonic()))
+            publisher.say("gossip.channel_update", time.time_ns(), **_fields(number))
+        until(lambda: _recorded(folder) == arrivals, f"{arrivals} arrivals")
+        until(lambda: bool(list(folder.glob("arrivals/*/*/*.parquet"))), "an hour file")
+        cpu = cpu_seconds(recording.process.pid) - before
+        memory = peak_memory(recording.process.pid)
+        recording.end()
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    millions = arrivals / 1e6
+    return iter(
+        [
+            Row("recorder: 1,000,000 arrivals", cpu / millions, "s CPU", _least(FULL), "msgpack and SHA256", "<= 60 s"),
+            Row("recorder: memory at its highest", memory / 1e6, "MB", None, "", "< 300 MB"),
+            Row("recorder: on the disk", size / arrivals, "bytes/arrival"),
+        ]
+    )
