@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from wire.bus.feed import FeedError
@@ -18,7 +18,7 @@ _AGO = re.compile(r"-[0-9.]+[smhdw]")
 class _Part(Protocol):
     """A module of subcommands."""
 
-    def add(self, commands: "argparse._SubParsersAction[argparse.ArgumentParser]", /) -> None: ...
+    def add(self, commands: Any, /) -> None: ...
 
 
 def _parts(words: Sequence[str]) -> tuple[_Part, ...]:
@@ -62,9 +62,8 @@ def command(words: Sequence[str]) -> int:
     console.hear_interrupts()
     try:
         with console.printing():
-            options = _parser(_parts(words)).parse_args(
-                [f" {word}" if _AGO.fullmatch(word) else word for word in words]
-            )
+            said = [f" {word}" if _AGO.fullmatch(word) else word for word in words]
+            options = _parser(_parts(words)).parse_args(said)
             return _done(options.run, options)
     except (ObservatoryError, FeedError, console.OutputError, console.NoPath) as error:
         console.complain(NAME, error)

@@ -36,6 +36,15 @@ def _least(arrivals: int) -> float:
     return (time.process_time() - began) * arrivals / len(bodies)
 
 
+def _say(publisher: Publisher, arrivals: int) -> None:
+    """At the pace."""
+    began = time.monotonic()
+    for number in range(arrivals):
+        if number % 100 == 0:
+            time.sleep(max(0.0, began + number / PACE - time.monotonic()))
+        publisher.say("gossip.channel_update", time.time_ns(), **_fields(number))
+
+
 def _recorded(folder: Path) -> int:
     part = Record(folder).part("arrivals", ["time_ns"])
     import pyarrow.parquet as pq
@@ -51,11 +60,7 @@ async def measure(bench: Bench) -> Iterator[Row]:
         recording = Recording(folder, path, "--vantage", "here", "--store", "none", "--convert-every", "5s", "--quiet")
         assert publisher.wait(20.0)
         before = cpu_seconds(recording.process.pid)
-        began = time.monotonic()
-        for number in range(arrivals):
-            if number % 100 == 0:
-                time.sleep(max(0.0, began + number / PACE - time.monotonic()))
-            publisher.say("gossip.channel_update", time.time_ns(), **_fields(number))
+        _say(publisher, arrivals)
         until(lambda: _recorded(folder) == arrivals, f"{arrivals} arrivals")
         until(lambda: bool(list(folder.glob("arrivals/*/*/*.parquet"))), "an hour file")
         cpu = cpu_seconds(recording.process.pid) - before

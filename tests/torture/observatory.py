@@ -43,9 +43,8 @@ async def _day(torture: Torture) -> None:
             ended = [await asyncio.to_thread(recording.end) for recording in recordings]
         heard = arrivals_of(folder)
         harm = [str(key) for key in (heard - said) + (said - heard)]
-        harm += [
-            line for lines in ended for line in lines.splitlines() if "lost" in line and " 0 rows lost" not in line
-        ]
+        said_lines = [line for lines in ended for line in lines.splitlines()]
+        harm += [line for line in said_lines if "lost" in line and " 0 rows lost" not in line]
         torture.tell("a day of network", _figures(folder, heard, seconds), harm)
 
 
