@@ -26,6 +26,7 @@ BENCHMARKS = {
     "listening": "many peers that stream what is new",
     "serve": "the map sent to peers",
     "queries": "what short queries cost",
+    "strangers": "what strangers can make us do, with what it cost before it was bounded",
     "hand_overs": "release_peer and handle_peer, back and forth",
     "opening": "a gossip_store opened and indexed",
     "idle_peers": "memory of a connected peer that is quiet",
