@@ -164,8 +164,12 @@ class Peer:
 
     def _hear(self, number: int, message: bytes) -> bool:
         try:
-            if number in GOSSIP_TYPES and self._around.routes.deed(number) is _GOSSIP:
+            deed = self._around.routes.deed(number)
+            if deed is _GOSSIP and number in GOSSIP_TYPES:
                 return self._hear_news(message)
+            if deed is _NOTHING and len(message) > 1:  # early: a stranger may send nothing else
+                self._around.tally.heard(message)
+                return True
             return self._hear_other(message)
         except UnknownEncoding as error:
             return self._cannot_unpack(number, message, error)
@@ -214,8 +218,6 @@ class Peer:
     def _hear_other(self, message: bytes) -> bool:
         self._around.tally.heard(message)
         deed, message = self.duties.hear(message, self._around.routes)
-        if deed is _NOTHING:  # first: a stranger may send nothing else
-            return True
         match deed:
             case Deed.SAY:
                 self.say(message)

@@ -24,6 +24,8 @@ from wire.net.turns import MESSAGE_COST, QUANTUM, FairTurns
 
 PULL = 32_768
 """Bytes that are encrypted at a time."""
+ALONE = 2
+"""Such pieces that one connection may be sent besides, while no other waits."""
 FAREWELL = 5.0
 """Seconds that a last warning has to leave."""
 
@@ -251,7 +253,8 @@ class OwnedPeers(SockMan, Generic[S]):
             self._later.remove(conn_id)
             self._in_turn(self._owned[conn_id])
 
-    def _send_batch(self, line: OwnedPeer[S]) -> None:
+    def _send_batch(self, line: OwnedPeer[S]) -> bool:
+        """Whether there was anything that may be said now."""
         batch, peer, frames = bytearray(), line.peer, line.frames
         conn_id, now = peer.info.conn_id, self._loop.time()
         while len(batch) < PULL:
@@ -264,6 +267,7 @@ class OwnedPeers(SockMan, Generic[S]):
             self.tally.bytes_out += len(batch)
             if self.send_bytes(conn_id, batch):
                 self._unsent.add(conn_id)
+        return bool(batch)
 
     def rest(self, conn_id: int) -> None:
         """Let the cipher objects of a connection go that has nothing to do: most of an idle peer's memory."""
@@ -344,9 +348,21 @@ class OwnedPeers(SockMan, Generic[S]):
         if line.unheard and not peer.choked and not self._hear(line):
             return
         if peer.has_something_to_say:
+            self._pump_alone(line)
             self.pump(conn_id)
         if line.unheard and not peer.choked:
             self._in_turn(line)
+
+    def _pump_alone(self, line: OwnedPeer[S]) -> None:
+        """Send some batches at once while no other waits: each that waits for the loop costs as much as ten messages.
+        Few, for what the kernel has not sent yet is in the way of a pong.
+        """
+        conn_id = line.peer.info.conn_id
+        for _ in range(ALONE):
+            if not (self.takes(conn_id) and line.peer.has_something_to_say and self.turns.may_go_on()):
+                return
+            if not self._send_batch(line):
+                return
 
     def _hear(self, line: OwnedPeer[S]) -> bool:
         """Hear a quantum, or more if no other waits; False if the connection is no longer ours after it."""

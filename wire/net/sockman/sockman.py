@@ -201,6 +201,11 @@ class SockMan(Listening):
         """Bytes that the socket has not taken yet."""
         return len(self._connections[id].unsent)
 
+    def takes(self, id: int) -> bool:
+        """Whether all that was sent is with the kernel, which may take more."""
+        connection = self._connections[id]
+        return not connection.unsent and connection.broken is None
+
     def want_to_send(self, id: int) -> None:
         """Ask for one event_ready_to_send."""
         connection = self._connections[id]
