@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -10,7 +11,7 @@ from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
 from wire.frames import CryptoState, Frames, PeerState
 from wire.metrics.tally import Tally
-from wire.net.owned_peers import OwnedPeers
+from wire.net.owned_peers import ALONE, PULL, OwnedPeers
 from wire.net.pinger import PongHandler
 from wire.net.turns import MESSAGE_COST, QUANTUM
 
@@ -39,11 +40,20 @@ class Speaker:
 
 
 class Rations:
-    """Nothing is said."""
+    """Each peer is to be told so many batches more; whose turn it was."""
+
+    def __init__(self) -> None:
+        self.left: Counter[int] = Counter()
+        self.turns: list[int] = []
 
     def pull(self, conn_id: int, peer: Speaker, most: int, now: float) -> list[bytes]:
-        """Nothing."""
-        return []
+        """A whole batch."""
+        if most < PULL or not self.left[conn_id]:
+            return []
+        self.left[conn_id] -= 1
+        peer.has_something_to_say = bool(self.left[conn_id])
+        self.turns.append(conn_id)
+        return [bytes(PULL)]
 
     def wait(self, conn_id: int, now: float) -> float:
         """Never."""
@@ -60,7 +70,8 @@ class Lines:
         self.gives_away: bytes | None = None
         self.on_first: Callable[[], object] | None = None
         self.given: tuple[int, PeerState] | None = None
-        self.owned: OwnedPeers[Speaker] = OwnedPeers(lambda: True, self._lost, Rations(), Timing(), 0, Tally())
+        self.rations = Rations()
+        self.owned: OwnedPeers[Speaker] = OwnedPeers(lambda: True, self._lost, self.rations, Timing(), 0, Tally())
         self.ends: dict[int, socket.socket] = {}
         self.frames: dict[int, Frames] = {}
 
@@ -79,6 +90,12 @@ class Lines:
         out = bytearray()
         self.frames[conn_id].encrypt_all_into(out, messages)
         self.ends[conn_id].sendall(out)
+
+    def is_to_hear(self, conn_id: int, batches: int) -> None:
+        """So many batches wait for the peer, which reads none of them before `read`."""
+        self.rations.left[conn_id] = batches
+        self.owned.owned_peer(conn_id).peer.has_something_to_say = True
+        self.owned.pump_in_turn(conn_id)
 
     def _hear(self, speaker: Speaker, message: bytes) -> bool:
         self.heard.append((speaker.info.conn_id, message))
@@ -201,3 +218,18 @@ async def test_one_that_costs_much_is_read_on_in_the_next_second(lines: Lines) -
     now += 1
     lines.owned.read_on(now)
     await lines.until(lambda: len(lines.heard) == 4)
+
+
+async def test_one_alone_is_told_some_batches_at_once(lines: Lines) -> None:
+    alone = lines.connect("127.0.0.1:1")
+    lines.is_to_hear(alone, 10)
+    await asyncio.sleep(0)
+    assert lines.rations.turns == [alone] * (ALONE + 1)
+
+
+async def test_of_two_each_is_told_a_batch_in_its_turn(lines: Lines) -> None:
+    one, other = lines.connect("127.0.0.1:1"), lines.connect("127.0.0.2:1")
+    lines.is_to_hear(one, 10)
+    lines.is_to_hear(other, 10)
+    await asyncio.sleep(0)
+    assert lines.rations.turns[:2] == [one, other]
