@@ -180,18 +180,14 @@ class OwnedPeers(SockMan, Generic[S]):
             self._unsent.add(peer.info.conn_id)
 
     def go_on(self, conn_id: int) -> None:
-        """Deal with what was read before, in its turn: after taking the connection, and when the peer has taken its
-        answers.
-        """
+        """Deal with what was read before, in its turn: of a new connection, or when the peer has taken its answers."""
         if conn_id in self._owned:
             self._owned[conn_id].unheard = True
             self._in_turn(self._owned[conn_id])
 
     def give(self, peer: S) -> tuple[int, PeerState]:
-        """The connection is no longer ours: its fd and all that moves with it.
-
-        The outbox goes as ciphertext, so that its new owner need not know of it.
-        """
+        """The connection is no longer ours: its fd and all that moves with it. The outbox goes as ciphertext, so that
+        its new owner need not know of it."""
         fd, unsent = self.release(peer.info.conn_id)
         frames = self._forget(peer).frames
         batch = bytearray(unsent)
@@ -219,10 +215,8 @@ class OwnedPeers(SockMan, Generic[S]):
     def close_sockets(self) -> None:
         """The end: what the loop has still to call in this turn finds no connection."""
         self._owned.clear()
-        self._held.clear()
-        self._throttled.clear()
-        self._unsent.clear()
-        self._later.clear()
+        for some in (self._held, self._throttled, self._unsent, self._later):
+            some.clear()
         super().close_sockets()
 
     def pump(self, conn_id: int) -> None:
@@ -354,14 +348,11 @@ class OwnedPeers(SockMan, Generic[S]):
             self._in_turn(line)
 
     def _pump_alone(self, line: OwnedPeer[S]) -> None:
-        """Send some batches at once while no other waits: each that waits for the loop costs as much as ten messages.
-        Few, for what the kernel has not sent yet is in the way of a pong.
-        """
+        """Send some batches at once while no other waits; few, for what the kernel holds is in the way of a pong."""
         conn_id = line.peer.info.conn_id
         for _ in range(ALONE):
-            if not (self.takes(conn_id) and line.peer.has_something_to_say and self.turns.may_go_on()):
-                return
-            if not self._send_batch(line):
+            may = self.takes(conn_id) and line.peer.has_something_to_say and self.turns.may_go_on()
+            if not may or not self._send_batch(line):
                 return
 
     def _hear(self, line: OwnedPeer[S]) -> bool:
