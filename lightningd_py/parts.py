@@ -19,6 +19,7 @@ from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.staying_connected import StayingConnected
+from lightningd_py.recording.recorder import Recorder
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.service_manager import ServiceManager
@@ -55,6 +56,7 @@ class Running:
     rpc: RpcServer
     buses: "Buses"
     metrics: "Serving | None"
+    recorder: Recorder | None
     mover: Mover
     opening: Opening
     news: News
@@ -70,6 +72,7 @@ def serve_metrics(
     restarts: Restarts,
     rpc: RpcServer,
     mover: Mover,
+    recorder: Recorder | None,
     ends: AsyncExitStack,
 ) -> "Serving":
     """Raises StartError if it cannot listen at --metrics-addr."""
@@ -87,11 +90,20 @@ def serve_metrics(
         registrations=core.ownership.registrations,
         chain=core.chain,
         pid=os.getpid(),
+        recorder_pid=lambda: recorder.pid if recorder is not None else 0,
     )
     serving = Serving(Collector(around, asyncio.get_running_loop().time))
     ends.push_async_callback(serving.close)
     serving.start(options.metrics_addr)
     return serving
+
+
+def start_recorder(core: Core, options: Options, ends: AsyncExitStack) -> Recorder:
+    """Raises StartError if it cannot be had."""
+    recorder = Recorder(options, options.alias or core.own.node_id.hex()[:16])
+    ends.push_async_callback(recorder.close)
+    recorder.start()
+    return recorder
 
 
 def open_buses(core: Core, options: Options, parts: Parts, rpc: RpcServer, ends: AsyncExitStack) -> "Buses":

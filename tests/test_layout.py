@@ -109,6 +109,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.observatory.replay.again": "runs the loop of the peers that say it",
         "lightningd_py.observatory.replay.speakers": "many scripted peers at a time, each by the clock",
         "lightningd_py.observatory.replay.synthetic": "runs the loop of the peers that say the day",
+        "lightningd_py.recording.recorder": "its process is watched and started again on the loop",
         "lightningd_py.probe.conversation": "its peer is on the loop",
         "lightningd_py.probe.probe": "talks with many nodes at a time",
         "lightningd_py.tools.demo": "two nodes and a scripted peer",

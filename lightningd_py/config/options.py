@@ -55,6 +55,7 @@ class Options:
     log_timestamps: bool = True
     log_format: str = "text"
     metrics_addr: WireAddr | None = None
+    record: Path | None = None
     log_file: tuple[str, ...] = ("-",)
     """Absolute paths, and "-" for stdout."""
     addr: tuple[Binding, ...] = ()
@@ -358,8 +359,8 @@ def _options(settings: list[Setting]) -> Options:
 def _paths(found: dict[str, Any], lightning_dir: Path, network_dir: Path) -> dict[str, Any]:
     """All paths made absolute. What is relative is so to the network's directory, in which CLN works, too."""
     logs = found.get("log_file", ("-",))
-    if "fallback_peers" in found:
-        found["fallback_peers"] = network_dir / found["fallback_peers"]
+    for name in {"fallback_peers", "record"} & found.keys():
+        found[name] = network_dir / found[name]
     return {
         "lightning_dir": lightning_dir,
         "network_dir": network_dir,

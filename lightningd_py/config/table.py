@@ -100,6 +100,12 @@ OPTIONS: tuple[Option, ...] = (
             "ENDPOINT",
         ),
         Option(
+            "record",
+            "record all that the feed says into DIR, by lightning-observatory (docs/observatory.md)",
+            values.path,
+            "DIR",
+        ),
+        Option(
             "metrics-addr",
             "answer Prometheus there, at /metrics (default port 9750): any host that reaches it sees all counters",
             values.metrics_address,

@@ -31,7 +31,7 @@ DEADLINE = 2.0
 """Seconds that a daemon has to answer."""
 FRESH = 0.25
 """Seconds for which a scrape's figures are shown to others, too: who scrapes without end costs the node little."""
-GOSSIPD_WORKERS = "gossipd-workers"
+GOSSIPD_WORKERS, RECORDER = "gossipd-workers", "recorder"
 OUTCOMES = {declared.PLANNED_RESTARTS: ("done", "refused"), declared.PLANNED_MOVED: ("moved", "lost")}
 
 
@@ -48,6 +48,8 @@ class Around:
     registrations: Registrations
     chain: ChainSource
     pid: int
+    recorder_pid: Callable[[], int] = lambda: 0
+    """0 if there is none."""
 
 
 class Collector:
@@ -152,6 +154,8 @@ class Collector:
         ):
             samples.put_each(metric, {name: counts[name] for name in DAEMONS})
         _put_usage(samples, MASTER, usage(around.pid))
+        if recorder := around.recorder_pid():
+            _put_usage(samples, RECORDER, usage(recorder))
         running = {daemon.name: daemon for daemon in around.supervisor.running}
         for name, daemon in running.items():
             samples.put(declared.TOLD, daemon.channel.queued, name)

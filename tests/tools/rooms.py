@@ -80,6 +80,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.daemons",
         "lightningd_py.rpc",
         "lightningd_py.rpc.methods",
+        "lightningd_py.recording",
         "lightningd_py.metrics",
         "lightningd_py.bus",
         "lightningd_py.probe",
