@@ -4,28 +4,44 @@ atheris runs them for long (fuzz.py); tests/fuzz/test_targets.py runs each a few
 """
 
 import contextlib
+import itertools
 import tempfile
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 
+from connectd.websocketd.websocket import WebSocket
 from gossipd.gossmap import Gossmap
+from gossipd.map import gone, side_index
 from gossipd.map.loading import load
 from gossipd.store.file import StoreError
+from gossipd.store.records import amount_message, beginning, pack_record
+from lightningd_py.chain.block import BlockError, block_hash, inputs, previous_hash
 from lightningd_py.config.config_file import Origin, read_config
 from lightningd_py.errors import UsageError
+from lightningd_py.metrics.scrape_server import BadRequest, read_request
+from lightningd_py.owners.service_process import ProgramLeft
+from lightningd_py.peers.bootstrap import read_peers
 from lightningd_py.rpc.json_stream import JsonSplitter, ParseError, parse_json
-from wire.address import read_descriptors
+from wire.address import parse_address, parse_peer, read_descriptors
+from wire.bus import feed
 from wire.bus.bus_message import BusError, BusMessage
+from wire.bus.feed import FeedError
+from wire.control.access import parse_what
 from wire.control.control_message import ControlError, ControlMessage
 from wire.cursor import WireError
 from wire.encoded import decode_short_ids
-from wire.frames import CryptoState, FrameError, Frames
+from wire.frames import CryptoState, FrameError, Frames, PeerState
+from wire.net.states import StateError
+from wire.net.states import dump as dump_state
+from wire.net.states import load as load_state
 from wire.noise import ACT_ONE_SIZE, ACT_TWO_SIZE, HandshakeError, Initiator, Responder
-from wire.peer_wire import NodeAnnouncement, QueryShortChannelIds, ReplyChannelRange, decode
+from wire.peer_wire import NodeAnnouncement, Ping, QueryShortChannelIds, ReplyChannelRange, decode
 from wire.secp256k1 import ecdh, public_key
 
 SECRET, OTHER = bytes([1]) * 32, bytes([2]) * 32
 SENDERS = ("connectd", "gossipd", "master", "program", "hsmd")
+TOPICS = [topic.encode() for topic in feed.TOPICS]
 BUSES = ("msg", "ctl", "chnl", "api")
 KEY = bytes(range(32))
 JSON_LIMIT = 1 << 20
@@ -114,6 +130,91 @@ def config(data: bytes) -> None:
             read_config(path, Origin.BASE_FILE, must_exist=True)
 
 
+def files_beside_the_store(data: bytes) -> None:
+    """What is remembered of channels that are gone, and the index that a clean stop leaves."""
+    with tempfile.TemporaryDirectory(prefix="lightningd-py-fuzz-") as directory:
+        store = Path(directory) / "gossip_store"
+        store.with_name(store.name + gone.ENDING).write_bytes(data)
+        gone.Gone(store.with_name(store.name + gone.ENDING))
+        side_index.path_of(store).write_bytes(data)
+        side_index.take(store, data[:20])
+
+
+def websocket(data: bytes) -> None:
+    """The request as it is, and frames after one that is good; through a proxy, too."""
+    for proxies in ((), (ip_network("127.0.0.0/8"),)):
+        for request in (b"", UPGRADE):
+            end = WebSocket(proxies)
+            for piece in (request, data[: len(data) // 2], data[len(data) // 2 :]):
+                end.receive(piece)
+            if end.is_open:
+                end.wrap(data)
+            end.to_send()
+
+
+def scrape_request(data: bytes) -> None:
+    """The head of an HTTP request for the metrics."""
+    with contextlib.suppress(BadRequest):
+        read_request(data)
+
+
+def blocks(data: bytes) -> None:
+    """What bitcoind gives for a block."""
+    block_hash(data), previous_hash(data)
+    with contextlib.suppress(BlockError):
+        list(itertools.islice(inputs(data), 10_000))
+
+
+def words(data: bytes) -> None:
+    """What operators and files write: addresses, peers, what a ban names, lists of peers, options."""
+    text = data.decode("utf-8", "surrogateescape")
+    for parse in (parse_address, parse_peer):
+        with contextlib.suppress(ValueError):
+            parse(text, 9735)
+    with contextlib.suppress(ValueError):
+        assert parse_what(parse_what(text)) == parse_what(text)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        with contextlib.suppress(UsageError):
+            read_peers(Path(file.name), 9735)
+
+
+def feed_messages(data: bytes) -> None:
+    """As a subscriber reads them, whatever the topic."""
+    for topic in (*TOPICS, b"x"):
+        with contextlib.suppress(FeedError):
+            feed.decode(topic, data)
+
+
+def states_left(data: bytes) -> None:
+    """What one program of a process leaves for the next one."""
+    for kind in (ProgramLeft, PeerState):
+        with contextlib.suppress(StateError):
+            load_state(kind, data, 1)
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n"
+)
+
+SEEDS: dict[str, bytes] = {
+    "peer_messages": Ping(1, b"").encode(),
+    "gossip_store": beginning(bytes(32)) + pack_record(amount_message(1), 0),
+    "json_rpc": b'{"id": 1, "method": "getinfo"}',
+    "config": b"network=regtest\ninclude other\n# a comment\naddr=127.0.0.1:9735\n",
+    "files_beside_the_store": b"lightningd-py gossip index 1",
+    "websocket": UPGRADE,
+    "scrape_request": b"GET /metrics HTTP/1.1\r\nAccept: text/plain",
+    "blocks": bytes(80) + b"\1",
+    "words": b"[::1]:9735",
+    "feed_messages": feed.encode(1, 1, {}),
+    "states_left": dump_state(CryptoState(0, 0, KEY, KEY, KEY, KEY), 1),
+}
+"""What is right so far, for parsers that would see nothing else of most inputs."""
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
     for target in (
@@ -125,5 +226,12 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         json_rpc,
         gossip_store,
         config,
+        files_beside_the_store,
+        websocket,
+        scrape_request,
+        blocks,
+        words,
+        feed_messages,
+        states_left,
     )
 }
