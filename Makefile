@@ -9,7 +9,7 @@ ARGS ?=
 WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-quick test-oldest test-python check bench bench-quick torture rooms docs
+.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture rooms docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,13 @@ test-oldest: $(INSTALLED) ## those of test-quick with the oldest version of each
 	@$(VENV)/bin/python tests/tools/oldest.py > $(OLDEST)/requirements.txt
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $(OLDEST)/requirements.txt --editable .
 	@$(OLDEST)/bin/python -m pytest $(WORKERS) $(QUICK) $(ARGS)
+
+SOME := -m 'not processes' tests/wire tests/bolts
+test-versions: $(INSTALLED) ## some of test-quick's tests with the oldest libraries, and with the newest Python that is here
+	@$(MAKE) --no-print-directory test-oldest QUICK="$(SOME)"
+	@newest="$$($(VENV)/bin/python tests/tools/newest.py)"; \
+	if [ -n "$$newest" ]; then $(MAKE) --no-print-directory test-python PYTHON="$$newest" QUICK="$(SOME)"; \
+	else echo "no Python that is newer than $$($(VENV)/bin/python -V) is here"; fi
 
 test-python: ## those of test-quick with another interpreter: make test-python PYTHON=python3.12
 	@$(MAKE) --no-print-directory test-quick VENV=.venv-$(notdir $(PYTHON))

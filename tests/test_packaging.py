@@ -1,12 +1,14 @@
 """The wheel in an empty environment, used from a directory whose folders have the names of our packages."""
 
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.harness.installed import PACKAGES, run
+from tests.tools.newest import minors, runs
 from tests.tools.oldest import oldest, requirements
 
 SCRIPTS = ("lightningd-py", "lightning-cli-py", "connectiond", "lightning-observatory")
@@ -115,6 +117,14 @@ def test_installed_packages_are_those_of_the_wheel(environment: Path, hostile: P
     code = "import wire, lightningd_py; print(wire.__file__, lightningd_py.__file__)"
     for path in run(environment / "bin/python", "-P", "-c", code, cwd=hostile).split():
         assert Path(path).is_relative_to(environment)
+
+
+def test_newest_interpreter() -> None:
+    """What `make test-versions` takes: one that runs, and that pyproject.toml allows."""
+    assert all(minor > sys.version_info.minor for minor in minors())
+    assert runs(sys.executable)
+    assert not runs("/bin/true/python3.13")
+    assert not runs("/bin/false")
 
 
 def test_oldest_versions() -> None:
