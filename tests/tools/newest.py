@@ -28,7 +28,7 @@ def candidates(minor: int) -> Iterator[str]:
 
 
 def runs(interpreter: str) -> bool:
-    """It is there, and can make a virtual environment."""
+    """Whether it is there, and can make a virtual environment."""
     command = [interpreter, "-c", "import venv, ensurepip"]
     return Path(interpreter).exists() and not subprocess.run(command, check=False, capture_output=True).returncode
 
