@@ -20,6 +20,7 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
+from docs import rpc_page  # noqa: E402
 from docs.bus_pages import bus_messages  # noqa: E402
 from docs.metrics_page import metrics  # noqa: E402
 from docs.shell_pages import SHARED  # noqa: E402
@@ -228,25 +229,6 @@ KINDS: dict[object, str] = {
 PEER = "node id in hex, or id@host:port"
 """What `params.peer` reads: the only parser that is made for its port."""
 
-RPC_NOTE = """# JSON-RPC
-
-JSON-RPC 2.0 on the Unix socket `lightning-rpc` in the network's directory, framed as CLN does: a reply ends with an
-empty line. Names, parameters, result fields and error codes are CLN's where CLN has the method, so pyln-client's
-LightningRpc works unchanged; parameters go by name or in order. `lightning-cli-py` is the command line.
-
-Beside CLN's fields listpeers has `owner` (gossipd, master, or the service's name), `conn_id`, and `moves`:
-who owned the connection since when, and through which message.
-
-| code | what it says |
-|---|---|
-| -32700, -32600, -32601, -32602 | no JSON, no request, no such method, wrong parameters |
-| -1 | it could not be done; the message says why |
-| 400 | connect: no address is known |
-| 401 | connect: every address failed; `data` has each with its reason |
-| 402 | connect: the peer went away meanwhile |
-
-"""
-
 
 def _commands() -> list[Command]:
     """All that a node offers; it need not run for that."""
@@ -278,7 +260,7 @@ def _command_section(command: Command) -> str:
 
 def json_rpc() -> str:
     """Each method with its parameters."""
-    return NOTE + RPC_NOTE + "\n".join(_command_section(command) for command in _commands())
+    return NOTE + rpc_page.BEFORE + "\n".join(_command_section(command) for command in _commands())
 
 
 # handover.md

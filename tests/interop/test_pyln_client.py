@@ -126,6 +126,60 @@ async def test_lists_and_gossmap_agree(client: Client, l1: Node, synthetic_map: 
     assert gossmap["nodes"] == sorted(node["nodeid"] for node in announced)
 
 
+async def test_each_method_that_it_has_and_we_have(
+    client: Client, l1: Node, l2: Node, synthetic_map: list[str]
+) -> None:
+    """None is left out; what the others come to stands above and below."""
+    signed = await client("signmessage", "a word")
+    calls: dict[str, tuple[object, ...]] = {
+        "addgossip": (synthetic_map[0],),
+        "check": ("ping",),
+        "checkmessage": ("a word", signed["zbase"], l1.node_id),
+        "connect": (l2.node_id, "127.0.0.1", l2.port),
+        "getinfo": (),
+        "getlog": ("unusual",),
+        "help": ("ping",),
+        "listchannels": (),
+        "listconfigs": ("alias",),
+        "listnodes": (),
+        "listpeers": (),
+        "ping": (l2.node_id,),
+        "sendcustommsg": (l2.node_id, "8001ff"),
+        "signmessage": ("a word",),
+        "waitblockheight": (0,),
+        "disconnect": (l2.node_id,),
+        "stop": (),
+    }
+    theirs = set((await client.ask("methods"))["methods"])
+    ours = {entry["command"].split()[0] for entry in (await l1.rpc("help"))["help"]}
+    assert theirs & ours == calls.keys()
+    for method, args in calls.items():
+        named = {"id": l2.node_id} if method == "check" else {}
+        assert isinstance(await client(method, *args, **named), dict | str), method
+
+
+async def test_methods_that_it_calls_by_name(client: Client, l1: Node) -> None:
+    """Those that are newer than pyln-client's own methods, and what `notify` hears."""
+    log = await client("getlog", "info")
+    assert {"created_at", "bytes_used", "bytes_max", "log"} == log.keys()
+    assert log["log"][0]["source"] == "lightningd"
+    changed = await client("setconfig", {"config": "alias", "val": "pyln", "transient": True})
+    assert changed["config"]["value_str"] == "pyln"
+    assert await client.code("setconfig", {"config": "network", "val": "bitcoin"}) == INVALID_PARAMS
+    assert await client("wait", {"subsystem": "networkevents", "indexname": "created", "nextvalue": 0}) == {
+        "subsystem": "networkevents",
+        "created": 0,
+    }
+    assert (
+        await client.code("wait", {"subsystem": "invoices", "indexname": "created", "nextvalue": 0}) == INVALID_PARAMS
+    )
+    assert await client("listnetworkevents") == {"networkevents": []}
+    heard = await client.ask("notified", method="restart", args=["gossipd"])
+    assert heard["result"]["restarted"] == "gossipd"
+    assert heard["told"] == [["restarting gossipd", {"num": 0, "total": 1}]]
+    assert await client("graceful") == {}
+
+
 async def test_small_methods(client: Client, l1: Node) -> None:
     assert await client("check", "ping", id=l1.node_id) == {"command_to_check": "ping"}
     assert await client.code("check", "ping") == INVALID_PARAMS

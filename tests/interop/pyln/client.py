@@ -1,6 +1,7 @@
 """pyln-client's LightningRpc and Gossmap, driven by JSON lines (lines.py). Runs in pyln's own virtual environment.
 
 call method args -> {"result": ...} or {"code": ..., "message": ...}          gossmap path -> counts
+methods -> {"methods": [name, ...]}        notified method args -> {"result": ..., "told": [[message, progress], ...]}
 """
 
 import sys
@@ -20,6 +21,19 @@ def call(method: str, args: list[Any], named: dict[str, Any]) -> dict[str, Any]:
         return {"code": error.error["code"], "message": error.error["message"]}
 
 
+def methods() -> dict[str, Any]:
+    """What LightningRpc has a method of its own for, or inherits."""
+    return {"methods": [name for name in dir(LightningRpc) if not name.startswith("_")]}
+
+
+def notified(method: str, args: list[Any]) -> dict[str, Any]:
+    """The result of a call within `notify`, and what was told meanwhile."""
+    told: list[Any] = []
+    rpc = LightningRpc(sys.argv[1])
+    with rpc.notify(lambda message, progress, request, **more: told.append([message, progress])):
+        return {"result": rpc.call(method, args), "told": told}
+
+
 def gossmap(path: str) -> dict[str, Any]:
     """What Gossmap reads out of a gossip_store."""
     found = Gossmap(path)
@@ -31,4 +45,4 @@ def gossmap(path: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve({"call": call, "gossmap": gossmap})
+    serve({"call": call, "gossmap": gossmap, "methods": methods, "notified": notified})
