@@ -1,8 +1,8 @@
 """Writes the generated pages of docs/: `make docs`. tests/test_docs.py holds that they are current.
 
 bolt-checklist.md comes from bolt-requirements.txt and the `bolt` markers in tests/, control-messages.md from the
-declarations in wire/control/control_wire.py, json-rpc.md from the commands that lightningd_py/rpc/methods/commands.py
-registers, bus-messages.md from wire/bus/bus_wire.py.
+declarations in wire/control/control_wire.py, json-rpc.md from json-rpc-before.txt and the commands that
+lightningd_py/rpc/methods/commands.py registers, bus-messages.md from wire/bus/bus_wire.py.
 lightningd_py/share/ (completion, man pages) comes from docs/shell_pages.py.
 """
 
@@ -20,7 +20,6 @@ DOCS = Path(__file__).parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
-from docs import rpc_page  # noqa: E402
 from docs.bus_pages import bus_messages  # noqa: E402
 from docs.metrics_page import metrics  # noqa: E402
 from docs.shell_pages import SHARED  # noqa: E402
@@ -260,7 +259,11 @@ def _command_section(command: Command) -> str:
 
 def json_rpc() -> str:
     """Each method with its parameters."""
-    return NOTE + rpc_page.BEFORE + "\n".join(_command_section(command) for command in _commands())
+    return (
+        NOTE
+        + (DOCS / "json-rpc-before.txt").read_text()
+        + "\n".join(_command_section(command) for command in _commands())
+    )
 
 
 # handover.md

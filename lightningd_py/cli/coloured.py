@@ -4,13 +4,20 @@ from typing import Any
 
 from rich.text import Text
 
-from lightningd_py.cli.output import lines, listing
+from lightningd_py.cli.output import lines, listing, log_lines
 from lightningd_py.terminal.tables import bar, console, line, table
+
+LEVELS = {"BROKEN": "bold red", "UNUSUAL": "yellow", "DEBUG": "dim", "TRACE": "dim"}
+"""How lines of the log are coloured."""
 
 
 def show(method: str, result: Any) -> None:
     """Print a table that is cut to the terminal's width, or lines."""
     out = console()
+    if method == "getlog" and isinstance(result, dict) and isinstance(result.get("log"), list):
+        for said in log_lines(result):
+            out.print(Text(said, next((style for level, style in LEVELS.items() if f" {level} " in said[:40]), "")))
+        return
     found = listing(method, result)
     if found is None:
         for indent, key, value in lines(result):

@@ -10,6 +10,7 @@ from typing import Any
 
 from lightningd_py.terminal.units import for_people
 from wire.control.status import sane
+from wire.log.line import stamp
 
 SHORT = 16
 """Characters that are shown of an id where two of them stand in one line."""
@@ -43,6 +44,9 @@ TABLES = {
         ),
         frozenset({"source", "destination"}),
     ),
+    "listnetworkevents": Table(
+        "networkevents", ("created_index", "timestamp", "type", "peer_id", "duration_nsec", "reason")
+    ),
     "listservices": Table("services", ("service", "kind", "here", "take", "copy", "offer", "allow", "deny")),
     "help": Table("help", ("command", "summary")),
 }
@@ -65,10 +69,24 @@ def listing(method: str, result: Any) -> tuple[str, list[str], list[list[str]]] 
 
 def as_text(method: str, result: Any) -> str:
     """A result without colours, without the last newline: for people who read it through a pipe."""
+    if method == "getlog" and isinstance(result, dict) and isinstance(result.get("log"), list):
+        return "\n".join(log_lines(result))
     if (found := listing(method, result)) is not None:
         name, head, cells = found
         return _table(head, cells) if cells else f"no {name}"
     return "\n".join(_joined(line) for line in lines(result))
+
+
+def log_lines(result: dict[str, Any]) -> Iterator[str]:
+    """The lines of `getlog` as they stand in the log."""
+    began = float(result.get("created_at", 0))
+    for entry in result["log"]:
+        if entry.get("type") == "SKIPPED":
+            yield f"({entry.get('num_skipped')} lines are not shown)"
+        else:
+            who = "-".join(str(entry[key]) for key in ("node_id", "source") if entry.get(key))
+            when = stamp(began + float(entry.get("time", 0)))
+            yield sane(f"{when} {entry.get('type'):7} {who}: {entry.get('log')}")
 
 
 def error_text(error: Any) -> str:

@@ -60,6 +60,10 @@ def _milliseconds(value: float) -> str:
     return duration(value / 1000)
 
 
+def _nanoseconds(value: float) -> str:
+    return duration(value / 1e9)
+
+
 _KINDS: dict[str, Callable[[Any], str]] = {
     "last_timestamp": moment,
     "last_update": moment,
@@ -72,6 +76,8 @@ _KINDS: dict[str, Callable[[Any], str]] = {
     "bytes_out": size,
     "next_try_in": duration,
     "ping_ms": _milliseconds,
+    "timestamp": moment,
+    "duration_nsec": _nanoseconds,
 }
 _ENDINGS: dict[str, Callable[[Any], str]] = {"_msat": amount, "_bytes": size}
 

@@ -125,8 +125,12 @@ class MapCommands:
         tell = tell_asker()
         try:
             async with asyncio.timeout(timeout):
+                told = None
                 while (status := await self.gossipstatus())["state"] != NORMAL:
-                    tell(f"{status['state']}: {status['channels']} channels", min(status["percent"], 99), 100)
+                    step = f"{status['state']}: {status['channels']} channels", min(status["percent"], 99)
+                    if step != told:
+                        tell(*step, 100)
+                    told = step
                     await asyncio.sleep(LOOK)
         except TimeoutError:
             raise RpcError(WAIT_TIMEOUT, "Timed out.") from None
