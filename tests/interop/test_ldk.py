@@ -4,6 +4,7 @@ LDK asks for everything by one gossip_timestamp_filter, pings after each 32 mess
 query_short_channel_ids. Its relay drops under bursts, so nothing here depends on it.
 """
 
+import asyncio
 import contextlib
 import functools
 import time
@@ -20,6 +21,7 @@ from tests.interop.conftest import pins
 from tests.interop.ldks import PACKAGE, Ldk
 
 CHANNELS, NODES = 1000, 300
+CROSSINGS = 17
 WHOLE_MAP = {"channels": CHANNELS, "nodes": NODES, "updates": 2 * CHANNELS, "announced_nodes": NODES}
 
 
@@ -119,6 +121,22 @@ async def test_we_dial_ldk(ldk: Ldk, node: Node) -> None:
     assert answer["direction"] == "out"
     assert (await node.rpc("ping", id=ldk_id, len=100, pongbytes=200))["totlen"] == 204
     assert (await ldk("wait", peers=1))["peers"] == [node.node_id]
+
+
+@pytest.mark.bolt("B1-1")
+async def test_dials_that_cross(ldk: Ldk, node: Node) -> None:
+    """Each dials the other at the same moment: `connect` is answered, and one connection is left, the same for both."""
+    ldk_id, port = await ldk.listen()
+    for _ in range(CROSSINGS):
+        await asyncio.gather(
+            node.rpc("connect", id=ldk_id, host="127.0.0.1", port=port), ldk.connect(node.node_id, node.port)
+        )
+        await until(functools.partial(answers, node, ldk_id), "no connection is left")
+        assert (await ldk("wait", peers=1))["peers"] == [node.node_id]
+        assert len((await node.rpc("listpeers", id=ldk_id))["peers"]) == 1
+        await ldk("disconnect", node_id=node.node_id)
+        await node.be_alone()
+        await ldk("wait", peers=0)
 
 
 async def answers(node: Node, node_id: str) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.waiting import until
 
-ROUNDS = 8
+ROUNDS = 20
 
 
 async def test_dials_that_cross(nodes: Nodes) -> None:
