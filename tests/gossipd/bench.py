@@ -103,6 +103,8 @@ class Bench:
     store: GossipStore
     index: MapIndex
     now: float = float(NOW)
+    wall_jump: float = 0.0
+    """By how much the wall clock was set, ahead or back."""
     feed: Feed = SILENT
     signatures: Signatures = field(default_factory=Signatures)
     outputs: Outputs = field(default_factory=Outputs)
@@ -147,7 +149,7 @@ class Bench:
                 ),
                 self.outputs,  # type: ignore[arg-type]
                 PRUNE,
-                lambda: self.now,
+                lambda: self.now + self.wall_jump,
                 lambda: self.now,
                 self._stored,
                 owe,

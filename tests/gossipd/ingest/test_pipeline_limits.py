@@ -9,7 +9,7 @@ from gossipd.ingest.debt import MAX_NODES
 from gossipd.ingest.ratelimit import BURST
 from gossipd.verdict import Verdict
 from tests.gossipd.bench import Bench
-from tests.gossipd.messages import NOW, announcement, node_announcement, scid, spoilt, update
+from tests.gossipd.messages import KEYS, NOW, announcement, node_announcement, scid, spoilt, update
 from wire.encoded import ALL, NODE_1, NODE_2, UPDATE_2
 from wire.net.gossip_fd import GossipOwed
 
@@ -140,3 +140,39 @@ def test_what_is_owed_is_owed_for_its_sender(bench: Bench, monkeypatch: pytest.M
     bench.ingest.checks.debt.settle_nodes()
     bench.ingest.pass_over(update(timestamp=NOW + 2), 6)
     assert bench.owed_to == [3, 4, 5, 6]
+
+
+def test_a_node_that_announces_itself_too_often_is_not_listened_to(bench: Bench) -> None:
+    bench.take(*CHANNEL, node_announcement(0))
+    for number in range(1, 21):
+        bench.take(node_announcement(0, NOW + number))
+    assert bench.index.node_ts[bench.index.nodes[KEYS[0][1]]] == NOW + BURST
+    assert bench.ingest.checks.counters["rate limited"] == 20 - BURST
+    assert bench.take(node_announcement(1)) == [Verdict.CHECKING], "another one has its own"
+    bench.now += 60
+    bench.take(node_announcement(0, NOW + 30))
+    assert bench.index.node_ts[bench.index.nodes[KEYS[0][1]]] == NOW + 30
+    assert bench.faults == [], "who passes it on has done nothing wrong"
+
+
+@pytest.mark.bolt("B7-84")
+def test_what_is_far_ahead_bars_nothing_that_comes_later(bench: Bench) -> None:
+    bench.take(*CHANNEL)
+    ahead = [node_announcement(0, 0xFFFFFFFF), update(timestamp=0xFFFFFFFF)]
+    assert bench.take(*ahead) == [Verdict.FUTURE] * 2
+    assert bench.take(node_announcement(0), update(timestamp=NOW + 1)) == [Verdict.CHECKING] * 2
+    assert bench.records() == [*CHANNEL[:1], CHANNEL[2], node_announcement(0), update(timestamp=NOW + 1)]
+
+
+@pytest.mark.parametrize("jump", [-86_000, 86_000])
+def test_a_wall_clock_that_is_set_changes_no_rate(bench: Bench, jump: int) -> None:
+    bench.take(*CHANNEL)
+    for number in range(1, 6):
+        bench.take(update(timestamp=NOW + number))
+    bench.wall_jump = jump
+    for number in range(6, 21):
+        bench.take(update(timestamp=NOW + number))
+    assert bench.ingest.checks.counters["rate limited"] == 20 - BURST
+    bench.now += 60
+    bench.take(update(timestamp=NOW + 30))
+    assert bench.index.update_ts[0][0] == NOW + 30

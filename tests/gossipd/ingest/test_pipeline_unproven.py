@@ -114,6 +114,18 @@ def test_a_stranger_that_fills_a_place_loses_its_own(bench: Bench, bound: str) -
     assert sum(table.source(key) == HONEST for key in table) == 2
 
 
+def test_what_its_output_could_not_be_looked_up_for_is_owed(bench: Bench) -> None:
+    """The chain was not to be had: the announcement is dropped, and asked for again of its peer."""
+    bench.outputs.at_once = False
+    say(bench, HONEST, *CHANNEL)
+    ((_, failed),) = bench.outputs.answers
+    failed("the chain does not answer", dropped=True)
+    assert (bench.owed, bench.owed_to, bench.faults) == ([(scid(0), ALL)], [HONEST], [])
+    bench.outputs.at_once = True
+    say(bench, HONEST, *CHANNEL)
+    assert bench.records() == CHANNEL
+
+
 @pytest.mark.bolt("B7-80")
 def test_with_a_chain_a_badly_signed_update_is_its_senders_fault(bench: Bench) -> None:
     say(bench, HONEST, *CHANNEL)
