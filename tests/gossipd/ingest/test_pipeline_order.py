@@ -15,6 +15,7 @@ from tests.gossipd.messages import (
     spoilt,
     update,
 )
+from wire.encoded import UPDATE_1, UPDATE_2
 
 
 @pytest.mark.bolt("B7-98")
@@ -69,6 +70,22 @@ def test_announcements_that_wait_are_bounded(bench: Bench, size: int) -> None:
         found(1)
     assert bench.take(announcement(100, features=bytes(size - 430))) == CHECKED, "proven ones make room"
     assert bench.records() == said[:1]
+
+
+def test_updates_that_are_held_count_in_bytes(bench: Bench) -> None:
+    """Behind one announcement of 430 bytes there could be a megabyte of them."""
+    table = bench.ingest.pending.table
+    table.most_size = 100_000
+    bench.outputs.at_once = False
+    bench.take(CHANNEL[0])
+    large = [update(timestamp=NOW + number) + bytes(50_000) for number in range(3)]
+    verdicts = [bench.ingest.receive(message, source) for source, message in enumerate(large, 1)]
+    assert verdicts == [Verdict.HELD, Verdict.HELD, Verdict.OWED]
+    assert table.size > 100_000
+    ((found, _),) = bench.outputs.answers
+    found(1)
+    assert table.size < 1_000
+    assert bench.owed == [(scid(0), UPDATE_1 | UPDATE_2)], "what was not held"
 
 
 @pytest.mark.parametrize(("size", "room"), [(142, 5), (30_000, 3)])
