@@ -187,3 +187,30 @@ async def test_each_gives_the_other_what_it_lacks(
     await node.rpc("connect", id=ldk_id, host="127.0.0.1", port=port)
     await ldk("wait", **WHOLE_MAP)
     await until(lambda: lists_the_map(node), "what we lacked did not come from LDK")
+
+
+@pytest.mark.parametrize("what", ["gossipd", "connectd", "master", "all"])
+async def test_neither_of_two_ldks_notices_a_restart(
+    start_ldk: StartLdk, node: Node, messages: list[str], what: str
+) -> None:
+    """One serves us its map, the other is sent it as it comes: both maps are whole, on the connections of before."""
+    server, client = await start_ldk(), await start_ldk()
+    await server.load(messages)
+    await client.connect(node.node_id, node.port)
+    client_id = (await client("wait", peers=1))["node_id"]
+    server_id, port = await server.listen()
+    await node.rpc("connect", id=server_id, host="127.0.0.1", port=port)
+    before = {id_: peer["conn_id"] for id_, peer in (await node.peers()).items()}
+    assert before.keys() == {client_id, server_id}
+
+    async def begun() -> bool:
+        return len(await scids_of(node)) > 0
+
+    await until(begun, "nothing comes from LDK")
+    assert (await node.rpc("restart", what=what))["lost"] == 0
+    await until(lambda: lists_the_map(node), "LDK serves a map that we do not list whole")
+    assert {id_: peer["conn_id"] for id_, peer in (await node.peers()).items()} == before
+    for ldk in (server, client):
+        assert (await ldk("wait", peers=1))["peers"] == [node.node_id]
+    await client("wait", **WHOLE_MAP)
+    assert await answers(node, client_id) and await answers(node, server_id)

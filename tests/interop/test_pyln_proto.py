@@ -2,12 +2,15 @@
 
 import asyncio
 import functools
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.node import Node, Nodes
+from tests.harness.node import NETWORK, Node, Nodes
+from tests.harness.small_map import CHANNELS, NODES
 
 INIT, PING, PONG = 16, 18, 19
 CUSTOM = 0x8001
@@ -114,3 +117,28 @@ async def test_it_hangs_up_and_comes_back(node: Node, pyln: Callable[..., Any]) 
         await peer.say(OUR_INIT)
         await peer.sync()
         await peer.ask("close")
+
+
+@pytest.mark.parametrize("what", ["gossipd", "connectd", "master", "all"])
+async def test_it_does_not_notice_a_restart(
+    nodes: Nodes, pyln: Callable[..., Any], small_map_store: Path, what: str
+) -> None:
+    """All pongs in their order, and the map that it has asked for before, each message once."""
+    shutil.copy(small_map_store, nodes.directory("l1") / NETWORK / "gossip_store")
+    node = nodes.start(name="l1")
+    peer = PylnPeer(pyln("peer.py"), node)
+    await peer.dial()
+    await peer.say(OUR_INIT)
+    await peer.sync()
+    restarting = asyncio.create_task(node.rpc("restart", what=what))
+    await peer.say("0109" + REGTEST + "00000000" + "ffffffff")
+    sizes: list[int] = []
+    while not restarting.done():
+        sizes += [number % 1_000 for number in range(len(sizes), len(sizes) + 20)]
+        await peer.say(*map(ping, sizes[-20:]))
+    assert (await restarting)["lost"] == 0
+    await peer.say(ping(1_000))
+    sizes.append(1_000)
+    assert [len(pong) // 2 - 4 for pong in await peer.hear(PONG, len(sizes))] == sizes
+    for number, count in ((256, CHANNELS), (258, 2 * CHANNELS), (257, NODES)):
+        assert len(set(await peer.hear(number, count))) == count

@@ -1,6 +1,7 @@
 """A node of ours and a real Bitcoin node: channels that are really funded, spent, spliced and reorganised away."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -310,3 +311,22 @@ async def first_sync(source: Bitcoind, wanted: list[Channel]) -> float:
         await done.wait()
     assert all(isinstance(answer, Output) and answer.amount_sat == AMOUNT for answer in found)
     return busy[1] / sum(busy)
+
+
+@pytest.mark.parametrize("what", ["master", "all"])
+async def test_questions_that_are_under_way_at_a_restart_are_answered(
+    nodes: Nodes, bitcoin: Bitcoin, what: str
+) -> None:
+    """The chain hangs while gossipd asks for 30 outputs and the master is another program: then it goes on."""
+    funded = bitcoin.fund([Channel(number) for number in range(30)])
+    bitcoin.mine(6)
+    node = nodes.start(*bitcoin.options)
+    await at_height(node, bitcoin.height)
+    bitcoin.process.send_signal(signal.SIGSTOP)
+    try:
+        await tell(node, [message for channel in funded for message in channel.gossip()])
+        assert (await node.rpc("restart", what=what))["lost"] == 0
+        assert await channels(node) == {}
+    finally:
+        bitcoin.process.send_signal(signal.SIGCONT)
+    await has(node, *funded)
