@@ -1,4 +1,7 @@
-"""The control sockets of gossipd: from the master, from connectd (the link), to hsmd; and what each message does."""
+"""The control sockets of gossipd: from the master, from connectd (the link), to hsmd; its beginning and its end.
+
+What each message does between these is in requests.py.
+"""
 
 import asyncio
 import contextlib
@@ -27,9 +30,9 @@ from wire.control.status import Status
 from wire.net.moving import MoveFailed
 
 if TYPE_CHECKING:
-    from gossipd.feed_socket import FeedSocket
+    from gossipd.publish.feed_socket import FeedSocket
 
-FEED_SOCKET = "gossipd.feed_socket"
+FEED_SOCKET = "gossipd.publish.feed_socket"
 """ZMQ takes 45 ms to load: after the signature workers were forked, who need none."""
 
 status = Status("gossipd")
@@ -141,7 +144,7 @@ class Control:
 
     def _init(self, message: GossipdInit) -> None:
         self._restrict(Path(message.store).parent, readable_keys(message.feed, Path(message.feed_keys)))
-        feed = Feed(unheard)
+        feed = Feed(unheard, vantage=message.vantage)
         if message.predecessor_fd is not None:
             if message.feed:
                 importlib.import_module(FEED_SOCKET)  # now, for peers wait when it is needed
@@ -212,7 +215,7 @@ class Control:
         """Raises FeedError, but not for a feed that is there by default."""
         if not init.feed:
             return
-        from gossipd.feed_socket import FeedSocket  # see FEED_SOCKET
+        from gossipd.publish.feed_socket import FeedSocket  # see FEED_SOCKET
 
         try:
             sock = self._feed_socket = FeedSocket(init.feed, init.limits.feed_queue, Path(init.feed_keys))

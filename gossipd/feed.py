@@ -1,6 +1,6 @@
 """What is said on the feed, and when: nothing is made for a topic without subscribers. Knows no socket.
 
-The caller looks at `gossip` or `map` first, one attribute: with no subscriber that is all the cost.
+The caller looks at `gossip`, `map`, `sent` or `pings` first, one attribute: with no subscriber that is all the cost.
 An arrival whose signature has to be checked is kept until `settled` says what became of it.
 """
 
@@ -8,10 +8,23 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gossipd.publish.packing import ARRIVAL_KEYS, SENT_KEYS, Packing, fields
 from gossipd.verdict import REASONS, Verdict
 from wire.bus import feed
-from wire.bus.feed import TOPICS, Outcome
+from wire.bus.feed import (
+    GOSSIP_2_TOPICS,
+    GOSSIP_TOPICS,
+    PEER_CONNECTED,
+    PEER_DISCONNECTED,
+    PEER_PING,
+    PEER_PONG,
+    SENT_TOPICS,
+    TOPICS,
+    Direction,
+    Outcome,
+)
 from wire.control.control_wire import FeedPeerConnected, FeedPeerDisconnected, FeedPeersWanted, PeerInfo
+from wire.peer_wire import Ping, Pong, decode
 
 Send = Callable[[bytes, bytes], None]
 """Gets the two frames of a message."""
@@ -24,6 +37,16 @@ _OUTCOMES = {
     Verdict.FULL: Outcome.OWED,
 }
 """All other verdicts are refusals."""
+_TOPIC_OF = dict(enumerate(GOSSIP_TOPICS)) | {number & 0xFF: topic for number, topic in GOSSIP_2_TOPICS.items()}
+"""By the second byte of the message type; the first is 1."""
+_SENT_OF = {bytes([1, low]): topic for low, topic in enumerate(SENT_TOPICS)}
+_PONG_HEAD = 4
+"""Bytes of a pong before those that were asked for."""
+_CHECKING = Verdict.CHECKING
+_NOBODY = fields({"node_id": None, "conn_id": None, "incoming": None, "phase": None})
+MOST_SENDERS = 10_000
+"""Connections that are kept packed, 150 bytes each."""
+NOT_JUDGED = "gossip v2 is not judged yet"
 
 
 def outcome_of(verdict: Verdict) -> Outcome:
@@ -31,20 +54,30 @@ def outcome_of(verdict: Verdict) -> Outcome:
     return _OUTCOMES.get(verdict, Outcome.REJECTED)
 
 
-class Feed:
-    """Counts, encodes, and hands over to `send` what is subscribed to."""
+def _became(outcome: Outcome, reason: str) -> bytes:
+    return fields({"outcome": outcome.value, "reason": reason})
 
-    def __init__(self, send: Send, now_ns: Callable[[], int] = time.time_ns) -> None:
-        self.gossip = False
-        """Arrivals are subscribed to."""
-        self.map = False
-        """Changes of the map are subscribed to."""
-        self.peers = False
-        """Connections that come and go are subscribed to."""
+
+_BECAME = {verdict: _became(outcome_of(verdict), REASONS.get(verdict, "")) for verdict in Verdict}
+_SETTLED = {outcome: _became(outcome, "") for outcome in Outcome}
+
+
+class Feed:
+    """Counts, packs, and hands over to `send` what is subscribed to. `epoch` begins with it."""
+
+    def __init__(self, send: Send, now_ns: Callable[[], int] = time.time_ns, vantage: str = "") -> None:
+        self.gossip = self.map = self.peers = self.sent = self.pings = False
+        """Taken are arrivals; changes of the map; connections that come and go; what goes out; pings and pongs."""
         self.on_peers: Callable[[], None] = lambda: None
-        """Called once, when they begin to be."""
+        """Called once, when `peers` begins to be so."""
         self.sender_of: Callable[[int], PeerInfo | None] = lambda conn_id: None
         """What is known of the connection; None for what is our own."""
+        self.read_at_of: Callable[[int], int] = lambda conn_id: 0
+        """When what is being heard of the connection had arrived, unix nanoseconds; 0 if that is not known."""
+        self.phase_of: Callable[[int], str] = lambda conn_id: "live"
+        """Whether the connection is still in its first sync."""
+        self.on_taken: Callable[[], None] = lambda: None
+        """Called when other topics are subscribed to than before."""
         self.send = send
         self.lost: Callable[[], int] = lambda: 0
         """How many messages `send` has left out."""
@@ -52,13 +85,15 @@ class Feed:
         """Gets what the master takes: whether that has room for it."""
         self.lost_to_master = 0
         self._now_ns = now_ns
+        self._packing = Packing(vantage, now_ns())
         self._prefixes: set[bytes] = set()
         self._of_subscribers: frozenset[str] = frozenset()
         self._of_master: frozenset[str] = frozenset()
         self._taken: frozenset[str] = frozenset()
         self._seq = dict.fromkeys(TOPICS, 0)
-        self._arrivals: dict[bytes, tuple[int, PeerInfo | None]] = {}
-        """Messages whose signatures are being checked: as many as that stage holds."""
+        self._arrivals: dict[bytes, tuple[int, bytes]] = {}
+        """Messages whose signatures are being checked, when they came and from whom: as many as that stage holds."""
+        self._senders: dict[tuple[int, str], bytes] = {}
 
     @property
     def topics_taken(self) -> int:
@@ -71,7 +106,7 @@ class Feed:
             self._prefixes.discard(prefix)
         elif any(topic.encode().startswith(prefix) for topic in TOPICS):  # others could only pile up here
             self._prefixes.add(prefix)
-        self._of_subscribers = frozenset(topic for topic in TOPICS if topic.encode().startswith(tuple(self._prefixes)))
+        self._of_subscribers = feed.topics_of(self._prefixes)
         self._take()
 
     def taken_by_master(self, topics: Iterable[str]) -> None:
@@ -85,24 +120,30 @@ class Feed:
             if self._seq[topic]:
                 self._seq[topic] += 1  # it was not counted meanwhile: an earlier subscriber must see a gap
         self._taken = taken
-        self.gossip = any(topic.startswith("gossip.") for topic in taken)
-        self.map = any(topic.startswith("map.") for topic in taken)
-        before, self.peers = self.peers, any(topic.startswith("peer.") for topic in taken)
+        self.gossip, self.map, self.sent = (
+            any(topic.startswith(kind) for topic in taken) for kind in ("gossip.", "map.", "sent.")
+        )
+        before, self.peers = self.peers, PEER_CONNECTED in taken or PEER_DISCONNECTED in taken
         if self.peers and not before:
             self.on_peers()
             self.on_peers = lambda: None
+        self.pings = PEER_PING in taken or PEER_PONG in taken
         if not self.gossip:
             self._arrivals.clear()
+        self._senders.clear()
+        self.on_taken()
 
-    def say(self, topic: str, time_ns: int = 0, /, **fields: Any) -> None:
-        """Publish, if the topic is taken. `fields` as `wire.bus.feed` declares them; `time_ns`: then instead of now."""
+    def say(self, topic: str, time_ns: int = 0, /, **values: Any) -> None:
+        """Publish, if the topic is taken. `values` as `wire.bus.feed` declares them; `time_ns`: then instead of now."""
         if topic in self._taken:
             seq = self._seq[topic] = self._seq[topic] + 1
-            body = feed.encode(seq, time_ns or self._now_ns(), fields)
-            if topic in self._of_subscribers:
-                self.send(topic.encode(), body)
-            if topic in self._of_master:
-                self.lost_to_master += not self.tell_master(topic, body)
+            self._publish(topic, self._packing.encode(seq, time_ns or self._now_ns(), values))
+
+    def _publish(self, topic: str, body: bytes) -> None:
+        if topic in self._of_subscribers:
+            self.send(topic.encode(), body)
+        if topic in self._of_master:
+            self.lost_to_master += not self.tell_master(topic, body)
 
     def counts(self) -> list[tuple[str, int]]:
         """How many messages each topic had, for another gossipd."""
@@ -114,38 +155,99 @@ class Feed:
 
     # arrivals
 
+    def stamp(self, conn_id: int) -> int:
+        """When what is being heard of the connection had arrived, if arrivals are subscribed to; else 0."""
+        return (self.read_at_of(conn_id) or self._now_ns()) if self.gossip else 0
+
     def arrived(self, message: bytes, source: int, verdict: Verdict) -> None:
         """The cheap checks are done. `source` is a conn_id, or 0 for what is our own."""
-        if feed.GOSSIP_TOPICS[message[1]] not in self._taken:
+        topic = _TOPIC_OF[message[1]]
+        if topic not in self._taken:
             return
-        if verdict is Verdict.CHECKING:
-            self._arrivals[message] = (self._now_ns(), self.sender_of(source))
+        at = self.stamp(source)
+        if verdict is _CHECKING:
+            self._arrivals[message] = at, self._sender(source)
         else:
-            self._say_arrival(message, 0, self.sender_of(source), outcome_of(verdict), REASONS.get(verdict, ""))
+            self._say_arrival(topic, message, at, self._sender(source), _BECAME[verdict])
 
     def refused(self, message: bytes, source: int, reason: str) -> None:
         """A message is malformed, or its sender is not listened to."""
-        self._say_arrival(message, 0, self.sender_of(source), Outcome.REJECTED, reason)
+        topic = _TOPIC_OF[message[1]]
+        if topic in self._taken:
+            at = self.stamp(source)
+            self._say_arrival(topic, message, at, self._sender(source), _became(Outcome.REJECTED, reason))
 
     def settled(self, message: bytes, outcome: Outcome, reason: str = "") -> None:
         """What became of a message after its signature check. The first word counts: later ones are the map's."""
         arrival = self._arrivals.pop(message, None)
-        if arrival is not None:
-            self._say_arrival(message, *arrival, outcome, reason)
+        if arrival is not None and (topic := _TOPIC_OF[message[1]]) in self._taken:
+            self._say_arrival(topic, message, *arrival, _became(outcome, reason) if reason else _SETTLED[outcome])
 
-    def _say_arrival(
-        self, message: bytes, time_ns: int, sender: PeerInfo | None, outcome: Outcome, reason: str
-    ) -> None:
-        self.say(
-            feed.GOSSIP_TOPICS[message[1]],
-            time_ns,
-            node_id=sender.node_id if sender else None,
-            conn_id=sender.conn_id if sender else None,
-            incoming=sender.incoming if sender else None,
-            outcome=outcome,
-            reason=reason,
-            raw=message,
-        )
+    def _say_arrival(self, topic: str, message: bytes, time_ns: int, sender: bytes, became: bytes) -> None:
+        seq = self._seq[topic] = self._seq[topic] + 1
+        packing = self._packing
+        body = packing.head(ARRIVAL_KEYS, seq, time_ns) + sender + became + packing.message(message)
+        self._publish(topic, body)
+
+    def _sender(self, source: int) -> bytes:
+        """Four keys of the connection, packed."""
+        if not source:
+            return _NOBODY
+        known = source, self.phase_of(source)
+        packed = self._senders.get(known)
+        if packed is None:
+            if len(self._senders) >= MOST_SENDERS:
+                self._senders.clear()
+            packed = self._senders[known] = self._pack_sender(*known)
+        return packed
+
+    def _pack_sender(self, source: int, phase: str) -> bytes:
+        info = self.sender_of(source)
+        return _NOBODY if info is None else fields(_connection(info) | {"phase": phase})
+
+    # what goes out, pings and pongs
+
+    def say_sent(self, info: PeerInfo, messages: Iterable[bytes]) -> None:
+        """These go out to a peer; of them those that are gossip are said."""
+        connection, now = fields(_connection(info)), self._now_ns()
+        packing = self._packing
+        for message in messages:
+            if (topic := _SENT_OF.get(message[:2], "")) in self._taken:
+                seq = self._seq[topic] = self._seq[topic] + 1
+                body = packing.head(SENT_KEYS, seq, now) + connection + packing.message(message)
+                self._publish(topic, body)
+
+    def heard_ping(self, info: PeerInfo, pong: bytes) -> None:
+        """A ping, which this pong of ours answers."""
+        size = len(pong) - _PONG_HEAD
+        self.say_ping(info, "in", size)
+        self.say_pong(info, "out", size)
+
+    def heard_answer(self, info: PeerInfo, message: bytes, rtt_ns: int | None) -> None:
+        """A ping that wants no pong, or a pong, `rtt_ns` after its ping; no other message counts."""
+        match decode(message):
+            case Ping(num_pong_bytes=wanted):
+                self.say_ping(info, "in", wanted)
+            case Pong(ignored=ignored):
+                self.say_pong(info, "in", len(ignored), rtt_ns)
+
+    def say_ping(self, info: PeerInfo, direction: Direction, size: int) -> None:
+        """A ping that asks for so many bytes."""
+        self.say(PEER_PING, self._at(info, direction), **_connection(info), dir=direction, size=size)
+
+    def say_pong(self, info: PeerInfo, direction: Direction, size: int, rtt_ns: int | None = None) -> None:
+        """A pong of so many bytes. `rtt_ns`: from its ping until it was heard; what it has waited here is taken off."""
+        at = self._at(info, direction)
+        if rtt_ns is not None and at:
+            rtt_ns = max(0, rtt_ns - max(0, self._now_ns() - at))
+        self.say(PEER_PONG, at, **_connection(info), dir=direction, size=size, rtt_ns=rtt_ns)
+
+    def _at(self, info: PeerInfo, direction: Direction) -> int:
+        return self.read_at_of(info.conn_id) if direction == "in" else 0
+
+
+def _connection(info: PeerInfo) -> dict[str, Any]:
+    return {"node_id": info.node_id, "conn_id": info.conn_id, "incoming": info.incoming}
 
 
 def unheard(topic: bytes, body: bytes) -> None:
@@ -166,11 +268,11 @@ def say_peer(
         return
     if isinstance(message, FeedPeerDisconnected):
         gone = {"node_id": message.node_id, "conn_id": message.conn_id, "reason": message.reason}
-        to.say(feed.PEER_DISCONNECTED, message.time_ns, **gone)
+        to.say(PEER_DISCONNECTED, message.time_ns, **gone)
         return
     peer = message.peer
     to.say(
-        feed.PEER_CONNECTED,
+        PEER_CONNECTED,
         message.time_ns,
         node_id=peer.node_id,
         conn_id=peer.conn_id,

@@ -10,7 +10,7 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     peers/    what one peer says and is told, its score, eviction
     control.py  the control sockets, and each message to what it calls here     report.py  what is asked of gossipd
     chain.py    what the chain does to the map          own_node.py  our own announcement
-    ticks.py    what is done as time passes
+    ticks.py    what is done as time passes             hearing.py   what the feed says of a connection
     local_channels.py  channels that only their two ends know
     wire/net/   sockets, frames, pings, slow readers, gossip fds
 
@@ -28,6 +28,7 @@ from gossipd.ask.streams import Place
 from gossipd.ask.witnesses import QUERIES_OF_A_CONTEST
 from gossipd.chain import OnChain
 from gossipd.feed import Feed
+from gossipd.hearing import Hearing
 from gossipd.ingest.around import Around
 from gossipd.ingest.checks import Checks
 from gossipd.ingest.debt import Debt
@@ -102,7 +103,6 @@ class Gossipd:
         self._begin_intake(init, workers)
         self.is_remote = self.remotes.__contains__
         self.upkeep = Upkeep(self.owned, self.end, self.novel, self.remotes, init.limits, chance.random)
-        feed.sender_of = self._sender_of
         self._ticks = Ticks(self, self._loop, init.timing.gossip_flush)
 
     def _begin_peers(self, init: GossipdInit) -> None:
@@ -110,11 +110,12 @@ class Gossipd:
         self._standings = Standings()
         self.judge = Judgement(self, self._loop.call_later, self.clock)
         self.fault, self.bad_gossip = self.judge.fault, self.judge.bad_gossip
-        self.tally, limits = Tally(), init.limits
-        self.budget, rate = Budget(limits.gossip_peer_rate, limits.gossip_total_rate, self.tally), limits.read_rate
+        self.tally, limits, rate = Tally(), init.limits, init.limits.read_rate
+        self.budget = Budget(limits.gossip_peer_rate, limits.gossip_total_rate, self.tally, self.feed)
         self.owned: OwnedPeers[Peer] = OwnedPeers(self.may_read, self.lost, self.budget, init.timing, rate, self.tally)
         self.turns, self.is_owned = self.owned.turns, self.owned.owns
         self.remotes: Remotes = Remotes(self)
+        self.phases = Hearing(self, init.timing.stream_quiet).phases
 
     def _begin_intake(self, init: GossipdInit, workers: Workers) -> None:
         """The pipeline, and the chain's news, which use the same stage for funding outputs."""
@@ -147,9 +148,6 @@ class Gossipd:
         """The network that a peer is in: /16 of IPv4, /32 of IPv6, or what kind of address it has (Tor, ...)."""
         peer = self.peers.get(conn_id)
         return None if peer is None else peer.group
-
-    def _sender_of(self, conn_id: int) -> PeerInfo | None:
-        return peer.info if (peer := self.peers.get(conn_id)) is not None else None
 
     def close(self, *, clean: bool) -> None:
         """Flush the store and let go of everything. `clean`: not because of a bug, so the next start may trust us."""
@@ -201,6 +199,7 @@ class Gossipd:
     def admit(self, info: PeerInfo) -> Peer:
         """A peer that was not known, or not any more."""
         peer = self.peers[info.conn_id] = Peer(info, self, self._standings.come(info.node_id))
+        self.phases.begin(info.conn_id)
         return peer
 
     def _take_gossip_back(self, peer: Peer, returned: Fd | None, left_over: list[bytes]) -> None:
@@ -227,6 +226,10 @@ class Gossipd:
     def novel(self) -> dict[int, int]:
         """How many messages that were new each connection has brought, by conn_id."""
         return self.ingest.checks.novel
+
+    def sync_begins(self, conn_id: int) -> None:
+        """All that it has is asked of a peer."""
+        self.phases.begin(conn_id)
 
     def seek(self, conn_id: int, message: bytes) -> None:
         """A message of the seeker's, to a peer wherever its connection is."""
@@ -300,6 +303,7 @@ class Gossipd:
         conn_id = peer.info.conn_id
         if self.peers.pop(conn_id, None) is not None:
             self.seeker.peer_left(conn_id)
+            self.phases.end(conn_id)
             self._standings.leave(peer.info.node_id, peer.standing, self.clock())
         self.budget.forget(conn_id)
 

@@ -66,6 +66,8 @@ class MovedPeer:
     novel: int = 0
     known: list[int] = field(default_factory=list)
     """What it said itself and need not be told: offsets in the store, behind the records."""
+    live: bool = False
+    """Its first sync is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +263,7 @@ def _take_one(gossipd: Gossipd, peer: "Peer") -> Held[MovedPeer]:
     conn_id = peer.info.conn_id
     novel, standing = gossipd.novel.get(conn_id, 0), peer.standing.leave(gossipd.clock())
     known = peer.stream.leave(gossipd.store) if peer.stream is not None else []
+    live = gossipd.phases.is_live(conn_id)
     send, gossip = peer.break_off()
     state, peer_fd, gossip_fd, started = None, None, None, False
     if gossipd.owned.owns(conn_id):
@@ -269,7 +272,7 @@ def _take_one(gossipd: Gossipd, peer: "Peer") -> Held[MovedPeer]:
         gossip_fd, started, unwritten = gossipd.remotes.detach(conn_id)
         send = unwritten + send
     gossipd.drop(peer)
-    return Held(MovedPeer(peer.info, state, gossip, send, started, standing, novel, known), (peer_fd, gossip_fd))
+    return Held(MovedPeer(peer.info, state, gossip, send, started, standing, novel, known, live), (peer_fd, gossip_fd))
 
 
 def put_together(gossipd: Gossipd, moved: MovedPeer, peer_fd: int | None, gossip_fd: int | None) -> None:
@@ -282,6 +285,8 @@ def put_together(gossipd: Gossipd, moved: MovedPeer, peer_fd: int | None, gossip
     for message in moved.send:
         peer.say(message)
     gossipd.novel[info.conn_id] = moved.novel
+    if moved.live:
+        gossipd.phases.end(info.conn_id)
     if gossip_fd is not None:
         gossipd.remotes.adopt(peer, gossip_fd, started=moved.started)
     elif peer_fd is not None and moved.state is not None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from gossipd.ask.phases import Phases
 from gossipd.ask.seeker import Seeker
 from gossipd.ingest.pipeline import Ingest
 from gossipd.map.keeper import Keeper
@@ -24,6 +25,7 @@ class Around(Protocol):
     owned: OwnedPeers[Peer]
     ingest: Ingest
     seeker: Seeker
+    phases: Phases
     keeper: Keeper
     own_node: OwnNode
 
@@ -57,6 +59,7 @@ class Ticks:
         around.ingest.tick()
         around.ingest.checks.debt.settle_nodes()
         around.seeker.tick(around.ingest.unfinished)
+        around.phases.tick()
         around.keeper.tick()
         around.own_node.tick()
         for conn_id, peer in list(around.peers.items()):

@@ -119,11 +119,15 @@ class Frames:
         return len(self._buffer) - self._position
 
     @property
+    def messages_in(self) -> int:
+        """How many messages have been decrypted since the connection's first one."""
+        return self._messages_in + self._rn // 2
+
+    @property
     def traffic(self) -> Traffic:
         """All that this connection has carried until now."""
-        return Traffic(
-            self._bytes_in, self._bytes_out, self._messages_in + self._rn // 2, self._messages_out + self._sn // 2
-        )
+        messages_out = self._messages_out + self._sn // 2
+        return Traffic(self._bytes_in, self._bytes_out, self.messages_in, messages_out)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Append `data` (at once), and yield the messages that are complete, each decrypted when it is asked for.

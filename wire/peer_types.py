@@ -60,6 +60,10 @@ _GOSSIP = {
     263: "query_channel_range",
     264: "reply_channel_range",
     265: "gossip_timestamp_filter",
+    260: "announcement_signatures_2",
+    267: "channel_announcement_2",
+    269: "node_announcement_2",
+    271: "channel_update_2",
 }
 
 _NAMES = _CONTROL | _CHANNEL | _GOSSIP | {513: "onion_message"}

@@ -7,7 +7,7 @@ The same table is in force in every owner (gossipd, a program on fd 3, connectio
 from collections.abc import Iterable
 from enum import Enum, auto
 
-from wire.gossip_layout import GOSSIP_TYPES
+from wire.gossip_layout import GOSSIP_2_TYPES, GOSSIP_TYPES
 from wire.peer_wire import (
     ErrorMessage,
     GossipTimestampFilter,
@@ -69,7 +69,7 @@ _DEEDS = {
 }
 _ANSWERED = frozenset({1, 16, 17, 18, 19})
 _QUERIES = (QueryShortChannelIds, ReplyShortChannelIdsEnd, QueryChannelRange, ReplyChannelRange, GossipTimestampFilter)
-_GOSSIP = frozenset({*GOSSIP_TYPES, *(query.number for query in _QUERIES)})
+_GOSSIP = frozenset({*GOSSIP_TYPES, *GOSSIP_2_TYPES, *(query.number for query in _QUERIES)})
 
 
 def default_action(number: int) -> Action:

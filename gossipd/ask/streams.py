@@ -71,6 +71,9 @@ class Around(Protocol):
     def novel(self) -> dict[int, int]:
         """How many messages that were new each connection has brought, by conn_id."""
 
+    def sync_begins(self, conn_id: int) -> None:
+        """A peer is asked for all that it has."""
+
     def seek(self, conn_id: int, message: bytes) -> None:
         """Send a message of the seeker's to a peer."""
 
@@ -132,6 +135,8 @@ class Streams:
     def set_filter(self, peer: Asked, wanted: tuple[int, int]) -> None:
         """Tell the peer what we want to hear (B7-99)."""
         self._note(peer, wanted)
+        if wanted == EVERYTHING:
+            self._around.sync_begins(peer.conn_id)
         self._around.seek(peer.conn_id, GossipTimestampFilter(self._around.chain_hash, *wanted).encode())
 
     def _note(self, peer: Asked, wanted: tuple[int, int]) -> None:

@@ -5,29 +5,22 @@ What waits to be sent is kept as plaintext, cursors and a query under way, and i
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator
 
-from gossipd.ask.seeker import Seeker
-from gossipd.feed import Feed
-from gossipd.ingest.pipeline import Ingest
-from gossipd.local_channels import LocalChannels
-from gossipd.map.index import MapIndex
+from gossipd.feed import NOT_JUDGED
+from gossipd.peers.around import Around
 from gossipd.peers.standing import Standing
-from gossipd.peers.waiting import Pause, Waiting
+from gossipd.peers.waiting import Waiting
 from gossipd.serve.budget import PASSED_OVER
-from gossipd.serve.checksums import Checksums
 from gossipd.serve.queries import Answer, Messages, Source, answer_range, answer_scids
 from gossipd.serve.stream import Stream
-from gossipd.store.writer import GossipStore
 from gossipd.verdict import Consequence, PeerFault, Verdict
 from wire.address import network_group
 from wire.control.control_wire import GossipState, PeerInfo
 from wire.control.status import Status
 from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
-from wire.gossip_layout import CHAIN_HASH, GOSSIP_TYPES
-from wire.metrics.tally import Tally
+from wire.gossip_layout import ANNOUNCEMENT_SIGNATURES_2, CHAIN_HASH, GOSSIP_2_TYPES, GOSSIP_TYPES
 from wire.net.duties import ANSWERS_MARK, Duties, Flaw, log_trouble
 from wire.net.pinger import PongHandler
 from wire.peer_wire import (
@@ -39,7 +32,7 @@ from wire.peer_wire import (
     decode,
     message_name,
 )
-from wire.routing import Action, Deed, Routes
+from wire.routing import Action, Deed
 
 OWN_MARK = 65_536
 """Bytes in the outbox above which a peer is not told what is new of our own."""
@@ -56,42 +49,6 @@ have put there does not count: two nodes that both wait for the other one to rea
 status = Status("gossipd")
 
 
-class Around(Protocol):
-    """What a peer needs of its daemon."""
-
-    routes: Routes
-    ingest: Ingest
-    feed: Feed
-    store: GossipStore
-    index: MapIndex
-    checksums: Checksums
-    chain_hash: bytes
-    tally: Tally
-    seeker: Seeker
-    local: LocalChannels
-
-    @property
-    def pause(self) -> Pause["Peer"]:
-        """Whether gossip is taken in."""
-
-    now: Callable[[], float]
-    """Unix seconds."""
-    clock: Callable[[], float]
-    """Seconds that do not jump."""
-
-    def fault(self, peer: "Peer", fault: PeerFault) -> bool:
-        """What follows from a fault; False if the connection is gone."""
-
-    def bad_gossip(self, peer: "Peer", fault: PeerFault) -> bool:
-        """The same for a gossip message, which counts."""
-
-    def nongossip(self, peer: "Peer", message: bytes) -> None:
-        """Give the connection up, with this message."""
-
-    def copy_up(self, peer: "Peer", message: bytes) -> None:
-        """Tell the master what the peer said."""
-
-
 class Peer:
     """State of one connection, whichever process owns it. Made at its first hand-over, gone with the connection."""
 
@@ -101,6 +58,7 @@ class Peer:
         "_greeting",
         "_outbox",
         "asked",
+        "came_ns",
         "duties",
         "filter",
         "greeted",
@@ -114,7 +72,7 @@ class Peer:
         "work",
     )
 
-    def __init__(self, info: PeerInfo, around: Around, standing: Standing) -> None:
+    def __init__(self, info: PeerInfo, around: "Around[Peer]", standing: Standing) -> None:
         self.info = info
         self.group = network_group(info.address)
         """The network that it is in, of which one operator may have much."""
@@ -134,6 +92,8 @@ class Peer:
         self._answer_bytes = 0
         self._around = around
         self._outbox: list[bytes] = []
+        self.came_ns = 0
+        """When the gossip that is dealt with had arrived, if it has waited here; else 0."""
         self.waiting: Waiting | None = None
         """Gossip that is not taken in yet, if there is any."""
 
@@ -146,21 +106,34 @@ class Peer:
             if self.waiting is None:
                 self.waiting = Waiting()
                 self._around.pause.add(self)
-            self.waiting.add(message)
+            self.waiting.add(message, self._around.feed.stamp(self.info.conn_id))
             return True
         return self._hear(number, message)
 
     def hear_waiting(self, most: int) -> bool:
         """Deal with gossip that waits, about so many bytes of it; False if the connection is gone."""
         waiting = self.waiting or Waiting()
-        stays = waiting.hear(lambda message: self._hear(message[0] << 8 | message[1], message), most)
+        stays = waiting.hear(self._hear_late, most)
+        self.came_ns = 0
         self.waiting = waiting if waiting.size else None
         return stays
 
     def leave_waiting(self) -> list[bytes]:
         """The peer goes: gossip that waits is owed, queries are returned."""
         waiting, self.waiting = self.waiting or Waiting(), None
-        return waiting.leave(lambda message: self._around.ingest.pass_over(message, self.info.conn_id))
+        queries = waiting.leave(self._pass_over)
+        self.came_ns = 0
+        return queries
+
+    def _hear_late(self, message: bytes, came_ns: int) -> bool:
+        self.came_ns = came_ns
+        return self._hear(message[0] << 8 | message[1], message)
+
+    def _pass_over(self, message: bytes, came_ns: int) -> None:
+        self.came_ns = came_ns
+        self._around.ingest.pass_over(message, self.info.conn_id)
+        if self._around.feed.gossip:
+            self._around.feed.arrived(message, self.info.conn_id, Verdict.OWED)
 
     def _hear(self, number: int, message: bytes) -> bool:
         try:
@@ -176,6 +149,8 @@ class Peer:
         except WireError as error:  # B1-7, B1-8
             return self._around.fault(self, PeerFault(f"{message_name(number)}: {error}", Consequence.DISCONNECT))
         except Flaw as flaw:
+            if number == ANNOUNCEMENT_SIGNATURES_2 and self._around.feed.gossip:
+                self._around.feed.refused(message, self.info.conn_id, NOT_JUDGED)
             return self._around.fault(self, PeerFault(str(flaw), Consequence.DISCONNECT))
         except PeerFault as fault:
             return self._around.fault(self, fault)
@@ -221,8 +196,12 @@ class Peer:
         match deed:
             case Deed.SAY:
                 self.say(message)
+                if self._around.feed.pings:
+                    self._around.feed.heard_ping(self.info, message)
             case Deed.GOSSIP:
                 self._hear_query(message)
+            case Deed.ANSWER if self._around.feed.pings:
+                self._around.feed.heard_answer(self.info, message, self.duties.rtt_ns)
             case Deed.TAKE:
                 self._around.nongossip(self, message)
                 return False
@@ -236,10 +215,16 @@ class Peer:
     def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> None:
         """Say a ping, and call `answered` when its pong has come."""
         self.say(self.duties.ping(num_pong_bytes, ignored_len, answered))
+        if self._around.feed.pings:
+            self._around.feed.say_ping(self.info, "out", num_pong_bytes)
 
     def _hear_query(self, message: bytes) -> None:
         """Also what is left of a query, from the gossipd that was here before."""
         around = self._around
+        if message[0] << 8 | message[1] in GOSSIP_2_TYPES:
+            if around.feed.gossip:
+                around.feed.refused(message, self.info.conn_id, NOT_JUDGED)
+            return
         match decode(message):
             case GossipTimestampFilter() as wanted:
                 if wanted.chain_hash == around.chain_hash:
@@ -316,8 +301,14 @@ class Peer:
 
     def pull_outbox(self) -> list[bytes]:
         """All of the outbox."""
-        messages, self._outbox = self._outbox, []
+        messages = self._empty_outbox()
         self._around.tally.said(messages)
+        if self._around.feed.sent:
+            self._around.feed.say_sent(self.info, messages)
+        return messages
+
+    def _empty_outbox(self) -> list[bytes]:
+        messages, self._outbox = self._outbox, []
         self.outbox_bytes = self._answer_bytes = 0
         return messages
 
@@ -375,7 +366,7 @@ class Peer:
 
     def break_off(self) -> tuple[list[bytes], GossipState]:
         """What has still to be said before all else, and what another gossipd needs to go on."""
-        messages, waiting, queries = self.pull_outbox(), self.leave_waiting(), []
+        messages, waiting, queries = self._empty_outbox(), self.leave_waiting(), []
         for answer in self.queries.values():
             made, rest = answer.break_off()
             messages += made

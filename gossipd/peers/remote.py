@@ -51,8 +51,11 @@ class Remote:
         self._pumps_in_turn = False
         self._fd = GossipFd(sock, self._loop, self._hear, self.pump, self._end, self._in_turn)
         self._fd.started = started
+        self.packets = 0
+        """How many its owner has written, since this one is here."""
 
     def _hear(self, packet: bytes) -> None:
+        self.packets += 1
         self._around.hear(self.peer, packet)
         if self.peer.has_something_to_say:
             self.pump()
@@ -99,6 +102,15 @@ class Remote:
             self._fd.resume()
         else:
             self._fd.pause()
+
+    def stamp_reads(self, *, wanted: bool) -> None:
+        """See `GossipFd`."""
+        self._fd.stamp_reads(wanted=wanted)
+
+    @property
+    def read_at_ns(self) -> int:
+        """When the owner had written what is being heard."""
+        return self._fd.read_at_ns
 
     def detach(self) -> tuple[int, bool, list[bytes]]:
         """Our end, whether the owner has begun to read, and what we had not yet written to it."""

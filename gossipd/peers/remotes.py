@@ -41,6 +41,7 @@ class Remotes:
         self._loop = asyncio.get_running_loop()
         self._around = around
         self._remotes: dict[int, Remote] = {}
+        self._stamps_reads = False
 
     def __len__(self) -> int:
         return len(self._remotes)
@@ -56,8 +57,23 @@ class Remotes:
         if (before := self._remotes.pop(peer.info.conn_id, None)) is not None:
             before.close()
         ours, theirs = gossip_pair()
-        self._remotes[peer.info.conn_id] = Remote(peer, ours, self)
+        self._keep(Remote(peer, ours, self))
         return Fd(theirs)
+
+    def _keep(self, remote: Remote) -> None:
+        self._remotes[remote.peer.info.conn_id] = remote
+        if self._stamps_reads:
+            remote.stamp_reads(wanted=True)
+
+    def stamp_reads(self, *, wanted: bool) -> None:
+        """From now on it is kept when each packet was written, or not any more."""
+        self._stamps_reads = wanted
+        for remote in self._remotes.values():
+            remote.stamp_reads(wanted=wanted)
+
+    def get(self, conn_id: int) -> Remote | None:
+        """That of a connection, if it is here."""
+        return self._remotes.get(conn_id)
 
     def adopt(self, peer: Peer, fd: int, *, started: bool) -> None:
         """Our end of a gossip fd, which another gossipd had, and whose owner has begun to read it if `started`."""
@@ -65,7 +81,7 @@ class Remotes:
         sock.setblocking(False)
         conn_id = peer.info.conn_id
         remote = Remote(peer, sock, self, started=started)
-        self._remotes[conn_id] = remote
+        self._keep(remote)
         remote.update_reading()
         self.pump_soon(conn_id)
 

@@ -25,42 +25,42 @@ class Pause(Protocol, Generic[P_contra]):
 
 
 class Waiting:
-    """Messages in their order."""
+    """Messages in their order, each with when it came (unix nanoseconds, 0 if that was not noted)."""
 
     __slots__ = ("_messages", "size")
 
     def __init__(self) -> None:
         self.size = 0
         """Bytes, with MESSAGE_COST for each message: to be read."""
-        self._messages: deque[bytes] = deque()
+        self._messages: deque[tuple[bytes, int]] = deque()
 
     @property
     def is_full(self) -> bool:
         """Nothing more is to come for now."""
         return self.size > WAITING_MARK
 
-    def add(self, message: bytes) -> None:
+    def add(self, message: bytes, came_ns: int) -> None:
         """One more."""
-        self._messages.append(message)
+        self._messages.append((message, came_ns))
         self.size += len(message) + MESSAGE_COST
 
-    def hear(self, hear: Callable[[bytes], bool], most: int) -> bool:
+    def hear(self, hear: Callable[[bytes, int], bool], most: int) -> bool:
         """Take about so many bytes of it out, and have them heard. False as soon as `hear` says so."""
         while self._messages and most > 0:
-            message = self._messages.popleft()
+            message, came_ns = self._messages.popleft()
             self.size -= len(message) + MESSAGE_COST
             most -= len(message) + MESSAGE_COST
-            if not hear(message):
+            if not hear(message, came_ns):
                 return False
         return True
 
-    def leave(self, pass_over: Callable[[bytes], None]) -> list[bytes]:
+    def leave(self, pass_over: Callable[[bytes, int], None]) -> list[bytes]:
         """All of it goes: news is passed over, and queries are returned."""
         messages, self._messages, self.size = self._messages, deque(), 0
         queries = []
-        for message in messages:
+        for message, came_ns in messages:
             if message[0] << 8 | message[1] in GOSSIP_TYPES:
-                pass_over(message)
+                pass_over(message, came_ns)
             else:
                 queries.append(message)
         return queries

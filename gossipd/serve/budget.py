@@ -7,6 +7,8 @@ what is our own are never held back. Time is an argument, in seconds.
 
 from typing import Protocol
 
+from gossipd.feed import SILENT, Feed
+from wire.control.control_wire import PeerInfo
 from wire.metrics.tally import Tally
 
 QUANTUM = 32_768
@@ -20,6 +22,10 @@ class Puller(Protocol):
 
     work: int
     """What the last `pull_paid` cost besides what it gave, in bytes."""
+
+    @property
+    def info(self) -> PeerInfo:
+        """Who it is."""
 
     @property
     def has_free(self) -> bool:
@@ -60,9 +66,10 @@ class Bucket:
 class Budget:
     """The buckets of all peers that are served, by conn_id, and the common one. A rate of 0 is none."""
 
-    def __init__(self, peer_rate: int, total_rate: int, tally: Tally) -> None:
-        """`tally` counts what is said."""
+    def __init__(self, peer_rate: int, total_rate: int, tally: Tally, feed: Feed = SILENT) -> None:
+        """`tally` counts what is said, `feed` tells it."""
         self._tally = tally
+        self._feed = feed
         self._peer_rate = peer_rate
         self._total = Bucket(total_rate, 0.0) if total_rate else None
         self._peers: dict[int, Bucket] = {}
@@ -90,12 +97,16 @@ class Budget:
         if peer.has_free:
             messages = peer.pull_free(most)
             self._tally.said(messages)
+            if self._feed.sent:
+                self._feed.say_sent(peer.info, messages)
             return messages
         buckets = self._buckets(conn_id, now)
         if any(bucket.wait(now) for bucket in buckets):
             return []
         messages = peer.pull_paid(most)
         self._tally.said_gossip(messages)
+        if self._feed.sent:
+            self._feed.say_sent(peer.info, messages)
         for bucket in buckets:
             bucket.take(max(sum(map(len, messages)), peer.work))
         return messages

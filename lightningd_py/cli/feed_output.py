@@ -24,6 +24,9 @@ from wire.bus.feed import (
     NodeRemoved,
     PeerConnected,
     PeerDisconnected,
+    PeerPing,
+    PeerPong,
+    Sent,
 )
 from wire.control.status import sane
 from wire.cursor import WireError
@@ -63,7 +66,7 @@ def json_line(message: FeedMessage, lost: int) -> str:
 
 
 def _json(name: str, value: Any) -> Any:
-    if name == "short_channel_id":
+    if name == "short_channel_id" and value is not None:
         return scid_to_text(value)
     return value.hex() if isinstance(value, bytes) else value
 
@@ -81,7 +84,11 @@ def _words(message: FeedMessage) -> list[str]:
     match message:
         case Gossip():
             reason = f": {sane(message.reason)}" if message.reason else ""
-            return [_sender(message), _about(message.raw), f"{message.outcome}{reason}"]
+            return [_connection(message), _about(message.raw), f"{message.outcome}{reason}"]
+        case Sent():
+            return [_connection(message), _about(message.raw)]
+        case PeerPing():
+            return [_connection(message), sane(message.dir), f"{message.size} bytes", *_round_trip(message)]
         case MapChannel():
             amount = "unchecked" if message.amount_sat is None else f"{message.amount_sat} sat"
             return [scid_to_text(message.short_channel_id), amount]
@@ -101,10 +108,16 @@ def _words(message: FeedMessage) -> list[str]:
     return []
 
 
-def _sender(message: Gossip) -> str:
+def _connection(message: Gossip | Sent | PeerPing) -> str:
     if message.node_id is None:
         return "ourselves"
     return f"{_short(message.node_id)} #{message.conn_id} {'in' if message.incoming else 'out'}"
+
+
+def _round_trip(message: PeerPing) -> list[str]:
+    """How long the pong to a ping of ours took."""
+    rtt_ns = message.rtt_ns if isinstance(message, PeerPong) else None
+    return [] if rtt_ns is None else [f"{rtt_ns / 1e6:.3f} ms"]
 
 
 def _about(raw: bytes) -> str:

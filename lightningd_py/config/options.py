@@ -72,6 +72,7 @@ class Options:
     offline: bool = False
     alias: str | None = None
     rgb: bytes | None = None
+    vantage: str | None = None
     announce_addr_discovered: str = "auto"
     announce_addr_discovered_port: int | None = None
     keepconnected: tuple[values.NodeToKeep, ...] = ()

@@ -183,6 +183,12 @@ OPTIONS: tuple[Option, ...] = (
             "announce-addr-discovered-port", "with this port (default: the network's)", values.number(1, 65535), "PORT"
         ),
         Option("alias", "the node's name, up to 32 bytes", values.alias, "NAME", trailing_spaces=True),
+        Option(
+            "vantage",
+            "what the feed calls this node (default the alias, or the beginning of the node id)",
+            values.vantage,
+            "NAME",
+        ),
         Option("rgb", "the node's colour", values.rgb, "RRGGBB"),
     ),
     *_rows(

@@ -176,6 +176,13 @@ def alias(value: str) -> str:
     return value
 
 
+def vantage(value: str) -> str:
+    """What a vantage point is called: a name that is fit for a file, too."""
+    if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", value):
+        raise ValueError(f"'{value}' is not up to 64 letters, digits, dots, dashes and underscores")
+    return value
+
+
 def rgb(value: str) -> bytes:
     """The node's colour: three bytes, red first. BOLT 7, node_announcement."""
     if not re.fullmatch("[0-9a-fA-F]{6}", value):

@@ -28,6 +28,9 @@ from wire.types import NETWORKS
 FEED_KEYS = "feed-curve"
 """In the network's directory: who may take the feed on tcp may not therefore use the buses."""
 
+VANTAGE_DIGITS = 16
+"""Of the node_id, where the operator has given no name."""
+
 R = TypeVar("R", bound=Reply)
 status = Status("lightningd")
 
@@ -185,6 +188,7 @@ async def init_gossipd(
             addresses=own.addresses,
             feed=options.feed,
             feed_keys=str(options.network_dir / FEED_KEYS),
+            vantage=options.vantage or options.alias or own.node_id.hex()[:VANTAGE_DIGITS],
             feed_needed=options.feed != in_directory("ipc://feed", options.network_dir),
             predecessor_fd=predecessor_fd,
         ),

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from gossipd.feed_subscribers import MOST_SUBSCRIPTIONS, Subscribers
+from gossipd.publish.subscribers import MOST_SUBSCRIPTIONS, Subscribers
 
 
 class Connection:

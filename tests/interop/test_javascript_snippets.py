@@ -63,7 +63,7 @@ async def test_service(here: Path, nodes: Nodes) -> None:
 async def test_feed(here: Path, nodes: Nodes, small_map: SyntheticMap) -> None:
     node = nodes.start()
     async with await start(here, placed(SNIPPETS[FEED], {SHOWN: node.directory / "feed"})) as it:
-        await taken(node, 5)
+        await taken(node, 11)
         async with await ScriptedPeer.connect(node.target) as peer:
             assert (await it.line()).startswith("peer.connected 1")
             await peer.say(next(iter(small_map.messages())))

@@ -43,9 +43,8 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "gossipd": (
         "gossipd.verdict",
+        "gossipd.publish",
         "gossipd.feed",
-        "gossipd.feed_subscribers",
-        "gossipd.feed_socket",
         "gossipd.store",
         "gossipd.map",
         "gossipd.gossmap",
@@ -57,6 +56,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "gossipd.ask",
         "gossipd.peers",
         "gossipd.ticks",
+        "gossipd.hearing",
         "gossipd.gossipd",
         "gossipd.report",
         "gossipd.metrics",

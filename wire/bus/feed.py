@@ -7,10 +7,10 @@ docs/feed.md explains all of it.
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgpack
 
@@ -42,24 +42,52 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedMessage:
     """What every message has. `seq` counts the topic's messages from 1: a gap is what this subscriber has lost.
-    `time_ns` is in unix nanoseconds."""
+    `time_ns` is in unix nanoseconds. `vantage` names the node, `epoch` (unix nanoseconds) this run of its gossipd; an
+    older node says neither. So has each field that came later a default."""
 
     topic: str
     seq: int
     time_ns: int
+    vantage: str = ""
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gossip(FeedMessage):
-    """A gossip message has arrived, `raw` with its type. Of the connection all is None for a message of our own, or one
-    that was added by hand. `incoming`: the peer had dialled us."""
+class About(FeedMessage):
+    """A gossip message, `raw` with its type. `hash` is SHA256 of it, `inner_hash` of what it says whenever it is said
+    (docs/feed.md). What it does not have, or is cut before, is None. `about`: the node of a node_announcement."""
+
+    raw: bytes
+    type: int = 0
+    size: int = 0
+    hash: bytes = b""
+    inner_hash: bytes = b""
+    short_channel_id: int | None = None
+    direction: int | None = None
+    timestamp: int | None = None
+    about: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gossip(About):
+    """A gossip message has arrived. Of the connection all is None for a message of our own, or one that was added by
+    hand. `incoming`: the peer had dialled us. `phase`: sync, or live."""
 
     node_id: bytes | None
     conn_id: int | None
     incoming: bool | None
     outcome: str
     reason: str
-    raw: bytes
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent(About):
+    """A gossip message goes out to a peer."""
+
+    node_id: bytes
+    conn_id: int
+    incoming: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,18 +165,49 @@ class PeerDisconnected(FeedMessage):
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPing(FeedMessage):
+    """A ping or a pong. `dir`: in or out. `size`: the bytes that a ping asks for, or that a pong brings."""
+
+    node_id: bytes
+    conn_id: int
+    incoming: bool
+    dir: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerPong(PeerPing):
+    """`rtt_ns`: nanoseconds since our ping, of a pong that answers one."""
+
+    rtt_ns: int | None
+
+
 CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE = GOSSIP_TOPICS = (
     "gossip.channel_announcement",
     "gossip.node_announcement",
     "gossip.channel_update",
 )
 """In the order of the message types 256 to 258."""
+GOSSIP_2_TOPICS = {
+    260: "gossip.announcement_signatures_2",
+    267: "gossip.channel_announcement_2",
+    269: "gossip.node_announcement_2",
+    271: "gossip.channel_update_2",
+}
+"""By message type: what is heard and not judged yet."""
+SENT_TOPICS = ("sent.channel_announcement", "sent.node_announcement", "sent.channel_update")
+"""As GOSSIP_TOPICS: only a prefix that begins with `sent.` takes them."""
 MAP_CHANNEL, MAP_UPDATE, MAP_NODE = "map.channel_announcement", "map.channel_update", "map.node_announcement"
 CHANNEL_DYING, CHANNEL_REMOVED, NODE_REMOVED = "map.channel_dying", "map.channel_removed", "map.node_removed"
 PEER_CONNECTED, PEER_DISCONNECTED = "peer.connected", "peer.disconnected"
+PEER_PING, PEER_PONG = "peer.ping", "peer.pong"
+Direction = Literal["in", "out"]
 
 TOPICS: dict[str, type[FeedMessage]] = {
     **dict.fromkeys(GOSSIP_TOPICS, Gossip),
+    **dict.fromkeys(GOSSIP_2_TOPICS.values(), Gossip),
+    **dict.fromkeys(SENT_TOPICS, Sent),
     MAP_CHANNEL: MapChannel,
     MAP_UPDATE: MapUpdate,
     MAP_NODE: MapNode,
@@ -157,8 +216,17 @@ TOPICS: dict[str, type[FeedMessage]] = {
     NODE_REMOVED: NodeRemoved,
     PEER_CONNECTED: PeerConnected,
     PEER_DISCONNECTED: PeerDisconnected,
+    PEER_PING: PeerPing,
+    PEER_PONG: PeerPong,
 }
 """Every topic, and what its messages are."""
+
+
+def topics_of(prefixes: Iterable[bytes]) -> frozenset[str]:
+    """The topics that these subscriptions take. What is said to peers is much: it has to be asked for by name."""
+    plain = tuple(prefixes)
+    named = tuple(prefix for prefix in plain if prefix.startswith(b"sent."))
+    return frozenset(topic for topic in TOPICS if topic.encode().startswith(named if topic in SENT_TOPICS else plain))
 
 
 def encode(seq: int, time_ns: int, fields: Mapping[str, Any]) -> bytes:
@@ -173,19 +241,26 @@ def decode(topic: bytes, body: bytes) -> FeedMessage:
         if values["v"] != VERSION:
             raise FeedError(f"the feed speaks version {values['v']}, which is not known here")
         kind = TOPICS.get(name, FeedMessage)
-        return kind(topic=name, **{key: _checked(values[key], hint) for key, hint in _hints(kind).items()})
+        return kind(topic=name, **{key: _checked(values[key], hint) for key, hint in _present(kind, values)})
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         raise FeedError(f"no message of a feed: {error!r}") from error
 
 
-_known_hints: dict[type[FeedMessage], dict[str, Any]] = {}
+_known_hints: dict[type[FeedMessage], tuple[dict[str, Any], frozenset[str]]] = {}
 
 
-def _hints(kind: type[FeedMessage]) -> dict[str, Any]:
-    """Key -> type of what is in the map."""
+def _present(kind: type[FeedMessage], values: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    """(key, type) of what must be in the map, and of what is in it besides: a node of before a key came has it not."""
+    hints, newer = _hints(kind)
+    return ((key, hint) for key, hint in hints.items() if key in values or key not in newer)
+
+
+def _hints(kind: type[FeedMessage]) -> tuple[dict[str, Any], frozenset[str]]:
+    """Key -> type of what is in the map; and the keys that may be missing."""
     if kind not in _known_hints:
-        hints = typing.get_type_hints(kind)
-        _known_hints[kind] = {field.name: hints[field.name] for field in dataclasses.fields(kind)[1:]}
+        hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)[1:]
+        newer = frozenset(field.name for field in fields if field.default is not dataclasses.MISSING)
+        _known_hints[kind] = {field.name: hints[field.name] for field in fields}, newer
     return _known_hints[kind]
 
 

@@ -502,6 +502,8 @@ class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_ini
     """The ZMQ endpoint at which the feed is published; empty for no feed."""
     feed_keys: str = ""
     """The directory of its CURVE keys, for tcp."""
+    vantage: str = ""
+    """What the feed calls this node."""
     feed_needed: bool = False
     """A feed that cannot be published is an error: it was asked for."""
     predecessor_fd: Fd | None = None

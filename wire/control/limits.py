@@ -41,4 +41,4 @@ class Limits:
     """Seconds in which a peer must take some of what waits for it; three times that through Tor."""
     feed_queue: int = 50_000
     """Messages of the feed that wait for one subscriber; what comes then it loses. 30 MB of usual gossip, 200 MB of the
-    largest that is not counted singly (`gossipd/feed_socket.py`)."""
+    largest that is not counted singly (`gossipd/publish/feed_socket.py`)."""

@@ -74,13 +74,17 @@ def log_trouble(status: Status, message: bytes, peer: PeerInfo) -> None:
 class Duties:
     """Of one connection: pings and pongs, and what each other message is for."""
 
-    __slots__ = ("_pings",)
+    __slots__ = ("_pings", "rtt_ns")
 
     def __init__(self) -> None:
         self._pings = Pings()
+        self.rtt_ns: int | None = None
+        """Nanoseconds between the pong that was heard last and its ping; None if that pong was not asked for."""
 
     def hear(self, message: bytes, routes: Routes) -> tuple[Deed, bytes]:
-        """What is to be done, and with what: never ANSWER. Raises Flaw for a message over which the connection ends."""
+        """What is to be done, and with what; ANSWER if it is done. Raises Flaw for a message over which the connection
+        ends.
+        """
         deed = deed_of(message, routes)
         if deed is not _ANSWER:
             return deed, message
@@ -88,8 +92,8 @@ class Duties:
             case Ping(num_pong_bytes=wanted) if wanted < NO_PONG:  # B1-37; zeros never hold a secret (B1-38)
                 return Deed.SAY, PeerPong(bytes(wanted)).encode()
             case PeerPong(ignored=ignored):
-                self._pings.heard(len(message), len(ignored))
-        return Deed.NOTHING, message
+                self.rtt_ns = self._pings.heard(len(message), len(ignored))
+        return _ANSWER, message
 
     def ping(self, num_pong_bytes: int, ignored_len: int, answered: PongHandler) -> bytes:
         """A ping, to be said now; `answered` is called when its pong has come, or at once if it asks for none."""

@@ -19,6 +19,7 @@ from typing import Self
 from wire.cursor import WireError
 from wire.encoded import ALL, UPDATE_1, UPDATE_2
 from wire.frames import MAX_MESSAGE
+from wire.net.sockman import stamps
 from wire.net.turns import MESSAGE_COST, QUANTUM
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 
@@ -71,6 +72,9 @@ class GossipFd:
     ) -> None:
         """With `in_turn` a quantum is read in each turn, else what is there."""
         self.started = False
+        self.read_at_ns = 0
+        """When the packet that was read last had been written, unix nanoseconds; 0 while that is not asked for."""
+        self._stamps_reads = False
         self._in_turn = in_turn
         self._has_turn = False
         self._sock = sock
@@ -86,6 +90,12 @@ class GossipFd:
     def closed(self) -> bool:
         """True after `close`."""
         return self._sock.fileno() < 0
+
+    def stamp_reads(self, *, wanted: bool) -> None:
+        """From now on `read_at_ns` is kept, or not any more."""
+        self._stamps_reads, self.read_at_ns = wanted, 0
+        if not self.closed:
+            stamps.stamp(self._sock, wanted=wanted)
 
     def resume(self) -> None:
         """Read what the owner writes."""
@@ -146,7 +156,7 @@ class GossipFd:
     def _read(self, room: int) -> None:
         while self._reading and room > 0:
             try:
-                packet = self._sock.recv(_PACKET)
+                packet = self._receive() if self._stamps_reads else self._sock.recv(_PACKET)
             except BlockingIOError:
                 return
             except ConnectionError:
@@ -160,6 +170,10 @@ class GossipFd:
                 self._on_room()
             elif len(packet) <= MAX_MESSAGE:
                 self._on_packet(packet)
+
+    def _receive(self) -> bytes:
+        packet, self.read_at_ns = stamps.receive(self._sock, _PACKET)
+        return packet
 
     def _writable(self) -> None:
         self._waits_for_room = False

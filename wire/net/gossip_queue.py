@@ -3,7 +3,7 @@
 from collections import deque
 
 from wire.control.shares import Newest
-from wire.gossip_layout import CHAIN_HASH, FILTER_SIZE, GOSSIP_TYPES
+from wire.gossip_layout import CHAIN_HASH, FILTER_SIZE, GOSSIP_2_TYPES, GOSSIP_TYPES
 from wire.net.gossip_fd import GossipOwed, is_owed
 from wire.peer_wire import GossipTimestampFilter
 
@@ -17,6 +17,7 @@ MAX_LEFT_OVER = 262_144
 """Bytes of `GossipQueue.left_over`, at most: 50 kB about what is owed, the filters, and the questions."""
 
 _ANNOUNCED = tuple(number.to_bytes(2, "big") for number in GOSSIP_TYPES)
+_UNJUDGED = tuple(number.to_bytes(2, "big") for number in GOSSIP_2_TYPES)
 _FILTER = GossipTimestampFilter.number.to_bytes(2, "big")
 
 
@@ -133,6 +134,8 @@ class GossipQueue:
         if packet[:2] in _ANNOUNCED:
             self._owed.note(packet)
             self.dropped += 1
+        elif packet[:2] in _UNJUDGED:
+            self.dropped += 1  # which is not asked for
         elif is_owed(packet):
             self._owed.merge(packet)
         elif packet[:2] == _FILTER and len(packet) >= FILTER_SIZE:

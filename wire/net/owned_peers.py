@@ -7,6 +7,7 @@ Peers are heard, and told what is more than a word, a piece at a time and in tur
 """
 
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Generic, Protocol, TypeVar
@@ -85,6 +86,7 @@ class OwnedPeer(Generic[S]):
         "peer",
         "pinger",
         "read",
+        "read_at_ns",
         "read_since",
         "slow",
         "source",
@@ -104,6 +106,9 @@ class OwnedPeer(Generic[S]):
         self.read = 0
         """Bytes since `read_since`."""
         self.read_since = now
+        self.read_at_ns = 0
+        """When what is being heard had arrived, unix nanoseconds; 0 if that was not noted. One is enough: nothing is
+        read before all that was read is heard."""
         self.batches = 0
         """How often something was encrypted to be sent."""
         self.slow = SlowReader()
@@ -176,6 +181,7 @@ class OwnedPeers(SockMan, Generic[S]):
         frames = Frames(state.crypto, state.unread, state.traffic)
         line = self._owned[peer.info.conn_id] = OwnedPeer(peer, frames, self.clock(), self._timing)
         line.unheard = bool(state.unread)  # until `go_on`
+        line.read_at_ns = time.time_ns() if self.stamps_reads else 0  # its last owner does not say when it was
         if state.unsent:
             self._unsent.add(peer.info.conn_id)
 
@@ -324,6 +330,7 @@ class OwnedPeers(SockMan, Generic[S]):
         self.tally.bytes_in += len(data)
         if line.read > self._read_rate:
             self._throttled.add(id)
+        line.read_at_ns = self.read_at_ns
         line.frames.feed(data)
         line.unheard = True
         self._in_turn(line)

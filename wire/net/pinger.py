@@ -4,6 +4,7 @@ A peer that has said nothing for a while is pinged, and one that says nothing af
 life: its pong may stand behind much else. BOLT 1, The `ping` and `pong` Messages.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
@@ -82,10 +83,11 @@ PongHandler = Callable[[int | None], None]
 class Pings:
     """The pings of one connection that have not been answered: ours, and those that a user has asked for."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_clock_ns", "_waiting")
 
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[int, PongHandler]] | None = None
+    def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._clock_ns = clock_ns
+        self._waiting: deque[tuple[int, PongHandler, int]] | None = None
         """None while there are none, as mostly: an empty one has 0.6 kB."""
 
     def said(self, num_pong_bytes: int, answered: PongHandler) -> None:
@@ -97,25 +99,25 @@ class Pings:
             self._waiting = deque()
         if len(self._waiting) == MAX_PINGS:
             self._waiting.popleft()[1](None)
-        self._waiting.append((num_pong_bytes, answered))
+        self._waiting.append((num_pong_bytes, answered, self._clock_ns()))
 
-    def heard(self, total: int, ignored: int) -> bool:
-        """A pong of `total` bytes with `ignored` ignored ones. False if it was not asked for.
+    def heard(self, total: int, ignored: int) -> int | None:
+        """A pong of `total` bytes with `ignored` ignored ones: nanoseconds since its ping; None if no ping wanted it.
 
         Pongs come in the order of their pings: what was asked before the one that it answers gets none.
         """
         waiting = self._waiting
-        if waiting is None or ignored not in (size for size, _ in waiting):
-            return False
+        if waiting is None or ignored not in (size for size, _, _ in waiting):
+            return None
         while (asked := waiting.popleft())[0] != ignored:
             asked[1](None)
         if not waiting:
             self._waiting = None
         asked[1](total)
-        return True
+        return self._clock_ns() - asked[2]
 
     def fail(self) -> None:
         """The connection leaves: the pongs are not heard here."""
         waiting, self._waiting = self._waiting, None
-        for _, answered in waiting or ():
+        for _, answered, _ in waiting or ():
             answered(None)

@@ -41,6 +41,8 @@ class SeekerAlone:
     taken: set[int] = field(default_factory=set)
     """Connections that somebody else has."""
     renewed: list[int] = field(default_factory=list)
+    synced: list[int] = field(default_factory=list)
+    """Of whom everything was asked."""
     passed: float = 0.0
     """Seconds since the beginning."""
     wall_jump: float = 0.0
@@ -58,6 +60,9 @@ class SeekerAlone:
 
     def clock(self) -> float:
         return 12_345.0 + self.passed
+
+    def sync_begins(self, conn_id: int) -> None:
+        self.synced.append(conn_id)
 
     def seek(self, conn_id: int, message: bytes) -> None:
         self.sent.append((conn_id, decode(message)))

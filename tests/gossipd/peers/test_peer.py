@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from gossipd.feed import SILENT, Feed
 from gossipd.peers.peer import ANSWERS_MARK, Peer
 from gossipd.peers.standing import Judgement, Standing
 from gossipd.peers.waiting import WAITING_MARK
@@ -15,6 +16,8 @@ from gossipd.verdict import Consequence, PeerFault
 from tests.gossipd.bench import CHANNEL, Bench
 from tests.gossipd.gossipd_process import peer_info
 from tests.gossipd.messages import CHAIN, NOW, announcement, big_map, node_announcement, scid, update
+from wire.bus.feed import FeedMessage, Gossip
+from wire.bus.feed import decode as decode_feed
 from wire.control.control_wire import GossipState
 from wire.encoded import ALL, decode_short_ids, encode_short_ids
 from wire.metrics.tally import Tally
@@ -42,7 +45,7 @@ class Daemon:
     def __init__(self, bench: Bench) -> None:
         self.routes = Routes()
         self.ingest, self.store, self.index, self.chain_hash = bench.ingest, bench.store, bench.index, CHAIN
-        self.tally = Tally()
+        self.tally, self.feed = Tally(), SILENT
         self.checksums = Checksums(bench.index, bench.store)
         self.seeker = None
         self.now = self.clock = lambda: float(NOW)
@@ -213,6 +216,27 @@ def test_gossip_that_waits_is_owed_when_the_peer_goes(peer: Peer, daemon: Daemon
     _, state = peer.break_off()
     assert (bench.owed, state.queries) == ([(scid(7), ALL)] * 2, [QUERY])
     assert peer.waiting is None
+
+
+def test_what_has_waited_is_said_with_the_time_of_its_arrival(
+    peer: Peer, daemon: Daemon, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three come, each at its time; two are heard later, and one is passed over when the peer goes."""
+    said: list[FeedMessage] = []
+    daemon.feed = Feed(lambda topic, body: said.append(decode_feed(topic, body)))
+    daemon.feed.subscribed(b"gossip.", wanted=True)
+    monkeypatch.setattr(bench.ingest, "_feed", daemon.feed)
+    times = iter((111, 222, 333))
+    daemon.feed.read_at_of = lambda conn_id: peer.came_ns or next(times)
+    daemon.pause.on = True
+    for _ in range(3):
+        peer.hear(announcement())
+    daemon.pause.on = False
+    assert peer.hear_waiting(2 * len(announcement()))
+    peer.leave_waiting()
+    assert [message.time_ns for message in said] == [111, 222, 333]
+    assert [message.outcome for message in said if isinstance(message, Gossip)] == ["redundant", "redundant", "owed"]
+    assert peer.came_ns == 0
 
 
 @pytest.mark.bolt("B1-37")

@@ -22,6 +22,9 @@ from wire.bus.feed import (
     NodeRemoved,
     PeerConnected,
     PeerDisconnected,
+    PeerPing,
+    PeerPong,
+    Sent,
 )
 
 NODE_ID = KEYS[0][1]
@@ -113,6 +116,24 @@ COMMON = {"seq": 4, "time_ns": 5}
             PeerDisconnected(topic="p", node_id=NODE_ID, conn_id=7, reason="why not", **COMMON),
             f"{SHORT}  #7  why not",
         ),
+        (
+            Sent(topic="s", node_id=NODE_ID, conn_id=7, incoming=True, raw=update(1, 1), **COMMON),
+            f"{SHORT} #7 in  101x1x0/1",
+        ),
+        (
+            PeerPing(topic="p", node_id=NODE_ID, conn_id=7, incoming=True, dir="in", size=9, **COMMON),
+            f"{SHORT} #7 in  in  9 bytes",
+        ),
+        (
+            PeerPong(
+                topic="p", node_id=NODE_ID, conn_id=7, incoming=False, dir="in", size=1, rtt_ns=2_345_678, **COMMON
+            ),
+            f"{SHORT} #7 out  in  1 bytes  2.346 ms",
+        ),
+        (
+            PeerPong(topic="p", node_id=NODE_ID, conn_id=7, incoming=False, dir="out", size=1, rtt_ns=None, **COMMON),
+            f"{SHORT} #7 out  out  1 bytes",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -130,11 +151,14 @@ def test_json_has_every_field() -> None:
         "topic": "map.channel_removed",
         "seq": 4,
         "time_ns": 5,
+        "vantage": "",
+        "epoch": 0,
         "short_channel_id": "101x1x0",
         "why": "spent",
     }
     assert json.loads(json_line(removed, 12))["lost"] == 12
-    assert json.loads(json_line(arrival(b"\1\2"), 0))["raw"] == "0102"
+    fields = json.loads(json_line(arrival(b"\1\2"), 0))
+    assert (fields["raw"], fields["hash"], fields["short_channel_id"], fields["about"]) == ("0102", "", None, None)
 
 
 # no node there

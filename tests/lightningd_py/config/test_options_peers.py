@@ -66,6 +66,14 @@ def test_how_many_peers_are_listened_to() -> None:
             parse([f"--gossip-listen={wrong}"])
 
 
+def test_what_a_vantage_point_is_called() -> None:
+    assert parse([]).vantage is None
+    assert parse(["--vantage=zh-1.example_2"]).vantage == "zh-1.example_2"
+    for wrong in ("", "../x", "a/b", ".hidden", "two words", "x" * 65, "é"):
+        with pytest.raises(UsageError, match="--vantage: "):
+            parse([f"--vantage={wrong}"])
+
+
 def test_rules() -> None:
     options = parse(["--allow=10.1.2.3/8", f"--allow={NODE_ID}", "--deny=ALL"])
     assert (options.allow, options.deny) == (("10.0.0.0/8", NODE_ID), ("all",))

@@ -32,14 +32,14 @@ def test_over_which_the_connection_ends(message: bytes) -> None:
 @pytest.mark.parametrize(
     ("message", "deed"),
     [
-        (b"\x00\x10" + bytes(4), Deed.NOTHING),
+        (b"\x00\x10" + bytes(4), Deed.ANSWER),
         (b"\x80\x07odd", Deed.NOTHING),
         (b"\x01\x00gossip", Deed.GOSSIP),
         (b"\x00\x20" + bytes(64), Deed.TAKE),
         (ErrorMessage(bytes(32), b"oh").encode(), Deed.TROUBLE),
         (WarningMessage(bytes(32), b"oh").encode(), Deed.TROUBLE),
-        (Ping(65_532, b"").encode(), Deed.NOTHING),
-        (Pong(b"unasked").encode(), Deed.NOTHING),
+        (Ping(65_532, b"").encode(), Deed.ANSWER),
+        (Pong(b"unasked").encode(), Deed.ANSWER),
     ],
 )
 def test_deeds(message: bytes, deed: Deed) -> None:

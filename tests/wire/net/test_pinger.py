@@ -80,8 +80,8 @@ def test_pings_that_are_not_answered_are_bounded() -> None:
     for _ in range(MAX_PINGS + 1):
         pings.said(1, answers.append)
     assert answers == [None]
-    assert not pings.heard(9, 5)
-    assert pings.heard(5, 1)
+    assert pings.heard(9, 5) is None
+    assert pings.heard(5, 1) is not None
     assert answers == [None, 5]
     pings.fail()
     assert answers == [None, 5, *[None] * (MAX_PINGS - 1)]

@@ -15,6 +15,7 @@ import os
 import socket
 from dataclasses import dataclass
 
+from wire.net.sockman import stamps
 from wire.net.sockman.events import RECV_SIZE, ConnectResult, SocketAddress, SockManOptions
 from wire.net.sockman.farewell import Farewell, Farewells, said
 from wire.net.sockman.listening import Listening
@@ -50,6 +51,9 @@ class SockMan(Listening):
         self._farewells = Farewells()
         self._last_id = 0
         self._all_closed: asyncio.Future[None] | None = None
+        self.stamps_reads = False
+        self.read_at_ns = 0
+        """When what was read last had arrived, unix nanoseconds; 0 while reads are not stamped."""
         self._turn_noted = False
         self._wants_turns = (
             type(self).event_io_loop_completed_for_all_peers is not SockMan.event_io_loop_completed_for_all_peers
@@ -166,6 +170,8 @@ class SockMan(Listening):
     def _add(self, sock: socket.socket, id: int) -> _Connection:
         connection = _Connection(sock, id, sock.fileno(), bytearray())
         self._connections[id] = connection
+        if self.stamps_reads:
+            stamps.stamp(sock, wanted=True)
         self._start_receiving(connection)
         return connection
 
@@ -179,6 +185,12 @@ class SockMan(Listening):
             self._all_closed.set_result(None)
             self._all_closed = None
         return connection
+
+    def stamp_reads(self, *, wanted: bool) -> None:
+        """From now on `read_at_ns` says when what is read has arrived, or 0; it costs a microsecond a read."""
+        self.stamps_reads, self.read_at_ns = wanted, 0
+        for connection in self._connections.values():
+            stamps.stamp(connection.sock, wanted=wanted)
 
     # sending
 
@@ -250,7 +262,7 @@ class SockMan(Listening):
         data, behind = b"", self.is_behind(connection.id)
         if not behind and not connection.at_eof and self.should_try_to_recv(connection.id):
             with contextlib.suppress(OSError):
-                data = connection.sock.recv(RECV_SIZE)
+                data = self._receive(connection.sock)
         if data or behind:
             self._loop.call_soon(self._read_last_words, connection)
         if data:
@@ -279,7 +291,7 @@ class SockMan(Listening):
         if not connection.alive:
             return
         try:
-            data = connection.sock.recv(RECV_SIZE)
+            data = self._receive(connection.sock) if self.stamps_reads else connection.sock.recv(RECV_SIZE)
         except BlockingIOError:
             return
         except OSError as error:
@@ -292,6 +304,12 @@ class SockMan(Listening):
                 self._stop_receiving(connection)
                 self.event_got_eof(connection.id)
         self._completed(connection)
+
+    def _receive(self, sock: socket.socket) -> bytes:
+        if not self.stamps_reads:
+            return sock.recv(RECV_SIZE)
+        data, self.read_at_ns = stamps.receive(sock, RECV_SIZE)
+        return data
 
     def _read_failed(self, connection: _Connection, error: OSError) -> None:
         connection.broken = error

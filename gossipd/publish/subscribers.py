@@ -13,7 +13,7 @@ from collections import Counter
 from wire.control.status import Status
 
 MOST_SUBSCRIPTIONS = 100
-"""Prefixes that one subscriber may have brought; there are 12 topics."""
+"""Prefixes that one subscriber may have brought; there are 20 topics."""
 
 status = Status("gossipd")
 

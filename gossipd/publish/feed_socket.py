@@ -3,7 +3,7 @@
 XPUB says who subscribes to what, and drops what a subscriber's queue has no room for; the gap in `seq` shows it. A
 queue is bounded by messages, not by bytes, and a stranger may make gossip 65,535 bytes long. So what is large is
 counted until ZMQ has let go of it, and is left out, for all subscribers, while too much of it is on its way. What a
-subscriber wants is bounded, too (`feed_subscribers.py`).
+subscriber wants is bounded, too (`subscribers.py`).
 """
 
 import math
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import zmq
 
-from gossipd.feed_subscribers import Subscribers
+from gossipd.publish.subscribers import Subscribers
 from wire.bus.curve import Curve, CurveError
 from wire.bus.feed import FeedError
 from wire.bus.socket import NOW, NOW_AND_MORE, BusSocket
