@@ -10,7 +10,8 @@ from typing import Generic
 
 from wire.control.control_wire import PeerStats
 from wire.net.duties import NOT_ANSWERING, NOT_READING
-from wire.net.owned_peers import OwnedPeer, OwnedPeers, S
+from wire.net.owned_peer import OwnedPeer, S
+from wire.net.owned_peers import OwnedPeers
 from wire.net.pinger import PONG_BYTES, Verdict
 
 INTERVAL = 1.0

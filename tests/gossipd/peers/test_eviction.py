@@ -23,7 +23,8 @@ from wire.control.control_wire import (
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.frames import CryptoState, Frames
-from wire.net.owned_peers import OwnedPeer, OwnedPeers
+from wire.net.owned_peer import OwnedPeer
+from wire.net.owned_peers import OwnedPeers
 from wire.peer_wire import Ping, Pong, WarningMessage
 
 HASTY = Timing(ping_idle=0.1, ping_timer=(0.01, 0.02), pong_timeout=0.3)
