@@ -1,10 +1,25 @@
-"""Examples of the states that one version leaves to the next: `python -m tests.states.examples` writes those of today.
+"""Examples of the states that one version leaves to the next: `python -m tests.states.examples` writes those of today
+that are not written yet.
 
 From now on one file for each release: what was written once must be read for ever, or be refused in one sentence.
 """
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from connectd import moving as connectd_moving
+from connectd.connectiond import moved as connectiond_moved
+from connectd.connectiond.moved import MovedBus, MovedLine, MovedPart, MovedShared
+from connectd.doors.tor import MovedOnion
+from connectd.moving import MovedCandidate, MovedPlace
+from connectd.one_per_node import MovedNode
+from connectd.websocketd import moving as websocketd_moving
+from connectd.websocketd.bridges import MovedBridge, Order
+from connectd.websocketd.websocket import MovedWebSocket
+from gossipd import moving as gossipd_moving
+from gossipd.ask.moving import MovedSeeker
+from gossipd.moving import MovedPeer, MovedRest
+from gossipd.peers.standing import MovedStanding
 from lightningd_py.daemons.daemon import DaemonLeft, DaemonsLeft
 from lightningd_py.daemons.gossip_control import TxoutLeft
 from lightningd_py.daemons.restart import DeathsLeft
@@ -20,9 +35,11 @@ from lightningd_py.peers.reconnect import KeptLeft
 from lightningd_py.registrations.registered import SessionLeft
 from lightningd_py.rpc.clients import ClientsLeft
 from lightningd_py.rpc.connection import ClientLeft
+from wire.bus.lasting_sessions import MovedSession
 from wire.control.control_channel import ChannelLeft
 from wire.control.control_message import Fd
-from wire.control.control_wire import PeerInfo, PeerMessage
+from wire.control.control_wire import GossipState, PeerInfo, PeerMessage
+from wire.frames import CryptoState, PeerState, Traffic
 from wire.net.states import dump
 
 RELEASE = "0.1.0"
@@ -65,11 +82,78 @@ NODE = NodeLeft(
 )
 FDS = {10, 11, 12, 13, 15, 16, 17, 18, 19}
 
+"""The master's; what has fds in it is FDS."""
 
-def path(release: str) -> Path:
-    """Where the master's state of a release is."""
-    return Path(__file__).parent / f"node-{release}.msgpack"
+CRYPTO = CryptoState(2, 4, b"r" * 32, b"s" * 32, b"R" * 32, b"S" * 32)
+STATE = PeerState(CRYPTO, b"unread", b"unsent", Traffic(1, 2, 3, 4), [b"left over"])
+GOSSIP = GossipState((1, 2), b"u" * 16, 77, (3, 4), True, [b"query"])
+PEER = MovedPeer(
+    INFO,
+    STATE,
+    GOSSIP,
+    [b"to be said"],
+    started=True,
+    standing=MovedStanding(1.5, 2.5, 1, 2, 3, 4, warned=True),
+    novel=5,
+    known=[100, 200],
+)
+REST = MovedRest(MovedSeeker("normal", 7, 1.5, 2.5, [(1 << 40, 1, 7)]), [(b"message", 7)], [NODE_ID], [("topic", 3)])
+PLACE = MovedPlace(
+    [MovedNode(INFO, 1.5, told=True, direct=True)],
+    [(NODE_ID, ["192.0.2.1:9735"], ["192.0.2.2:9735"])],
+    [MovedOnion("tor:127.0.0.1:9051", "key", "127.0.0.1:9735")],
+)
+CANDIDATE = MovedCandidate(INFO, STATE, 1.5, 2.5)
+SHARED = MovedShared(
+    [MovedPart("bus", 5, 250, 256, 200, 7, 49)],
+    [("bus", True, b"held"), ("gone", False, b"held, too")],
+    ["bus", ""],
+    leaving=True,
+    opening=[(bytes(32), "bus", b"\x02" * 33)],
+    channels=[(b"c" * 32, "bus")],
+)
+LINE = MovedLine(INFO, STATE, SHARED, [b"said", b"ours"])
+BUS = MovedBus([MovedSession("bus", bytes(16), 100, [b"body"])], [(6, "bus")])
+BRIDGE = MovedBridge(
+    order=Order(7, "127.0.0.1:9735", 100_000, ["127.0.0.0/8"]),
+    link=0,
+    client="192.0.2.1:5",
+    told=True,
+    over=True,
+    websocket=MovedWebSocket(True, b"GET", b"half", 9),
+    unparsed=b"unparsed",
+    to_client=b"to client",
+    to_stream=b"to stream",
+    budget=1.5,
+    slow_left=2.5,
+)
+
+
+class Example(NamedTuple):
+    """A state of every kind that crosses a version, and the newest version of its kind."""
+
+    state: Any
+    version: int
+
+
+EXAMPLES = {
+    "node": Example(NODE, VERSION),
+    "gossipd_peer": Example(PEER, gossipd_moving.VERSION),
+    "gossipd_rest": Example(REST, gossipd_moving.VERSION),
+    "connectd_place": Example(PLACE, connectd_moving.VERSION),
+    "connectd_candidate": Example(CANDIDATE, connectd_moving.VERSION),
+    "connectiond_line": Example(LINE, connectiond_moved.VERSION),
+    "connectiond_bus": Example(BUS, connectiond_moved.VERSION),
+    "websocketd_bridge": Example(BRIDGE, websocketd_moving.VERSION),
+}
+
+
+def path(name: str, release: str) -> Path:
+    """Where this state of a release is."""
+    return Path(__file__).parent / f"{name}-{release}.msgpack"
 
 
 if __name__ == "__main__":
-    path(RELEASE).write_bytes(dump(NODE, VERSION))
+    for name, (state, version) in EXAMPLES.items():
+        if not path(name, RELEASE).exists():
+            path(name, RELEASE).write_bytes(dump(state, version))
