@@ -140,13 +140,14 @@ class Peer(FakePeer):
 class ConnectiondProcess:
     """Starts connectiond, speaks to it from all sides, and ends it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, log: str = "log") -> None:
+        """`log`: the name of its file there."""
         self.said: asyncio.Queue[ControlMessage] = asyncio.Queue()
         """To the master, in order, without replies to requests."""
         self.context = zmq.asyncio.Context()
         self.endpoint = ""
         self._directory = directory
-        self.log_file = directory / "log"
+        self.log_file = directory / log
         self._held: list[socket.socket] = []
         self._services: list[Service] = []
         self._last_conn_id = 0
@@ -158,9 +159,9 @@ class ConnectiondProcess:
         ours.setblocking(False)
         self.master = ControlChannel(ours, "connectiond", self.said.put_nowait, lambda _: None)
 
-    async def start(self, timing: Timing = TIMING, limits: Limits | None = None) -> Self:
+    async def start(self, timing: Timing = TIMING, limits: Limits | None = None, *, takes_place: bool = False) -> Self:
         """connectiond_init."""
-        init = ConnectiondInit(f"ipc://{self._directory}/msg", "", timing, limits or Limits())
+        init = ConnectiondInit(f"ipc://{self._directory}/msg", "", timing, limits or Limits(), takes_place)
         async with asyncio.timeout(PATIENCE):
             self.endpoint = (await self.master.request(init, ConnectiondInitReply)).msg
         return self
