@@ -23,3 +23,14 @@ async def new_bus(tmp_path: Path) -> AsyncIterator[ConnectiondProcess]:
 async def bus(new_bus: ConnectiondProcess) -> ConnectiondProcess:
     """A connectiond with a MSG bus."""
     return await new_bus.start()
+
+
+@pytest.fixture
+async def new(tmp_path: Path) -> AsyncIterator[ConnectiondProcess]:
+    """One that is to take the place of another."""
+    connectiond = ConnectiondProcess(tmp_path, "new.log")
+    try:
+        await connectiond.start(takes_place=True)
+        yield connectiond
+    finally:
+        connectiond.clean_up()
