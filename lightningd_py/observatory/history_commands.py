@@ -49,6 +49,7 @@ def _parser(
     return parser
 
 
+_SYNC = "count what peers say in their first sync, too"
 _TIMES = "A TIME is ISO 8601 (UTC if it does not say), unix seconds, `now`, or `-2h` before now (s, m, h, d, w)."
 
 
@@ -67,7 +68,7 @@ def _window(options: argparse.Namespace) -> Window:
     since = options.since if options.since is not None else max(0, until - DAY_NS)
     if since > until:
         raise ObservatoryError("--since is later than --until")
-    return Window(since, until)
+    return Window(since, until, getattr(options, "sync", False))
 
 
 # the map
@@ -143,6 +144,7 @@ def _add_propagation(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     parser.add_argument("message", nargs="?", metavar="MESSAGE", help=help_)
     parser.add_argument("--top", type=int, default=10, metavar="N", help="those that most peers said (default 10)")
     parser.add_argument("--peers", type=int, default=2, metavar="N", help="`all` is of those that N said (default 2)")
+    parser.add_argument("--sync", action="store_true", help=_SYNC)
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write a plot")
     parser.add_argument("--force", action="store_true", help="overwrite FILE")
     _add_window(parser)
@@ -201,6 +203,7 @@ def _add_habits(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser = _parser(commands, "first-responders", "which peers say things before others", _responders)
     parser.add_argument("--top", type=int, default=20, metavar="N", help="rows (default 20)")
     parser.add_argument("--peers", type=int, default=2, metavar="N", help="of messages that N said (default 2)")
+    parser.add_argument("--sync", action="store_true", help=_SYNC)
     _add_window(parser)
 
 

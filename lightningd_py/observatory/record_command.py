@@ -6,7 +6,7 @@ import platform
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lightningd_py.observatory.arguments import a_duration, a_size
@@ -18,7 +18,7 @@ from lightningd_py.tools.feed_client import Feed, Keys
 from wire.bus.feed import FeedError
 from wire.command import console
 
-TOPICS = ("gossip.", "map.", "peer.", "sent.")
+TOPICS, SENT = ("gossip.", "map.", "peer."), "sent."
 QUEUE = 100_000
 """Messages that wait in this process."""
 SAID_EVERY = 60.0
@@ -44,6 +44,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--quota", type=a_size, default=4 << 30, metavar="SIZE", help="bytes of spool at most (default 4G)"
     )
+    parser.add_argument("--sent", action="store_true", help="what the node says, too: perhaps a hundred times as much")
     parser.add_argument("--keep", type=int, default=0, metavar="DAYS", help="days of hour files (default 0: all)")
     parser.add_argument("--quiet", action="store_true", help="say only what goes wrong")
     parser.set_defaults(run=_run)
@@ -54,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     ended: list[int] = []
     for number in console.END_SIGNALS:
         signal.signal(number, lambda number, _: ended.append(number))
-    opener = _opener(where, options.feed_key)
+    opener = _opener(where, options.feed_key, (*TOPICS, SENT) if options.sent else TOPICS)
     found = _first(opener, options.vantage, ended)
     if found is None:
         return 0
@@ -73,9 +74,9 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _opener(where: str, key: Path | None) -> Callable[[], Feed]:
+def _opener(where: str, key: Path | None, topics: Sequence[str]) -> Callable[[], Feed]:
     keys = None if key is None else Keys(key, key.parent / "server.key")
-    return lambda: Feed(where, TOPICS, keys=keys, queue=QUEUE, patience=2.0)
+    return lambda: Feed(where, topics, keys=keys, queue=QUEUE, patience=2.0)
 
 
 def _first(

@@ -67,7 +67,7 @@ async def test_answers_are_what_the_generator_knows(day: tuple[Path, Path, list[
     losses = record.part("losses").recent.to_pylist()
     assert {row["why"] for row in losses} <= {"start"}
 
-    window = Window(0, FAR)
+    window = Window(0, FAR, sync=True)
     assert [noisy(record, window, 100, 0.0)[place] for place in (0, 2, 4)] == [
         noisy(knows, window, 100, 0.0)[place] for place in (0, 2, 4)
     ]

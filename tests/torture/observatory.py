@@ -50,7 +50,7 @@ async def _day(torture: Torture) -> None:
 
 def _figures(folder: Path, heard: Counter[tuple[str, bytes, bytes]], seconds: int) -> str:
     began = time.monotonic()
-    spread = propagation_of_top(Record(folder), 10, Window(0, FAR), 2)
+    spread = propagation_of_top(Record(folder), 10, Window(0, FAR, sync=True), 2)
     took = time.monotonic() - began
     late = spread.all["p95_ns"] / 1e9
     return f"{heard.total():,} arrivals in {seconds} s, as said; p95 {late:.1f} s, asked in {took:.2f} s"

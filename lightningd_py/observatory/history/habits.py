@@ -39,7 +39,7 @@ def noisy(record: Record, window: Window, top: int = 20, per_day: float = USUAL)
 
     Raises ObservatoryError if the window is not closed.
     """
-    since, until = window
+    since, until = window.since_ns, window.until_ns
     if since is None or until is None or until <= since:
         raise ObservatoryError("a stretch of time is needed: --since before --until")
     days = (until - since) / SECOND_NS / DAY
@@ -75,7 +75,7 @@ def openings(record: Record, window: Window) -> list[Row]:
     was seen."""
 
     def ask(query: Query) -> list[Row]:
-        query.load("map", ["topic", "scid", "why", "amount_sat"], *window)
+        query.load("map", ["topic", "scid", "why", "amount_sat"], window.since_ns, window.until_ns)
         return query.dicts(_OPENINGS)
 
     return asking(record, ask)

@@ -1,7 +1,8 @@
 """How messages spread: when each peer of each vantage point said a message first, and who says things before others.
 
-What a peer says while it streams its whole map at first (`phase` sync) is no spreading and is left out, as are our own
-messages, and what came more than an hour after the first arrival: that is another way of getting it.
+What a peer says while it streams its whole map at first (`phase` sync) is no spreading and is left out if nothing else
+is said, as are our own messages, and what came more than an hour after the first arrival: that is another way of getting
+it.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ CREATE OR REPLACE TEMP TABLE receipts AS
 WITH first AS (
     SELECT hash, vantage, peer, any_value(type) AS type, min(time_ns) AS came
     FROM arrivals {{chosen}}
-    WHERE dir = 0 AND phase IS DISTINCT FROM 'sync' AND peer IS NOT NULL
+    WHERE dir = 0 AND peer IS NOT NULL AND ({{sync}} OR phase IS DISTINCT FROM 'sync')
     GROUP BY hash, vantage, peer
 ), began AS (SELECT hash, min(came) AS began, count(*) AS peers FROM first GROUP BY hash)
 SELECT hash, vantage, peer, type, came, began, came - began AS delay, peers
@@ -30,10 +31,15 @@ FROM first JOIN began USING (hash) WHERE came - began <= {LONGEST_NS}
 
 
 class Window(NamedTuple):
-    """Times, both included; None is open."""
+    """Times, both included; None is open. `sync`: what is said in a first sync counts, too."""
 
     since_ns: int | None = None
     until_ns: int | None = None
+    sync: bool = False
+
+
+def _receipts(window: Window, chosen: str = "") -> str:
+    return _RECEIPTS.format(chosen=chosen, sync="true" if window.sync else "false")
 
 
 def _percentiles() -> str:
@@ -68,11 +74,11 @@ def propagation_of(record: Record, name: str, window: Window) -> Spread:
 
 
 def _propagation_of(query: Query, name: str, window: Window) -> Spread:
-    query.load("arrivals", _ARRIVALS, *window)
+    query.load("arrivals", _ARRIVALS, window.since_ns, window.until_ns)
     query.load("messages", ["hash", "sha256", "scid", "node_id"], None, window.until_ns)
     where, value = _named(name)
     query.rows(f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT DISTINCT hash FROM messages WHERE {where}", [value])
-    query.rows(_RECEIPTS.format(chosen="SEMI JOIN chosen USING (hash)"))
+    query.rows(_receipts(window, "SEMI JOIN chosen USING (hash)"))
     found = query.dicts(_BY_MESSAGE)
     if not found:
         raise ObservatoryError(f"{name} was not heard in that time")
@@ -100,8 +106,8 @@ def propagation_of_top(record: Record, top: int, window: Window, least_peers: in
     """Of the messages that most peers have said, and of all that so many have."""
 
     def ask(query: Query) -> Spread:
-        query.load("arrivals", _ARRIVALS, *window)
-        query.rows(_RECEIPTS.format(chosen=""))
+        query.load("arrivals", _ARRIVALS, window.since_ns, window.until_ns)
+        query.rows(_receipts(window))
         found = query.dicts(f"{_BY_MESSAGE} LIMIT {int(top)}")
         return Spread(found, query.dicts(_OF_ALL, [least_peers])[0], _delays(query, least_peers))
 
@@ -137,8 +143,8 @@ def first_responders(record: Record, window: Window, least_peers: int = 2) -> li
     after the first one it is by the median. Of messages that `least_peers` have said."""
 
     def ask(query: Query) -> list[Row]:
-        query.load("arrivals", _ARRIVALS, *window)
-        query.rows(_RECEIPTS.format(chosen=""))
+        query.load("arrivals", _ARRIVALS, window.since_ns, window.until_ns)
+        query.rows(_receipts(window))
         return query.dicts(_RESPONDERS, [least_peers])
 
     return asking(record, ask)

@@ -62,13 +62,14 @@ def inner_hash(raw: bytes) -> bytes:
 def inner_bytes(raw: bytes) -> bytes:
     """A message without its signatures and its timestamp; as it is if it is of another type, or is cut."""
     kind = int.from_bytes(raw[:TYPE_SIZE], "big")
-    if kind == CHANNEL_ANNOUNCEMENT:
+    if kind == CHANNEL_ANNOUNCEMENT and len(raw) >= CHANNEL_SIGNED:
         return raw[:TYPE_SIZE] + raw[CHANNEL_SIGNED:]
-    if kind == CHANNEL_UPDATE:
+    if kind == CHANNEL_UPDATE and len(raw) >= UPDATE_MESSAGE_FLAGS:
         return raw[:TYPE_SIZE] + raw[SIGNED:UPDATE_TIMESTAMP] + raw[UPDATE_MESSAGE_FLAGS:]
     if kind == NODE_ANNOUNCEMENT and len(raw) > SIGNED + 1:
         body = node_body(raw)
-        return raw[:TYPE_SIZE] + raw[SIGNED:body] + raw[body + U32.size :]
+        if len(raw) >= body + U32.size:
+            return raw[:TYPE_SIZE] + raw[SIGNED:body] + raw[body + U32.size :]
     return raw
 
 

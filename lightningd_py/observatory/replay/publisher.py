@@ -59,12 +59,12 @@ class Publisher:
         elif word[1:] in self._topics:
             self._topics.remove(word[1:])
 
-    def has_subscriber(self) -> bool:
-        """Whether the feed is taken at this moment."""
+    def has_subscriber(self, topic: str = "") -> bool:
+        """Whether the feed, or this topic of it, is taken at this moment."""
         with contextlib.suppress(zmq.Again):
             while True:
                 self._note(self._socket.recv(zmq.NOBLOCK))
-        return bool(self._topics)
+        return any(topic.encode().startswith(taken) or not topic for taken in self._topics)
 
     def say(self, topic: str, time_ns: int, /, **fields: Any) -> None:
         """Publish a message with the next `seq` of its topic."""

@@ -28,6 +28,12 @@ def test_percentiles_are_those_of_the_first_receipts(day: Day) -> None:
     assert propagation_of(Record(day.folder), sha256[:8], Window()).messages == [row]
 
 
+def test_first_sync_counts_if_it_is_wanted(day: Day) -> None:
+    sha256 = hashlib.sha256(day.channels[0].updates[0]).hexdigest()
+    (row,) = propagation_of(Record(day.folder), sha256, Window(sync=True)).messages
+    assert row["first_seen_ns"] == T0 + 100 * SECOND
+
+
 def test_message_by_its_channel_or_its_node(day: Day) -> None:
     record = Record(day.folder)
     (row,) = propagation_of(record, scid_to_text(day.scid(1)), Window()).messages
