@@ -1,8 +1,7 @@
 """How messages spread: when each peer of each vantage point said a message first, and who says things before others.
 
-What a peer says while it streams its whole map at first (`phase` sync) is no spreading and is left out if nothing else
-is said, as are our own messages, and what came more than an hour after the first arrival: that is another way of getting
-it.
+What a peer says while it streams its whole map at first (`phase` sync) is no spreading, and is left out if nothing else
+is said. So are our own messages, and what came more than an hour after the first arrival, which has another reason.
 """
 
 from collections.abc import Sequence
