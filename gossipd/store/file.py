@@ -157,7 +157,9 @@ def repair(path: Path, fd: int, walker: Walker) -> tuple[int, str]:
 
 def read_all(fd: int) -> bytes:
     """All that is in the file."""
-    return b"".join(windows(fd, os.fstat(fd).st_size))
+    size = os.fstat(fd).st_size
+    content = os.pread(fd, size, 0)  # in one go, if it is not larger than the kernel reads at once, or cut meanwhile
+    return content if len(content) == size else b"".join(windows(fd, os.fstat(fd).st_size))
 
 
 def replace_file(path: Path, content: bytes) -> None:
