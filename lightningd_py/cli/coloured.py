@@ -4,7 +4,8 @@ from typing import Any
 
 from rich.text import Text
 
-from lightningd_py.cli.output import lines, listing, log_lines
+from lightningd_py.cli.output import lines, listing
+from lightningd_py.terminal.log_lines import log_lines
 from lightningd_py.terminal.tables import bar, console, line, table
 
 LEVELS = {"BROKEN": "bold red", "UNUSUAL": "yellow", "DEBUG": "dim", "TRACE": "dim"}

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lightningd_py.terminal.log_lines import log_lines
 from lightningd_py.terminal.units import for_people
 from wire.control.status import sane
-from wire.log.line import stamp
 
 SHORT = 16
 """Characters that are shown of an id where two of them stand in one line."""
@@ -75,18 +75,6 @@ def as_text(method: str, result: Any) -> str:
         name, head, cells = found
         return _table(head, cells) if cells else f"no {name}"
     return "\n".join(_joined(line) for line in lines(result))
-
-
-def log_lines(result: dict[str, Any]) -> Iterator[str]:
-    """The lines of `getlog` as they stand in the log."""
-    began = float(result.get("created_at", 0))
-    for entry in result["log"]:
-        if entry.get("type") == "SKIPPED":
-            yield f"({entry.get('num_skipped')} lines are not shown)"
-        else:
-            who = "-".join(str(entry[key]) for key in ("node_id", "source") if entry.get(key))
-            when = stamp(began + float(entry.get("time", 0)))
-            yield sane(f"{when} {entry.get('type'):7} {who}: {entry.get('log')}")
 
 
 def error_text(error: Any) -> str:

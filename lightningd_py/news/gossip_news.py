@@ -1,14 +1,18 @@
 """What gossipd tells as long as clients of the JSON-RPC want to hear of it: the feed, and custom messages."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import msgpack
-
 from lightningd_py.news.topics import CUSTOMMSG, GOSSIP_TOPICS, Topics
+from wire.bus import feed
+from wire.bus.feed import FeedError, FeedMessage
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import CopyCustom, FeedSaid, TakeFeed
+from wire.control.status import Status
 from wire.scid import scid_to_text
+
+status = Status("lightningd")
 
 
 class GossipNews:
@@ -46,15 +50,20 @@ class GossipNews:
     def said(self, message: FeedSaid) -> None:
         """A message of the feed."""
         self.lost += message.lost
-        self._topics.say(message.topic, lambda: _fields(message))
+        if message.topic not in GOSSIP_TOPICS:
+            return
+        try:
+            said = feed.decode(message.topic.encode(), message.body)
+        except FeedError as error:
+            status.unusual(f"gossipd says of {message.topic} what no one can read: {error}")
+            return
+        self._topics.say(message.topic, lambda: _fields(said, message.lost))
 
 
-def _fields(message: FeedSaid) -> dict[str, Any]:
-    """Those of docs/feed.md as JSON: bytes in hex, a short_channel_id as text, without the version."""
-    said: dict[str, Any] = msgpack.unpackb(message.body)
-    del said["v"]
-    fields = {name: _json(name, value) for name, value in said.items()}
-    return fields | ({"lost": message.lost} if message.lost else {})
+def _fields(said: FeedMessage, lost: int) -> dict[str, Any]:
+    """Those of docs/feed.md as JSON: bytes in hex, a short_channel_id as text."""
+    fields = {name: _json(name, value) for name, value in dataclasses.asdict(said).items() if name != "topic"}
+    return fields | ({"lost": lost} if lost else {})
 
 
 def _json(name: str, value: Any) -> Any:

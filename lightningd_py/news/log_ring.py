@@ -11,7 +11,8 @@ from typing import Any
 
 from lightningd_py.news.topics import LOG, Topics
 from wire.control.control_wire import DAEMONS, LogLine
-from wire.log.forward import Line
+from wire.control.status import sane
+from wire.log.forward import LONGEST, Line
 from wire.log.line import stamp
 from wire.log.style import LEVELS, NAMES, UNUSUAL
 
@@ -19,6 +20,9 @@ SHARE = 64 << 10
 """Bytes of lines of one process and kind."""
 OVERHEAD = 200
 """Bytes that a line takes besides its text."""
+LONG = 10 * 365 * 86_400.0
+"""Seconds: a line that claims to be so much older or younger than the log has the time of its beginning."""
+LONGEST_SOURCE, LONGEST_NODE_ID = 64, 66
 MASTER = "lightningd"
 _KINDS = 2
 
@@ -46,9 +50,11 @@ class LogRing:
         return True
 
     def heard(self, daemon: str, message: LogLine) -> None:
-        """A line that a daemon has told."""
-        fields = message.created, message.level, message.source, message.node_id, message.text, message.left_out
-        self._add(daemon, Line(*fields))
+        """A line that a daemon has told: whatever that says, it fits."""
+        created = message.created if self._created - LONG <= message.created <= self._created + LONG else self._created
+        text, node_id = sane(message.text[:LONGEST]), message.node_id[:LONGEST_NODE_ID]
+        left_out = max(0, message.left_out)
+        self._add(daemon, Line(created, message.level, message.source[:LONGEST_SOURCE], node_id, text, left_out))
 
     def _add(self, process: str, line: Line) -> None:
         share = self._shares.setdefault((process, line.level >= UNUSUAL), _Share())

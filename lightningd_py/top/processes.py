@@ -64,15 +64,3 @@ def _name(proc: Path, pid: int) -> str:
     if "-m" in words[:-1]:
         return words[words.index("-m") + 1].rpartition(".")[2]
     return next((Path(word).name for word in words[1:] if word and not word.startswith("-")), named)
-
-
-def log_files(found: list[Usage], proc: Path = Path("/proc")) -> list[Path]:
-    """The files that a node's log writer, one of these, was started for."""
-    for usage in found:
-        if usage.name == "log_writer":
-            try:
-                words = (proc / str(usage.pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            except OSError:
-                return []
-            return [Path(word) for word in words if word.startswith("/") and word != words[0]]
-    return []

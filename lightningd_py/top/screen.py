@@ -27,7 +27,6 @@ class Around:
 
     info: Mapping[str, Any]
     log: Sequence[str]
-    log_place: str
     """Its file; empty if there is none."""
     message: str
     now: float
@@ -87,10 +86,8 @@ def _daemons(model: Model, width: int) -> Iterable[Text]:
 def _log(around: Around, most: int) -> list[Text]:
     if most <= 0:
         return []
-    if not around.log_place:
-        return [Text("the log is in no file: its lines are not shown", "dim")]
     lines = around.log[-most:]
-    return [Text(f"UNUSUAL and BROKEN in {around.log_place}", "bold"), *(Text(line, "yellow") for line in lines)]
+    return [Text("UNUSUAL and BROKEN in the log", "bold"), *(Text(line, "yellow") for line in lines)]
 
 
 def _cells(row: PeerRow, now: float) -> dict[str, str]:

@@ -15,10 +15,10 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from lightningd_py.client import NotTalking, call, request
+from lightningd_py.terminal.log_lines import log_lines
 from lightningd_py.top.keys import key_by_key, read_keys
-from lightningd_py.top.log_tail import last_lines
 from lightningd_py.top.model import Model, Snapshot
-from lightningd_py.top.processes import log_files, usages
+from lightningd_py.top.processes import usages
 from lightningd_py.top.screen import MOST_LOG, Around, draw
 from lightningd_py.unix_socket import pid_of
 from wire.command.console import reason
@@ -79,7 +79,6 @@ class Top:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._logs: list[Path] = []
         self._model = Model()
         self._info: dict[str, Any] = {}
         self._log: list[str] = []
@@ -97,19 +96,17 @@ class Top:
         gossip = self._result("gossipstatus") or {"state": "gossipd does not answer"}
         processes = usages(pid)
         self._model.feed(Snapshot(time.monotonic(), peers, gossip, processes))
-        self._logs = log_files(processes)
-        if self._logs:
-            self._log = last_lines(self._logs[0], MOST_LOG)
+        log = self._result("getlog", "unusual")
+        self._log = list(log_lines(log))[-MOST_LOG:] if log is not None else []
 
-    def _result(self, method: str) -> dict[str, Any] | None:
+    def _result(self, method: str, *params: str) -> dict[str, Any] | None:
         """None for an error: gossipd may be starting again."""
-        result = call(self._path, request(method), PATIENCE).get("result")
+        result = call(self._path, request(method, list(params)), PATIENCE).get("result")
         return result if isinstance(result, dict) else None
 
     def lines(self, width: int, height: int) -> list[Any]:
         """The screen."""
-        place = str(self._logs[0]) if self._logs else ""
-        around = Around(self._info, self._log, place, self._message, time.time())
+        around = Around(self._info, self._log, self._message, time.time())
         return list(draw(self._model, around, width, height))
 
     def key(self, name: str) -> None:

@@ -1,6 +1,6 @@
 """The last lines of all processes: bounds, shares, and CLN's fields."""
 
-import time
+import json
 from typing import Any
 
 from hypothesis import given
@@ -63,7 +63,7 @@ def test_levels_times_and_what_was_left_out() -> None:
 
 def test_who_wants_the_log_hears_each_line() -> None:
     topics = Topics()
-    ring = LogRing(topics, time.time())
+    ring = LogRing(topics, 0.0)
     heard: list[dict[str, Any]] = []
     topics.take(lambda topic, event: heard.append(event), frozenset({LOG}))
     ring.heard("gossipd", line("x", DEBUG, 0.25))
@@ -76,3 +76,16 @@ def test_who_wants_the_log_hears_each_line() -> None:
             "log": "x",
         }
     ]
+
+
+@given(
+    st.builds(
+        LogLine, st.floats(), st.integers(-(2**63), 2**63), st.text(max_size=99), st.text(), st.text(), st.integers()
+    )
+)
+def test_a_daemon_that_was_taken_over_says_what_it_likes(message: LogLine) -> None:
+    topics = Topics()
+    ring = LogRing(topics, 1.0)
+    topics.take(lambda topic, event: None, frozenset({LOG}))
+    ring.heard("gossipd", message)
+    assert len(json.dumps(ring.content("io"))) < 20_000

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from lightningd_py.top.processes import Usage, log_files, usages
+from lightningd_py.top.processes import usages
 
 
 def process(proc: Path, pid: int, parent: int, comm: str, *words: str, cpu: int = 0) -> None:
@@ -29,10 +29,8 @@ def test_a_node_and_its_children(tmp_path: Path) -> None:
     ]
     assert found[3].cpu == 1.0
     assert found[0].memory == 3 * os.sysconf("SC_PAGE_SIZE")
-    assert log_files(found, tmp_path) == [Path("/var/log/x")]
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert usages(10, tmp_path) == []
-    assert log_files([Usage(3, "log_writer", 0.0, 0)], tmp_path) == []
     assert os.getpid() in [usage.pid for usage in usages(os.getpid())]

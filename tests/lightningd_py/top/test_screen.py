@@ -33,7 +33,7 @@ def model(peers: int) -> Model:
 
 
 def around(message: str = "") -> Around:
-    return Around({"alias": EVIL, "id": "02" * 33}, ["a line"] * 9, "/var/log/x", message, 1_700_000_000.0)
+    return Around({"alias": EVIL, "id": "02" * 33}, ["a line"] * 9, message, 1_700_000_000.0)
 
 
 @pytest.mark.parametrize("peers", [0, 1, 100])
@@ -59,8 +59,3 @@ def test_the_peer_under_the_cursor_is_in_sight() -> None:
 def test_a_question_stands_in_the_place_of_the_keys() -> None:
     assert draw(model(1), around(" ban? y/n"), 80, 24)[-1].plain == " ban? y/n"
     assert "q quit" in draw(model(1), around(), 80, 24)[-1].plain
-
-
-def test_no_log_file() -> None:
-    lines = draw(model(1), Around({}, [], "", "", 1.0), 80, 24)
-    assert any("no file" in line.plain for line in lines)
