@@ -3,8 +3,8 @@ them.
 """
 
 from collections.abc import Iterator
-from importlib.abc import Traversable
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from lightningd_py.errors import DirectoryError

@@ -23,15 +23,20 @@ def place_store(network_dir: Path) -> Path:
         if link.exists():
             _move(link, folder)
         link.symlink_to(Path(FOLDER) / STORE)
-    except (OSError, RuntimeError) as error:
-        raise StartError(f"{link} cannot be put into {folder}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise StartError(f"{link} cannot be put into {folder}: {error.strerror or error}") from error
     return folder / STORE
 
 
 def _followed(link: Path) -> Path:
     """Where the link leads. A store that is not there is begun there, its directory is not. Raises StartError."""
-    store = link.resolve()
-    if store.is_symlink() or not store.parent.is_dir():
+    try:
+        store = link.resolve()
+    except RuntimeError:  # before Python 3.13
+        store = link
+    if store.is_symlink():
+        raise StartError(f"{link} is a symbolic link that leads to itself")
+    if not store.parent.is_dir():
         raise StartError(f"{link} is a symbolic link to nothing: {store.parent} is no directory")
     return store
 
