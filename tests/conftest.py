@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
         # A shell starts a background job with signals ignored, and children would inherit that over exec, in which a
         # handler becomes the default. Ours does what is wanted here: nothing.
         signal.signal(number, lambda *_: None)
+
+os.environ.setdefault("TESTS_BEGAN", str(int(time.time())))  # before there are workers
 
 PASSED = pytest.StashKey[bool]()
 

@@ -1,6 +1,7 @@
 """Gossip made to order, validly signed where a test does not want it otherwise."""
 
 import functools
+import os
 import time
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from wire.secp256k1 import double_sha256, public_key, sign
 from wire.types import NETWORKS
 
 CHAIN = NETWORKS["regtest"]
-NOW = int(time.time())
+NOW = int(os.environ.get("TESTS_BEGAN", time.time()))
+"""The same for all workers of a run: tests are named after messages of this time."""
 SIGNATURE = bytes(64)
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
