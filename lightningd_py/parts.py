@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lightningd_py.config.options import Options, version
 from lightningd_py.core import Core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
+from lightningd_py.daemons.gossip_control import vantage_of
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.moving import Mover
 from lightningd_py.daemons.opening import Opening
@@ -100,7 +101,7 @@ def serve_metrics(
 
 def start_recorder(core: Core, options: Options, ends: AsyncExitStack) -> Recorder:
     """Raises StartError if it cannot be had."""
-    recorder = Recorder(options, options.alias or core.own.node_id.hex()[:16])
+    recorder = Recorder(options, vantage_of(options, core.own.node_id))
     ends.push_async_callback(recorder.close)
     recorder.start()
     return recorder

@@ -188,12 +188,17 @@ async def init_gossipd(
             addresses=own.addresses,
             feed=options.feed,
             feed_keys=str(options.network_dir / FEED_KEYS),
-            vantage=options.vantage or options.alias or own.node_id.hex()[:VANTAGE_DIGITS],
+            vantage=vantage_of(options, own.node_id),
             feed_needed=options.feed != in_directory("ipc://feed", options.network_dir),
             predecessor_fd=predecessor_fd,
         ),
         control_wire.GossipdInitReply,
     )
+
+
+def vantage_of(options: Options, node_id: bytes) -> str:
+    """What the node is called in its feed, and in a record of it."""
+    return options.vantage or options.alias or node_id.hex()[:VANTAGE_DIGITS]
 
 
 def remove_dead_feed(feed: str) -> None:

@@ -64,6 +64,8 @@ async def test_answers_are_what_the_generator_knows(day: tuple[Path, Path, list[
         "each arrival once, of the peer that said it, at the node that heard it"
     )
     record, knows = Record(folder), Record(truth)
+    phases = [pq.read_table(path, columns=["phase"], partitioning=None) for path in record.part("arrivals").files]
+    assert set(pa.concat_tables(phases).column("phase").to_pylist()) <= {"sync", "live"}
     losses = record.part("losses").recent.to_pylist()
     assert {row["why"] for row in losses} <= {"start"}
 
