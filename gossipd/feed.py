@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gossipd.publish.packing import ARRIVAL_KEYS, SENT_KEYS, Packing, fields
+from gossipd.publish.packing import ARRIVAL_KEYS, SENT_KEYS, Packing, fields, pack_message
 from gossipd.verdict import REASONS, Verdict
 from wire.bus import feed
 from wire.bus.feed import (
@@ -168,26 +168,27 @@ class Feed:
         if verdict is _CHECKING:
             self._arrivals[message] = at, self._sender(source)
         else:
-            self._say_arrival(topic, message, at, self._sender(source), _BECAME[verdict])
+            self._say_arrival(topic, self._packing.message(message), at, self._sender(source), _BECAME[verdict])
 
     def refused(self, message: bytes, source: int, reason: str) -> None:
         """A message is malformed, or its sender is not listened to."""
         topic = _TOPIC_OF[message[1]]
         if topic in self._taken:
             at = self.stamp(source)
-            self._say_arrival(topic, message, at, self._sender(source), _became(Outcome.REJECTED, reason))
+            said = self._packing.message(message)
+            self._say_arrival(topic, said, at, self._sender(source), _became(Outcome.REJECTED, reason))
 
     def settled(self, message: bytes, outcome: Outcome, reason: str = "") -> None:
         """What became of a message after its signature check. The first word counts: later ones are the map's."""
         arrival = self._arrivals.pop(message, None)
         if arrival is not None and (topic := _TOPIC_OF[message[1]]) in self._taken:
-            self._say_arrival(topic, message, *arrival, _became(outcome, reason) if reason else _SETTLED[outcome])
+            became = _became(outcome, reason) if reason else _SETTLED[outcome]
+            self._say_arrival(topic, pack_message(message), *arrival, became)  # not kept: most of it comes once
 
     def _say_arrival(self, topic: str, message: bytes, time_ns: int, sender: bytes, became: bytes) -> None:
+        """`message` is packed."""
         seq = self._seq[topic] = self._seq[topic] + 1
-        packing = self._packing
-        body = packing.head(ARRIVAL_KEYS, seq, time_ns) + sender + became + packing.message(message)
-        self._publish(topic, body)
+        self._publish(topic, b"".join((self._packing.head(ARRIVAL_KEYS, seq, time_ns), sender, became, message)))
 
     def _sender(self, source: int) -> bytes:
         """Four keys of the connection, packed."""
