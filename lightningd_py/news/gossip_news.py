@@ -67,6 +67,6 @@ def _fields(said: FeedMessage, lost: int) -> dict[str, Any]:
 
 
 def _json(name: str, value: Any) -> Any:
-    if name == "short_channel_id":
+    if name == "short_channel_id" and value is not None:
         return scid_to_text(value)
     return value.hex() if isinstance(value, bytes) else value

@@ -48,7 +48,9 @@ def test_a_message_of_the_feed_as_json() -> None:
     around.take(CHANNEL_DYING)
     body = feed.encode(7, 5, {"short_channel_id": 1 << 40, "deadline": 144})
     around.news.said(FeedSaid(CHANNEL_DYING, body, 3))
-    assert around.heard == [{"seq": 7, "time_ns": 5, "short_channel_id": "1x0x0", "deadline": 144, "lost": 3}]
+    assert around.heard == [
+        {"seq": 7, "time_ns": 5, "vantage": "", "epoch": 0, "short_channel_id": "1x0x0", "deadline": 144, "lost": 3}
+    ]
     assert around.news.lost == 3
 
 
@@ -60,3 +62,16 @@ def test_rubbish_of_a_gossipd_that_was_taken_over(body: bytes, caplog: pytest.Lo
     around.news.said(FeedSaid("connect", body, 0))
     assert around.heard == []
     assert caplog.text.count("what no one can read") == 1
+
+
+@pytest.mark.parametrize("scid", [None, 103 << 40])
+def test_a_message_of_no_channel_is_an_event_too(scid: int | None) -> None:
+    """An announcement of a node, say."""
+    around = Around()
+    topic = feed.NODE_ANNOUNCEMENT
+    around.take(topic)
+    arrival: dict[str, Any] = dict.fromkeys(("node_id", "conn_id", "incoming"))
+    arrival |= {"outcome": "new", "reason": "", "raw": b"\1\1", "short_channel_id": scid}
+    around.news.said(FeedSaid(topic, feed.encode(1, 2, arrival), 0))
+    (event,) = around.heard
+    assert event["short_channel_id"] == (None if scid is None else "103x0x0")

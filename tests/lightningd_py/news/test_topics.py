@@ -17,7 +17,7 @@ class Client:
 
 def test_names() -> None:
     assert named([CONNECT, "map."]) == {CONNECT, *(topic for topic in TOPICS if topic.startswith("map."))}
-    assert named(["gossip.", "map."]) == set(GOSSIP_TOPICS)
+    assert named(["gossip.", "map.", "sent."]) == set(GOSSIP_TOPICS)
     assert named([]) == set()
 
 
