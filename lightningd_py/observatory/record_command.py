@@ -22,6 +22,7 @@ TOPICS, SENT = ("gossip.", "map.", "peer."), "sent."
 QUEUE = 100_000
 """Messages that wait in this process."""
 SAID_EVERY = 60.0
+BEHIND_NS = 10_000_000_000
 PATIENCE = 0.5
 """Seconds between two tries, before the feed was there for the first time."""
 
@@ -114,16 +115,21 @@ def _say(sentence: str) -> None:
 
 
 class _Watch:
-    """Says how the recording goes, once a minute."""
+    """Says how the recording goes, once a minute; if it is to be quiet, when it is behind, or has lost something."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
+        self._lost = 0
         self._due = time.monotonic() + SAID_EVERY
 
     def __call__(self, status: Status) -> None:
         now = time.monotonic()
-        if self._quiet or now < self._due:
+        if now < self._due:
             return
+        is_behind = status.lag_ns is not None and status.lag_ns > BEHIND_NS
+        if self._quiet and not is_behind and status.lost == self._lost:
+            return
+        self._lost = status.lost
         self._due = now + SAID_EVERY
         _say(
             f"{status.messages:,} messages, {status.lost:,} rows lost, lag {shown_duration(status.lag_ns)}, "

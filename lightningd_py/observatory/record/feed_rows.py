@@ -17,7 +17,7 @@ from lightningd_py.observatory.tables.schemas import IN, OUT
 from wire.bus.feed import VERSION, FeedError
 
 Values = dict[str, Any]
-UNREADABLE, GAP = "unreadable", "gap"
+UNREADABLE, GAP, AWAY = "unreadable", "gap", "away"
 _DIRECTIONS = {"in": IN, "out": OUT}
 
 
@@ -32,10 +32,16 @@ class FeedRows:
         """`time_ns` of the message before."""
         self.map_was_lost = False
         """A change of the map is missing: until the next checkpoint as-of is not to be trusted."""
+        self._heard: set[str] = set()
+        """Topics of which there was a message since the feed was taken."""
         self._vantage = vantage
         self._rows = rows
         self._now_ns = now_ns
         self._names: dict[bytes, str] = {}
+
+    def begin(self) -> None:
+        """The feed is taken from here on: what was said meanwhile was perhaps not even counted (docs/feed.md)."""
+        self._heard.clear()
 
     def take(self, topic: bytes, body: bytes) -> None:
         """Rows of one message. Raises FeedError if the feed is of another version; what else cannot be read is a row
@@ -49,10 +55,17 @@ class FeedRows:
             self.last_ns = values["time_ns"]
             first, missing = self.place.take(values.get("epoch"), name, values["seq"])
             if missing:
-                self.lost(name, first, missing, GAP)
+                self._missed(name, first, missing)
+            self._heard.add(name)
             self._take(name, values)
         except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException):
             self.lost(name, None, 1, UNREADABLE)
+
+    def _missed(self, name: str, first: int, missing: int) -> None:
+        if name in self._heard:
+            self.lost(name, first, missing, GAP)
+        else:  # one number is left out for as many as there may have been
+            self.lost(name, first, None if missing == 1 else missing, AWAY)
 
     def _name(self, topic: bytes) -> str:
         name = topic.decode("ascii", "backslashreplace")

@@ -138,6 +138,7 @@ class Recorder:
                     first = None
                     with contextlib.closing(feed):
                         self._feed_trouble.is_now("")
+                        self._feed_rows.begin()
                         self._begin_checkpoint()
                         if message is not None:
                             self._feed_rows.take(*message)

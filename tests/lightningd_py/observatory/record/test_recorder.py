@@ -86,9 +86,19 @@ def test_what_was_missed_between_two_recorders_is_a_row(tmp_path: Path) -> None:
     record(tmp_path, FakeFeed([said.arrival(update(1), T0)]))
     convert(tmp_path)
     record(tmp_path, FakeFeed([said.arrival(update(2), T0 + 1, skip=3)]), now_ns=T0 + 1)
-    assert losses(tmp_path) == [("gossip.channel_update", 2, 3, "gap")]
+    assert losses(tmp_path) == [("gossip.channel_update", 2, 3, "away")]
     record(tmp_path, FakeFeed([Said(epoch=8).arrival(update(3), T0 + 2, skip=90)]), now_ns=T0 + 2)
     assert len(losses(tmp_path)) == 1, "another run of the node counts from its beginning"
+
+
+def test_what_nobody_has_counted_is_not_known(tmp_path: Path) -> None:
+    """While a topic is not taken it is not counted, and then one number is left out."""
+    said = Said(epoch=7)
+    record(tmp_path, FakeFeed([said.arrival(update(1), T0)]))
+    frames = [said.arrival(update(2), T0 + 1, skip=1), said.arrival(update(3), T0 + 2, skip=1)]
+    record(tmp_path, FakeFeed(frames), now_ns=T0 + 1)
+    topic = "gossip.channel_update"
+    assert losses(tmp_path) == [(topic, 2, None, "away"), (topic, 4, 1, "gap")]
 
 
 def test_feed_that_ends_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
