@@ -96,3 +96,22 @@ async def is_back_with_news(service: Service) -> None:
                 return
         except TimeoutError:
             continue
+
+
+async def with_a_peer(old: ConnectiondProcess, *others: ConnectiondProcess) -> tuple[Service, Peer]:
+    """Service `one` and a connection that it has; all of these processes know of it, as the master tells them."""
+    service = await old.service("one")
+    for each in others:
+        each.registers("one")
+    peer = await old.give("one")
+    await service.takes(peer)
+    return service, peer
+
+
+async def away(old: ConnectiondProcess, new: ConnectiondProcess) -> tuple[Service, Peer]:
+    """The same, when the new one has all, and the service has said hello to the old one."""
+    service, peer = await with_a_peer(old, new)
+    moving = begins(old, new)
+    await answers(service)
+    await moving
+    return service, peer

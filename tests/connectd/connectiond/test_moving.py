@@ -17,6 +17,7 @@ from tests.connectd.connectiond.restarts import (
     is_back,
     is_back_with_news,
     says_hello,
+    with_a_peer,
 )
 from tests.gossipd.gossipd_process import peer_info
 from wire.bus import bus_wire
@@ -64,10 +65,7 @@ async def test_all_goes_on(bus: ConnectiondProcess, new: ConnectiondProcess) -> 
 
 async def test_words_for_a_peer_that_does_not_read(bus: ConnectiondProcess, new: ConnectiondProcess) -> None:
     """They move as they are, and their credit comes when they go out at the new one."""
-    service = await bus.service("one")
-    new.registers("one")
-    peer = await bus.give("one")
-    await service.takes(peer)
+    service, peer = await with_a_peer(bus, new)
     words = [about(UPDATE_FEE, FIRST, bytes([number]) * 30_000) for number in range(CREDIT)]
     await service.tell(peer, *words)
     moving = begins(bus, new)
@@ -106,10 +104,7 @@ async def test_what_happens_while_it_is_away(bus: ConnectiondProcess, new: Conne
 
 async def test_service_that_gives_back_while_its_words_wait(bus: ConnectiondProcess, new: ConnectiondProcess) -> None:
     """The connection goes to gossipd from the new one, behind them."""
-    service = await bus.service("one")
-    new.registers("one")
-    peer = await bus.give("one")
-    await service.takes(peer)
+    service, peer = await with_a_peer(bus, new)
     words = [about(UPDATE_FEE, FIRST, bytes([number]) * 60_000) for number in range(40)]
     await service.tell(peer, *words)
     await service.say(bus_wire.GiveBack(peer.conn_id))

@@ -18,6 +18,7 @@ from tests.connectd.connectiond.restarts import (
     PATIENCE,
     UPDATE_FEE,
     answers,
+    away,
     begins,
     ended_well,
     hangs_up,
@@ -25,6 +26,7 @@ from tests.connectd.connectiond.restarts import (
     is_back,
     pair,
     says_hello,
+    with_a_peer,
 )
 from tests.gossipd.gossipd_process import peer_info
 from tests.states.examples import LINE
@@ -58,13 +60,7 @@ async def test_service_that_does_not_come_to_the_new_one(bus: ConnectiondProcess
     """Its connections wait as long as it may take nothing, and are closed."""
     new = await ConnectiondProcess(tmp_path, "new.log").start(BRIEF, takes_place=True)
     try:
-        service = await bus.service("one")
-        new.registers("one")
-        peer = await bus.give("one")
-        await service.takes(peer)
-        moving = begins(bus, new)
-        await answers(service)
-        await moving
+        service, peer = await away(bus, new)
         assert not (await new.hear(ServicePresence)).here
         assert "has not said hello within 0.5 seconds" in await new.disconnected(peer)
         await hangs_up(peer)
@@ -77,13 +73,7 @@ async def test_service_that_does_not_come_to_the_new_one(bus: ConnectiondProcess
 
 async def test_service_that_begins_again(bus: ConnectiondProcess, new: ConnectiondProcess) -> None:
     """Without `resumes` it is as if it had died and come back."""
-    service = await bus.service("one")
-    new.registers("one")
-    peer = await bus.give("one")
-    await service.takes(peer)
-    moving = begins(bus, new)
-    await answers(service)
-    await moving
+    _, peer = await away(bus, new)
     await ended_well(bus)  # or its last breath would take the hello
     again = Service(new, "one", new.endpoint)
     new._services.append(again)
@@ -97,13 +87,7 @@ async def test_service_that_begins_again(bus: ConnectiondProcess, new: Connectio
 
 async def test_stranger_under_the_name_of_one_that_is_away(bus: ConnectiondProcess, new: ConnectiondProcess) -> None:
     """Without its ticket it gets an error, and the service goes on."""
-    service = await bus.service("one")
-    new.registers("one")
-    peer = await bus.give("one")
-    await service.takes(peer)
-    moving = begins(bus, new)
-    await answers(service)
-    await moving
+    service, peer = await away(bus, new)
     stranger = new.stranger()
     stranger.name = "one"
     await says_hello(stranger, b"another ticket!!")
@@ -115,10 +99,7 @@ async def test_stranger_under_the_name_of_one_that_is_away(bus: ConnectiondProce
 
 
 async def test_service_that_talks_on_before_it_is_welcome(bus: ConnectiondProcess, new: ConnectiondProcess) -> None:
-    service = await bus.service("one")
-    new.registers("one")
-    peer = await bus.give("one")
-    await service.takes(peer)
+    service, peer = await with_a_peer(bus, new)
     ours, theirs = pair()
     successor = Successor(ours)
     moving = bus.asks(MoveAll(theirs), MoveAllReply)
@@ -198,9 +179,7 @@ async def lies(successor: Successor) -> None:
 @pytest.mark.parametrize("fails", [dies, refuses, lies])
 async def test_old_one_goes_on(bus: ConnectiondProcess, fails: Callable[[Successor], Awaitable[None]]) -> None:
     """The service is welcomed on the connection that it has, and nothing of the conversation is lost: twice."""
-    service = await bus.service("one")
-    peer = await bus.give("one")
-    await service.takes(peer)
+    service, peer = await with_a_peer(bus)
     for round_ in range(2):
         ours, theirs = pair()
         successor = Successor(ours)
