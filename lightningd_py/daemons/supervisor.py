@@ -36,7 +36,7 @@ COMMANDS = {
     "listingd": "lightningd_py.listingd",
     "websocketd": "connectd.websocketd",
 }
-"""What stands behind `python -P -m`; the numbers of the fds follow, and the style of the log."""
+"""What stands behind `python -P -m`, in words; the numbers of the fds follow, and the style of the log."""
 
 LAST = ("websocketd", "hsmd")
 """Those that end when the others have."""
@@ -263,7 +263,7 @@ class Supervisor:
     ) -> Daemon:
         """`theirs` become fds 3, 4, ... of the daemon, in this order, and are named so on its command line."""
         fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
-        argv = [sys.executable, "-P", "-m", COMMANDS[name], *map(str, fds), self._log_style().argument]
+        argv = [sys.executable, "-P", "-m", *COMMANDS[name].split(), *map(str, fds), self._log_style().argument]
         try:
             process = Process(argv, fds, lambda exit_status: self._died(daemon), name, ours=True)
         except OSError:
