@@ -58,8 +58,13 @@ class Setup:
         self.own.listens(bound.bindings, bound.announceable)
 
     async def next_connectd(self, channel: ControlChannel, predecessor_fd: Fd) -> int:
-        """Have it make ready to take the place of another one; the first of its conn_ids. Raises StartError."""
-        first_conn_id = await self._conn_ids()
+        """Have it make ready to take the place of another one, which goes on if there are no connection numbers for it;
+        the first of its conn_ids. Raises StartError.
+        """
+        try:
+            first_conn_id = await self.database.next_conn_id_block()
+        except NotSaved as error:
+            raise StartError(str(error)) from error
         await self._init_connectd(channel, first_conn_id, predecessor_fd)
         return first_conn_id
 
