@@ -61,7 +61,7 @@ def test_the_least_bounds_let_a_stranger_in(bound: int) -> None:
 @pytest.mark.bolt("B1-36")
 async def test_one_program_too_many(around: OwnershipAmongFakes) -> None:
     """The peer is told so, as if there were no such service, and stays with gossipd. Who has left makes room."""
-    around.ownership.programs._limits = Limits(programs_per_service=1)
+    around.ownership.programs.limits = Limits(programs_per_service=1)
     around.with_program()
     peer = around.taken(2)
     around.nongossip(2)
@@ -77,7 +77,7 @@ async def test_one_program_too_many(around: OwnershipAmongFakes) -> None:
 
 
 async def test_program_that_has_let_go_counts_until_it_has_exited(around: OwnershipAmongFakes) -> None:
-    around.ownership.programs._limits = Limits(programs_per_service=1)
+    around.ownership.programs.limits = Limits(programs_per_service=1)
     around.with_program()
     around.programs[0][2]("eof")
     around.taken(2)
