@@ -8,6 +8,10 @@ ARGS ?=
 # share a node. ARGS='-n0' for none (pdb, -s).
 WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
 
+# Tests start some thousand processes of ours, which would compile every module again where the environment says
+# PYTHONDONTWRITEBYTECODE (a third of what their start costs).
+COMPILE := $(VENV)/bin/python -m compileall -q wire connectd gossipd lightningd_py
+
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture rooms docs
 
@@ -21,6 +25,7 @@ run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS=
 	@$(VENV)/bin/lightningd-py --network=regtest $(ARGS)
 
 test: $(INSTALLED) ## all tests: units, real processes, and the peers that others wrote
+	@$(COMPILE)
 	@$(VENV)/bin/python -m pytest $(WORKERS) $(ARGS)
 
 QUICK := -m 'not processes' tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts

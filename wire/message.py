@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform
 
 from wire.cursor import Cursor, WireError, read_tlvs, write_tlvs
-from wire.types import Codec, NotOurs, Tlv
+from wire.types import ByFields, Codec, NotOurs, Tlv
 
 MAX_MESSAGE = 65535
 """Bytes of a message with its type (B1-3)."""
@@ -40,7 +40,7 @@ def _plan(hints: dict[str, Any]) -> Plan:
 
 
 @dataclass_transform(field_specifiers=(field,))
-class _Declared:
+class _Declared(ByFields):
     """Makes a dataclass of each subclass and registers it under its `number`."""
 
     number: ClassVar[int] = 0
@@ -48,7 +48,7 @@ class _Declared:
     registry: ClassVar[dict[int, type["BoltMessage"]]] = {}
 
     def __init_subclass__(cls, *, number: int = 0) -> None:
-        dataclass(cls)
+        dataclass(cls, repr=False, eq=False)
         cls.plan = _plan(inspect.get_annotations(cls))
         if number:
             if number in cls.registry:

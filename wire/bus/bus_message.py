@@ -14,6 +14,8 @@ from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 import msgpack
 
+from wire.types import ByFields
+
 VERSION = 1
 MAX_BODY = 1 << 20
 """Bytes of a message. A peer's message is 65,535 at most; a registration of 10,000 channels fits."""
@@ -36,7 +38,7 @@ class BusError(Exception):
 
 
 @dataclass_transform(field_specifiers=(field,))
-class BusMessage:
+class BusMessage(ByFields):
     """Base of all messages; `buses` and `senders` ("service", "node") come from the class statement."""
 
     buses: ClassVar[frozenset[str]] = frozenset()
@@ -44,7 +46,7 @@ class BusMessage:
     registry: ClassVar[dict[str, type["BusMessage"]]] = {}
 
     def __init_subclass__(cls, *, bus: str | tuple[str, ...], sender: str | tuple[str, ...]) -> None:
-        dataclass(cls)
+        dataclass(cls, repr=False, eq=False)
         cls.buses = frozenset((bus,) if isinstance(bus, str) else bus)
         cls.senders = frozenset((sender,) if isinstance(sender, str) else sender)
         cls.registry[cls.name()] = cls

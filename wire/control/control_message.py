@@ -20,6 +20,8 @@ from typing import Any, ClassVar, NamedTuple, NewType, dataclass_transform
 
 import msgpack
 
+from wire.types import ByFields
+
 Fd = NewType("Fd", int)
 """A file descriptor that belongs to its message: its sender gives it away, its receiver owns it."""
 
@@ -41,7 +43,7 @@ class ControlError(Exception):
 
 
 @dataclass_transform(field_specifiers=(field,))
-class ControlMessage:
+class ControlMessage(ByFields):
     """Base of all control messages. `number`, `senders` and `largest`, in bytes, come from the class statement."""
 
     number: ClassVar[int] = 0
@@ -58,7 +60,7 @@ class ControlMessage:
         aliases: tuple[str, ...] = (),
         largest: int = MAX_INLINE,
     ) -> None:
-        dataclass(cls)
+        dataclass(cls, repr=False, eq=False)
         if number:
             if number in cls.registry:
                 raise TypeError(f"control message {number} is declared twice")
