@@ -64,8 +64,12 @@ class Node(Logged):
         match = _READY.search(self._wait_for(_READY.pattern, 0, PATIENCE))
         assert match is not None
         self.node_id, self.bindings = match[1], [] if match[2] == "nowhere" else match[2].split(", ")
-        self._sockets_at_start = self.sockets()
+        self.count_sockets()
         return self
+
+    def count_sockets(self) -> None:
+        """What each process has now is what it may have at the end (`has_no_more_sockets`)."""
+        self._sockets_at_start = self.sockets()
 
     # talking
 
