@@ -54,6 +54,11 @@ class Bus:
         self._here.set()
         self._again: asyncio.Task[None] | None = None
 
+    @property
+    def is_here(self) -> bool:
+        """Not between `restart` and `welcome`."""
+        return self._here.is_set()
+
     async def say(self, kind: str, **fields: Any) -> None:
         """A message of ours."""
         await self.say_raw(_body(kind, **fields))

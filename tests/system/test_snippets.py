@@ -21,6 +21,7 @@ from tests.harness.node import Node, Nodes
 from tests.harness.snippets import Running, placed, snippets
 from tests.harness.waiting import until
 from tests.system.test_feed import taken
+from wire.bus.feed import topics_of
 from wire.peer_wire import ErrorMessage
 
 EXAMPLES = Path(__file__).parent.parent.parent / "lightningd_py" / "examples"
@@ -134,7 +135,7 @@ async def collector(ground: Ground, text: str) -> None:
 
 async def followed(ground: Ground, node: Node, code: str, *arguments: Path) -> None:
     async with await ground.start(code, *arguments) as it, await ScriptedPeer.connect(node.target) as peer:
-        await taken(node, 3)
+        await taken(node, len(topics_of([b"gossip."])))
         await peer.say(ground.gossip)
         assert ground.gossip.hex() in await it.line()
 

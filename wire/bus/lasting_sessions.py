@@ -64,10 +64,16 @@ class LastingSessions(Sessions):
     # the old process
 
     def say_restart(self) -> None:
-        """Have every service say hello again; what is said to it until that waits."""
+        """Have every service say hello again; what is said to it until that waits. One that is not here yet from the
+        last restart says so anyway, and hears and says nothing until it is welcomed.
+        """
         self._restarting = True
+        self._expect_none()
         for session in self:
-            self._say_restart(session)
+            if session.is_away:
+                session.answered = True
+            else:
+                self._say_restart(session)
 
     def _say_restart(self, session: Session) -> None:
         if self.send(session, Restart()):
@@ -101,8 +107,9 @@ class LastingSessions(Sessions):
         """No process takes our place: welcome those that have said hello again, and expect the others."""
         self._restarting = self._has_moved = False
         for session in self:
-            if session.answered:
+            if session.answered and session.route:
                 self._welcome_back(session, session.route, Welcome(session.service))
+            session.answered = False
         self._expect()
 
     # the next one
@@ -116,6 +123,10 @@ class LastingSessions(Sessions):
 
     def _expect(self) -> None:
         self._awaits = self._loop.call_later(self._patience, self._end_away)
+
+    def _expect_none(self) -> None:
+        if self._awaits is not None:
+            self._awaits.cancel()
 
     def _end_away(self) -> None:
         for session in self:
@@ -186,5 +197,4 @@ class LastingSessions(Sessions):
 
     def _stop(self) -> None:
         super()._stop()
-        if self._awaits is not None:
-            self._awaits.cancel()
+        self._expect_none()

@@ -71,6 +71,26 @@ async def test_service_that_does_not_come_to_the_new_one(bus: ConnectiondProcess
         new.clean_up()
 
 
+async def test_restart_before_a_service_has_come_back(
+    bus: ConnectiondProcess, new: ConnectiondProcess, tmp_path: Path
+) -> None:
+    """It says hello again all the while, and goes on with whichever process is there then."""
+    newest = await ConnectiondProcess(tmp_path, "newest.log").start(BRIEF, takes_place=True)
+    try:
+        service, peer = await away(bus, new)
+        await ended_well(bus)
+        newest.registers("one")
+        reply = await begins(new, newest)
+        assert (reply.owned, reply.lost) == (1, 0)
+        await ended_well(new)
+        await is_back(service)
+        await service.tell(peer, about(UPDATE_FEE, FIRST))
+        await hears(peer, about(UPDATE_FEE, FIRST))
+        newest.ends_well()
+    finally:
+        newest.clean_up()
+
+
 async def test_service_that_begins_again(bus: ConnectiondProcess, new: ConnectiondProcess) -> None:
     """Without `resumes` it is as if it had died and come back."""
     _, peer = await away(bus, new)
@@ -106,6 +126,10 @@ async def test_service_that_talks_on_before_it_is_welcome(bus: ConnectiondProces
     await answers(service)
     await successor.hear(MovePeer)
     await service.tell(peer, about(UPDATE_FEE, FIRST))
+    stranger = bus.stranger()
+    for _ in range(2):  # when the second is answered all that was said before the first has been read
+        await says_hello(stranger, b"no ticket")
+        await stranger.hear(bus_wire.Error)
     successor.channel.close()
     with pytest.raises(RequestFailed):
         await moving
