@@ -11,20 +11,26 @@ import logging
 import shutil
 import struct
 import time
+import tracemalloc
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 
+from connectd.initmsg import read_init
 from connectd.websocketd.websocket import WebSocket
 from gossipd.ingest.pending import MAX_PENDING, Pending, PendingChannels
+from gossipd.map.forget import Forgetting
+from gossipd.map.gone import Gone
 from gossipd.map.loading import load
 from gossipd.serve.budget import QUANTUM
 from gossipd.serve.queries import Answer, answer_scids
+from gossipd.serve.stream import Stream
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.bench.harness import Bench, Row
 from tests.bench.nodes import Node, node
 from wire.cursor import WireError, encode_bigsize
 from wire.encoded import encode_short_ids
-from wire.peer_wire import ALL_CHANNELS, QueryChannelRange, QueryShortChannelIds, WarningMessage, decode
+from wire.gossip_layout import CHANNEL_UPDATE, UPDATE_SIZE
+from wire.peer_wire import ALL_CHANNELS, Init, QueryChannelRange, QueryShortChannelIds, WarningMessage, decode
 from wire.types import NETWORKS
 
 BEFORE = "before the repair"
@@ -36,6 +42,7 @@ REPEATED = 8_186
 FLAGS, ODD_RECORDS = 60_000, 16_435
 EMPTY_FRAME = b"\x82\x80\0\0\0\0"
 PIECE = 65_536
+LARGEST, SAID, SPENT = 65_535, 1_000_000, 500
 PATIENCE = 30.0
 ROUNDS = 3
 WARNINGS, WARNING_SIZE = 450, 60_000
@@ -63,6 +70,49 @@ def _pending() -> Iterator[Row]:
         pending.add(next(scids), Pending(bytes(430), 0, keys, 0.0))
     spent = _milliseconds(begin) / MORE * 1e3
     yield Row(f"an announcement, {MAX_PENDING:,} pending", spent, "µs CPU", 302, BEFORE, "<= 4")
+
+
+def _held() -> Iterator[Row]:
+    """Updates, as large as they may be, of channels that are not proven: what is kept, and what of it is counted."""
+    pending, channels, update = PendingChannels(), 100, CHANNEL_UPDATE.to_bytes(2, "big").ljust(LARGEST, b"\0")
+    keys = (bytes(33),) * 4
+    for scid in range(channels):
+        announced = Pending(bytes(430), scid, keys, 0.0)
+        pending.add(scid, announced)
+        for source in range(10):
+            pending.hold(scid, announced, update[:-2] + source.to_bytes(2, "big"), source)
+    kept = sum(len(each.message) + sum(len(held) for held, _ in each.held) for each in pending.table.values.values())
+    yield Row("updates held, unproven: counted", pending.table.size / kept * 100, "% of what is kept", 0.3, BEFORE)
+
+
+def _heard() -> Iterator[Row]:
+    """What one peer has said, a million messages between two flushes, so that it is not told it again."""
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    stream = Stream(0, 0xFFFFFFFF, 1, 1)
+    for number in range(SAID):
+        stream.heard(number.to_bytes(UPDATE_SIZE, "big"))
+    size = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    yield Row(f"{SAID:,} messages of a peer: kept", size / 1e3, "kB", 950, BEFORE + ", never cleared")
+
+
+def _init() -> Iterator[Row]:
+    theirs = read_init(Init(b"", b"\xaa" * 65_000).encode(), CHAIN)
+    assert theirs is not None
+    yield Row("65,000 bytes of features in INIT: kept", len(theirs.features), "bytes", 65_000, BEFORE)
+
+
+def _gone(bench: Bench) -> Iterator[Row]:
+    """A block in which many channels of the map are spent."""
+    path = bench.directory / "spent_store"
+    shutil.copy(bench.map.path, path)
+    store, index = load(path)
+    forgetting, spent = Forgetting(store, index, Gone()), list(index.channels)[:SPENT]
+    begin = time.process_time()
+    forgetting.spend(spent, 1)
+    yield Row(f"{len(spent)} channels spent in a block", _milliseconds(begin) / len(spent), "ms CPU each", 4, BEFORE)
+    store.close()
 
 
 def _decoding(raw: bytes) -> float:
@@ -154,4 +204,5 @@ async def _log(bench: Bench) -> Iterator[Row]:
 
 async def measure(bench: Bench) -> Iterator[Row]:
     """Each cost of its own."""
-    return itertools.chain(_pending(), _queries(bench), _empty_frames(), await _log(bench))
+    computed = itertools.chain(_pending(), _held(), _heard(), _init(), _gone(bench), _queries(bench), _empty_frames())
+    return itertools.chain(computed, await _log(bench))
