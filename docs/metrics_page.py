@@ -1,5 +1,6 @@
 """metrics.md: every metric, from the declarations in wire/metrics/declared.py."""
 
+from gossipd.verdict import REASONS, Verdict
 from wire.metrics.declared import declared
 from wire.metrics.metric import Metric
 
@@ -58,4 +59,19 @@ def _row(metric: Metric) -> str:
 def _of_gossipstatus() -> str:
     rows = [f"| {metric.status} | `{metric.name}` |" for metric in declared.values() if metric.status]
     head = "## What gossipstatus calls them\n\nEach of its counters is one metric, or one label of one.\n"
-    return "\n".join([head, "| gossipstatus | metric |", "|---|---|", *rows]) + "\n"
+    return "\n".join([head, "| gossipstatus | metric |", "|---|---|", *rows, *_verdicts()]) + "\n"
+
+
+ON_ITS_WAY = {
+    Verdict.CHECKING: "it is new, and its signatures are being checked",
+    Verdict.REDUNDANT: "it, or something newer, is known",
+    Verdict.WAITING: "it waits for a channel of its node",
+    Verdict.HELD: "it waits for the announcement of its channel",
+}
+
+
+def _verdicts() -> list[str]:
+    texts = {**REASONS, **ON_ITS_WAY}
+    rows = [f"| {verdict.replace(' ', '_')} | {texts[verdict]} |" for verdict in Verdict]
+    head = "The verdicts, which are what the label `verdict` has with a space for each `_`:"
+    return ["", head, "", "| verdict | what it says of a message |", "|---|---|", *rows]
