@@ -74,7 +74,7 @@ async def test_service_that_does_not_come_to_the_new_one(bus: ConnectiondProcess
 async def test_restart_before_a_service_has_come_back(
     bus: ConnectiondProcess, new: ConnectiondProcess, tmp_path: Path
 ) -> None:
-    """It says hello again all the while, and goes on with whichever process is there then."""
+    """The service says hello again all the while, and goes on with the process that is there then."""
     newest = await ConnectiondProcess(tmp_path, "newest.log").start(BRIEF, takes_place=True)
     try:
         service, peer = await away(bus, new)
