@@ -291,6 +291,8 @@ class Supervisor:
         daemon = next((daemon for daemon in self._daemons if daemon.channel is channel), None)
         if daemon is not None:  # else it has died
             timing = self._timing
+            if daemon.heartbeat is not None:  # hsmd's, which came with the last master: its answers go to the new one
+                daemon.heartbeat.close()
             daemon.heartbeat = Heartbeat(channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(daemon))
 
     @property
