@@ -4,10 +4,12 @@ What the rest of the node stands on, made in the order in which each is needed b
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lightningd_py.chain.choice import make_chain
 from lightningd_py.chain.source import ChainSource
@@ -93,12 +95,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     )
     hsmd, connectd, gossipd = (channels[name] for name in ("hsmd", "connectd", "gossipd"))
     signing = SigningSockets(supervisor, options.may_sign)
-    timing, limits = options.timing, options.limits
-
-    def said(peer: Peer, message: bytes) -> None:
-        _remember(peer, message)
-        before.news.said(peer, message)
-
+    timing, limits, said = options.timing, options.limits, partial(_said, before.news)
     ownership = Ownership(registrations, connectd, gossipd, timing, said, signing.make, before.peers, limits)
     before.news.follow(ownership)
     listeners = Listeners(registrations, options.timing)
@@ -107,8 +104,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     ends.push_async_callback(chain.close)
     ends.push_async_callback(lambda: asyncio.gather(listeners.close(), ownership.programs.close()))
     passphrase = PassphraseInput() if left is None else PassphraseInput(left.passphrase_begins)
-    node_id = await init_hsmd(hsmd, options, passphrase, before.ended) if left is None else left.node_id
-    supervisor.watch(hsmd)
+    node_id = await _who_we_are(before, supervisor, hsmd, passphrase)
     registrations.begin(node_id, RegistrationStore(database))
     own = OwnNode(options, registrations, database, node_id)
     connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)
@@ -130,6 +126,17 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
         setup=setup,
     )
     return replace(core, has_map=await _open(core) if left is None else _resume(core, registrations, left))
+
+
+async def _who_we_are(
+    before: Beginnings, supervisor: Supervisor, hsmd: ControlChannel, passphrase: PassphraseInput
+) -> bytes:
+    """Our node_id. An hsmd that the program before us has left is watched already. Raises StartError."""
+    if before.left is not None:
+        return before.left.node_id
+    node_id = await init_hsmd(hsmd, before.options, passphrase, before.ended)
+    supervisor.watch(hsmd)
+    return node_id
 
 
 async def _open(core: Core) -> bool:
@@ -161,11 +168,10 @@ def _channels(
     return supervisor.resume(left.daemons, frozenset(number for number, _ in left.control))
 
 
-def _remember(peer: Peer, message: bytes) -> None:
-    """A peer's `error` or `warning`, for listpeers."""
-    try:
+def _said(news: News, peer: Peer, message: bytes) -> None:
+    """A copy of what a peer has said: for notifications, and an `error` or `warning` for listpeers."""
+    with contextlib.suppress(WireError):
         said = decode(message)
-    except WireError:
-        return
-    if isinstance(said, ErrorMessage | WarningMessage):
-        peer.last_error = said.text()
+        if isinstance(said, ErrorMessage | WarningMessage):
+            peer.last_error = said.text()
+    news.said(peer, message)

@@ -291,8 +291,7 @@ class Supervisor:
         daemon = next((daemon for daemon in self._daemons if daemon.channel is channel), None)
         if daemon is not None:  # else it has died
             timing = self._timing
-            if daemon.heartbeat is not None:  # hsmd's, which came with the last master: its answers go to the new one
-                daemon.heartbeat.close()
+            assert daemon.heartbeat is None, f"{daemon.name} is watched twice: one of the two would hear no answer"
             daemon.heartbeat = Heartbeat(channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(daemon))
 
     @property

@@ -50,9 +50,11 @@ class Heartbeat:
             return
         now = self._loop.time()
         passed, self._then = min(now - self._then, self._interval), now
-        self._waited = self._waited + passed if self._asked else 0.0
-        self._asked = True
-        self._channel.send(control_wire.Heartbeat())  # again, too: what was on its way at an exec may be lost
+        if not self._asked:
+            self._asked, self._waited = True, 0.0
+            self._channel.send(control_wire.Heartbeat())
+        else:
+            self._waited += passed
         if self._waited >= self._limit:
             self._silent()
         else:
