@@ -50,8 +50,6 @@ class Leaving:
     async def become(self, what: str) -> None:
         """End the loop with the state. Returns only by an exception: raises MoveRefused, and all is as it was."""
         running, loop = self._running, asyncio.get_running_loop()
-        if away := running.restarts.away:
-            raise MoveRefused(f"{away[0]} has died and is being restarted: try again in a moment")
         began = loop.time()
         running.manager.reloading(f"{what} is being restarted")
         try:
@@ -97,6 +95,8 @@ class Leaving:
     def _moves(self) -> str:
         """What is half done, and cannot be left so; empty if nothing is."""
         core = self._running.core
+        if away := self._running.restarts.away:  # its successor may be half told who it is
+            return f"{away[0]} has died and is being restarted"
         if self._running.rpc.writing:
             return "a client takes its answer slowly"
         if core.supervisor.queued or any(channel.queued for channel in core.ownership.programs.channels()):
