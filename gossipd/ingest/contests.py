@@ -178,7 +178,7 @@ class Contests:
         return self._writer.announcement(self._index.channels[scid])
 
     def _keys_on_map(self, scid: int) -> tuple[bytes, ...]:
-        """None if its record was lost a moment ago."""
+        """Empty if its record was lost a moment ago."""
         announcement = self._on_map(scid)
         return channel_keys(announcement) if announcement else ()
 

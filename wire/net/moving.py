@@ -1,7 +1,7 @@
 """What the movers of all daemons share: one process gives all that it has to the next one of its kind, or goes on.
 
 Until the next one has said that it has all, the old one has lost nothing: it sends copies of its fds, and closes its
-own ones at the end. `gossipd/moving.py`, `connectd/moving.py`, `connectd/connectiond/moving/`, and
+own ones at the end. `gossipd/moving.py`, `connectd/moving.py`, `connectd/connectiond/moving.py`, and
 `connectd/websocketd/moving.py` say what is moved.
 """
 

@@ -1,14 +1,11 @@
 """`lightning-cli-py` as a process, against a small server; and its parts."""
 
-import asyncio
 import json
 import os
-import pty
 import re
 import socket
 import subprocess
 import sys
-import termios
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +16,9 @@ import pytest
 from lightningd_py.cli.cli import parameter, parameters
 from lightningd_py.cli.output import as_text, error_text
 from lightningd_py.errors import UsageError
-from lightningd_py.rpc.jsonrpc import Command, RpcServer
+from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.params import RpcError, anything, optional
+from tests.lightningd_py.cli.answering import answering, cli, in_terminal
 from wire.control.status import sane
 
 NODE_ID = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
@@ -67,30 +65,9 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A lightning-dir in which a server answers for regtest, in a thread of its own."""
-    base = tmp_path_factory.mktemp("ln")
-    (base / "regtest").mkdir()
-    ready, loop, done = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
-
-    async def serve() -> None:
-        server = RpcServer(COMMANDS)
-        await server.start(base / "regtest" / "lightning-rpc")
-        ready.set()
-        await done.wait()
-        await server.close()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    yield base
-    loop.call_soon_threadsafe(done.set)
-    thread.join()
-    loop.close()
-
-
-def cli(directory: Path, *words: str | bytes) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    """A lightning-dir in which a server answers."""
+    with answering(tmp_path_factory.mktemp("ln"), COMMANDS) as base:
+        yield base
 
 
 def test_a_result_into_a_pipe_is_json(directory: Path) -> None:
@@ -179,20 +156,6 @@ def test_the_networks_config_says_where_the_socket_is(directory: Path, tmp_path:
 def test_help_lists_the_commands(directory: Path) -> None:
     assert "echo [a] [b]  " in cli(directory, "-H", "help").stdout
     assert cli(directory, "-H", "help", "echo").stdout.splitlines()[1:] == ["echo [a] [b]  Say it back."]
-
-
-def in_terminal(directory: Path, *words: str, columns: int = 80, **environment: str) -> list[str]:
-    """What stands on a terminal of so many columns after the command."""
-    master, slave = pty.openpty()
-    termios.tcsetwinsize(slave, (24, columns))
-    command = [sys.executable, "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", *words]
-    asked = {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color", **environment}
-    inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
-    subprocess.run(command, stdin=slave, stdout=slave, stderr=slave, timeout=30, env=inherited | asked, check=False)
-    os.close(slave)
-    shown = os.read(master, 1 << 16).decode()
-    os.close(master)
-    return shown.splitlines()
 
 
 def test_in_a_terminal_a_table_without_a_strangers_control_characters(directory: Path) -> None:

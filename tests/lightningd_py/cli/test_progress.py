@@ -4,8 +4,6 @@ import asyncio
 import json
 import re
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +13,10 @@ import pytest
 
 from lightningd_py.cli.output import as_text
 from lightningd_py.cli.progress import bar_of
-from lightningd_py.rpc.jsonrpc import Command, RpcServer
+from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.notifications import tell_asker
 from lightningd_py.rpc.params import anything, optional
-from tests.lightningd_py.cli.test_cli import in_terminal
+from tests.lightningd_py.cli.answering import answering, cli, in_terminal
 
 
 async def restart(what: Any) -> Any:
@@ -31,30 +29,11 @@ async def restart(what: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A lightning-dir in which a server answers for regtest, in a thread of its own."""
-    base = tmp_path_factory.mktemp("ln")
-    (base / "regtest").mkdir()
-    ready, loop, done = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
-
-    async def serve() -> None:
-        server = RpcServer([Command("restart", restart, (optional("what", anything, "which"),))])
-        await server.start(base / "regtest" / "lightning-rpc")
-        ready.set()
-        await done.wait()
-        await server.close()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    ready.wait()
-    yield base
-    loop.call_soon_threadsafe(done.set)
-    thread.join()
-    loop.close()
-
-
-def cli(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    """A lightning-dir in which a server answers."""
+    with answering(
+        tmp_path_factory.mktemp("ln"), [Command("restart", restart, (optional("what", anything, "which"),))]
+    ) as base:
+        yield base
 
 
 def test_the_way_is_on_standard_error_and_the_result_stays_json(directory: Path) -> None:
