@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from wire.bus.bus_message import BusError, BusMessage
 from wire.bus.bus_wire import CREDIT, Hello, Restart, Welcome
 from wire.bus.sessions import MAX_QUEUED, Session, Sessions
-from wire.bus.socket import BusSocket
 from wire.control.status import Status
 
 status = Status("bus")
@@ -33,33 +32,10 @@ class MovedSession:
 class LastingSessions(Sessions):
     """All sessions of one bus. Those that are away are expected for `patience` seconds."""
 
-    def __init__(
-        self,
-        bus: str,
-        address: bytes,
-        socket: BusSocket,
-        *,
-        admit: Callable[[Hello], Welcome],
-        on_message: Callable[[Session, BusMessage], None],
-        on_gone: Callable[[Session, str], None],
-        heartbeat: float,
-        patience: float,
-    ) -> None:
-        """As Sessions."""
-        super().__init__(
-            bus,
-            address,
-            socket,
-            admit=admit,
-            on_message=on_message,
-            on_gone=on_gone,
-            heartbeat=heartbeat,
-            patience=patience,
-        )
-        self.on_back: Callable[[Session], None] = lambda session: None
-        """Called when a session goes on, after its `welcome` and what has waited."""
-        self._awaits: asyncio.TimerHandle | None = None
-        self._restarting = self._has_moved = False
+    on_back: Callable[[Session], None] = staticmethod(lambda session: None)
+    """Called when a session goes on, after its `welcome` and what has waited."""
+    _awaits: asyncio.TimerHandle | None = None
+    _restarting = _has_moved = False
 
     # the old process
 
