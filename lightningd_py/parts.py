@@ -118,6 +118,7 @@ def open_buses(core: Core, options: Options, parts: Parts, rpc: RpcServer, ends:
         ownership=core.ownership,
         requests=parts.requests,
         msg_endpoint=lambda: parts.connectiond.endpoint,
+        catch_up=parts.connectiond.catch_up,
         signing_socket=core.signing.make,
     )
     buses = Buses(around, rpc)

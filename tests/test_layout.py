@@ -105,7 +105,6 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.peers.bootstrap": "tries several nodes at a time, and pauses",
         "lightningd_py.daemons.connectiond_control": "asks connectiond while everything else goes on",
         "lightningd_py.bus.ctl_bus": "a task for each request that takes a while",
-        "lightningd_py.bus.ctl_requests": "waits for a service that is about to come",
         "lightningd_py.observatory.replay.again": "runs the loop of the peers that say it",
         "lightningd_py.observatory.replay.speakers": "many scripted peers at a time, each by the clock",
         "lightningd_py.observatory.replay.synthetic": "runs the loop of the peers that say the day",

@@ -1,7 +1,5 @@
 """What services ask for on CTL and what takes a while: about peers as over JSON-RPC, and signatures."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,9 +19,6 @@ from wire.control.control_channel import ChannelClosed
 from wire.control.control_message import Fd
 from wire.secp256k1 import is_point
 
-ON_ITS_WAY = 2.0
-"""Seconds in which we hear from connectiond that a service has come to MSG, which it may know before us."""
-
 Answer = Ok | Error | bus_wire.Registrations | bus_wire.Peers | bus_wire.Connected | bus_wire.Signature
 
 
@@ -39,6 +34,8 @@ class Around:
     """Where services find the MSG bus; empty if there is none."""
     signing_socket: Callable[[str], Fd | None]
     """A socket to hsmd for this service, if it may sign."""
+    catch_up: Callable[[], None]
+    """Deals with what connectiond has said already: a service may know before us that it has come to MSG."""
 
 
 class CtlRequests:
@@ -49,12 +46,6 @@ class CtlRequests:
         self._ownership = around.ownership
         self._requests = around.requests
         self._signers: dict[str, AnnouncementSigner] = {}
-        self._awaited: dict[str, asyncio.Event] = {}
-        self._ownership.registrations.on_present = self._has_come
-
-    def _has_come(self, service: str) -> None:
-        if service in self._awaited:
-            self._awaited[service].set()
 
     def forget(self, service: str) -> None:
         """Its session has ended."""
@@ -70,7 +61,7 @@ class CtlRequests:
             case bus_wire.Disconnect():
                 await self._disconnect(service, message)
             case bus_wire.ReleasePeer():
-                await self._release(service, message)
+                self._release(service, message)
             case bus_wire.SendMessage():
                 copied = self._registered(service).copy
                 await self._requests.send_message(message.node_id, message.message, copied)
@@ -105,14 +96,8 @@ class CtlRequests:
             raise RpcError(INTERNAL_ERROR, f"the connection is service {peer.owner}'s")
         await self._requests.disconnect(peer, f"service {service} has asked for that")
 
-    async def _release(self, service: str, message: bus_wire.ReleasePeer) -> None:
+    def _release(self, service: str, message: bus_wire.ReleasePeer) -> None:
         registered = self._registered(service)
-        if not registered.present:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ON_ITS_WAY):
-                    await self._awaited.setdefault(service, asyncio.Event()).wait()
-            self._awaited.pop(service, None)
-            registered = self._registered(service)
         if not registered.present:
             raise RpcError(INTERNAL_ERROR, "say hello on MSG first: connections are handed over there")
         peer = self._requests.connected(message.node_id)

@@ -35,6 +35,8 @@ class ConnectiondControl:
         self._registrations = ownership.registrations
         self._told: dict[str, ToldService] = {}
         self._channel: ControlChannel | None = None
+        self._next: ControlChannel | None = None
+        """To the one that was to take the place of this one, last: it speaks for itself before the old one has told."""
         self._asked: asyncio.Future[ConnectiondInitReply] | None = None
         self._ready = False
         """Whether it has been told to bind the bus, and has not refused that."""
@@ -75,7 +77,7 @@ class ConnectiondControl:
         """
         assert self._init is not None
         init = replace(self._init, msg=self.endpoint, takes_place=True)
-        channel = self._start(self.received)
+        channel = self._next = self._start(self.received)
         return channel, channel.request(init, ConnectiondInitReply)
 
     def tell_all(self, to: ControlChannel) -> None:
@@ -87,6 +89,7 @@ class ConnectiondControl:
     def replace(self, channel: ControlChannel) -> None:
         """This one has the bus from here on."""
         self._channel = self._ownership.connectiond = channel
+        self._next = None
 
     def ended(self) -> None:
         """connectiond has died, and what it had with it: its services have to say hello once more."""
@@ -154,6 +157,12 @@ class ConnectiondControl:
             self._tell(news)
         if self._registrations.named(service.name) is None:
             del self._told[service.name]
+
+    def catch_up(self) -> None:
+        """Deal with what it has said already."""
+        for channel in (self._channel, self._next):
+            if channel is not None:
+                channel.catch_up()
 
     def received(self, message: ControlMessage) -> None:
         """A message that is no reply."""

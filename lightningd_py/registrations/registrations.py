@@ -54,8 +54,6 @@ class Registrations:
         """Something is different for a service, or for all because of it."""
         self.on_wanted: Callable[[Registered, list[bytes]], None] = lambda service, node_ids: None
         """These nodes are this service's from now on, and it is present."""
-        self.on_present: Callable[[str], None] = lambda name: None
-        """This bus service has come to MSG."""
         self.msg_lost: Callable[[str], None] = lambda name: None
         """connectiond has died, and with it the session on MSG of this bus service, which cannot know that."""
         self.copy_to: Callable[[str, PeerMessage], None] = lambda service, message: None
@@ -188,7 +186,6 @@ class Registrations:
         status.info(f"service {name} {'takes' if here else 'no longer takes'} connections")
         self.on_change(Changed.whole(service))
         if here:
-            self.on_present(name)
             self.on_wanted(service, list(service.wanted_nodes))
 
     def forget(self, name: str) -> None:

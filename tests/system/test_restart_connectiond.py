@@ -262,6 +262,16 @@ async def converses(node: Node) -> None:
         await talker.talk()
 
 
+async def test_services_that_come_just_then(node: Node, echo: Echo) -> None:
+    """A peer may open a channel as soon as `register` is answered, whatever the master has not read yet."""
+    async with await ScriptedPeer.connect(node.target) as peer:
+        await open_with(node, echo, peer)
+        for _ in range(RESTARTS):
+            await node.rpc("restart", what="connectiond")
+            await converses(node)
+            await converses(node)
+
+
 @pytest.mark.parametrize("victim", ["old", "new"])
 async def test_killed_in_the_middle(nodes: Nodes, victim: str) -> None:
     """If the new one dies too early the old one goes on; else all is lost, and begins again."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,8 @@ class CtlMaster:
         self.database = Database(directory / "database")
         self.signers: list[ControlChannel] = []
         self.renamed: asyncio.Queue[str] = asyncio.Queue()
+        self.connectiond_says: Callable[[], object] = lambda: None
+        """Deals with what connectiond has said and the master has not read."""
         opening = Opening((), self.registrations)
         control = ConnectControl(self.ownership, self.database, opening, lambda name: f"{name} is away")
         own: Any = SimpleNamespace(node_id=OWN, features=Features.of([1]))
@@ -61,6 +64,7 @@ class CtlMaster:
             requests=PeerRequests(self.ownership, self.database, control.reach, Timing()),
             msg_endpoint=lambda: "ipc:///msg",
             signing_socket=self.signing_socket,
+            catch_up=lambda: self.connectiond_says(),
         )
 
     def signing_socket(self, service: str) -> Fd | None:

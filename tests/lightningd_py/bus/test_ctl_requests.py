@@ -59,6 +59,22 @@ async def test_release_needs_a_session_on_msg(alice: Service, master: CtlMaster)
     assert await alice.refused("release_peer", node_id=NODE) == "the connection is gossipd's"
 
 
+async def test_connectiond_has_said_that_a_service_is_there_and_nobody_has_read_it(
+    alice: Service, master: CtlMaster
+) -> None:
+    """Two sockets, two orders: what the service has said on MSG came before what it says here."""
+    peer = master.connected()
+    master.connectiond_says = lambda: master.registrations.present("alice", True)
+    await alice.done("register", take=[64])
+    assert master.registrations.for_message(64, None, peer.node_id) is master.registrations.named("alice")
+
+
+async def test_release_of_a_service_whose_coming_nobody_has_read(alice: Service, master: CtlMaster) -> None:
+    master.connected()
+    master.connectiond_says = lambda: master.registrations.present("alice", True)
+    await alice.done("release_peer", node_id=NODE)
+
+
 async def test_send_message_of_a_type_that_is_nobodys_or_copied(alice: Service, master: CtlMaster) -> None:
     master.connected()
     master.gossipd.answer = lambda asked: SendMessageReply()

@@ -80,6 +80,25 @@ async def test_reading_gives_other_events_their_turn(ends: Pair) -> None:
     end.channel.close()
 
 
+async def test_catching_up_with_all_that_has_come_and_not_with_one_who_never_ends(ends: Pair) -> None:
+    end = End(ends[1], "master")
+    for number in range(200):
+        send_message(ends[0], hint(number, 10))
+    end.channel.catch_up()
+    assert numbers(end.got) == list(range(200))
+
+    def speak_on(message: ControlMessage) -> None:
+        end.got.append(message)
+        send_message(ends[0], hint(0, 10))
+
+    end.on_message = speak_on
+    send_message(ends[0], hint(0, 10))
+    end.channel.catch_up()
+    assert control_channel.MARK <= len(end.got) - 200 <= control_channel.MARK + control_channel.READS_PER_TURN
+    end.channel.close()
+    end.channel.catch_up()
+
+
 @pytest.mark.parametrize("code", [errno.ETOOMANYREFS, errno.ENOBUFS, errno.EMFILE])
 async def test_what_the_kernel_has_no_room_for_is_tried_again_by_a_timer(
     ends: Pair, monkeypatch: pytest.MonkeyPatch, code: int
