@@ -138,6 +138,7 @@ async def test_graceful(nodes: Nodes) -> None:
     assert (await l1.rpc("listpeers"))["peers"] == []
     with pytest.raises(RpcError, match="the node is about to stop"):
         await l1.rpc("connect", id=l2.target)
+    await l2.logged(f"{l1.node_id}-lightningd: disconnected")
     with pytest.raises(RpcError):
         await l2.rpc("connect", id=l1.target)
 
