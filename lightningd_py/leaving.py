@@ -126,6 +126,7 @@ def _to_look_at(running: Running, what: str, began: float) -> NodeLeft:
         events=running.news.events.leave(),
         topics=sorted(running.news.topics.taken),
         transient=transients(running.options),
+        refuses_all=parts.access.refuses_all,
     )
 
 

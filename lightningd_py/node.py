@@ -75,6 +75,7 @@ class Node:
         self._ended: asyncio.Future[int | NodeLeft] = asyncio.get_running_loop().create_future()
         self._peers = Peers()
         is_open = left is not None and left.is_open
+        self._refuses_all = left.refuses_all if left is not None else ""
         self._opening = Opening(options.require_service, self._registrations, is_open=is_open)
         self._restarts = Restarts(self.fail)
 
@@ -221,7 +222,7 @@ class Node:
             lambda message: tell(ownership.connectd, message),
             self._registrations.rules,
         )
-        access.put_in_force()
+        access.refuse_all(self._refuses_all)
         staying, wanted = self._keep_peers(core)
         init = ConnectiondInit(options.msg, str(options.network_dir / "curve"), options.timing, options.limits)
         start = core.supervisor.start_connectiond
@@ -320,7 +321,7 @@ class Node:
             self._registrations.is_to_stay,
             options.timing,
             random.random,
-            dial=not (options.offline or options.dev_no_reconnect),
+            dial=not (options.offline or options.dev_no_reconnect or self._refuses_all),
         )
         wanted = WantedNodes(
             lambda: [*staying.core.nodes, *allowed, *registered.node_ids],
@@ -351,7 +352,8 @@ class Node:
             random_nodes=core.gossip_control.random_nodes,
             has_map=core.has_map,
         )
-        find_peers(options, around, staying, fallback)
+        if not self._refuses_all:
+            find_peers(options, around, staying, fallback)
 
     async def _activate(self, core: Core) -> None:
         try:

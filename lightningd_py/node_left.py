@@ -73,6 +73,8 @@ class NodeLeft:
     """Options that were set for this life of the node only."""
     topics: list[str] = field(default_factory=list)
     """Which clients of the JSON-RPC have taken."""
+    refuses_all: str = ""
+    """Why no connection is made or taken any more (`graceful`); empty if they are."""
     failed: str = ""
     """Why the next program could not be executed: then the old one goes on with this."""
 

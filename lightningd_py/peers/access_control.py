@@ -40,7 +40,8 @@ class AccessControl:
         self._deny = [Rule(what, "by --deny") for what in deny]
         self._tell = tell
         self._of_services = of_services
-        self._refuses_all = ""
+        self.refuses_all = ""
+        """Why no connection is made or taken any more; empty if they are."""
 
     async def ban(self, what: str, reason: str, seconds: int | None) -> Ban:
         """Ban for so long, or for ever. Raises TooManyBans, NotSaved."""
@@ -63,14 +64,16 @@ class AccessControl:
         return self._database.bans(time.time())
 
     def refuse_all(self, reason: str) -> None:
-        """From now on connectd makes and takes no connection; those that are there are the caller's business."""
-        self._refuses_all = reason
+        """From now on connectd makes and takes no connection, unless `reason` is empty; those that are there are the
+        caller's business.
+        """
+        self.refuses_all = reason
         self.put_in_force()
 
     def put_in_force(self) -> None:
         """connectd is told all rules, and who may no longer be connected is disconnected."""
-        if self._refuses_all:
-            self._tell(SetAccess([], [("all", self._refuses_all, None)]))
+        if self.refuses_all:
+            self._tell(SetAccess([], [("all", self.refuses_all, None)]))
             return
         service_allow, service_deny = self._of_services()
         allow = [*self._allow, *service_allow]

@@ -65,7 +65,7 @@ class StayingConnected:
 
     def close(self) -> None:
         """Dial no more."""
-        self._dial = False
+        self._dial = self._may_dial = False
         if self._timer is not None:
             self._timer.cancel()
         for task in self._tasks:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.tools.scripted_peer import ScriptedPeer
+from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.harness.bus_client import BusService
+from tests.harness.crowd import EchoOfBuses
+from tests.harness.killed import serves
 from tests.harness.moves import about_channel, opening, owner, ping
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.pinger import Pinger
@@ -172,6 +174,37 @@ async def test_all(nodes: Nodes) -> None:
     await pinger.end()
 
 
+@pytest.mark.parametrize("what", ["connectd", "master", "all"])
+async def test_graceful_goes_on(nodes: Nodes, what: str) -> None:
+    """A node that is about to stop dials no peer and takes none, whichever of its processes is another one by now."""
+    l1, l2 = nodes.start(name="l1"), nodes.start(name="l2")
+    await l1.rpc("keepconnected", id=l2.target)
+    await l1.rpc("connect", id=l2.target)
+    assert await l1.rpc("graceful") == {}
+    for _ in range(2):
+        await l1.rpc("restart", what=what)
+        with pytest.raises(RpcError, match="the node is about to stop"):
+            await l1.rpc("connect", id=l2.target)
+        with pytest.raises(RpcError):
+            await l2.rpc("connect", id=l1.target)
+    assert (await l1.rpc("getinfo"))["num_peers"] == 0
+
+
+async def test_graceful_that_waits(nodes: Nodes, puppets: Puppeteer) -> None:
+    """For a connection of a program's, which goes on: it is answered by the next program when that has ended."""
+    node = nodes.start(Puppeteer.service("puppet", puppets.path), "--take=puppet=open_channel")
+    async with await ScriptedPeer.connect(node.target) as peer:
+        await peer.say(opening())
+        puppet = await puppets.next()
+        ending = asyncio.create_task(node.rpc("graceful"))
+        await node.rpc("restart", what="master")
+        with pytest.raises((OSError, EOFError, PeerClosed)):
+            await ScriptedPeer.connect(node.target)
+        assert not ending.done()
+        await puppet("disconnected", reason="done")
+        assert await ending == {}
+
+
 async def test_a_version_that_cannot_go_on_is_not_tried(nodes: Nodes) -> None:
     """Its reason is told, and everything is as it was."""
     node = nodes.start()
@@ -210,6 +243,39 @@ async def test_what_cannot_be_executed_goes_on_as_it_was(nodes: Nodes, tmp_path:
     await pinger.end()
     await node.be_alone()
     assert fds(node)["lightningd"] <= had["lightningd"]
+
+
+SHORT_HEARTBEATS = """
+import sys
+from dataclasses import replace
+from wire.control import timing
+timing.FAST_GOSSIP = replace(timing.FAST_GOSSIP, heartbeat=0.1, control_timeout=2.0)
+from lightningd_py.__main__ import main
+sys.exit(main())
+"""
+BEATS = 3
+"""Seconds in which a daemon would be killed that is asked and not heard."""
+
+
+async def test_heartbeats_go_on(nodes: Nodes, tmp_path: Path) -> None:
+    """Each process that is there after a restart answers the master of now, for longer than it may be silent."""
+    script = tmp_path / "short_heartbeats.py"
+    script.write_text(SHORT_HEARTBEATS)
+    node = nodes.start("--bind-addr=ws:127.0.0.1:0", program=[sys.executable, "-P", script])
+    service = EchoOfBuses(node)
+    await service.start()
+    async with await ScriptedPeer.connect(node.target) as peer:
+        for what in ("master", "master", "all"):
+            await node.rpc("restart", what=what)
+            await serves(node)
+            pids = node.pids()
+            assert {"hsmd", "connectd", "gossipd", "connectiond", "websocketd", "listingd"} <= pids.keys()
+            with pytest.raises(RpcError, match="Timed out"):
+                await node.rpc("wait", subsystem="networkevents", indexname="created", nextvalue=1_000, timeout=BEATS)
+            assert node.pids() == pids
+            await peer.sync()
+    await service.close()
+    assert "has not answered" not in node.log
 
 
 async def test_only_one_at_a_time(nodes: Nodes) -> None:
