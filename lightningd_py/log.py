@@ -7,6 +7,7 @@ the pipe holds, and another one goes on with it.
 """
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from lightningd_py.log_writer import LEAVE, OURS, STDOUT, open_log
 from wire.control.control_message import Fd
 from wire.control.timing import CHILD_END_TIME
+from wire.log.style import LogStyle
 
 WRITER = "log writer"
 """How it is called in the log."""
@@ -80,6 +82,7 @@ class NodeLog:
         self._reading = reading
         self._writer = writer
         self._died: Callable[[int], None] | None = None
+        self._turn = asyncio.Lock()
 
     @classmethod
     def adopt(cls, left: LogLeft, style: str) -> "NodeLog":
@@ -129,6 +132,18 @@ class NodeLog:
         """Another writer: the old one writes what it has read, and ends first, so that no line overtakes another. The
         pipe holds what comes meanwhile. Raises OSError if the new one cannot be started: that is then told as a death.
         """
+        async with self._turn:
+            await self._replace()
+
+    async def change(self, style: LogStyle) -> None:
+        """The options say something else of the log now: the writer has to know the levels of single files."""
+        own = style.files or LogStyle.parse(self._style).files
+        self._style = style.argument
+        if own:
+            with contextlib.suppress(OSError):  # told as a death, and tried again
+                await self.replace()
+
+    async def _replace(self) -> None:
         old, died = self._writer, self._died
         if old is None:
             return

@@ -1,6 +1,7 @@
 """The log writer: `python -P -m lightningd_py.log_writer STYLE FILE...` copies its standard input to these files.
 
-Its own lines are as STYLE says (`wire.log.style`).
+Its own lines are as STYLE says (`wire.log.style`). Where that has levels for one file alone, each line goes to the
+files that want it.
 
 They are opened again on SIGHUP; besides them, and what lies in their directories, it can open nothing of the user's,
 and read nothing at all. Control characters become question marks. What cannot be written is lost: a full disk,
@@ -12,7 +13,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightningd_py.errors import LogError
@@ -20,7 +21,7 @@ from wire.command.console import reason
 from wire.control.landlock import restrict_files
 from wire.control.privilege import give_up_privileges
 from wire.control.status import Status
-from wire.log.line import lost_lines
+from wire.log.line import lost_lines, read_lead
 from wire.log.output import LogOutput
 from wire.log.style import LogStyle
 
@@ -69,16 +70,39 @@ class LogFile:
                 data = data[os.write(self._fd, data) :]
 
 
+class Sieve:
+    """Whole lines for each of the files, by its own levels. What no process of ours has made is for all of them, also
+    the beginning of a line that is longer than READ_SIZE.
+    """
+
+    def __init__(self, style: LogStyle, files: Sequence[str]) -> None:
+        self._style = style
+        self._of_files = [style.of_file(file) for file in files]
+        self._rest = b""
+
+    def sieve(self, data: bytes) -> list[bytes]:
+        """What each of the files gets now; no data: it has ended."""
+        lines = (self._rest + data).splitlines(keepends=True)
+        is_begun = data and lines[-1][-1:] != b"\n" and len(lines[-1]) < READ_SIZE
+        self._rest = lines.pop() if is_begun else b""
+        leads = [(line, read_lead(line.decode(errors="replace"), self._style)) for line in lines]
+        return [
+            b"".join(
+                line for line, lead in leads if lead is None or lead.level >= own.level_of(lead.source, lead.node_id)
+            )
+            for own in self._of_files
+        ]
+
+
 def write_log(files: Sequence[str], style: LogStyle) -> None:
     """Until the end of standard input. Standard output is not waited for: the files go on without it."""
-    on_disk = [LogFile(file) for file in files if file != STDOUT]
+    on_disk = {file: LogFile(file) for file in files if file != STDOUT}
     standard_output = LogOutput(1, lost_lines("log writer", style))
-    writes: list[Callable[[bytes], None]] = [file.write for file in on_disk]
-    if STDOUT in files:
-        writes.append(standard_output.write)
+    writes = {file: on_disk[file].write if file in on_disk else standard_output.write for file in files}
+    sieve = Sieve(style, list(writes)).sieve if style.files else lambda data: [data] * len(writes)
 
     def reopen(*_: object) -> None:
-        for file in on_disk:
+        for file in on_disk.values():
             file.reopen()
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -89,9 +113,12 @@ def write_log(files: Sequence[str], style: LogStyle) -> None:
     os.set_blocking(wakes, False)
     signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
-    while data := _read(woken).translate(_PRINTABLE):
-        for write in writes:
-            write(data)
+    while True:
+        data = _read(woken).translate(_PRINTABLE)
+        for write, lines in zip(writes.values(), sieve(data), strict=True):
+            write(lines)
+        if not data:
+            break
     standard_output.finish(LAST_WORDS)
 
 

@@ -276,7 +276,7 @@ class Node:
             hsmd=lambda: core.supervisor.hsmd,
             blocks=self._blocks(core),
             news=self._news,
-            settings=Settings(self._options, core.own, core.ownership, core.supervisor, parts.connectiond),
+            settings=Settings(self._options, core.own, core.ownership, core.supervisor, parts.connectiond, self._log),
             refusal=self._restarts.refusal,
             stop=self.stop,
             mover=mover,

@@ -117,9 +117,9 @@ OPTIONS: tuple[Option, ...] = (
         Option(
             "log-level",
             "io, trace, debug, info, unusual or broken (default info); with :SUBSYSTEM, for that part of the node or"
-            " that peer alone",
+            " that peer alone; with :FILE, in that --log-file alone",
             values.log_level,
-            "LEVEL[:SUBSYSTEM]",
+            "LEVEL[:SUBSYSTEM[:FILE]]",
             multiple=True,
             one_text=True,
         ),

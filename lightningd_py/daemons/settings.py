@@ -7,6 +7,7 @@ from lightningd_py.config.options import Options
 from lightningd_py.config.setconfig import Keeper, transient
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.supervisor import Supervisor
+from lightningd_py.log import NodeLog
 from lightningd_py.owners.ownership import Ownership, tell
 from lightningd_py.peers.own_node import OwnNode
 from wire.control.control_wire import AnnounceableChanged, IdentityChanged, SetLimits
@@ -25,12 +26,14 @@ class Settings:
         ownership: Ownership,
         supervisor: Supervisor,
         connectiond: ConnectiondControl,
+        log: NodeLog,
     ) -> None:
         self._options = options
         self._own = own
         self._ownership = ownership
         self._supervisor = supervisor
         self._connectiond = connectiond
+        self._log_files = log
         self._turn = asyncio.Lock()
         self._effects: dict[str, Callable[[], None]] = {
             "log-level": self._log,
@@ -55,6 +58,7 @@ class Settings:
             self._options.adopt(name, self._options.changed(name, settings))
             self._own.announce(before)
             self._effects.get(name, self._limits)()
+            await self._log_files.change(self._options.log_style)
         status.info(f"setconfig: {name} is {', '.join(texts) or 'as if not said'}")
 
     def _log(self) -> None:

@@ -79,6 +79,25 @@ def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
         NodeLog([str(tmp_path / "nowhere" / "log")])
 
 
+def test_each_line_goes_to_the_files_that_want_it(tmp_path: Path) -> None:
+    """However the pipe cuts it; what a program prints goes to all, also if it is as long as never a line of ours."""
+    quiet, own = tmp_path / "quiet", tmp_path / "own"
+    style = f"unusual,debug:gossipd:{own};untimed"
+    said = ["DEBUG   gossipd: a", "UNUSUAL hsmd: b", "INFO    hsmd: c", "printed é", "x" * 200_000, "no end"]
+    writer = [sys.executable, "-P", "-m", "lightningd_py.log_writer", style, str(quiet), str(own)]
+    with subprocess.Popen(writer, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        data = "\n".join(said).encode()
+        for start in range(0, 60, 7):
+            process.stdin.write(data[start : start + 7])
+            process.stdin.flush()
+        process.stdin.write(data[start + 7 :])
+        process.stdin.close()
+        assert process.wait(30) == 0
+    assert own.read_text() == "\n".join([*said[:2], *said[3:]])
+    assert quiet.read_text() == "\n".join([said[1], *said[3:]])
+
+
 DYING = """
 import asyncio, os, signal, sys
 from lightningd_py.log import NodeLog

@@ -10,11 +10,13 @@ and each of them says whose it is; in JSON it is a list within its message's obj
 import functools
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from wire.command.text import replaced
-from wire.log.style import NAMES, UNUSUAL, LogStyle
+from wire.log.style import LEVELS, NAMES, UNUSUAL, LogStyle
 
 LONGEST_LINE = 4_000
 """Characters of any line, after its lead: half a screen."""
@@ -75,6 +77,36 @@ class LineFormatter(logging.Formatter):
         if traceback:
             said["traceback"] = traceback
         return json.dumps(said)
+
+
+class Lead(NamedTuple):
+    """Of a line that a process of ours has made. `node_id` in hex, or empty."""
+
+    level: int
+    node_id: str
+    source: str
+
+
+_LEAD = re.compile(
+    r"(?:[0-9T:.-]{23}Z )?(?P<level>IO|TRACE|DEBUG|INFO|UNUSUAL|BROKEN) +"
+    r"(?:(?P<node_id>[0-9a-f]{66})-)?(?P<source>[^:]+): "
+)
+
+
+def read_lead(line: str, style: LogStyle) -> Lead | None:
+    """What `LineFormatter` has put before the text; None if somebody else has written the line."""
+    if style.as_json:
+        return _lead_of_object(line)
+    found = _LEAD.match(line, len(style.prefix)) if line.startswith(style.prefix) else None
+    return found and Lead(LEVELS[found["level"].lower()], found["node_id"] or "", found["source"])
+
+
+def _lead_of_object(line: str) -> Lead | None:
+    try:
+        said = json.loads(line)
+        return Lead(LEVELS[said["level"]], said.get("node_id", ""), said["source"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def lost_lines(source: str, style: LogStyle) -> Callable[[int], bytes]:

@@ -167,6 +167,15 @@ def test_seeds_are_asked_only_where_names_are_looked_up_and_strangers_wanted(
     assert parse(argv).seeds == seeds
 
 
+def test_levels_of_one_log_file(home: Path) -> None:
+    own = home / ".lightning-py" / "bitcoin" / "own"
+    levels = ["--log-level=debug:gossipd:own", "--log-level=unusual:hsmd", "--log-level=broken::-"]
+    options = parse(["--log-file=-", "--log-file=own", *levels])
+    assert options.log_level == (f"debug:gossipd:{own}", "unusual:hsmd", "broken::-")
+    alone = parse(["--log-file=own", f"--log-level=debug:gossipd:{own}", "--log-level=info"])
+    assert alone.log_level == ("info", "debug:gossipd"), "there is no other file: all lines are its own"
+
+
 def test_a_relative_file_of_peers_is_in_the_networks_directory(home: Path) -> None:
     assert parse(["--fallback-peers=peers"]).fallback_peers == home / ".lightning-py" / "bitcoin" / "peers"
 
@@ -214,7 +223,8 @@ def test_what_clns_test_tools_say() -> None:
         (["--alias=" + "é" * 17], "is over 32 bytes long"),
         (["--log-level=loud"], "--log-level: 'loud' is not one of io"),
         (["--log-level=debug:"], "--log-level: '' is no part of a subsystem's name"),
-        (["--log-level=debug:gossipd:/tmp/log"], "--log-level: a level for one log file alone is not possible here"),
+        (["--log-level=debug:gossipd:/tmp/log"], "--log-level: /tmp/log is none of the log files"),
+        (["--log-level=debug:gossipd:"], "--log-level: '' is no log file"),
         (["--log-level=info,"], "--log-level: '' is not one of io"),
         (["--log-format=xml"], "'xml' is not one of text, json"),
         (["--log-prefix=\x1b[2J"], "--log-prefix: has characters that cannot be shown"),

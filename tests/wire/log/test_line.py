@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wire.log.line import LineFormatter, lost_lines, stamp
+from wire.log.line import Lead, LineFormatter, lost_lines, read_lead, stamp
 from wire.log.style import UNUSUAL, LogStyle
 
 NODE = "02" * 33
@@ -72,6 +72,24 @@ def test_lost_lines_are_told_in_the_same_form() -> None:
     said = json.loads(lost_lines("log writer", LogStyle(as_json=True))(7))
     assert (said["source"], said["level"]) == ("log writer", "unusual")
     assert said["log"].startswith("7 lines of the log were lost")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("timestamps", [False, True])
+@pytest.mark.parametrize("prefix", ["", "INFO    gossipd: "])
+@pytest.mark.parametrize("node_id", ["", NODE])
+def test_the_lead_of_a_line_is_read(as_json: bool, timestamps: bool, prefix: str, node_id: str) -> None:
+    style = LogStyle(prefix=prefix, timestamps=timestamps, as_json=as_json)
+    line = LineFormatter(style).format(record("BROKEN  x: y", node_id=node_id))
+    assert read_lead(line, style) == Lead(UNUSUAL, node_id, "gossipd")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    "line", ["", "what a program prints", "INFO", "LOUD x: y", "[]", '{"level": 7}', "[" * 100_000]
+)
+def test_a_line_that_is_not_ours(line: str, as_json: bool) -> None:
+    assert read_lead(line, LogStyle(as_json=as_json)) is None
 
 
 def test_stamp() -> None:
