@@ -17,6 +17,7 @@ from lightningd_py.config.cln_options import UNUSED, without_use
 from lightningd_py.config.command_line import help_text, read_command_line, spelled_out, unknown_option
 from lightningd_py.config.config_file import Origin, Setting, read_config
 from lightningd_py.config.examples import write_examples
+from lightningd_py.config.log_files import levels_of_files, log_path
 from lightningd_py.config.table import OPTIONS
 from lightningd_py.errors import UsageError
 from wire.address import DEFAULT_PORTS, WireAddr
@@ -25,7 +26,7 @@ from wire.control.binding import Binding
 from wire.control.limits import Limits
 from wire.control.timing import FAST_GOSSIP, Timing
 from wire.features import Features, default_init_features
-from wire.log.style import LogStyle, split_level
+from wire.log.style import LogStyle
 
 DEFAULT_SEEKER_PEERS = 10
 BUSES = ("msg", "ctl", "chnl", "api", "feed")
@@ -359,7 +360,7 @@ def _options(settings: list[Setting]) -> Options:
 
 def _paths(found: dict[str, Any], lightning_dir: Path, network_dir: Path) -> dict[str, Any]:
     """All paths made absolute. What is relative is so to the network's directory, in which CLN works, too."""
-    logs = tuple(_log(log, network_dir) for log in found.get("log_file", ("-",)))
+    logs = tuple(log_path(log, network_dir) for log in found.get("log_file", ("-",)))
     for name in {"fallback_peers", "record"} & found.keys():
         found[name] = network_dir / found[name]
     return {
@@ -369,24 +370,8 @@ def _paths(found: dict[str, Any], lightning_dir: Path, network_dir: Path) -> dic
         "pid_file": network_dir / found.get("pid_file", lightning_dir / f"lightningd-{network_dir.name}.pid"),
         **{bus: in_directory(found.get(bus, f"ipc://{bus}"), network_dir) for bus in BUSES},
         "log_file": logs,
-        "log_level": _levels(found.get("log_level", ("info",)), logs, network_dir),
+        "log_level": levels_of_files(found.get("log_level", ("info",)), logs, network_dir),
     }
-
-
-def _log(file: str, network_dir: Path) -> str:
-    return file if file == "-" else str(network_dir / file)
-
-
-def _levels(levels: tuple[str, ...], logs: tuple[str, ...], network_dir: Path) -> tuple[str, ...]:
-    """Those of one log file alone name it by its absolute path. If there is no other file they are those of all."""
-    named = []
-    for each in levels:
-        level, subsystem, file = split_level(each)
-        if file and (file := _log(file, network_dir)) not in logs:
-            raise UsageError(f"--log-level: {file} is none of the log files: there is no such --log-file")
-        named.append(f"{level}:{subsystem}:{file}" if file else each)
-    style = LogStyle(tuple(named))
-    return style.levels if len(set(logs)) > 1 else style.of_file(logs[0]).levels
 
 
 def in_directory(endpoint: str, network_dir: Path) -> str:
