@@ -6,10 +6,10 @@
         while True:
             gossmap.refresh()   # follows the daemon that writes the file
 
-The library only reads, needs no daemon, and checks each record's CRC. gossipd itself has map/loading.py.
+The library only reads, needs no daemon, and checks each record's CRC. Nothing is mapped: a file that is cut, written
+over or replaced from outside, at whatever moment, is a StoreError at most. gossipd itself has map/loading.py.
 """
 
-import mmap
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,10 +17,12 @@ from types import TracebackType
 from typing import Self
 
 from gossipd.map.index import MapIndex
-from gossipd.map.views import Channel, Direction, Node, message_at
+from gossipd.map.views import Channel, Direction, Node
 from gossipd.store.file import NEWEST_READ, StoreError
-from gossipd.store.records import FIRST_RECORD, OLDEST_VERSION, SMALLEST_RECORD, Buffer, walk_over
+from gossipd.store.read_only import StoreFile
+from gossipd.store.records import FIRST_RECORD, OLDEST_VERSION, SMALLEST_RECORD, walk_over
 from gossipd.store.upgrade import completed_mask, dead_mask, shortest_update
+from wire.gossip_layout import NODE_ANNOUNCEMENT, node_id_of
 
 __all__ = ["Channel", "Direction", "Gossmap", "MapIndex", "Node", "StoreError"]
 
@@ -38,6 +40,8 @@ class Gossmap:
     """
 
     index: MapIndex
+    _beginning: bytes
+    _end: int
 
     def __init__(self, path: Path | str, opener: Callable[[Path], int] = open_to_read) -> None:
         """Read the file. Raises OSError, and StoreError if it is no gossip_store of a version known here.
@@ -46,7 +50,7 @@ class Gossmap:
         """
         self.path = Path(path)
         self._opener = opener
-        self._fd = -1
+        self._file: StoreFile | None = None
         if not self._open():
             raise StoreError(f"{self.path} is empty.")
 
@@ -60,24 +64,25 @@ class Gossmap:
 
     def close(self) -> None:
         """Give the file back. Objects that were given out keep their own hold on what they show."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file = None
 
     def refresh(self) -> bool:
         """Take in what was written since. Returns whether the map may have changed.
 
-        When the file was replaced (compaction, or a new store) the new one is read from its beginning; while there is
-        none, the map stays as it is. Raises OSError, and StoreError if the new file cannot be read, or if ours was
-        cut and no other is there yet: the objects given out raise it, too.
+        When the file was replaced (compaction, or a new store), or written over, it is read from its beginning; while
+        there is none, the map stays as it is. Raises OSError, and StoreError if the new file cannot be read, or if ours
+        was cut and no other is there yet: the objects given out raise it, too.
         """
-        is_cut = os.fstat(self._fd).st_size < self._end
-        changed = not is_cut and self._follow()
-        if self._is_replaced():
-            return self._open() or changed
-        if is_cut:
-            raise StoreError(f"{self.path} was cut to {os.fstat(self._fd).st_size} bytes while it was read.")
-        return changed
+        file = self._opened
+        if self._is_replaced(file):
+            return self._open()
+        if (size := file.size) < self._end:
+            raise file.damage(self._end)
+        before, self._beginning = self._beginning, file.beginning()
+        if file.is_damaged or not self._beginning.startswith(before):
+            return self._open(again=True)
+        changed = self._follow(file, size)
+        return self._open() or changed if self.index.ended else changed
 
     def channel(self, short_channel_id: int) -> Channel | None:
         """The channel, or None if it is not on the map."""
@@ -102,62 +107,69 @@ class Gossmap:
         """Every node that has a channel. Do not refresh before the last one is taken."""
         return map(self._node_at, self.index.nodes.values())
 
+    @property
+    def _opened(self) -> StoreFile:
+        """Raises StoreError after `close`."""
+        if self._file is None:
+            raise StoreError(f"{self.path} was given back.")
+        return self._file
+
     def _channel_at(self, row: int) -> Channel:
         index = self.index
         scid, amount = index.scid[row], index.amount_sat[row]
         node_ids = (index.node_ids[index.node1[row]], index.node_ids[index.node2[row]])
         offsets = (index.announce_off[row], index.update_off[0][row], index.update_off[1][row])
         dying = index.dying.get(scid)
-        return Channel(self._map, scid, node_ids, offsets, None if amount < 0 else amount, dying and dying[0])
+        return Channel(self._opened, scid, node_ids, offsets, None if amount < 0 else amount, dying and dying[0])
 
     def _node_at(self, row: int) -> Node:
-        offset = self.index.node_announce_off[row]
-        announcement = message_at(self._map, offset) if offset else b""
-        return Node(self.index.node_ids[row], announcement, self.index.node_channels[row])
+        offset, node_id = self.index.node_announce_off[row], self.index.node_ids[row]
+        announcement = self._opened.message(offset, NODE_ANNOUNCEMENT, node_id_of, node_id) if offset else b""
+        return Node(node_id, announcement, self.index.node_channels[row])
 
-    def _open(self) -> bool:
-        """Start over with the file that is at the path now; False if it is empty or is the one that we have."""
+    def _open(self, *, again: bool = False) -> bool:
+        """Start over with the file that is at the path now; False if it is empty or, but for `again`, the one that we
+        have.
+        """
         try:
             fd = self._opener(self.path)
         except FileNotFoundError:
-            if self._fd < 0:
+            if self._file is None:
                 raise
             return False
-        first = os.pread(fd, 1, 0)
-        if not first or (self._fd >= 0 and os.path.samestat(os.fstat(fd), os.fstat(self._fd))):
-            os.close(fd)
+        file = StoreFile(self.path, fd)
+        beginning = file.beginning()
+        if not beginning or (self._file is not None and self._file.is_file(fd) and not again):
             return False
-        if not OLDEST_VERSION <= first[0] <= NEWEST_READ:
-            os.close(fd)
-            raise StoreError(f"{self.path} is no gossip_store that can be read (version byte {first[0]}).")
-        self.close()
-        self._fd = fd
-        self._completed = completed_mask(first[0])
+        if not OLDEST_VERSION <= beginning[0] <= NEWEST_READ:
+            raise StoreError(f"{self.path} is no gossip_store that can be read (version byte {beginning[0]}).")
+        self._file = file
+        self._beginning = beginning
+        self._completed = completed_mask(beginning[0])
         self.index = MapIndex(
-            completed=self._completed, dead_flags=dead_mask(first[0]), shortest_update=shortest_update(first[0])
+            completed=self._completed,
+            dead_flags=dead_mask(beginning[0]),
+            shortest_update=shortest_update(beginning[0]),
         )
-        self._map: Buffer = first
         self._end = FIRST_RECORD
         self._suspect = 0
-        while self._follow():
+        while self._follow(file, file.size):
             pass
         return True
 
-    def _follow(self) -> bool:
-        """Take in what this file has more than at the last time.
+    def _follow(self, file: StoreFile, size: int) -> bool:
+        """Take in what this file, of that size, has more than at the last time.
 
         A record that looks damaged may be one whose header is being changed at this moment: only when it is found so
         a second time is it jumped over.
         """
-        size = os.fstat(self._fd).st_size
         if size - self._end < SMALLEST_RECORD:
             return False
-        if size != len(self._map):
-            self._map = mmap.mmap(self._fd, size, access=mmap.ACCESS_READ)
         read = self.index.read_records
-        end = read(self._map, self._end, size)
+        data, size = file.content(self._end, size)
+        end = read(data, self._end, size)
         if end == self._suspect and not self.index.ended:
-            end = walk_over(self._map, end, size, read, self._completed, settled=False).end
+            end = walk_over(data, end, size, read, self._completed, settled=False).end
         suspect = end if size - end >= SMALLEST_RECORD else 0
         changed = (end, suspect) != (self._end, self._suspect)
         self._end, self._suspect = end, suspect
@@ -165,10 +177,8 @@ class Gossmap:
         self.index.dead.clear()
         return changed
 
-    def _is_replaced(self) -> bool:
-        if self.index.ended:
-            return True
+    def _is_replaced(self, file: StoreFile) -> bool:
         try:
-            return not os.path.samestat(self.path.stat(), os.fstat(self._fd))
+            return not file.is_at(self.path)
         except FileNotFoundError:
             return False

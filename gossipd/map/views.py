@@ -1,15 +1,14 @@
 """The objects that the gossmap library gives out: a channel, one direction of it, a node.
 
-Light views of raw messages in a mapped store: made when asked for, decoded when a property is read, and good for as
-long as they are kept, whatever becomes of the map or the file's name meanwhile. Everything a stranger wrote is data:
-no property raises over it; StoreError only if the file was cut under them.
+Light views of raw messages in a store: made when asked for, decoded when a property is read, and good for as long as
+they are kept, whatever becomes of the map or the file's name meanwhile. Everything a stranger wrote is data: no
+property raises over it; StoreError only if the file was cut, or written over, under them, and OSError from the disk.
 """
 
-from mmap import mmap
 from typing import NamedTuple
 
-from gossipd.store.file import StoreError
-from gossipd.store.records import DYING, HEADER, HEADER_SIZE, Buffer
+from gossipd.store.read_only import StoreFile
+from gossipd.store.records import DYING
 from wire.address import WireAddr, read_descriptors
 from wire.command.text import escaped
 from wire.cursor import WireError
@@ -18,6 +17,8 @@ from wire.gossip_layout import (
     BODY_ALIAS,
     BODY_NODE_ID,
     BODY_RGB,
+    CHANNEL_ANNOUNCEMENT,
+    CHANNEL_UPDATE,
     NODE_FEATURES,
     U64,
     UPDATE_MAXIMUM,
@@ -25,25 +26,12 @@ from wire.gossip_layout import (
     UPDATE_SIZE,
     UPDATE_TIMESTAMP,
     channel_features,
+    channel_scid,
     node_addresses,
     node_body,
     node_features,
+    update_scid,
 )
-
-
-def message_at(data: Buffer, offset: int) -> bytes:
-    """The raw message of the record at `offset`. StoreError if the file was cut since it was read."""
-    start = offset + HEADER_SIZE
-    check_size(data, start)
-    stop = start + int(HEADER.unpack_from(data, offset)[1])
-    check_size(data, stop)
-    return data[start:stop]
-
-
-def check_size(data: Buffer, size: int) -> None:
-    """StoreError if the mapped file has not that many bytes any more: a look at what is missing ends the process."""
-    if isinstance(data, mmap) and data.size() < size:
-        raise StoreError(f"The gossip_store was cut to {data.size()} bytes while it was read.")
 
 
 def sane_alias(alias: bytes) -> str:
@@ -91,11 +79,11 @@ class Channel:
     be forgotten, else None.
     """
 
-    __slots__ = ("_announcement", "_data", "_updates", "capacity_sat", "dying_at", "node_ids", "short_channel_id")
+    __slots__ = ("_announcement", "_file", "_updates", "capacity_sat", "dying_at", "node_ids", "short_channel_id")
 
     def __init__(
         self,
-        data: Buffer,
+        file: StoreFile,
         short_channel_id: int,
         node_ids: tuple[bytes, bytes],
         offsets: tuple[int, int, int],
@@ -103,7 +91,7 @@ class Channel:
         dying_at: int | None,
     ) -> None:
         """`offsets`: of the announcement's record and of the two updates', 0 for none."""
-        self._data = data
+        self._file = file
         self.short_channel_id = short_channel_id
         self.node_ids = node_ids
         self._announcement, *self._updates = offsets
@@ -113,7 +101,7 @@ class Channel:
     @property
     def announcement(self) -> bytes:
         """The raw channel_announcement."""
-        return message_at(self._data, self._announcement)
+        return self._file.message(self._announcement, CHANNEL_ANNOUNCEMENT, channel_scid, self.short_channel_id)
 
     @property
     def features(self) -> bytes:
@@ -123,15 +111,16 @@ class Channel:
     @property
     def is_dying(self) -> bool:
         """Whether its output is spent. Read each time from the record's flags; StoreError if the file was cut."""
-        check_size(self._data, self._announcement + HEADER_SIZE)
-        return self.dying_at is not None or bool(HEADER.unpack_from(self._data, self._announcement)[0] & DYING)
+        return bool(self._file.flags(self._announcement) & DYING) or self.dying_at is not None
 
     def direction(self, number: int) -> Direction | None:
         """The newest update from node_ids[number], or None if there was none. `number` is 0 or 1."""
         offset = self._updates[number]
         if not offset:
             return None
-        raw = message_at(self._data, offset)
+        raw = self._file.message(offset, CHANNEL_UPDATE, update_scid, self.short_channel_id)
+        if len(raw) < UPDATE_MAXIMUM:
+            raise self._file.damage(offset)
         maximum = U64.unpack_from(raw, UPDATE_MAXIMUM) if len(raw) >= UPDATE_SIZE else (None,)
         return Direction._make((*UPDATE_POLICY.unpack_from(raw, UPDATE_TIMESTAMP), *maximum, raw))
 

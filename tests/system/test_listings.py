@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,8 +16,9 @@ import pytest
 from lightningd_py import unix_socket
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness import processes
-from tests.harness.node import NETWORK, Node, Nodes
+from tests.harness.node import NETWORK, Node, Nodes, RpcError
 from tests.harness.small_map import write_small_map
+from tests.harness.waiting import until
 
 CHANNELS = 3_000
 SILENT = 20
@@ -97,3 +99,37 @@ async def test_the_api_bus_and_checkmessage_have_the_map_of_listingd(node: Node)
         *(node.rpc("checkmessage", message="1.50", zbase=signed["zbase"], pubkey=node.node_id) for _ in range(3))
     )
     assert [each["verified"] for each in checked] == [True] * 3
+
+
+async def _listed(node: Node) -> int | None:
+    """How many channels are listed; None where the node says, or shows, that they cannot be."""
+    try:
+        return len((await node.rpc("listchannels"))["channels"]) // 2
+    except (RpcError, ConnectionError, asyncio.IncompleteReadError, json.JSONDecodeError):
+        return None
+
+
+async def test_the_store_is_cut_and_replaced_while_it_is_listed(node: Node) -> None:
+    """listingd goes on under its pid, tells what is there or that it cannot, and has the map again."""
+    assert await _listed(node) == CHANNELS
+    pids, chance = node.pids(), random.Random(1)
+    store = (node.directory / "gossip_store").resolve()
+    content = store.read_bytes()
+    for number in range(30):
+        listing = [asyncio.create_task(_listed(node)) for _ in range(2)]
+        await asyncio.sleep(0)
+        if number % 3:
+            os.truncate(store, chance.randrange(1, store.stat().st_size))
+        else:
+            store.with_name("other").write_bytes(content)
+            store.with_name("other").replace(store)
+        for count in await asyncio.gather(*listing):
+            assert count is None or count <= CHANNELS
+    await until(lambda: _is_listed(node), "the map is not listed again")
+    assert {name: node.pids()[name] for name in ("listingd", "gossipd")} == {
+        name: pids[name] for name in ("listingd", "gossipd")
+    }
+
+
+async def _is_listed(node: Node) -> bool:
+    return await _listed(node) is not None
