@@ -49,6 +49,8 @@ Spoil = Callable[[str, bytes], bytes]
 """Called with ("act one" | "act two" | "act three", the right bytes); what it returns is sent instead."""
 
 NO_PONG_FROM = 65532
+PATIENCE = 60.0
+"""Seconds until what must come is given up: a machine with much else to do may be late by many."""
 
 
 class PeerClosed(Exception):
@@ -88,7 +90,7 @@ class ScriptedPeer:
         privkey: bytes | None = None,
         features: Features | None = None,
         networks: Iterable[str | bytes] = ("regtest",),
-        timeout: float = 10.0,
+        timeout: float = PATIENCE,
     ) -> "ScriptedPeer":
         """Dial `id@host:port` (or `id@/unix/path`), shake hands and exchange INIT.
 
@@ -183,7 +185,7 @@ class ScriptedPeer:
     async def hear(self, wanted: type[M], timeout: float = ...) -> M: ...
     @overload
     async def hear(self, wanted: int | None = None, timeout: float = ...) -> BoltMessage: ...
-    async def hear(self, wanted: type[BoltMessage] | int | None = None, timeout: float = 10.0) -> BoltMessage:
+    async def hear(self, wanted: type[BoltMessage] | int | None = None, timeout: float = PATIENCE) -> BoltMessage:
         """The next message, of a type if one is given (class or number), from `heard` or from the peer.
 
         Raises TimeoutError, and PeerClosed if the peer hangs up first.
@@ -198,7 +200,7 @@ class ScriptedPeer:
                     return self.heard.pop(seen)
                 seen += 1
 
-    async def sync(self, timeout: float = 10.0) -> list[BoltMessage]:
+    async def sync(self, timeout: float = PATIENCE) -> list[BoltMessage]:
         """Ping, and wait for its pong: whatever was said before has been dealt with. Returns, and keeps, `heard`."""
         await self.say(Ping(num_pong_bytes=1, ignored=b""))
         await self.hear(Pong, timeout)
@@ -262,7 +264,7 @@ class ScriptedPeer:
         """Say no more, but go on listening."""
         self._writer.write_eof()
 
-    async def hangs_up(self, timeout: float = 10.0) -> list[BoltMessage]:
+    async def hangs_up(self, timeout: float = PATIENCE) -> list[BoltMessage]:
         """Wait until the other side closes; returns `heard`. Raises TimeoutError if it does not."""
         async with asyncio.timeout(timeout):
             with contextlib.suppress(PeerClosed):
@@ -312,7 +314,7 @@ class ScriptedListener:
     def _on_connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._arrived.put_nowait(ScriptedPeer(reader, writer, privkey=self.privkey))
 
-    async def accept_silent(self, timeout: float = 10.0) -> ScriptedPeer:
+    async def accept_silent(self, timeout: float = PATIENCE) -> ScriptedPeer:
         """The next connection, nothing said on it yet."""
         async with asyncio.timeout(timeout):
             return await self._arrived.get()
@@ -322,7 +324,7 @@ class ScriptedListener:
         *,
         features: Features | None = None,
         networks: Iterable[str | bytes] = ("regtest",),
-        timeout: float = 10.0,
+        timeout: float = PATIENCE,
     ) -> ScriptedPeer:
         """The next connection, after Noise and INIT."""
         async with asyncio.timeout(timeout):

@@ -45,7 +45,7 @@ from wire.types import NETWORKS
 
 M = TypeVar("M", bound=ControlMessage)
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a test waits for what must come."""
 FIRST_ID = 1_000
 NOBODY = secp256k1.public_key(bytes([99]) * 32)

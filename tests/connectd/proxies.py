@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.harness.ports import free_port
+
 HELLO_SIZE = 4
 USER_PASSWORD = b"\5\2"
 GRANTED = b"\5\0\0\1" + bytes(6)
@@ -83,9 +85,7 @@ def microsocks() -> Iterator[str]:
     program = shutil.which("microsocks")
     if program is None:
         pytest.skip("microsocks is not installed")
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen([program, "-i", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)

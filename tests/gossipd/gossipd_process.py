@@ -42,7 +42,7 @@ from wire.types import NETWORKS
 C = TypeVar("C", bound=ControlMessage)
 M = TypeVar("M", bound=BoltMessage)
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds that a test waits for what must come."""
 CHAIN = NETWORKS["regtest"]
 HEIGHT = 100_000

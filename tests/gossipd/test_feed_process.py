@@ -21,6 +21,7 @@ from lightningd_py.tools.feed_client import Feed, Keys
 from tests.gossipd.gossipd_process import PATIENCE, FakePeer, GossipdProcess, GossipdProcesses, peer_info
 from tests.gossipd.messages import NOW, announcement, big_map, node_announcement, spoilt, update
 from tests.harness.collector import Collector, kept, on_disk
+from tests.harness.ports import free_port
 from wire.bus.feed import FeedError, PeerConnected, PeerDisconnected, decode, topics_of
 from wire.control.control_channel import RequestFailed
 from wire.control.control_wire import AddGossip, AddGossipReply, FeedPeerConnected, FeedPeerDisconnected
@@ -124,13 +125,6 @@ async def test_on_tcp_who_has_no_key_is_kept_out(gossipds: GossipdProcesses, tmp
         peer = await gossipd.connect()
         await peer.say(announcement())
         await collector.until(lambda: collector.arrivals)
-
-
-def free_port() -> int:
-    """One that no process has at the moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def test_subscribers_that_speak_are_no_danger(publisher: GossipdProcess, path: Path) -> None:

@@ -20,7 +20,7 @@ import msgpack
 import zmq
 import zmq.asyncio
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 VERSION = 1
 CREDIT = 256
 AGAIN = 0.25

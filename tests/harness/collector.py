@@ -12,7 +12,7 @@ from gossipd.gossmap import Gossmap
 from lightningd_py.tools.feed_client import Feed, Keys
 from wire.bus.feed import FeedError, FeedMessage, Gossip, MapChannel, MapNode, MapUpdate
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 _LOOK = 0.05
 """Seconds after which the thread looks whether it is to end."""
 

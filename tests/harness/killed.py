@@ -136,8 +136,8 @@ async def serves(node: Node) -> None:
         if any(len(node.pids_of(name)) != 1 for name in ("connectd", "gossipd", "hsmd", "listingd")):
             return False
         try:
-            async with await ScriptedPeer.connect(node.target) as late:
-                await late.sync()
+            async with await ScriptedPeer.connect(node.target, timeout=10.0) as late:
+                await late.sync(10.0)
         except LOST:
             return False
         return True

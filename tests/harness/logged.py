@@ -16,7 +16,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from tests.harness import processes
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until something that must come is given up."""
 _LISTENING: list["Logged"] = []
 """Those whose log is worth showing when a test fails."""
@@ -116,7 +116,7 @@ class Logged:
 
     def _no_survivors(self) -> bool:
         """A process lets go of the log a moment before it is gone."""
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + PATIENCE
         while self.survivors() and time.monotonic() < deadline:
             time.sleep(0.01)
         return not self.survivors()

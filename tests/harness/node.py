@@ -14,13 +14,13 @@ import json
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from tests.harness import processes
 from tests.harness.logged import PATIENCE, Logged, LoggedMany, NodeEnded, logs
+from tests.harness.waiting import until
 
 __all__ = ["Node", "NodeEnded", "Nodes", "RpcError", "logs"]
 
@@ -152,10 +152,12 @@ class Node(Logged):
 
     async def has_no_more_sockets(self) -> None:
         """Wait until it has let go of everything that has come since the start; for the end of a test."""
-        deadline = time.monotonic() + 5.0
-        while grown := self.sockets_grown():
-            assert time.monotonic() < deadline, f"sockets (at the start, now): {grown}"
-            await asyncio.sleep(0.02)  # an fd is closed in another process: there is no event to wait for
+
+        async def none() -> bool:
+            return not self.sockets_grown()
+
+        # An fd is closed in another process: there is no event to wait for.
+        await until(none, lambda: f"sockets (at the start, now): {self.sockets_grown()}")
 
     async def be_alone(self) -> None:
         """End all its connections, and see that nothing is left of them: for the end of a test on shared nodes."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 LONGEST_LINE = 1 << 22
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Puppet:

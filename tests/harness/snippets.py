@@ -11,7 +11,7 @@ from typing import Self
 from tests.harness import processes
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def snippets(language: str) -> dict[str, str]:

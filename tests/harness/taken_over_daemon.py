@@ -8,7 +8,7 @@ from typing import Any
 
 from wire.control.control_message import ControlMessage
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def program(directory: Path, *names: str) -> list[str | Path]:

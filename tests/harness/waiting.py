@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def until(reached: Callable[[], Awaitable[bool]], complaint: str, within: float = 60.0) -> None:
-    """Returns once `reached` says true; AssertionError with the complaint after `within` seconds."""
+async def until(
+    reached: Callable[[], Awaitable[bool]], complaint: str | Callable[[], str], within: float = 60.0
+) -> None:
+    """Returns once `reached` says true; AssertionError with the complaint, as it is then, after `within` seconds."""
     pause = 0.005
     try:
         async with asyncio.timeout(within):
@@ -13,4 +15,4 @@ async def until(reached: Callable[[], Awaitable[bool]], complaint: str, within: 
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 0.1)
     except TimeoutError:
-        raise AssertionError(complaint) from None
+        raise AssertionError(complaint if isinstance(complaint, str) else complaint()) from None

@@ -130,7 +130,7 @@ async def test_a_service_in_javascript_across_a_restart(
             await peer.say(*sent[start : start + 100])
 
     async def hear() -> list[bytes]:
-        return [(await peer.hear(UPDATE_FEE, timeout=20.0)).encode() for _ in sent]
+        return [(await peer.hear(UPDATE_FEE)).encode() for _ in sent]
 
     speaking, hearing = asyncio.create_task(speak()), asyncio.create_task(hear())
     await half.wait()

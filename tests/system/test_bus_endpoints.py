@@ -16,17 +16,15 @@ import zmq.auth
 from tests.gossipd.messages import announcement
 from tests.harness.bus_client import Bus, BusRefused, BusService
 from tests.harness.node import NodeEnded, Nodes
+from tests.harness.ports import free_port
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture
 def ports() -> list[int]:
-    """Two that were free a moment ago."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in (one, other)]
+    """Two at which no process listens."""
+    return [free_port(), free_port()]
 
 
 class Clients:

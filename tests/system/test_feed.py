@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import signal
-import socket
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ import zmq.auth
 
 from tests.harness.collector import Collector, kept, on_disk
 from tests.harness.node import NETWORK, PROGRAMS, Node, Nodes
+from tests.harness.ports import free_port
 from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
 from wire.bus.feed import PeerConnected, PeerDisconnected, topics_of
@@ -132,9 +132,7 @@ async def test_a_directory_too_deep_for_a_feed(nodes: Nodes) -> None:
 
 async def test_the_command_over_tcp(nodes: Nodes, tmp_path: Path) -> None:
     """With a key that was admitted, and server.key beside it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoint = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
     node = nodes.start(f"--feed={endpoint}")
     zmq.auth.create_certificates(tmp_path, "alice")
     shutil.copy(node.directory / "feed-curve" / "server.key", tmp_path)

@@ -35,10 +35,11 @@ async def test_program_that_does_not_let_go(node: Node, peer: ScriptedPeer, pupp
     """The program is told to end the connection, does nothing, and is killed after five seconds."""
     await peer.say(opening())
     puppet = await puppets.next()
+    start = len(node.lines)
     assert await node.rpc("disconnect", id=peer.node_id.hex(), force=True) == {}
     await peer.hangs_up()
     await puppet.ended()
-    assert "does not let go: killed" in node.log
+    await node.logged("does not let go: killed", start)
 
 
 async def test_program_that_hangs(node: Node, peer: ScriptedPeer, puppets: Puppeteer) -> None:

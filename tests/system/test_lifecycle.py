@@ -14,6 +14,7 @@ from lightningd_py.database import FILE_NAME
 from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness import processes
+from tests.harness.logged import PATIENCE
 from tests.harness.node import NETWORK, PROGRAMS, Nodes
 from tests.harness.small_map import CHANNELS, NODES
 from tests.harness.waiting import until
@@ -247,7 +248,7 @@ def test_in_the_background(nodes: Nodes, tmp_path: Path) -> None:
     """The shell's command returns when the node can be connected to; `stop` ends it all the same."""
     log = tmp_path / "log"
     node = nodes.begin("--daemon", f"--log-file={log}")
-    assert node.process.wait(30) == 0
+    assert node.process.wait(PATIENCE) == 0
     (pid,) = [int(path.read_text()) for path in node.lightning_dir.glob("*.pid")]
     started = [pid, *processes.descendants(pid)]
     assert len(started) >= 4
@@ -255,10 +256,10 @@ def test_in_the_background(nodes: Nodes, tmp_path: Path) -> None:
     pidfds = [os.pidfd_open(pid) for pid in started]
     cli = PROGRAMS / "lightning-cli-py"
     where = [f"--network={NETWORK}", f"--lightning-dir={node.lightning_dir}"]
-    done = subprocess.run([cli, *where, "stop"], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([cli, *where, "stop"], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert "Shutdown complete" in done.stdout
     for pidfd in pidfds:
-        assert select.select([pidfd], [], [], 10)[0], "a process of the node goes on"
+        assert select.select([pidfd], [], [], PATIENCE)[0], "a process of the node goes on"
         os.close(pidfd)
     assert "BROKEN" not in log.read_text()
     assert node.left_behind() == []
@@ -279,10 +280,10 @@ async def test_without_standard_files(nodes: Nodes, tmp_path: Path) -> None:
     async def listens() -> bool:
         return log.exists() and "listens on" in log.read_text()
 
-    await until(listens, "it does not start", 10)
+    await until(listens, "it does not start")
     assert (await node.rpc("getinfo"))["network"] == NETWORK
     await node.rpc("stop")
-    assert node.process.wait(20) == 0
+    assert node.process.wait(PATIENCE) == 0
     assert "BROKEN" not in log.read_text()
     assert node.left_behind() == []
 

@@ -13,6 +13,7 @@ from tests.harness.moves import (
     moves,
     opening,
     owner,
+    said,
 )
 from tests.harness.node import Node, Nodes, RpcError
 from wire.peer_wire import ErrorMessage, WarningMessage, message_name
@@ -35,7 +36,7 @@ async def lonely_peer(lonely_node: Node) -> AsyncIterator[ScriptedPeer]:
 @pytest.mark.parametrize("number", [32, 64])
 async def test_opening_without_service_gets_an_error(lonely_node: Node, lonely_peer: ScriptedPeer, number: int) -> None:
     await lonely_peer.say(opening(number))
-    (answer,) = await lonely_peer.sync()
+    (answer,) = said(await lonely_peer.sync())
     assert isinstance(answer, ErrorMessage)
     assert answer.channel_id == TEMPORARY_ID
     assert await moves(lonely_node, lonely_peer) == [*TAKEN[:2], ("gossipd", "handle_peer")]
@@ -47,7 +48,7 @@ async def test_other_channel_message_without_service_gets_a_warning(
     lonely_node: Node, lonely_peer: ScriptedPeer, number: int
 ) -> None:
     await lonely_peer.say(about_channel(number))
-    (answer,) = await lonely_peer.sync()
+    (answer,) = said(await lonely_peer.sync())
     assert isinstance(answer, WarningMessage)
     assert answer.channel_id == TEMPORARY_ID
     assert message_name(number) in answer.text()
@@ -65,7 +66,7 @@ async def test_what_is_about_no_channel_gets_no_answer(
     if message[:2] in (b"\x00\x11", b"\x00\x01"):
         message = message[:34] + b"\x00\x02hi"
     await lonely_peer.say(message)
-    assert await lonely_peer.sync() == []
+    assert said(await lonely_peer.sync()) == []
     assert await owner(lonely_node, lonely_peer) == "gossipd"
 
 
@@ -84,7 +85,7 @@ async def test_message_that_ends_the_connection(lonely_peer: ScriptedPeer, messa
     """A warning says why; no error."""
     await lonely_peer.say(message)
     assert [
-        said.text() for said in await lonely_peer.hangs_up() if isinstance(said, WarningMessage | ErrorMessage)
+        last.text() for last in await lonely_peer.hangs_up() if isinstance(last, WarningMessage | ErrorMessage)
     ] == [reason]
 
 

@@ -113,7 +113,7 @@ class Talker:
 
     async def _listen(self) -> None:
         while not self._enough or self.heard < max(self.said, LEAST):
-            message = await self.peer.hear(UPDATE_FEE, timeout=20.0)
+            message = await self.peer.hear(UPDATE_FEE)
             assert message.encode() == about(self.heard), "lost, doubled, or out of order"
             self.heard += 1
             self._room.release()
@@ -229,7 +229,7 @@ async def test_two_services_of_which_one_does_not_answer(node: Node, echo: Echo)
         await open_with(node, echo, peer)
         done = await node.rpc("restart", what="connectiond")
         assert (done["moved"], done["lost"]) == (1, 1)
-        assert ANSWERS <= done["milliseconds"] / 1_000 < ANSWERS + 5.0
+        assert ANSWERS <= done["milliseconds"] / 1_000 < ANSWERS + 30.0, "a busy machine is slow to start a process"
         assert said(await other.hangs_up()) == []
         talker = Talker(peer)
         talker.enough()

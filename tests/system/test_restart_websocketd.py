@@ -163,7 +163,7 @@ async def test_half_a_frame_and_half_a_request(node: Node) -> None:
     asking = asyncio.create_task(stranger.ask())
     async with peer_by(web, node) as peer:
         web.gate.clear()
-        pinging = asyncio.create_task(peer.sync(30.0))
+        pinging = asyncio.create_task(peer.sync())
 
         async def both_stand() -> bool:
             return web.halves == stranger.halves == 1

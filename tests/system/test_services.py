@@ -21,7 +21,7 @@ from tests.harness.moves import (
     ping,
 )
 from tests.harness.node import Node, RpcError
-from tests.harness.puppeteer import Puppeteer
+from tests.harness.puppeteer import Puppet, Puppeteer
 from tests.harness.waiting import until
 from wire.peer_wire import ErrorMessage, GossipTimestampFilter, WarningMessage
 
@@ -79,7 +79,7 @@ async def test_fds_pass_between_processes(node: Node, peer: ScriptedPeer, puppet
     await peer.say(opening())
     puppet = await puppets.next()
     inode = puppet.about["peer_inode"]
-    assert holders(node, inode) == sorted([node.process.pid, puppet.about["pid"]]), "and the master's copy, to end it"
+    await until(lambda: is_held_by(node, inode, puppet), "gossipd keeps the socket")
     assert puppet.about["fds"][:4] == [0, 1, 2, 3]
     assert len(puppet.about["fds"]) == 8, "besides them the peer fd, the gossip fd, the strings, and what lists them"
     await puppet("give_back")
@@ -92,9 +92,14 @@ async def test_fds_pass_between_processes(node: Node, peer: ScriptedPeer, puppet
     await peer.say(opening())
     again = await puppets.next()
     assert again.about["peer_inode"] == inode
-    assert holders(node, inode) == sorted([node.process.pid, again.about["pid"]])
+    await until(lambda: is_held_by(node, inode, again), "gossipd keeps the socket")
     await again("give_back")
     await peer.sync()
+
+
+async def is_held_by(node: Node, inode: int, puppet: Puppet) -> bool:
+    """By the program, and by the master, to end it. gossipd closes its copy when it is sent."""
+    return holders(node, inode) == sorted([node.process.pid, puppet.about["pid"]])
 
 
 def holders(node: Node, inode: int) -> list[int]:
@@ -107,6 +112,7 @@ async def test_program_that_leaves_without_giving_back(node: Node, peer: Scripte
     await (await puppets.next()).exit(status=3)
     await peer.hangs_up()
     await node.logged("exited with 3", start)
+    await node.logged("lightningd: disconnected", start)
     await until(lambda: is_gone(node, peer), "it is still listed")
     ended = [line for line in node.lines[start:] if "lightningd: disconnected" in line]
     assert len(ended) == 1

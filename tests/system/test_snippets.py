@@ -5,7 +5,6 @@ real node. tests/interop/test_javascript_snippets.py does the same for those in 
 import asyncio
 import shlex
 import shutil
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.installed import run
 from tests.harness.moves import TEMPORARY_ID, opening
 from tests.harness.node import Node, Nodes
+from tests.harness.ports import free_port
 from tests.harness.snippets import Running, placed, snippets
 from tests.harness.waiting import until
 from tests.system.test_feed import taken
@@ -116,7 +116,7 @@ async def channel_service(ground: Ground, text: str) -> None:
 async def embedded(ground: Ground, text: str) -> None:
     """With the `ready` that the page speaks of, which is told how to end it."""
     before = "import queue\nbegun = queue.Queue()\nready = begun.put\n"
-    behind = "begun.get(timeout=30)()\nprint('ended')\n"
+    behind = "begun.get(timeout=60)()\nprint('ended')\n"
     async with await ground.start(before + placed(text, {"127.0.0.1:9735": "127.0.0.1:0"}) + behind) as it:
         while (line := await it.line()) != "ended":
             assert "BROKEN" not in line
@@ -148,12 +148,6 @@ async def follower(ground: Ground, text: str) -> None:
         await until(lambda: asyncio.to_thread(it.has_open, store.resolve()), "the follower reads the store")
         await peer.say(ground.gossip)
         assert (await it.line()).startswith("+ ")
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 RUNS: dict[str, Callable[[Ground, str], Awaitable[None]]] = {

@@ -1,11 +1,11 @@
 """The node as systemd starts it with socket activation: the port is open before it runs, and it listens there."""
 
-import socket
 import sys
 from pathlib import Path
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.node import PROGRAMS, Nodes
+from tests.harness.ports import free_port
 
 ACTIVATE = """
 import os, socket, sys
@@ -20,8 +20,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 async def test_it_listens_where_systemd_does(nodes: Nodes, tmp_path: Path) -> None:
     """What --bind-addr names is not bound again; a second connectd has it, too."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     script = tmp_path / "activate.py"
     script.write_text(ACTIVATE)
     program = [sys.executable, script, str(port), PROGRAMS / "lightningd-py"]

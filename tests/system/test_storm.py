@@ -11,6 +11,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.harness.moves import about_channel, opening
 from tests.harness.node import Node, Nodes, RpcError
@@ -32,7 +34,7 @@ async def a_peer(node: Node, key: bytes, chance: random.Random) -> None:
     """Comes again and again; what it says is drawn."""
     for _ in range(STEPS):
         with contextlib.suppress(*LOST):
-            async with await ScriptedPeer.connect(node.target, privkey=key) as peer:
+            async with await ScriptedPeer.connect(node.target, privkey=key, timeout=10) as peer:
                 for _ in range(chance.randrange(6)):
                     await peer.say(chance.choice([opening(), SHUTDOWN, FAIL, opening(64), about_channel(34)]))
                     if chance.random() < 0.5:
@@ -57,6 +59,7 @@ async def a_client(node: Node, chance: random.Random) -> None:
             await node.rpc(method, **params)
 
 
+@pytest.mark.timeout(400)
 async def test_storm(nodes: Nodes) -> None:
     node = nodes.start(
         f"--service=echo={shlex.join([sys.executable, '-P', str(PROGRAM)])}",
@@ -65,7 +68,7 @@ async def test_storm(nodes: Nodes) -> None:
         "--take=missing=open_channel2",
     )
     chance = random.Random(SEED)
-    async with asyncio.timeout(100):
+    async with asyncio.timeout(240):
         await asyncio.gather(
             *(a_peer(node, key, random.Random(chance.random())) for key in KEYS),
             *(a_client(node, random.Random(chance.random())) for _ in range(3)),

@@ -1,6 +1,7 @@
 """Daemons that are taken over: what they say to a real master, and what they can open, when they are up and running."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ import pytest
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.bus_client import BusService
 from tests.harness.moves import opening, owner
-from tests.harness.node import Node, Nodes
+from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.puppeteer import Puppet, Puppeteer
 from tests.harness.taken_over_daemon import TakenOver, program
 from tests.harness.waiting import until
@@ -67,7 +68,8 @@ async def node(shared_node: Node) -> AsyncIterator[Node]:
     before = shared_node.sockets()["lightningd"]
     yield shared_node
     for node_id in await shared_node.peers():
-        await shared_node.rpc("disconnect", id=node_id, force=True)
+        with contextlib.suppress(RpcError):  # it may have ended by itself
+            await shared_node.rpc("disconnect", id=node_id, force=True)
 
     async def let_go() -> bool:
         return shared_node.sockets()["lightningd"] <= before

@@ -1,13 +1,13 @@
 """Whatever umask the shell has, all that a node puts into its directory is its user's alone."""
 
 import asyncio
-import socket
 import stat
 from pathlib import Path
 
 from tests.harness.bus_client import BusService
 from tests.harness.connectionds import Connectionds
 from tests.harness.node import NETWORK, PROGRAMS, Nodes
+from tests.harness.ports import free_port
 
 OPEN_TO_ALL = ("/bin/sh", "-c", 'umask 0; exec "$0" "$@"')
 WHILE_IT_RUNS = {
@@ -39,12 +39,6 @@ def open_to_others(found: dict[str, str]) -> dict[str, str]:
     return {name: mode for name, mode in found.items() if not mode.endswith("------")}
 
 
-def free_endpoint() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{free.getsockname()[1]}"
-
-
 async def test_node(nodes: Nodes, small_map_store: Path) -> None:
     directory = nodes.directory("l1")
     store = directory / NETWORK / "gossip_store"
@@ -52,7 +46,7 @@ async def test_node(nodes: Nodes, small_map_store: Path) -> None:
     await asyncio.to_thread(store.write_bytes, content[:-1])
     store.chmod(0o600)
     node = nodes.start(
-        f"--feed={free_endpoint()}",
+        f"--feed=tcp://127.0.0.1:{free_port()}",
         f"--bind-addr={directory / NETWORK / 'peers'}",
         "--log-file=-",
         "--log-file=lightningd.log",

@@ -20,7 +20,7 @@ from wire.control.control_wire import (
     TakePlace,
 )
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 FIRST, SECOND = channel_id(1), channel_id(2)
 REESTABLISH, UPDATE_FEE = 136, 134
 

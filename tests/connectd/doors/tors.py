@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.ports import free_port
+
 COOKIE = bytes(range(32))
 SERVICE = "a" * 55 + "d"
 KEY = "ED25519-V3:" + base64.b64encode(bytes(range(64))).decode()
@@ -110,9 +112,7 @@ def real_tor(directory: Path, *options: str) -> Iterator[str]:
     program = shutil.which("tor")
     if program is None:
         pytest.skip("tor is not installed")
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = free_port()
     base = [program, "--DisableNetwork", "1", "--SocksPort", "0", "--ignore-missing-torrc", "-f", str(directory / "no")]
     where = ["--DataDirectory", str(directory), "--ControlPort", f"127.0.0.1:{port}"]
     process = subprocess.Popen([*base, *where, *options], stdout=subprocess.DEVNULL)

@@ -34,7 +34,7 @@ from wire.control.control_wire import (
 )
 from wire.net.states import dump, load
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SIZE = 3_000_000
 """Bytes each way: more than the buffers of the kernel and ours hold."""
 

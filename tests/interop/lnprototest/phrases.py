@@ -12,7 +12,7 @@ REGTEST = "06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f"
 MAINNET = "6fe28c0ab6f1b372c1a6a246ae63f74f931e8365e15a089c68d6190000000000"
 GOSSIP_QUERIES = 7
 ALL_TIME = 0xFFFFFFFF
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds until what must come is given up."""
 
 Events = list[Event]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import pyte
 import pytest
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Terminal:
