@@ -12,7 +12,8 @@ import contextlib
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,37 +21,30 @@ from typing import Any, Self
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.bus_client import AGAIN, BusService
-from tests.harness.moves import CHAIN, TEMPORARY_ID, opening
-from tests.harness.node import Node
-from tests.harness.siege.truth import ANNOUNCEMENT, lacks
-from tests.harness.waiting import until
-from wire.encoded import encode_short_ids
-from wire.message import BoltMessage
-from wire.peer_wire import (
-    ChannelAnnouncement,
-    ChannelUpdate,
-    GossipTimestampFilter,
-    NodeAnnouncement,
-    Ping,
-    Pong,
-    QueryShortChannelIds,
-    ReplyShortChannelIdsEnd,
-    decode,
+from tests.harness.crowd_members import (
+    ECHO,
+    PATIENCE,
+    Asking,
+    Hearing,
+    Idle,
+    Member,
+    Pinging,
+    Speaking,
+    Telling,
+    shares,
 )
+from tests.harness.node import Node
+from tests.harness.siege.truth import lacks
+from tests.harness.waiting import until
+from tests.harness.web_peer import Web, peer_by
 
-PATIENCE = 90.0
-"""Seconds without being served after which a member is given up."""
-PAUSE = 0.1
-"""Seconds between two rounds of a member."""
-PIECE = 5
-"""Messages of gossip that a peer tells in a round."""
-WINDOW = 5
-"""Messages of a speaking peer that are on their way at a time."""
+AT_A_TIME = 4
+"""Members that are about to come: each of a program's waits until that has started."""
 PROGRAM = shlex.join([sys.executable, "-P", str(Path(__file__).parent / "echo_service.py")])
 FOR_THE_PROGRAM, FOR_THE_BUS = 32, 64
 """open_channel goes to a program, open_channel2 to a service of the buses."""
-ECHO = b"\x80\x01"
 OPTIONS = (
+    "--bind-addr=ws:127.0.0.1:0",
     f"--service=echo={PROGRAM}",
     "--take=echo=open_channel",
     "--max-programs-per-service=100",
@@ -61,16 +55,17 @@ OPTIONS = (
     "--max-half-open-per-source=1000",
 )
 """What the node must be started with."""
-NOTHING = GossipTimestampFilter(CHAIN, 0xFFFFFFFF, 0)
-EVERYTHING = GossipTimestampFilter(CHAIN, 0, 0xFFFFFFFF)
-GOSSIP = (ChannelAnnouncement, ChannelUpdate, NodeAnnouncement)
+
+
+Dial = Callable[[], Awaitable[ScriptedPeer]]
 
 
 @dataclass(frozen=True)
 class Mix:
-    """How many of each kind."""
+    """How many of each kind. `by_websocket`: those that ping, and come through websocketd."""
 
     pinging: int = 0
+    by_websocket: int = 0
     telling: int = 0
     hearing: int = 0
     asking: int = 0
@@ -81,150 +76,6 @@ class Mix:
     @property
     def all(self) -> int:
         return sum(astuple(self))
-
-
-class Member:
-    """A peer that does the same thing again and again: `round` is one time."""
-
-    def __init__(self, peer: ScriptedPeer) -> None:
-        self.peer = peer
-        self.rounds = 0
-        self.latest = 0.0
-        """Of its answers, in seconds."""
-
-    async def run(self) -> None:
-        """Until it is cancelled. Whatever goes wrong is raised."""
-        await self.begin()
-        while True:
-            async with asyncio.timeout(PATIENCE):
-                await self.round()
-            self.rounds += 1
-            await asyncio.sleep(PAUSE)
-
-    async def begin(self) -> None:
-        """Once."""
-
-    async def round(self) -> None:
-        """Returns when it was served."""
-        raise NotImplementedError
-
-    async def hear(self, kind: type[BoltMessage] | int | None = None) -> Any:
-        """The next message."""
-        return await self.peer.hear(kind, PATIENCE)  # type: ignore[arg-type]
-
-    @contextlib.contextmanager
-    def timed(self) -> Any:
-        """For what a peer waits for."""
-        began = time.monotonic()
-        yield
-        self.latest = max(self.latest, time.monotonic() - began)
-
-
-class Pinging(Member):
-    async def round(self) -> None:
-        size = self.rounds % 1_000
-        with self.timed():
-            await self.peer.say(Ping(size, b""))
-            assert len((await self.hear(Pong)).ignored) == size, "each pong once, and in order"
-
-
-class Idle(Member):
-    """A peer that listens, and answers pings."""
-
-    async def round(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await self.peer.hear(0xFFFF, 3_600.0)
-
-
-class Telling(Member):
-    """A peer that tells its share of what is true, and when all is told, again."""
-
-    def __init__(self, peer: ScriptedPeer, messages: Sequence[bytes]) -> None:
-        super().__init__(peer)
-        self._messages = messages
-
-    async def round(self) -> None:
-        begin = self.rounds * PIECE % len(self._messages)
-        await self.peer.say(*self._messages[begin : begin + PIECE])
-        await self.peer.sync(PATIENCE)
-        self.peer.heard.clear()
-
-    @property
-    def has_told(self) -> bool:
-        """All of its share, once."""
-        return self.rounds * PIECE >= len(self._messages)
-
-
-class Hearing(Member):
-    """A peer that has the whole map streamed to it, and counts. `known` was on the map before it came."""
-
-    def __init__(self, peer: ScriptedPeer, known: frozenset[bytes]) -> None:
-        super().__init__(peer)
-        self._known = known
-
-    async def round(self) -> None:
-        await self.peer.say(NOTHING)
-        await self.peer.sync(PATIENCE)
-        self.peer.heard.clear()
-        await self.peer.say(EVERYTHING)
-        missing, heard = set(self._known), set[bytes]()
-        while missing:
-            message = await self.hear()
-            if isinstance(message, GOSSIP):
-                raw = message.encode()
-                assert raw not in heard, "a message of the map comes twice"
-                heard.add(raw)
-                missing.discard(raw)
-
-
-class Asking(Member):
-    """A peer that asks for all channels of the known map."""
-
-    def __init__(self, peer: ScriptedPeer, known: frozenset[bytes]) -> None:
-        super().__init__(peer)
-        found = [message for raw in known if isinstance(message := decode(raw), ChannelAnnouncement)]
-        self._scids = sorted(message.short_channel_id for message in found)
-
-    async def round(self) -> None:
-        await self.peer.say(QueryShortChannelIds(CHAIN, encode_short_ids(self._scids)))
-        heard: list[int] = []
-        while not isinstance(message := await self.hear(), ReplyShortChannelIdsEnd):
-            if isinstance(message, ChannelAnnouncement):
-                heard.append(message.short_channel_id)
-        assert message.full_information == 1
-        assert sorted(heard) == self._scids, f"{len(heard)} channels of {len(self._scids)} are in the answer"
-
-
-class Speaking(Member):
-    """A peer whose connection is a service's, which repeats each message: several are on their way at a time."""
-
-    def __init__(self, peer: ScriptedPeer, kind: int) -> None:
-        super().__init__(peer)
-        self._kind = kind
-        self._said = 0
-
-    async def begin(self) -> None:
-        await self.peer.say(opening(self._kind))
-        assert (await self.hear(0x8001)).encode() == ECHO + opening(self._kind)
-
-    async def round(self) -> None:
-        messages = [self._next() for _ in range(WINDOW)]
-        with self.timed():
-            await self.peer.say(*messages)
-            for message in messages:
-                assert (await self.hear(0x8001)).encode() == ECHO + message, "each message once, and in order"
-
-    def _next(self) -> bytes:
-        self._said += 1
-        return (134).to_bytes(2, "big") + TEMPORARY_ID + self._said.to_bytes(8, "big") + bytes(92)
-
-
-def shares(messages: Sequence[bytes], count: int) -> Iterator[Sequence[bytes]]:
-    """Each has whole channels, with what belongs to them behind them."""
-    begins = [at for at, raw in enumerate(messages) if raw[:2] == ANNOUNCEMENT]
-    for number in range(count):
-        first, end = (number * len(begins) // count, (number + 1) * len(begins) // count)
-        yield messages[begins[first] : begins[end] if end < len(begins) else None]
 
 
 class EchoOfBuses:
@@ -292,32 +143,45 @@ class Crowd:
         self._truth = [*known, *(news if mix.telling else ())]
         self._bus = EchoOfBuses(node) if mix.of_buses else None
         self._tasks: list[asyncio.Task[None]] = []
+        self._webs = AsyncExitStack()
+        self._go = asyncio.Event()
         self._late = 0.0
 
     async def __aenter__(self) -> Self:
         if self._bus is not None:
             await self._bus.start()
-        mix = self.mix
-        for share in shares(self._news, mix.telling):
-            await self._add(Telling, share)
-        for kind, count, given in (
-            (Pinging, mix.pinging, ()),
-            (Hearing, mix.hearing, (self._known,)),
-            (Asking, mix.asking, (self._known,)),
-            (Speaking, mix.of_programs, (FOR_THE_PROGRAM,)),
-            (Speaking, mix.of_buses, (FOR_THE_BUS,)),
-            (Idle, mix.idle, ()),
+        mix, room = self.mix, asyncio.Semaphore(AT_A_TIME)
+        adding = [self._add(room, self._dial, Telling, share) for share in shares(self._news, mix.telling)]
+        for count, dial, kind, *given in (
+            (mix.of_programs, self._dial, Speaking, FOR_THE_PROGRAM),
+            (mix.of_buses, self._dial, Speaking, FOR_THE_BUS),
+            (mix.pinging, self._dial, Pinging),
+            (mix.by_websocket, self._dial_web, Pinging),
+            (mix.hearing, self._dial, Hearing, self._known),
+            (mix.asking, self._dial, Asking, self._known),
+            (mix.idle, self._dial, Idle),
         ):
-            for _ in range(count):
-                await self._add(kind, *given)
+            adding += [self._add(room, dial, kind, *given) for _ in range(count)]
+        await asyncio.gather(*adding)
+        self._go.set()
         self._tasks.append(asyncio.create_task(self._watch_ourselves()))
         await self.go_on()
         return self
 
-    async def _add(self, kind: Any, *given: Any) -> None:
-        member = kind(await ScriptedPeer.connect(self.node.target, timeout=PATIENCE), *given)
+    async def _add(self, room: asyncio.Semaphore, dial: Dial, kind: Any, *given: Any) -> None:
+        async with room:
+            member = kind(await dial(), *given)
+            await member.begin()
         self.members.append(member)
-        self._tasks.append(asyncio.create_task(member.run()))
+        self._tasks.append(asyncio.create_task(member.run(self._go)))
+
+    async def _dial(self) -> ScriptedPeer:
+        return await ScriptedPeer.connect(self.node.target, timeout=PATIENCE)
+
+    async def _dial_web(self) -> ScriptedPeer:
+        web = await Web.dial(self.node)
+        await web.ask()
+        return await self._webs.enter_async_context(peer_by(web, self.node))
 
     async def _watch_ourselves(self) -> None:
         """How late this process is by itself."""
@@ -381,5 +245,7 @@ class Crowd:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for member in self.members:
             await member.peer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._webs.aclose()
         if self._bus is not None:
             await self._bus.close()

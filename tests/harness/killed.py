@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
-from tests.harness.crowd import OPTIONS, Pinging
+from tests.harness.crowd import OPTIONS
+from tests.harness.crowd_members import Pinging
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.restarted import restart
 from tests.harness.siege.truth import lacks, tell

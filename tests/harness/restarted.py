@@ -6,14 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lightningd_py.daemons import moving
 from tests.harness import processes
 from tests.harness.crowd import Crowd
 from tests.harness.node import LONGEST_ANSWER, Node, RpcError
 from tests.harness.waiting import until
 
-MOVABLE = tuple(what for what in moving.MOVABLE if what != "websocketd")
-"""What a crowd without WebSockets has to do with."""
 RESTART = 120.0
 """Seconds for one, at most."""
 WARM = 2

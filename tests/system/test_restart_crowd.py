@@ -4,21 +4,22 @@ import random
 
 import pytest
 
+from lightningd_py.daemons.moving import MOVABLE
 from tests.harness import killed
 from tests.harness.crowd import OPTIONS, Crowd, Mix
 from tests.harness.node import Nodes
-from tests.harness.restarted import MOVABLE, restart_often
+from tests.harness.restarted import restart_often
 from tests.harness.siege.truth import known_and_news, tell
 
 pytestmark = pytest.mark.timeout(400)
-MIX = Mix(pinging=5, telling=3, hearing=3, asking=3, of_programs=2, of_buses=2, idle=2)
+MIX = Mix(pinging=5, by_websocket=2, telling=3, hearing=3, asking=3, of_programs=2, of_buses=2, idle=3)
 COUNTS = {"all": 3}
 """Of seconds each."""
 
 
 @pytest.mark.parametrize("what", MOVABLE)
 async def test_no_peer_notices(nodes: Nodes, what: str) -> None:
-    """20 peers, some restarts: nothing is lost, doubled or in a wrong order, and nothing is left behind."""
+    """23 peers, some restarts: nothing is lost, doubled or in a wrong order, and nothing is left behind."""
     node = nodes.start(*OPTIONS)
     known, news = known_and_news(160, 60)
     await tell(node, known)

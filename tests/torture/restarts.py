@@ -5,17 +5,18 @@ import os
 import signal
 from typing import Any
 
+from lightningd_py.daemons.moving import MOVABLE
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.crowd import OPTIONS, Crowd, Mix
 from tests.harness.killed import LOST, kill_often, serves
 from tests.harness.node import Nodes
-from tests.harness.restarted import MOVABLE, failed, restart, restart_often
+from tests.harness.restarted import failed, restart, restart_often
 from tests.harness.siege.truth import known_and_news, tell
 from tests.torture.torture import Torture, told
 
-MIX = Mix(pinging=100, telling=20, hearing=20, asking=10, of_programs=50, of_buses=50, idle=750)
-SMALL = Mix(pinging=5, telling=3, hearing=3, asking=3, of_programs=2, of_buses=2, idle=2)
-CHANNELS, KNOWN = 1_500, 500
+MIX = Mix(pinging=100, by_websocket=20, telling=20, hearing=20, asking=10, of_programs=50, of_buses=50, idle=730)
+SMALL = Mix(pinging=5, by_websocket=2, telling=3, hearing=3, asking=3, of_programs=2, of_buses=2, idle=2)
+CHANNELS, KNOWN = 1_200, 200
 LATEST = 1.0
 """Seconds for a pong besides the time of the restart in which nothing is read; see docs/upgrading.md."""
 IN_A_ROW = 100

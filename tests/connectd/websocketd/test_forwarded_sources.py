@@ -17,7 +17,7 @@ from connectd.doors.websocket_door import WebRules, WebSocketDoor
 from lightningd_py.tools.scripted_peer import PeerClosed
 from tests.connectd.connectd_process import ConnectdProcess
 from tests.connectd.webs import WEB, Websocketd, hangs_up, silent, until_fds, url, web_peer
-from tests.connectd.websocketd.test_websocket import REQUEST
+from tests.harness.web_peer import REQUEST
 from wire.control.access import Access
 from wire.control.control_channel import ControlChannel, receive_message
 from wire.control.control_wire import SetAccess, UnwrapWebsocket

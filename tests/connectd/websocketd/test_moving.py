@@ -14,8 +14,9 @@ from connectd.websocketd.bridges import Bridges, MovedBridge, Order
 from connectd.websocketd.moving import VERSION
 from connectd.websocketd.websocket import MovedWebSocket, WebSocket
 from tests.connectd.webs import Websocketd, websocketd
-from tests.connectd.websocketd.test_websocket import REQUEST, Client, frame
+from tests.connectd.websocketd.test_websocket import Client, frame
 from tests.connectd.websocketd.test_websocketd import EMPTY, order
+from tests.harness.web_peer import REQUEST
 from wire.control.control_message import Fd
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import (

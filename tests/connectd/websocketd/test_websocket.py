@@ -9,11 +9,7 @@ from websockets.http11 import Response
 from websockets.uri import parse_uri
 
 from connectd.websocketd.websocket import MAX_HEAD, MAX_MESSAGE, WebSocket
-
-REQUEST = (
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+from tests.harness.web_peer import REQUEST
 
 
 def opened() -> WebSocket:

@@ -17,8 +17,8 @@ from connectd.websocketd.bridges import MAX_UNSENT, Bridges
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess
 from tests.connectd.webs import WEB, Websocketd, hangs_up, silent, until_fds, url, web_peer
-from tests.connectd.websocketd.test_websocket import REQUEST
 from tests.harness.injected_time import InjectedTime
+from tests.harness.web_peer import REQUEST
 from wire.control.access import Access
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import Fd
