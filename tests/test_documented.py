@@ -21,6 +21,7 @@ NO_NOUN = re.compile(r"(It|Nobody|Somebody|Anybody|Whoever)\b")
         ("reliability.md", 10),
         ("running.md", 0),
         ("observatory.md", 2),
+        ("exports.md", 1),
     ],
 )
 def test_every_test_that_the_page_names_exists(page: str, at_least: int) -> None:

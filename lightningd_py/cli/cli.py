@@ -73,8 +73,8 @@ def make_parser() -> _Parser:
         usage="lightning-cli-py [OPTIONS] METHOD [PARAMETER...]",
         description="Give a command to a running lightningd-py. METHOD help lists the commands. METHOD feed shows all"
         " gossip live; its parameters are topics, or what they begin with. METHOD top is a live screen. METHOD"
-        " probe asks nodes, named as ID@HOST:PORT or drawn from the map, what they know and give. METHOD completion"
-        " prints what bash, zsh or fish need.",
+        " probe asks nodes, named as ID@HOST:PORT or drawn from the map, what they know and give. METHOD export writes"
+        " the map in a format of others. METHOD completion what bash, zsh or fish need.",
         allow_abbrev=False,
     )
     parser.set_defaults(where=[], style=None, keywords=None)
@@ -101,6 +101,8 @@ def make_parser() -> _Parser:
     parser.add_argument("--minutes", type=_minutes, default=2.0, metavar="T", help="for probe: how long (default 2)")
     parser.add_argument("--nodes", type=_count, default=8, metavar="N", help="for probe: of the map (default 8)")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="for probe: a plot")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="for export: any gossip_store instead of the node's")
+    parser.add_argument("--force", action="store_true", help="for export: overwrite the file")
     parser.add_argument("--interval", type=_seconds, default=2.0, metavar="SECONDS", help="for top: between two looks")
     parser.add_argument("-V", "--version", action=_Version, nargs=0, help="print the version and exit")
     parser.add_argument("method", metavar="METHOD")
@@ -232,6 +234,18 @@ def _probe(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _export(arguments: argparse.Namespace) -> int:
+    from lightningd_py.export.command import NothingExported, export  # the map takes a while to load
+
+    store = arguments.store or located(arguments.where, "rpc-file").network_dir / "gossip_store"
+    try:
+        export(store, arguments.params, force=arguments.force, complain=lambda sentence: complain(COMMAND, sentence))
+    except NothingExported as error:
+        complain(COMMAND, error)
+        return NOT_TALKING
+    return DONE
+
+
 def _top(arguments: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("top needs a terminal")
@@ -243,6 +257,7 @@ def _top(arguments: argparse.Namespace) -> int:
 
 OF_OURS: dict[str, Callable[[argparse.Namespace], int]] = {
     "completion": _completion,
+    "export": _export,
     "feed": _feed,
     "probe": _probe,
     "top": _top,

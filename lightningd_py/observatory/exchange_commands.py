@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from lightningd_py.export.output import new_bytes, new_path
 from lightningd_py.observatory import show
 from lightningd_py.observatory.arguments import a_time
 from lightningd_py.observatory.exchange.exporting import export_gossip_observer
@@ -16,7 +17,6 @@ from lightningd_py.observatory.exchange.importing import (
     import_messages,
     import_store,
 )
-from lightningd_py.observatory.exchange.output import new_bytes, new_path
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from lightningd_py.observatory.tables.query import Query, asking
 from lightningd_py.observatory.tables.reading import Record

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lightningd_py.export.output import new_text
 from lightningd_py.observatory import show
 from lightningd_py.observatory.arguments import a_time
-from lightningd_py.observatory.exchange.output import new_text
 from lightningd_py.observatory.history.as_of import COUNTS, FORMATS, write_as_of
 from lightningd_py.observatory.history.habits import USUAL, noisy, openings
 from lightningd_py.observatory.history.map_then import MapThen, counts, difference, map_then, vantage_points

@@ -70,6 +70,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.terminal",
         "lightningd_py.hsm",
         "lightningd_py.tools",
+        "lightningd_py.export",
         "lightningd_py.config",
         "lightningd_py.registrations",
         "lightningd_py.owners",

@@ -80,7 +80,7 @@ def test_one_sentence(
         (["as-of", "x", "yesterday"], "'yesterday' is no time"),
         (["record", "x", "--quota", "much"], "'much' is no size"),
         (["record", "x", "--convert-every", "1"], "'1' is no duration"),
-        (["as-of", "x", "now", "--format", "dot"], "invalid choice"),
+        (["as-of", "x", "now", "--format", "gif"], "invalid choice"),
         ([], "COMMAND"),
     ],
 )

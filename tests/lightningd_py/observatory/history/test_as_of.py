@@ -13,9 +13,9 @@ from gossipd.gossmap import Gossmap
 from lightningd_py.observatory.exchange.gsp import read_gsp
 from lightningd_py.observatory.history.as_of import FORMATS, write_as_of
 from lightningd_py.observatory.history.map_then import map_then
-from lightningd_py.observatory.tables.errors import ObservatoryError
 from lightningd_py.observatory.tables.reading import Record
 from tests.lightningd_py.observatory.made_up_day import SECOND, T0, Day, make_day
+from wire.command.console import OutputError
 from wire.scid import scid_to_text
 
 
@@ -58,7 +58,7 @@ def test_describegraph(day: Day, tmp_path: Path) -> None:
     assert base64.b64decode(edge["auth_proof"]["node_sig1"]) == day.channels[1].announcement[2:66]
     node = graph["nodes"][0]
     assert node["color"].startswith("#") and node["features"]["5"] == {
-        "name": "option_upfront_shutdown_script",
+        "name": "upfront-shutdown-script",
         "is_required": False,
         "is_known": True,
     }
@@ -111,7 +111,7 @@ def test_empty_map_in_every_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_", FORMATS[1:])
 def test_file_that_is_there_is_left_alone(day: Day, tmp_path: Path, format_: str) -> None:
     (tmp_path / "mine").write_text("mine")
-    with pytest.raises(ObservatoryError, match="is there already"):
+    with pytest.raises(OutputError, match="is there already"):
         written(day, format_, tmp_path / "mine")
     assert (tmp_path / "mine").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
