@@ -100,12 +100,15 @@ class Routes:
         self._named: dict[int, Action] = {}
         self._deeds: dict[int, Deed] = {}
         self._copies_custom = False
+        self.news = frozenset(GOSSIP_TYPES)
+        """Announcements and updates, as far as they are gossipd's. Hot: nearly all that is heard."""
 
     def replace(self, routes: Iterable[tuple[int, str]]) -> None:
         """Put these in force over the defaults. Raises ValueError for an action that is none."""
         self._named = {number: Action(action) for number, action in routes}
         self._actions = dict(self._named)
         self._deeds = {}
+        self.news = frozenset(number for number in GOSSIP_TYPES if self.action(number) is Action.GOSSIP)
 
     def copy_custom(self, *, wanted: bool) -> None:
         """Whether a copy goes up of custom messages for which there is no other route."""

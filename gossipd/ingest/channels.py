@@ -11,8 +11,9 @@ from gossipd.ingest.around import Around
 from gossipd.ingest.checks import bad_gossip
 from gossipd.ingest.conflicts import Conflicts
 from gossipd.ingest.nodes import NodeIntake
-from gossipd.ingest.pending import AWAITS_UPDATE, TXOUT, Pending
+from gossipd.ingest.pending import AWAITS_UPDATE, TXOUT, Pending, Update
 from gossipd.ingest.signatures import GOOD
+from gossipd.ingest.txout import UNKNOWN_AMOUNT
 from gossipd.ingest.updates import UpdateIntake
 from gossipd.verdict import Verdict
 from wire.bus.feed import Outcome
@@ -116,6 +117,9 @@ class ChannelIntake:
             return
         self._checks.verified(pending.message, pending.source)
         pending.stage = TXOUT
+        if not self._around.txout.asks:
+            self._output_found(scid, pending, UNKNOWN_AMOUNT)
+            return
         found, wrong = partial(self._output_found, scid, pending), partial(self._output_wrong, scid, pending)
         self._around.txout.ask(scid, pending.keys[2:], found, wrong, source=pending.source)
         if self._feed.gossip:
@@ -131,8 +135,8 @@ class ChannelIntake:
             self._feed.settled(pending.message, Outcome.NEW)
         if pending.missed:
             self._around.owe(scid, UPDATE_1 | UPDATE_2, None)
-        for update, source in self._pending.proves(scid, pending):
-            self._updates.judge_held(update, source, scid, pending)
+        for update in self._pending.proves(scid, pending):
+            self._updates.judge_held(update, scid, pending)
 
     def _output_wrong(
         self, scid: int, pending: Pending, reason: str, *, forged: bool = False, dropped: bool = False
@@ -154,14 +158,14 @@ class ChannelIntake:
     def _fail(self, scid: int, pending: Pending, reason: str) -> None:
         """What others have said of a channel that a forged one claimed is asked for again."""
         self._pending.pop(scid)
-        others = [source for _, source in pending.held if source != pending.source]
+        others = [source for _, _, _, source in pending.held if source != pending.source]
         others += [] if pending.contested_by is None else [pending.contested_by]
         if pending.missed or others:
             self._around.owe(scid, ALL, others[0] if others else None)
         self._give_up(pending, reason)
 
     def _give_up(self, pending: Pending, reason: str) -> None:
-        for update, source in pending.held:
+        for _, _, update, source in pending.held:
             self._updates.give_up(update, source, f"its announcement failed: {reason}")
 
     # 4. onto the map, with its first update
@@ -172,21 +176,24 @@ class ChannelIntake:
         for scid, pending in [(scid, pending) for scid, pending in self._pending.proven() if pending.since <= before]:
             self._commit(scid, pending)
 
-    def _commit(self, scid: int, pending: Pending) -> None:
+    def _commit(self, scid: int, pending: Pending, update: Update | None = None) -> None:
         assert pending.stage is AWAITS_UPDATE
         self._pending.pop(scid)
-        updates = [update for update in pending.updates if update]
-        if scid in self._closed or (not updates and scid in self._pruned):
+        if scid in self._closed or (update is None and scid in self._pruned):
             return  # spent meanwhile, or as stale as when it went
         node_ids = pending.keys[:2]
         if not self._blacklisted.isdisjoint(node_ids):
             return
-        first = min(updates)[0] if updates else 0
-        row = self._around.writer.write_channel(pending.message, scid, node_ids, first, pending.amount_sat)
-        self._checks.stored(pending.message, pending.source)
-        for timestamp, direction, update, source in updates:
-            self._around.writer.write_update(row, direction, timestamp, update)
-            self._checks.stored(update, source)
+        writer = self._around.writer
+        if update is None:
+            writer.write_channel(pending.message, scid, node_ids, 0, pending.amount_sat)
+            self._checks.stored(pending.message, pending.source)
+        else:
+            timestamp, direction, message, source = update
+            about = pending.message, scid, node_ids, pending.amount_sat
+            writer.write_channel_and_update(*about, timestamp, direction, message)
+            self._checks.stored(pending.message, pending.source)
+            self._checks.stored(message, source)
         self._nodes.channel_written(node_ids)
         if pending.contested_by is not None and not self._around.txout.asks:
             self._contests.open(scid, pending.contested_by)  # what is not proven silences nothing that contradicts it

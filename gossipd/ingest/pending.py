@@ -7,10 +7,10 @@ its sender, and looked at when the announcement holds. Bounded in number and byt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from operator import itemgetter
 
 from wire.control.shares import Shares
 from wire.control.status import Status
-from wire.gossip_layout import update_direction, update_timestamp
 
 MAX_PENDING = 20_000
 MAX_PENDING_BYTES = 40_000_000
@@ -24,6 +24,7 @@ status = Status("gossipd")
 
 Update = tuple[int, int, bytes, int]
 """timestamp, direction, message, sender"""
+_TIMESTAMP = itemgetter(0)
 
 
 class Stage(Enum):
@@ -41,7 +42,7 @@ SIGNATURES, TXOUT, AWAITS_UPDATE = Stage
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """One of them. `held`: (update, sender) that wait for it; `updates`: the newest good one of each direction."""
+    """One of them. `held`: updates that wait for it."""
 
     message: bytes
     source: int
@@ -51,8 +52,7 @@ class Pending:
     """On the monotonic clock."""
     stage: Stage = SIGNATURES
     amount_sat: int = 0
-    updates: list[Update | None] = field(default_factory=lambda: [None, None])
-    held: list[tuple[bytes, int]] = field(default_factory=list)
+    held: list[Update] = field(default_factory=list)
     contested_by: int | None = None
     """The first source whose announcement of the channel was not looked at, because of this one."""
     missed: bool = False
@@ -89,27 +89,26 @@ class PendingChannels:
             self.complain_full()
         return gone
 
-    def hold(self, scid: int, pending: Pending, update: bytes, source: int) -> bool:
+    def hold(self, scid: int, pending: Pending, update: Update) -> bool:
         """Keep an update until the announcement is proven; False if it finds no room, and then it is owed."""
-        direction = update_direction(update)
-        senders = [sender for held, sender in pending.held if update_direction(held) == direction]
-        full = self.table.most_size is not None and self.table.size >= self.table.most_size
-        if full or len(senders) >= MAX_HELD or senders.count(source) >= MAX_HELD_OF_ONE:
+        table, held = self.table, pending.held
+        full = table.most_size is not None and table.size >= table.most_size
+        if full or (len(held) >= MAX_HELD_OF_ONE and _has_its_share(held, update)):
             pending.missed = True
             return False
-        pending.held.append((update, source))
-        self.table.grow(scid, len(update) + _OVERHEAD)
+        held.append(update)
+        table.grow(scid, len(update[2]) + _OVERHEAD)
         return True
 
-    def proves(self, scid: int, pending: Pending) -> list[tuple[bytes, int]]:
+    def proves(self, scid: int, pending: Pending) -> list[Update]:
         """All about it holds: from now on it only waits for an update. Returns what was held, the newest first."""
         pending.stage = AWAITS_UPDATE
         self._proven[scid] = pending
         held, pending.held = pending.held, []
-        if not held:
-            return held
-        self.table.grow(scid, -sum(len(update) + _OVERHEAD for update, _ in held))
-        return sorted(held, key=lambda each: -update_timestamp(each[0]))
+        if held:
+            self.table.grow(scid, -sum([len(message) + _OVERHEAD for _, _, message, _ in held]))
+            held.sort(key=_TIMESTAMP, reverse=True)
+        return held
 
     def pop(self, scid: int) -> Pending | None:
         """Take one out that is written, or has failed; None if it had to make room meanwhile."""
@@ -120,9 +119,14 @@ class PendingChannels:
         """All that is here with its source, announcements before their updates: for another gossipd."""
         for pending in self.table.values.values():
             yield pending.message, pending.source
-            yield from ((update[2], update[3]) for update in pending.updates if update is not None)
-            yield from pending.held
+            yield from ((message, sender) for _, _, message, sender in pending.held)
 
     def proven(self) -> Iterator[tuple[int, Pending]]:
         """Those that only wait for an update, the oldest first."""
         return iter(self._proven.items())
+
+
+def _has_its_share(held: list[Update], update: Update) -> bool:
+    """Enough of this direction waits, of all senders or of this one."""
+    senders = [sender for _, direction, _, sender in held if direction == update[1]]
+    return len(senders) >= MAX_HELD or senders.count(update[3]) >= MAX_HELD_OF_ONE

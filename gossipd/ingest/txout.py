@@ -76,6 +76,9 @@ class Failures:
         self._age(now)
         self._young.put(scid, script, source)
 
+    def __bool__(self) -> bool:
+        return bool(self._young.values or self._old.values)
+
     def get(self, scid: int, now: float) -> bytes | None:
         """The script that was wrong, None if nothing was."""
         self._age(now)
@@ -132,7 +135,7 @@ class Txout:
 
     def refuses(self, scid: int, bitcoin_keys: tuple[bytes, ...]) -> Verdict | None:
         """What can be said of an announcement before its signatures are checked."""
-        script = self._failures.get(scid, self._loop.time())
+        script = self._failures.get(scid, self._loop.time()) if self._failures else None
         if script is not None and script in (ANY_SCRIPT, funding_script(*bitcoin_keys)):
             return Verdict.NO_OUTPUT
         return Verdict.TOO_EARLY if self._blockheight and block_of(scid) > self._blockheight + FARTHEST else None

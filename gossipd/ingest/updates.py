@@ -9,7 +9,7 @@ from functools import partial
 from gossipd.ingest.around import Around
 from gossipd.ingest.checks import USER, bad_gossip
 from gossipd.ingest.contests import Contests
-from gossipd.ingest.pending import AWAITS_UPDATE, Pending
+from gossipd.ingest.pending import AWAITS_UPDATE, Pending, Update
 from gossipd.ingest.ratelimit import KEEP_ALIVE, RateLimit
 from gossipd.ingest.signatures import GOOD
 from gossipd.verdict import Verdict
@@ -28,7 +28,7 @@ MAX_FUTURE = 86_400
 """Seconds that a timestamp may be ahead of our clock (B7-84; CLN's figure)."""
 
 # Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
-_CHECKING, _REDUNDANT = Verdict.CHECKING, Verdict.REDUNDANT
+_CHECKING, _REDUNDANT, _HELD = Verdict.CHECKING, Verdict.REDUNDANT, Verdict.HELD
 
 
 class UpdateIntake:
@@ -44,7 +44,7 @@ class UpdateIntake:
         self._closed, self._pruned = forgetting.closed.scids, forgetting.pruned.scids
         self._contests = contests
         self._rate_limit: RateLimit[int] = RateLimit()
-        self.first_came: Callable[[int, Pending], None]
+        self.first_came: Callable[[int, Pending, Update], None]
         """Gets a proven announcement whose first update is there."""
 
     def receive(self, message: bytes, source: int) -> Verdict:
@@ -55,8 +55,8 @@ class UpdateIntake:
         direction = channel_flags & DIRECTION
         index = self._index
         row = index.channels.get(scid)
-        pending = None
         if row is not None:
+            pending = None
             if timestamp <= index.update_ts[direction][row]:
                 return _REDUNDANT  # B7-82, B7-83
             if index.dying and scid in index.dying and not channel_flags & DISABLED:
@@ -66,9 +66,6 @@ class UpdateIntake:
             pending = self._pending.get(scid)
             if pending is None:
                 return self._unknown_channel(chain_hash, scid, timestamp, source)
-            waiting = pending.updates[direction]
-            if waiting and timestamp <= waiting[0]:
-                return _REDUNDANT
             key = pending.keys[direction]
         if chain_hash != self._around.chain_hash:
             return Verdict.WRONG_CHAIN  # B7-81
@@ -82,14 +79,15 @@ class UpdateIntake:
         if message in self._checks.under_way:
             return _REDUNDANT
         if pending is not None and pending.stage is not AWAITS_UPDATE:
-            return self._hold(scid, pending, message, source)
+            return self._hold(scid, pending, (timestamp, direction, message, source))
         return self._check(message, source, scid, direction, timestamp, key)
 
-    def _hold(self, scid: int, pending: Pending, message: bytes, source: int) -> Verdict:
+    def _hold(self, scid: int, pending: Pending, update: Update) -> Verdict:
         """Nothing is judged with the keys of an announcement that is not proven."""
-        if any(held == message for held, _ in pending.held):
-            return _REDUNDANT
-        return Verdict.HELD if self._pending.hold(scid, pending, message, source) else Verdict.OWED
+        for held in pending.held:
+            if held[2] == update[2]:
+                return _REDUNDANT
+        return _HELD if self._pending.hold(scid, pending, update) else Verdict.OWED
 
     def _check(self, message: bytes, source: int, scid: int, direction: int, timestamp: int, key: bytes) -> Verdict:
         if not self._checks.submit(
@@ -99,10 +97,9 @@ class UpdateIntake:
         self._checks.under_way.add(message)
         return _CHECKING
 
-    def judge_held(self, message: bytes, source: int, scid: int, pending: Pending) -> None:
+    def judge_held(self, update: Update, scid: int, pending: Pending) -> None:
         """The announcement that it waited for is proven."""
-        _, _, timestamp, _, channel_flags = UPDATE_HEAD.unpack_from(message, SIGNED)
-        direction = channel_flags & DIRECTION
+        timestamp, direction, message, source = update
         key = pending.keys[direction]
         self._checks.under_way.add(message)
         self._checks.submit_held(message, key, partial(self._checked, message, source, scid, direction, timestamp, key))
@@ -111,11 +108,12 @@ class UpdateIntake:
         """The announcement that it waited for has failed, for which it cannot be blamed."""
         self._checks.give_up(message, source, reason)
 
-    def _key_of(self, scid: int, direction: int) -> bytes:
-        """The node that must have signed the updates of this direction, b"" if the channel is not known."""
-        index = self._index
-        row = index.channels.get(scid)
+    def _key_of(self, scid: int, direction: int, row: int | None) -> bytes:
+        """The node that must have signed the updates of this direction, b"" if the channel is not known. `row`: on the
+        map.
+        """
         if row is not None:
+            index = self._index
             return index.node_ids[(index.node2 if direction else index.node1)[row]]
         pending = self._pending.get(scid)
         return pending.keys[direction] if pending is not None else b""
@@ -134,26 +132,29 @@ class UpdateIntake:
         self, message: bytes, source: int, scid: int, direction: int, timestamp: int, key: bytes, result: int
     ) -> None:
         self._checks.under_way.discard(message)
-        if key != self._key_of(scid, direction):  # then `key` proves nothing
+        index = self._index
+        row = index.channels.get(scid)
+        if key != self._key_of(scid, direction, row):  # then `key` proves nothing
             self._checks.give_up(message, source, "the announcement of its channel has failed meanwhile")
             return
         if result != GOOD:
             self._badly_signed(message, source, scid, direction)
             return
         self._checks.verified(message, source)
-        row = self._index.channels.get(scid)
         if row is None:
             self._keep(scid, direction, timestamp, message, source)
-        elif timestamp <= self._index.update_ts[direction][row]:
+        elif timestamp <= index.update_ts[direction][row]:
             self._checks.settle(message, Outcome.REDUNDANT)
-        elif self._is_chatter(row, direction, timestamp, message):
+        elif (before := index.update_off[direction][row]) and self._is_chatter(
+            row, direction, timestamp, message, before
+        ):
             self._checks.results["rate limited"] += 1
             self._checks.settle(message, Outcome.RATE_LIMITED, "its channel updates too often")
             self._checks.judge.found_too_often(source)
         else:
             if self._feed.gossip:
                 self._feed.settled(message, Outcome.NEW)
-            if not self._index.update_off[0][row] and not self._index.update_off[1][row]:
+            if not before and not index.update_off[1 - direction][row]:
                 self._around.writer.bring_forward(row, timestamp)
             self._around.writer.write_update(row, direction, timestamp, message)
             self._checks.stored(message, source)
@@ -173,21 +174,16 @@ class UpdateIntake:
         pending = self._pending.get(scid)
         assert pending is not None  # or there would be no key
         if pending.stage is not AWAITS_UPDATE:  # its channel was forgotten while this was checked, and is said again
-            self._pending.hold(scid, pending, message, source)
+            self._pending.hold(scid, pending, (timestamp, direction, message, source))
             return
-        waiting = pending.updates[direction]
-        if waiting and timestamp <= waiting[0]:
-            self._checks.settle(message, Outcome.REDUNDANT)
-            return
-        pending.updates[direction] = (timestamp, direction, message, source)
         if self._feed.gossip:
             self._feed.settled(message, Outcome.NEW)
-        self.first_came(scid, pending)
+        self.first_came(scid, pending, (timestamp, direction, message, source))
 
-    def _is_chatter(self, row: int, direction: int, timestamp: int, message: bytes) -> bool:
-        """The node updates this channel too often. A first update, and a keep-alive, are free."""
+    def _is_chatter(self, row: int, direction: int, timestamp: int, message: bytes, offset: int) -> bool:
+        """The node updates this channel too often. `offset`: its last update of it. A keep-alive is free."""
         index = self._index
-        offset, before = index.update_off[direction][row], index.update_ts[direction][row]
-        if not offset or (timestamp - before >= KEEP_ALIVE and self._around.writer.is_keep_alive(offset, message)):
+        since = timestamp - index.update_ts[direction][row]
+        if since >= KEEP_ALIVE and self._around.writer.is_keep_alive(offset, message):
             return False
         return not self._rate_limit.allows(index.scid[row] << 1 | direction, self._around.clock())

@@ -193,9 +193,14 @@ class Forgetting:
             self._store.set_dying(offset)
         elif is_first:
             self._count_unsent(row, -1)
-            for node in (index.node1[row], index.node2[row]):
-                if index.node_announce_off[node] and self._sent_of(node) == 1:
-                    self._announce_again(node)
+            self.now_sent(row)
+
+    def now_sent(self, row: int) -> None:
+        """A channel is sent from now on: if a node has no other, its announcement must stand behind this one."""
+        index = self._index
+        for node in (index.node1[row], index.node2[row]):
+            if index.node_announce_off[node] and self._sent_of(node) == 1:
+                self._announce_again(node)
 
     def node_written(self, node: int, offset: int) -> None:
         """A node_announcement was appended at `offset`."""

@@ -44,6 +44,8 @@ Reader = Callable[[bytes, int], int]
 
 MOST_UNSORTED, FEW = 1_000, 32
 """Channels that have come or gone and are not in their place yet; so many are put there one by one."""
+UNSORTED_PART = 16
+"""So manyth a part of a large map may be unsorted, too: else a first sync would sort it for each thousand channels."""
 
 
 class MapIndex:
@@ -156,7 +158,8 @@ class MapIndex:
 
     def _note_unsorted(self, scid: int) -> None:
         self._unsorted.add(scid)
-        if len(self._unsorted) >= MOST_UNSORTED:
+        unsorted = len(self._unsorted)
+        if unsorted >= MOST_UNSORTED and unsorted * UNSORTED_PART >= len(self.channels):
             self.sorted_scids()
 
     def _sort(self, scids: list[int]) -> None:

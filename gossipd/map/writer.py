@@ -39,10 +39,32 @@ class MapWriter:
         self, message: bytes, scid: int, node_ids: tuple[bytes, bytes], timestamp: int, amount_sat: int
     ) -> int:
         """A new channel; returns its row. `timestamp`: that of its first update, 0 if that has not come."""
+        row = self._add_channel(message, scid, node_ids, timestamp, amount_sat)
+        self.forgetting.channel_written(row)
+        return row
+
+    def write_channel_and_update(
+        self,
+        message: bytes,
+        scid: int,
+        node_ids: tuple[bytes, bytes],
+        amount_sat: int,
+        timestamp: int,
+        direction: int,
+        update: bytes,
+    ) -> None:
+        """A new channel, and its first update. Hot: so most channels come."""
+        row = self._add_channel(message, scid, node_ids, timestamp, amount_sat)
+        self._index.set_update(row, direction, self._store.append(update, timestamp), timestamp)
+        self.forgetting.now_sent(row)
+        self._say_update(row, direction, timestamp, update, is_first=True)
+
+    def _add_channel(
+        self, message: bytes, scid: int, node_ids: tuple[bytes, bytes], timestamp: int, amount_sat: int
+    ) -> int:
         offset = self._store.append_channel(message, timestamp, amount_sat)
         row = self._index.add_channel(scid, *node_ids, offset)
         self._index.amount_sat[row] = amount_sat
-        self.forgetting.channel_written(row)
         if self._own is not None and self._own.node_id in node_ids:
             self._own.channel_written(scid)
         if self.feed.map:
@@ -57,9 +79,14 @@ class MapWriter:
         if old:
             self._store.mark_deleted(old)
         self.forgetting.update_written(row, offset, is_first=not old and not self._index.update_off[1 - direction][row])
-        sender = self._index.node_ids[(self._index.node2 if direction else self._index.node1)[row]]
+        self._say_update(row, direction, timestamp, message, is_first=not old)
+
+    def _say_update(self, row: int, direction: int, timestamp: int, message: bytes, *, is_first: bool) -> None:
+        """To those that hear of what is written. `is_first`: the direction had none before."""
+        index = self._index
+        sender = index.node_ids[(index.node2 if direction else index.node1)[row]]
         if self._own is not None and self._own.node_id == sender:
-            self._own.update_written(row, message, is_first=not old)
+            self._own.update_written(row, message, is_first=is_first)
         if self.feed.map:
             scid = self._index.scid[row]
             self.feed.say(MAP_UPDATE, short_channel_id=scid, direction=direction, timestamp=timestamp, raw=message)

@@ -20,7 +20,7 @@ from wire.control.control_wire import GossipState, PeerInfo
 from wire.control.status import Status
 from wire.cursor import WireError
 from wire.encoded import UnknownEncoding
-from wire.gossip_layout import ANNOUNCEMENT_SIGNATURES_2, CHAIN_HASH, GOSSIP_2_TYPES, GOSSIP_TYPES
+from wire.gossip_layout import ANNOUNCEMENT_SIGNATURES_2, CHAIN_HASH, GOSSIP_2_TYPES
 from wire.net.duties import ANSWERS_MARK, Duties, Flaw, log_trouble
 from wire.net.pinger import PongHandler
 from wire.peer_wire import (
@@ -137,9 +137,9 @@ class Peer:
 
     def _hear(self, number: int, message: bytes) -> bool:
         try:
-            deed = self._around.routes.deed(number)
-            if deed is _GOSSIP and number in GOSSIP_TYPES:
+            if number in self._around.routes.news:
                 return self._hear_news(message)
+            deed = self._around.routes.deed(number)
             if deed is _NOTHING and len(message) > 1:  # early: a stranger may send nothing else
                 self._around.tally.heard(message)
                 return True

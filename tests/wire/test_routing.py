@@ -78,3 +78,12 @@ def test_custom_messages_are_copied_as_long_as_that_is_wanted() -> None:
     assert [routes.action(number) for number in (33_333, 40_001, 40_003)] == [Action.COPY] * 3
     routes.copy_custom(wanted=False)
     assert [routes.action(number) for number in (33_333, 40_003)] == [Action.IGNORE, Action.COPY]
+
+
+def test_news_is_gossipds_unless_a_route_says_otherwise() -> None:
+    routes = Routes()
+    assert routes.news == {256, 257, 258}
+    routes.replace([(258, "copy"), (257, "gossip"), (513, "take")])
+    assert routes.news == {256, 257}
+    routes.replace([])
+    assert routes.news == {256, 257, 258}

@@ -76,8 +76,12 @@ class Shares(Generic[K, V]):
             self._of[source][key] = None
             self._grow(source, size - before[1])
         else:
-            self.pop(key)
-            self._of.setdefault(source, {})[key] = None
+            if before is not None:
+                self.pop(key)
+            of = self._of.get(source)
+            if of is None:
+                of = self._of[source] = {}
+            of[key] = None
             self._grow(source, size)
         self.values[key] = value
         self._sources[key] = (source, size)

@@ -153,3 +153,25 @@ def test_work_goes_on_as_long_as_no_other_waits_and_the_turn_lasts() -> None:
     floods.turns.add("d", partial(look, TURN))
     floods.loop.turn()
     assert seen == [True, False, False, True, False]
+
+
+def test_a_source_that_waits_alone_is_measured_once_a_turn() -> None:
+    """To look at the processor's clock is a call of the kernel; the turn ends all the same."""
+    floods = Floods()
+    looks = 0
+
+    def spent() -> float:
+        nonlocal looks
+        looks += 1
+        return floods.loop.now
+
+    floods.turns = FairTurns(floods.loop, spent)
+    floods.begin("alone", "one", TURN / 100)
+    floods.begin("alone", "other", TURN / 100)
+    assert floods.loop.turn() <= TURN * 1.02
+    assert looks == 2
+    assert abs(floods.got["one"] - floods.got["other"]) <= 1
+    floods.begin("newcomer", "third", TURN / 100)
+    for _ in range(20):
+        floods.loop.turn()
+    assert floods.seconds["newcomer"] == pytest.approx(10 * TURN, rel=0.1)
