@@ -13,7 +13,7 @@ WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-r
 COMPILE := $(VENV)/bin/python -m compileall -q wire connectd gossipd lightningd_py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture rooms docs
+.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture rooms web-assets docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -66,6 +66,9 @@ torture: $(INSTALLED) ## kills, floods, rogues, damage, clocks, random inputs: h
 
 rooms: $(INSTALLED) ## rooms of the packages, files a room, lines a file, circles of imports
 	@$(VENV)/bin/python tests/tools/rooms.py
+
+web-assets: $(INSTALLED) ## get the two libraries that draw the page's map from npm, for this checkout and its wheel
+	@$(VENV)/bin/lightning-observatory web-assets
 
 docs: $(INSTALLED) ## write the generated pages of docs/ again
 	@$(VENV)/bin/python docs/generate.py

@@ -27,9 +27,9 @@ def _parts(words: Sequence[str]) -> tuple[_Part, ...]:
 
     if words[:1] == ["record"]:
         return (record_command,)
-    from lightningd_py.observatory import exchange_commands, history_commands, replay_commands
+    from lightningd_py.observatory import exchange_commands, history_commands, replay_commands, web_command
 
-    return record_command, history_commands, exchange_commands, replay_commands
+    return record_command, history_commands, exchange_commands, replay_commands, web_command
 
 
 def _parser(parts: Sequence[_Part]) -> CommandParser:

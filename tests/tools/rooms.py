@@ -92,6 +92,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.observatory.exchange",
         "lightningd_py.observatory.history",
         "lightningd_py.observatory.replay",
+        "lightningd_py.observatory.web",
         "lightningd_py.observatory",
         "lightningd_py.node_left",
         "lightningd_py.core",

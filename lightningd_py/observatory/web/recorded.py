@@ -1,0 +1,110 @@
+"""What a record says: the map at a time, how it has grown, and how messages spread. Blocking: for `Questions`."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightningd_py.observatory.history.as_of import gossmap_then
+from lightningd_py.observatory.history.map_then import map_then
+from lightningd_py.observatory.history.spread import SHARES, Window, propagation_of_top
+from lightningd_py.observatory.tables.errors import ObservatoryError
+from lightningd_py.observatory.tables.query import Query, asking
+from lightningd_py.observatory.tables.reading import Record
+from lightningd_py.observatory.web.map_json import columns
+from lightningd_py.observatory.web.positions import Positions
+
+DAY_NS = 86_400_000_000_000
+POINTS = 200
+LEAST_PEERS = 2
+
+_FIRST = "SELECT min(time_ns) FROM map WHERE topic = 'checkpoint_end'"
+_NEWEST = "SELECT vantage FROM map WHERE topic = 'checkpoint_end' ORDER BY time_ns DESC, vantage LIMIT 1"
+_GROWTH = """
+WITH changes AS (
+    SELECT time_ns, CASE topic WHEN 'channel_announcement' THEN 1 ELSE -1 END AS change FROM map
+    WHERE vantage = $1 AND why IS DISTINCT FROM 'checkpoint' AND topic IN ('channel_announcement', 'channel_removed')
+    AND time_ns >= $2
+), base AS (
+    SELECT count(*) AS channels FROM map
+    WHERE vantage = $1 AND time_ns = $2 AND why = 'checkpoint' AND topic = 'channel_announcement'
+), steps AS (
+    SELECT time_ns, base.channels + sum(change) OVER (ORDER BY time_ns) AS channels FROM changes, base
+)
+SELECT (time_ns - $2) // $3 AS bucket, max(time_ns) AS time_ns, arg_max(channels, time_ns) AS channels
+FROM steps GROUP BY bucket ORDER BY bucket
+"""
+
+
+class Recorded:
+    """A recorder's folder, which need not be there yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._record: Record | None = None
+
+    def _open(self) -> Record:
+        """Raises ObservatoryError."""
+        if self._record is None:
+            self._record = Record(self._folder)
+        return self._record
+
+    def extent(self) -> dict[str, Any]:
+        """`since_ms`: of the first whole map, None if there is none; `until_ms`: now. Raises ObservatoryError."""
+        first = asking(self._open(), _extent)
+        return {"since_ms": None if first is None else first // 1_000_000 + 1, "until_ms": int(time.time() * 1000)}
+
+    def map_at(self, at_ms: int, positions: Positions) -> dict[str, Any]:
+        """The page's columns of that map. Raises ObservatoryError."""
+        record = self._open()
+        then = map_then(record, at_ms * 1_000_000)
+        with gossmap_then(record, then) as gossmap:
+            return columns(gossmap, positions) | {"at_ms": at_ms, "vantage": then.vantage}
+
+    def growth(self) -> dict[str, Any]:
+        """Channels on the map from the first checkpoint on. Raises ObservatoryError."""
+        return asking(self._open(), _growth)
+
+    def propagation(self) -> dict[str, Any]:
+        """Of the last day: after how many ms which share of the receipts had come. Raises ObservatoryError."""
+        until = time.time_ns()
+        spread = propagation_of_top(self._open(), 0, Window(until - DAY_NS, until), LEAST_PEERS)
+        step = max(1, len(spread.delays) // POINTS)
+        delays = spread.delays[step - 1 :: step]
+        names = [f"p{round(share * 100)}_ns" for share in SHARES]
+        return {
+            "messages": spread.all["messages"],
+            "receipts": spread.all["receipts"],
+            "delays_ms": [round(delay / 1e6, 3) for delay in delays],
+            "shares_ms": {name[:-3]: _ms(spread.all[name]) for name in names},
+        }
+
+
+def _ms(ns: float | None) -> float | None:
+    return None if ns is None else round(ns / 1e6, 3)
+
+
+def _extent(query: Query) -> int | None:
+    query.load("map", ["topic"])
+    first: int | None = query.rows(_FIRST)[0][0]
+    return first
+
+
+def _growth(query: Query) -> dict[str, Any]:
+    query.load("map", ["vantage", "topic", "why"])
+    newest = query.rows(_NEWEST)
+    if not newest:
+        raise ObservatoryError("no whole map was recorded")
+    vantage = newest[0][0]
+    first = query.rows(
+        "SELECT min(time_ns) FROM map WHERE topic = 'checkpoint_end' AND vantage = $1",
+        [vantage],
+    )[0][0]
+    step = max(1, (time.time_ns() - first) // POINTS)
+    begin = query.rows(
+        "SELECT count(*) FROM map WHERE vantage = $1 AND time_ns = $2 AND topic = 'channel_announcement' "
+        "AND why = 'checkpoint'",
+        [vantage, first],
+    )[0][0]
+    points = [(first, begin), *(row[1:] for row in query.rows(_GROWTH, [vantage, first, step]))]
+    points.append((time.time_ns(), points[-1][1]))
+    return {"vantage": vantage, "points": [[ns // 1_000_000, int(channels)] for ns, channels in points]}
