@@ -36,6 +36,7 @@ class Connection:
         """The peer has been told why it is refused, and should have the time to read it."""
         self._sockman = sockman
         self._inbox = bytearray()
+        self._read_at_ns = 0
         self._frames: Frames | None = None
         self._paused = False
         self._receives = True
@@ -66,8 +67,9 @@ class Connection:
     def _wants_data(self) -> bool:
         return not self._paused and len(self._inbox) + self._undecrypted() < MAX_PACKET
 
-    def got_data(self, data: bytes) -> None:
-        """Bytes from the peer."""
+    def got_data(self, data: bytes, read_at_ns: int) -> None:
+        """Bytes from the peer, and when they had arrived, unix nanoseconds."""
+        self._read_at_ns = read_at_ns
         self._inbox += data
         self._wake()
 
@@ -142,7 +144,7 @@ class Connection:
     def restore(self, node_id: bytes, state: PeerState, begun: float) -> None:
         """A connection that has done INIT with another connectd: nothing of it is read here."""
         self.node_id, self.begun = node_id, begun
-        self._frames = Frames(state.crypto, state.unread, state.traffic)
+        self._frames, self._read_at_ns = Frames(state.crypto, state.unread, state.traffic), state.read_at_ns
         self.stage = "init"
         self.pause()
 
@@ -153,7 +155,9 @@ class Connection:
         self._forget_unsent()
         fd, unsent = self._sockman.release(self.conn_id)
         self._frames = None
-        return fd, frames.export(unsent)
+        state = frames.export(unsent)
+        state.read_at_ns = self._read_at_ns if state.unread else 0
+        return fd, state
 
     # Inside
 

@@ -42,6 +42,7 @@ class Connections(SockMan):
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__()
+        self.stamp_reads(wanted=True)  # what comes behind INIT is the next owner's, which may ask when it came
         self._next_id = first_id
         self._on_accepted = on_accepted
         self._status = Status("connectd")
@@ -141,7 +142,7 @@ class Connections(SockMan):
     def event_got_data(self, id: int, data: bytes) -> None:
         """To the inbox."""
         if connection := self.open.get(id):
-            connection.got_data(data)
+            connection.got_data(data, self.read_at_ns)
 
     def event_got_eof(self, id: int) -> None:
         """The peer will say no more."""

@@ -59,6 +59,7 @@ class Traffic:
 class PeerState:
     """What moves with a peer's fd: `unread` came from the socket, not decrypted; `unsent` is encrypted, not taken;
     `gossip` is for gossipd, and found no room in the gossip fd (`wire.net.gossip_queue.GossipQueue.left_over`).
+    `read_at_ns` is when what is `unread` had arrived, unix nanoseconds; 0 if its owner has not looked.
     """
 
     crypto: CryptoState
@@ -66,6 +67,7 @@ class PeerState:
     unsent: bytes = field(repr=False)
     traffic: Traffic = field(default=Traffic(), repr=False)
     gossip: list[bytes] = field(default_factory=list, repr=False)
+    read_at_ns: int = field(default=0, repr=False)
 
 
 def check_nonces(crypto: CryptoState) -> None:

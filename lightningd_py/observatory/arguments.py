@@ -3,9 +3,11 @@
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from lightningd_py.observatory.tables import times
+from wire.command import console
 
 T = TypeVar("T")
 
@@ -20,6 +22,13 @@ def _argument(read: Callable[[str], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return argument
+
+
+def a_place(text: str) -> Path:
+    """A file or folder, absolute: pyarrow would take `s3:/x` for a bucket."""
+    if not console.is_text(text):
+        raise argparse.ArgumentTypeError("its name is not UTF-8 text, which Parquet's readers want")
+    return Path(text).absolute()
 
 
 a_duration = _argument(times.duration)

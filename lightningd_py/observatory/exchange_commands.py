@@ -4,11 +4,10 @@ import argparse
 import itertools
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from lightningd_py.export.output import new_bytes, new_path
 from lightningd_py.observatory import show
-from lightningd_py.observatory.arguments import a_time
+from lightningd_py.observatory.arguments import a_place, a_time
 from lightningd_py.observatory.exchange.exporting import export_gossip_observer
 from lightningd_py.observatory.exchange.gsp import read_gsp, write_gsp
 from lightningd_py.observatory.exchange.importing import (
@@ -30,15 +29,17 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """The subcommands' words."""
     parser = commands.add_parser("import", help="take in files of others", description=__doc__)
     parser.add_argument("kind", choices=(OBSERVER, GSP, STORE))
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="a folder of gossip_observer's, or files")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the record; made if it is not there")
+    parser.add_argument(
+        "files", type=a_place, nargs="+", metavar="FILE", help="a folder of gossip_observer's, or files"
+    )
+    parser.add_argument("folder", type=a_place, metavar="DIR", help="the record; made if it is not there")
     parser.add_argument("--vantage", metavar="NAME", help="as which vantage point (default: the kind)")
     parser.add_argument("--at", type=a_time, metavar="TIME", help="whose map it is (default: when FILE was written)")
     parser.set_defaults(run=_import)
     parser = commands.add_parser("export", help="write files for others", description=__doc__)
     parser.add_argument("kind", choices=(OBSERVER, GSP))
-    parser.add_argument("folder", type=Path, metavar="DIR", help="the record")
-    parser.add_argument("output", type=Path, metavar="FILE", help="where to: a folder of Parquet, or a file")
+    parser.add_argument("folder", type=a_place, metavar="DIR", help="the record")
+    parser.add_argument("output", type=a_place, metavar="FILE", help="where to: a folder of Parquet, or a file")
     parser.add_argument("--since", type=a_time, metavar="TIME", help="default: all")
     parser.add_argument("--until", type=a_time, metavar="TIME", help="default: now")
     parser.add_argument("--force", action="store_true", help="overwrite it")

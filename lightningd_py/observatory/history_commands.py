@@ -8,7 +8,7 @@ from typing import Any
 
 from lightningd_py.export.output import new_text
 from lightningd_py.observatory import show
-from lightningd_py.observatory.arguments import a_time
+from lightningd_py.observatory.arguments import a_place, a_time
 from lightningd_py.observatory.history.as_of import COUNTS, FORMATS, write_as_of
 from lightningd_py.observatory.history.habits import USUAL, noisy, openings
 from lightningd_py.observatory.history.map_then import MapThen, counts, difference, map_then, vantage_points
@@ -43,7 +43,7 @@ def _parser(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, what: str, run: Run
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.", epilog=_TIMES)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="what was recorded")
+    parser.add_argument("folder", type=a_place, metavar="DIR", help="what was recorded")
     parser.add_argument("--json", action="store_true", help="JSON instead of a table")
     parser.set_defaults(run=lambda options: _run(options, run))
     return parser

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lightningd_py.observatory.arguments import a_duration, a_size
+from lightningd_py.observatory.arguments import a_duration, a_place, a_size
 from lightningd_py.observatory.record.feed_rows import vantage_in
 from lightningd_py.observatory.record.lock import Lock
 from lightningd_py.observatory.record.recorder import Recorder, Settings, Status
@@ -30,7 +30,7 @@ PATIENCE = 0.5
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """The subcommand's words."""
     parser = commands.add_parser("record", help="record what a node's feed says", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where to; made if it is not there")
+    parser.add_argument("folder", type=a_place, metavar="DIR", help="where to; made if it is not there")
     parser.add_argument("--feed", metavar="PATH", help="the node's feed (default ~/.lightning-py/bitcoin/feed)")
     parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for tcp: our key; server.key lies beside it")
     parser.add_argument(

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from lightningd_py.observatory import show
-from lightningd_py.observatory.arguments import a_duration, a_time
+from lightningd_py.observatory.arguments import a_duration, a_place, a_time
 from lightningd_py.observatory.replay.again import replay_into_feed, replay_to_node
 from lightningd_py.observatory.replay.day import Sizes, plan_day
 from lightningd_py.observatory.replay.synthetic import say_day
@@ -26,7 +26,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         description="Say again what was heard from T1 to T2; or, with --synthetic, let scripted peers say a made-up "
         "day of the network to nodes, and write down the truth about it.",
     )
-    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="what was recorded")
+    parser.add_argument("folder", type=a_place, nargs="?", metavar="DIR", help="what was recorded")
     parser.add_argument("time1", type=a_time, nargs="?", metavar="T1")
     parser.add_argument("time2", type=a_time, nargs="?", metavar="T2")
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="so many times as fast (default 1)")
@@ -42,7 +42,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--channels", type=int, default=1_000, metavar="N", help="of the map (default 1000)")
     parser.add_argument("--topology", type=Path, metavar="FILE", help="the map's graph, as synthetic_map reads it")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="another number, another day (default 1)")
-    parser.add_argument("--truth", type=Path, metavar="DIR", help="write what was said as a record")
+    parser.add_argument("--truth", type=a_place, metavar="DIR", help="write what was said as a record")
     parser.set_defaults(run=_run)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 
 import pytest
@@ -89,6 +90,21 @@ async def test_wrong_words_break_it(new_connectd: Callable[[], ConnectdProcess],
     assert "BROKEN" in connectd.log()
     assert status == 1
     connectd.master.close()
+
+
+async def test_what_comes_behind_init_goes_on_with_the_time_of_its_arrival(connectd: ConnectdProcess) -> None:
+    async with await ScriptedPeer.dial(connectd.target(), privkey=PRIVKEY) as peer:
+        await peer.shake_hands()
+        connectd.gossip_gate.clear()
+        before = time.time_ns()
+        await peer.say(peer_init(), bytes.fromhex("8001") * 9)
+        await connectd.barrier()
+        after = time.time_ns()
+        connectd.gossip_gate.set()
+        owner = await connectd.owner()
+        assert owner.message.state.unread
+        assert before <= owner.message.state.read_at_ns <= after
+        await owner.ends()
 
 
 async def test_a_slow_gossipd_loses_nothing(connectd: ConnectdProcess) -> None:

@@ -134,15 +134,16 @@ async def test_a_connection_that_comes_while_somebody_listens_is_stamped_too(
         await listening(publisher, 0)
 
 
-async def test_what_was_read_before_a_hand_over_has_the_time_of_the_hand_over(
-    publisher: GossipdProcess, tmp_path: Path
-) -> None:
-    """Its last owner does not say when it came."""
+@pytest.mark.parametrize("looked", [True, False], ids=["the last owner has looked", "it has not, or is ahead"])
+async def test_what_was_read_before_a_hand_over(publisher: GossipdProcess, tmp_path: Path, looked: bool) -> None:
+    """Has the time that its last owner says, else that of the hand-over."""
     with Collector(tmp_path / "feed", "gossip.") as collector:
         await listening(publisher)
         peer, fd, state = publisher.connection(tcp=True)
         state.unread = peer.encrypt(announcement())
         before = time.time_ns()
+        state.read_at_ns = before - 10**9 if looked else before + 10**12 * (peer.conn_id % 2)
         await publisher.hand_over(peer_info(peer.conn_id), fd, state)
         await collector.until(lambda: collector.arrivals)
-        assert before <= collector.arrivals[0].time_ns <= time.time_ns()
+        at = collector.arrivals[0].time_ns
+        assert at == state.read_at_ns if looked else before <= at <= time.time_ns()

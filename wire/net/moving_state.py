@@ -15,6 +15,8 @@ MAX_UNSENT = 1 << 20
 """Bytes: a batch and what waits in the outbox are 400 kB in a program; at gossipd a gossip fd is in it."""
 MAX_SEND = 1 << 20
 """Bytes that are to be said first, not encrypted yet."""
+MAX_TIME = (1 << 63) - 1
+"""Unix nanoseconds."""
 MAX_COUNT = 1 << 62
 """Of bytes or messages that a connection has carried."""
 
@@ -37,6 +39,8 @@ def flaw_of_state(state: PeerState) -> str | None:
     carried = _counts(state.traffic)
     if min(carried) < 0 or max(carried) > MAX_COUNT:
         return "the connection has carried more, or less, than can be"
+    if not 0 <= state.read_at_ns <= MAX_TIME:
+        return "what is unread had arrived at no time that there is"
     if flaw_of_messages(state.gossip, MAX_LEFT_OVER):
         return "what is left over for gossipd is more than may be, or has no type"
     return None

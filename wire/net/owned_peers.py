@@ -87,7 +87,9 @@ class OwnedPeers(SockMan, Generic[S]):
         frames = Frames(state.crypto, state.unread, state.traffic)
         line = self._owned[peer.info.conn_id] = OwnedPeer(peer, frames, self.clock(), self._timing)
         line.unheard = bool(state.unread)  # until `go_on`
-        line.read_at_ns = time.time_ns() if self.stamps_reads else 0  # its last owner does not say when it was
+        if self.stamps_reads:  # a last owner that has not looked, or whose clock is ahead
+            now = time.time_ns()
+            line.read_at_ns = min(state.read_at_ns or now, now)
         if state.unsent:
             self._unsent.add(peer.info.conn_id)
 
@@ -101,12 +103,15 @@ class OwnedPeers(SockMan, Generic[S]):
         """The connection is no longer ours: its fd and all that moves with it. The outbox goes as ciphertext, so that
         its new owner need not know of it."""
         fd, unsent = self.release(peer.info.conn_id)
-        frames = self._forget(peer).frames
+        line = self._forget(peer)
+        frames = line.frames
         batch = bytearray(unsent)
         for message in peer.pull_outbox():
             frames.encrypt_into(batch, message)
         self.tally.bytes_out += len(batch) - len(unsent)
-        return fd, frames.export(bytes(batch))
+        state = frames.export(bytes(batch))
+        state.read_at_ns = line.read_at_ns if state.unread else 0
+        return fd, state
 
     def end(self, peer: S, last_words: list[bytes]) -> None:
         """Say this, if it can be said in time, and close."""

@@ -152,6 +152,7 @@ class Bridged(OwnedPeers[BridgedLine]):
     ) -> None:
         """`may_read`: whether there is room for what peers say."""
         super().__init__(may_read, self._lost, _NoRations(), timing, limits.read_rate, Tally())
+        self.stamp_reads(wanted=True)  # for the next owner of what is not heard here
         self.routes = routes
         self.timing = timing
         chance = random.Random()  # noqa: S311 - when a peer is pinged is no secret

@@ -1,5 +1,9 @@
-"""DuckDB over a record: the tables of a stretch of time as views, and another try without files that are damaged."""
+"""DuckDB over a record: the tables of a stretch of time as views, and another try without files that are damaged.
 
+DuckDB takes a file's name for a pattern, a bucket or a home: it gets names below an open folder, which are ours alone.
+"""
+
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +26,7 @@ class Query:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.files: set[Path] = set()
+        self._folder = os.open(record.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._connection = duckdb.connect()
         self._connection.execute(f"SET memory_limit = '{MEMORY}'")
         self._connection.execute("SET enable_progress_bar = false")
@@ -33,6 +38,7 @@ class Query:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        os.close(self._folder)
 
     def load(
         self,
@@ -52,11 +58,14 @@ class Query:
         listed = ", ".join(wanted)
         sources = [f"SELECT {listed} FROM recent_{name}"]
         if part.files:
-            files = ", ".join(_quoted(str(path)) for path in part.files)
+            files = ", ".join(_quoted(self._name(path)) for path in part.files)
             sources.append(f"SELECT {listed} FROM read_parquet([{files}], hive_partitioning = false)")
         when = f"{time} BETWEEN {since_ns or 0} AND {(1 << 63) - 1 if until_ns is None else until_ns}"
         union = " UNION ALL ".join(sources)
         self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT {listed} FROM ({union}) WHERE {when}")
+
+    def _name(self, path: Path) -> str:
+        return f"/proc/self/fd/{self._folder}/{path.relative_to(self.record.folder)}"
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """What it finds."""

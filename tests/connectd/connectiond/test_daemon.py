@@ -1,6 +1,7 @@
 """The real connectiond as a process: the way of peers to services on the MSG bus and back."""
 
 import hashlib
+import time
 
 import pytest
 
@@ -48,6 +49,21 @@ async def test_what_was_read_and_what_is_unsent_move_with_the_connection(bus: Co
     peer = await bus.give("channeld", unread=far.encrypt(first) + far.encrypt(second), unsent=near.encrypt(ODD))
     await service.takes(peer)
     await service.hears(peer, first, second)
+
+
+async def test_what_was_read_and_not_heard_goes_back_with_the_time_of_its_arrival(bus: ConnectiondProcess) -> None:
+    service = await bus.service("channeld")
+    peer = await bus.give("channeld")
+    await service.takes(peer)
+    ping, piece = peer.encrypt(Ping(1, b"")), peer.encrypt(ODD + b"cut")[:-1]
+    before = time.time_ns()
+    await peer.say_raw(ping + piece)
+    await peer.hear(Pong)
+    after = time.time_ns()
+    await service.say(GiveBack(peer.conn_id))
+    returned = bus.taken_back(await bus.hear(PeerGivenBack))
+    assert returned.state.unread == piece
+    assert before <= returned.state.read_at_ns <= after
 
 
 async def test_services_messages_reach_the_peer_before_the_connection_goes(bus: ConnectiondProcess) -> None:

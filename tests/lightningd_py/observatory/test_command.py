@@ -81,6 +81,7 @@ def test_one_sentence(
         (["record", "x", "--quota", "much"], "'much' is no size"),
         (["record", "x", "--convert-every", "1"], "'1' is no duration"),
         (["as-of", "x", "now", "--format", "gif"], "invalid choice"),
+        (["record", "\udcff"], "its name is not UTF-8 text"),
         ([], "COMMAND"),
     ],
 )

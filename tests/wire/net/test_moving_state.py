@@ -34,6 +34,8 @@ def test_what_may_move() -> None:
         PeerState(KEYS, b"", b"", gossip=[b"\x01"]),
         PeerState(KEYS, b"", b"", gossip=[bytes(MAX_MESSAGE + 1)]),
         PeerState(KEYS, b"", b"", gossip=[bytes(60_000)] * 5),
+        PeerState(KEYS, b"", b"", read_at_ns=-1),
+        PeerState(KEYS, b"", b"", read_at_ns=1 << 63),
     ],
 )
 def test_what_may_not(flawed: PeerState) -> None:

@@ -170,8 +170,7 @@ class SockMan(Listening):
     def _add(self, sock: socket.socket, id: int) -> _Connection:
         connection = _Connection(sock, id, sock.fileno(), bytearray())
         self._connections[id] = connection
-        if self.stamps_reads:
-            stamps.stamp(sock, wanted=True)
+        stamps.stamp(sock, wanted=self.stamps_reads)  # its last owner may have wanted it otherwise
         self._start_receiving(connection)
         return connection
 

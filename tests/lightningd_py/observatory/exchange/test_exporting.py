@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 import xxhash
@@ -37,6 +38,67 @@ def table(folder: Path, name: str) -> list[dict[str, Any]]:
     found = pq.read_table(folder / name / "2026/09/21" / f"{name}_2026-09-21.parquet", partitioning=None)
     assert found.schema.equals(SCHEMAS[name])
     return list(found.to_pylist())
+
+
+BLOB, TEXT, STAMP = "BLOB", "VARCHAR", "TIMESTAMP WITH TIME ZONE"
+FIELDS = {
+    "timings": {
+        "net_timestamp": STAMP,
+        "row_inc": "BIGINT",
+        "hash": BLOB,
+        "inner_hash": BLOB,
+        "collector": TEXT,
+        "peer": TEXT,
+        "dir": "SMALLINT",
+        "peer_hash": BLOB,
+        "orig_timestamp": STAMP,
+    },
+    "messages": {"hash": BLOB, "raw": TEXT, "first_seen": STAMP},
+    "metadata": {
+        "hash": BLOB,
+        "inner_hash": BLOB,
+        "type": "SMALLINT",
+        "size": "INTEGER",
+        "orig_node": TEXT,
+        "scid": BLOB,
+        "first_seen": STAMP,
+    },
+    "message_hashes": {"outer_hash": BLOB, "inner_hash": BLOB, "first_seen": STAMP},
+    "message_first_seen": {"hash": BLOB, "first_seen": STAMP},
+}
+"""Of gossip_observer at 29a2e13: the columns of its exports of Parquet in their order, as its own DuckDB sees them, by
+the types of its Postgres tables (timestamptz, bigserial, bytea, text, smallint, int)."""
+MAY_BE_NULL = {("metadata", "orig_node"), ("metadata", "scid")}
+EIGHT_BYTES = {"hash", "inner_hash", "outer_hash", "peer_hash", "scid"}
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_tables_have_their_fields(exported: Path, name: str) -> None:
+    """Read as gossip_observer's own queries read theirs: names, types, order, and where something may be missing."""
+    (file,) = (exported / name).glob(f"*/*/*/{name}_*.parquet")
+    assert file.relative_to(exported).as_posix() == f"{name}/2026/09/21/{name}_2026-09-21.parquet"
+    with duckdb.connect() as connection:
+        described = connection.execute(f"DESCRIBE SELECT * FROM '{file}'").fetchall()
+        assert {column: kind for column, kind, *_ in described} == FIELDS[name]
+        assert [column for column, *_ in described] == list(FIELDS[name])
+        for column in FIELDS[name]:
+            nulls, total = connection.execute(f"SELECT count(*) - count({column}), count(*) FROM '{file}'").fetchall()[
+                0
+            ]
+            assert total > 0
+            assert nulls == 0 or (name, column) in MAY_BE_NULL, column
+        for column in EIGHT_BYTES & FIELDS[name].keys():
+            sizes = connection.execute(f"SELECT DISTINCT octet_length({column}) FROM '{file}' WHERE {column} NOT NULL")
+            assert sizes.fetchall() == [(8,)], column
+    metadata = pq.read_metadata(file)
+    assert {metadata.row_group(0).column(i).compression for i in range(metadata.num_columns)} == {"ZSTD"}
+
+
+def test_what_is_null_is_what_a_message_is_not_about(exported: Path) -> None:
+    """Announcements of channels 1, of nodes 2, updates 3: nodes have an author and no scid, the others the reverse."""
+    found = {(row["type"], row["orig_node"] is None, row["scid"] is None) for row in table(exported, "metadata")}
+    assert found <= {(1, True, False), (2, False, True), (3, True, False)}
+    assert {kind for kind, _, _ in found} >= {2, 3}
 
 
 def test_keys_are_theirs(day: Day, exported: Path) -> None:

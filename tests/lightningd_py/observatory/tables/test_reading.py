@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lightningd_py.observatory.arguments import a_place
 from lightningd_py.observatory.record.conversion import Conversion, closed_segments
 from lightningd_py.observatory.tables.query import Query, asking
 from lightningd_py.observatory.tables.reading import Record
@@ -39,6 +40,20 @@ def test_damaged_hour_is_left_out_and_said(tmp_path: Path, damage: str) -> None:
     assert count(Record(tmp_path, said.append)) == 2000
     assert len(said) == 1
     assert said[0].startswith(f"{files[1]} is damaged and is left out: ")
+
+
+@pytest.mark.parametrize("name", ["a[1]*?", "a\\[1]", "~", "s3:", "file:x", "{x}'\"", "**"])
+def test_any_name_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Nothing of a neighbour is read that the name would be a pattern for."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path / name, tmp_path / "a1xy"):
+        folder.mkdir()
+        recorded(folder)
+    for path in (tmp_path / "a1xy").glob("arrivals/*/*/*"):
+        path.write_bytes(b"")
+    said: list[str] = []
+    assert count(Record(a_place(name), said.append)) == 3000
+    assert said == []
 
 
 def test_hours_outside_the_window_are_not_opened(tmp_path: Path) -> None:
