@@ -128,7 +128,7 @@ class Program:
     def end(self) -> None:
         """Its standard input ends, and so it does; killed where it does not."""
         try:
-            self.process.communicate(timeout=10)
+            self.process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()

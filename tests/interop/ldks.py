@@ -60,5 +60,5 @@ class Ldk:
         """End of stdin is enough for it to end."""
         assert self.process.stdin
         self.process.stdin.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.process.wait()

@@ -147,7 +147,11 @@ async def test_electrum_stays_with_us(electrum: Electrum, nodes: Nodes) -> None:
     """A node without gossip answers its queries too; and our pings are answered."""
     node = nodes.start()
     await electrum("connect", target=node.target)
-    await node.logged("given to gossipd")
+
+    async def is_listed() -> bool:
+        return bool(await node.peers())
+
+    await until(is_listed, "Electrum is no peer of ours")
     ((node_id, peer),) = (await node.peers()).items()
     assert (await node.rpc("ping", id=node_id, len=100, pongbytes=200))["totlen"] == 204
     assert peer["connected"] is True

@@ -109,6 +109,7 @@ async def test_ldk_dials_us(ldk: Ldk, node: Node) -> None:
     await ldk.connect(node.node_id, node.port)
     status = await ldk("wait", peers=1)
     assert status["peers"] == [node.node_id]
+    await until(functools.partial(answers, node, status["node_id"]), "LDK does not answer our ping")
     assert (await node.rpc("ping", id=status["node_id"], len=100, pongbytes=200))["totlen"] == 204
     assert (await node.peer(status["node_id"]))["connected"] is True
 
@@ -198,6 +199,7 @@ async def test_neither_of_two_ldks_notices_a_restart(
     await server.load(messages)
     await client.connect(node.node_id, node.port)
     client_id = (await client("wait", peers=1))["node_id"]
+    await until(functools.partial(answers, node, client_id), "LDK does not answer our ping")
     server_id, port = await server.listen()
     await node.rpc("connect", id=server_id, host="127.0.0.1", port=port)
     before = {id_: peer["conn_id"] for id_, peer in (await node.peers()).items()}

@@ -67,6 +67,7 @@ async def test_it_dials_us(theirs: NodeLightning, node: Node) -> None:
     init = await theirs.dial(node)
     assert init["chains"] == [REGTEST]
     assert {GOSSIP_QUERIES, GOSSIP_QUERIES_EX} <= set(init["features"])
+    assert await theirs("ping", pong_bytes=1, ignored=0) == {"ignored": 1}  # it has our INIT, and now we have its own
     assert (await node.peer(init["node_id"]))["connected"] is True
     await theirs("disconnect")
 

@@ -181,6 +181,11 @@ async def test_what_is_served_is_counted_by_type(node: Node, small_map: Syntheti
         await peer.say(*small_map.messages())
         await peer.sync()
 
+        async def all_there() -> bool:
+            return bool((await node.rpc("gossipstatus"))["unfinished"] == 0)
+
+        await until(all_there, "the map has not come")
+
     async def served(page: Page, type_: str) -> float:
         return value(page, "peer_messages_total", process="gossipd", direction="out", type=type_)
 
@@ -227,7 +232,7 @@ async def test_100_half_requests_and_a_client_that_never_reads_hold_no_scrape_up
     clients[0][1].write(b"GET /metrics HTTP/1.1\r\n\r\n" * 100)
     for _, writer in clients[1:]:
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: ")
-    page = await scrape(node)
+    page = await settled(node)
     assert value(page, "scrapes_refused_total", reason="crowded") > 80
     for _, writer in clients:
         writer.close()

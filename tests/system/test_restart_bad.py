@@ -87,11 +87,12 @@ def small_disk(place: Path) -> Iterator[None]:
     if os.geteuid():
         pytest.skip("only root can mount a small file system")
     place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", place], check=True)
     try:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", place], check=True)
         yield
     finally:
-        subprocess.run(["umount", "-l", place], check=True)
+        while place.is_mount():  # also if Ctrl-C has come before we knew
+            subprocess.run(["umount", "-l", place], check=True)
 
 
 @pytest.mark.parametrize("what", ["gossipd", "connectd", "master", "all"])

@@ -101,9 +101,14 @@ async def test_hsmd_killed_in_the_middle(nodes: Nodes, victim: str) -> None:
     """The new one: the old one goes on. The old one: its clients' sockets have gone with it, and the node ends."""
     node = nodes.start()
     old = node.pids()["hsmd"]
+    os.kill(old, signal.SIGSTOP)  # or it could be done before the kill
     restarting = asyncio.create_task(node.rpc("restart", what="hsmd"))
     new = await another(node, "hsmd", old)
-    os.kill(new if victim == "new" else old, signal.SIGKILL)
+    if victim == "new":
+        os.kill(new, signal.SIGKILL)
+        os.kill(old, signal.SIGCONT)
+    else:
+        os.kill(old, signal.SIGKILL)
     answer = (await asyncio.gather(restarting, return_exceptions=True))[0]
     if victim == "old":
         assert await asyncio.to_thread(node.wait) == 1

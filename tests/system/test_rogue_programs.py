@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from typing import Any
 
 import pytest
 
@@ -59,8 +60,15 @@ async def test_figures_of_a_program_are_of_its_own_connection(
         conn_ids = [puppet.about["conn_id"], of_other]
         for latency in (math.nan, math.inf):
             stats = [PeerStats(conn_id, Traffic(1, 1, 1, 1 << 60), latency, 0) for conn_id in conn_ids]
-            await puppet.tell("answer_list_peers", datagram=ListPeersReply(stats).encode()[0].hex())
-            listed = await node.peers()
+            datagram = ListPeersReply(stats).encode()[0].hex()
+            listed: dict[str, Any] = {}
+
+            async def both_tell(datagram: str = datagram, listed: dict[str, Any] = listed) -> bool:
+                await puppet.tell("answer_list_peers", datagram=datagram)
+                listed |= await node.peers()
+                return all("messages_out" in listed[each.node_id.hex()] for each in (peer, other))
+
+            await until(both_tell, "an owner does not answer in time")
             mine, others = listed[peer.node_id.hex()], listed[other.node_id.hex()]
             assert (mine["messages_out"], "ping_ms" in mine) == (1 << 60, False)
             assert others["messages_out"] < 1_000
