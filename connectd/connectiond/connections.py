@@ -170,17 +170,17 @@ class SharedConnections:
     def ended(self, shared: Shared, reason: str) -> None:
         """A connection has ended: tell its services."""
         self._forget(shared)
+        self.above.disconnected(shared.line, reason)  # first: services may ask above what they are told here
         for part in self._part(shared):
             self.post.send(part.session, bus_wire.PeerDisconnected(shared.node_id, shared.conn_id, reason))
         status.debug(f"disconnected: {reason}", shared.node_id)
-        self.above.disconnected(shared.line, reason)
 
     def give_back(self, shared: Shared, message: bytes | None) -> None:
         """A connection goes up, with what none has heard; services that still have a part in it are told."""
         self._forget(shared)
+        self.above.returned(shared.line, message)
         for part in self._part(shared):
             self.post.send(part.session, bus_wire.PeerGivenBack(shared.conn_id))
-        self.above.returned(shared.line, message)
 
     def _forget(self, shared: Shared) -> None:
         del self._shared[shared.conn_id]

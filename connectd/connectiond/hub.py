@@ -270,15 +270,14 @@ class Hub:
         service, owner = part.session.service, shared.owner
         del shared.parts[service]
         shared.ids.forget(service)
+        if shared.owner not in (None, owner):
+            self._above.owner(shared.line, shared.owner)
         self._peers.post.send(part.session, bus_wire.PeerGivenBack(shared.conn_id))
         if shared.owner is None:
             shared.leaving = True
             shared.line.pause()
             self._go_when_sent(shared)
-            return
-        if shared.owner != owner:
-            self._above.owner(shared.line, shared.owner)
-        if shared.held:
+        elif shared.held:
             self._delivery.deliver_held(shared)
 
     def _go_when_sent(self, shared: Shared) -> None:

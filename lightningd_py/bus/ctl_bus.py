@@ -86,9 +86,7 @@ class CtlBus:
 
     def _heard(self, session: Session, message: BusMessage) -> None:
         asked: Id = getattr(message, "id", None)
-        registered = self._registrations.named(session.service)
-        if registered is not None and not registered.present:
-            self._around.catch_up()
+        self._around.catch_up()
         try:
             behind = self._around.requests.behind
             answer = Error(BEHIND) if behind else self._at_once(session, message)

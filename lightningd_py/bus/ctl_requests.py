@@ -35,7 +35,7 @@ class Around:
     signing_socket: Callable[[str], Fd | None]
     """A socket to hsmd for this service, if it may sign."""
     catch_up: Callable[[], None]
-    """Deals with what connectiond has said already: a service may know before us that it has come to MSG."""
+    """Deals with what connectiond has said already: a service has heard on MSG of what we have not read yet."""
 
 
 class CtlRequests:

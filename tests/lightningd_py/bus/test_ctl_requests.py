@@ -75,6 +75,14 @@ async def test_release_of_a_service_whose_coming_nobody_has_read(alice: Service,
     await alice.done("release_peer", node_id=NODE)
 
 
+async def test_a_connection_of_which_connectiond_has_said_that_it_is_over(alice: Service, master: CtlMaster) -> None:
+    """The service, which is here, has heard of it on MSG already."""
+    master.registrations.present("alice", True)
+    master.connected()
+    master.connectiond_says = master.gone
+    assert (await alice.ask("list_peers"))["peers"] == []
+
+
 async def test_send_message_of_a_type_that_is_nobodys_or_copied(alice: Service, master: CtlMaster) -> None:
     master.connected()
     master.gossipd.answer = lambda asked: SendMessageReply()
