@@ -62,8 +62,8 @@ async def test_wrong_act_of_an_initiator(
         else:
             await peer.shake_hands(in_act(act, change))
         assert await peer.hangs_up() == [], "without another byte"
-    assert f"handshake: {reason}" in connectd.log()
     await connectd.lives()
+    assert f"handshake: {reason}" in connectd.log()
 
 
 @pytest.mark.bolt("B8-47", "B8-53")
@@ -72,8 +72,8 @@ async def test_act_three_with_a_key_that_is_none(connectd: ConnectdProcess) -> N
         peer.node_id = b"\4" + peer.node_id[1:]  # encrypted in act three with a right MAC
         await peer.shake_hands()
         assert await peer.hangs_up() == []
-    assert "handshake: act three: bad key" in connectd.log()
     await connectd.lives()
+    assert "handshake: act three: bad key" in connectd.log()
 
 
 @pytest.mark.parametrize(("act", "size"), [("act one", 0), ("act one", 49), ("act three", 0), ("act three", 65)])
@@ -86,8 +86,8 @@ async def test_short_act_then_the_end(connectd: ConnectdProcess, act: str, size:
             await peer.send_raw(bytes(size))
         peer.write_eof()
         await peer.hangs_up()
-    assert f"handshake: {act}: peer hung up" in connectd.log()
     await connectd.lives()
+    assert f"handshake: {act}: peer hung up" in connectd.log()
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ async def test_silence_for_the_whole_deadline(new_connectd: Callable[[], Connect
         elif stage == "act three":
             await peer.shake_hands(in_act("act three", lambda _: b""))
         await peer.hangs_up()
-    assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in connectd.log()
     await connectd.barrier()
+    assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in connectd.log()
 
 
 async def test_a_responder_that_is_silent(new_connectd: Callable[[], ConnectdProcess]) -> None:
@@ -249,8 +249,8 @@ async def test_bad_mac_of_the_first_message(connectd: ConnectdProcess, where: st
         frame[17 if where == "header" else -1] ^= 1
         await peer.send_raw(bytes(frame))
         assert [type(message) for message in await peer.hangs_up()] == [Init], "no warning"
-    assert "init: bad MAC" in connectd.log()
     await connectd.lives()
+    assert "init: bad MAC" in connectd.log()
 
 
 async def test_a_stranger_who_resets(connectd: ConnectdProcess) -> None:

@@ -58,6 +58,7 @@ async def test_a_byte_now_and_then_does_not_stretch_the_deadline(
                 await asyncio.sleep(PACE)
         await peer.hangs_up()
         assert time.monotonic() - begin >= DEADLINE
+    await connectd.barrier()
     assert f"{'init' if stage == 'init' else 'handshake'}: timed out" in connectd.log()
 
 
@@ -96,8 +97,8 @@ async def test_our_own_id_comes_in(connectd: ConnectdProcess) -> None:
         await peer.shake_hands()
         await peer.say(peer_init())
         await peer.hangs_up()
-    assert "that is our own id" in connectd.log()
     await connectd.lives()
+    assert "that is our own id" in connectd.log()
 
 
 def memory(connectd: ConnectdProcess) -> int:

@@ -244,8 +244,8 @@ async def test_our_own_id(connectd: ConnectdProcess) -> None:
         await peer.shake_hands()
         await peer.say(peer_init())
         await peer.hangs_up()
-    assert "that is our own id" in connectd.log()
     await connectd.lives()
+    assert "that is our own id" in connectd.log()
 
 
 async def test_no_fd_is_left(connectd: ConnectdProcess) -> None:

@@ -128,8 +128,8 @@ async def test_banned_address_is_refused_before_noise(
     crowd = crowds(connectd)
     await crowd.come(1, "127.0.0.2")
     assert await crowd.closed(0)
-    assert "refused: 127.0.0.2/31, spam" in connectd.log()
     await connectd.lives()
+    assert "refused: 127.0.0.2/31, spam" in connectd.log()
 
 
 async def test_banned_node_is_refused_after_act_three_and_not_dialled(connectd: ConnectdProcess) -> None:

@@ -235,8 +235,8 @@ async def test_connectd_announces_it_and_it_leads_to_the_first_socket(
         assert connectd.announceable == [ONION]
         port = connectd.bindings[0].rpartition(":")[2]
         assert tor.services() == [f"ADD_ONION NEW:ED25519-V3 Port=9735,127.0.0.1:{port}"]
-        assert f"onion service {ONION} leads here" in connectd.log()
         await connectd.lives()
+        assert f"onion service {ONION} leads here" in connectd.log()
 
 
 @pytest.mark.parametrize(
