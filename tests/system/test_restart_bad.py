@@ -5,8 +5,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from tests.harness.node import NETWORK, Nodes, RpcError
 from tests.harness.pinger import Pinger
 from tests.harness.puppeteer import Puppeteer
 from tests.harness.restarted import failed, restart
+from tests.harness.small_disk import small_disk
 from tests.harness.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
@@ -81,24 +80,11 @@ async def test_while_another_daemon_is_being_restarted(nodes: Nodes, dead: str, 
     await serves(node)
 
 
-@contextlib.contextmanager
-def small_disk(place: Path) -> Iterator[None]:
-    """A file system of its own; only root can have one."""
-    if os.geteuid():
-        pytest.skip("only root can mount a small file system")
-    place.mkdir(exist_ok=True)
-    try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", place], check=True)
-        yield
-    finally:
-        while place.is_mount():  # also if Ctrl-C has come before we knew
-            subprocess.run(["umount", "-l", place], check=True)
-
-
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 @pytest.mark.parametrize("what", ["gossipd", "connectd", "master", "all"])
 async def test_while_the_disk_is_full(tmp_path: Path, what: str) -> None:
     """No peer is lost, whether it is done or refused; with room again it is done."""
-    with small_disk(tmp_path / "l1"), Nodes(tmp_path) as nodes:
+    with small_disk(tmp_path / "l1", SMALL_DISK), Nodes(tmp_path) as nodes:
         node = nodes.start(name="l1")
         pingers = [Pinger(await ScriptedPeer.connect(node.target)) for _ in range(PEERS)]
         filling = tmp_path / "l1" / NETWORK / "filling"

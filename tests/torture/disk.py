@@ -3,25 +3,14 @@
 import asyncio
 import contextlib
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.harness.siege.siege import besiege
+from tests.harness.small_disk import small_disk
 from tests.torture.torture import Torture, figures_of, small_truth
 
 SECONDS = 30
 SIZE = 3_000_000
-
-
-@contextlib.contextmanager
-def _small_disk(place: Path) -> Iterator[None]:
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", place], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
 
 
 async def run(torture: Torture) -> None:
@@ -29,7 +18,7 @@ async def run(torture: Torture) -> None:
     if os.geteuid():
         torture.tell("disk full", "left out: only root can mount a small file system")
         return
-    with torture.nodes("disk") as nodes, _small_disk(nodes.directory("l1") / "small"):
+    with torture.nodes("disk") as nodes, small_disk(nodes.directory("l1") / "small", SIZE):
         directory = nodes.directory("l1") / "small"
         node = nodes.start(f"--lightning-dir={directory}", name="l1")
         node.lightning_dir, node.directory = directory, directory / "regtest"

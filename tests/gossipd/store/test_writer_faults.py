@@ -22,21 +22,21 @@ from tests.gossipd.map.test_compaction import compact
 from tests.gossipd.map.test_forget import check_order, take
 from tests.gossipd.messages import big_map
 from tests.gossipd.writer import Content, Writer, content_at, content_of
+from tests.harness.small_disk import small_disk
 from wire.control.control_channel import RequestFailed
 
 STEPS = ["channel", "update", "update", "node", "update", "prune", "update", "spend", "block", "update"]
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 kB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+    with contextlib.ExitStack() as mounted:
+        try:
+            mounted.enter_context(small_disk(tmp_path / "disk", 256 << 10))
+        except (subprocess.CalledProcessError, OSError):
+            pytest.skip("needs the right to mount")
+        yield tmp_path / "disk"
 
 
 def fill_disk(writer: Writer) -> Content:
@@ -54,24 +54,24 @@ def fill_disk(writer: Writer) -> Content:
     return completed
 
 
-def test_full_disk(small_disk: Path) -> None:
-    path = small_disk / "gossip_store"
+def test_full_disk(disk: Path) -> None:
+    path = disk / "gossip_store"
     writer = Writer(path)
     completed = fill_disk(writer)
     with Gossmap(path) as follower:
         assert content_of(follower) == completed
     with pytest.raises(OSError, match="No space left"):
         Compaction(writer.store, writer.index)
-    assert list(small_disk.iterdir()) == [path]
+    assert list(disk.iterdir()) == [path]
     with pytest.raises(OSError, match="No space left"):
         writer.close()
     assert content_at(path) == completed
 
 
-def test_disk_that_has_room_again(small_disk: Path) -> None:
-    other = small_disk / "something else"
+def test_disk_that_has_room_again(disk: Path) -> None:
+    other = disk / "something else"
     other.write_bytes(bytes(150_000))
-    path = small_disk / "gossip_store"
+    path = disk / "gossip_store"
     writer = Writer(path)
     fill_disk(writer)
     content = writer.content()
@@ -89,8 +89,8 @@ def make_read_only(path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", path.parent], check=True)
 
 
-async def test_read_only_file(small_disk: Path, gossipds: GossipdProcesses) -> None:
-    path = small_disk / "gossip_store"
+async def test_read_only_file(disk: Path, gossipds: GossipdProcesses) -> None:
+    path = disk / "gossip_store"
     writer = Writer(path)
     writer.full_channel(1, 1, 2, 10)
     content = writer.content()
