@@ -65,7 +65,7 @@ def test_node_starts_from_a_hostile_directory(environment: Path, hostile: Path) 
             assert line, log
             log += line
         assert run(environment / "bin/lightning-cli-py", *where, "--json", "stop", cwd=hostile)
-        assert node.wait(timeout=20) == 0
+        assert node.wait(timeout=60) == 0
     finally:
         node.kill()
         node.communicate()

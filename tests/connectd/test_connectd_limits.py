@@ -40,7 +40,7 @@ class Crowd:
     async def closed(self, number: int) -> bool:
         """Whether the connection of this number has been closed by connectd; waits a moment for it."""
         try:
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(60):
                 with contextlib.suppress(ConnectionError):
                     await self.ends[number][0].read()
                 return True

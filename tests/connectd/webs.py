@@ -62,7 +62,7 @@ def websocketd(log: Path) -> Iterator[Websocketd]:
             time.sleep(0.02)
         yield running
         running.master.close()
-        assert running.process.wait(20) == 0, running.log()
+        assert running.process.wait(60) == 0, running.log()
         assert "BROKEN" not in running.log(), running.log()
     finally:
         running.master.close()
@@ -127,7 +127,7 @@ async def silent(connectd: ConnectdProcess) -> tuple[asyncio.StreamReader, async
 
 async def hangs_up(reader: asyncio.StreamReader) -> bytes:
     """All that is said until the end."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with contextlib.suppress(ConnectionResetError):
             return await reader.read()
         return b""
@@ -135,6 +135,6 @@ async def hangs_up(reader: asyncio.StreamReader) -> bytes:
 
 async def until_fds(unwrapper: Websocketd, wanted: int) -> None:
     """Looks again and again: it hears of an end after us, and does not tell."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while unwrapper.fds() != wanted:  # noqa: ASYNC110 - in another process
             await asyncio.sleep(0.02)

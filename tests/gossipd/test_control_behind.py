@@ -88,7 +88,7 @@ async def test_strangers_that_come_and_go(gossipd: GossipdProcess) -> None:
     gossipd.master.pause_reading(paused=False)
     came, went = set(), set()
     while len(went) < count:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             match await gossipd.said.get():
                 case PeerTaken(peer=info):
                     came.add(info.conn_id)

@@ -57,7 +57,7 @@ def test_control_characters_do_not_reach_a_file(tmp_path: Path) -> None:
     log = tmp_path / "log"
     written = NODE.replace('b"one\\n"', 'b"\\x1b[2Jo\\x07ne \\xc3\\xa9\\r\\n"')
     assert written != NODE
-    subprocess.run([sys.executable, "-c", written, str(log)], input=b"", capture_output=True, check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", written, str(log)], input=b"", capture_output=True, check=True, timeout=60)
     assert log.read_text() == "?[2Jo?ne \u00e9?\nchild ?[2Jo?ne \u00e9?\n"
 
 
@@ -69,7 +69,7 @@ def test_a_file_that_was_moved_away_is_made_again(tmp_path: Path) -> None:
         while not log.exists() or log.read_text() != "one\nchild one\n":
             assert process.poll() is None
         log.rename(old)
-        process.communicate("go\n", timeout=30)
+        process.communicate("go\n", timeout=60)
     assert log.exists()
     assert old.read_text() + log.read_text() == "one\nchild one\nmore\nchild more\n"
 
@@ -122,7 +122,7 @@ log.close()
 def test_a_writer_that_dies(tmp_path: Path, name: str) -> None:
     """Nothing is lost of what the pipe held, also if there is no other one before the end."""
     log = tmp_path / name
-    done = subprocess.run([sys.executable, "-c", DYING, str(log)], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", DYING, str(log)], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("-9\n", "")
     assert log.read_text().removeprefix("one\n") == "meanwhile\ntwo\n"
 
@@ -137,6 +137,6 @@ def test_files_go_on_without_a_standard_output_that_is_not_read(tmp_path: Path) 
         process.stdin.flush()
         while not log.exists() or log.stat().st_size < 50_000 * len(line):
             assert process.poll() is None
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=60)
     assert 0 < out.count(line) < 50_000
     assert "UNUSUAL log writer: " in out

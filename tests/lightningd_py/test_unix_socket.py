@@ -28,7 +28,7 @@ def test_a_directory_that_may_be_gone_through_but_not_listed() -> None:
         path = Path(directory) / "rpc"
         listener.bind(str(path))
         listener.listen()
-        listener.settimeout(30)
+        listener.settimeout(60)
         path.chmod(0o777)
         path.parent.chmod(0o311)
         done = subprocess.run([sys.executable, "-c", CLIENT, path], capture_output=True, text=True, check=False)

@@ -31,7 +31,7 @@ async def tell(node: Node, messages: Sequence[bytes]) -> None:
     async with await ScriptedPeer.connect(node.target) as peer:
         for start in range(0, len(messages), 50):
             await peer.say(*messages[start : start + 50])
-        await peer.sync(timeout=30)
+        await peer.sync(timeout=60)
 
 
 async def channels(node: Node) -> dict[str, int]:

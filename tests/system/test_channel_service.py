@@ -78,7 +78,7 @@ async def test_without_the_example_the_nodes_own_answer_comes(node: Node, refuse
 async def test_the_example_says_why_it_ends(node: Node, refuser: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     await until(lambda: takes_openings(node), "the example takes openings")
     again = [sys.executable, "-P", EXAMPLE, node.directory]
-    second = await asyncio.to_thread(subprocess.run, again, cwd=tmp_path, capture_output=True, timeout=30, check=False)
+    second = await asyncio.to_thread(subprocess.run, again, cwd=tmp_path, capture_output=True, timeout=60, check=False)
     assert (second.returncode, second.stderr) == (1, b"service refuser is here already\n")
     assert node.stop() == 0
     assert refuser.wait(30) == 1

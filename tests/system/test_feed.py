@@ -81,7 +81,7 @@ async def test_a_collector_follows_a_full_sync(nodes: Nodes, small_map_store: Pa
 async def read_line(process: asyncio.subprocess.Process, word: str) -> str:
     """The first line with this word."""
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while word not in (line := (await process.stdout.readline()).decode()):
             assert line
     return line

@@ -178,7 +178,7 @@ async def test_release_crosses_with_nongossip(gossipd: GossipdProcess) -> None:
     got: dict[int, list[str]] = {peer.conn_id: [] for peer in peers}
     owners = []
     while any(not said or (said == ["PeerNongossip"]) for said in got.values()):
-        message = await asyncio.wait_for(gossipd.said.get(), 20)
+        message = await asyncio.wait_for(gossipd.said.get(), 60)
         assert isinstance(message, PeerNongossip | ReleasePeerReply | ReleasePeerReplyfail)
         got[message.conn_id].append(type(message).__name__)
         if not isinstance(message, ReleasePeerReplyfail):
@@ -208,7 +208,7 @@ async def test_disconnected_is_said_once(gossipd: GossipdProcess) -> None:
     peer.close()
     gossipd.master.send(Disconnect(b"", peer.conn_id, [], "the master's reason"))
     gossipd.master.send(ReleasePeer(b"", peer.conn_id))
-    said = {type(await asyncio.wait_for(gossipd.said.get(), 20)).__name__ for _ in range(2)}
+    said = {type(await asyncio.wait_for(gossipd.said.get(), 60)).__name__ for _ in range(2)}
     assert said == {"PeerDisconnected", "ReleasePeerReplyfail"}
     gossipd.master.send(GiveBack(peer.conn_id))
     await gossipd.status()

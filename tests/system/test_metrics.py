@@ -54,7 +54,7 @@ async def text(node: Node, accept: str = "text/plain") -> str:
     request = urllib.request.Request(url(node), headers={"Accept": accept})
 
     def fetch() -> str:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return str(answer.read().decode())
 
     return await asyncio.to_thread(fetch)

@@ -46,7 +46,7 @@ class Around:
         self.peer, peer = socket.socketpair()
         self.frames = Frames(THEIRS)
         for sock in (self.control, self.gossipd, self.peer):
-            sock.settimeout(10)
+            sock.settimeout(60)
         send_message(self.control, SetMessageRoutes([(34, "take"), (40000, "copy")]))
         state = PeerState(OURS, unread, unsent, gossip=left_over or [])
         fds = Fd(peer.detach()), Fd(gossip.detach())

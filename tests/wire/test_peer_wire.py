@@ -282,6 +282,6 @@ def test_a_number_is_declared_once() -> None:
 def test_decode_does_not_depend_on_what_is_imported() -> None:
     """In a fresh interpreter; it stands in one place only, where all messages are known."""
     code = "from wire.peer_wire import decode; print(type(decode(bytes.fromhex('001200000000'))).__name__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "Ping\n"
     assert not hasattr(declarations, "decode")

@@ -57,7 +57,7 @@ def files(directory: Path) -> list[Path]:
 
 async def until(reached: Callable[[], bool]) -> None:
     """For what is not told."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not reached():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 

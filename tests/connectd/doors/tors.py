@@ -56,7 +56,7 @@ class FakeTor:
 
     async def heard_of_services(self, count: int) -> None:
         """Waits until so many were added."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for _ in range(count):
                 await self._conversations.acquire()
 

@@ -69,7 +69,7 @@ class Stage:
 
     async def all_checked(self) -> None:
         """Wait until nothing waits."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.checks.waiting:
                 await self.told.wait()
                 self.told.clear()

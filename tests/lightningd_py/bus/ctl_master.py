@@ -145,6 +145,6 @@ class Services:
 
 async def until_gone(master: CtlMaster, name: str) -> None:
     """Wait until its session on CTL has ended."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (known := master.registrations.named(name)) is not None and known.ticket:
             await master.renamed.get()

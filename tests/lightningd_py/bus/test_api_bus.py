@@ -18,7 +18,7 @@ from lightningd_py.rpc.jsonrpc import Command, RpcServer
 from lightningd_py.rpc.params import Parameter, RpcError, anything, hex_bytes, node_id, optional, peer, text
 from wire.bus.socket import BusSocket
 
-SOON = 10.0
+SOON = 60.0
 NODE = bytes.fromhex("0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798")
 Ask = Callable[..., Any]
 

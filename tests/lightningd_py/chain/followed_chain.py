@@ -103,7 +103,7 @@ async def look_up(source: Bitcoind, *scids: int, script: bytes = SCRIPT) -> list
     futures = [asyncio.get_running_loop().create_future() for _ in scids]
     for scid, future in zip(scids, futures, strict=True):
         source.look_up(scid, script, future.set_result)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return await asyncio.gather(*futures)
 
 

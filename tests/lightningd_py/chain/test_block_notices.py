@@ -20,7 +20,7 @@ async def test_a_publisher_that_is_bound_to_everything_is_where_bitcoind_is(host
         assert await asyncio.to_thread(publisher.recv) in (b"\1hashblock", b"\1rawblock")
         waiting = asyncio.create_task(notices.wait())
         publisher.send_multipart([b"rawblock", bytes(90), bytes(4)])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await waiting
     finally:
         notices.close()

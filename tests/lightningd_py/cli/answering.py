@@ -39,7 +39,7 @@ def answering(base: Path, commands: Sequence[Command]) -> Iterator[Path]:
 def cli(directory: Path, *words: str | bytes) -> subprocess.CompletedProcess[str]:
     """What it has printed, and how it has ended."""
     command = [sys.executable, "-P", "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def in_terminal(directory: Path, *words: str, columns: int = 80, **environment: str) -> list[str]:
@@ -49,7 +49,7 @@ def in_terminal(directory: Path, *words: str, columns: int = 80, **environment: 
     command = [sys.executable, "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", *words]
     asked = {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color", **environment}
     inherited = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
-    subprocess.run(command, stdin=slave, stdout=slave, stderr=slave, timeout=30, env=inherited | asked, check=False)
+    subprocess.run(command, stdin=slave, stdout=slave, stderr=slave, timeout=60, env=inherited | asked, check=False)
     os.close(slave)
     shown = os.read(master, 1 << 16).decode()
     os.close(master)

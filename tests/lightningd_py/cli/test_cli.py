@@ -220,7 +220,7 @@ def test_scripts_do_not_wait_for_rich(directory: Path) -> None:
         f"command(['--lightning-dir={directory}', '--regtest', 'listnodes']);"
         "print([name for name in ('rich', 'zmq', 'gossipd.gossmap') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
@@ -246,7 +246,7 @@ def test_a_reader_that_has_seen_enough(directory: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "lightningd_py.cli", f"--lightning-dir={directory}", "--regtest", "help"]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=30)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=60)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
 

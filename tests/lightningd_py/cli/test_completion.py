@@ -20,7 +20,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 def completed(words: str, last: str = "''") -> set[str]:
     asked = ASK_BASH.format(script=SHARED / FILES["bash"], words=words, last=last)
-    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     return set(done.stdout.split())
 
@@ -45,7 +45,7 @@ def test_each_script_is_printed_and_is_the_shells(shell: str, capsys: pytest.Cap
     assert "listpeers" in script
     program = shutil.which(shell)
     if program is not None:
-        done = subprocess.run([program, "-n"], input=script, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([program, "-n"], input=script, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -23,7 +23,7 @@ with open(sys.argv[2], "w") as fifo:
 
 
 def daemon(what: str, fifo: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", DAEMON, what, str(fifo)], capture_output=True, text=True, timeout=30)
+    return subprocess.run([sys.executable, "-c", DAEMON, what, str(fifo)], capture_output=True, text=True, timeout=60)
 
 
 def test_the_caller_is_back_when_the_node_runs(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ async def test_a_death_is_told_once(daemons: tuple[Daemon, Daemon, Daemon], deat
     os.kill(daemon.process.pid, signal.SIGKILL)
     with pytest.raises(StartError, match=f"{daemon.name} ended at the start"):
         await ask(daemon.channel, HsmInit("", None), HsmInitReply)
-    await asyncio.wait_for(deaths.first.wait(), 10)
+    await asyncio.wait_for(deaths.first.wait(), 60)
     assert deaths.told == [(daemon.name, -signal.SIGKILL)]
 
 
@@ -115,7 +115,7 @@ async def hears(daemon: Daemon) -> None:
     heard = asyncio.Event()
     daemon.channel.on_heartbeat = heard.set
     daemon.channel.send(Heartbeat())
-    await asyncio.wait_for(heard.wait(), 20)
+    await asyncio.wait_for(heard.wait(), 60)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -131,7 +131,7 @@ async def test_a_daemon_that_hangs_is_killed(
         await hears(daemon)
         supervisor.watch(daemon.channel)
     os.kill(daemons[which].process.pid, signal.SIGSTOP)
-    await asyncio.wait_for(deaths.first.wait(), 20)
+    await asyncio.wait_for(deaths.first.wait(), 60)
     assert deaths.told == [(daemons[which].name, -signal.SIGKILL)]
     assert [daemon.process.running for daemon in daemons] == [number != which for number in range(3)]
     assert f"{daemons[which].name} has not answered for 2 s" in caplog.text

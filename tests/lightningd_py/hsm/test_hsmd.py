@@ -60,7 +60,7 @@ class Hsmd:
     def end(self) -> str:
         """Close the master's socket; the log, after hsmd has exited by itself."""
         self.master.close()
-        _, log = self.process.communicate(timeout=10)
+        _, log = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, log
         return log
 
@@ -279,7 +279,7 @@ def test_a_client_that_does_not_read_holds_nobody_up(hsmd: Hsmd, name: str) -> N
         "gossipd": SignNodeAnnouncement(announcement_of(public_key(NODE_KEY))),
         "service": SignChannelAnnouncement(b""),
     }[name]
-    offender.settimeout(10)
+    offender.settimeout(60)
     with pytest.raises((BrokenPipeError, ConnectionResetError)):
         while True:
             send_message(offender, request)

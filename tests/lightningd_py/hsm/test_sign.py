@@ -216,7 +216,7 @@ def test_it_does_not_wait_for_a_passphrase_when_the_master_has_gone(hsmd: Hsmd, 
     reading, writing = os.pipe()
     send_message(hsmd.master, HsmInit(str(path), None, Fd(reading), request_id=1))
     hsmd.master.close()
-    hsmd.process.communicate(timeout=20)
+    hsmd.process.communicate(timeout=60)
     os.close(writing)
     assert hsmd.process.returncode == 0
 

@@ -59,7 +59,7 @@ class Ear:
     async def dies(self) -> None:
         """And the next one is there."""
         self.programs[-1][2]("eof")
-        await asyncio.wait_for(self.next(), 10)
+        await asyncio.wait_for(self.next(), 60)
 
     async def next(self) -> None:
         while self.started.qsize():

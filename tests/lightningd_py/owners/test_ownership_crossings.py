@@ -141,7 +141,7 @@ async def test_disconnect_of_a_program_that_does_not_let_go(around: OwnershipAmo
     process: Any = program.process
     around.ownership.disconnect(peer, "no more")
     assert not process.killed.is_set()
-    await asyncio.wait_for(process.killed.wait(), 10)
+    await asyncio.wait_for(process.killed.wait(), 60)
     around.programs[-1][2]("eof")
     around.ended_once("service s has left it")
     assert peer.gone.is_set()
@@ -151,7 +151,7 @@ async def test_program_that_has_given_back_and_does_not_exit(around: OwnershipAm
     _, program, say = around.with_program()
     process: Any = program.process
     say(given_back())
-    await asyncio.wait_for(process.killed.wait(), 10)
+    await asyncio.wait_for(process.killed.wait(), 60)
     process.exit(-9)
     assert around.ownership.programs._leaving == set()
 

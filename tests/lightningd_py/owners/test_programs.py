@@ -138,7 +138,7 @@ def start(programs: Programs, conn_id: int, script: str) -> socket.socket:
 
 
 async def end_of(peer: socket.socket) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await asyncio.get_running_loop().sock_recv(peer, 1):
             pass
 

@@ -24,7 +24,7 @@ async def test_program_has_its_control_socket_as_fd_3() -> None:
     )
     assert (program.conn_id, program.finished) == (7, False)
     program.channel.send(SetMessageRoutes([]))
-    assert not await program.process.wait(10)
+    assert not await program.process.wait(60)
     assert exits == [5]
     program.channel.close()
 
@@ -38,7 +38,7 @@ async def printed(caplog: pytest.LogCaptureFixture, script: str) -> list[tuple[s
     """(name, text) of the log's lines about a program that prints this and exits."""
     caplog.set_level("INFO")
     program = start_program(Service("x", ("sh", "-c", script)), 7, print, print, lambda exit_status: None)
-    assert await program.process.wait(10)
+    assert await program.process.wait(60)
     program.channel.close()
     lines = [(record.name, record.getMessage()) for record in caplog.records]
     lead = f"[{program.process.pid}] "
@@ -68,7 +68,7 @@ async def test_a_line_that_never_ends_is_cut(caplog: pytest.LogCaptureFixture) -
 async def run(service: str, script: str) -> None:
     """One program of the service, to its end."""
     program = start_program(Service(service, ("sh", "-c", script)), 7, print, print, lambda exit_status: None)
-    assert await program.process.wait(10)
+    assert await program.process.wait(60)
     program.channel.close()
 
 
@@ -87,7 +87,7 @@ async def test_what_a_service_prints_without_end_is_left_out_and_counted(
     def logged(service: str) -> list[str]:
         return [record.getMessage() for record in caplog.records if record.name == f"service {service}"]
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while sum(int(text.split()[0]) for text in logged("x") if "were left out" in text) < 500 - 222:
             await run("y", "echo here >&2")
     assert sum(text.endswith("] 123456789") for text in logged("x")) == 222

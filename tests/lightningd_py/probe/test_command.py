@@ -53,10 +53,10 @@ async def test_ctrl_c_ends_it_with_the_report(tmp_path: Path) -> None:
         words = ["probe", node.target, "--minutes=10", "--json", f"--lightning-dir={tmp_path}", "--regtest"]
         command = [sys.executable, "-P", "-m", "lightningd_py.cli", *words]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        peer = await node.accept(timeout=30)
-        await peer.hear(QueryChannelRange, timeout=30)
+        peer = await node.accept(timeout=60)
+        await peer.hear(QueryChannelRange, timeout=60)
         process.send_signal(signal.SIGINT)
-        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
         await peer.close()
     assert process.returncode == 0
     assert json.loads(out)["peers"][0]["connect_s"] > 0

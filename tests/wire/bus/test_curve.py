@@ -14,7 +14,7 @@ from wire.bus import curve as module
 from wire.bus.curve import CLIENTS, Clients, Curve, CurveError, server_keys
 from wire.bus.socket import BusSocket
 
-SOON = 10.0
+SOON = 60.0
 
 
 def test_the_certificate_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None:

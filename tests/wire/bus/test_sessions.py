@@ -19,7 +19,7 @@ from wire.bus.sessions import MAX_FAULTS, MAX_QUEUED, MAX_QUEUED_BYTES, Session,
 from wire.bus.socket import MAX_FRAME, BusSocket, CurveKeys
 from wire.control.binding import BindFailed
 
-SOON = 10.0
+SOON = 60.0
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ class End:
         """Wait for messages or the end until it is so."""
         while not condition():
             self.heard.clear()
-            await asyncio.wait_for(self.heard.wait(), 10)
+            await asyncio.wait_for(self.heard.wait(), 60)
 
 
 def fill(sock: socket.socket) -> int:

@@ -57,7 +57,7 @@ async def test_each_fd_gets_its_number(pipes: list[tuple[int, int]], numbers: li
     theirs = numbers if 6 in numbers else [ours[number] for number in numbers]
     exits = Exits()
     process = Process(python(WRITE, *theirs), dict(zip(theirs, ours, strict=True)), exits)
-    assert await process.wait(10)
+    assert await process.wait(60)
     assert [os.read(reading, 100) for reading, _ in pipes] == [b"fd %d" % number for number in theirs]
     for writing in ours:
         os.fstat(writing)
@@ -67,7 +67,7 @@ async def test_no_other_fd_is_inherited(pipes: list[tuple[int, int]]) -> None:
     """Whatever this process was itself started with does not count: lightningd-py marks that at its start."""
     reading, writing = pipes[0]
     process = Process(python(LIST), {3: writing}, Exits())
-    assert await process.wait(10)
+    assert await process.wait(60)
     found = {int(number) for number in os.read(reading, 1000).split()}
     assert found - inherited() == {0, 1, 2, 3, 4} - inherited(), "the last one lists them"
 
@@ -82,7 +82,7 @@ async def test_standard_files(pipes: list[tuple[int, int]]) -> None:
     """Input is empty; output goes where our standard error goes."""
     reading, writing = pipes[0]
     script = "import os; os.write(3, f'{os.read(0, 9)} {os.readlink(\"/proc/self/fd/1\")}'.encode())"
-    assert await Process(python(script), {3: writing}, Exits()).wait(10)
+    assert await Process(python(script), {3: writing}, Exits()).wait(60)
     assert os.read(reading, 1000).decode() == f"b'' {os.readlink('/proc/self/fd/2')}"  # noqa: PTH115
 
 
@@ -95,10 +95,10 @@ async def test_exit_status(command: str, exit_status: int) -> None:
     exits = Exits()
     process = Process(["sh", "-c", command], {}, exits)
     assert process.running
-    assert await process.wait(10) is (exit_status == 0)
+    assert await process.wait(60) is (exit_status == 0)
     assert (process.exit_status, process.running, exits) == (exit_status, False, [exit_status])
     process.kill()
-    assert await process.wait(10) is (exit_status == 0)
+    assert await process.wait(60) is (exit_status == 0)
 
 
 async def test_kill() -> None:
@@ -119,7 +119,7 @@ async def test_patience_ends() -> None:
 async def test_many_at_once() -> None:
     exits = Exits()
     processes = [Process(["sh", "-c", f"exit {number}"], {}, exits) for number in range(20)]
-    await asyncio.gather(*(process.wait(20) for process in processes))
+    await asyncio.gather(*(process.wait(60) for process in processes))
     assert [process.exit_status for process in processes] == list(range(20))
     assert sorted(exits) == list(range(20))
 
@@ -151,7 +151,7 @@ async def test_one_that_hangs_shows_its_stack_and_is_killed(
     process = Process([sys.executable, "-P", "-c", HANGS], {3: ours}, exits)
     await asyncio.to_thread(os.read, reading, 1)
     process.kill_with_stack()
-    await asyncio.wait_for(exits.first.wait(), 20)
+    await asyncio.wait_for(exits.first.wait(), 60)
     assert exits == [-signal.SIGKILL]
     assert "in where_it_hangs" in capfd.readouterr().err
     process.kill_with_stack()

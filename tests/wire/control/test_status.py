@@ -82,7 +82,7 @@ def test_after_an_hour_they_count_from_one() -> None:
 def logged(said: str) -> list[str]:
     """What a process writes to its log."""
     code = f"from wire.control.status import *\nset_up_logging()\nstatus = Status('connectiond')\n{said}\nend_logging()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
     return done.stderr.decode().split("\n")[:-1]
 
 

@@ -36,7 +36,7 @@ class End:
 
     async def hears(self) -> None:
         """Wait until it is told anything."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.told.wait()
         self.told.clear()
 

@@ -20,7 +20,7 @@ async def man() -> AsyncIterator[Recorder]:
 def pair() -> Iterator[Pair]:
     """A connected stream; the first end is to be adopted (detached), the second one blocks for five seconds at most."""
     ends = socket.socketpair()
-    ends[1].settimeout(5)
+    ends[1].settimeout(60)
     yield ends
     for end in ends:
         end.close()
@@ -32,7 +32,7 @@ def tcp_pair() -> Iterator[Pair]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         far = socket.create_connection(listener.getsockname())
         near, _ = listener.accept()
-    far.settimeout(5)
+    far.settimeout(60)
     yield near, far
     near.close()
     far.close()

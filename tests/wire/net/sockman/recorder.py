@@ -37,7 +37,7 @@ class Recorder(SockMan):
     async def until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             self._changed.clear()
-            await asyncio.wait_for(self._changed.wait(), 10)
+            await asyncio.wait_for(self._changed.wait(), 60)
 
     async def until_event(self, what: str, times: int = 1) -> tuple[Any, ...]:
         await self.until(lambda: self.names().count(what) >= times)
@@ -112,7 +112,7 @@ async def recv_all(sock: socket.socket, size: int) -> bytes:
     sock.setblocking(False)
     loop, data = asyncio.get_running_loop(), b""
     while len(data) < size:
-        piece = await asyncio.wait_for(loop.sock_recv(sock, size - len(data)), 10)
+        piece = await asyncio.wait_for(loop.sock_recv(sock, size - len(data)), 60)
         assert piece, "the other end has closed"
         data += piece
     return data

@@ -23,14 +23,14 @@ class Parting:
     async def hears(self) -> bytes:
         """All until the end."""
         heard = b""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while data := await asyncio.get_running_loop().sock_recv(self.other, 65_536):
                 heard += data
         return heard
 
     async def over(self) -> None:
         """Wait until it has closed."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.all:  # noqa: ASYNC110 - it does not tell
                 await asyncio.sleep(0)
         assert self.sock.fileno() == -1
