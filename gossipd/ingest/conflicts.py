@@ -23,6 +23,9 @@ from wire.encoded import ANNOUNCEMENT
 from wire.gossip_layout import KEY_SIZE, KEYS, channel_keys
 from wire.scid import scid_to_text
 
+# Looked up once: before Python 3.12 each look at an enum's member costs 0.15 µs.
+_REDUNDANT = Verdict.REDUNDANT
+
 MAX_BLACKLISTED = 1_000
 """Nodes. A network whose peers have said most of them makes its own oldest go."""
 
@@ -39,6 +42,7 @@ class Conflicts:
         self._stored = around.stored
         self._around = around
         self.contests = Contests(around)
+        self._contested = self.contests.of.values
         self.blacklist: Shares[bytes, None] = Shares(MAX_BLACKLISTED)
         self.blacklisted = self.blacklist.values.keys()
         """Nodes that are not listened to any more."""
@@ -46,11 +50,15 @@ class Conflicts:
     def receive(self, scid: int, message: bytes, keys_at: int, source: int) -> Verdict:
         """An announcement of a channel that is on the map; its four keys stand at `keys_at`. Mostly the same again."""
         index, row = self._index, self._index.channels[scid]
-        known = index.node_ids[index.node1[row]] + index.node_ids[index.node2[row]]
+        is_same = message.startswith(index.node_ids[index.node1[row]], keys_at) and message.startswith(
+            index.node_ids[index.node2[row]], keys_at + KEY_SIZE
+        )
+        if is_same and not self._contested:
+            return _REDUNDANT
         keys = KEYS.unpack_from(message, keys_at)
-        is_said = bool(self.contests.of.values) and self.contests.witness(scid, keys, source)
-        if message[keys_at : keys_at + 2 * KEY_SIZE] == known or message in self._checks.under_way:
-            return Verdict.REDUNDANT
+        is_said = bool(self._contested) and self.contests.witness(scid, keys, source)
+        if is_same or message in self._checks.under_way:
+            return _REDUNDANT
         if is_said:
             return Verdict.CONFLICT
         announcement = self._writer.announcement(row)

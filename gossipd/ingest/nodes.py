@@ -53,11 +53,13 @@ class NodeIntake:
         timestamp = U32.unpack_from(message, at)[0]
         node_id = message[at + BODY_NODE_ID : at + BODY_RGB]
         row = self._index.nodes.get(node_id)
+        if row is not None and self._is_known(row, timestamp):
+            return _REDUNDANT
         if timestamp > self._around.now() + MAX_FUTURE:
             return Verdict.FUTURE
         if row is None:
             return Verdict.WAITING if self.waiting.put(node_id, message, source) else _REDUNDANT
-        if self._is_known(row, timestamp) or message in self._checks.under_way:
+        if message in self._checks.under_way:
             return _REDUNDANT
         try:
             if not may_forward(message[at + BODY_ADDRESSES : end]):

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from gossipd.feed import SILENT, Feed
 from gossipd.map.gone import Gone
 from gossipd.map.index import MapIndex
-from gossipd.store.records import DYING, delete_channel_message, dying_message
+from gossipd.store.records import DYING, dying_message
 from gossipd.store.writer import GossipStore
 from wire.bus.feed import CHANNEL_DYING, CHANNEL_REMOVED, NODE_REMOVED
 
@@ -162,7 +162,7 @@ class Forgetting:
                 self._count_unsent(row, -1)
             ends = self._ends(row)
             nodes |= {index.node1[row], index.node2[row]}
-            store.append(delete_channel_message(scid), 0)  # first, so that the flags follow it into the file
+            store.append_deletion(scid)  # first, so that the flags follow it into the file
             for offset in index.remove_channel(row):
                 store.mark_deleted(offset)
             if self.feed.map:

@@ -59,6 +59,7 @@ class Peer:
         "_outbox",
         "asked",
         "came_ns",
+        "choked",
         "duties",
         "filter",
         "greeted",
@@ -96,6 +97,8 @@ class Peer:
         """When the gossip that is dealt with had arrived, if it has waited here; else 0."""
         self.waiting: Waiting | None = None
         """Gossip that is not taken in yet, if there is any."""
+        self.choked = False
+        """The peer does not take our answers, or too much of its gossip waits: nothing more is heard until then."""
 
     # hearing
 
@@ -107,6 +110,7 @@ class Peer:
                 self.waiting = Waiting()
                 self._around.pause.add(self)
             self.waiting.add(message, self._around.feed.stamp(self.info.conn_id))
+            self._look_choked()
             return True
         return self._hear(number, message)
 
@@ -116,11 +120,13 @@ class Peer:
         stays = waiting.hear(self._hear_late, most)
         self.came_ns = 0
         self.waiting = waiting if waiting.size else None
+        self._look_choked()
         return stays
 
     def leave_waiting(self) -> list[bytes]:
         """The peer goes: gossip that waits is owed, queries are returned."""
         waiting, self.waiting = self.waiting or Waiting(), None
+        self._look_choked()
         queries = waiting.leave(self._pass_over)
         self.came_ns = 0
         return queries
@@ -283,11 +289,11 @@ class Peer:
         self.outbox_bytes += size
         if message[:2] in _ANSWERS:
             self._answer_bytes += size
+            self._look_choked()
 
-    @property
-    def choked(self) -> bool:
-        """The peer does not take our answers, or too much of its gossip waits: nothing more is heard until then."""
-        return self._answer_bytes > ANSWERS_MARK or (self.waiting is not None and self.waiting.is_full)
+    def _look_choked(self) -> None:
+        """What it hangs on has changed: it is asked for after each message."""
+        self.choked = self._answer_bytes > ANSWERS_MARK or (self.waiting is not None and self.waiting.is_full)
 
     @property
     def has_free(self) -> bool:
@@ -310,6 +316,7 @@ class Peer:
     def _empty_outbox(self) -> list[bytes]:
         messages, self._outbox = self._outbox, []
         self.outbox_bytes = self._answer_bytes = 0
+        self._look_choked()
         return messages
 
     def pull(self, budget: int) -> list[bytes]:

@@ -29,7 +29,6 @@ from gossipd.store.records import (
     BEGINNING_SIZE,
     CHANNEL_AMOUNT,
     COMPLETED,
-    DELETE_CHANNEL,
     DELETED,
     DYING,
     FIRST_RECORD,
@@ -40,6 +39,7 @@ from gossipd.store.records import (
     amount_message,
     check_records,
     crc_of,
+    delete_channel_message,
     ended_message,
     pack_record,
     uuid_of,
@@ -49,7 +49,6 @@ from wire.gossip_layout import CHANNEL_ANNOUNCEMENT
 __all__ = ["NEWEST_READ", "GossipStore", "ScannedRecord", "StoreError"]
 
 AMOUNT_SIZE = HEADER_SIZE + NUMBER_MESSAGE.size
-_DELETE_CHANNEL = DELETE_CHANNEL.to_bytes(2, "big")
 
 
 class GossipStore(StoreReading):
@@ -123,15 +122,19 @@ class GossipStore(StoreReading):
         offset = self._end + len(buffer)
         buffer += HEADER.pack(COMPLETED if buffer else 0, len(raw), crc_of(timestamp, raw), timestamp)
         buffer += raw
-        if raw.startswith(_DELETE_CHANNEL):
-            self.dead_bytes += self.size - offset
         return offset
+
+    def append_deletion(self, scid: int) -> None:
+        """Add a note that a channel is gone, for followers of the file."""
+        before = self.size
+        self.append(delete_channel_message(scid), 0)
+        self.dead_bytes += self.size - before
 
     def append_channel(self, raw: bytes, timestamp: int, amount_sat: int) -> int:
         """Add a channel_announcement, and its capacity right behind it, which is not known if it is below 0."""
         offset = self.append(raw, timestamp)
         if amount_sat >= 0:
-            self.append(amount_message(amount_sat), 0)
+            self._buffer += pack_record(amount_message(amount_sat), 0)
         return offset
 
     def flush(self) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 TURN = 0.01
 """Seconds."""
-QUANTUM = 8_192
+QUANTUM = 16_384
 """Bytes of one connection's messages that are heard in one piece; a message counts MESSAGE_COST more than it has."""
 MESSAGE_COST = 256
 
