@@ -148,8 +148,8 @@ async def close_rest(running: Running) -> None:
     await running.buses.close(GOODBYE, grace=0.0, kept=True)
     if running.metrics is not None:
         await running.metrics.close()
-    if running.recorder is not None:
-        await running.recorder.close()
+    for companion in running.companions:
+        await companion.close()
     for part in (running.parts.staying, running.opening, running.restarts):
         part.close()
     await running.core.chain.close()

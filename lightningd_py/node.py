@@ -32,7 +32,7 @@ from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.owners.ownership import tell
 from lightningd_py.owners.peers import Peers
-from lightningd_py.parts import BUSES, Parts, Running, open_buses, serve_metrics, start_recorder
+from lightningd_py.parts import BUSES, Parts, Running, open_buses, serve_metrics, start_companions
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.bootstrap import Candidate, read_peers
 from lightningd_py.peers.finding import Around, find_peers
@@ -168,10 +168,10 @@ class Node:
             ends.callback(end)
         if left is None and options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
             await parts.connectiond.must_bind()
-        recorder = start_recorder(core, options, ends) if options.record is not None else None
+        companions = start_companions(core, options, ends)
         metrics = None
         if options.metrics_addr is not None:
-            metrics = serve_metrics(core, options, self._restarts, rpc, mover, recorder, ends)
+            metrics = serve_metrics(core, options, self._restarts, rpc, mover, companions, ends)
         await self._opening.begin(lambda: self._open(core, parts.staying, fallback))
         self._restarts.begin(self._restartable(core, parts), parts.staying.dial_again)
         running = Running(
@@ -181,7 +181,7 @@ class Node:
             rpc=rpc,
             buses=buses,
             metrics=metrics,
-            recorder=recorder,
+            companions=companions,
             mover=mover,
             opening=self._opening,
             news=self._news,

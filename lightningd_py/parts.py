@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.staying_connected import StayingConnected
+from lightningd_py.recording.companion import Companion
+from lightningd_py.recording.page import Page
 from lightningd_py.recording.recorder import Recorder
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
@@ -57,7 +60,7 @@ class Running:
     rpc: RpcServer
     buses: "Buses"
     metrics: "Serving | None"
-    recorder: Recorder | None
+    companions: Sequence[Companion]
     mover: Mover
     opening: Opening
     news: News
@@ -73,7 +76,7 @@ def serve_metrics(
     restarts: Restarts,
     rpc: RpcServer,
     mover: Mover,
-    recorder: Recorder | None,
+    companions: Sequence[Companion],
     ends: AsyncExitStack,
 ) -> "Serving":
     """Raises StartError if it cannot listen at --metrics-addr."""
@@ -91,7 +94,7 @@ def serve_metrics(
         registrations=core.ownership.registrations,
         chain=core.chain,
         pid=os.getpid(),
-        recorder_pid=lambda: recorder.pid if recorder is not None else 0,
+        companions=lambda: {each.name: each.pid for each in companions if each.pid},
     )
     serving = Serving(Collector(around, asyncio.get_running_loop().time))
     ends.push_async_callback(serving.close)
@@ -99,12 +102,17 @@ def serve_metrics(
     return serving
 
 
-def start_recorder(core: Core, options: Options, ends: AsyncExitStack) -> Recorder:
-    """Raises StartError if it cannot be had."""
-    recorder = Recorder(options, vantage_of(options, core.own.node_id))
-    ends.push_async_callback(recorder.close)
-    recorder.start()
-    return recorder
+def start_companions(core: Core, options: Options, ends: AsyncExitStack) -> list[Companion]:
+    """Those that are asked for. Raises StartError if one cannot be had."""
+    companions: list[Companion] = []
+    if options.record is not None:
+        companions.append(Recorder(options, vantage_of(options, core.own.node_id)))
+    if options.web_addr is not None:
+        companions.append(Page(options))
+    for each in companions:
+        ends.push_async_callback(each.close)
+        each.start()
+    return companions
 
 
 def open_buses(core: Core, options: Options, parts: Parts, rpc: RpcServer, ends: AsyncExitStack) -> "Buses":

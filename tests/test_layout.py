@@ -113,7 +113,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.observatory.web.server": "browsers are answered side by side, each with its deadline",
         "lightningd_py.observatory.web.sources": "the layout is made beside all else",
         "lightningd_py.observatory.web_command": "runs the page's loop",
-        "lightningd_py.recording.recorder": "its process is watched and started again on the loop",
+        "lightningd_py.recording.companion": "its process is watched and started again on the loop",
         "lightningd_py.probe.conversation": "its peer is on the loop",
         "lightningd_py.probe.probe": "talks with many nodes at a time",
         "lightningd_py.tools.demo": "two nodes and a scripted peer",

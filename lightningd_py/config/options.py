@@ -37,9 +37,7 @@ _BY_NAME = {option.name: option for option in OPTIONS}
 
 @dataclass(slots=True, kw_only=True)
 class Options:
-    """All options with their defaults. Paths are absolute; `None` means that nothing was said. One value for the whole
-    node, which `adopt` alone changes.
-    """
+    """All options with their defaults. Paths are absolute; `None`: nothing was said. `adopt` alone changes it."""
 
     network: str = "bitcoin"
     lightning_dir: Path
@@ -57,6 +55,7 @@ class Options:
     log_format: str = "text"
     metrics_addr: WireAddr | None = None
     record: Path | None = None
+    web_addr: WireAddr | None = None
     log_file: tuple[str, ...] = ("-",)
     """Absolute paths, and "-" for stdout."""
     addr: tuple[Binding, ...] = ()

@@ -106,6 +106,12 @@ OPTIONS: tuple[Option, ...] = (
             "DIR",
         ),
         Option(
+            "web-addr",
+            "show the node's map, arrivals, peers and record in a browser (default port 9760; docs/page.md)",
+            values.page_address,
+            "IP[:PORT]",
+        ),
+        Option(
             "metrics-addr",
             "answer Prometheus there, at /metrics (default port 9750): any host that reaches it sees all counters",
             values.metrics_address,

@@ -24,6 +24,7 @@ LONGEST_ALIAS = 32
 DNS_PORT = 53
 API_PORT = 62962
 METRICS_PORT = 9750
+PAGE_PORT = 9760
 """Of the API bus on tcp: LNP Node's."""
 TOR_PORT = 9050
 """Where Tor's SOCKS5 proxy listens."""
@@ -268,9 +269,18 @@ def name_server(value: str) -> WireAddr:
     return address
 
 
+def page_address(value: str) -> WireAddr:
+    """Where browsers are answered: IP[:PORT]."""
+    return _ip_address(value, PAGE_PORT)
+
+
 def metrics_address(value: str) -> WireAddr:
     """Where scrapes are answered: IP[:PORT]; the default port is that of CLN's plugin."""
-    address = _parsed(value, METRICS_PORT)
+    return _ip_address(value, METRICS_PORT)
+
+
+def _ip_address(value: str, default_port: int) -> WireAddr:
+    address = _parsed(value, default_port)
     if address.kind not in ("ipv4", "ipv6"):
         raise ValueError(f"'{value}' is no IP address")
     return address

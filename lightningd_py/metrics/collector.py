@@ -6,7 +6,7 @@ A daemon that does not answer within DEADLINE is left out of that scrape, and co
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from lightningd_py.chain.source import ChainSource
@@ -31,7 +31,7 @@ DEADLINE = 2.0
 """Seconds that a daemon has to answer."""
 FRESH = 0.25
 """Seconds for which a scrape's figures are shown to others, too: who scrapes without end costs the node little."""
-GOSSIPD_WORKERS, RECORDER = "gossipd-workers", "recorder"
+GOSSIPD_WORKERS = "gossipd-workers"
 OUTCOMES = {declared.PLANNED_RESTARTS: ("done", "refused"), declared.PLANNED_MOVED: ("moved", "lost")}
 
 
@@ -48,8 +48,8 @@ class Around:
     registrations: Registrations
     chain: ChainSource
     pid: int
-    recorder_pid: Callable[[], int] = lambda: 0
-    """0 if there is none."""
+    companions: Callable[[], Mapping[str, int]] = dict
+    """Name -> pid of the recorder and the page, if they run."""
 
 
 class Collector:
@@ -154,8 +154,8 @@ class Collector:
         ):
             samples.put_each(metric, {name: counts[name] for name in DAEMONS})
         _put_usage(samples, MASTER, usage(around.pid))
-        if recorder := around.recorder_pid():
-            _put_usage(samples, RECORDER, usage(recorder))
+        for name, pid in around.companions().items():
+            _put_usage(samples, name, usage(pid))
         running = {daemon.name: daemon for daemon in around.supervisor.running}
         for name, daemon in running.items():
             samples.put(declared.TOLD, daemon.channel.queued, name)

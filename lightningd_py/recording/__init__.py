@@ -1,3 +1,3 @@
-"""The recorder as a part of a node (`--record`). Called by the node alone; what it records is in `observatory/`, which
-it starts as a process and does not import.
+"""The recorder and the page as parts of a node (`--record`, `--web-addr`). Called by the node alone; what they do is in
+`observatory/`, which is started as processes and not imported.
 """

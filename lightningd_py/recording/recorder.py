@@ -1,90 +1,25 @@
-"""The recorder of a node (`--record`): `lightning-observatory record` as a child of the master.
+"""The recorder of a node (`--record`): `lightning-observatory record`.
 
-What it says is in the node's log. One that ends is started again after a pause. `restart master` ends it, and the next
-program starts another, which says in the record what it has missed: nothing of a connection depends on it.
+A next one says in the record what it has missed.
 """
-
-import asyncio
-import importlib.util
-import os
-import signal
-import sys
 
 from lightningd_py.config.options import Options
 from lightningd_py.daemons.gossip_control import store_path
 from lightningd_py.errors import StartError
-from lightningd_py.owners.service_process import Output, environment
-from wire.control.process import Process
-from wire.control.status import Status
+from lightningd_py.recording.companion import Companion, need
 
-MODULE = "lightningd_py.observatory"
 NEEDED = ("pyarrow", "duckdb", "xxhash")
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds before one that has ended is started again; twice as long each time."""
-PATIENCE = 20.0
-"""Seconds that it has to write what it has."""
-
-status = Status("lightningd")
 
 
-class Recorder:
-    """Runs while the node runs."""
+class Recorder(Companion):
+    """Records into the folder of the option."""
 
     def __init__(self, options: Options, vantage: str) -> None:
         """`vantage`: what this point of view is called. Raises StartError if it cannot be had."""
         assert options.record is not None
-        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-        if missing:
-            raise StartError(f"--record needs {', '.join(missing)}: pip install 'lightningd-py[observatory]' gets them")
+        need("--record", NEEDED)
         if not options.feed.startswith("ipc://"):
             raise StartError("--record needs a feed on a Unix socket: --feed=PATH")
         feed, store = options.feed.removeprefix("ipc://"), str(store_path(options))
         words = ["record", str(options.record), "--feed", feed, "--store", store, "--vantage", vantage, "--quiet"]
-        self._command = [sys.executable, "-P", "-m", MODULE, *words]
-        self._seconds = FIRST_PAUSE
-        self._process: Process | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._closing = False
-
-    @property
-    def pid(self) -> int:
-        """Of its process; 0 while there is none."""
-        return self._process.pid if self._process is not None else 0
-
-    def start(self) -> None:
-        """Start it now."""
-        self._timer = None
-        reading, writing = os.pipe()
-        output = Output("recorder", reading)
-
-        def exited(exit_status: int) -> None:
-            output.close()
-            self._exited(exit_status)
-
-        try:
-            self._process = Process(
-                self._command, {2: writing}, exited, "recorder", environment=environment(), group=True
-            )
-            output.pid = self._process.pid
-        except OSError as error:
-            output.close()
-            status.unusual(f"the recorder cannot be started: {error}")
-        finally:
-            os.close(writing)
-
-    def _exited(self, exit_status: int) -> None:
-        self._process = None
-        if self._closing:
-            return
-        status.unusual(f"the recorder has ended with {exit_status}: it is started again in {self._seconds:g} s")
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self.start)
-        self._seconds = min(2 * self._seconds, LONGEST_PAUSE)
-
-    async def close(self) -> None:
-        """Let it write what it has, and end it."""
-        self._closing = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._process is not None:
-            os.kill(self._process.pid, signal.SIGTERM)
-            await self._process.wait(PATIENCE)
+        super().__init__("recorder", words)
