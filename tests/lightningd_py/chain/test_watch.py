@@ -60,3 +60,48 @@ async def test_an_answer_that_comes_while_a_gap_is_jumped(followed: FollowedChai
         source._no_longer_there = looked  # type: ignore[method-assign]
         followed.chain.grow(CATCH_UP + 1)
         assert await answer == SPENT
+
+
+async def test_a_reorganisation_while_a_gap_is_jumped(followed: FollowedChain) -> None:
+    """What was looked at on the new chain is not taken for the old one's: it is looked at once more."""
+    (scid,), tx = followed.fund()
+    async with followed.following() as source:
+        await look_up(source, scid)
+        await followed.reached(6)
+    async with followed.following() as source:
+        no_longer_there = source._no_longer_there
+
+        async def looked(outputs: list[tuple[int, bytes]]) -> list[int]:
+            source._no_longer_there = no_longer_there  # type: ignore[method-assign]
+            del followed.chain.blocks[-3:]
+            followed.spend(tx)
+            followed.chain.grow(3)
+            return await no_longer_there(outputs)
+
+        source._no_longer_there = looked  # type: ignore[method-assign]
+        followed.chain.grow(CATCH_UP + 1)
+        await followed.reached(CATCH_UP + 8)
+    assert (followed.heard.undone, followed.heard.spent) == ([], [(CATCH_UP + 8, [scid])])
+
+
+async def test_a_reorganisation_between_two_blocks(followed: FollowedChain) -> None:
+    """A block that does not follow the last one is not taken: what was replaced below it may have a spend."""
+    (scid,), tx = followed.fund()
+    async with followed.following() as source:
+        await look_up(source, scid)
+        followed.chain.grow(1)
+        await followed.reached(7)
+        hash_at = source._hash_at
+
+        async def asked(height: int) -> bytes | None:
+            if height == 8:
+                source._hash_at = hash_at  # type: ignore[method-assign]
+                del followed.chain.blocks[-2:]
+                followed.spend(tx)
+                followed.chain.grow(1)
+            return await hash_at(height)
+
+        source._hash_at = asked  # type: ignore[method-assign]
+        followed.chain.grow(1)
+        await followed.reached(8)
+    assert (followed.heard.undone, followed.heard.spent) == ([(6, [])], [(7, [scid])])
