@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, Protocol
 
 from lightningd_py.observatory.tables.errors import ObservatoryError
@@ -21,15 +22,20 @@ class _Part(Protocol):
     def add(self, commands: Any, /) -> None: ...
 
 
-def _parts(words: Sequence[str]) -> tuple[_Part, ...]:
-    """A recorder, which is there for long, does without DuckDB and its 40 MB."""
-    from lightningd_py.observatory import record_command
+_PARTS = {
+    "record_command": ("record",),
+    "history_commands": ("as-of", "diff", "propagation", "noisy", "openings", "first-responders"),
+    "exchange_commands": ("import", "export"),
+    "replay_commands": ("replay",),
+    "web_command": ("web", "web-assets"),
+}
 
-    if words[:1] == ["record"]:
-        return (record_command,)
-    from lightningd_py.observatory import exchange_commands, history_commands, replay_commands, web_command
 
-    return record_command, history_commands, exchange_commands, replay_commands, web_command
+def _parts(words: Sequence[str]) -> list[_Part]:
+    """Those that are wanted: none waits for what another one imports, and a recorder, which is there for long, does
+    without DuckDB and its 40 MB."""
+    wanted = [part for part, names in _PARTS.items() if words and words[0] in names] or list(_PARTS)
+    return [import_module(f"lightningd_py.observatory.{part}") for part in wanted]
 
 
 def _parser(parts: Sequence[_Part]) -> CommandParser:

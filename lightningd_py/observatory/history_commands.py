@@ -154,9 +154,9 @@ def _propagation(options: argparse.Namespace, record: Record) -> None:
     window = _window(options)
     with show.progress("reading arrivals"):
         if options.message is not None:
-            found = propagation_of(record, options.message, window)
+            found = propagation_of(record, options.message, window, delays=options.svg is not None)
         else:
-            found = propagation_of_top(record, options.top, window, options.peers)
+            found = propagation_of_top(record, options.top, window, options.peers, delays=options.svg is not None)
     if options.svg is not None:
         with new_text(options.svg, force=options.force) as file:
             title = f"{found.all['messages']:,} messages, {found.all['receipts']:,} receipts"

@@ -17,16 +17,22 @@ SHARES = (0.5, 0.75, 0.9, 0.95, 0.99)
 _ARRIVALS = ("time_ns", "vantage", "hash", "peer", "type", "dir", "phase")
 
 _RECEIPTS = f"""
+CREATE OR REPLACE TEMP TABLE texts AS
+SELECT (row_number() OVER ())::INTEGER AS message, hash, any_value(type) AS type FROM arrivals {{chosen}} GROUP BY hash;
+CREATE OR REPLACE TEMP TABLE speakers AS
+SELECT (row_number() OVER (ORDER BY vantage, peer))::INTEGER AS speaker, vantage, peer
+FROM (SELECT DISTINCT vantage, peer FROM arrivals WHERE peer IS NOT NULL);
 CREATE OR REPLACE TEMP TABLE receipts AS
 WITH first AS (
-    SELECT hash, vantage, peer, any_value(type) AS type, min(time_ns) AS came
-    FROM arrivals {{chosen}}
-    WHERE dir = 0 AND peer IS NOT NULL AND ({{sync}} OR phase IS DISTINCT FROM 'sync')
-    GROUP BY hash, vantage, peer
-), began AS (SELECT hash, min(came) AS began, count(*) AS peers FROM first GROUP BY hash)
-SELECT hash, vantage, peer, type, came, began, came - began AS delay, peers
-FROM first JOIN began USING (hash) WHERE came - began <= {LONGEST_NS}
+    SELECT message, speaker, min(time_ns) AS came
+    FROM arrivals JOIN speakers USING (vantage, peer) JOIN texts USING (hash)
+    WHERE dir = 0 AND ({{sync}} OR phase IS DISTINCT FROM 'sync')
+    GROUP BY message, speaker
+), began AS (SELECT message, min(came) AS began, count(*) AS peers FROM first GROUP BY message)
+SELECT message, speaker, came, began, came - began AS delay, peers
+FROM first JOIN began USING (message) WHERE came - began <= {LONGEST_NS}
 """
+"""Messages and peers at vantage points are numbers in what is long: grouped and joined in half the time."""
 
 
 class Window(NamedTuple):
@@ -41,47 +47,53 @@ def _receipts(window: Window, chosen: str = "") -> str:
     return _RECEIPTS.format(chosen=chosen, sync="true" if window.sync else "false")
 
 
-def _percentiles() -> str:
-    return ", ".join(f"quantile_disc(delay, {share}) AS p{round(share * 100)}_ns" for share in SHARES)
-
+_SHARES = f"quantile_disc(delay, {list(SHARES)}) AS shares, max(delay) AS max_ns"
+_PERCENTILES = ", ".join(f"shares[{place}] AS p{round(share * 100)}_ns" for place, share in enumerate(SHARES, 1))
 
 _BY_MESSAGE = f"""
-SELECT hash, any_value(type) AS type, any_value(began) AS first_seen_ns, arg_min(vantage, came) AS first_vantage,
-       arg_min(peer, came) AS first_peer, count(*) AS peers, count(DISTINCT vantage) AS vantage_points,
-       {_percentiles()}, max(delay) AS max_ns
-FROM receipts GROUP BY hash ORDER BY peers DESC, hash
+WITH most AS (
+    SELECT message, hash, type FROM (SELECT message, count(*) AS peers FROM receipts GROUP BY message)
+    JOIN texts USING (message) ORDER BY peers DESC, hash {{limit}}
+), shown AS (
+    SELECT hash, type, any_value(began) AS first_seen_ns, arg_min(vantage, came) AS first_vantage,
+           arg_min(peer, came) AS first_peer, count(*) AS peers, count(DISTINCT vantage) AS vantage_points, {_SHARES}
+    FROM receipts JOIN most USING (message) JOIN speakers USING (speaker) GROUP BY hash, type
+)
+SELECT * EXCLUDE (shares, max_ns), {_PERCENTILES}, max_ns FROM shown ORDER BY peers DESC, hash
 """
 _OF_ALL = f"""
-SELECT count(DISTINCT hash) AS messages, count(*) AS receipts, {_percentiles()}, max(delay) AS max_ns FROM receipts
-WHERE peers >= $1
+SELECT messages, receipts, {_PERCENTILES}, max_ns FROM (
+    SELECT count(DISTINCT message) AS messages, count(*) AS receipts, {_SHARES} FROM receipts WHERE peers >= $1
+)
 """
 
 
 class Spread(NamedTuple):
     """`messages`: one row each, with first_seen_ns, peers, p50_ns ... p99_ns, max_ns from its first arrival anywhere.
-    `all`: the same over all messages that so many peers have said. `delays`: of the messages shown, sorted, in ns."""
+    `all`: the same over all messages that so many peers have said. `delays`: of the messages shown, sorted, in ns; none
+    if they were not asked for."""
 
     messages: list[Row]
     all: Row
     delays: list[int]
 
 
-def propagation_of(record: Record, name: str, window: Window) -> Spread:
+def propagation_of(record: Record, name: str, window: Window, *, delays: bool = True) -> Spread:
     """Of the messages that this names: a SHA256 in hex, or its beginning of 8 digits at least; a short_channel_id; a
     node_id. Raises ObservatoryError if nothing was heard of it."""
-    return asking(record, lambda query: _propagation_of(query, name, window))
+    return asking(record, lambda query: _propagation_of(query, name, window, delays=delays))
 
 
-def _propagation_of(query: Query, name: str, window: Window) -> Spread:
+def _propagation_of(query: Query, name: str, window: Window, *, delays: bool) -> Spread:
     query.load("arrivals", _ARRIVALS, window.since_ns, window.until_ns)
     query.load("messages", ["hash", "sha256", "scid", "node_id"], None, window.until_ns)
     where, value = _named(name)
     query.rows(f"CREATE OR REPLACE TEMP TABLE chosen AS SELECT DISTINCT hash FROM messages WHERE {where}", [value])
     query.rows(_receipts(window, "SEMI JOIN chosen USING (hash)"))
-    found = query.dicts(_BY_MESSAGE)
+    found = query.dicts(_BY_MESSAGE.format(limit=""))
     if not found:
         raise ObservatoryError(f"{name} was not heard in that time")
-    return Spread(found, query.dicts(_OF_ALL, [1])[0], _delays(query))
+    return Spread(found, query.dicts(_OF_ALL, [1])[0], _delays(query) if delays else [])
 
 
 def _named(name: str) -> tuple[str, Any]:
@@ -101,14 +113,14 @@ def _named(name: str) -> tuple[str, Any]:
     return f"sha256[1:{len(start)}] = $1", start
 
 
-def propagation_of_top(record: Record, top: int, window: Window, least_peers: int) -> Spread:
+def propagation_of_top(record: Record, top: int, window: Window, least_peers: int, *, delays: bool = True) -> Spread:
     """Of the messages that most peers have said, and of all that so many have."""
 
     def ask(query: Query) -> Spread:
         query.load("arrivals", _ARRIVALS, window.since_ns, window.until_ns)
         query.rows(_receipts(window))
-        found = query.dicts(f"{_BY_MESSAGE} LIMIT {int(top)}")
-        return Spread(found, query.dicts(_OF_ALL, [least_peers])[0], _delays(query, least_peers))
+        found = query.dicts(_BY_MESSAGE.format(limit=f"LIMIT {int(top)}"))
+        return Spread(found, query.dicts(_OF_ALL, [least_peers])[0], _delays(query, least_peers) if delays else [])
 
     return asking(record, ask)
 
@@ -126,14 +138,17 @@ def _delays(query: Query, least_peers: int = 1) -> list[int]:
 
 _RESPONDERS = """
 WITH ranked AS (
-    SELECT *, percent_rank() OVER (PARTITION BY hash ORDER BY came) AS rank,
-           row_number() OVER (PARTITION BY hash ORDER BY came, vantage, peer) = 1 AS is_first
+    SELECT *, percent_rank() OVER (PARTITION BY message ORDER BY came) AS rank,
+           row_number() OVER (PARTITION BY message ORDER BY came, speaker) = 1 AS is_first
     FROM receipts WHERE peers >= $1
-), total AS (SELECT count(DISTINCT hash) AS messages FROM ranked)
-SELECT vantage, peer, count(*) AS messages, count(*) FILTER (is_first) AS firsts,
-       count(*) FILTER (is_first) / any_value(total.messages) AS share_first,
-       avg(rank) AS mean_rank, quantile_disc(delay, 0.5) AS p50_ns
-FROM ranked, total GROUP BY vantage, peer ORDER BY firsts DESC, mean_rank, vantage, peer
+), total AS (SELECT count(DISTINCT message) AS messages FROM ranked), told AS (
+    SELECT speaker, count(*) AS messages, count(*) FILTER (is_first) AS firsts,
+           count(*) FILTER (is_first) / any_value(total.messages) AS share_first,
+           avg(rank) AS mean_rank, quantile_disc(delay, 0.5) AS p50_ns
+    FROM ranked, total GROUP BY speaker
+)
+SELECT vantage, peer, told.* EXCLUDE (speaker) FROM told JOIN speakers USING (speaker)
+ORDER BY firsts DESC, mean_rank, vantage, peer
 """
 
 
