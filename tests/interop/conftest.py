@@ -26,6 +26,8 @@ LNPROTOTEST = (
 INSTALL_TIMEOUT = 300.0
 TEST_TIMEOUT = 600.0
 """Seconds for a test that has to install something first."""
+WHILE_IT_CHECKS = 240.0
+"""Seconds in which other people's software has told, or taken in, a map of thousands of signatures."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

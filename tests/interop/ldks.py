@@ -10,6 +10,8 @@ from wire.scid import scid_to_text
 HERE = Path(__file__).parent / "ldk"
 PACKAGE = HERE / "package.json"
 LONGEST_LINE = 1 << 24
+LATEST = 300.0
+"""Seconds for a command: thousands of signatures that WebAssembly checks on a busy machine are one."""
 
 
 class Ldk:
@@ -32,7 +34,7 @@ class Ldk:
         assert self.process.stdin and self.process.stdout
         self.last_id += 1
         request = {"id": self.last_id, "command": command, **fields}
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(LATEST):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             await self.process.stdin.drain()
             answer = json.loads(await self.process.stdout.readline() or '{"error": "the program has ended"}')

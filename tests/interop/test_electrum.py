@@ -19,7 +19,7 @@ from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
 from tests.harness.small_map import write_small_map
 from tests.harness.waiting import until
-from tests.interop.conftest import Program
+from tests.interop.conftest import WHILE_IT_CHECKS, Program
 from wire import secp256k1
 from wire.peer_wire import ChannelUpdate, NodeAnnouncement, decode
 from wire.scid import scid_to_text
@@ -107,7 +107,7 @@ async def test_electrum_syncs_from_us_and_hears_what_changes(
     async def is_whole() -> bool:
         return await graph_heard(electrum) == wanted
 
-    await until(is_whole, "Electrum has not come to know the map")
+    await until(is_whole, "Electrum has not come to know the map", WHILE_IT_CHECKS)
     await electrum("want", first_timestamp=int(time.time()) - 60)
     update = changed_update(known)
     async with await ScriptedPeer.connect(node.target) as peer:
@@ -117,7 +117,7 @@ async def test_electrum_syncs_from_us_and_hears_what_changes(
         async def hears() -> bool:
             return CHANGED_FEE in [fee for *_, fee in (await graph_heard(electrum))["policies"]]
 
-        await until(hears, "Electrum has not heard of the change")
+        await until(hears, "Electrum has not heard of the change", WHILE_IT_CHECKS)
     assert await electrum("peers") == 1
 
 
@@ -131,7 +131,7 @@ async def test_electrum_as_it_is_shipped_asks_on(electrum: Electrum, node: Node,
     async def has_asked_for_all() -> bool:
         return sum("query_short_channel_ids: encoding type 1" in line for line in node.lines) == -(-CHANNELS // 500)
 
-    await until(has_asked_for_all, "Electrum has not asked on")
+    await until(has_asked_for_all, "Electrum has not asked on", WHILE_IT_CHECKS)
     assert (await electrum("graph"))["channels"] == []
     await electrum("want", first_timestamp=0)
     wanted = graph_of(known)
@@ -139,7 +139,7 @@ async def test_electrum_as_it_is_shipped_asks_on(electrum: Electrum, node: Node,
     async def is_whole() -> bool:
         return await graph_heard(electrum) == wanted
 
-    await until(is_whole, "Electrum has not come to know the map")
+    await until(is_whole, "Electrum has not come to know the map", WHILE_IT_CHECKS)
 
 
 @pytest.mark.bolt("B7-90")

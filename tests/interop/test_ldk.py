@@ -17,7 +17,7 @@ from gossipd.store.writer import GossipStore
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.waiting import until
-from tests.interop.conftest import pins
+from tests.interop.conftest import WHILE_IT_CHECKS, pins
 from tests.interop.ldks import PACKAGE, Ldk
 
 CHANNELS, NODES = 1000, 300
@@ -171,7 +171,7 @@ async def test_we_list_the_map_that_ldk_serves(ldk: Ldk, node: Node, messages: l
     await ldk.load(messages)
     ldk_id, port = await ldk.listen()
     await node.rpc("connect", id=ldk_id, host="127.0.0.1", port=port)
-    await until(lambda: lists_the_map(node), "LDK serves a map that we do not list whole")
+    await until(lambda: lists_the_map(node), "LDK serves a map that we do not list whole", WHILE_IT_CHECKS)
     assert await scids_of(node) == await ldk.scids()
     assert (await node.peer(ldk_id))["connected"] is True
 
@@ -187,7 +187,7 @@ async def test_each_gives_the_other_what_it_lacks(
     ldk_id, port = await ldk.listen()
     await node.rpc("connect", id=ldk_id, host="127.0.0.1", port=port)
     await ldk("wait", **WHOLE_MAP)
-    await until(lambda: lists_the_map(node), "what we lacked did not come from LDK")
+    await until(lambda: lists_the_map(node), "what we lacked did not come from LDK", WHILE_IT_CHECKS)
 
 
 @pytest.mark.parametrize("what", ["gossipd", "connectd", "master", "all"])
@@ -208,9 +208,9 @@ async def test_neither_of_two_ldks_notices_a_restart(
     async def begun() -> bool:
         return len(await scids_of(node)) > 0
 
-    await until(begun, "nothing comes from LDK")
+    await until(begun, "nothing comes from LDK", WHILE_IT_CHECKS)
     assert (await node.rpc("restart", what=what))["lost"] == 0
-    await until(lambda: lists_the_map(node), "LDK serves a map that we do not list whole")
+    await until(lambda: lists_the_map(node), "LDK serves a map that we do not list whole", WHILE_IT_CHECKS)
     assert {id_: peer["conn_id"] for id_, peer in (await node.peers()).items()} == before
     for ldk in (server, client):
         assert (await ldk("wait", peers=1))["peers"] == [node.node_id]

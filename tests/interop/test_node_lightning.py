@@ -13,7 +13,7 @@ from gossipd.store.writer import GossipStore
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
-from tests.interop.conftest import pins
+from tests.interop.conftest import WHILE_IT_CHECKS, pins
 from tests.interop.node_lightnings import GOSSIP_QUERIES, GOSSIP_QUERIES_EX, PACKAGE, NodeLightning
 
 REGTEST = "06226e46111a0b59caaf126043eb5bbf28c34f3a5e332a1fc7b2b73cf188910f"
@@ -134,5 +134,5 @@ async def test_we_list_the_map_that_it_serves(theirs: NodeLightning, node: Node,
     async def lists_the_map() -> bool:
         return await listed(node) == (2 * CHANNELS, NODES)
 
-    await until(lists_the_map, "node-lightning serves a map that we do not list whole")
+    await until(lists_the_map, "node-lightning serves a map that we do not list whole", WHILE_IT_CHECKS)
     assert await theirs("ping", pong_bytes=5, ignored=5) == {"ignored": 5}

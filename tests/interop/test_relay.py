@@ -24,7 +24,7 @@ from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
 from tests.interop import ldks, node_lightnings
-from tests.interop.conftest import pins
+from tests.interop.conftest import WHILE_IT_CHECKS, pins
 from tests.interop.ldks import Ldk
 from tests.interop.node_lightnings import GOSSIP_QUERIES, GOSSIP_QUERIES_EX, NodeLightning
 from wire.address import read_descriptors
@@ -125,12 +125,12 @@ async def test_two_implementations_learn_from_each_other_through_us(
     async def lists(channels: int, nodes: int) -> bool:
         return await listed(node) == (2 * channels, nodes)
 
-    await until(lambda: lists(EACH, len(of_theirs.nodes)), "node-lightning's map did not come to us")
+    await until(lambda: lists(EACH, len(of_theirs.nodes)), "node-lightning's map did not come to us", WHILE_IT_CHECKS)
     await theirs("disconnect")
     ldk_id, ldk_port = await ldk.listen()
     await node.rpc("connect", id=ldk_id, host="127.0.0.1", port=ldk_port)
     whole = {"channels": 2 * EACH, "updates": 4 * EACH}
-    await until(lambda: lists(2 * EACH, announced), "LDK's map did not come to us")
+    await until(lambda: lists(2 * EACH, announced), "LDK's map did not come to us", WHILE_IT_CHECKS)
     await theirs.dial(node, without=[GOSSIP_QUERIES, GOSSIP_QUERIES_EX])  # or we would want its map again
     await theirs("filter", first=0, range=0xFFFFFFFF)
     assert await theirs("wait", **whole, nodes=announced) == {**whole, "nodes": announced, "wrong": []}

@@ -13,7 +13,7 @@
  *   {"command": "open_channel", "node_id", "satoshis"}  -> {"channel_id"}   the temporary one; only with `channels`
  *   {"command": "closed_channels"}                      -> {"closed": [{"channel_id", "reason", "peer_message"}]}
  *   {"command": "tick"}                                 -> {}            LDK's timer: a ping, and who lacks pongs goes
- *   {"command": "wait", "peers": 1, "channels": 1000, "seconds": 60}
+ *   {"command": "wait", "peers": 1, "channels": 1000, "seconds": 240}
  *                                                       -> status, once it has exactly the counts named; else an error
  *   {"command": "list_channels"}                        -> {"channels": ["scid as decimal number"]}
  *   {"command": "add_gossip", "messages": [hex]}        -> {"added", "refused": ["reason"]}
@@ -143,7 +143,7 @@ const COMMANDS = {
     return {};
   },
   closed_channels: (peer) => ({ closed: peer.channels.closed }),
-  wait: (peer, { seconds = 60, ...wanted }) => peer.reached(wanted, seconds),
+  wait: (peer, { seconds = 240, ...wanted }) => peer.reached(wanted, seconds),
   list_channels: (peer) => ({ channels: listChannels(peer.graph) }),
   add_gossip: (peer, { messages }) => peer.addGossip(messages),
   timestamp: (peer, { scid, direction }) => ({ timestamp: timestamp(peer.graph, BigInt(scid), direction) }),

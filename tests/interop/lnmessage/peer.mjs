@@ -14,7 +14,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const entry = path.resolve(process.argv[2], "lnmessage/dist/index.js");
 const { default: LnMessage } = await import(pathToFileURL(entry).href);
 

@@ -37,7 +37,7 @@ const ZLIB = 1;
 const WARNING = 1;
 const FILTER = 265;
 const HOST = "127.0.0.1";
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 function load(modules) {
   const require = createRequire(path.resolve(modules, "x.js"));
