@@ -16,7 +16,7 @@ from wire.secp256k1 import public_key
 
 PRIVKEY = bytes([2]) * 32
 PEER_ID = public_key(PRIVKEY)
-HONEST_WITHIN = 1.0
+HONEST_WITHIN = Timing().connection_timeout / 2
 """Seconds."""
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
