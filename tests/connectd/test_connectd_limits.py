@@ -11,13 +11,14 @@ from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess
 from wire.control.control_wire import SetAccess
 from wire.control.limits import Limits
+from wire.control.timing import Timing
 from wire.peer_wire import Init, WarningMessage
 from wire.secp256k1 import public_key
 
 PRIVKEY = bytes([2]) * 32
 PEER_ID = public_key(PRIVKEY)
 HONEST_WITHIN = Timing().connection_timeout / 2
-"""Seconds."""
+"""Seconds: half of what silent ones have until they go."""
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
