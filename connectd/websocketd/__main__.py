@@ -1,6 +1,5 @@
 """`python -P -m connectd.websocketd MASTER_FD LOGLEVEL`: websocketd as the master starts it."""
 
-import logging
 import sys
 
 from connectd.websocketd.websocketd import Websocketd
@@ -13,7 +12,6 @@ def main() -> int:
     """Run until the master closes its socket; the exit status."""
     fd, level = sys.argv[1:]
     prepare(level)
-    logging.getLogger("websockets").setLevel(logging.ERROR)  # a stranger's faults are nothing to it, its own bugs are
     restrict_files(Status("websocketd"))
     master = inherited_socket(fd)
     return run("websocketd", lambda stop: Websocketd(master, stop).close)

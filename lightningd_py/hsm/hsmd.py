@@ -121,24 +121,25 @@ class Hsmd:
         """Close all sockets."""
         for key in list(self._selector.get_map().values()):
             assert isinstance(key.fileobj, socket.socket)
-            self._drop(key.fileobj)
+            self._drop(str(key.data), key.fileobj)
         self._selector.close()
         self._arrivals.close()
 
     def _add_client(self, client: str, sock: socket.socket) -> None:
         self._selector.register(sock, selectors.EVENT_READ, client)
 
-    def _drop(self, sock: socket.socket) -> None:
+    def _drop(self, client: str, sock: socket.socket) -> None:
         self._selector.unregister(sock)
         sock.close()
+        if client == "predecessor":  # it has ended, or goes on with what has not come as it should
+            self._arrivals.close()
 
     def _serve(self, client: str, sock: socket.socket) -> None:
         """One message of one client; on any fault that client is gone."""
         try:
             message = receive_message(sock, client, largest=MAX_INLINE)
             if message is None:
-                self._drop(sock)
-                self._left(client)
+                self._drop(client, sock)
                 return
             reply = self._answer(client, message)
             if type(message) in COUNTED:
@@ -148,14 +149,14 @@ class Hsmd:
         except (ControlError, Forbidden) as error:
             status.broken(f"{client} is cut off: {error}")
             self._cut_off += 1
-            self._drop(sock)
+            self._drop(client, sock)
         except BlockingIOError:
             status.unusual(f"{client} is cut off: it does not read its replies")
             self._cut_off += 1
-            self._drop(sock)
+            self._drop(client, sock)
         except OSError as error:
             status.unusual(f"{client} went away: {error}")
-            self._drop(sock)
+            self._drop(client, sock)
 
     def _answer(self, client: str, message: ControlMessage) -> ControlMessage | None:
         if type(message) not in PERMITTED[client]:
@@ -229,14 +230,9 @@ class Hsmd:
             except moving.MoveFailed as failed:
                 status.unusual(f"another hsmd cannot take our place, and we go on: {failed}")
                 return MoveAllReplyfail(str(failed), request_id=request.request_id)
-        for _, sock in ours:
-            self._drop(sock)
+        for client, sock in ours:
+            self._drop(client, sock)
         return MoveAllReply(len(ours), 0, request_id=request.request_id)
-
-    def _left(self, client: str) -> None:
-        """The old hsmd has ended, or goes on."""
-        if client == "predecessor":
-            self._arrivals.close()
 
     def _ecdh(self, request: Ecdh) -> EcdhReply:
         key = self._key_for(request)

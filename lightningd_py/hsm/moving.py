@@ -15,6 +15,9 @@ from wire.control.control_wire import MoveClient, MoveClients, MoveClientsReply,
 PATIENCE = 5.0
 """Seconds that the next one has for each step."""
 
+ALL_SENT = 1
+"""The number of the only request here: what is said before it is no answer."""
+
 Client = tuple[str, socket.socket]
 """The name of its row of permissions, and its socket."""
 
@@ -29,14 +32,23 @@ def move(successor: socket.socket, clients: Sequence[Client]) -> None:
     try:
         for name, sock in clients:
             _send_copy(successor, name, sock)
-        send_message(successor, MoveClients(len(clients)))
-        if not isinstance(receive_message(successor, "successor"), MoveClientsReply):
-            raise MoveFailed("the next hsmd has ended")
+        send_message(successor, MoveClients(len(clients), request_id=ALL_SENT))
+        _hear_reply(successor)
         send_message(successor, MoveDone())
     except TimeoutError as error:
         raise MoveFailed(f"the next hsmd has not answered for {PATIENCE:g} s") from error
     except (OSError, ControlError) as error:
         raise MoveFailed(f"the next hsmd: {error}") from error
+
+
+def _hear_reply(successor: socket.socket) -> None:
+    """That it has all. Raises MoveFailed, OSError, ControlError."""
+    reply = receive_message(successor, "successor")
+    if reply is None:
+        raise MoveFailed("the next hsmd has ended")
+    if not isinstance(reply, MoveClientsReply) or reply.request_id != ALL_SENT:
+        reply.close_fds()
+        raise MoveFailed(f"the next hsmd has said {reply.name()} where it should say that it has all")
 
 
 def _send_copy(successor: socket.socket, name: str, sock: socket.socket) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import astuple, dataclass
@@ -24,10 +25,12 @@ from tests.harness.bus_client import AGAIN, BusService
 from tests.harness.crowd_members import (
     ECHO,
     PATIENCE,
+    PAUSE,
     Asking,
     Hearing,
     Idle,
     Member,
+    Pace,
     Pinging,
     Speaking,
     Telling,
@@ -91,6 +94,12 @@ class EchoOfBuses:
         await self._service.ask("register", take=[FOR_THE_BUS])
         self._tasks = [asyncio.create_task(work()) for work in (self._hear, self._repeat, self._return)]
 
+    def check(self) -> None:
+        """Raises what has gone wrong here."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
     async def _hear(self) -> None:
         """All that peers say; while connectiond is restarted, too."""
         while True:
@@ -134,17 +143,21 @@ async def _without_end(hear: Any, *kinds: str) -> dict[str, Any]:
 class Crowd:
     """All of them, on one node."""
 
-    def __init__(self, node: Node, known: Sequence[bytes], news: Sequence[bytes], mix: Mix) -> None:
-        """`known` is on the node's map already, `news` is what peers tell."""
+    def __init__(
+        self, node: Node, known: Sequence[bytes], news: Sequence[bytes], mix: Mix, pause: float = PAUSE
+    ) -> None:
+        """`known` is on the node's map already, `news` is what peers tell. `pause`: seconds between two rounds."""
         self.node = node
+        self.pace = Pace(pause)
         self.mix = mix
         self.members: list[Member] = []
         self._known, self._news = frozenset(known), news
         self._truth = [*known, *(news if mix.telling else ())]
         self._bus = EchoOfBuses(node) if mix.of_buses else None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[asyncio.Task[None], Member] = {}
+        self._left: list[Member] = []
+        self._watching: asyncio.Task[None] | None = None
         self._webs = AsyncExitStack()
-        self._go = asyncio.Event()
         self._late = 0.0
 
     async def __aenter__(self) -> Self:
@@ -163,8 +176,8 @@ class Crowd:
         ):
             adding += [self._add(room, dial, kind, *given) for _ in range(count)]
         await asyncio.gather(*adding)
-        self._go.set()
-        self._tasks.append(asyncio.create_task(self._watch_ourselves()))
+        self.pace.all_at_once()
+        self._watching = asyncio.create_task(self._watch_ourselves())
         await self.go_on()
         return self
 
@@ -173,7 +186,7 @@ class Crowd:
             member = kind(await dial(), *given)
             await member.begin()
         self.members.append(member)
-        self._tasks.append(asyncio.create_task(member.run(self._go)))
+        self._tasks[asyncio.create_task(member.run(self.pace))] = member
 
     async def _dial(self) -> ScriptedPeer:
         return await ScriptedPeer.connect(self.node.target, timeout=PATIENCE)
@@ -191,10 +204,15 @@ class Crowd:
             self._late = max(self._late, time.monotonic() - began - 0.02)
 
     def check(self) -> None:
-        """Raises what a member has noticed."""
-        for task in self._tasks:
-            if task.done():
-                task.result()
+        """Raises AssertionError with what members have noticed, once: they are members no longer."""
+        if self._bus is not None:
+            self._bus.check()
+        noticed = {task: member for task, member in self._tasks.items() if task.done()}
+        for task, member in noticed.items():
+            del self._tasks[task]
+            self.members.remove(member)
+            self._left.append(member)
+        assert not noticed, dict(Counter(f"{member}: {task.exception()!r}" for task, member in noticed.items()))
 
     async def go_on(self, within: float = 2 * PATIENCE) -> None:
         """Wait until each is served by a whole round that began after this moment. Raises what one has noticed."""
@@ -240,10 +258,11 @@ class Crowd:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._watching] if self._watching is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for member in self.members:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for member in (*self.members, *self._left):
             await member.peer.close()
         with contextlib.suppress(ConnectionError):
             await self._webs.aclose()

@@ -27,7 +27,7 @@ from wire.peer_wire import (
 PATIENCE = 90.0
 """Seconds without being served after which a member is given up."""
 PAUSE = 0.1
-"""Seconds between two rounds of a member."""
+"""Seconds between two rounds of a member, if nothing else is said."""
 LOOK = 1.0
 """Seconds between two looks at whether it is time to begin."""
 PIECE = 5
@@ -41,6 +41,28 @@ GOSSIP = frozenset(kind.number.to_bytes(2, "big") for kind in (ChannelAnnounceme
 PING, ANSWERED = (kind.number.to_bytes(2, "big") for kind in (Ping, ReplyShortChannelIdsEnd))
 
 
+class Pace:
+    """When members begin a round: `pause` seconds after the last one, or all of them at once."""
+
+    def __init__(self, pause: float = PAUSE) -> None:
+        self.pause = pause
+        self.has_begun = False
+        """Until then they only answer pings."""
+        self._now = asyncio.Event()
+
+    async def rest(self) -> None:
+        """Between two rounds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.pause):
+                await self._now.wait()
+
+    def all_at_once(self) -> None:
+        """Those that rest begin now."""
+        self.has_begun = True
+        now, self._now = self._now, asyncio.Event()
+        now.set()
+
+
 class Member:
     """A peer that does the same thing again and again: `round` is one time."""
 
@@ -50,16 +72,19 @@ class Member:
         self.latest = 0.0
         """Of its answers, in seconds."""
 
-    async def run(self, go: asyncio.Event) -> None:
-        """Until it is cancelled; it only answers pings before `go`. Whatever goes wrong is raised."""
-        while not go.is_set():
+    def __str__(self) -> str:
+        return type(self).__name__
+
+    async def run(self, pace: Pace) -> None:
+        """Until it is cancelled. Whatever goes wrong is raised."""
+        while not pace.has_begun:
             with contextlib.suppress(TimeoutError):
                 await self.peer.hear(0xFFFF, LOOK)
         while True:
             async with asyncio.timeout(PATIENCE):
                 await self.round()
             self.rounds += 1
-            await asyncio.sleep(PAUSE)
+            await pace.rest()
 
     async def begin(self) -> None:
         """Once, before `run`."""
@@ -101,7 +126,7 @@ class Idle(Member):
 
     async def round(self) -> None:
         with contextlib.suppress(TimeoutError):
-            await self.peer.hear(0xFFFF, 3_600.0)
+            await self.peer.hear(0xFFFF, PATIENCE / 2)
 
 
 class Telling(Member):

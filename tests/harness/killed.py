@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.harness.crowd import OPTIONS
-from tests.harness.crowd_members import Pinging
+from tests.harness.crowd_members import Pace, Pinging
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.restarted import restart
 from tests.harness.siege.truth import lacks, tell
@@ -47,7 +47,9 @@ async def kill_in_a_restart(node: Node, what: str, victim: str, chance: random.R
     two owners, which would not decrypt.
     """
     peers = [Pinging(await ScriptedPeer.connect(node.target)) for _ in range(PEERS)]
-    going = [asyncio.create_task(peer.run()) for peer in peers]
+    pace = Pace()
+    pace.all_at_once()
+    going = [asyncio.create_task(peer.run(pace)) for peer in peers]
     try:
         old = await _running(node, what)
         restarting = asyncio.create_task(restart(node, what))

@@ -10,13 +10,14 @@ import pytest
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness import processes
+from tests.harness.crowd import OPTIONS
 from tests.harness.moves import opening
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.puppeteer import Puppeteer
 from tests.harness.restarts import another
 from tests.harness.waiting import until
 
-AT_THE_DOOR = 100
+AT_THE_DOOR = 200
 ROUNDS = int(os.environ.get("RESTART_ROUNDS", "3"))
 
 
@@ -75,7 +76,7 @@ async def test_what_has_begun_ends_well(nodes: Nodes, puppets: Puppeteer) -> Non
 
 async def test_those_who_wait_at_the_door_when_connectd_dies(nodes: Nodes) -> None:
     """The listening socket outlives it."""
-    node = nodes.start()
+    node = nodes.start(*OPTIONS)
     pid = node.pids()["connectd"]
     os.kill(pid, signal.SIGSTOP)
     waiting = [await ScriptedPeer.dial(node.target) for _ in range(AT_THE_DOOR)]

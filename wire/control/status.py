@@ -170,6 +170,11 @@ class _Handler(logging.Handler):
         super().close()
 
 
+LIBRARIES = {"asyncio": logging.WARNING, "websockets": logging.ERROR}
+"""The lowest level of others' lines, whatever the style: asyncio's debug lines are about its own selector, and those of
+websockets show each frame of a stranger's.
+"""
+
 _output: _Handler | None = None
 """This process's, once `set_up_logging` was called."""
 
@@ -198,7 +203,8 @@ def _put_levels_in_force(style: LogStyle) -> None:
         if isinstance(logger, logging.Logger) and "." not in name:
             logger.setLevel(style.lowest_level_of(name))
     root.setLevel(style.level_of(""))
-    logging.getLogger("asyncio").setLevel(logging.WARNING)  # its debug lines are about its own selector
+    for name, level in LIBRARIES.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def change_levels(levels: str) -> None:

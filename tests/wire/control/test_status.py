@@ -107,3 +107,13 @@ def test_every_line_is_cut() -> None:
 def test_an_alias_in_the_log_is_as_it_was_written() -> None:
     (line,) = logged("status.info('👩\u200d🚀\u00a0\U0001fae9')")
     assert line.endswith("👩\u200d🚀\u00a0\U0001fae9")
+
+
+def test_frames_of_strangers_are_not_logged() -> None:
+    """Whatever level the master asks for, the library that reads WebSockets says only what is its own fault."""
+    lines = logged(
+        "import logging\nfrom wire.control.status import change_levels\n"
+        "change_levels('debug')\nchange_levels('debug,debug:websockets')\n"
+        "logging.getLogger('websockets.server').debug('a frame')\nstatus.debug('a line')"
+    )
+    assert len(lines) == 1 and lines[0].endswith("connectiond: a line")
