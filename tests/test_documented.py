@@ -21,6 +21,7 @@ NO_NOUN = re.compile(r"(It|Nobody|Somebody|Anybody|Whoever)\b")
         ("reliability.md", 10),
         ("running.md", 0),
         ("observatory.md", 2),
+        ("page.md", 12),
         ("exports.md", 1),
     ],
 )

@@ -106,13 +106,15 @@ def _pull(graph: Graph, places: Floats) -> Floats:
 
 
 def _fitted(places: Floats, mass: Floats) -> Floats:
-    """Around 0 and within REACH; what is far out is drawn in, so that it does not leave the rest a small blot."""
+    """Around 0 and within REACH. What is far out is drawn in, and what is crowded in the middle is spread: halfway to
+    where all places of the disc would be equally full."""
     places = places - np.average(places, axis=0, weights=mass)
     away = np.linalg.norm(places, axis=1)
     middle = float(np.median(away)) + 1e-9
     drawn = np.log1p(away / middle)
-    scale = REACH / (float(drawn.max()) + 1e-9)
-    fitted: Floats = places * (drawn * scale / (away + 1e-9))[:, None]
+    even = np.sqrt((np.argsort(np.argsort(away)) + 1) / len(away))
+    reach = REACH * (drawn / (float(drawn.max()) + 1e-9) + even) / 2
+    fitted: Floats = places * (reach / (away + 1e-9))[:, None]
     return fitted
 
 

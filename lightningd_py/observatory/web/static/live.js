@@ -13,6 +13,7 @@ export class Live {
     this.paused = false;
     this.list = document.getElementById("list");
     this.canvas = document.getElementById("rate");
+    this.fresh = document.getElementById("fresh");
     const pause = document.getElementById("pause");
     pause.addEventListener("click", () => {
       this.paused = !this.paused;
@@ -39,8 +40,8 @@ export class Live {
   }
 
   #lines({ arrivals }) {
-    const fresh = arrivals.slice(-MOST_LINES).reverse().map((arrival) => this.#line(arrival));
-    this.list.prepend(...fresh);
+    const wanted = this.fresh.checked ? arrivals.filter(({ outcome }) => outcome !== "redundant") : arrivals;
+    this.list.prepend(...wanted.slice(-MOST_LINES).reverse().map((arrival) => this.#line(arrival)));
     while (this.list.children.length > MOST_LINES) this.list.lastElementChild.remove();
   }
 

@@ -24,7 +24,7 @@ export class MapView {
   #readColours() {
     const style = getComputedStyle(document.documentElement);
     this.colours = Object.fromEntries(
-      ["leaf", "mid", "hub", "glow", "ink", "card", "accent", "line", "map"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+      ["leaf", "mid", "hub", "glow", "ink", "card", "accent", "edge", "line", "map"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   }
 
   #settings() {
@@ -143,10 +143,10 @@ export class MapView {
     const channels = this.graph.channelsOf(place).sort((one, two) => (two.sat ?? 0) - (one.sat ?? 0)).slice(0, MOST_EDGES);
     const crowd = channels.length > 60;
     for (const { scid, sat, other } of channels) {
-      this.drawn.addEdgeWithKey(scid, place, other, { size: Math.max(0.6, Math.log10((sat ?? 1e5) + 1) - 5), color: this.colours.accent + (crowd ? "66" : "aa") });
+      this.drawn.addEdgeWithKey(scid, place, other, { size: Math.max(0.6, Math.log10((sat ?? 1e5) + 1) - 5), color: crowd ? this.colours.edge : this.colours.accent });
       this.near.push(other);
     }
-    for (const { other } of channels.slice(0, 5)) this.drawn.setNodeAttribute(other, "forceLabel", true);
+    for (const { other } of channels.slice(0, this.container.clientWidth < 600 ? 2 : 5)) this.drawn.setNodeAttribute(other, "forceLabel", true);
     for (const other of this.near) this.drawn.mergeNodeAttributes(other, { zIndex: 2 });
     this.drawn.mergeNodeAttributes(place, { highlighted: true, color: this.colours.glow, zIndex: 3 });
   }
@@ -155,7 +155,7 @@ export class MapView {
     const spot = this.sigma.getNodeDisplayData(place);
     if (!spot) return;
     const camera = this.sigma.getCamera();
-    const to = { x: spot.x, y: spot.y, ratio: Math.min(camera.ratio, 0.5) };
+    const to = { x: spot.x, y: spot.y, ratio: Math.min(camera.ratio, 0.7) };
     if (still.matches) camera.setState(to);
     else camera.animate(to, { duration: 400 });
   }

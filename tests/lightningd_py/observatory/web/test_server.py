@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gossipd.store.writer import GossipStore
+from lightningd_py.observatory.web import sources
 from lightningd_py.observatory.web.connections import Limits
 from lightningd_py.observatory.web.guard import HEADERS, Guard
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.small_map import make_small_map, write_small_map
 from tests.harness.waiting import until
 from tests.lightningd_py.observatory.page import Served, served
@@ -106,12 +109,21 @@ async def test_map_and_details(store: Path) -> None:
         assert (about["map"], about["node"], about["record"]) == (True, False, False)
 
 
-async def test_store_that_comes_later_and_is_replaced(tmp_path: Path) -> None:
+async def test_store_that_comes_later_and_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a compaction."""
+    monkeypatch.setattr(sources, "MAP_FRESH", 0.0)
     async with served(tmp_path / "gossip_store") as page:
         status, _, body = await page.get("/api/map")
         assert status == 503 and "No such file" in json.loads(body)["error"]
         write_small_map(make_small_map(), tmp_path / "gossip_store")
         assert len((await page.json("/api/map"))["channels"]["scid"]) == 60
+        store = GossipStore.open(tmp_path / "next")
+        SyntheticMap(random_edges(2, 7, 4), 2, 1_790_000_000).write_store(store)
+        store.close()
+        (tmp_path / "next").rename(tmp_path / "gossip_store")
+        assert len((await page.json("/api/map"))["channels"]["scid"]) == 7
+        (tmp_path / "gossip_store").write_bytes(b"no store")
+        assert (await page.get("/api/map"))[0] == 503
 
 
 async def test_live_is_a_line_of_json_at_a_time() -> None:

@@ -1,0 +1,41 @@
+"""`lightning-observatory web`: what it refuses, and how it ends."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightningd_py.observatory.command import command
+
+
+def test_others_are_not_let_in_without_a_token(capsys: pytest.CaptureFixture[str]) -> None:
+    for address in ("0.0.0.0", "[::]:1", "192.0.2.1"):
+        assert command(["web", "--listen", address]) == 1
+        assert "--token-file FILE keeps others out" in capsys.readouterr().err
+
+
+def test_name_is_no_address(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command(["web", "--listen", "localhost"])
+    assert "'localhost' is no IP address" in capsys.readouterr().err
+
+
+def test_address_in_use_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert command(["web", "--listen", where, "--feed", str(tmp_path / "feed"), "--cache", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert f"cannot listen on {where}: " in said and "already in use" in said and said.count("\n") == 1
+
+
+def test_it_runs_without_any_node_and_ends_at_a_signal(tmp_path: Path) -> None:
+    words = ("web", "--listen", "127.0.0.1:0", "--feed", str(tmp_path / "feed"), "--cache", str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "lightningd_py.observatory", *words], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "the page is at http://127.0.0.1:" in process.stderr.readline()
+        process.terminate()
+        assert (process.wait(60), process.stderr.read()) == (0, "")
