@@ -47,7 +47,7 @@ class Connections:
             crowded.give_up()
 
     def ended(self, bounded: "Bounded", transport: asyncio.BaseTransport) -> None:
-        """It has gone."""
+        """A connection has gone."""
         self._all.pop(bounded)
         self._by_transport.pop(transport, None)
 
@@ -119,7 +119,7 @@ class Bounded(asyncio.Protocol):
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """The peer has read."""
         _cancel(self._unread)
         self._unread = None
         self._inner.resume_writing()

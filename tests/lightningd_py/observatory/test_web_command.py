@@ -10,7 +10,7 @@ import pytest
 from lightningd_py.observatory.command import command
 
 
-def test_others_are_not_let_in_without_a_token(capsys: pytest.CaptureFixture[str]) -> None:
+def test_address_of_others_without_a_token_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for address in ("0.0.0.0", "[::]:1", "192.0.2.1"):
         assert command(["web", "--listen", address]) == 1
         assert "--token-file FILE keeps others out" in capsys.readouterr().err
