@@ -23,6 +23,7 @@ NO_NOUN = re.compile(r"(It|Nobody|Somebody|Anybody|Whoever)\b")
         ("observatory.md", 2),
         ("page.md", 12),
         ("exports.md", 1),
+        ("rapid-gossip-sync.md", 3),
     ],
 )
 def test_every_test_that_the_page_names_exists(page: str, at_least: int) -> None:

@@ -1,9 +1,9 @@
 """--metrics-addr: the collector behind the server."""
 
 from lightningd_py.errors import StartError
+from lightningd_py.http.server import Answer, HttpServer, Request
 from lightningd_py.metrics.collector import Collector
 from lightningd_py.metrics.exposition import OPENMETRICS, TEXT
-from lightningd_py.metrics.scrape_server import Answer, Request, ScrapeServer
 from wire.address import WireAddr
 from wire.control.status import Status
 
@@ -15,7 +15,7 @@ class Serving:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-        self._server = ScrapeServer(self._answer, self._refused)
+        self._server = HttpServer(self._answer, self._refused)
 
     def start(self, address: WireAddr) -> None:
         """Listen there. Raises StartError, one sentence."""

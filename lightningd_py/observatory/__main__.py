@@ -7,12 +7,13 @@ import sys
 from wire.command import console
 
 EXTRA = ("pyarrow", "duckdb", "xxhash")
+"""What all subcommands need but rgs."""
 
 
 def main() -> int:
     """The console script."""
     console.begin({signal.SIGINT: 130})
-    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    missing = [name for name in EXTRA if sys.argv[1:2] != ["rgs"] and importlib.util.find_spec(name) is None]
     if missing:
         needed = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} needed and not there"
         console.complain(

@@ -24,6 +24,7 @@ class _Part(Protocol):
 
 _PARTS = {
     "record_command": ("record",),
+    "rgs_command": ("rgs",),
     "history_commands": ("as-of", "diff", "propagation", "noisy", "openings", "first-responders"),
     "exchange_commands": ("import", "export"),
     "replay_commands": ("replay",),
@@ -39,7 +40,9 @@ def _parts(words: Sequence[str]) -> list[_Part]:
 
 
 def _parser(parts: Sequence[_Part]) -> CommandParser:
-    parser = CommandParser(prog=NAME, description="Record all that a node's feed says, and ask the record.")
+    parser = CommandParser(
+        prog=NAME, description="Record all that a node's feed says, and ask the record; serve its map."
+    )
     parser.add_argument("--version", action="version", version=f"{NAME} {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for part in parts:

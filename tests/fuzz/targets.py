@@ -19,7 +19,7 @@ from gossipd.store.records import amount_message, beginning, pack_record
 from lightningd_py.chain.block import BlockError, block_hash, inputs, previous_hash
 from lightningd_py.config.config_file import Origin, read_config
 from lightningd_py.errors import UsageError
-from lightningd_py.metrics.scrape_server import BadRequest, read_request
+from lightningd_py.http.server import BadRequest, read_request
 from lightningd_py.owners.service_process import ProgramLeft
 from lightningd_py.peers.bootstrap import read_peers
 from lightningd_py.rpc.json_stream import JsonSplitter, ParseError, parse_json

@@ -68,6 +68,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "lightningd_py": (
         "*",
         "lightningd_py.terminal",
+        "lightningd_py.http",
         "lightningd_py.hsm",
         "lightningd_py.tools",
         "lightningd_py.export",
@@ -89,6 +90,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.cli",
         "lightningd_py.observatory.tables",
         "lightningd_py.observatory.record",
+        "lightningd_py.observatory.rgs",
         "lightningd_py.observatory.exchange",
         "lightningd_py.observatory.history",
         "lightningd_py.observatory.replay",

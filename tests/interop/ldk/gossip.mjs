@@ -72,6 +72,62 @@ export function timestamp(graph, scid, direction) {
   }
 }
 
+/**
+ * Takes a rapid gossip sync snapshot into the graph, as a client does that read it from a server at the time `now`
+ * (seconds); returns what the client will ask with the next time. Throws if LDK refuses it.
+ */
+export function applySnapshot(ldk, graph, logger, bytes, now) {
+  const sync = ldk.RapidGossipSync.constructor_new(graph, logger);
+  const result = sync.update_network_graph_no_std(bytes, ldk.Option_u64Z.constructor_some(BigInt(now)));
+  if (!result.is_ok()) throw new Error(`LDK refuses the snapshot: ${JSON.stringify(result.err)}`);
+  return result.res;
+}
+
+/** All that is said of each channel: scid -> the six values of both directions, null for a direction that is not there. */
+export function wholeGraph(graph) {
+  const view = graph.read_only();
+  try {
+    const scids = [...view.list_channels()];
+    return Object.fromEntries(
+      scids.map((scid) => {
+        const channel = view.channel(scid);
+        return [String(scid), [channel.get_one_to_two(), channel.get_two_to_one()].map(policy)];
+      }),
+    );
+  } finally {
+    view.free();
+  }
+}
+
+/** How many addresses each announced node has. */
+export function addressCounts(ldk, graph) {
+  const view = graph.read_only();
+  try {
+    const found = {};
+    for (const id of view.list_nodes()) {
+      const info = view.node(id).get_announcement_info();
+      if (info instanceof ldk.Option_NodeAnnouncementInfoZ_Some)
+        found[Buffer.from(id.as_slice()).toString("hex")] = info.some.addresses().length;
+    }
+    return found;
+  } finally {
+    view.free();
+  }
+}
+
+function policy(update) {
+  if (!isSet(update)) return null;
+  const fees = update.get_fees();
+  return [
+    update.get_cltv_expiry_delta(),
+    String(update.get_htlc_minimum_msat()),
+    fees.get_base_msat(),
+    fees.get_proportional_millionths(),
+    String(update.get_htlc_maximum_msat()),
+    !update.get_enabled(),
+  ];
+}
+
 function directions(channel) {
   return Number(isSet(channel.get_one_to_two())) + Number(isSet(channel.get_two_to_one()));
 }

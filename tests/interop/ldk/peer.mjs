@@ -19,6 +19,9 @@
  *   {"command": "add_gossip", "messages": [hex]}        -> {"added", "refused": ["reason"]}
  *   {"command": "timestamp", "scid": "decimal number", "direction": 0}
  *                                                       -> {"timestamp"} of an update in the graph, null without it
+ *   {"command": "apply_snapshot", "path", "now"}        -> {"timestamp"}   rapid gossip sync, from a file
+ *   {"command": "whole_graph"}                          -> {"channels": {scid: [values of both directions]}}
+ *   {"command": "address_counts"}                       -> {"nodes": {node_id: addresses}}
  *   {"command": "quit"}                                 -> {}
  */
 import { randomBytes } from "node:crypto";
@@ -27,7 +30,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { Channels } from "./channels.mjs";
-import { addMessage, counts, listChannels, timestamp } from "./gossip.mjs";
+import { addMessage, addressCounts, applySnapshot, counts, listChannels, timestamp, wholeGraph } from "./gossip.mjs";
 import { Sockets } from "./sockets.mjs";
 
 const PROCESS_EVENTS_MS = 100;
@@ -53,6 +56,7 @@ class Peer {
     this.ldk = ldk;
     const logger = ldk.Logger.new_impl({ log });
     const keys = ldk.KeysManager.constructor_new(randomBytes(32), BigInt(Math.floor(now / 1000)), (now % 1000) * 1e6);
+    this.logger = logger;
     this.signer = keys.as_NodeSigner();
     this.graph = ldk.NetworkGraph.constructor_new(ldk.Network.LDKNetwork_Regtest, logger);
     const gossip = ldk.P2PGossipSync.constructor_new(this.graph, ldk.Option_UtxoLookupZ.constructor_none(), logger);
@@ -147,6 +151,11 @@ const COMMANDS = {
   list_channels: (peer) => ({ channels: listChannels(peer.graph) }),
   add_gossip: (peer, { messages }) => peer.addGossip(messages),
   timestamp: (peer, { scid, direction }) => ({ timestamp: timestamp(peer.graph, BigInt(scid), direction) }),
+  apply_snapshot: (peer, { path, now }) => ({
+    timestamp: applySnapshot(peer.ldk, peer.graph, peer.logger, new Uint8Array(readFileSync(path)), now),
+  }),
+  whole_graph: (peer) => ({ channels: wholeGraph(peer.graph) }),
+  address_counts: (peer) => ({ nodes: addressCounts(peer.ldk, peer.graph) }),
   quit: (peer) => {
     peer.sockets.close();
     return {};

@@ -1,4 +1,4 @@
-"""HTTP for scrapes: what is answered, and that no client holds another one up."""
+"""HTTP for pages: what is answered, and that no client holds another one up."""
 
 import asyncio
 import contextlib
@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lightningd_py.metrics.scrape_server import (
+from lightningd_py.http.server import (
     MAX_CLIENTS,
     MAX_REQUEST,
     SEND_BUFFER,
     Answer,
     BadRequest,
+    HttpServer,
     Request,
-    ScrapeServer,
     read_request,
 )
 
@@ -32,7 +32,7 @@ class Served:
         self.refused: Counter[str] = Counter()
         self.asked: list[Request] = []
         self.body = body
-        self.server = ScrapeServer(self._answer, self._note, patience)
+        self.server = HttpServer(self._answer, self._note, patience)
         self.port = self.server.start("127.0.0.1", 0)
         self.has_refused = asyncio.Event()
 
@@ -196,7 +196,7 @@ async def test_a_client_that_leaves_is_forgotten(served: Served) -> None:
 
 
 async def test_an_address_in_use(served: Served) -> None:
-    other = ScrapeServer(served._answer, served._note)
+    other = HttpServer(served._answer, served._note)
     with pytest.raises(OSError, match="in use"):
         other.start("127.0.0.1", served.port)
     await other.close()

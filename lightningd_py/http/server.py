@@ -1,8 +1,9 @@
-"""HTTP for scrapes: GET /metrics, one answer a connection. Bounded, for any host that reaches the address may connect.
+"""HTTP for pages that strangers may ask for: GET, one answer a connection. Bounded, for any host that reaches the
+address may connect: `--metrics-addr`, and `lightning-observatory rgs`.
 
-At most MAX_CLIENTS are here; one more takes the place of the oldest one of the address that has most. A client has
-`patience` seconds to say its request, and as many to take its answer. aiohttp's server bounds neither, takes 150 ms to
-load, and would parse strangers' bytes in C within the master; a request for metrics is a line and a header.
+At most `most` clients are here; one more takes the place of the oldest one of the address that has most. A client has
+`patience` seconds to say its request, and some to take its answer. aiohttp's server bounds neither, takes 150 ms to
+load, and would parse strangers' bytes in C within the master; a request for a page is a line and a header.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ SEND_BUFFER = 65_536
 ACCEPT_PAUSE = 0.5
 """Seconds until the next try, when no client can be accepted."""
 TEXT = "text/plain; charset=utf-8"
+METRICS = re.compile("/metrics")
+CRLF = "\r\n"
 
 _REQUEST = re.compile(rb"(GET|HEAD) (/[!-~]*) HTTP/1\.[01]")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
@@ -35,11 +38,12 @@ status = Status("metrics")
 
 
 class Answer(NamedTuple):
-    """What a client gets."""
+    """What a client gets. `encoding`: gzip, if the body is that."""
 
     code: str
     kind: str
     body: bytes
+    encoding: str = ""
 
 
 class BadRequest(Exception):
@@ -52,6 +56,7 @@ class Request(NamedTuple):
     path: str
     accept: str
     head_only: bool
+    takes_gzip: bool = False
 
 
 def read_request(head: bytes) -> Request:
@@ -61,23 +66,36 @@ def read_request(head: bytes) -> Request:
     headers = [_HEADER.fullmatch(each) for each in fields]
     if match is None or not all(headers):
         raise BadRequest
-    accept = b",".join(each[2] for each in headers if each is not None and each[1].lower() == b"accept")
-    return Request(match[2].decode().partition("?")[0], accept.decode("latin-1"), match[1] == b"HEAD")
+    said = {
+        name: b",".join(each[2] for each in headers if each is not None and each[1].lower() == name).decode("latin-1")
+        for name in (b"accept", b"accept-encoding")
+    }
+    encodings = (each.replace(" ", "") for each in said[b"accept-encoding"].lower().split(","))
+    takes_gzip = any(each.partition(";")[0] == "gzip" and not each.endswith(";q=0") for each in encodings)
+    return Request(match[2].decode().partition("?")[0], said[b"accept"], match[1] == b"HEAD", takes_gzip)
 
 
-class ScrapeServer:
-    """`answer` makes the page; `refused` hears why a client got none."""
+class HttpServer:
+    """`answer` makes the page; `refused` hears why a client got none: rubbish, no_such_page, late, unread, crowded."""
 
     def __init__(
         self,
         answer: Callable[[Request], Awaitable[Answer]],
         refused: Callable[[str], None],
         patience: float = PATIENCE,
+        *,
+        patience_to_take: float | None = None,
+        pages: "re.Pattern[str]" = METRICS,
+        hint: str = "the metrics are at /metrics",
+        most: int = MAX_CLIENTS,
     ) -> None:
+        """`patience_to_take`: for the answer, if that is more. `pages`: the paths that are there; `hint` tells them."""
         self._answer = answer
         self._refused = refused
         self._patience = patience
-        self._clients: Shares[asyncio.Task[None], None] = Shares(MAX_CLIENTS)
+        self._patience_to_take = patience if patience_to_take is None else patience_to_take
+        self._pages, self._hint = pages, hint
+        self._clients: Shares[asyncio.Task[None], None] = Shares(most)
         self._accepting: asyncio.Task[None] | None = None
         self._listener: socket.socket | None = None
         self._short = False
@@ -140,7 +158,7 @@ class ScrapeServer:
                 self._refused("late")
                 return
             try:
-                async with asyncio.timeout(self._patience):
+                async with asyncio.timeout(self._patience_to_take):
                     await self._say(sock, answer, head_only=request is not None and request.head_only)
             except TimeoutError:
                 self._refused("unread")
@@ -151,10 +169,10 @@ class ScrapeServer:
             request = read_request(await self._head(sock))
         except BadRequest:
             self._refused("rubbish")
-            return None, Answer("400 Bad Request", TEXT, b"GET /metrics is all that is answered here\n")
-        if request.path != "/metrics":
+            return None, Answer("400 Bad Request", TEXT, b"GET is all that is answered here\n")
+        if self._pages.fullmatch(request.path) is None:
             self._refused("no_such_page")
-            return request, Answer("404 Not Found", TEXT, b"the metrics are at /metrics\n")
+            return request, Answer("404 Not Found", TEXT, f"{self._hint}\n".encode())
         return request, await self._answer(request)
 
     async def _head(self, sock: socket.socket) -> bytes:
@@ -171,6 +189,7 @@ class ScrapeServer:
         """And wait for the client to close: what it still says would throw away what it has not read."""
         head = (
             f"HTTP/1.1 {answer.code}\r\nContent-Type: {answer.kind}\r\nContent-Length: {len(answer.body)}\r\n"
+            f"{f'Content-Encoding: {answer.encoding}{CRLF}' if answer.encoding else ''}"
             "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
         )
         loop = asyncio.get_running_loop()
