@@ -19,21 +19,8 @@ MODULES = {
     if path.parent.name != "examples"
 }
 """All but the examples: they are programs for users, and stand beside no `__init__.py`."""
-TOP_LEVEL = {
-    ".ci",
-    ".gitignore",
-    "CHANGELOG.md",
-    "LICENSE",
-    "Makefile",
-    "README.md",
-    "connectd",
-    "docs",
-    "gossipd",
-    "lightningd_py",
-    "pyproject.toml",
-    "tests",
-    "wire",
-}
+_TOP_FILES = (".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "pyproject.toml")
+TOP_LEVEL = {*PACKAGES, *_TOP_FILES, "docs", "tests"}
 LONGEST_FILE = 400
 LONG_TABLES = {"wire/control/control_wire.py": "a hundred declarations, which are found better in one place"}
 
