@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 from gossipd.gossmap import Channel, Direction, Gossmap, Node
 from lightningd_py.export.ordered import degrees, directions, nodes
 from wire.address import WireAddr
+from wire.command.text import NOT_XML
 from wire.scid import scid_to_text
 
 NODE_KEYS = {
@@ -36,13 +37,11 @@ EDGE_KEYS = {
     "htlc_maximum_msat": "long",
     "cltv_expiry_delta": "long",
 }
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that an XML document cannot have, not even escaped."""
 
 
 def xml_text(text: str) -> str:
     """Text for an element or a quoted attribute. What XML cannot have becomes the \\xNN of its bytes, as in aliases."""
-    return escape(_NOT_XML.sub(_bytes_of, text), {'"': "&quot;", "\r": "&#13;"})
+    return escape(NOT_XML.sub(_bytes_of, text), {'"': "&quot;", "\r": "&#13;"})
 
 
 def _bytes_of(match: re.Match[str]) -> str:

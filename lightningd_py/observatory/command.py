@@ -26,6 +26,7 @@ _PARTS = {
     "record_command": ("record",),
     "rgs_command": ("rgs",),
     "history_commands": ("as-of", "diff", "propagation", "noisy", "openings", "first-responders"),
+    "plot_command": ("plot",),
     "exchange_commands": ("import", "export"),
     "replay_commands": ("replay",),
     "web_command": ("web", "web-assets"),

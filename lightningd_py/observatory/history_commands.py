@@ -20,7 +20,7 @@ from lightningd_py.observatory.history.spread import (
     propagation_of,
     propagation_of_top,
 )
-from lightningd_py.observatory.history.svg import plot
+from lightningd_py.observatory.history.svg import plot_propagation
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from lightningd_py.observatory.tables.reading import Record
 from lightningd_py.observatory.tables.times import SECOND_NS, shown, shown_duration
@@ -160,7 +160,7 @@ def _propagation(options: argparse.Namespace, record: Record) -> None:
     if options.svg is not None:
         with new_text(options.svg, force=options.force) as file:
             title = f"{found.all['messages']:,} messages, {found.all['receipts']:,} receipts"
-            file.write(plot(found.delays, title))
+            file.write(plot_propagation(found.delays, title))
     if options.json:
         show.as_json({"messages": found.messages, "all": found.all})
     else:

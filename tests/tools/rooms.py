@@ -69,6 +69,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "*",
         "lightningd_py.terminal",
         "lightningd_py.http",
+        "lightningd_py.plots",
         "lightningd_py.hsm",
         "lightningd_py.tools",
         "lightningd_py.export",

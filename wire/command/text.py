@@ -17,6 +17,8 @@ UNSAFE = re.compile(
     "\ud800-\udfff"  # no characters: halves of some
     "]"
 )
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that an XML document cannot have, not even escaped."""
 _TO_ESCAPE = re.compile(rf"{UNSAFE.pattern}|\\(?=x)")
 
 
