@@ -17,7 +17,7 @@ def plot(report: dict[str, Any]) -> str:
     seconds = max([at for at, _ in report["curve"]] or [report["seconds"]]) or 1.0
     y = Axis(0, total, tuple((total * share / 100, "" if share in (95, 99) else f"{share} %") for share in SHARES))
     best = sorted(report["peers"], key=lambda peer: -int(peer["first_channels"]))[:MOST_PEERS]
-    curves = [Curve(report["curve"], f"all peers: {report['map']['given']} of {total}", STRONG, 2)]
+    curves = [Curve(report["curve"], f"all peers: {report['map']['given']} of {total} channels", STRONG, 2)]
     for number, peer in enumerate(best):
         name = f"{sane(peer['target'])[:16]}… {peer['first_channels']}"
         curves.append(Curve(peer["curve"], name, number, 1))
