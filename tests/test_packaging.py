@@ -30,6 +30,8 @@ def test_wheel_has_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == PACKAGES
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    page = {f"lightningd_py/observatory/web/static/{name}" for name in ("index.html", "page.css", "page.js", "map.js")}
+    assert page <= set(names)
 
 
 def test_completion_and_man_pages_are_where_shells_and_man_look(environment: Path) -> None:
