@@ -9,7 +9,7 @@ import pytest
 
 from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess
-from wire.control.control_wire import SetAccess
+from wire.control.control_wire import SetAccess, SetLimits
 from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.peer_wire import Init, WarningMessage
@@ -76,11 +76,20 @@ def within(seconds: float) -> Iterator[None]:
     assert time.monotonic() - begin < seconds
 
 
+async def begin(connectd: ConnectdProcess, limits: Limits, *, later: bool) -> None:
+    """`later`: the limits are changed while it runs, as setconfig does it."""
+    await connectd.start(limits=Limits() if later else limits)
+    if later:
+        connectd.master.send(SetLimits(limits))
+        await connectd.barrier()
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
 async def test_honest_peers_come_in_among_silent_ones(
-    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd]
+    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd], later: bool
 ) -> None:
     connectd = new_connectd()
-    await connectd.start(limits=Limits(half_open=200))
+    await begin(connectd, Limits(half_open=200), later=later)
     await connectd.lives()
     crowd = crowds(connectd)
     for say in (b"", bytes(49), b"\1" * 49):
@@ -92,11 +101,12 @@ async def test_honest_peers_come_in_among_silent_ones(
     assert connectd.log().count("too many connections are in their handshake") == 1
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
 async def test_a_source_fills_its_own_places_only(
-    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd]
+    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd], later: bool
 ) -> None:
     connectd = new_connectd()
-    await connectd.start(limits=Limits(half_open_per_source=3, connect_rate=0))
+    await begin(connectd, Limits(half_open_per_source=3, connect_rate=0), later=later)
     crowd = crowds(connectd)
     await crowd.come(4, "127.0.0.2")
     assert await crowd.closed(3)
@@ -107,11 +117,12 @@ async def test_a_source_fills_its_own_places_only(
     assert "too many handshakes under way from there" in connectd.log()
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
 async def test_rate_of_connections(
-    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd]
+    new_connectd: Callable[[], ConnectdProcess], crowds: Callable[[ConnectdProcess], Crowd], later: bool
 ) -> None:
     connectd = new_connectd()
-    await connectd.start(limits=Limits(connect_rate=2))
+    await begin(connectd, Limits(connect_rate=2), later=later)
     crowd = crowds(connectd)
     await crowd.come(3, "127.0.0.2")
     assert await crowd.closed(2)

@@ -27,11 +27,13 @@ from wire.control.control_wire import (
     NewBlockheight,
     PeerInfo,
     PeerTaken,
+    SetLimits,
     SignNodeAnnouncement,
     SignNodeAnnouncementReply,
     UnwatchedChannels,
     UnwatchedChannelsReply,
 )
+from wire.control.limits import Limits
 from wire.control.timing import Timing
 from wire.features import default_init_features
 from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
@@ -207,6 +209,13 @@ class GossipdProcess(ObservedProcess):
             self.master.reply(await self.hear(UnwatchedChannels), UnwatchedChannelsReply(unwatched or []))
         self.base_fds = self.fds()
         return reply
+
+    async def start_with(self, limits: Limits, *, later: bool, **changes: Any) -> None:
+        """The same with these limits: `later` they are changed while it runs, as setconfig does it."""
+        await self.start(limits=Limits() if later else limits, **changes)
+        if later:
+            self.master.send(SetLimits(limits))
+            await self.status()
 
     def _sign(self, message: ControlMessage) -> None:
         """We are hsmd, too."""

@@ -24,8 +24,16 @@ from tests.harness.collector import Collector, kept, on_disk
 from tests.harness.ports import free_port
 from wire.bus.feed import FeedError, PeerConnected, PeerDisconnected, decode, topics_of
 from wire.control.control_channel import RequestFailed
-from wire.control.control_wire import AddGossip, AddGossipReply, FeedPeerConnected, FeedPeerDisconnected
+from wire.control.control_wire import (
+    AddGossip,
+    AddGossipReply,
+    FeedPeerConnected,
+    FeedPeerDisconnected,
+    GetMetrics,
+    GetMetricsReply,
+)
 from wire.control.limits import Limits
+from wire.metrics import declared
 
 EXAMPLE = Path(__file__).parent.parent.parent / "lightningd_py" / "examples" / "collect_gossip.py"
 QUEUE = 500
@@ -348,6 +356,10 @@ async def test_large_messages_do_not_fill_the_memory(publisher: GossipdProcess, 
             await peer.say(*(update(number, extension=bytes(65_000)) for number in range(first, first + 50)))
             await peer.sync()
         assert publisher.rss() < 160_000_000  # some 110 MB; 210 without the bound
+        metrics = await publisher.master.request(GetMetrics(), GetMetricsReply)
+        lost = {labels[0]: count for name, labels, count in metrics.values if name == declared.FEED_LOST.name}
+        assert lost["subscribers"] > 1_000
+        assert lost["master"] == 0
         publisher.base_fds += publisher.fds() - before  # ZMQ's own, once and for all, for what is sent without a copy
     await taken(publisher, 0)
     with Collector(path, "gossip.channel_update") as collector:

@@ -9,6 +9,7 @@ from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.node import Node, Nodes
 from tests.harness.observatories import arrivals_of, until
 from tests.harness.small_map import make_small_map
+from tests.system.test_metrics import scrape, value
 from tests.system.test_observatory import is_taken
 
 BEGINS = "service recorder: .*east is recorded into"
@@ -25,7 +26,7 @@ async def said(node: Node, folder: Path, messages: list[bytes], total: int) -> N
 
 async def test_recorder_belongs_to_the_node(nodes: Nodes) -> None:
     messages = list(make_small_map().messages())
-    node = nodes.start("--record=history", "--alias=east")
+    node = nodes.start("--record=history", "--alias=east", "--metrics-addr=127.0.0.1:0")
     folder = node.directory / "history"
     await node.logged(BEGINS)
     await said(node, folder, messages[:10], 10)
@@ -37,6 +38,11 @@ async def test_recorder_belongs_to_the_node(nodes: Nodes) -> None:
     await node.logged(BEGINS, before)
     assert node.pids()["observatory"] != first
     await said(node, folder, messages[10:20], 20)
+
+    page = await scrape(node)
+    assert value(page, "process_up", daemon="recorder") == 1
+    assert value(page, "process_resident_bytes", daemon="recorder") > 1_000_000
+    assert value(page, "process_cpu_seconds_total", daemon="recorder") > 0
 
     before = len(node.lines)
     await node.rpc("restart", what="master")

@@ -42,6 +42,21 @@ async def node(nodes: Nodes) -> AsyncIterator[Node]:
     yield node
 
 
+async def test_alias_and_colour_that_setconfig_changes_are_told_to_peers(node: Node) -> None:
+    """With a later timestamp, and to a peer that comes afterwards, too."""
+    first = await heard_by_a_stranger(node)
+    async with await ScriptedPeer.connect(node.target) as peer:
+        assert await peer.hear(NodeAnnouncement) == first
+        await node.rpc("setconfig", config="rgb", val="0a0b0c")
+        await node.rpc("setconfig", config="alias", val="\u26a1 new")
+        said = first
+        while said.alias.rstrip(b"\0") != "\u26a1 new".encode():
+            said = await peer.hear(NodeAnnouncement)
+        assert said.rgb_color == b"\x0a\x0b\x0c"
+        assert said.timestamp > first.timestamp
+    assert await heard_by_a_stranger(node) == said
+
+
 @pytest.mark.bolt("B7-97")
 async def test_our_announcement(nodes: Nodes, node: Node) -> None:
     first = await heard_by_a_stranger(node)

@@ -20,6 +20,7 @@ from wire.control.control_wire import (
     PeerGivenBack,
     PeerNongossip,
     ServicePresence,
+    SetLimits,
 )
 from wire.control.limits import Limits
 from wire.control.timing import Timing
@@ -348,8 +349,12 @@ async def test_silent_peer_is_pinged_and_gone_if_it_stays_silent(new_bus: Connec
     assert stats.latency is not None
 
 
-async def test_peer_that_never_reads_is_gone_after_a_while(new_bus: ConnectiondProcess) -> None:
-    bus = await new_bus.start(limits=Limits(slow_reader=0.5))
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
+async def test_peer_that_never_reads_is_gone_after_a_while(new_bus: ConnectiondProcess, later: bool) -> None:
+    limits = Limits(slow_reader=0.5)
+    bus = await new_bus.start(limits=Limits() if later else limits)
+    if later:
+        bus.master.send(SetLimits(limits))
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)

@@ -1,5 +1,7 @@
 """Compaction as options and the master ask for it, with the real process."""
 
+import pytest
+
 from gossipd.gossmap import Gossmap
 from tests.gossipd.gossipd_process import EVERYTHING, GossipdProcess, GossipdProcesses
 from tests.gossipd.messages import NOW, announcement, update
@@ -43,10 +45,12 @@ async def test_when_the_master_asks_for_it(gossipds: GossipdProcesses) -> None:
         assert len(list(gossmap.channels())) == 1
 
 
-async def test_when_the_options_say_that_it_is_worth_it(gossipds: GossipdProcesses) -> None:
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
+async def test_when_the_options_say_that_it_is_worth_it(gossipds: GossipdProcesses, later: bool) -> None:
     """As soon as half of it is dead, however small it is."""
     gossipd = gossipds.new()
-    await gossipd.start(limits=Limits(compact_size=0, compact_ratio=1), timing=Timing(gossip_flush=1.0))
+    limits = Limits(compact_size=0, compact_ratio=1)
+    await gossipd.start_with(limits, later=later, timing=Timing(gossip_flush=1.0))
     await with_dead_records(gossipd)
     teller = await gossipd.connect()
     for later in range(2, 9):

@@ -80,17 +80,19 @@ async def test_counts(gossipd: GossipdProcess) -> None:
     assert after.novel == len(CHANNEL)
 
 
-async def test_a_slow_reader_is_disconnected(gossipds: GossipdProcesses) -> None:
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
+async def test_a_slow_reader_is_disconnected(gossipds: GossipdProcesses, later: bool) -> None:
     gossipd = gossipds.new()
-    await gossipd.start(limits=Limits(slow_reader=0.5))
+    await gossipd.start_with(Limits(slow_reader=0.5), later=later)
     peer = await gossipd.connect()
     await peer.say(*[Ping(60_000, b"")] * 20)
     assert await ended(gossipd, peer) == "it does not take what is sent to it"
 
 
-async def test_no_faster_than_the_rate(gossipds: GossipdProcesses) -> None:
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
+async def test_no_faster_than_the_rate(gossipds: GossipdProcesses, later: bool) -> None:
     gossipd = gossipds.new()
-    await gossipd.start(limits=Limits(read_rate=200_000))
+    await gossipd.start_with(Limits(read_rate=200_000), later=later)
     fast, other = await gossipd.connect(), await gossipd.connect()
     begin = time.monotonic()
     saying = asyncio.create_task(fast.say(*[Ping(65_535, bytes(50_000))] * 15))

@@ -31,10 +31,10 @@ EVERY_CHANNEL = QueryShortChannelIds(
 ).encode()
 
 
-async def with_map(gossipds: GossipdProcesses, limits: Limits) -> GossipdProcess:
+async def with_map(gossipds: GossipdProcesses, limits: Limits, *, later: bool = False) -> GossipdProcess:
     """A gossipd that knows the big map."""
     gossipd = gossipds.new()
-    await gossipd.start(limits=limits)
+    await gossipd.start_with(limits, later=later)
     teller = await gossipd.connect()
     await teller.say(*big_map())
     await teller.sync()
@@ -50,13 +50,15 @@ async def gets_the_map(peer: FakePeer) -> float:
     return time.monotonic() - begin
 
 
-async def test_a_stream_keeps_to_its_rate(gossipds: GossipdProcesses) -> None:
-    gossipd = await with_map(gossipds, Limits(gossip_peer_rate=RATE))
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
+async def test_a_stream_keeps_to_its_rate(gossipds: GossipdProcesses, later: bool) -> None:
+    gossipd = await with_map(gossipds, Limits(gossip_peer_rate=RATE), later=later)
     assert await gets_the_map(await gossipd.connect()) > 0.8
 
 
-async def test_all_streams_together_keep_to_the_rate(gossipds: GossipdProcesses) -> None:
-    gossipd = await with_map(gossipds, Limits(gossip_total_rate=RATE))
+@pytest.mark.parametrize("later", [False, True], ids=["at the start", "while it runs"])
+async def test_all_streams_together_keep_to_the_rate(gossipds: GossipdProcesses, later: bool) -> None:
+    gossipd = await with_map(gossipds, Limits(gossip_total_rate=RATE), later=later)
     begin = time.monotonic()
     peers = [await gossipd.connect() for _ in range(2)]
     for peer in peers:
