@@ -61,8 +61,9 @@ class _Writer:
 class NodeLog:
     """The log of this process and of those that it starts from now on. Raises LogError if a file cannot be opened."""
 
-    def __init__(self, files: Sequence[str], style: str = "info") -> None:
-        """`files` are paths, and "-" for standard output. `style`: see `wire.log.style`."""
+    def __init__(self, files: Sequence[str], style: str = "info", *, daemon: bool = False) -> None:
+        """`files` are paths, and "-" for standard output. `style`: see `wire.log.style`. `daemon`: the writer does
+        not hold the terminal that this process was started from, and `leave_terminal` leaves it."""
         self._style = style
         for file in files:
             os.close(open_log(file))
@@ -72,7 +73,7 @@ class NodeLog:
         else:
             reading, writing = os.pipe()
             self._begin(files, os.dup(2), reading, None)
-            self._start_writer()
+            self._start_writer(daemon=daemon)
             os.dup2(writing, 2)
             os.close(writing)
 
@@ -99,14 +100,23 @@ class NodeLog:
         writer = None if self._writer is None else self._writer.pid
         return LogLeft(list(self._files), Fd(self._stderr), reading, writer)
 
-    def _start_writer(self) -> None:
+    def leave_terminal(self) -> None:
+        """Let go of the standard error of before: who has started a daemon in a pipe waits for the pipe's end."""
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(null, self._stderr, inheritable=False)
+        os.close(null)
+
+    def _start_writer(self, *, daemon: bool = False) -> None:
         """The signals are blocked until the writer is ready for them: they would end it."""
         assert self._reading is not None
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
         try:
             command = [sys.executable, "-P", "-m", "lightningd_py.log_writer", self._style, *self._files]
             # Its complaints go where ours went before there was a log: to its own pipe they would go round.
+            fds: list[tuple[int, ...] | tuple[int, int, str, int, int]]
             fds = [(os.POSIX_SPAWN_DUP2, self._reading, 0), (os.POSIX_SPAWN_DUP2, self._stderr, 2)]
+            nowhere = ([] if STDOUT in self._files else [1]) + ([2] if daemon else [])
+            fds += [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in nowhere]
             self._writer = _Writer(os.posix_spawn(command[0], command, os.environ, file_actions=fds))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)

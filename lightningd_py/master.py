@@ -95,7 +95,9 @@ def _run(options: Options, started: Callable[[], None], left: NodeLeft | None, m
 
 def _log(options: Options, left: NodeLeft | None) -> NodeLog:
     style = options.log_style.argument
-    return NodeLog(options.log_file, style) if left is None or left.log is None else NodeLog.adopt(left.log, style)
+    if left is not None and left.log is not None:
+        return NodeLog.adopt(left.log, style)
+    return NodeLog(options.log_file, style, daemon=options.daemon)
 
 
 def _nothing() -> None:
@@ -108,6 +110,8 @@ async def _node(
     manager.begin()
 
     def runs() -> None:
+        if options.daemon and left is None:
+            log.leave_terminal()
         if left is None:  # else the manager hears when all is done that was asked for
             manager.ready(f"runs on {options.network}")
         started()

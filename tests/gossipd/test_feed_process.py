@@ -23,15 +23,9 @@ from tests.gossipd.messages import NOW, announcement, big_map, node_announcement
 from tests.harness.collector import Collector, kept, on_disk
 from tests.harness.ports import free_port
 from wire.bus.feed import FeedError, PeerConnected, PeerDisconnected, decode, topics_of
+from wire.control import control_wire
 from wire.control.control_channel import RequestFailed
-from wire.control.control_wire import (
-    AddGossip,
-    AddGossipReply,
-    FeedPeerConnected,
-    FeedPeerDisconnected,
-    GetMetrics,
-    GetMetricsReply,
-)
+from wire.control.control_wire import AddGossip, AddGossipReply, FeedPeerConnected, FeedPeerDisconnected
 from wire.control.limits import Limits
 from wire.metrics import declared
 
@@ -356,7 +350,7 @@ async def test_large_messages_do_not_fill_the_memory(publisher: GossipdProcess, 
             await peer.say(*(update(number, extension=bytes(65_000)) for number in range(first, first + 50)))
             await peer.sync()
         assert publisher.rss() < 160_000_000  # some 110 MB; 210 without the bound
-        metrics = await publisher.master.request(GetMetrics(), GetMetricsReply)
+        metrics = await publisher.master.request(control_wire.GetMetrics(), control_wire.GetMetricsReply)
         lost = {labels[0]: count for name, labels, count in metrics.values if name == declared.FEED_LOST.name}
         assert lost["subscribers"] > 1_000
         assert lost["master"] == 0

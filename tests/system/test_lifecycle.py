@@ -245,10 +245,12 @@ async def test_death_of_a_master_that_starts(nodes: Nodes) -> None:
 
 
 def test_in_the_background(nodes: Nodes, tmp_path: Path) -> None:
-    """The shell's command returns when the node can be connected to; `stop` ends it all the same."""
+    """The shell's command returns when the node can be connected to, and so does a pipe that it is in: nothing of the
+    node holds that. `stop` ends it all the same."""
     log = tmp_path / "log"
     node = nodes.begin("--daemon", f"--log-file={log}")
     assert node.process.wait(PATIENCE) == 0
+    assert node.all_gone(), "somebody holds the standard output or error of the command"
     (pid,) = [int(path.read_text()) for path in node.lightning_dir.glob("*.pid")]
     started = [pid, *processes.descendants(pid)]
     assert len(started) >= 4
