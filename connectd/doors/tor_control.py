@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 from pathlib import Path
 
 from wire.address import WireAddr, parse_address
@@ -91,7 +92,7 @@ class TorControl:
         elif "HASHEDPASSWORD" in methods:
             raise self._error("it wants a password: --tor-service-password")
         else:
-            raise self._error(f"it offers no way to authenticate that we know: {sane(','.join(methods).encode())}")
+            raise self._error(f"it offers no way to authenticate that we know: {sane(os.fsencode(','.join(methods)))}")
         await self._ask("AUTHENTICATE" + proof)
 
     async def add_onion(self, key: str, port: int, target: WireAddr) -> tuple[WireAddr, str]:
@@ -129,19 +130,18 @@ class TorControl:
             raise self._error(_NO_TOR) from None
         known = cookie + nonce + their_nonce
         if not hmac.compare_digest(theirs, hmac.digest(_SERVER_HASH, known, hashlib.sha256)):
-            raise self._error(f"it does not know what is in its cookie file {file}")
+            raise self._error(f"it does not know what is in its cookie file {sane(os.fsencode(file))}")
         return hmac.digest(_CONTROLLER_HASH, known, hashlib.sha256).hex()
 
     def _cookie(self, file: Path) -> bytes:
         try:
-            with file.open("rb") as opened:
-                cookie = opened.read(COOKIE_SIZE + 1)
+            cookie = _content(file)
         except OSError as error:
-            raise self._error(f"its cookie file {sane(str(file).encode())}: {error.strerror}") from None
+            raise self._error(f"its cookie file {sane(os.fsencode(file))}: {error.strerror}") from None
         except ValueError:
             raise self._error(_NO_TOR) from None
         if len(cookie) != COOKIE_SIZE:
-            raise self._error(f"its cookie file {file} has not {COOKIE_SIZE} bytes")
+            raise self._error(f"its cookie file {sane(os.fsencode(file))} has not {COOKIE_SIZE} bytes")
         return cookie
 
     async def _ask(self, command: str) -> list[str]:
@@ -181,6 +181,16 @@ class TorControl:
 
     def _error(self, what: str) -> TorError:
         return TorError(f"Tor's control port {self._where}: {what}")
+
+
+def _content(file: Path) -> bytes:
+    """Of a small file that the other end has named: nothing is waited for, whatever lies there. Raises OSError, and
+    ValueError for what is no file's name."""
+    fd = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        return os.read(fd, COOKIE_SIZE + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)
 
 
 def _reason(error: OSError) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import msgpack
 
 from gossipd.ingest.workers import GOOD, LARGEST_BATCH, Workers
+from wire.control.daemon import CannotGoOn
 from wire.control.status import Status
 
 __all__ = ["DEADLY", "GOOD", "SignatureChecks"]
@@ -218,7 +219,7 @@ class SignatureChecks:
                 worker = _Worker(*self._source.start())
             except OSError as error:
                 if not self._workers:
-                    raise RuntimeError("no signature can be checked: no worker can be started") from error
+                    raise CannotGoOn("no signature can be checked: no worker can be started") from error
                 return
             self._workers.append(worker)
             self._loop.add_reader(worker.sock.fileno(), self._answered, worker)

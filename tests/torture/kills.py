@@ -19,7 +19,9 @@ PAUSES = (1.0, 3.0)
 """Seconds between two kills."""
 DAEMONS = ("connectd", "gossipd", "websocketd", "log_writer")
 MOST_DEATHS = 3
-"""Of daemons in a round: at the fifth within a minute the node ends, as it should. Workers are not counted."""
+"""Of daemons in a round: at the fifth within a minute the node ends, as it should. Workers are not counted, nor is
+their nursery, without which those that are there go on.
+"""
 LOAD = ("ranges_with_checksums", "connect_and_leave", "self_signed_announcements")
 ENDS = 6
 
@@ -60,8 +62,10 @@ async def _daemons(torture: Torture) -> None:
 def _victims(node: Node, deaths: int) -> dict[str, int]:
     pids = node.pids()
     victims = {name: pid for name, pid in pids.items() if name in DAEMONS and deaths < MOST_DEATHS}
-    if workers := processes.children(pids.get("gossipd", 0)):
-        victims["worker"] = workers[0]
+    for nursery in processes.children(pids.get("gossipd", 0)):
+        victims["nursery"] = nursery
+        if workers := processes.children(nursery):
+            victims["worker"] = workers[0]
     return victims
 
 

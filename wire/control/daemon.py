@@ -60,11 +60,16 @@ def prepare(log_level: str) -> None:
     leave_signals_to_master()
 
 
+class CannotGoOn(Exception):
+    """This daemon has to end, and it is no bug of ours: the text is one sentence. The master starts another one."""
+
+
 def run(name: str, start: Callable[[Callable[[int], None]], Callable[[], None]]) -> int:
     """Run a daemon until it is over; returns the exit status.
 
     `start(stop)` is called on the running loop and returns what is to be called at the end; the daemon calls
-    `stop(status)`. An exception that is not caught in any callback or task is our own bug: BROKEN, and the end.
+    `stop(status)`. An exception that is not caught in any callback or task is our own bug: BROKEN, and the end; but
+    for CannotGoOn, which is the end alone.
     """
     return asyncio.run(_run(Status(name), start))
 
@@ -80,6 +85,10 @@ async def _run(status: Status, start: Callable[[Callable[[int], None]], Callable
     def broken(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         text = context["message"]
+        if isinstance(error, CannotGoOn):
+            status.unusual(str(error))
+            stop(EXIT_BROKEN)
+            return
         try:
             raise error or RuntimeError(text)
         except BaseException:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,6 +165,24 @@ async def test_a_port_that_asks_for_another_secret_learns_nothing(tmp_path: Path
         assert "does not know what is in its cookie file" in await failure(tor, tmp_path)
         assert [line.split()[0] for line in tor.heard] == ["PROTOCOLINFO", "AUTHCHALLENGE"]
         assert secret.read_bytes().hex() not in "".join(tor.heard)
+
+
+async def test_cookie_file_or_methods_that_are_no_utf_8(tmp_path: Path) -> None:
+    """One sentence."""
+    async with FakeTor("SAFECOOKIE", Path("/nowhere/\\377")).running() as tor:
+        assert await failure(tor, tmp_path) == "its cookie file /nowhere/?: No such file or directory"
+    offered = '250-AUTH METHODS="\\377"\r\n250 OK'
+    async with FakeTor(PROTOCOLINFO=offered).running() as tor:
+        assert await failure(tor, tmp_path) == "it offers no way to authenticate that we know: ?"
+
+
+async def test_cookie_file_that_is_no_file(tmp_path: Path) -> None:
+    """A control port may name anything: connectd waits for none of it, nor reads on in what never ends."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for named in (pipe, tmp_path, Path("/dev/zero")):
+        async with FakeTor("SAFECOOKIE", named).running() as tor:
+            assert f"its cookie file {named} has not 32 bytes" in await failure(tor, tmp_path / "keys")
 
 
 NO_TOR = "this does not speak Tor's control protocol"

@@ -231,6 +231,22 @@ async def test_without_the_nursery_the_workers_work_on(caplog: pytest.LogCapture
     stage.checks.close()
 
 
+def test_without_nursery_and_workers_it_is_the_end_but_no_bug(caplog: pytest.LogCaptureFixture) -> None:
+    """As when the nursery is killed before the first worker was started: the master starts another gossipd."""
+    workers = Workers(1)
+    os.kill(workers.nursery, signal.SIGKILL)
+
+    def start(stop: Callable[[int], None]) -> Callable[[], None]:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: SignatureChecks(workers, loop, lambda: None))
+        return workers.close
+
+    assert run("test", start) == EXIT_BROKEN
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", "no signature can be checked: no worker can be started")
+    ]
+
+
 async def test_no_batch_is_larger_than_a_datagram_may_be(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch just below its bound, and then the largest message there is."""
     sizes: list[int] = []
