@@ -162,10 +162,11 @@ class Seeds:
 
 
 def _additional(answer: "Answer", name: "Name") -> list[str]:
-    """The addresses that came along with the answer."""
+    """The addresses that came along with the answer; in another class than IN an A record has another form."""
+    from dns.rdataclass import IN
     from dns.rdatatype import AAAA, A
 
-    sections = [section for section in answer.response.additional if section.name == name]
+    sections = [each for each in answer.response.additional if each.name == name and each.rdclass == IN]
     return [
         record.address for kind in (AAAA, A) for section in sections if section.rdtype == kind for record in section
     ]

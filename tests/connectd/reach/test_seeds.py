@@ -1,12 +1,20 @@
 """DNS seeds: what is made of their answers, and of those of servers that are none. BOLT 10."""
 
 import os
+import struct
 from collections.abc import Callable
 
+import dns.message
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+import dns.resolver
+import dns.rrset
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from connectd.reach import seeds
 from connectd.reach.seeds import ALIAS, MAX_RECORDS, Seeds, node_id_of
 from tests.connectd.connectd_process import ConnectdProcess
 from tests.connectd.dns_server import DnsServer, label_of
@@ -68,6 +76,19 @@ async def test_nodes_with_addresses_that_are_asked_for() -> None:
         found, failed = await ask(server)
     assert sorted(found) == sorted([(FIRST_ID, "8.8.8.8:9735"), (SECOND_ID, "[2001:4860:4860::8844]:9735")])
     assert failed == []
+
+
+@pytest.mark.parametrize(("rdclass", "data"), [(3, b"\0\0\7"), (4, bytes([8, 8, 8, 8])), (254, bytes([8, 8, 8, 8]))])
+def test_an_address_of_another_class_is_none(rdclass: int, data: bytes) -> None:
+    """Found by atheris: such an A record has no address, or a number for one, and connectd ended over it."""
+    name = dns.name.from_text(f"{FIRST}.{SEED}.")
+    answer = dns.message.make_response(dns.message.make_query(f"{ALIAS}.{SEED}", "SRV"))
+    answer.answer = [dns.rrset.from_text(f"{ALIAS}.{SEED}.", 60, "IN", "SRV", f"1 1 9735 {name}")]
+    wire = answer.to_wire() + name.to_wire() + struct.pack(">HHIH", 1, rdclass, 60, len(data)) + data
+    counted = wire[:10] + b"\0\1" + wire[12:]
+    heard = dns.message.from_wire(counted)
+    found = dns.resolver.Answer(heard.question[0].name, dns.rdatatype.SRV, dns.rdataclass.IN, heard)  # type: ignore[arg-type]
+    assert len(heard.additional) == 1 and seeds._additional(found, name) == []
 
 
 async def test_addresses_that_come_along_are_not_asked_for() -> None:
