@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fuzz import targets
+from tests.fuzz import elsewhere
 from tests.fuzz.targets import SEEDS, TARGETS
 
 
@@ -30,6 +30,6 @@ def test_what_is_right_is_read() -> None:
     """Or the seeds of these targets would lead nowhere."""
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(targets, "batch", lambda table, rows: found.append((table, len(rows))))
+        patch.setattr(elsewhere, "batch", lambda table, rows: found.append((table, len(rows))))
         TARGETS["imports"](SEEDS["imports"])
     assert sorted(found) == [("map", 6), ("messages", 4)]
