@@ -5,6 +5,7 @@
 options only replace constants.
 """
 
+import functools
 import importlib.metadata
 import math
 from collections.abc import Iterable, Sequence
@@ -283,8 +284,9 @@ def _print_and_exit(command_line: list[Setting]) -> None:
     raise SystemExit(0)
 
 
+@functools.cache
 def version() -> str:
-    """Of the installed package, or "uninstalled" where the source is run as it lies there."""
+    """Of the package that runs: another may be installed since the first call. "uninstalled" if the source runs as is."""
     try:
         return importlib.metadata.version("lightningd-py")
     except importlib.metadata.PackageNotFoundError:

@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = {"wire", "connectd", "gossipd", "lightningd_py"}
 SOURCES = (*sorted(PACKAGES), "pyproject.toml", "README.md", "LICENSE")
+SAID = ("wire/control/control_wire.py", "wire/control/timing.py", "wire/control/limits.py", "wire/frames.py")
+"""Where control messages, and what they consist of, are declared."""
 _PIP = (sys.executable, "-m", "pip")
 _QUIET = ("--quiet", "--disable-pip-version-check", "--no-deps")
 
@@ -36,11 +38,9 @@ def copy_commit(commit: str, target: Path) -> None:
 
 def last_compatible_commit() -> str | None:
     """The oldest of the last ones, in a row, whose processes say the same to each other as ours; None without any."""
-    path = "wire/control/control_wire.py"
-    ours = (ROOT / path).read_text()
     found = None
     for commit in _git("rev-list", "--max-count=100", "HEAD").split():
-        if _git("show", f"{commit}:{path}") != ours:
+        if any(_git("show", f"{commit}:{path}") != (ROOT / path).read_text() for path in SAID):
             break
         found = commit
     return found

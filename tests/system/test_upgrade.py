@@ -166,6 +166,7 @@ async def test_versions_that_cannot_go_on(nodes: Nodes, tmp_path: Path, old_whee
                 await node.rpc("restart", what="all")
             assert "\n" not in refused.value.message
             assert node.pids() == before
+            assert (await node.rpc("getinfo"))["version"] == OLD, "it is installed, and does not run"
         with (
             place.edited("gossipd/__main__.py", "\nimport os\n", "\nimport nothing\n"),
             place.edited("connectd/__main__.py", "\nimport sys\n", "\nimport nothing\n"),
