@@ -1,8 +1,7 @@
 """The node's options: CLN's where CLN has one, from the command line and from CLN's config files.
 
 `table.OPTIONS` has them. What is found first in this order counts: command line, <lightning-dir>/<network>/config,
-<lightning-dir>/config; options that may be repeated add up. A file given with --conf replaces both files. `--dev-*`
-options only replace constants.
+<lightning-dir>/config; what may be repeated adds up. --conf replaces both files. `--dev-*` only replace constants.
 """
 
 import functools
@@ -286,7 +285,7 @@ def _print_and_exit(command_line: list[Setting]) -> None:
 
 @functools.cache
 def version() -> str:
-    """Of the package that runs: another may be installed since the first call. "uninstalled" if the source runs as is."""
+    """Of the package that runs (another may be installed since), or "uninstalled" where there is none."""
     try:
         return importlib.metadata.version("lightningd-py")
     except importlib.metadata.PackageNotFoundError:
