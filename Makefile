@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 ARGS ?=
+# nkeys is pure Python, and there is no wheel of it.
+WHEELS := --only-binary :all: --no-binary nkeys
 # Tests wait more than they compute, so there is one worker more than cores. A worker takes whole modules, of which some
 # share a node. ARGS='-n0' for none (pdb, -s).
 WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
@@ -13,7 +15,7 @@ WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-r
 COMPILE := $(VENV)/bin/python -m compileall -q wire connectd gossipd lightningd_py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture rooms web-assets docs
+.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture scale rooms web-assets docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,7 +38,7 @@ OLDEST := .venv-oldest
 test-oldest: $(INSTALLED) ## those of test-quick with the oldest version of each library that pyproject.toml allows
 	@$(VENV)/bin/python -m venv $(OLDEST)
 	@$(VENV)/bin/python tests/tools/oldest.py > $(OLDEST)/requirements.txt
-	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $(OLDEST)/requirements.txt --editable .
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS) -r $(OLDEST)/requirements.txt --editable .
 	@$(OLDEST)/bin/python -m pytest $(WORKERS) $(QUICK) $(ARGS)
 
 SOME := -m 'not processes' tests/wire tests/bolts
@@ -61,8 +63,11 @@ bench-quick: $(INSTALLED) ## the same in about a minute
 	@$(VENV)/bin/python tests/bench/run.py --quick $(ARGS)
 
 torture: $(INSTALLED) ## kills, floods, rogues, damage, clocks, random inputs: half an hour, a line of figures each
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --editable '.[dev,fuzz]'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS) --editable '.[dev,fuzz]'
 	@$(VENV)/bin/python tests/torture/run.py $(ARGS)
+
+scale: $(INSTALLED) ## up to 20 vantage points over a NATS server, with kills of each: a quarter of an hour (docs/scale.md)
+	@$(VENV)/bin/python tests/torture/run.py scale $(ARGS)
 
 rooms: $(INSTALLED) ## rooms of the packages, files a room, lines a file, circles of imports
 	@$(VENV)/bin/python tests/tools/rooms.py
@@ -78,5 +83,5 @@ $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed; say which with make PYTHON=...")'
 	@echo "installing into $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --editable '.[dev]'
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS) --editable '.[dev]'
 	@touch $@

@@ -29,6 +29,7 @@ _PARTS = {
     "plot_command": ("plot",),
     "exchange_commands": ("import", "export"),
     "replay_commands": ("replay",),
+    "jetstream_commands": ("init", "archive"),
     "web_command": ("web", "web-assets"),
 }
 

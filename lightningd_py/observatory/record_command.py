@@ -8,15 +8,21 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from lightningd_py.observatory import jetstream_commands
 from lightningd_py.observatory.arguments import a_duration, a_place, a_size
 from lightningd_py.observatory.record.feed_rows import vantage_in
 from lightningd_py.observatory.record.lock import Lock
 from lightningd_py.observatory.record.recorder import Recorder, Settings, Status
+from lightningd_py.observatory.tables.names import file_name
 from lightningd_py.observatory.tables.times import shown_duration
 from lightningd_py.tools.feed_client import Feed, Keys
 from wire.bus.feed import FeedError
 from wire.command import console
+
+if TYPE_CHECKING:
+    from lightningd_py.observatory.jetstream.publisher import Publisher
 
 TOPICS, SENT = ("gossip.", "map.", "peer."), "sent."
 QUEUE = 100_000
@@ -48,11 +54,21 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--sent", action="store_true", help="what the node says, too: perhaps a hundred times as much")
     parser.add_argument("--keep", type=int, default=0, metavar="DAYS", help="days of hour files (default 0: all)")
     parser.add_argument("--quiet", action="store_true", help="say only what goes wrong")
+    jetstream_commands.add_access(parser, needed=False)
+    parser.add_argument(
+        "--spool-time",
+        type=a_duration,
+        default=48 * 3600.0,
+        metavar="TIME",
+        help="with --nats: keep what the servers have so long (default 48h)",
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     where = options.feed or str(console.home("--feed") / ".lightning-py/bitcoin/feed")
+    if options.nats:
+        jetstream_commands.access(options)  # whatever is wrong is said at once
     ended: list[int] = []
     for number in console.END_SIGNALS:
         signal.signal(number, lambda number, _: ended.append(number))
@@ -61,11 +77,17 @@ def _run(options: argparse.Namespace) -> int:
     if found is None:
         return 0
     first, vantage = found
+    convert_every = None if options.nats else options.convert_every
     settings = Settings(
-        options.folder, vantage, _store(options.store, where), options.convert_every, options.quota, options.keep
+        options.folder, vantage, _store(options.store, where), convert_every, options.quota, options.keep
     )
-    with contextlib.closing(Lock(options.folder, vantage)):
-        recorder = Recorder(settings, opener, _say, watch=_Watch(quiet=options.quiet))
+    with contextlib.ExitStack() as stack:
+        stack.callback(Lock(options.folder, vantage).close)
+        publisher = None if options.nats is None else _publisher(options, vantage)
+        recorder = Recorder(settings, opener, _say, watch=_Watch(publisher, quiet=options.quiet))
+        if publisher is not None:
+            publisher.start()
+            stack.callback(publisher.stop)
         for number in console.END_SIGNALS:
             signal.signal(number, lambda *_: recorder.stop())
         if ended:
@@ -73,6 +95,13 @@ def _run(options: argparse.Namespace) -> int:
         _say(f"{vantage} is recorded into {options.folder}")
         recorder.run(first)
     return 0
+
+
+def _publisher(options: argparse.Namespace, vantage: str) -> "Publisher":
+    from lightningd_py.observatory.jetstream.publisher import Publisher, Sending
+
+    sending = Sending(jetstream_commands.access(options), options.network, options.spool_time)
+    return Publisher(options.folder, file_name(vantage), sending, _say)
 
 
 def _opener(where: str, key: Path | None, topics: Sequence[str]) -> Callable[[], Feed]:
@@ -117,7 +146,8 @@ def _say(sentence: str) -> None:
 class _Watch:
     """Says how the recording goes, once a minute; if it is to be quiet, when it is behind, or has lost something."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, publisher: "Publisher | None", *, quiet: bool) -> None:
+        self._publisher = publisher
         self._quiet = quiet
         self._lost = 0
         self._due = time.monotonic() + SAID_EVERY
@@ -133,6 +163,12 @@ class _Watch:
         self._due = now + SAID_EVERY
         _say(
             f"{status.messages:,} messages, {status.lost:,} rows lost, lag {shown_duration(status.lag_ns)}, "
-            f"{status.spool_bytes:,} bytes in open segments"
+            f"{status.spool_bytes:,} bytes in open segments{self._sent()}"
         )
         sys.stderr.flush()
+
+    def _sent(self) -> str:
+        if self._publisher is None:
+            return ""
+        progress = self._publisher.progress()
+        return f"; {progress.batches:,} batches sent, {progress.waiting_bytes:,} bytes wait"

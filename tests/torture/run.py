@@ -33,6 +33,7 @@ TORTURES = {
     "clocks": "the wall clock is set, up to a month ahead and back",
     "histories": "random histories of a map with kills at any write, as the test of that name has 80",
     "observatory": "a recorder is killed a hundred times; two nodes hear a day of network in ten minutes",
+    "scale": "20 vantage points, a NATS server and an archive, 1,000,000 arrivals a minute, with kills of each",
     "properties": "all tests with hypothesis, with random examples",
     "fuzz": "atheris on each parser",
 }

@@ -44,6 +44,13 @@ Chosen = dict[str, list[str]]
 """Table -> names of segments."""
 Between = Callable[[str], None]
 """Called at each step with its name, for tests."""
+Leave = Callable[[Path, str, Chosen], None]
+"""Keeps what the segments of a vantage point say besides their rows, before these of them go. Raises OSError."""
+
+
+def leave_place(folder: Path, vantage: str, chosen: Chosen) -> None:
+    """For a recorder, see place.py."""
+    save_place(folder, vantage)
 
 
 def own_segments(folder: Path, vantage: str, table: str) -> list[Path]:
@@ -73,12 +80,15 @@ def last_number(folder: Path, vantage: str) -> int:
 class Conversion:
     """Conversions of one vantage point; one at a time, and one process only (the recorder's lock)."""
 
-    def __init__(self, folder: Path, vantage: str, between: Between = lambda step: None) -> None:
+    def __init__(
+        self, folder: Path, vantage: str, between: Between = lambda step: None, leave: Leave = leave_place
+    ) -> None:
         """Looks for the highest N."""
         self._folder = folder
         self._vantage = vantage
         self._number = last_number(folder, vantage)
         self._between = between
+        self._leave = leave
 
     def finish_interrupted(self) -> int:
         """Do what another run has begun; how many conversions that was. Raises OSError."""
@@ -114,7 +124,7 @@ class Conversion:
         for table, names in chosen.items():
             paths = [self._path(table, name) for name in names]
             _write_hours(self._folder, table, paths, manifest.stem, self._between)
-        save_place(self._folder, self._vantage)
+        self._leave(self._folder, self._vantage, chosen)
         self._between("hours")
         committed = manifest.with_suffix(COMMITTED)
         manifest.rename(committed)

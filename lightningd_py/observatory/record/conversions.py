@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lightningd_py.observatory.record.conversion import Between, Chosen, Conversion
+from lightningd_py.observatory.record.conversion import Between, Chosen, Conversion, Leave, leave_place
 
 
 class Conversions:
     """`start` one, look whether it `is_running`, and hear of its `failure`."""
 
-    def __init__(self, folder: Path, vantage: str, between: Between = lambda step: None) -> None:
-        self._conversion = Conversion(folder, vantage, between)
+    def __init__(
+        self, folder: Path, vantage: str, between: Between = lambda step: None, leave: Leave = leave_place
+    ) -> None:
+        self._conversion = Conversion(folder, vantage, between, leave)
         self._thread: threading.Thread | None = None
         self._failure = ""
 

@@ -45,13 +45,14 @@ class Frames(Protocol):
 
 
 class Settings(NamedTuple):
-    """`convert_every`: seconds from one conversion to the next besides that of each hour's end. `quota`: bytes of
-    spool. `keep`: days of hour files, 0 for all. `store`: the node's gossip_store, None if there is none to read."""
+    """`convert_every`: seconds from one conversion to the next besides that of each hour's end; None if there are to be
+    no hour files, and the spool is another's to empty. `quota`: bytes of spool. `keep`: days of hour files, 0 for all.
+    `store`: the node's gossip_store, None if there is none to read."""
 
     folder: Path
     vantage: str
     store: Path | None = None
-    convert_every: float = 3600.0
+    convert_every: float | None = 3600.0
     quota: int = 4 << 30
     keep: int = 0
 
@@ -97,7 +98,7 @@ class Recorder:
         self._hour = hour_of(now_ns())
         now = time.monotonic()
         self._flush_at, self._sync_at, self._rotate_at, self._look_at = now, now, now + SEGMENT_TIME, now + LOOK_EVERY
-        self._convert_at = now if self._is_behind() else now + settings.convert_every
+        self._convert_at = now if self._is_behind() else now + (settings.convert_every or 0.0)
 
     def _mend(self) -> Iterator[str]:
         """Cut from older segments what is not whole; the tables that lose something by it."""
@@ -236,11 +237,15 @@ class Recorder:
             self._convert_at = now + SEGMENT_TIME
             return
         hour = hour_of(self._now_ns() - int(GRACE * 1e9))
-        if hour <= self._hour and now < self._convert_at:
+        every = self.settings.convert_every
+        if hour <= self._hour and (every is None or now < self._convert_at):
             return
         if hour // DAY_HOURS != self._hour // DAY_HOURS:
             self._begin_checkpoint()
-        self._hour, self._convert_at = hour, now + self.settings.convert_every
+        self._hour = hour
+        if every is None:
+            return
+        self._convert_at = now + every
         self._flush()
         self._spool.close()
         self._conversions.start(closed_segments(self.settings.folder, self._name, self._spool.paths))
