@@ -92,6 +92,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.observatory.tables",
         "lightningd_py.observatory.record",
         "lightningd_py.observatory.rgs",
+        "lightningd_py.observatory.jetstream",
         "lightningd_py.observatory.exchange",
         "lightningd_py.observatory.history",
         "lightningd_py.observatory.replay",
