@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lightningd_py.observatory.arguments import a_duration, a_size
+from lightningd_py.observatory.arguments import a_duration, a_place, a_size
 from lightningd_py.observatory.jetstream.files import archive_files
 from lightningd_py.observatory.jetstream.names import ARCHIVE
 from lightningd_py.observatory.record.lock import Lock
@@ -63,11 +63,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     init.add_argument("--replicas", type=int, default=1, metavar="N", help="servers that have each stream (default 1)")
     init.set_defaults(run=_init)
     archive = commands.add_parser("archive", help="write what is in the streams into a folder", description=__doc__)
-    archive.add_argument("folder", type=Path, metavar="DIR", help="where to; made if it is not there")
+    archive.add_argument("folder", type=a_place, metavar="DIR", help="where to; made if it is not there")
     add_access(archive, needed=False)
     archive.add_argument(
         "--files",
-        type=Path,
+        type=a_place,
         nargs="+",
         metavar="RECORD",
         help="instead of --nats: take what is new in these folders of recorders, copied here, and end",
