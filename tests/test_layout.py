@@ -1,14 +1,15 @@
 """The rules that a reader relies on, held by the source itself: imports, system access, sizes."""
 
 import ast
+import functools
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.tools import rooms
+from tests.tools.system_access import SYSTEM
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("wire", "connectd", "gossipd", "lightningd_py")
@@ -33,207 +34,25 @@ MAY_IMPORT = {
 READ_ONLY_LIBRARY = {"gossipd.gossmap", "gossipd.store.writer", "gossipd.store.records"}
 """What lightningd_py may use of gossipd: the store and its index, so that a listing never makes gossipd wait."""
 
-SYSTEM: dict[str, dict[str, str]] = {
-    "asyncio": {
-        "wire.bus.sessions": "heartbeats, and another try for those who do not read",
-        "wire.bus.socket": "ZMQ's fd is on the loop",
-        "wire.control.asked": "a request's future",
-        "wire.control.control_channel": "requests are awaited, the socket is on the loop",
-        "wire.control.daemon": "runs each daemon's loop",
-        "wire.control.heartbeat": "asks by the loop's clock",
-        "wire.net.sockman.farewell": "flushes what is unsent before the socket is closed",
-        "wire.net.gossip_fd": "the owner's and gossipd's ends are on the loop",
-        "wire.control.process": "the end of a child is awaited",
-        "wire.net.sockman.listening": "listeners are on the loop",
-        "wire.net.sockman.sockets": "dialling waits on the loop",
-        "wire.net.sockman.sockman": "peers' sockets are on the loop",
-        "wire.net.upkeep": "its one timer",
-        "connectd.connectiond.daemon": "its clock and its timers are the loop's",
-        "connectd.connectiond.lines.gossip_end": "the owner's end is on the loop",
-        "connectd.arrivals": "one short task a handshake",
-        "connectd.connectd": "gossipd has a deadline for its answers",
-        "connectd.connection": "the inbox that a handshake waits on",
-        "connectd.reach.dial": "addresses are tried in turn, each with its deadline",
-        "connectd.connectiond.lines.elsewhere": "the loop of the other end is in a thread",
-        "connectd.one_per_node": "a newer connection waits for the end of an older one",
-        "connectd.reach.resolver": "one look-up has to end before others",
-        "connectd.connectiond.lines.carrier": "waits for last words",
-        "connectd.reach.seeds": "DNS queries are awaited, several at a time",
-        "connectd.connectiond.alone.standalone": "begins and ends in order; signals",
-        "connectd.tasks": "holds every task of the daemon",
-        "connectd.doors.tor": "Tor is tried again after a pause",
-        "connectd.doors.tor_control": "a conversation with Tor's control port, which is no peer",
-        "connectd.websocketd.websocketd": "one task moves all to another websocketd",
-        "connectd.websocketd.bridges": "a client that does not read has a deadline",
-        "connectd.websocketd.moving": "another websocketd is waited for",
-        "connectd.websocketd.turns": "what is parsed next is for the loop's next turn",
-        "connectd.doors.websocket_door": "a request that comes through a proxy has a deadline",
-        "gossipd.map.compaction": "copies in slices on the loop",
-        "gossipd.map.keeper": "what is found lost is forgotten in the next turn",
-        "gossipd.store.flush": "once a turn of the loop",
-        "gossipd.gossipd": "timers, and the control channels",
-        "gossipd.ticks": "what is done as time passes",
-        "gossipd.control": "one task moves all to another gossipd",
-        "gossipd.moving": "many connections are on their way at a time",
-        "gossipd.chain": "asks while there is nothing else to be asked",
-        "gossipd.peers.remote": "gossip fds are on the loop",
-        "gossipd.peers.remotes": "a gossip fd is written in the next turn of the loop",
-        "gossipd.own_node": "hsmd is asked for signatures",
-        "gossipd.ingest.signatures": "batches go to worker processes",
-        "gossipd.ingest.txout": "outputs are asked of the master",
-        "lightningd_py.master": "runs the master's loop",
-        "lightningd_py.service_manager": "signs of life to a watchdog, by the loop's clock",
-        "lightningd_py.bus.api_bus": "a task for each request",
-        "lightningd_py.chain.bitcoind": "one task follows the chain",
-        "lightningd_py.news.network_events": "clients wait for events",
-        "lightningd_py.chain.waiters": "clients wait for blocks, for so long",
-        "lightningd_py.chain.block_notices": "waits for the next block",
-        "lightningd_py.bus.buses": "buses finish side by side",
-        "lightningd_py.peers.bootstrap": "tries several nodes at a time, and pauses",
-        "lightningd_py.daemons.connectiond_control": "asks connectiond while everything else goes on",
-        "lightningd_py.bus.ctl_bus": "a task for each request that takes a while",
-        "lightningd_py.observatory.replay.again": "runs the loop of the peers that say it",
-        "lightningd_py.observatory.replay.speakers": "many scripted peers at a time, each by the clock",
-        "lightningd_py.observatory.replay.synthetic": "runs the loop of the peers that say the day",
-        "lightningd_py.observatory.jetstream.archiver": "reads six tables' streams side by side",
-        "lightningd_py.observatory.jetstream.connecting": "a server is waited for so long",
-        "lightningd_py.observatory.jetstream.publisher": "sends six tables side by side, in a thread of its own",
-        "lightningd_py.observatory.jetstream_commands": "runs the archive's loop",
-        "lightningd_py.observatory.web.connections": "a browser's connection has deadlines",
-        "lightningd_py.observatory.web.questions": "what takes long is asked in a thread",
-        "lightningd_py.observatory.web.server": "browsers are answered side by side, each with its deadline",
-        "lightningd_py.observatory.web.sources": "the layout is made beside all else",
-        "lightningd_py.observatory.web_command": "runs the page's loop",
-        "lightningd_py.recording.companion": "its process is watched and started again on the loop",
-        "lightningd_py.probe.conversation": "its peer is on the loop",
-        "lightningd_py.probe.probe": "talks with many nodes at a time",
-        "lightningd_py.tools.demo": "two nodes and a scripted peer",
-        "lightningd_py.daemons.opening": "opens when a service has come",
-        "lightningd_py.owners.claims": "what waits for the other one's word waits for a while",
-        "lightningd_py.daemons.gossip_control": "waits for gossipd to have the chain's news in its store",
-        "lightningd_py.rpc.jsonrpc": "long lists are encoded in pieces, between which others have their turn",
-        "lightningd_py.rpc.clients": "clients are accepted on the loop",
-        "lightningd_py.rpc.connection": "a client's socket is on the loop, with deadlines",
-        "lightningd_py.rpc.notifications": "what waits for a client is awaited",
-        "lightningd_py.listingd.listingd": "clients' sockets, which are written to side by side",
-        "lightningd_py.observatory.rgs.service": "makes steps by the clock while clients are served",
-        "lightningd_py.observatory.rgs_command": "runs the loop of the server, until a signal",
-        "lightningd_py.metrics.collector": "daemons are asked side by side, with a deadline",
-        "lightningd_py.http.server": "clients' sockets, with deadlines",
-        "lightningd_py.daemons.listing_control": "a listing waits for a listingd that is being restarted",
-        "lightningd_py.owners.copy_programs": "the clock of restarts",
-        "lightningd_py.database": "what must be on the disk is awaited",
-        "lightningd_py.log": "the end of its writer is heard of on the loop",
-        "lightningd_py.node": "signals and the end of the node",
-        "lightningd_py.parts": "the type of what tells of the node's end",
-        "lightningd_py.leaving": "waits until nothing is half done; who asked for a restart waits for what comes of it",
-        "lightningd_py.core": "the type of what tells of the node's end",
-        "lightningd_py.daemons.supervisor": "a daemon that was replaced has a deadline",
-        "lightningd_py.daemons.hsm_control": "waits for a passphrase, or for the end",
-        "lightningd_py.daemons.moving": "a new daemon takes the place of an old one",
-        "lightningd_py.daemons.one_step": "a new daemon takes the place of an old one",
-        "lightningd_py.daemons.settings": "one change of the options at a time; files are written in a thread",
-        "lightningd_py.daemons.setup": "a daemon that dies while it is told things never answers",
-        "lightningd_py.owners.service_process": "what a program prints is read on the loop",
-        "lightningd_py.owners.programs": "deadlines for those who do not let go",
-        "lightningd_py.rpc.methods.peer_requests": "a deadline for what an owner has to do",
-        "lightningd_py.rpc.methods.map_commands": "waits for the map to be complete",
-        "lightningd_py.rpc.methods.graceful_command": "waits for peers to go",
-        "lightningd_py.rpc.methods.peer_listing": "owners are asked all at once, none for long",
-        "connectd.moving": "another connectd is waited for",
-        "wire.net.moving": "another process is waited for",
-        "connectd.connectiond.moving": "services and another connectiond are waited for",
-        "wire.bus.lasting_sessions": "services have a deadline to come back",
-        "connectd.hand_over": "connections wait for the next gossipd",
-        "lightningd_py.daemons.restart": "waits before a daemon is restarted",
-        "lightningd_py.peers.staying_connected": "timers and dials of kept peers",
-        "lightningd_py.owners.peers": "the arrival and the end of a connection are awaited",
-        "lightningd_py.tools.scripted_peer": "a peer for scripts and tests",
-        "lightningd_py.chain.txouts": "tasks that keep bitcoind busy",
-    },
-    "socket": {
-        "connectd.connectiond.bus": "a listening socket comes from another connectiond",
-        "wire.bus.listener": "the listening sockets of the buses",
-        "lightningd_py.hsm.moving": "SEQPACKET, in blocking calls with a deadline",
-        "connectd.doors.tor_control": "a conversation that another process has begun",
-        "lightningd_py.daemons.listening": "whether what was left to us is a listening socket",
-        "wire.net.sockman.listening": "accepts",
-        "wire.net.sockman.stale_socket": "whether a process listens at the path of a Unix socket",
-        "wire.control.control_channel": "SEQPACKET with fds",
-        "wire.control.control_socket": "SEQPACKET with fds, in blocking calls",
-        "wire.control.daemon": "sockets inherited by number",
-        "wire.log.output": "standard error may be a socket",
-        "wire.net.sockman.farewell": "flushes what is unsent before the socket is closed",
-        "wire.net.gossip_fd": "SEQPACKET pairs",
-        "gossipd.peers.remotes": "a gossip fd that another gossipd had",
-        "wire.program": "a service's control socket, and hsmd's",
-        "wire.net.blocking_owner": "a service's blocking side of a connection",
-        "wire.net.master_line": "a program's control socket",
-        "wire.net.sockman.sockets": "stream sockets are made here",
-        "wire.net.sockman.sockman": "all I/O with peers",
-        "wire.net.sockman.stamps": "reads with the kernel's time of arrival",
-        "connectd.socket_address": "the family of an address, and the way that this host has to it",
-        "connectd.connectiond.daemon": "the type of its control socket",
-        "connectd.connectiond.lines.gossip_end": "SEQPACKET",
-        "connectd.connectd": "the type of its control sockets",
-        "connectd.connectiond.lines.elsewhere": "a control socket for each connection",
-        "connectd.connectiond.alone.own_hsmd": "the sockets to hsmd",
-        "connectd.connectiond.lines.carrier": "its inherited control socket",
-        "connectd.websocketd.websocketd": "the type of its control sockets",
-        "connectd.doors.websocket_door": "a stream socketpair for each WebSocket",
-        "gossipd.control": "the inherited control sockets",
-        "gossipd.peers.remote": "gossip fds",
-        "gossipd.publish.subscribers": "disconnects a subscriber that wants too much",
-        "gossipd.ingest.signatures": "the type of a worker's socket",
-        "gossipd.ingest.workers": "SEQPACKET to worker processes",
-        "lightningd_py.daemons.one_step": "SEQPACKET pairs",
-        "lightningd_py.service_manager": "datagrams to systemd",
-        "lightningd_py.daemons.hsm_control": "a service's socket to hsmd",
-        "lightningd_py.hsm.hsmd": "blocking: one request after the other",
-        "lightningd_py.hsm.passphrase": "watches whether the master has gone",
-        "lightningd_py.tools.scripted_peer": "adopts the fd of a connection that was handed over",
-        "lightningd_py.owners.service_process": "the control socket of a started program",
-        "lightningd_py.daemons.supervisor": "socketpairs between the daemons",
-        "lightningd_py.unix_socket": "the Unix socket lightning-rpc",
-        "lightningd_py.client": "the type of a connection to a node",
-        "lightningd_py.rpc.connection": "a client's stream socket",
-        "lightningd_py.rpc.clients": "clients of the Unix socket: they may be lent",
-        "lightningd_py.listingd.listingd": "its inherited control socket",
-        "lightningd_py.http.server": "clients of --metrics-addr",
-    },
-    "zmq": {
-        "connectd.connectiond.alone.buses": "the context of its buses",
-        "connectd.connectiond.alone.ctl": "the type of its context",
-        "connectd.connectiond.alone.standalone": "makes the context, or takes that of a program which embeds it",
-        "connectd.connectiond.daemon": "the context of its bus",
-        "connectd.connectiond.bus": "the type of its context",
-        "wire.bus.socket": "the one place where the buses touch ZMQ",
-        "wire.bus.listener": "the length of ZMQ's paths",
-        "gossipd.publish.feed_socket": "publishes the feed",
-        "wire.bus.curve": "certificates, and which clients are admitted by them",
-        "lightningd_py.bus.buses": "the context of the master's buses",
-        "lightningd_py.chain.block_notices": "bitcoind's notices of blocks",
-        "lightningd_py.observatory.replay.publisher": "publishes a record as a feed",
-        "lightningd_py.tools.feed_client": "takes the feed, for programs and for lightning-cli-py",
-    },
-}
-"""Which modules touch the loop, sockets and the buses, and why; no other does I/O with them."""
-
 FORBIDDEN_CALLS = {"eval", "exec", "__import__", "compile"}
 
 
+@functools.cache
 def tree_of(module: str) -> ast.Module:
     return ast.parse(MODULES[module].read_text(), filename=str(MODULES[module]))
 
 
-def imports_of(module: str) -> Iterator[str]:
+@functools.cache
+def imports_of(module: str) -> list[str]:
     """Dotted names of all that a module imports, wherever in it the import stands."""
+    found: list[str] = []
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} imports relatively"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += [f"{node.module}.{alias.name}" for alias in node.names]
+    return found
 
 
 def importers(package: str) -> set[str]:
