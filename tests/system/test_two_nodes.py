@@ -230,7 +230,7 @@ async def test_newest_connection_of_a_node_wins(l2: Node) -> None:
     assert list(await l2.peers()) == [peers[-1].node_id.hex()]
 
     async def told_of_all() -> bool:
-        return sum("disconnected: the node has connected again" in line for line in l2.lines[start:]) == 3
+        return sum("lightningd: disconnected: the node has connected again" in line for line in l2.lines[start:]) == 3
 
     await until(told_of_all, "not each of the older ones' ends is in the log, once")
     await peers[-1].sync()
