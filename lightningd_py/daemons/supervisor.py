@@ -25,7 +25,7 @@ from wire.control.control_wire import LogLine, SetLog
 from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
 from wire.control.status import Status
-from wire.control.timing import CHILD_END_TIME, Timing
+from wire.control.timing import CHILD_END_TIME, LOADING_TIME, Timing
 from wire.log.style import LogStyle
 
 COMMANDS = {
@@ -216,14 +216,14 @@ class Supervisor:
         """The owner of the connections of bus services, once there is one. Raises OSError if it cannot be started."""
         ours, theirs = _pair()
         channel = self._start("connectiond", ours, [theirs], on_message).channel
-        self.watch(channel)
+        self.watch(channel, LOADING_TIME)
         return channel
 
     def start_listingd(self) -> ControlChannel:
         """The process that lists the map for RPC clients. Raises OSError if it cannot be started."""
         ours, theirs = _pair()
         channel = self._start("listingd", ours, [theirs], no_message).channel
-        self.watch(channel)
+        self.watch(channel, LOADING_TIME)
         return channel
 
     @property
@@ -235,7 +235,7 @@ class Supervisor:
         """Told nothing yet. Raises OSError if it cannot be started."""
         ours, theirs = _pair()
         channel = self._start("websocketd", ours, [theirs], no_message).channel
-        self.watch(channel)
+        self.watch(channel, LOADING_TIME)
         return channel
 
     def replace_websocketd(self, channel: ControlChannel) -> None:
@@ -284,15 +284,17 @@ class Supervisor:
         for daemon in self._daemons:
             tell(daemon.channel, self._set_log())
 
-    def watch(self, channel: ControlChannel) -> None:
+    def watch(self, channel: ControlChannel, first: float = 0.0) -> None:
         """Kill this daemon from now on if it hangs. Before its first request is answered it may take its time: it waits
-        for a passphrase, or reads a map.
+        for a passphrase, or reads a map. `first`: one that is still being loaded has so many seconds.
         """
         daemon = next((daemon for daemon in self._daemons if daemon.channel is channel), None)
         if daemon is not None:  # else it has died
             timing = self._timing
             assert daemon.heartbeat is None, f"{daemon.name} is watched twice: one of the two would hear no answer"
-            daemon.heartbeat = Heartbeat(channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(daemon))
+            daemon.heartbeat = Heartbeat(
+                channel, timing.heartbeat, timing.control_timeout, lambda: self._hangs(daemon), first
+            )
 
     @property
     def running(self) -> list[Daemon]:
@@ -300,8 +302,9 @@ class Supervisor:
         return list(self._daemons)
 
     def _hangs(self, daemon: Daemon) -> None:
+        assert daemon.heartbeat is not None
         status.unusual(
-            f"{daemon.name} has not answered for {self._timing.control_timeout:g} s: it is killed; if it can, it shows"
+            f"{daemon.name} has not answered for {daemon.heartbeat.patience:g} s: it is killed; if it can, it shows"
             " first where it is"
         )
         daemon.process.kill_with_stack()

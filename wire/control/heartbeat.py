@@ -23,13 +23,18 @@ BEATS = 3
 class Heartbeat:
     """Asks from now on, until the channel is closed, or `close` is called."""
 
-    def __init__(self, channel: ControlChannel, interval: float, limit: float, silent: Callable[[], None]) -> None:
+    def __init__(
+        self, channel: ControlChannel, interval: float, limit: float, silent: Callable[[], None], first: float = 0.0
+    ) -> None:
         """`interval` and `limit` in seconds. `silent` is called once, when no answer has come for `limit`; more time
-        than `interval` between two turns of the timer was not ours.
+        than `interval` between two turns of the timer was not ours. `first`: the first answer may take so long, for the
+        other end is still being loaded.
         """
         self._channel = channel
         self._interval = min(interval, limit / BEATS)
         self._limit = limit
+        self.patience = max(limit, first)
+        """Seconds for the next answer."""
         self._silent = silent
         self._loop = asyncio.get_running_loop()
         self._asked = False
@@ -43,7 +48,7 @@ class Heartbeat:
         self._timer.cancel()
 
     def _answered(self) -> None:
-        self._asked = False
+        self._asked, self.patience = False, self._limit
 
     def _beat(self) -> None:
         if self._channel.closed:
@@ -55,7 +60,7 @@ class Heartbeat:
             self._channel.send(control_wire.Heartbeat())
         else:
             self._waited += passed
-        if self._waited >= self._limit:
+        if self._waited >= self.patience:
             self._silent()
         else:
             self._timer = self._loop.call_later(self._interval, self._beat)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 CHILD_END_TIME = 5.0
 """Seconds that a child process has to end by itself before it is killed."""
+LOADING_TIME = 60.0
+"""Seconds that one has to be loaded, until it answers for the first time: a busy machine takes many."""
 
 
 @dataclass(frozen=True, slots=True)

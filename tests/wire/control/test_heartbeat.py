@@ -16,14 +16,14 @@ INTERVAL, LIMIT = 5.0, 30.0
 class Watched:
     """The master's end with its heartbeat, and the socket of the daemon, which a test reads or does not."""
 
-    def __init__(self, ends: Pair, interval: float = INTERVAL, limit: float = LIMIT) -> None:
+    def __init__(self, ends: Pair, interval: float = INTERVAL, limit: float = LIMIT, first: float = 0.0) -> None:
         self.ends = ends
         self.loop = asyncio.get_running_loop()
         self.master = End(ends[0], "gossipd")
         self.silent_at: list[float] = []
         self.begun = self.loop.time()
         self.heartbeat = Heartbeat(
-            self.master.channel, interval, limit, lambda: self.silent_at.append(self.loop.time() - self.begun)
+            self.master.channel, interval, limit, lambda: self.silent_at.append(self.loop.time() - self.begun), first
         )
 
 
@@ -61,6 +61,34 @@ def test_a_daemon_that_does_not_read_is_silent_once(ends: Pair, is_full: bool) -
         watched.master.channel.close()
 
     in_injected_time(hours())
+
+
+def test_the_first_answer_may_take_longer(ends: Pair) -> None:
+    """A process that is still being loaded reads nothing yet; after that it is as any other."""
+    first = 2 * LIMIT
+
+    async def minutes() -> None:
+        watched = Watched(ends, first=first)
+        await asyncio.sleep(first)
+        daemon = End(ends[1].dup(), "master")
+        await asyncio.sleep(INTERVAL)
+        daemon.channel.close()
+        assert watched.silent_at == []
+        await asyncio.sleep(INTERVAL + LIMIT + INTERVAL)
+        assert len(watched.silent_at) == 1
+        watched.master.channel.close()
+
+    in_injected_time(minutes())
+
+
+def test_one_that_is_never_loaded_is_silent_then(ends: Pair) -> None:
+    async def minutes() -> None:
+        watched = Watched(ends, first=2 * LIMIT)
+        await asyncio.sleep(7_200)
+        assert watched.silent_at == [INTERVAL + 2 * LIMIT]
+        watched.master.channel.close()
+
+    in_injected_time(minutes())
 
 
 def test_an_answer_that_comes_late_counts(ends: Pair) -> None:
