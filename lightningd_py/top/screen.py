@@ -57,7 +57,8 @@ def _node(model: Model, around: Around) -> Iterable[Text]:
     yield Text.assemble(
         (sane(str(info.get("alias", ""))), "bold"),
         f" {str(info.get('id', ''))[:16]}  {info.get('network', '')}  block {info.get('blockheight', 0)}  ",
-        f"{len(model.rows)} peers  {time.strftime('%H:%M:%S', time.localtime(around.now))}",
+        f"{len(model.rows)} {'peer' if len(model.rows) == 1 else 'peers'}  ",
+        f"{time.strftime('%H:%M:%S', time.localtime(around.now))}",
     )
     state = str(gossip.get("state", "-"))
     channels, nodes = (number(gossip.get(name, 0)) for name in ("channels", "nodes"))

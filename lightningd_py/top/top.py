@@ -97,6 +97,8 @@ class Top:
         processes = usages(pid)
         self._model.feed(Snapshot(time.monotonic(), peers, gossip, processes))
         log = self._result("getlog", "unusual")
+        if log is not None:  # how many are passed over is no news here: they are all that is below this level
+            log["log"] = [entry for entry in log["log"] if entry.get("type") != "SKIPPED"]
         self._log = list(log_lines(log))[-MOST_LOG:] if log is not None else []
 
     def _result(self, method: str, *params: str) -> dict[str, Any] | None:
