@@ -20,14 +20,20 @@ from wire.control.timing import Timing
 if TYPE_CHECKING:
     from zmq import Context, Socket
 
+LONGEST = 1 << 17
+"""Bytes of what a service says on MSG: twice what a peer's message may have."""
+
 
 class BusEndpoint:
     """A socket of the bus. `curve` is the directory of the keys that tcp needs; one tcp endpoint for each context."""
 
-    def __init__(self, context: "Context[Socket[bytes]]", endpoint: str, curve: Path, *, waits: bool = False) -> None:
-        """`waits`: for `listen`. Raises BindFailed, and CurveError about the keys."""
+    def __init__(
+        self, context: "Context[Socket[bytes]]", endpoint: str, curve: Path, *, longest: int, waits: bool = False
+    ) -> None:
+        """`longest`: bytes of a frame. `waits`: for `listen`. Raises BindFailed, and CurveError about the keys."""
         self._curve = Curve(context, curve) if endpoint.startswith("tcp:") else None
-        self.socket = BusSocket(context, curve=self._curve.keys if self._curve is not None else None)
+        keys = self._curve.keys if self._curve is not None else None
+        self.socket = BusSocket(context, curve=keys, longest=longest)
         if self._curve is not None:
             self.socket.on_refused = self._curve.without_key
         self.name = endpoint

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import zmq
 
-from connectd.connectiond.bus import BusEndpoint, MsgBus
+from connectd.connectiond.bus import LONGEST, BusEndpoint, MsgBus
 from connectd.connectiond.hub import Hub
 from connectd.connectiond.lines.here import Bridged, BridgedLine
 from connectd.connectiond.lines.line import Line
@@ -146,7 +146,9 @@ class Connectiond:
         self._hub = Hub(self, self._routes, asyncio.get_running_loop().call_later)
         try:
             self._restrict(readable_keys(message.msg, Path(message.curve)))
-            bound = BusEndpoint(self._context, message.msg, Path(message.curve), waits=message.takes_place)
+            bound = BusEndpoint(
+                self._context, message.msg, Path(message.curve), longest=LONGEST, waits=message.takes_place
+            )
         except (BindFailed, CurveError) as error:
             self._refused = True
             self._master.reply(message, control_wire.ConnectiondInitReplyfail(str(error)))

@@ -24,6 +24,8 @@ MAX_WAITING = 1_000
 """Messages that ZMQ keeps in each direction for each of the other ends."""
 MAX_FRAME = MAX_BODY + 1_024
 """Bytes of a frame; who sends a longer one is disconnected by ZMQ."""
+MOST_UNREAD = 32 << 20
+"""Bytes that ZMQ keeps for us of what each of the other ends has said: its share, whatever others say."""
 LINGER = 1_000
 """Milliseconds that last words have to leave."""
 HANDSHAKE = 5_000
@@ -64,8 +66,11 @@ class BusSocket:
         kind: int = zmq.ROUTER,
         curve: CurveKeys | None = None,
         room: int = MAX_WAITING,
+        longest: int = MAX_FRAME,
     ) -> None:
-        """`curve`: needed for tcp endpoints. `room`: messages that ZMQ keeps, each way, for each other end."""
+        """`curve`: needed for tcp endpoints. `room`: messages that ZMQ keeps, each way, for each other end; of those
+        that come no more than MOST_UNREAD in bytes. `longest`: bytes of a frame that comes.
+        """
         self.on_disconnect: Callable[[], None] = lambda: None
         """Called when the connection of some other end has ended; sending tells whose."""
         self.on_refused: Callable[[], None] = lambda: None
@@ -75,8 +80,9 @@ class BusSocket:
         self._loop = asyncio.get_running_loop()
         self._socket = context.socket(kind)
         self._socket.linger = LINGER
-        self._socket.sndhwm = self._socket.rcvhwm = room
-        self._socket.maxmsgsize = MAX_FRAME
+        self._socket.sndhwm = room
+        self._socket.rcvhwm = min(room, MOST_UNREAD // longest)
+        self._socket.maxmsgsize = longest
         self._socket.set(zmq.HEARTBEAT_IVL, KEEPALIVE)
         self._socket.set(zmq.HEARTBEAT_TIMEOUT, KEEPALIVE_ANSWER)
         self._socket.handshake_ivl = HANDSHAKE

@@ -11,7 +11,7 @@ from connectd.connectiond.alone.options import Settings
 from connectd.connectiond.alone.peers import StandalonePeers
 from connectd.connectiond.alone.registrations import StandaloneRegistrations, Wishes
 from connectd.connectiond.alone.waiting_room import WaitingRoom
-from connectd.connectiond.bus import BusEndpoint, MsgBus
+from connectd.connectiond.bus import LONGEST, BusEndpoint, MsgBus
 from connectd.connectiond.hub import Hub
 from connectd.connectiond.lines.carrier import EverythingTaken
 from connectd.connectiond.lines.elsewhere import DistantLine
@@ -44,7 +44,7 @@ class StandaloneBuses:
         self._lines: dict[int, DistantLine] = {}
         self._waiting = WaitingRoom(self._choose, self._give)
         self._hub = Hub(self, EverythingTaken(), tasks.later)
-        self._msg = MsgBus(BusEndpoint(context, settings.msg, settings.curve), self._hub, timing)
+        self._msg = MsgBus(BusEndpoint(context, settings.msg, settings.curve, longest=LONGEST), self._hub, timing)
         self._own_context = zmq.Context() if settings.ctl.startswith("tcp:") else None
         try:
             self._ctl = CtlBus(

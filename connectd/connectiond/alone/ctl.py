@@ -36,6 +36,7 @@ from wire.bus.bus_wire import (
     Welcome,
 )
 from wire.bus.sessions import Session, Sessions
+from wire.bus.socket import MAX_FRAME
 from wire.secp256k1 import is_point
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class CtlBus:
         self._tasks = tasks
         self._peers: StandalonePeers | None = None
         self._connects = 0
-        self._bound = BusEndpoint(context, settings.ctl, settings.curve)
+        self._bound = BusEndpoint(context, settings.ctl, settings.curve, longest=MAX_FRAME)
         self.endpoint = self._bound.name
         self._sessions = Sessions(
             "ctl",
