@@ -19,6 +19,7 @@ from tests.torture.torture import Torture, told
 MIX = Mix(pinging=100, by_websocket=20, telling=20, hearing=20, asking=10, of_programs=50, of_buses=50, idle=730)
 SMALL = Mix(pinging=5, by_websocket=2, telling=3, hearing=3, asking=3, of_programs=2, of_buses=2, idle=2)
 CHANNELS, KNOWN = 1_200, 200
+PROGRAM = (sys.executable, "-P", patient_node.__file__)
 PAUSE = 1.0
 """Seconds between two rounds of a member: else the crowd's own process would be what is measured."""
 IN_A_ROW = 100
@@ -43,7 +44,7 @@ async def _thousand(torture: Torture) -> None:
     mix = _scaled(torture, MIX)
     known, news = known_and_news(torture.count(CHANNELS) + 1, torture.count(KNOWN))
     with torture.nodes("restarts") as nodes:
-        node = await asyncio.to_thread(nodes.start, *OPTIONS, program=[sys.executable, "-P", patient_node.__file__])
+        node = await asyncio.to_thread(nodes.start, *OPTIONS, program=PROGRAM)
         await tell(node, known)
         async with Crowd(node, known, news, mix, PAUSE) as crowd:
             crowd.latest()
@@ -81,7 +82,7 @@ async def _in_a_row(torture: Torture) -> None:
     known, news = known_and_news(400, 60)
     for what in MOVABLE:
         with torture.nodes(f"row-{what}") as nodes:
-            node = await asyncio.to_thread(nodes.start, *OPTIONS)
+            node = await asyncio.to_thread(nodes.start, *OPTIONS, program=PROGRAM)
             await tell(node, known)
             async with Crowd(node, known, news, SMALL) as crowd:
                 before = await crowd.conn_ids()
