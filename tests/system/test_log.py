@@ -26,7 +26,7 @@ def has(file: Path, *words: str) -> Callable[[], Awaitable[bool]]:
 
 
 async def test_a_level_for_one_file(nodes: Nodes) -> None:
-    """It has that subsystem's lines, and all others as every file; setconfig changes it while the node runs."""
+    """A file with that subsystem's lines besides those that every file has; setconfig changes it while the node runs."""
     levels = ("--log-level=unusual", "--log-level=info:lightningd", "--log-level=debug:connectd:own")
     node = nodes.begin("--log-file=-", "--log-file=own", *levels).ready()
     own = node.directory / "own"

@@ -92,7 +92,7 @@ def test_next_one_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_new_one_that_was_not_given_all(hsmd: Hsmd) -> None:
-    """Its end of the socket says so; no client is read, and the new one goes on as it was."""
+    """The end of the old one's socket says so; no client is read, and the new one goes on as it was."""
     hsmd.init()
     known = hsmd.new_client("connectd")
     predecessor, theirs = pair()

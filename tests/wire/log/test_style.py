@@ -36,7 +36,7 @@ def test_levels_of_one_file() -> None:
 
 
 def test_a_file_with_a_level_for_all() -> None:
-    """It is not changed by what is said of subsystems elsewhere."""
+    """Unchanged by what is said of subsystems elsewhere."""
     style = LogStyle(("info", "io:gossipd", "unusual::/a:b"))
     assert (style.of_file("/a:b").levels, style.of_file("-").levels) == (("unusual",), ("info", "io:gossipd"))
     assert [style.level_of("gossipd"), style.level_of("hsmd")] == [IO, INFO]
