@@ -26,7 +26,7 @@ def has(file: Path, *words: str) -> Callable[[], Awaitable[bool]]:
 
 
 async def test_a_level_for_one_file(nodes: Nodes) -> None:
-    """A file with that subsystem's lines besides those that every file has; setconfig changes it while the node runs."""
+    """A file with that subsystem's lines besides those that every file has; setconfig changes it as the node runs."""
     levels = ("--log-level=unusual", "--log-level=info:lightningd", "--log-level=debug:connectd:own")
     node = nodes.begin("--log-file=-", "--log-file=own", *levels).ready()
     own = node.directory / "own"
