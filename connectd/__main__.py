@@ -1,16 +1,19 @@
-"""`python -P -m connectd MASTER_FD HSM_FD LINK_FD LOGLEVEL`: how the master starts connectd."""
+"""`python -S -P -m connectd MASTER_FD HSM_FD LINK_FD LOGLEVEL`: how the master starts connectd."""
 
 import sys
 from collections.abc import Callable
 
-from connectd.connectd import Connectd
-from wire.control.daemon import inherited_socket, prepare, run
-from wire.control.landlock import restrict_files
-from wire.control.status import Status
+from wire.start.python import without_tls
 
 
 def main() -> int:
     """Run until the master closes its socket; the exit status."""
+    without_tls()
+    from connectd.connectd import Connectd
+    from wire.control.daemon import inherited_socket, prepare, run
+    from wire.control.landlock import restrict_files
+    from wire.control.status import Status
+
     *fds, level = sys.argv[1:]
     prepare(level)
     master, hsm, link = map(inherited_socket, fds)

@@ -8,7 +8,8 @@ stays for the next step (B8-44), and what no step asked for travels with the con
 import asyncio
 
 from wire.address import WireAddr
-from wire.frames import MAX_PACKET, CryptoState, Frames, PeerState
+from wire.crypto_state import MAX_PACKET, CryptoState, PeerState
+from wire.frames import Frames
 from wire.net.pinger import patience_for
 from wire.net.sockman.sockman import SockMan
 

@@ -15,7 +15,7 @@ from wire.control.control_wire import PeerInfo
 from wire.control.limits import Limits
 from wire.control.privilege import raise_fd_limit
 from wire.control.status import Status
-from wire.frames import PeerState
+from wire.crypto_state import PeerState
 from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.net.sockman.sockman import SocketAddress, SockMan
 

@@ -1,13 +1,13 @@
 """INIT: the first message each way. What ours says, and what theirs must not say. BOLT 1, The `init` Message."""
 
 import functools
-from dataclasses import dataclass
 
 from wire.address import WireAddr, is_routable
 from wire.cursor import WireError, write_tlvs
 from wire.features import Features, bit_name
 from wire.message import UnknownMessage
 from wire.peer_wire import ALL_CHANNELS, REMOTE_ADDR_CODEC, ErrorMessage, Init, WarningMessage, decode, message_name
+from wire.start.late_dataclass import dataclass
 
 _REMOTE_ADDR = 3
 """The number of that record: no record of ours comes after it."""

@@ -11,7 +11,7 @@ one ends.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connectd.connection import Connection, ConnectionEnded
 from connectd.doors.tor import MovedOnion
@@ -33,9 +33,10 @@ from wire.control.control_wire import (
 )
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
-from wire.frames import PeerState
+from wire.crypto_state import PeerState
 from wire.net.moving import FAILURES, PATIENCE, MoveFailed, close_channel, reason_of, soon, successor_at
 from wire.net.states import StateError, dump, load
+from wire.start.late_dataclass import dataclass
 
 VERSION = 1
 """Of `MovedPlace` and `MovedCandidate`. A field more needs no new one: it has a default."""

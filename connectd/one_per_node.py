@@ -14,11 +14,11 @@ moment in reserve by the one that has accepted it: the end of the older one may 
 import asyncio
 import math
 from collections.abc import Callable, Container
-from dataclasses import dataclass
 
 from connectd.connection import Connection, ConnectionEnded
 from connectd.strangers import Established
 from wire.control.control_wire import PeerInfo
+from wire.start.late_dataclass import dataclass
 
 CROSSING = 10.0
 """Seconds: more than the two ends of a handshake can be apart in seeing it done. A node that has really lost its

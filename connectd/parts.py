@@ -1,7 +1,5 @@
 """What connectd consists of, as soon as it has been told who we are."""
 
-from dataclasses import dataclass
-
 from connectd.arrivals import Arrivals
 from connectd.connections import Connections
 from connectd.doors.tor import OnionServices
@@ -13,6 +11,7 @@ from connectd.reach.addresses import AddressBook
 from connectd.reach.dial import Dialler
 from wire.control.access import Access
 from wire.net.sockman.sockman import SockMan
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -333,7 +333,7 @@ HANDOVER_END = """An empty cell cannot happen. `owner_died` is no message: the o
 | part | where it is kept | bound |
 |---|---|---|
 | the socket | the peer fd, in the message's own datagram | |
-| `crypto_state`: rn, sn, rk, sk, r_ck, s_ck | wire/frames.py | rn is even: a header without its whole body is not decrypted |
+| `crypto_state`: rn, sn, rk, sk, r_ck, s_ck | wire/crypto_state.py | rn is even: a header without its whole body is not decrypted |
 | `unread`: read, not decrypted | Frames | 65,569 + 65,536 bytes |
 | `unsent`: encrypted, not taken by the socket | SockMan, and the outbox of gossipd's Peer | one batch and the outbox: 32,768 + 2 x 65,569 + 65,536 bytes |
 | the gossip state: filter, place in the store, queries | stays in gossipd under conn_id | |

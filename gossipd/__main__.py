@@ -1,4 +1,4 @@
-"""`python -P -m gossipd MASTER_FD HSM_FD LINK_FD LOGLEVEL`: started by the master, with its sockets inherited."""
+"""`python -S -P -m gossipd MASTER_FD HSM_FD LINK_FD LOGLEVEL`: started by the master, with its sockets inherited."""
 
 import os
 import random
@@ -7,15 +7,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gossipd.control import Control
-from gossipd.ingest.workers import Workers
-from wire.control.daemon import inherited_socket, prepare, run
-from wire.control.landlock import restrict_files
-from wire.control.status import Status
+from wire.start.python import without_tls
 
 
 def main() -> int:
     """Fork the nursery of signature workers, then run the loop."""
+    without_tls()
+    from gossipd.control import Control
+    from gossipd.ingest.workers import Workers
+    from wire.control.daemon import inherited_socket, prepare, run
+    from wire.control.landlock import restrict_files
+    from wire.control.status import Status
+
     *fds, log_level = sys.argv[1:]
     prepare(log_level)
     master, hsm, link = map(inherited_socket, fds)

@@ -53,8 +53,8 @@ from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import GossipdInit, HandlePeer, PeerInfo
 from wire.control.status import Status
+from wire.crypto_state import PeerState
 from wire.cursor import WireError
-from wire.frames import PeerState
 from wire.metrics.tally import Tally
 from wire.net.duties import copy_of, type_and_channel
 from wire.net.gossip_fd import GossipOwed

@@ -5,7 +5,6 @@ channel, and nowhere else: not into the map, and not to other peers. BOLT 7, The
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from gossipd.ingest.signatures import GOOD
@@ -15,6 +14,7 @@ from wire.control.control_wire import LocalChannel, RemoteChannelUpdate
 from wire.control.status import Status
 from wire.peer_wire import ChannelUpdate
 from wire.scid import scid_to_text
+from wire.start.late_dataclass import dataclass
 
 status = Status("gossipd")
 

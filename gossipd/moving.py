@@ -10,7 +10,7 @@ What is on its way through the pipeline moves as messages, what is owed as what 
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gossipd.ask import moving as asking
@@ -37,9 +37,10 @@ from wire.control.control_wire import (
 )
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
-from wire.frames import PeerState
+from wire.crypto_state import PeerState
 from wire.net.moving import FAILURES, PATIENCE, Held, MoveFailed, close_channel, give, reason_of, soon, successor_at
 from wire.net.states import StateError, dump, load
+from wire.start.late_dataclass import dataclass
 
 if TYPE_CHECKING:
     from gossipd.peers.peer import Peer

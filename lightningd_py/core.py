@@ -8,7 +8,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from lightningd_py.chain.choice import make_chain
@@ -36,6 +36,7 @@ from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.cursor import WireError
 from wire.peer_wire import ErrorMessage, WarningMessage, decode
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     stack. Raises StartError.
     """
     options, registrations, left = before.options, before.registrations, before.left
-    database = Database(options.network_dir / FILE_NAME)
+    database = Database(options.network_dir / FILE_NAME, options.timing.control_timeout)
     ends.callback(database.close)
     listening = ListeningSockets(inherited(os.environ, os.getpid()) if left is None else left.listening_sockets)
     ends.callback(listening.close)
@@ -163,7 +164,8 @@ def _channels(
 ) -> dict[str, ControlChannel]:
     """To the daemons, which are started, or are those of the program before us."""
     if left is None:
-        return {daemon.name: daemon.channel for daemon in supervisor.start(from_connectd, from_gossipd)}
+        channels = {daemon.name: daemon.channel for daemon in supervisor.start(from_connectd, from_gossipd)}
+        return channels | {"listingd": supervisor.start_listingd()}  # it loads while the others do
     supervisor.hears |= {"connectd": from_connectd, "gossipd": from_gossipd}
     return supervisor.resume(left.daemons, frozenset(number for number, _ in left.control))
 

@@ -10,12 +10,12 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from lightningd_py.database_writer import PATIENCE, Change, DatabaseWriter, damaged, what_is_wrong
+from lightningd_py.database_writer import Change, DatabaseWriter, damaged, what_is_wrong
 from lightningd_py.errors import DatabaseError, NotSaved
 from wire.control.timing import CHILD_END_TIME
+from wire.start.late_dataclass import dataclass
 
 FILE_NAME = "lightningd-py.sqlite3"
 CONN_ID_STEP = 1_000_000
@@ -85,11 +85,15 @@ class Ban:
     expires: float | None
 
 
+PATIENCE = 30.0
+"""Seconds that another process may hold the file, or its disk be full."""
+
+
 class Database:
     """All of it in memory, where it is read and changed at once; `DatabaseWriter` writes each change to the file.
 
     Raises DatabaseError, one sentence, for a file that is none of ours, newer than we are, held by another process for
-    PATIENCE seconds, or damaged.
+    `patience` seconds, or damaged. So long does what is waited for to be on the disk wait at most, too.
     """
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
@@ -110,7 +114,7 @@ class Database:
             if isinstance(error, sqlite3.Error):
                 raise DatabaseError(what_is_wrong(name, error)) from error
             raise
-        self._writer = DatabaseWriter(file, name, self._memory.serialize)
+        self._writer = DatabaseWriter(file, name, self._memory.serialize, patience)
 
     @property
     def sqlite(self) -> sqlite3.Connection:

@@ -11,14 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 MOST_WAITING = 10_000
-PATIENCE = 30.0
-"""Seconds after which a change with a deadline is given up."""
 PAUSE = 0.05
 """Seconds between two tries."""
 WORTH_A_LINE = 1.0
@@ -46,8 +44,11 @@ class _Job:
 class DatabaseWriter:
     """Has the file to itself. `whole` gives the database that is to be written after an overflow, serialized."""
 
-    def __init__(self, file: sqlite3.Connection, name: str, whole: Callable[[], bytes]) -> None:
-        """`file` in autocommit; it is the thread's from now on. `name` is the file's, for the log."""
+    def __init__(self, file: sqlite3.Connection, name: str, whole: Callable[[], bytes], patience: float) -> None:
+        """`file` in autocommit; it is the thread's from now on. `name` is the file's, for the log. `patience`: seconds
+        after which a change with a deadline is given up.
+        """
+        self._patience = patience
         self._file, self._name, self._whole = file, name, whole
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -58,7 +59,7 @@ class DatabaseWriter:
         self._thread.start()
 
     def write(self, change: Change, done: Callable[[str | None], None] | None = None) -> None:
-        """Write this after all before it. With `done` it is given up after PATIENCE seconds."""
+        """Write this after all before it. With `done` it is given up after `patience`."""
         with self._changed:
             if self._overflown and not self._jobs:
                 self._overflown = False
@@ -67,7 +68,7 @@ class DatabaseWriter:
             if len(self._jobs) >= MOST_WAITING or self._overflown:
                 self._refuse(done)
                 return
-            self._jobs.append(_Job(change, done, time.monotonic() + PATIENCE))
+            self._jobs.append(_Job(change, done, time.monotonic() + self._patience))
             self._changed.notify_all()
 
     def _refuse(self, done: Callable[[str | None], None] | None) -> None:
@@ -162,7 +163,7 @@ class DatabaseWriter:
         for job in [job for job in self._jobs if job.done is not None and job.deadline <= now]:
             self._jobs.remove(job)
             assert job.done is not None
-            job.done(reason or f"{self._name} could not be written for {PATIENCE:g} s")
+            job.done(reason or f"{self._name} could not be written for {self._patience:g} s")
 
 
 def is_outage(error: sqlite3.Error) -> bool:

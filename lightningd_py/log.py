@@ -11,14 +11,14 @@ import contextlib
 import os
 import select
 import signal
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from lightningd_py.log_writer import LEAVE, OURS, STDOUT, open_log
 from wire.control.control_message import Fd
 from wire.control.timing import CHILD_END_TIME
 from wire.log.style import LogStyle
+from wire.start.late_dataclass import dataclass
+from wire.start.python import command, environment
 
 WRITER = "log writer"
 """How it is called in the log."""
@@ -111,13 +111,13 @@ class NodeLog:
         assert self._reading is not None
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
         try:
-            command = [sys.executable, "-P", "-m", "lightningd_py.log_writer", self._style, *self._files]
+            writer = command("lightningd_py.log_writer", self._style, *self._files)
             # Its complaints go where ours went before there was a log: to its own pipe they would go round.
             fds: list[tuple[int, ...] | tuple[int, int, str, int, int]]
             fds = [(os.POSIX_SPAWN_DUP2, self._reading, 0), (os.POSIX_SPAWN_DUP2, self._stderr, 2)]
             nowhere = ([] if STDOUT in self._files else [1]) + ([2] if daemon else [])
             fds += [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in nowhere]
-            self._writer = _Writer(os.posix_spawn(command[0], command, os.environ, file_actions=fds))
+            self._writer = _Writer(os.posix_spawn(writer[0], writer, environment(), file_actions=fds))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

@@ -1,4 +1,4 @@
-"""The log writer: `python -P -m lightningd_py.log_writer STYLE FILE...` copies its standard input to these files.
+"""The log writer: `python -S -P -m lightningd_py.log_writer STYLE FILE...` copies its standard input to these files.
 
 Its own lines are as STYLE says (`wire.log.style`). Where that has levels for one file alone, each line goes to the
 files that want it.

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from lightningd_py.chain.waiters import BlockWaiters
-from lightningd_py.config.options import Options, version
+from lightningd_py.config.options import Options
 from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import store_path
@@ -50,6 +50,7 @@ from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
 from wire.control.control_wire import ConnectiondInit
 from wire.control.status import Status
+from wire.start.version import version
 
 ALL_SIGNALS = (*MASTERS_SIGNALS, signal.SIGUSR2)
 """They wait until there is a node that hears them."""
@@ -248,7 +249,8 @@ class Node:
         self._registrations.on_wanted = ownership.release_nodes
         requests = PeerRequests(ownership, core.database, core.connect_control.reach, options.timing)
         refusal, of_listingd = self._restarts.refusal, core.channels.get("listingd")
-        listingd = ListingControl(core.supervisor, store_path(options), refusal, of_listingd)
+        begun = self._left is not None
+        listingd = ListingControl(core.supervisor, store_path(options), refusal, of_listingd, begun=begun)
         replacements = Replacements(
             setup=core.setup,
             connect_control=core.connect_control,

@@ -7,10 +7,10 @@ how versions read each other's.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
-from lightningd_py.config.options import Options, version
+from lightningd_py.config.options import Options
 from lightningd_py.daemons.daemon import DaemonsLeft
 from lightningd_py.daemons.gossip_control import TxoutLeft
 from lightningd_py.daemons.restart import DeathsLeft
@@ -26,6 +26,8 @@ from lightningd_py.rpc.clients import ClientsLeft
 from wire.control.control_message import Fd, declarations
 from wire.control.control_wire import ListeningSocket
 from wire.net.states import StateError, dump, load
+from wire.start.late_dataclass import dataclass
+from wire.start.version import version
 
 VERSION = 1
 """Of NodeLeft. A field more needs no new one: it has a default."""

@@ -4,10 +4,9 @@ import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lightningd_py.config.options import Options, version
+from lightningd_py.config.options import Options
 from lightningd_py.core import Core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import vantage_of
@@ -27,6 +26,8 @@ from lightningd_py.recording.recorder import Recorder
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.service_manager import ServiceManager
+from wire.start.late_dataclass import dataclass
+from wire.start.version import version
 
 if TYPE_CHECKING:
     from lightningd_py.bus.buses import Buses  # ZMQ takes 45 ms to load

@@ -26,6 +26,7 @@ def test_skipped_interop_test(tmp_path: Path, ci: str, outcome: str, where: str,
         "-m",
         "pytest",
         "-rs",
+        *("-p", "xdist.plugin"),
         f"-n{workers}",
         "-p",
         "no:cacheprovider",
@@ -33,8 +34,7 @@ def test_skipped_interop_test(tmp_path: Path, ci: str, outcome: str, where: str,
         tmp_path,
         tmp_path,
     ]
-    done = subprocess.run(
-        command, env={**os.environ, "CI": ci}, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    environment = {**os.environ, "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert outcome in done.stdout.splitlines()[-1], done.stdout
     assert "no npm" in done.stdout

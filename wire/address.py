@@ -10,10 +10,10 @@ import hashlib
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from wire.cursor import Cursor, WireError
+from wire.start.late_dataclass import dataclass
 
 Kind = Literal["ipv4", "ipv6", "torv2", "torv3", "dns", "local"]
 

@@ -7,7 +7,8 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

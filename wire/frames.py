@@ -8,72 +8,30 @@ still counts as not decrypted.
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from wire.hkdf import hkdf_pair
-
-MAX_MESSAGE = 65535
-MAX_PACKET = 65569
-READ_SIZE = 65536
-MAX_UNREAD = MAX_PACKET + READ_SIZE
+from wire.crypto_state import (
+    MAX_MESSAGE,
+    MAX_UNREAD,
+    ROTATION,
+    CryptoState,
+    PeerState,
+    Traffic,
+    check_nonces,
+    hkdf_pair,
+)
 
 _MAC = 16
 _HEADER = 2 + _MAC
 _FRAME = _HEADER + _MAC
-_ROTATION = 1000
-_BOUNDARIES = range(0, _ROTATION + 1, 2)
-_NONCES = tuple(struct.pack("<4xQ", number) for number in range(_ROTATION))
+_NONCES = tuple(struct.pack("<4xQ", number) for number in range(ROTATION))
 _pack_length = struct.Struct(">H").pack
 
 
 class FrameError(Exception):
     """A header or body whose MAC is wrong: the connection ends without another byte (B8-46)."""
-
-
-@dataclass(slots=True)
-class CryptoState:
-    """What BOLT 8 leaves both ends with: next nonces, keys and chaining keys for receiving (r) and sending (s)."""
-
-    rn: int
-    sn: int
-    rk: bytes = field(repr=False)
-    sk: bytes = field(repr=False)
-    r_ck: bytes = field(repr=False)
-    s_ck: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What a connection has carried since its first message, in frames; a count goes on across hand-overs."""
-
-    bytes_in: int = 0
-    bytes_out: int = 0
-    messages_in: int = 0
-    messages_out: int = 0
-
-
-@dataclass(slots=True)
-class PeerState:
-    """What moves with a peer's fd: `unread` came from the socket, not decrypted; `unsent` is encrypted, not taken;
-    `gossip` is for gossipd, and found no room in the gossip fd (`wire.net.gossip_queue.GossipQueue.left_over`).
-    `read_at_ns` is when what is `unread` had arrived, unix nanoseconds; 0 if its owner has not looked.
-    """
-
-    crypto: CryptoState
-    unread: bytes = field(repr=False)
-    unsent: bytes = field(repr=False)
-    traffic: Traffic = field(default=Traffic(), repr=False)
-    gossip: list[bytes] = field(default_factory=list, repr=False)
-    read_at_ns: int = field(default=0, repr=False)
-
-
-def check_nonces(crypto: CryptoState) -> None:
-    """Raises ValueError for nonces that are no message boundary: not even, or past a rotation."""
-    if crypto.rn not in _BOUNDARIES or crypto.sn not in _BOUNDARIES:
-        raise ValueError(f"rn {crypto.rn} or sn {crypto.sn} is no message boundary")
 
 
 class Frames:
@@ -111,7 +69,7 @@ class Frames:
         self._length: int | None = None  # of the message there, if its header was decrypted
         before = traffic or Traffic()
         self._bytes_in, self._bytes_out = before.bytes_in, before.bytes_out
-        # Messages need no counting: the nonces do it, and a rotation puts them back by _ROTATION.
+        # Messages need no counting: the nonces do it, and a rotation puts them back by ROTATION.
         self._messages_in = before.messages_in - crypto.rn // 2
         self._messages_out = before.messages_out - crypto.sn // 2
 
@@ -157,7 +115,7 @@ class Frames:
             buffer, start = self._buffer, self._position
             body = start + _HEADER
             receiver = self._receiver
-            if receiver is None or self._rn == _ROTATION:
+            if receiver is None or self._rn == ROTATION:
                 if len(buffer) < body:
                     break
                 receiver = self._ready_to_receive()
@@ -199,7 +157,7 @@ class Frames:
             raise ValueError(f"a message of {size} bytes is too long")
         sender = self._sender
         nonce = self._sn
-        if sender is None or nonce == _ROTATION:
+        if sender is None or nonce == ROTATION:
             sender = self._ready_to_send()
             nonce = self._sn
         out += sender.encrypt(_NONCES[nonce], _pack_length(size), None)
@@ -215,7 +173,7 @@ class Frames:
                 size = len(message)
                 if size > MAX_MESSAGE:
                     raise ValueError(f"a message of {size} bytes is too long")
-                if sender is None or nonce == _ROTATION:
+                if sender is None or nonce == ROTATION:
                     self._sn = nonce
                     sender, nonce = self._ready_to_send(), self._sn
                 out += sender.encrypt(_NONCES[nonce], _pack_length(size), None)
@@ -227,19 +185,19 @@ class Frames:
 
     def _ready_to_receive(self) -> ChaCha20Poly1305:
         """The cipher for receiving, after the rotation if that is due (B8-52)."""
-        if self._rn == _ROTATION:
+        if self._rn == ROTATION:
             self._r_ck, self._rk = hkdf_pair(self._r_ck, self._rk)
             self._rn = 0
-            self._messages_in += _ROTATION // 2
+            self._messages_in += ROTATION // 2
         self._receiver = ChaCha20Poly1305(self._rk)
         return self._receiver
 
     def _ready_to_send(self) -> ChaCha20Poly1305:
         """The cipher for sending, after the rotation if that is due (B8-52)."""
-        if self._sn == _ROTATION:
+        if self._sn == ROTATION:
             self._s_ck, self._sk = hkdf_pair(self._s_ck, self._sk)
             self._sn = 0
-            self._messages_out += _ROTATION // 2
+            self._messages_out += ROTATION // 2
         self._sender = ChaCha20Poly1305(self._sk)
         return self._sender
 

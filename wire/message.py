@@ -6,10 +6,11 @@ that a message that others have signed is written again byte for byte (B1-8, B7-
 
 import inspect
 import typing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, ClassVar, Self, dataclass_transform
 
 from wire.cursor import Cursor, WireError, read_tlvs, write_tlvs
+from wire.start.late_dataclass import dataclass
 from wire.types import ByFields, Codec, NotOurs, Tlv
 
 MAX_MESSAGE = 65535

@@ -15,8 +15,7 @@ from typing import ClassVar
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from wire.frames import CryptoState
-from wire.hkdf import hkdf_pair
+from wire.crypto_state import CryptoState, hkdf_pair
 from wire.secp256k1 import ecdh, is_point, public_key
 
 ACT_ONE_SIZE = 50

@@ -7,10 +7,11 @@ NETWORKS has the values that a `chain_hash` may take.
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Annotated, Any
 
 from wire.cursor import Cursor, WireError, encode_bigsize, encode_truncated
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,19 @@
-"""`python -P -m connectd.connectiond CONTROL_FD LOGLEVEL`: connectiond as the master starts it."""
+"""`python -S -P -m connectd.connectiond CONTROL_FD LOGLEVEL`: connectiond as the master starts it."""
 
 import sys
 from collections.abc import Callable
 
-from connectd.connectiond.daemon import Connectiond
-from wire.control.daemon import inherited_socket, prepare, run
-from wire.control.landlock import restrict_files
-from wire.control.status import Status
+from wire.start.python import without_tls
 
 
 def main() -> int:
     """Run until the master closes its socket; the exit status."""
+    without_tls()
+    from connectd.connectiond.daemon import Connectiond
+    from wire.control.daemon import inherited_socket, prepare, run
+    from wire.control.landlock import restrict_files
+    from wire.control.status import Status
+
     fd, level = sys.argv[1:]
     prepare(level)
     control = inherited_socket(fd)

@@ -5,10 +5,10 @@ A channel begins under a temporary id and gets its own by what the two ends tell
 """
 
 import hashlib
-from dataclasses import dataclass
 
 from wire.control.shares import Shares
 from wire.peer_types import ALL_CHANNELS
+from wire.start.late_dataclass import dataclass
 
 OPEN_CHANNEL, FUNDING_CREATED = 32, 34
 OPEN_CHANNEL2, ACCEPT_CHANNEL2 = 64, 65

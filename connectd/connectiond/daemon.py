@@ -1,6 +1,6 @@
 """connectiond owns the connections of services that talk ZMQ, and bridges them to the MSG bus.
 
-    python -P -m connectd.connectiond CONTROL_FD LOGLEVEL        as the master starts it
+    python -S -P -m connectd.connectiond CONTROL_FD LOGLEVEL        as the master starts it
 
 Connections come in `take_peer` and leave in `peer_given_back`, when no service has a part in them any more, or in
 `peer_nongossip`, with a message that no service got. `hub.py` has the tour of what is between.

@@ -25,7 +25,7 @@ from wire.bus.bus_wire import MAX_CREDIT, Hello, Welcome
 from wire.bus.sessions import Session
 from wire.control.control_wire import ChangeServiceRegistrations
 from wire.control.status import Status, sane
-from wire.frames import MAX_MESSAGE
+from wire.crypto_state import MAX_MESSAGE
 from wire.peer_types import ALL_CHANNELS, channel_id_of
 from wire.peer_wire import ErrorMessage
 from wire.routing import Routes

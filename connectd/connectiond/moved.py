@@ -3,14 +3,15 @@ numbers and credit, each way, and what waits. `wire/net/states.py` says how vers
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connectd.connectiond.shared import Part, Receiving, Sending, Shared
 from wire.bus.bus_wire import CREDIT, Hello
 from wire.bus.lasting_sessions import MovedSession
 from wire.bus.sessions import Session
 from wire.control.control_wire import PeerInfo
-from wire.frames import PeerState
+from wire.crypto_state import PeerState
+from wire.start.late_dataclass import dataclass
 
 VERSION = 1
 """Of `MovedLine` and `MovedBus`. A field more needs no new one: it has a default."""

@@ -1,10 +1,11 @@
 """What bus services have registered, as the master tells it: who may say hello, and whose a message is."""
 
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from wire.control.control_wire import ChangeServiceRegistrations
+from wire.start.late_dataclass import dataclass
 
 K = TypeVar("K")
 

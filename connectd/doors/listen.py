@@ -1,7 +1,7 @@
 """Binding: from what --addr and --bind-addr say to listening sockets, and to the addresses worth announcing."""
 
 import errno
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from connectd.doors.tor import OnionServices
@@ -14,6 +14,7 @@ from wire.control.control_message import Fd
 from wire.control.control_wire import ListeningSocket
 from wire.control.status import Status
 from wire.net.sockman.sockman import SocketAddress, SockMan
+from wire.start.late_dataclass import dataclass
 
 EVERY_INTERFACE = (WireAddr("ipv6", "::", 0), WireAddr("ipv4", "0.0.0.0", 0))  # noqa: S104 - if asked for
 TYPES = ("ipv4", "ipv6", "torv2", "torv3", "dns")

@@ -5,7 +5,7 @@ import base64
 import os
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from wire.address import WireAddr, parse_address
 from wire.control.binding import LONGEST_BLOB, Binding, parse_binding
 from wire.control.control_message import Fd
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 NEW_KEY = "NEW:ED25519-V3"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0

@@ -5,7 +5,6 @@ One that comes from a trusted proxy waits until websocketd has said where its cl
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from connectd.connections import Connections
@@ -15,6 +14,7 @@ from wire.control.control_channel import ControlChannel
 from wire.control.control_message import Fd
 from wire.control.control_wire import UnwrapWebsocket, WebsocketSource
 from wire.net.sockman.sockman import SocketAddress, SockMan
+from wire.start.late_dataclass import dataclass
 
 MOST_WAITING = 1_000
 """WebSockets of trusted proxies whose requests are not whole yet; the oldest is closed for one more."""

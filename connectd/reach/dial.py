@@ -7,7 +7,7 @@ our dial or by its own in the meantime. What failed is told address by address.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from connectd.connection import ConnectionEnded
@@ -18,6 +18,7 @@ from connectd.reach.ways_out import WaysOut
 from wire.address import WireAddr, parse_address
 from wire.control.control_wire import PeerInfo
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 MAX_DIALS = 10
 """Outbound connections under way at a time; CLN's number. Further ones wait in order."""

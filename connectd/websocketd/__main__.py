@@ -1,15 +1,18 @@
-"""`python -P -m connectd.websocketd MASTER_FD LOGLEVEL`: websocketd as the master starts it."""
+"""`python -S -P -m connectd.websocketd MASTER_FD LOGLEVEL`: websocketd as the master starts it."""
 
 import sys
 
-from connectd.websocketd.websocketd import Websocketd
-from wire.control.daemon import inherited_socket, prepare, run
-from wire.control.landlock import restrict_files
-from wire.control.status import Status
+from wire.start.python import without_tls
 
 
 def main() -> int:
     """Run until the master closes its socket; the exit status."""
+    without_tls()
+    from connectd.websocketd.websocketd import Websocketd
+    from wire.control.daemon import inherited_socket, prepare, run
+    from wire.control.landlock import restrict_files
+    from wire.control.status import Status
+
     fd, level = sys.argv[1:]
     prepare(level)
     restrict_files(Status("websocketd"))

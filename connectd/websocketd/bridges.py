@@ -7,7 +7,7 @@ sees the request that says where it comes from (`forwarded.py`), and tells conne
 
 import asyncio
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_network
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from wire.control.control_wire import UnwrapWebsocket, WebsocketSource
 from wire.control.status import Status
 from wire.net.moving import Held
 from wire.net.sockman.sockman import SockMan
+from wire.start.late_dataclass import dataclass
 
 MAX_UNSENT = 131_072
 """Bytes that wait for one end of a bridge; the other end is not read while there are more."""

@@ -6,8 +6,10 @@ A step is bounded, so a turn of the loop is, and what one source sends costs the
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, TypeVar
+
+from wire.start.late_dataclass import dataclass
 
 TURN = 0.005
 """Seconds of steps in one turn of the loop."""

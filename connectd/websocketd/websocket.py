@@ -5,8 +5,6 @@ messages: their borders mean nothing, in both directions, as CLN has it. The lib
 has in hand between two of them is known, and another process can go on with it.
 """
 
-from dataclasses import dataclass
-
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -14,6 +12,7 @@ from websockets.server import ServerProtocol
 
 from connectd.websocketd.forwarded import Networks, client_address
 from wire.address import WireAddr
+from wire.start.late_dataclass import dataclass
 
 MAX_HEAD = 16_384
 """Bytes of the request that asks for the upgrade."""

@@ -1,9 +1,10 @@
 """What another gossipd needs to go on asking where this one is."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gossipd.ask.seeker import Seeker
 from gossipd.ask.states import State
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ All times are seconds on a clock that does not jump.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from wire.start.late_dataclass import dataclass
 
 LONGEST = 20
 """A question may take so many times the patience for a sign of an answer: 10 minutes, for 2 MB over Tor."""

@@ -8,12 +8,12 @@ what is lacking.
 
 import random
 from collections import Counter
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from wire.control.timing import Timing
 from wire.features import Features
 from wire.peer_wire import GossipTimestampFilter
+from wire.start.late_dataclass import dataclass
 
 EVERYTHING = (0, 0xFFFFFFFF)
 NOTHING = (0xFFFFFFFF, 0)

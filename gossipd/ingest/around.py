@@ -1,13 +1,14 @@
 """What the room needs of its daemon: one object, made once, that every stage of the pipeline has."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gossipd.ingest.checks import Checks
 from gossipd.ingest.pending import PendingChannels
 from gossipd.ingest.txout import Txout
 from gossipd.map.index import MapIndex
 from gossipd.map.writer import MapWriter
+from wire.start.late_dataclass import dataclass
 
 Questions = Callable[[int, int], tuple[list[int], int]]
 """The scids that a peer is to be asked about, by its conn_id and how far it was asked, and how far it is asked then."""

@@ -11,7 +11,7 @@ networks take turns, and none pushes another one's out.
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gossipd.ingest.around import Around
 from wire.control.shares import Shares, Turns
@@ -19,6 +19,7 @@ from wire.control.status import Status
 from wire.encoded import ANNOUNCEMENT, NODE_1, NODE_2, UPDATE_1, UPDATE_2
 from wire.gossip_layout import channel_keys
 from wire.scid import scid_to_text
+from wire.start.late_dataclass import dataclass
 
 MAX_CONTESTS, MAX_VERSIONS, MAX_WITNESSES = 1_000, 9, 64
 """Channels, versions of each, and networks that are counted for each version."""

@@ -5,12 +5,13 @@ its sender, and looked at when the announcement holds. Bounded in number and byt
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from operator import itemgetter
 
 from wire.control.shares import Shares
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 MAX_PENDING = 20_000
 MAX_PENDING_BYTES = 40_000_000

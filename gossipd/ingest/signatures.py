@@ -11,13 +11,13 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgpack
 
 from gossipd.ingest.workers import GOOD, LARGEST_BATCH, Workers
 from wire.control.daemon import CannotGoOn
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 __all__ = ["DEADLY", "GOOD", "SignatureChecks"]
 

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from gossipd.verdict import Verdict
@@ -19,6 +18,7 @@ from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import GetTxout, GetTxoutReply
 from wire.control.shares import Shares
 from wire.scid import block_of
+from wire.start.late_dataclass import dataclass
 
 WINDOW = 1_000
 """Questions at the master at a time; as many more wait before reading of peers stops."""

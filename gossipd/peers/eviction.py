@@ -11,7 +11,6 @@ What is done about each of them as time goes by is `wire.net.upkeep`'s. docs/con
 import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -23,6 +22,7 @@ from wire.net import upkeep
 from wire.net.owned_peers import OwnedPeers
 from wire.net.sockman.farewell import MOST_FAREWELLS
 from wire.peer_wire import WarningMessage
+from wire.start.late_dataclass import dataclass
 
 FDS_BESIDES = 128 + MOST_FAREWELLS
 """File descriptors for other things than peers: the store and its successor, workers, control sockets, farewells."""

@@ -7,7 +7,6 @@ that makes such messages is ignored and then hung up on. lnd's ban score and Ecl
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from wire.control.control_wire import PeerGossip, PeerInfo
 from wire.control.shares import Shares
 from wire.control.status import Status
 from wire.peer_wire import WarningMessage
+from wire.start.late_dataclass import dataclass
 
 IGNORE_AT, DISCONNECT_AT = 100.0, 200.0
 """Points. A wrong message is one; no honest peer has so many, since all implementations check what they relay."""

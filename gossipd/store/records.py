@@ -10,10 +10,12 @@ and gossmap.py.
 import mmap
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from struct import Struct
 
 import google_crc32c
+
+from wire.start.late_dataclass import dataclass
 
 Buffer = bytes | mmap.mmap
 """A store's content. Slices of either are bytes, which is what the CRC wants."""

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from lightningd_py.bus.ctl_news import CtlNews, shown
 from lightningd_py.bus.ctl_requests import Answer, Around, CtlRequests
-from lightningd_py.config.options import version
 from lightningd_py.errors import NotSaved
 from lightningd_py.registrations.registered import Refused
 from lightningd_py.rpc.jsonrpc import GRACE
@@ -20,6 +19,7 @@ from wire.bus.bus_message import BusError, BusMessage, Id
 from wire.bus.bus_wire import LIGHTNINGD, Error, Hello, Ok, Welcome
 from wire.bus.sessions import RETRY, Session, Sessions
 from wire.bus.socket import BusSocket
+from wire.start.version import version
 
 BUS = "ctl"
 ROOM = 100

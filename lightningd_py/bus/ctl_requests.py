@@ -1,7 +1,6 @@
 """What services ask for on CTL and what takes a while: about peers as over JSON-RPC, and signatures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from lightningd_py.bus.ctl_news import shown
 from lightningd_py.config.options import Options
@@ -18,6 +17,7 @@ from wire.bus.bus_wire import Error, Ok
 from wire.control.control_channel import ChannelClosed
 from wire.control.control_message import Fd
 from wire.secp256k1 import is_point
+from wire.start.late_dataclass import dataclass
 
 Answer = Ok | Error | bus_wire.Registrations | bus_wire.Peers | bus_wire.Connected | bus_wire.Signature
 

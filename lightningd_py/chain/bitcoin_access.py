@@ -1,10 +1,10 @@
 """Where bitcoind is and how it lets us in: its default ports and paths, its cookie, or a user and a password."""
 
 import base64
-from dataclasses import dataclass
 from pathlib import Path
 
 from lightningd_py.config.options import Options
+from wire.start.late_dataclass import dataclass
 
 RPC_PORTS = {"bitcoin": 8332, "testnet": 18332, "testnet4": 48332, "signet": 38332, "regtest": 18443}
 FOLDERS = {"bitcoin": "", "testnet": "testnet3", "testnet4": "testnet4", "signet": "signet", "regtest": "regtest"}

@@ -7,7 +7,6 @@ no; that stands in the call's place among the results.
 
 import itertools
 import json
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +14,7 @@ import aiohttp
 
 from lightningd_py.chain.bitcoin_access import BitcoindAccess, NoAccess
 from wire.control.status import sane
+from wire.start.late_dataclass import dataclass
 
 LONGEST_REASON = 200
 """Characters of what bitcoind says that reach the log."""

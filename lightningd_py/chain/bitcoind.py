@@ -10,7 +10,6 @@ sentence in the log and in `warning`, and in another try.
 """
 
 import asyncio
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -34,6 +33,7 @@ from lightningd_py.config.options import Options
 from lightningd_py.database import Database
 from wire.control.status import Status
 from wire.scid import block_of, output_of, transaction_of
+from wire.start.late_dataclass import dataclass
 from wire.types import NETWORKS
 
 CATCH_UP = 144

@@ -5,8 +5,9 @@ new blocks, spent funding outputs, reorganisations -> Follower (the master's gos
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ where it is. What was learnt while a new block came in is asked again, so that n
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +20,7 @@ from lightningd_py.chain.bitcoin_rpc import MISC, BitcoinRpc, ChainDown, Refused
 from lightningd_py.chain.source import Answered, NoOutput, Output
 from lightningd_py.chain.watch import Watch
 from wire.scid import block_of, output_of, transaction_of
+from wire.start.late_dataclass import dataclass
 
 WORKERS = 8
 """Requests in flight. bitcoind has 4 threads for them by default (16 since version 29) and a queue of 16 or more."""

@@ -7,10 +7,10 @@ undoes that block may bring it back.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from lightningd_py.database import Database
 from wire.scid import block_of, output_of
+from wire.start.late_dataclass import dataclass
 
 KEPT_BLOCKS = 144
 """A day: no reorganisation of Bitcoin's chain was ever half as long."""

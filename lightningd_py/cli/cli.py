@@ -16,12 +16,13 @@ from lightningd_py.cli.completion import script
 from lightningd_py.cli.output import as_text, error_text, flat
 from lightningd_py.cli.suggestions import did_you_mean, for_error
 from lightningd_py.client import Heard, NotTalking, call, request
-from lightningd_py.config.options import located, rpc_path, version
+from lightningd_py.config.options import located, rpc_path
 from lightningd_py.errors import StartError, UsageError
 from wire.command.console import OutputError, complain, hear_interrupts, printing
 from wire.command.parser import CommandParser
-from wire.control.status import sane
+from wire.command.text import replaced
 from wire.log.style import LEVELS
+from wire.start.version import version
 from wire.types import NETWORKS
 
 COMMAND = "lightning-cli-py"
@@ -290,7 +291,7 @@ def _said(level: str | None) -> Heard | None:
 
     def heard(notification: str, params: dict[str, Any]) -> None:
         if notification == "message" and LEVELS.get(str(params.get("level")).lower(), 0) >= LEVELS[str(level)]:
-            print(f"# {sane(str(params.get('message')))}", file=sys.stderr, flush=True)
+            print(f"# {replaced(str(params.get('message')))}", file=sys.stderr, flush=True)
 
     return heard
 

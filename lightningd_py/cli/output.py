@@ -5,12 +5,12 @@ Results hold strangers' texts (aliases, reasons): nothing reaches the terminal b
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lightningd_py.terminal.log_lines import log_lines
 from lightningd_py.terminal.units import for_people
-from wire.control.status import sane
+from wire.command.text import replaced
+from wire.start.late_dataclass import dataclass
 
 SHORT = 16
 """Characters that are shown of an id where two of them stand in one line."""
@@ -80,8 +80,8 @@ def as_text(method: str, result: Any) -> str:
 def error_text(error: Any) -> str:
     """An error reply as one or more lines."""
     if not isinstance(error, dict):
-        return sane(str(error))
-    text = [f"error {error.get('code')}: {sane(str(error.get('message')))}"]
+        return replaced(str(error))
+    text = [f"error {error.get('code')}: {replaced(str(error.get('message')))}"]
     if error.get("data") is not None:
         text += [_joined(line) for line in lines(error["data"], "  ")]
     return "\n".join(text)
@@ -119,7 +119,7 @@ def _address(item: Any) -> str:
     """An address of `listnodes` as people write it; anything else as it is."""
     if not isinstance(item, dict) or "port" not in item:
         return _scalar("", item)
-    host = sane(str(item.get("address")))
+    host = replaced(str(item.get("address")))
     return f"[{host}]:{item['port']}" if item.get("type") == "ipv6" else f"{host}:{item['port']}"
 
 
@@ -129,13 +129,13 @@ def _scalar(name: str, value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return for_people(name, value) or sane(str(value))
+    return for_people(name, value) or replaced(str(value))
 
 
 def lines(value: Any, indent: str = "", name: str = "") -> list[Line]:
     """`key: value` lines; what is inside of a value stands below it, further to the right."""
     if isinstance(value, dict):
-        return [line for key, inner in value.items() for line in _entry(sane(key) + ":", inner, indent, key)]
+        return [line for key, inner in value.items() for line in _entry(replaced(key) + ":", inner, indent, key)]
     if isinstance(value, list):
         return [line for inner in value for line in _entry("-", inner, indent, name)]
     return [(indent, "", _scalar(name, value))]

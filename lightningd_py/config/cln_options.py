@@ -5,9 +5,9 @@ own plugins register; older names that were dropped on the way are kept, for the
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from lightningd_py.config.config_file import Setting
+from wire.start.late_dataclass import dataclass
 
 RENAMED = {"encrypted-hsm": "hsm-passphrase"}
 """An older name of CLN's for an option that this node has."""

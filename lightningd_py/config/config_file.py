@@ -10,12 +10,12 @@ What the keys mean is in `options.py`. Source: CLN's lightningd-config(5).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from lightningd_py.errors import DirectoryError, UsageError
 from wire.command.console import reason
+from wire.start.late_dataclass import dataclass
 
 DEEPEST_INCLUDE = 100
 

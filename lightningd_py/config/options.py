@@ -4,11 +4,9 @@
 <lightning-dir>/config; what may be repeated adds up. --conf replaces both files. `--dev-*` only replace constants.
 """
 
-import functools
-import importlib.metadata
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from lightningd_py.config import values
 from lightningd_py.config.cln_options import UNUSED, without_use
 from lightningd_py.config.command_line import help_text, read_command_line, spelled_out, unknown_option
 from lightningd_py.config.config_file import Origin, Setting, read_config
-from lightningd_py.config.examples import write_examples
 from lightningd_py.config.log_files import levels_of_files, log_path
 from lightningd_py.config.table import OPTIONS
 from lightningd_py.errors import UsageError
@@ -27,6 +24,8 @@ from wire.control.limits import Limits
 from wire.control.timing import FAST_GOSSIP, Timing
 from wire.features import Features, default_init_features
 from wire.log.style import LogStyle
+from wire.start.late_dataclass import dataclass
+from wire.start.version import version
 
 DEFAULT_SEEKER_PEERS = 10
 BUSES = ("msg", "ctl", "chnl", "api", "feed")
@@ -277,19 +276,12 @@ def _print_and_exit(command_line: list[Setting]) -> None:
     elif "list-features-only" in names:
         print("\n".join(default_init_features().names()))
     elif "write-examples" in names:
+        from lightningd_py.config.examples import write_examples  # dear, and not for a start
+
         print(*write_examples(_last(command_line, "write-examples", None)), sep="\n")
     else:
         return
     raise SystemExit(0)
-
-
-@functools.cache
-def version() -> str:
-    """Of the package that runs (another may be installed since), or "uninstalled" where there is none."""
-    try:
-        return importlib.metadata.version("lightningd-py")
-    except importlib.metadata.PackageNotFoundError:
-        return "uninstalled"
 
 
 def _with_files(command_line: list[Setting]) -> list[Setting]:

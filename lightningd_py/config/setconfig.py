@@ -11,13 +11,13 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from lightningd_py.config import values
 from lightningd_py.config.config_file import Origin, Setting
 from lightningd_py.config.options import Options
 from wire.command.console import reason
+from wire.start.late_dataclass import dataclass
 
 ENDING = ".setconfig"
 TRANSIENT = "setconfig"

@@ -1,12 +1,13 @@
 """The table of the node's options: the command line, the config files and the documentation come from it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lightningd_py.config import values
 from lightningd_py.config.config_file import Origin
 from wire.features import parse_feature
+from wire.start.late_dataclass import dataclass
 from wire.types import NETWORKS
 
 SHORTCUTS = {"mainnet": "bitcoin", **{name: name for name in NETWORKS if name != "bitcoin"}}

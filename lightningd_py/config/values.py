@@ -3,7 +3,6 @@
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv6Address, ip_network
 from pathlib import Path
@@ -17,8 +16,7 @@ from wire.control.access import parse_what
 from wire.control.binding import Binding, parse_binding
 from wire.features import parse_feature
 from wire.log.style import parse_levels
-from wire.peer_wire import message_name
-from wire.secp256k1 import is_point, public_key
+from wire.start.late_dataclass import dataclass
 
 LONGEST_ALIAS = 32
 DNS_PORT = 53
@@ -193,6 +191,8 @@ def rgb(value: str) -> bytes:
 
 def private_key(value: str) -> bytes:
     """32 bytes in hex that are a secret key. The text is not repeated in the complaint."""
+    from wire.secp256k1 import public_key
+
     if not re.fullmatch("[0-9a-fA-F]{64}", value):
         raise ValueError("is not 64 hex digits")
     key = bytes.fromhex(value)
@@ -341,6 +341,8 @@ def offered(value: str) -> tuple[Offered, ...]:
 
 def node_to_keep(value: str, default_port: int) -> tuple[NodeToKeep, ...]:
     """ID or ID@HOST[:PORT]."""
+    from wire.secp256k1 import is_point
+
     node_id, address = parse_peer(value, default_port)
     if not is_point(node_id):
         raise ValueError(f"'{node_id.hex()}' is no node id")
@@ -363,6 +365,8 @@ def _named(value: str) -> tuple[str, str]:
 
 
 def _node_id(what: str) -> bytes:
+    from wire.secp256k1 import is_point
+
     node_id = bytes.fromhex(what)
     if not is_point(node_id):
         raise ValueError(f"'{what}' is no node id")
@@ -380,5 +384,7 @@ def _message_number(what: str) -> int:
 @cache
 def _numbers_by_name() -> dict[str, int]:
     """All messages that have a name: the spec's are below 1024."""
+    from wire.peer_wire import message_name
+
     names = {message_name(number): number for number in range(1024)}
     return {name: number for name, number in names.items() if not name.startswith("unknown_")}

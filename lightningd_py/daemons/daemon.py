@@ -1,7 +1,7 @@
 """One daemon as the master has it: its process, its control channel, and what is left of it to the next program."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeVar
 
 from lightningd_py.errors import StartError
@@ -10,6 +10,7 @@ from wire.control.control_message import Reply, Request
 from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 R = TypeVar("R", bound=Reply)
 status = Status("lightningd")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.status import Status
 from wire.net.sockman.stale_socket import remove_stale_socket
+from wire.start.late_dataclass import dataclass
 from wire.types import NETWORKS
 
 FEED_KEYS = "feed-curve"

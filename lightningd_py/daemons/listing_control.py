@@ -53,10 +53,16 @@ class ListingControl:
     """listingd, as the master sees it."""
 
     def __init__(
-        self, processes: Processes, store: Path, refusal: Callable[[str], str], channel: ControlChannel | None = None
+        self,
+        processes: Processes,
+        store: Path,
+        refusal: Callable[[str], str],
+        channel: ControlChannel | None = None,
+        *,
+        begun: bool = True,
     ) -> None:
-        """`refusal` says why the process is not there. `channel`: to one that is there. Raises OSError if it cannot be
-        started.
+        """`refusal` says why the process is not there. `channel`: to one that is there, and has been told all if it has
+        `begun`. Raises OSError if it cannot be started.
         """
         self._processes = processes
         self._store = store
@@ -64,7 +70,7 @@ class ListingControl:
         self._loop = asyncio.get_running_loop()
         self._arrival: asyncio.Future[None] = self._loop.create_future()
         self._room = asyncio.Semaphore(PACKED_AT_ONCE)
-        self._begun = channel is not None
+        self._begun = channel is not None and begun
         self._under_way: Counter[ControlChannel] = Counter()
         self._channel = processes.start_listingd() if channel is None else channel
 

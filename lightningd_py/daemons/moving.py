@@ -11,7 +11,6 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 
 from lightningd_py.daemons.one_step import MoveRefused, OneStep, Others, pair
 from lightningd_py.daemons.setup import Replacements
@@ -28,11 +27,10 @@ from wire.control.control_wire import (
     NewGossipdLink,
 )
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 __all__ = ["ALL", "MASTER", "MOVABLE", "MoveRefused", "Moved", "Mover", "Others"]
 
-START = 30.0
-"""Seconds in which a new daemon is there."""
 MASTER, ALL = "master", "all"
 MOVABLE = ("connectd", "connectiond", "gossipd", "hsmd", "listingd", "log", "websocketd", MASTER, ALL)
 """What can be restarted."""
@@ -176,7 +174,7 @@ class Mover:
         serving = asyncio.ensure_future(setup.gossipd(new, new_end))
         serving.add_done_callback(_heeded)
         await asyncio.sleep(0)  # it is told who it is, first of all
-        if not await _answers(new, serving) or old.closed:
+        if not await _answers(new, serving, setup.options.timing.control_timeout) or old.closed:
             _close(old_end, link, *link_back)
             supervisor.decide(old, new)
             raise MoveRefused("gossipd goes on as it was: the new one has ended at its start; see the log")
@@ -297,13 +295,15 @@ def _heeded(serving: "asyncio.Future[GossipdInitReply]") -> None:
         serving.exception()
 
 
-async def _answers(channel: ControlChannel, serving: "asyncio.Future[GossipdInitReply]") -> bool:
-    """Wait until a new daemon is there and hears us, so that the old one need not wait for it. False if it has died."""
+async def _answers(channel: ControlChannel, serving: "asyncio.Future[GossipdInitReply]", patience: float) -> bool:
+    """Wait until a new daemon is there and hears us, so that the old one need not wait for it. False if it has died, or
+    says nothing for so many seconds.
+    """
     heard = asyncio.get_running_loop().create_future()
     channel.on_heartbeat = lambda: None if heard.done() else heard.set_result(None)
     if not channel.closed:
         channel.send(Heartbeat())
-    await asyncio.wait([heard, serving], timeout=START, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([heard, serving], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
     if not heard.done() or serving.done():
         serving.cancel()
         return False

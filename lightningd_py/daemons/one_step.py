@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.hsm_control import PassphraseInput, init_next_hsmd
@@ -15,6 +14,7 @@ from lightningd_py.owners.ownership import tell
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import Fd
 from wire.control.control_wire import GetMetrics, GetMetricsReply, MoveAll, MoveAllReply, TakePlace
+from wire.start.late_dataclass import dataclass
 
 
 class MoveRefused(Exception):

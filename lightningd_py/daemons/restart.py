@@ -9,9 +9,10 @@ import asyncio
 import signal
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 MOST_DEATHS = 5
 """So many within a minute end the node."""

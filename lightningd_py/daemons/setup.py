@@ -6,7 +6,6 @@ change in between. At the start `RegistrationNews.begin` and `StayingConnected.s
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from lightningd_py.config.options import Options
 from lightningd_py.daemons import connect_control, gossip_control
@@ -34,6 +33,7 @@ from wire.control.control_wire import (
     PeersElsewhere,
 )
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 status = Status("lightningd")
 

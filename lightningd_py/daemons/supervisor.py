@@ -13,7 +13,6 @@ Every socketpair is made before the processes on its ends are started; each proc
 
 import asyncio
 import socket
-import sys
 from collections.abc import Callable
 
 from lightningd_py.daemons.daemon import Daemon, DaemonLeft, DaemonsLeft, tell_nothing
@@ -27,6 +26,7 @@ from wire.control.process import Process
 from wire.control.status import Status
 from wire.control.timing import CHILD_END_TIME, LOADING_TIME, Timing
 from wire.log.style import LogStyle
+from wire.start.python import command
 
 COMMANDS = {
     "hsmd": "lightningd_py.hsm.hsmd",
@@ -36,7 +36,7 @@ COMMANDS = {
     "listingd": "lightningd_py.listingd",
     "websocketd": "connectd.websocketd",
 }
-"""What stands behind `python -P -m`, in words; the numbers of the fds follow, and the style of the log."""
+"""The module that is run; the numbers of the fds follow, and the style of the log."""
 
 LAST = ("websocketd", "hsmd")
 """Those that end when the others have."""
@@ -263,7 +263,7 @@ class Supervisor:
     ) -> Daemon:
         """`theirs` become fds 3, 4, ... of the daemon, in this order, and are named so on its command line."""
         fds = {3 + i: sock.fileno() for i, sock in enumerate(theirs)}
-        argv = [sys.executable, "-P", "-m", *COMMANDS[name].split(), *map(str, fds), self._log_style().argument]
+        argv = command(COMMANDS[name], *map(str, fds), self._log_style().argument)
         try:
             process = Process(argv, fds, lambda exit_status: self._died(daemon), name, ours=True)
         except OSError:

@@ -23,8 +23,8 @@ class Bus:
     def say(self, kind: str, **fields: object) -> None:
         self.socket.send_multipart([self.address, msgpack.packb({"v": 1, "type": kind, **fields})])
 
-    def hear(self) -> dict:
-        if not self.socket.poll(15_000):  # each bus says every 5 s that it lives
+    def hear(self, patience_ms: int = 15_000) -> dict:  # each bus says every 5 s that it lives
+        if not self.socket.poll(patience_ms):
             sys.exit(f"no node answers at {self.socket.last_endpoint.decode()}")
         message = msgpack.unpackb(self.socket.recv_multipart()[1])
         if message["type"] == "restart" or message.get("again"):
@@ -46,7 +46,7 @@ class Bus:
 
     def ask(self, kind: str, **fields: object) -> dict:
         self.say(kind, **fields)
-        while (answer := self.hear())["type"] == "heartbeat":
+        while (answer := self.hear(5_000))["type"] == "heartbeat":
             pass
         return answer
 

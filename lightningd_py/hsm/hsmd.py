@@ -1,4 +1,4 @@
-"""hsmd: the only process that knows the node's secret. Run as `python -P -m lightningd_py.hsm.hsmd FD LOGLEVEL`.
+"""hsmd: the only process that knows the node's secret. Run as `python -S -P -m lightningd_py.hsm.hsmd FD LOGLEVEL`.
 
 FD is the control socket to the master, who has the secret loaded (`hsm_init`) and introduces clients (`client_hsmfd`).
 Each client has its own socket and its own row of PERMITTED; a client that asks for anything else has a bug or was taken

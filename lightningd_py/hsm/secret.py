@@ -19,7 +19,7 @@ from pathlib import Path
 
 from wire import secp256k1
 from wire.control.status import Status
-from wire.hkdf import hkdf_sha256
+from wire.crypto_state import hkdf_sha256
 
 SECRET_SIZE = 32
 ENCRYPTED_SIZE = 73

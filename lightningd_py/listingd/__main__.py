@@ -1,15 +1,18 @@
-"""`python -P -m lightningd_py.listingd MASTER_FD LOGLEVEL`: listingd as the master starts it."""
+"""`python -S -P -m lightningd_py.listingd MASTER_FD LOGLEVEL`: listingd as the master starts it."""
 
 import sys
 
-from lightningd_py.listingd.listingd import Listingd
-from wire.control.daemon import inherited_socket, prepare, run
-from wire.control.landlock import restrict_files
-from wire.control.status import Status
+from wire.start.python import without_tls
 
 
 def main() -> int:
     """Run until the master closes its end; the exit status."""
+    without_tls()
+    from lightningd_py.listingd.listingd import Listingd
+    from wire.control.daemon import inherited_socket, prepare, run
+    from wire.control.landlock import restrict_files
+    from wire.control.status import Status
+
     fd, level = sys.argv[1:]
     prepare(level)
     restrict_files(Status("listingd"))

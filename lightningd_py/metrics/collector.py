@@ -7,7 +7,6 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from lightningd_py.chain.source import ChainSource
 from lightningd_py.daemons.moving import MOVABLE, Mover
@@ -26,6 +25,7 @@ from wire.control.status import lines_lost
 from wire.metrics import declared
 from wire.metrics.declared import MASTER
 from wire.metrics.metric import Samples
+from wire.start.late_dataclass import dataclass
 
 DEADLINE = 2.0
 """Seconds that a daemon has to answer."""

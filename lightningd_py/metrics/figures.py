@@ -6,11 +6,12 @@ A daemon may have been taken over: what it says that is not declared, and declar
 import math
 from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.control.control_wire import GetMetricsReply
 from wire.metrics.declared import declared
 from wire.metrics.metric import Kind, Metric
+from wire.start.late_dataclass import dataclass
 
 MOST_SERIES = 256
 """Of one metric from one process."""

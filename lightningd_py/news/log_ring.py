@@ -6,7 +6,7 @@ out lines of its own kind only. Daemons tell their lines by `log_line`; what has
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from lightningd_py.news.topics import LOG, Topics
@@ -15,6 +15,7 @@ from wire.control.status import sane
 from wire.log.forward import LONGEST, Line
 from wire.log.line import stamp
 from wire.log.style import LEVELS, NAMES, UNUSUAL
+from wire.start.late_dataclass import dataclass
 
 SHARE = 64 << 10
 """Bytes of lines of one process and kind."""

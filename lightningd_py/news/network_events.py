@@ -5,10 +5,11 @@ not over the end of the node, with which their numbers begin at 1 again.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from wire.control.shares import Shares
+from wire.start.late_dataclass import dataclass
 
 MOST = 10_000
 """Events."""

@@ -8,7 +8,7 @@ of which connectd has not told yet is held for PATIENCE seconds.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from lightningd_py.owners.peers import NEXT, Event, Peer, Peers
@@ -18,6 +18,7 @@ from wire.control.control_wire import PeerInfo
 from wire.control.shares import Newest
 from wire.control.status import Status
 from wire.net.moving_state import flaw_of_messages, flaw_of_state
+from wire.start.late_dataclass import dataclass
 
 CONNECTD, GOSSIPD, CONNECTIOND, PROGRAM = "connectd", "gossipd", "connectiond", "a program"
 

@@ -9,7 +9,7 @@ The queue is bounded, with a share for each peer; what finds no room is counted,
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from lightningd_py.config.values import Service
 from lightningd_py.owners.service_process import Program, ProgramLeft, adopt_program, start_program
@@ -21,6 +21,7 @@ from wire.control.heartbeat import Heartbeat
 from wire.control.shares import Shares
 from wire.control.status import Status
 from wire.control.timing import Timing
+from wire.start.late_dataclass import dataclass
 
 MAX_QUEUED = 1_000
 """Copies that wait for a program to read them."""

@@ -9,12 +9,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from wire.control.control_message import Fd
 from wire.control.control_wire import GossipState, PeerInfo
-from wire.frames import PeerState
+from wire.crypto_state import PeerState
+from wire.start.late_dataclass import dataclass
 
 MAX_MOVES = 20
 """Of a connection's moves, so many are remembered."""

@@ -7,7 +7,7 @@ is killed. How many there may be is bounded, with a share for strangers and for 
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lightningd_py.config.values import Service
 from lightningd_py.owners.claims import PROGRAM, AboutOne, flaw_of
@@ -28,6 +28,7 @@ from wire.control.heartbeat import Heartbeat
 from wire.control.limits import Limits
 from wire.control.status import Status
 from wire.control.timing import Timing
+from wire.start.late_dataclass import dataclass
 
 status = Status("lightningd")
 

@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from lightningd_py.config.values import Service
@@ -24,6 +24,7 @@ from wire.control.control_wire import PeerGivenBack
 from wire.control.heartbeat import Heartbeat
 from wire.control.process import Process
 from wire.control.status import Status, sane
+from wire.start.late_dataclass import dataclass
 
 CONTROL_FD = 3
 LONGEST_LINE = 1_000

@@ -1,11 +1,12 @@
 """The table of owners, as one program of the master's process leaves it to the next one: nothing in it changes."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lightningd_py.owners.claims import ClaimsLeft
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import PeerLeft
 from lightningd_py.owners.programs import ProgramsLeft
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,11 @@
 """How a running node finds peers that nobody has named: the first ones, and others while there are too few."""
 
-from dataclasses import dataclass
-
 from lightningd_py.config.options import Options
 from lightningd_py.database import Database
 from lightningd_py.owners.peers import Peers
 from lightningd_py.peers.bootstrap import AskSeeds, Bootstrap, Candidate, Reach
 from lightningd_py.peers.staying_connected import RandomNodes, Seeking, StayingConnected, every
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

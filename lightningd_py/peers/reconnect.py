@@ -7,9 +7,9 @@ try, and starts from the first one again once a connection has lasted as long as
 import heapq
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from wire.control.timing import Timing
+from wire.start.late_dataclass import dataclass
 
 JITTER = 0.25
 """A wait is longer by up to this part of it, so that nodes that were lost together do not come back together."""

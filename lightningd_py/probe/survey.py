@@ -7,7 +7,7 @@ What a peer lists is a claim: a channel counts to the map if a peer has given it
 import hashlib
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from wire.cursor import WireError
 from wire.gossip_layout import CHANNEL_SIGNED, SIGNED
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.secp256k1 import double_sha256, verify
+from wire.start.late_dataclass import dataclass
 
 BATCH = 500
 """Channels in a question."""

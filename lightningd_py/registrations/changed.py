@@ -1,11 +1,11 @@
 """What may be different after services have come, gone or registered, so that nothing else has to be looked at."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Self
 
 from lightningd_py.registrations.registered import Registered
 from wire.bus.bus_wire import BusChannel, Register, Unregister
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ are points, and what is wrong is one sentence.
 """
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 from lightningd_py.config.values import Service
@@ -15,6 +15,7 @@ from wire.features import Features, parse_feature
 from wire.peer_wire import message_name
 from wire.routing import Action, default_action
 from wire.secp256k1 import is_point
+from wire.start.late_dataclass import dataclass
 
 MOST_OF_ONE_SERVICE = 10_000
 """Nodes and channels of one service."""

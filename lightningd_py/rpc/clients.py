@@ -8,12 +8,13 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lightningd_py.rpc.connection import Client, ClientLeft, Doing, Gone, readable
 from lightningd_py.rpc.notifications import Wanted
 from wire.control.control_message import Fd
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 MAX_CLIENTS = 100
 GRACE = 5.0

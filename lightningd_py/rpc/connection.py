@@ -6,12 +6,13 @@ import enum
 import os
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from lightningd_py.rpc.json_stream import JsonSplitter
 from lightningd_py.rpc.notifications import Hearing, Wanted
 from wire.control.control_message import Fd
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 MAX_REQUEST = 4 << 20
 READ_SIZE = WRITE_SIZE = 1 << 16

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from lightningd_py.rpc.params import (
 from lightningd_py.unix_socket import inode, listen
 from wire.control.control_wire import MapListing
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 __all__ = ["GRACE", "PIECE", "Command", "RpcServer"]
 

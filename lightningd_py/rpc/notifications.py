@@ -10,12 +10,13 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from lightningd_py.news.topics import LOG, TOPICS, named
 from lightningd_py.rpc.params import OneOf, boolean, optional, required
 from wire.log.style import LEVELS
+from wire.start.late_dataclass import dataclass
 
 MOST_WAITING = 256 << 10
 """Bytes of one client's."""

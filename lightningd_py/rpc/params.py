@@ -8,13 +8,13 @@ may come as bytes, as on the API bus.
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from lightningd_py.rpc.json_stream import Number
 from wire.address import WireAddr, parse_peer
 from wire.scid import scid_from_text
 from wire.secp256k1 import is_point
+from wire.start.late_dataclass import dataclass
 
 Parser = Callable[[Any], Any]
 

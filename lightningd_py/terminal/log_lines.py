@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from wire.control.status import sane
+from wire.command.text import replaced
 from wire.log.line import stamp
 
 
@@ -16,4 +16,4 @@ def log_lines(result: dict[str, Any]) -> Iterator[str]:
         else:
             who = "-".join(str(entry[key]) for key in ("node_id", "source") if entry.get(key))
             when = stamp(began + float(entry.get("time", 0)))
-            yield sane(f"{when} {entry.get('type'):7} {who}: {entry.get('log')}")
+            yield replaced(f"{when} {entry.get('type'):7} {who}: {entry.get('log')}")

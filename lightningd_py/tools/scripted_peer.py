@@ -36,8 +36,9 @@ from typing import TypeVar, overload
 
 from wire import secp256k1
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, parse_peer
+from wire.crypto_state import READ_SIZE, CryptoState, PeerState
 from wire.features import Features, default_init_features
-from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
+from wire.frames import Frames
 from wire.message import BoltMessage
 from wire.noise import ACT_ONE_SIZE, ACT_THREE_SIZE, ACT_TWO_SIZE, Initiator, Responder
 from wire.peer_wire import ErrorMessage, Init, Ping, Pong, WarningMessage, decode

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -27,6 +26,7 @@ from wire.features import Features
 from wire.gossip_layout import GOSSIP_TYPES, UPDATE_BODY, node_timestamp
 from wire.scid import make_scid
 from wire.secp256k1 import double_sha256, public_key, sign
+from wire.start.late_dataclass import dataclass
 from wire.types import NETWORKS
 
 TWO_WEEKS = 1_209_600

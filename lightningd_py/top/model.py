@@ -1,10 +1,11 @@
 """What `top` shows, out of answers of the node: rates between two of them, peers in order, the one that is chosen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from lightningd_py.top.processes import Usage
+from wire.start.late_dataclass import dataclass
 
 ALWAYS = ("accepted", "redundant", "rate_limited", "bad")
 VERDICTS = (

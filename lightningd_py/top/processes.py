@@ -1,8 +1,9 @@
 """The processes of a node out of /proc: CPU and memory of the master and of all that it has started."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from wire.start.late_dataclass import dataclass
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")

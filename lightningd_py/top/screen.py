@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
@@ -11,6 +10,7 @@ from lightningd_py.terminal.tables import bar, fitted
 from lightningd_py.terminal.units import duration, moment, number, size
 from lightningd_py.top.model import Model, PeerRow
 from wire.control.status import sane
+from wire.start.late_dataclass import dataclass
 
 KEYS = " ↑↓ choose  Enter look  s sort  r turn  d disconnect  b ban  q quit"
 MOST_LOG = 5

@@ -12,7 +12,8 @@ from tests.bench.gossipds import Meter, running_gossipd, send_all
 from tests.bench.harness import Bench, Row
 from tests.gossipd.ends import mirrored
 from tests.interop.conftest import pyln_environment
-from wire.frames import READ_SIZE, Frames
+from wire.crypto_state import READ_SIZE
+from wire.frames import Frames
 
 SIZE, COUNT, ROUNDS = 430, 20_000, 3
 ODD = b"\x80\x01" + bytes(SIZE - 2)

@@ -28,6 +28,7 @@ BENCHMARKS = {
     "queries": "what short queries cost",
     "strangers": "what strangers can make us do, with what it cost before it was bounded",
     "hand_overs": "release_peer and handle_peer, back and forth",
+    "starting": "a node until it listens, and the command's first answer",
     "opening": "a gossip_store opened and indexed",
     "idle_peers": "memory of a connected peer that is quiet",
     "listing": "listchannels",

@@ -17,8 +17,8 @@ from tests.bench.harness import Bench, Child, Row, swallow
 from tests.gossipd.ends import tcp_pair
 from tests.gossipd.gossipd_process import EVERYTHING, FakePeer, GossipdProcess
 from wire.control.control_wire import PeerDisconnected
+from wire.crypto_state import hkdf_pair
 from wire.gossip_layout import GOSSIP_TYPES
-from wire.hkdf import hkdf_pair
 from wire.peer_wire import GossipTimestampFilter
 
 ROUNDS = 3

@@ -2,7 +2,8 @@
 
 import pytest
 
-from wire.frames import CryptoState, Frames
+from wire.crypto_state import CryptoState
+from wire.frames import Frames
 from wire.noise import HandshakeError, Initiator, Responder, Step
 from wire.secp256k1 import ecdh, public_key
 

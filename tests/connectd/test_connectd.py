@@ -11,7 +11,7 @@ import pytest
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.connectd.connectd_process import ConnectdProcess, peer_init
 from wire.control.control_wire import Activate, GossipGetAddrsReply, PeerDisconnected, ReleasePeer
-from wire.frames import MAX_UNREAD
+from wire.crypto_state import MAX_UNREAD
 
 PRIVKEY = bytes([2]) * 32
 

@@ -13,7 +13,7 @@ from connectd.connections import Connections
 from wire.address import WireAddr
 from wire.control.access import Access
 from wire.control.limits import Limits
-from wire.frames import MAX_PACKET
+from wire.crypto_state import MAX_PACKET
 from wire.net.sockman.sockman import SocketAddress, SockManOptions
 
 PUBLIC = WireAddr("ipv4", "8.8.8.8", 4711)

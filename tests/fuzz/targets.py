@@ -30,9 +30,10 @@ from wire.bus.bus_message import BusError, BusMessage
 from wire.bus.feed import FeedError
 from wire.control.access import parse_what
 from wire.control.control_message import ControlError, ControlMessage
+from wire.crypto_state import CryptoState, PeerState
 from wire.cursor import WireError
 from wire.encoded import decode_short_ids
-from wire.frames import CryptoState, FrameError, Frames, PeerState
+from wire.frames import FrameError, Frames
 from wire.net.states import StateError
 from wire.net.states import dump as dump_state
 from wire.net.states import load as load_state

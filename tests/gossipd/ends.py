@@ -2,7 +2,7 @@
 
 import socket
 
-from wire.frames import CryptoState
+from wire.crypto_state import CryptoState
 
 
 def mirrored(rn: int = 0, sn: int = 0) -> tuple[CryptoState, CryptoState]:

@@ -35,8 +35,9 @@ from wire.control.control_wire import (
 )
 from wire.control.limits import Limits
 from wire.control.timing import Timing
+from wire.crypto_state import READ_SIZE, CryptoState, PeerState
 from wire.features import default_init_features
-from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
+from wire.frames import Frames
 from wire.message import BoltMessage
 from wire.peer_wire import GossipTimestampFilter, Ping, Pong, decode
 from wire.types import NETWORKS

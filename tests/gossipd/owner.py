@@ -6,7 +6,8 @@ import os
 from tests.gossipd.gossipd_process import PATIENCE, GossipdProcess, peer_info
 from wire.control.control_message import Fd
 from wire.control.control_wire import PeerNongossip, ReleasePeer, ReleasePeerReply
-from wire.frames import READ_SIZE, Frames, PeerState
+from wire.crypto_state import READ_SIZE, PeerState
+from wire.frames import Frames
 
 
 class Owner:

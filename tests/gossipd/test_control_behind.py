@@ -8,7 +8,7 @@ import termios
 from tests.gossipd.gossipd_process import FakePeer, GossipdProcess, peer_info
 from tests.harness.waiting import until
 from wire.control.control_wire import HandlePeer, PeerDisconnected, PeerMessage, PeerTaken, SetMessageRoutes
-from wire.frames import READ_SIZE
+from wire.crypto_state import READ_SIZE
 from wire.peer_wire import WarningMessage
 
 CUSTOM = 0x8001

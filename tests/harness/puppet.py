@@ -22,7 +22,8 @@ from wire.control import control_wire
 from wire.control.control_message import Fd, Reply, Request
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import PeerGivenBack, TakePeer
-from wire.frames import READ_SIZE, CryptoState, Frames, PeerState
+from wire.crypto_state import READ_SIZE, CryptoState, PeerState
+from wire.frames import Frames
 
 PACKET = 65_536
 HEARTBEAT, _ = control_wire.Heartbeat().encode()

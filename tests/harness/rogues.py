@@ -16,7 +16,7 @@ import msgpack
 from wire.control import control_wire
 from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import GossipState, PeerDisconnected, PeerGivenBack, PeerMessage
-from wire.frames import CryptoState, Traffic
+from wire.crypto_state import CryptoState, Traffic
 
 HUGE = 60_000_000
 SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE

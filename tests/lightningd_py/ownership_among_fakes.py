@@ -26,7 +26,7 @@ from wire.control.control_wire import (
 )
 from wire.control.limits import Limits
 from wire.control.timing import Timing
-from wire.frames import CryptoState, PeerState
+from wire.crypto_state import CryptoState, PeerState
 
 CHANNEL = bytes(range(32))
 KEYS = CryptoState(4, 6, *[bytes(32)] * 4)

@@ -201,10 +201,9 @@ async def test_what_must_not_be_lost_is_said_to_have_failed_and_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nor is it written later. What may wait is."""
-    monkeypatch.setattr(database_writer, "PATIENCE", 0.1)
     monkeypatch.setattr(database_writer, "WORTH_A_LINE", 0.0)
     path = tmp_path / FILE_NAME
-    database, holder = Database(path), Holder(path)
+    database, holder = Database(path, patience=1.0), Holder(path)
     database.remember_address(ALICE, "1.2.3.4:9735", 10.0)
     held = f"database {path} is held by another process: end that"
     with pytest.raises(NotSaved, match=f"nothing was changed: {held}"):

@@ -39,7 +39,7 @@ from wire.bus.lasting_sessions import MovedSession
 from wire.control.control_channel import ChannelLeft
 from wire.control.control_message import Fd
 from wire.control.control_wire import GossipState, PeerInfo, PeerMessage
-from wire.frames import CryptoState, PeerState, Traffic
+from wire.crypto_state import CryptoState, PeerState, Traffic
 from wire.net.states import dump
 
 RELEASE = "0.1.0"

@@ -24,7 +24,7 @@ from wire.control.control_wire import (
     ReleasePeerReply,
     ReleasePeerReplyfail,
 )
-from wire.frames import PeerState
+from wire.crypto_state import PeerState
 from wire.peer_wire import Ping, Pong
 
 OPEN_CHANNEL = (32).to_bytes(2, "big") + CHAIN + bytes(range(32)) + bytes(100)

@@ -13,7 +13,8 @@ from tests.harness.puppeteer import Puppet, Puppeteer
 from tests.harness.rogues import KINDS
 from tests.harness.waiting import until
 from wire.control.control_wire import ListPeersReply, PeerStats
-from wire.frames import FrameError, Traffic
+from wire.crypto_state import Traffic
+from wire.frames import FrameError
 
 
 async def say_opening(peer: ScriptedPeer, puppets: Puppeteer) -> Puppet:

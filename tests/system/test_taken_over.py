@@ -32,7 +32,7 @@ from wire.control.control_wire import (
     ReleasePeerReply,
 )
 from wire.control.landlock import landlock_version
-from wire.frames import CryptoState, PeerState
+from wire.crypto_state import CryptoState, PeerState
 from wire.secp256k1 import public_key
 
 INVENTED = public_key(b"\x77" * 32)

@@ -16,6 +16,7 @@ PACKAGES = ("wire", "connectd", "gossipd", "lightningd_py")
 
 ORDER: dict[str, tuple[str, ...]] = {
     "wire": (
+        "wire.start",
         "*",
         "wire.command",
         "wire.log",

@@ -13,7 +13,8 @@ from wire.control.control_wire import (
 )
 from wire.control.limits import Limits
 from wire.control.timing import Timing
-from wire.frames import CryptoState, Frames, PeerState
+from wire.crypto_state import CryptoState, PeerState
+from wire.frames import Frames
 from wire.peer_wire import GossipTimestampFilter
 from wire.peer_wire import Ping as PeerPing
 from wire.program import TakenPeer

@@ -6,18 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.frames import (
-    MAX_MESSAGE,
-    MAX_PACKET,
-    MAX_UNREAD,
-    READ_SIZE,
-    CryptoState,
-    FrameError,
-    Frames,
-    PeerState,
-    Traffic,
-)
-from wire.hkdf import hkdf_pair
+from wire.crypto_state import MAX_MESSAGE, MAX_PACKET, MAX_UNREAD, READ_SIZE, CryptoState, PeerState, Traffic, hkdf_pair
+from wire.frames import FrameError, Frames
 
 KEY, OTHER_KEY = b"\x01" * 32, b"\x02" * 32
 CHAIN, OTHER_CHAIN = b"\x03" * 32, b"\x04" * 32

@@ -9,11 +9,12 @@ import functools
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 import msgpack
 
+from wire.start.late_dataclass import dataclass
 from wire.types import ByFields
 
 VERSION = 1

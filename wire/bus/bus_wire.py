@@ -6,9 +6,10 @@ is ignored; one that has a default may be left out. `id` is whatever the asker c
 docs/bus.md explains them, docs/bus-messages.md is generated from here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.bus.bus_message import VERSION, BusMessage, Id, pack
+from wire.start.late_dataclass import dataclass
 
 LIGHTNINGD = b"lightningd"
 """The address of the node itself on CTL and CHNL."""

@@ -8,11 +8,12 @@ docs/feed.md explains all of it.
 import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
 import msgpack
+
+from wire.start.late_dataclass import dataclass
 
 VERSION = 1
 """Changes when a key gets another meaning or goes away."""

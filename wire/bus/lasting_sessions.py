@@ -9,12 +9,13 @@ is restarted".
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.bus.bus_message import BusError, BusMessage
 from wire.bus.bus_wire import CREDIT, Hello, Restart, Welcome
 from wire.bus.sessions import MAX_QUEUED, Session, Sessions
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 status = Status("bus")
 

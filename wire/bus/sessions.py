@@ -9,13 +9,14 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.bus.bus_message import BusError, BusMessage, asked_in
 from wire.bus.bus_wire import Error, Goodbye, Heartbeat, Hello, Welcome
 from wire.bus.service_name import name_flaw
 from wire.bus.socket import BusSocket, NoRoom, Unreachable
 from wire.control.status import Status, sane
+from wire.start.late_dataclass import dataclass
 
 MAX_SESSIONS = 1_000
 MAX_QUEUED = 1_000

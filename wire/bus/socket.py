@@ -7,7 +7,7 @@ A ROUTER is mandatory here: what cannot be delivered raises, and the sender deci
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
 import zmq
@@ -17,6 +17,7 @@ from wire.bus.bus_message import MAX_BODY
 from wire.bus.large_messages import LARGE, LargeMessages
 from wire.bus.listener import Listener, open_listener
 from wire.control.binding import BindFailed
+from wire.start.late_dataclass import dataclass
 
 SLICE = 64
 """Messages that are dealt with before others on the loop have their turn."""

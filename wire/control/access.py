@@ -12,12 +12,14 @@ import contextlib
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from wire.address import WireAddr, is_hostname, onion_flaw, parse_address
-from wire.control.control_wire import SetAccess
 from wire.features import Features, feature_bit
-from wire.secp256k1 import is_point
+from wire.start.late_dataclass import dataclass
+
+if TYPE_CHECKING:
+    from wire.control.control_wire import SetAccess
 
 _NODE_ID = re.compile("0[23][0-9a-f]{64}")
 
@@ -42,6 +44,8 @@ def parse_what(text: str) -> str:
         kind, _, name = lowered.partition(":")
         return f"{kind}:{_feature(name)}"
     if _NODE_ID.fullmatch(lowered):
+        from wire.secp256k1 import is_point  # not for each command that knows the options
+
         if not is_point(bytes.fromhex(lowered)):
             raise ValueError("is no node id")
         return lowered
@@ -154,7 +158,7 @@ class Access:
         self._allow = Rules(allow)
         self._deny = Rules(deny)
 
-    def obey(self, message: SetAccess) -> None:
+    def obey(self, message: "SetAccess") -> None:
         """Put these rules in force, in the place of the earlier ones."""
         self._allow = Rules(Rule(*rule) for rule in message.allow)
         self._deny = Rules(Rule(*rule) for rule in message.deny)

@@ -1,9 +1,9 @@
 """What a control channel keeps of a message that waits: for room in the socket, or for its reply."""
 
 import asyncio
-from dataclasses import dataclass
 
 from wire.control.control_message import ControlMessage, Refusal, Reply, Request
+from wire.start.late_dataclass import dataclass
 
 
 class RequestFailed(Exception):

@@ -7,10 +7,10 @@ autotor:127.0.0.1:9051/torport=9735               an onion service by Tor's cont
 statictor:127.0.0.1:9051/torport=9735/torblob=... one that keeps its name
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
 from wire.address import WireAddr, parse_address
+from wire.start.late_dataclass import dataclass
 
 BindingKind = Literal["plain", "ws", "autotor", "statictor"]
 

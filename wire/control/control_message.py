@@ -15,11 +15,12 @@ import os
 import types
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, NamedTuple, NewType, dataclass_transform
 
 import msgpack
 
+from wire.start.late_dataclass import dataclass
 from wire.types import ByFields
 
 Fd = NewType("Fd", int)

@@ -11,9 +11,9 @@ import fcntl
 import os
 import socket
 import threading
-from dataclasses import dataclass
 
 from wire.control.control_message import HEAD_SIZE, MAX_INLINE, ControlError, ControlMessage, Fd
+from wire.start.late_dataclass import dataclass
 
 DATAGRAM_SIZE = 212_960
 """The largest datagram that the default SO_SNDBUF lets through."""

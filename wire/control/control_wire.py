@@ -6,12 +6,13 @@ names are those of c-lightning's own split; `aliases` are those that the field h
 `wire.control.control_message` says how a message travels. docs/control-messages.md is generated from here.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.control.control_message import ControlMessage, Fd, Refusal, Reply, Request
 from wire.control.limits import Limits
 from wire.control.timing import Timing
-from wire.frames import PeerState, Traffic
+from wire.crypto_state import PeerState, Traffic
+from wire.start.late_dataclass import dataclass
 
 MANY = 64 << 20
 """Bytes of what the master alone says, of all nodes or channels that services have."""

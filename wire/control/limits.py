@@ -3,7 +3,7 @@
 docs/connectd.md and docs/gossipd.md have the tables: option, default, what happens there, which test shows it.
 """
 
-from dataclasses import dataclass
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

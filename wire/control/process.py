@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from wire.command.console import MASTERS_SIGNALS
 from wire.control.daemon import EXIT_OK
 from wire.control.status import SHOW_STACK
+from wire.start import python
 
 STACK_TIME = 0.5
 """Seconds that a process has to write where it is before it is killed."""
@@ -38,7 +38,8 @@ class Process:
         where the program is looked for. `group`: it gets a process group of its own, all of which is killed when it has
         ended. `ours`: a daemon, which says `leave_signals_to_master` as soon as it can; until then they are blocked.
         """
-        environment = os.environ if environment is None else environment
+        if environment is None:
+            environment = python.environment() if ours else os.environ
         how: dict[str, Any] = {"setpgroup": 0} if group else {}
         pid = os.posix_spawn(
             _executable(argv[0], environment),
@@ -114,7 +115,11 @@ class Process:
 
 def _executable(command: str, environment: Mapping[str, str]) -> str:
     """The path of the program. Raises FileNotFoundError."""
-    found = command if "/" in command else shutil.which(command, path=environment.get("PATH", os.defpath))
+    if "/" in command:
+        return command
+    from shutil import which  # which loads three ways to compress
+
+    found = which(command, path=environment.get("PATH", os.defpath))
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command)
     return found

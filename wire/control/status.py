@@ -14,15 +14,18 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from wire.address import source_key
 from wire.command.text import replaced
-from wire.control.control_wire import LogLine, SetLog
 from wire.control.shares import Shares
 from wire.log.forward import Forward, Line
 from wire.log.line import LineFormatter, lost_lines, node_id_of
 from wire.log.output import LogOutput
 from wire.log.style import BROKEN, DEBUG, INFO, IO, LEVELS, TRACE, UNUSUAL, LogStyle, parse_levels
+
+if TYPE_CHECKING:
+    from wire.control.control_wire import LogLine, SetLog
 
 __all__ = [
     "BROKEN",
@@ -222,8 +225,9 @@ def forward_log(say: Callable[[Line], bool]) -> None:
         logging.getLogger().handlers[:] = [_output, forward]
 
 
-def heed_log(message: SetLog, send: Callable[[LogLine], bool]) -> None:
+def heed_log(message: "SetLog", send: "Callable[[LogLine], bool]") -> None:
     """What a daemon does about `set_log`. `send` returns whether it could tell the master."""
+    from wire.control.control_wire import LogLine  # a process without a master, as the log writer, has no messages
 
     def say(line: Line) -> bool:
         return send(LogLine(line.created, line.level, line.source, line.node_id, line.text, line.left_out))

@@ -1,6 +1,6 @@
 """Every interval of the house in one value, so that tests and `--dev-*` options replace numbers and nothing else."""
 
-from dataclasses import dataclass
+from wire.start.late_dataclass import dataclass
 
 CHILD_END_TIME = 5.0
 """Seconds that a child process has to end by itself before it is killed."""

@@ -9,9 +9,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from wire.log.line import message_of, node_id_of
+from wire.start.late_dataclass import dataclass
 
 RATE, BURST = 50.0, 500.0
 """Lines a second, and how many may come at once."""

@@ -10,7 +10,9 @@ A process gets it on its command line as one word of text, `LogStyle.argument`:
 import functools
 import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from wire.start.late_dataclass import dataclass
 
 IO, TRACE, DEBUG, INFO, UNUSUAL, BROKEN = 3, 5, logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
 

@@ -2,10 +2,10 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.control.control_wire import GetMetricsReply
+from wire.start.late_dataclass import dataclass
 
 
 class Kind(StrEnum):

@@ -14,7 +14,8 @@ from wire.control import control_wire
 from wire.control.control_message import ControlMessage, Fd, Reply, Request
 from wire.control.control_wire import PeerStats, TakePeer
 from wire.control.status import LONGEST
-from wire.frames import MAX_MESSAGE, READ_SIZE, FrameError, Frames
+from wire.crypto_state import MAX_MESSAGE, READ_SIZE
+from wire.frames import FrameError, Frames
 from wire.net.duties import (
     MAX_OUTBOX,
     NOT_ANSWERING,

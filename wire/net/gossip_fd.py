@@ -12,16 +12,17 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from struct import Struct
 from typing import Self
 
+from wire.crypto_state import MAX_MESSAGE
 from wire.cursor import WireError
 from wire.encoded import ALL, UPDATE_1, UPDATE_2
-from wire.frames import MAX_MESSAGE
 from wire.net.sockman import stamps
 from wire.net.turns import MESSAGE_COST, QUANTUM
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
+from wire.start.late_dataclass import dataclass
 
 GOSSIP_START = b"\x00\x00"
 """The owner's first packet: it reads its end. Type 0 is no BOLT message."""

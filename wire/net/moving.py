@@ -8,12 +8,12 @@ own ones at the end. `gossipd/moving.py`, `connectd/moving.py`, `connectd/connec
 import asyncio
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import ControlError, ControlMessage, Fd, Reply, Request
 from wire.control.daemon import inherited_socket
+from wire.start.late_dataclass import dataclass
 
 PATIENCE = 10.0
 """Seconds for all that the next one has to take before it serves; if it takes longer it has failed."""

@@ -7,7 +7,7 @@ import dataclasses
 import operator
 from collections.abc import Sequence
 
-from wire.frames import MAX_MESSAGE, MAX_UNREAD, PeerState, Traffic, check_nonces
+from wire.crypto_state import MAX_MESSAGE, MAX_UNREAD, PeerState, Traffic, check_nonces
 from wire.net.gossip_queue import MAX_LEFT_OVER
 
 KEY_SIZE = 32

@@ -13,7 +13,8 @@ from functools import partial
 from typing import Generic
 
 from wire.control.timing import Timing
-from wire.frames import FrameError, Frames, PeerState
+from wire.crypto_state import PeerState
+from wire.frames import FrameError, Frames
 from wire.metrics.tally import Tally
 from wire.net.moving_state import flaw_of_state
 from wire.net.owned_peer import OwnedPeer, Rations, S

@@ -3,7 +3,6 @@
 The messages are those of the node's CTL (docs/bus.md). What only a node can do is refused in one sentence.
 """
 
-import importlib.metadata
 from typing import TYPE_CHECKING, Protocol
 
 from connectd.connectiond.alone.options import Settings
@@ -38,6 +37,7 @@ from wire.bus.bus_wire import (
 from wire.bus.sessions import Session, Sessions
 from wire.bus.socket import MAX_FRAME
 from wire.secp256k1 import is_point
+from wire.start.version import version
 
 if TYPE_CHECKING:
     from zmq import Context, Socket
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 CONNECTIOND = "connectiond"
 MAX_CONNECTS = 64
 """Requests to connect that may be under way."""
-VERSION = importlib.metadata.version("lightningd-py")
+VERSION = version()
 
 
 class Owners(Protocol):

@@ -1,10 +1,8 @@
 """The command line of `connectiond` on its own: what was asked for, checked before anything is started."""
 
 import argparse
-import importlib.metadata
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,6 +13,8 @@ from wire.control.binding import parse_binding
 from wire.control.status import LEVELS
 from wire.features import Features, default_init_features, feature_bit, parse_feature
 from wire.secp256k1 import is_point
+from wire.start.late_dataclass import dataclass
+from wire.start.version import version
 from wire.types import NETWORKS
 
 TOR_PORT = 9050
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=importlib.metadata.version("lightningd-py"))
+    parser.add_argument("--version", action="version", version=version())
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--listen", nargs="+", default=[], metavar="ADDR", help="accept connections at IP[:PORT], [IPV6]:PORT or /PATH"

@@ -6,7 +6,6 @@ connectiond -- hsmd    as its master: hsm_init, and the end
 
 import os
 import socket
-import sys
 from collections.abc import Callable
 
 from connectd.connectiond.alone.options import Settings
@@ -15,6 +14,7 @@ from wire.control.control_message import ControlMessage, Fd
 from wire.control.control_wire import ClientHsmfd, Ecdh, EcdhReply, HsmInit, HsmInitReply
 from wire.control.process import Process
 from wire.control.timing import CHILD_END_TIME
+from wire.start.python import command
 
 CONTROL_FD = 3
 
@@ -32,7 +32,7 @@ class OwnHsmd:
         self._ending = False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         client, client_of_hsm = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        argv = [sys.executable, "-P", "-m", "lightningd_py.hsm.hsmd", str(CONTROL_FD), settings.log_level]
+        argv = command("lightningd_py.hsm.hsmd", str(CONTROL_FD), settings.log_level)
         try:
             self._process = Process(argv, {CONTROL_FD: theirs.fileno()}, self._exited, "hsmd", ours=True)
         except OSError as error:

@@ -6,13 +6,14 @@ nodes (and of its channels' nodes) as they come, and others with the first messa
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.bus.bus_message import BusError
 from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
 from wire.bus.told import ToldService
 from wire.peer_types import message_name
 from wire.secp256k1 import is_point
+from wire.start.late_dataclass import dataclass
 
 RESERVED = frozenset({"lightningd", "master", "connectd", "gossipd", "connectiond", "hsmd", "listingd", "websocketd"})
 OURS = frozenset({16, 18, 19})

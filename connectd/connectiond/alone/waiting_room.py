@@ -5,11 +5,12 @@ says more than MAX_HELD, with no service there to hear it, is disconnected: noth
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connectd.connectiond.lines.elsewhere import DistantLine
 from wire.control.control_wire import PeerInfo
 from wire.control.status import Status
+from wire.start.late_dataclass import dataclass
 
 MAX_HELD = 256
 """Messages that are kept for the service to come, of one connection."""

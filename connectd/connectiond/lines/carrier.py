@@ -1,6 +1,6 @@
 """One connection of connectiond in a process of its own, or in a thread.
 
-    python -P -m connectd.connectiond.lines.carrier FD LOGLEVEL
+    python -S -P -m connectd.connectiond.lines.carrier FD LOGLEVEL
 
 The live connection comes over the control socket with `take_peer`. From then on its pings are answered here, and all
 else that the peer says goes to the parent as `peer_words`, at most WINDOW messages ahead of what the parent has taken

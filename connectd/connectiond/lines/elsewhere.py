@@ -6,7 +6,6 @@ Each has just the fds that are its own: a process its control socket, over which
 import asyncio
 import contextlib
 import socket
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from wire.control.control_wire import Disconnect, PeerDisconnected, PeerInfo, Pe
 from wire.control.daemon import EXIT_OK, run
 from wire.control.process import Process
 from wire.control.status import Status
+from wire.start.python import command
 
 CONTROL_FD = 3
 PATIENCE = 8.0
@@ -46,7 +46,7 @@ def process_starter(log_level: str) -> StartCarrier:
     """Starts a process for each connection."""
 
     def start(theirs: socket.socket, on_exit: Callable[[int], None]) -> Carrier:
-        argv = [sys.executable, "-P", "-m", "connectd.connectiond.lines.carrier", str(CONTROL_FD), log_level]
+        argv = command("connectd.connectiond.lines.carrier", str(CONTROL_FD), log_level)
         try:
             return Process(argv, {CONTROL_FD: theirs.fileno()}, on_exit, "connection", ours=True)
         finally:

@@ -14,7 +14,7 @@ from wire.control.control_message import Fd
 from wire.control.control_wire import PeerInfo, PeerStats, TakePeer
 from wire.control.limits import Limits
 from wire.control.timing import Timing
-from wire.frames import PeerState
+from wire.crypto_state import PeerState
 from wire.metrics.tally import Tally
 from wire.net.duties import Duties, Flaw, Outbox
 from wire.net.gossip_queue import GossipQueue

@@ -6,9 +6,9 @@ has not said a request in time, or does not read what it has asked for.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from wire.control.shares import Shares
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,10 @@
 """All JSON-RPC methods, and those about the node itself: CLN's names, parameters, result fields and error codes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from lightningd_py.chain.source import ChainSource
 from lightningd_py.chain.waiters import BlockWaiters
-from lightningd_py.config import options
 from lightningd_py.config.options import Options
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.moving import Mover
@@ -34,6 +32,8 @@ from lightningd_py.rpc.methods.sign_commands import SignCommands
 from lightningd_py.rpc.params import WAIT_TIMEOUT, RpcError, boolean, optional, required, text, u32, u64
 from wire.address import DEFAULT_PORTS
 from wire.control.control_channel import ControlChannel
+from wire.start.late_dataclass import dataclass
+from wire.start.version import version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +147,7 @@ class NodeCommands:
             "num_inactive_channels": 0,
             "address": [address_json(address, port) for address in own.addresses],
             "binding": [_binding_json(address, port) for address in own.bindings],
-            "version": options.version(),
+            "version": version(),
             "blockheight": self._chain.blockheight,
             "network": chosen.network,
             "fees_collected_msat": 0,

@@ -25,7 +25,7 @@ from lightningd_py.rpc.params import (
 from lightningd_py.rpc.params import peer as peer_parameter
 from wire.address import WireAddr, parse_address, to_json
 from wire.control import control_wire
-from wire.frames import MAX_MESSAGE
+from wire.crypto_state import MAX_MESSAGE
 
 MAX_PING = MAX_MESSAGE - 6
 """Ignored bytes in a ping: what a message has room for besides its type and two lengths."""

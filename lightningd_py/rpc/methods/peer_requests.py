@@ -16,7 +16,7 @@ from wire.control.control_channel import ChannelClosed, RequestFailed
 from wire.control.control_message import Refusal, Reply, Request
 from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
-from wire.frames import MAX_MESSAGE
+from wire.crypto_state import MAX_MESSAGE
 from wire.net.pinger import patience_for
 from wire.peer_wire import message_name
 from wire.routing import Action, default_action

@@ -30,7 +30,8 @@ from wire.control.control_wire import (
 )
 from wire.control.limits import Limits
 from wire.control.timing import Timing
-from wire.frames import Frames, PeerState
+from wire.crypto_state import PeerState
+from wire.frames import Frames
 from wire.net.gossip_fd import GOSSIP_START
 
 C = TypeVar("C", bound=ControlMessage)

@@ -47,7 +47,7 @@ from wire.control.control_wire import (
     TakePlace,
 )
 from wire.control.timing import Timing
-from wire.frames import PeerState
+from wire.crypto_state import PeerState
 from wire.net.states import dump
 
 BRIEF = Timing(bus_heartbeat=60.0, bus_patience=0.5)

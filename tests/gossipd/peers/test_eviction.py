@@ -22,7 +22,8 @@ from wire.control.control_wire import (
 )
 from wire.control.limits import Limits
 from wire.control.timing import Timing
-from wire.frames import CryptoState, Frames
+from wire.crypto_state import CryptoState
+from wire.frames import Frames
 from wire.net.owned_peer import OwnedPeer
 from wire.net.owned_peers import OwnedPeers
 from wire.peer_wire import Ping, Pong, WarningMessage

@@ -28,7 +28,7 @@ from wire.control.control_wire import (
     SetMessageRoutes,
     TakePeer,
 )
-from wire.frames import CryptoState, PeerState
+from wire.crypto_state import CryptoState, PeerState
 from wire.peer_wire import ErrorMessage, WarningMessage, decode
 from wire.routing import answer_without_service
 

@@ -26,7 +26,7 @@ from wire.control.control_wire import (
     PeerDisconnected,
     PeerStats,
 )
-from wire.frames import Traffic
+from wire.crypto_state import Traffic
 
 
 def test_the_fd_itself_crosses_and_the_senders_copy_is_closed(ends: Pair) -> None:

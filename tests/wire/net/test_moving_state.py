@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from wire.frames import MAX_MESSAGE, MAX_UNREAD, CryptoState, PeerState, Traffic
+from wire.crypto_state import MAX_MESSAGE, MAX_UNREAD, CryptoState, PeerState, Traffic
 from wire.net.moving_state import MAX_SEND, MAX_UNSENT, flaw_of_messages, flaw_of_state
 
 KEYS = CryptoState(0, 0, *[bytes(32)] * 4)

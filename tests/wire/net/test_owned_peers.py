@@ -9,7 +9,8 @@ import pytest
 
 from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
-from wire.frames import CryptoState, Frames, PeerState
+from wire.crypto_state import CryptoState, PeerState
+from wire.frames import Frames
 from wire.metrics.tally import Tally
 from wire.net.owned_peers import ALONE, PULL, OwnedPeers
 from wire.net.pinger import PongHandler

@@ -12,7 +12,7 @@ from gossipd.ask.moving import MovedSeeker
 from gossipd.moving import VERSION, MovedPeer, MovedRest
 from gossipd.peers.standing import MovedStanding
 from wire.control.control_wire import GossipState, PeerInfo
-from wire.frames import CryptoState, PeerState, Traffic
+from wire.crypto_state import CryptoState, PeerState, Traffic
 from wire.net.states import StateError, dump, load
 
 

@@ -1,6 +1,6 @@
 """What SockMan says and is told: addresses, options, results, and the events that its subclasses override."""
 
-from dataclasses import dataclass
+from wire.start.late_dataclass import dataclass
 
 RECV_SIZE = 65_536
 """Bytes that one event reads at most."""

@@ -8,11 +8,11 @@ import asyncio
 import os
 import socket
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 
 from wire.net.sockman.events import SocketAddress, SockManEvents, SockManOptions
 from wire.net.sockman.sockets import address_of, listen_on
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass(slots=True, eq=False)

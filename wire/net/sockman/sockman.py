@@ -13,13 +13,13 @@ import asyncio
 import contextlib
 import os
 import socket
-from dataclasses import dataclass
 
 from wire.net.sockman import stamps
 from wire.net.sockman.events import RECV_SIZE, ConnectResult, SocketAddress, SockManOptions
 from wire.net.sockman.farewell import Farewell, Farewells, said
 from wire.net.sockman.listening import Listening
 from wire.net.sockman.sockets import SEND, SEND_MORE, address_of, dial, resolve, set_up
+from wire.start.late_dataclass import dataclass
 
 __all__ = ["ConnectResult", "SockMan", "SockManOptions", "SocketAddress"]
 

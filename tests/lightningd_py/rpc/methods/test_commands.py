@@ -30,7 +30,7 @@ from wire.control.control_wire import (
     SendMessage,
     SendMessageReply,
 )
-from wire.frames import Traffic
+from wire.crypto_state import Traffic
 
 INTERNAL_ERROR, INVALID_PARAMETERS = -1, -32602
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.hkdf import hkdf_pair, hkdf_sha256
+from wire.crypto_state import hkdf_pair, hkdf_sha256
 
 
 def test_rfc_5869_case_1() -> None:
