@@ -11,8 +11,7 @@ from wire.start.late_dataclass import dataclass
 from wire.types import NETWORKS
 
 SHORTCUTS = {"mainnet": "bitcoin", **{name: name for name in NETWORKS if name != "bitcoin"}}
-_ANYWHERE = frozenset(Origin)
-_COMMAND_LINE = frozenset({Origin.COMMAND_LINE})
+_ANYWHERE, _COMMAND_LINE = frozenset(Origin), frozenset({Origin.COMMAND_LINE})
 
 
 @dataclass(frozen=True, slots=True)
