@@ -42,8 +42,7 @@ from wire.message import BoltMessage
 from wire.peer_wire import GossipTimestampFilter, Ping, Pong, decode
 from wire.types import NETWORKS
 
-C = TypeVar("C", bound=ControlMessage)
-M = TypeVar("M", bound=BoltMessage)
+C, M = TypeVar("C", bound=ControlMessage), TypeVar("M", bound=BoltMessage)
 
 PATIENCE = 60.0
 """Seconds that a test waits for what must come."""
