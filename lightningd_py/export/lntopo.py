@@ -6,11 +6,13 @@ Both are multigraphs: two nodes may have several channels, of which each directi
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, TextIO
 from xml.sax.saxutils import escape
 
 from gossipd.gossmap import Channel, Direction, Gossmap, Node
-from lightningd_py.export.ordered import degrees, directions, nodes
+from lightningd_py.export.ordered import degrees, directions, nodes, ways_from
 from wire.address import WireAddr
 from wire.command.text import NOT_XML
 from wire.scid import scid_to_text
@@ -55,8 +57,9 @@ def graphml(gossmap: Gossmap, out: TextIO) -> None:
         for name, type_ in keys.items():
             out.write(f'<key id="{kind}_{name}" for="{kind}" attr.name="{name}" attr.type="{type_}"/>\n')
     out.write('<graph edgedefault="directed">\n')
+    ways = degrees(gossmap)
     for node in nodes(gossmap):
-        out.write(f'<node id="{node.node_id.hex()}">{_data("node", _node(gossmap, node))}</node>\n')
+        out.write(f'<node id="{node.node_id.hex()}">{_data("node", _node(node, ways))}</node>\n')
     for channel, number, update in directions(gossmap):
         edge = _edge(channel, number, update)
         ends = f'source="{edge["source"]}" target="{edge["destination"]}" id="{edge["scid"]}"'
@@ -71,26 +74,27 @@ def _data(kind: str, values: dict[str, Any]) -> str:
 def adjacency(gossmap: Gossmap, out: TextIO) -> None:
     """The JSON of networkx' `adjacency_data`; an edge's key is its scid with the direction."""
     out.write('{"directed": true, "multigraph": true, "graph": [], "nodes": [')
+    ways = degrees(gossmap)
     for number, node in enumerate(nodes(gossmap)):
-        out.write((",\n" if number else "\n") + json.dumps(_node(gossmap, node)))
+        out.write((",\n" if number else "\n") + json.dumps(_node(node, ways)))
     out.write('], "adjacency": [')
+    of = ways_from(gossmap)
     for number, node in enumerate(nodes(gossmap)):
-        out.write((",\n" if number else "\n") + json.dumps(_edges_from(gossmap, node)))
+        edges = list(_edges(gossmap, of.get(node.node_id, [])))
+        out.write((",\n" if number else "\n") + json.dumps(edges))
     out.write("]}\n")
 
 
-def _edges_from(gossmap: Gossmap, node: Node) -> list[dict[str, Any]]:
-    found = []
-    for channel in gossmap.channels_of(node.node_id):
-        number = channel.node_ids.index(node.node_id)
-        update = channel.direction(number)
-        if update is not None:
+def _edges(gossmap: Gossmap, ways: list[tuple[int, int]]) -> Iterator[dict[str, Any]]:
+    for scid, number in ways:
+        channel = gossmap.channel(scid)
+        update = channel.direction(number) if channel is not None else None
+        if channel is not None and update is not None:
             edge = _edge(channel, number, update)
-            found.append(edge | {"id": edge["destination"], "key": edge["scid"]})
-    return found
+            yield edge | {"id": edge["destination"], "key": edge["scid"]}
 
 
-def _node(gossmap: Gossmap, node: Node) -> dict[str, Any]:
+def _node(node: Node, ways: tuple[Counter[bytes], Counter[bytes]]) -> dict[str, Any]:
     found: dict[str, Any] = {"id": node.node_id.hex()}
     if node.announcement:
         found |= {
@@ -100,8 +104,8 @@ def _node(gossmap: Gossmap, node: Node) -> dict[str, Any]:
             "alias": node.alias,
             "addresses": ",".join(map(address_text, node.addresses)),
         }
-    out_degree, in_degree = degrees(gossmap, node)
-    return found | {"out_degree": out_degree, "in_degree": in_degree}
+    outward, inward = ways
+    return found | {"out_degree": outward[node.node_id], "in_degree": inward[node.node_id]}
 
 
 def address_text(address: WireAddr) -> str:

@@ -1,5 +1,6 @@
 """A map in an order that is the same for the same map, whatever the order in which its parts were heard."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from gossipd.gossmap import Channel, Direction, Gossmap, Node
@@ -30,11 +31,19 @@ def nodes(gossmap: Gossmap) -> Iterator[Node]:
             yield node
 
 
-def degrees(gossmap: Gossmap, node: Node) -> tuple[int, int]:
-    """How many directions with an update lead from the node, and to it."""
-    ways = [0, 0]
-    for channel in gossmap.channels_of(node.node_id):
-        own = channel.node_ids.index(node.node_id)
-        for number in (0, 1):
-            ways[number != own] += channel.direction(number) is not None
-    return ways[0], ways[1]
+def ways_from(gossmap: Gossmap) -> dict[bytes, list[tuple[int, int]]]:
+    """node_id -> (short_channel_id, number) of each direction with an update that leads from it. One look at the map:
+    to ask the map for the channels of each node would be one for each."""
+    found: dict[bytes, list[tuple[int, int]]] = {}
+    for channel, number, _ in directions(gossmap):
+        found.setdefault(channel.node_ids[number], []).append((channel.short_channel_id, number))
+    return found
+
+
+def degrees(gossmap: Gossmap) -> tuple[Counter[bytes], Counter[bytes]]:
+    """By node_id, how many directions with an update lead from it, and to it."""
+    outward, inward = Counter[bytes](), Counter[bytes]()
+    for channel, number, _ in directions(gossmap):
+        outward[channel.node_ids[number]] += 1
+        inward[channel.node_ids[1 - number]] += 1
+    return outward, inward
