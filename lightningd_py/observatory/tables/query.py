@@ -87,10 +87,6 @@ class Query:
         """An Arrow table as a view."""
         self._connection.register(name, table)
 
-    def to_parquet(self, sql: str, path: Path, options: str) -> None:
-        """Write what it finds to a file, with DuckDB's options of COPY."""
-        self._connection.execute(f"COPY ({sql}) TO {_quoted(str(path))} (FORMAT parquet, {options})")
-
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
