@@ -5,7 +5,7 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tests.harness.jetstream import Archiving, NatsServer, Talk, make_streams, recording
 from tests.harness.observatories import Recording, arrivals_of, peak_memory
@@ -80,7 +80,12 @@ class Scene:
             found.update(arrivals_of(record))
         return found
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for talk in self.talks:
+            talk.end()
         for process in (*self.recorders, self.archiving):
             process.end()
         self.server.kill()
@@ -94,30 +99,25 @@ async def run(torture: Torture) -> None:
 
 
 def _measure(torture: Torture, count: int, rate: int) -> None:
-    scene = Scene(torture.directory / f"{count}-{rate}", count, rate)
-    time.sleep(torture.count(SECONDS) / 3)
-    harm, took = _settle(scene)
-    recorders = cost(*(each.process.pid for each in scene.recorders))
-    costs = (
-        f"recorders {recorders}; server {cost(scene.server.process.pid)}; archive {cost(scene.archiving.process.pid)}"
-    )
+    with Scene(torture.directory / f"{count}-{rate}", count, rate) as scene:
+        time.sleep(torture.count(SECONDS) / 3)
+        harm, took = _settle(scene)
+        recorders = cost(*(each.process.pid for each in scene.recorders))
+        server, archive = cost(scene.server.process.pid), cost(scene.archiving.process.pid)
     total = sum(talk.said.total() for talk in scene.talks)
-    scene.end()
-    torture.tell(
-        f"{count} vantage points, {rate:,} a minute", f"{total:,} arrivals: {costs}; whole {took:.1f} s after", harm
-    )
+    figures = f"{total:,} arrivals: recorders {recorders}; server {server}; archive {archive}; whole {took:.1f} s after"
+    torture.tell(f"{count} vantage points, {rate:,} a minute", figures, harm)
 
 
 def _kill(torture: Torture) -> None:
     count, rate = RATES[-1]
-    scene = Scene(torture.directory / "kills", count, rate)
-    kills = [scene.kill_archive, scene.kill_server, scene.kill_recorder] * torture.count(KILLS)
-    for kill in kills:
-        time.sleep(torture.chance.uniform(0.5, 1.5) * torture.count(SECONDS) / len(kills))
-        kill()
-    harm, took = _settle(scene)
+    with Scene(torture.directory / "kills", count, rate) as scene:
+        kills = [scene.kill_archive, scene.kill_server, scene.kill_recorder] * torture.count(KILLS)
+        for kill in kills:
+            time.sleep(torture.chance.uniform(0.5, 1.5) * torture.count(SECONDS) / len(kills))
+            kill()
+        harm, took = _settle(scene)
     total = sum(talk.said.total() for talk in scene.talks)
-    scene.end()
     figures = f"{len(kills)} kills of archive, server and a recorder, {total:,} arrivals: whole {took:.1f} s after"
     torture.tell(f"{count} vantage points with kills", figures, harm)
 
