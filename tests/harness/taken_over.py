@@ -36,9 +36,15 @@ def run_node(directory: str, names: str) -> None:
 
     claims.PATIENCE = PATIENCE
     os.environ["PYTHONPATH"] = str(REPOSITORY)
-    for name in names.split(","):
-        module, _, rest = supervisor.COMMANDS[name].partition(" ")
-        supervisor.COMMANDS[name] = f"tests.harness.taken_over {directory} {module} {rest}"
+    taken = {supervisor.COMMANDS[name] for name in names.split(",")}
+    command = supervisor.command
+
+    def with_strings(module: str, *arguments: str) -> list[str]:
+        if module in taken:
+            return command("tests.harness.taken_over", directory, module, *arguments)
+        return command(module, *arguments)
+
+    supervisor.command = with_strings
     sys.exit(main())
 
 

@@ -47,7 +47,7 @@ MODULES = {
     ALONE: "connectd.connectiond.alone.standalone",
 }
 AS_SOMEBODY = f"""
-import importlib, os, sys
+import importlib, locale, os, sys
 importlib.import_module(sys.argv[1])
 if os.geteuid() == 0:
     os.setgroups([])

@@ -129,6 +129,7 @@ async def test_messages_of_others(tmp_path: Path, server: NatsServer, talks: lis
     with recording(record, talks[0], server), Archiving(archive, server) as archiving:
         for words in ("1 is left out: it is of schema 'none'", "2 is left out: it is no Arrow batch", "3 is left out"):
             await asyncio.to_thread(archiving.heard, words)
+        await asyncio.to_thread(until, lambda: bool(talks[0].said), "some talk")
         talks[0].end()
         await asyncio.to_thread(until, lambda: same_arrivals(archive, record), "all of it")
     lost = [(row["topic"], row["why"]) for row in rows(archive, "losses") if row["vantage"] == "archive"]
@@ -176,6 +177,7 @@ def test_recorder_that_comes_before_the_server(tmp_path: Path, server: NatsServe
             "no stream takes ln.regtest.arrivals.*: `lightning-observatory init` makes them; the spool keeps"
         )
         make_streams(server)
+        until(lambda: bool(talks[0].said), "some talk")
         talks[0].end()
         until(lambda: same_arrivals(archive, record), "all of it")
 

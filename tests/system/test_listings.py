@@ -119,7 +119,7 @@ async def test_the_store_is_cut_and_replaced_while_it_is_listed(node: Node) -> N
         listing = [asyncio.create_task(_listed(node)) for _ in range(2)]
         await asyncio.sleep(0)
         if number % 3:
-            os.truncate(store, chance.randrange(1, store.stat().st_size))
+            os.truncate(store, chance.randrange(1, max(2, store.stat().st_size)))
         else:
             store.with_name("other").write_bytes(content)
             store.with_name("other").replace(store)

@@ -4,7 +4,6 @@ import sqlite3
 
 import pytest
 
-from lightningd_py import database_writer
 from lightningd_py.config.values import Offered, Service, Wanted
 from lightningd_py.errors import NotSaved
 from lightningd_py.registrations import registrations
@@ -103,7 +102,7 @@ async def test_what_cannot_be_written_is_said_to_have_failed(
     table: Table, open_table: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service hears so, and it is written whole as soon as it can be."""
-    monkeypatch.setattr(database_writer, "PATIENCE", 0.1)
+    monkeypatch.setattr(table.database._writer, "_patience", 0.1)
     holder = sqlite3.connect(table.path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     table.service(node_ids=[NODE], channels=[BusChannel(CHANNEL, NODE)])
