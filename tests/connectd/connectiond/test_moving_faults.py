@@ -108,6 +108,7 @@ async def test_service_that_begins_again(bus: ConnectiondProcess, new: Connectio
 async def test_stranger_under_the_name_of_one_that_is_away(bus: ConnectiondProcess, new: ConnectiondProcess) -> None:
     """Without its ticket it gets an error, and the service goes on."""
     service, peer = await away(bus, new)
+    await ended_well(bus)  # or its last breath would take the hello
     stranger = new.stranger()
     stranger.name = "one"
     await says_hello(stranger, b"another ticket!!")
