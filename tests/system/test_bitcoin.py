@@ -56,6 +56,16 @@ async def at_height(node: Node, height: int) -> None:
     await until(there, f"getinfo never has height {height}")
 
 
+async def is_in_sync(node: Node, height: int) -> None:
+    """The height is known a moment before it is known that this is the tip."""
+    await at_height(node, height)
+
+    async def without_warning() -> bool:
+        return "warning_bitcoind_sync" not in await node.rpc("getinfo")
+
+    await until(without_warning, "getinfo warns for ever")
+
+
 async def is_dying(node: Node, count: int) -> None:
     async def there() -> bool:
         return int((await node.rpc("gossipstatus"))["dying"]) == count
@@ -74,12 +84,7 @@ async def test_two_hundred_channels_and_twenty_that_are_none(bitcoin: Bitcoin, n
     early = bitcoin.fund([Channel(400 + number) for number in range(4)])
     bitcoin.mine(4)
     node = nodes.start(*bitcoin.options)
-    await at_height(node, bitcoin.height)
-
-    async def without_warning() -> bool:
-        return "warning_bitcoind_sync" not in await node.rpc("getinfo")
-
-    await until(without_warning, "getinfo warns for ever")  # it knows the height before it knows that this is the tip
+    await is_in_sync(node, bitcoin.height)
 
     missing = [replace(channel, scid=channel.scid + 100) for channel in missing]
     other = Channel(999).bitcoin_secrets
@@ -230,7 +235,7 @@ async def test_an_outage(modules: Path, nodes: Nodes) -> None:
         await at_height(node, second.height)
         await node.logged(f"channel {scid_to_text(two.scid)} is ignored: its block has only 1 transactions")
         await is_dying(node, 1)
-        assert "warning_bitcoind_sync" not in await node.rpc("getinfo")
+        await is_in_sync(node, second.height)
     finally:
         second.end()
 
