@@ -44,6 +44,7 @@ async def ping(node: Node, peer: ScriptedPeer) -> int:
         return int((await node.rpc("ping", id=peer.node_id.hex()))["totlen"])
     finally:
         listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)  # else it still waits when the next one reads
 
 
 async def is_gone(node: Node, peer: ScriptedPeer) -> bool:

@@ -98,7 +98,7 @@ class Talker:
         self.peer = peer
         self.said = self.heard = 0
         self._room = asyncio.Semaphore(IN_FLIGHT)
-        self._enough = False
+        self._enough = self._has_spoken = False
 
     async def talk(self) -> None:
         await asyncio.gather(self._speak(), self._listen())
@@ -110,9 +110,12 @@ class Talker:
                 break
             await self.peer.say(about(self.said))
             self.said += 1
+        self._has_spoken = True
+        self.said += 1  # one more, for the listener may wait already
+        await self.peer.say(about(self.said - 1))
 
     async def _listen(self) -> None:
-        while not self._enough or self.heard < max(self.said, LEAST):
+        while not self._has_spoken or self.heard < self.said:
             message = await self.peer.hear(UPDATE_FEE)
             assert message.encode() == about(self.heard), "lost, doubled, or out of order"
             self.heard += 1

@@ -79,8 +79,10 @@ async def refused_by_a_program(ground: Ground, text: str) -> None:
 async def api(ground: Ground, text: str) -> None:
     node = ground.nodes.start()
     text = placed(text, {"/home/me/.lightning-py/regtest": node.directory})
-    async with await ScriptedPeer.connect(node.target) as peer, await ground.start(text) as it:
-        assert peer.node_id.hex() in await it.line()
+    async with await ScriptedPeer.connect(node.target) as peer:
+        await node.logged(f"{peer.node_id.hex()}-lightningd: connected")
+        async with await ground.start(text) as it:
+            assert peer.node_id.hex() in await it.line()
 
 
 async def curve(ground: Ground, text: str) -> None:
