@@ -21,9 +21,10 @@ from wire.start.late_dataclass import dataclass
 LONGEST_ALIAS = 32
 DNS_PORT = 53
 API_PORT = 62962
-METRICS_PORT = 9750
-PAGE_PORT = 9760
 """Of the API bus on tcp: LNP Node's."""
+METRICS_PORT = 9750
+"""Of CLN's plugin."""
+PAGE_PORT = 9760
 TOR_PORT = 9050
 """Where Tor's SOCKS5 proxy listens."""
 DEFAULT_SEEDS: dict[str, tuple[str, ...]] = {
@@ -263,23 +264,21 @@ def host_name(value: str) -> str:
 
 def name_server(value: str) -> WireAddr:
     """Where a DNS server is: IP[:PORT]."""
-    address = _parsed(value, DNS_PORT)
-    if address.kind not in ("ipv4", "ipv6"):
-        raise ValueError(f"'{value}' is no IP address")
-    return address
+    return ip_address_and_port(value, DNS_PORT)
 
 
 def page_address(value: str) -> WireAddr:
     """Where browsers are answered: IP[:PORT]."""
-    return _ip_address(value, PAGE_PORT)
+    return ip_address_and_port(value, PAGE_PORT)
 
 
 def metrics_address(value: str) -> WireAddr:
-    """Where scrapes are answered: IP[:PORT]; the default port is that of CLN's plugin."""
-    return _ip_address(value, METRICS_PORT)
+    """Where scrapes are answered: IP[:PORT]."""
+    return ip_address_and_port(value, METRICS_PORT)
 
 
-def _ip_address(value: str, default_port: int) -> WireAddr:
+def ip_address_and_port(value: str, default_port: int) -> WireAddr:
+    """IP[:PORT]."""
     address = _parsed(value, default_port)
     if address.kind not in ("ipv4", "ipv6"):
         raise ValueError(f"'{value}' is no IP address")

@@ -28,13 +28,12 @@ SEND_BUFFER = 65_536
 ACCEPT_PAUSE = 0.5
 """Seconds until the next try, when no client can be accepted."""
 TEXT = "text/plain; charset=utf-8"
-METRICS = re.compile("/metrics")
 CRLF = "\r\n"
 
 _REQUEST = re.compile(rb"(GET|HEAD) (/[!-~]*) HTTP/1\.[01]")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
 
-status = Status("metrics")
+status = Status("http")
 
 
 class Answer(NamedTuple):
@@ -85,8 +84,8 @@ class HttpServer:
         patience: float = PATIENCE,
         *,
         patience_to_take: float | None = None,
-        pages: "re.Pattern[str]" = METRICS,
-        hint: str = "the metrics are at /metrics",
+        pages: "re.Pattern[str]",
+        hint: str,
         most: int = MAX_CLIENTS,
     ) -> None:
         """`patience_to_take`: for the answer, if that is more. `pages`: the paths that are there; `hint` tells them."""

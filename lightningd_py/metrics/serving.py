@@ -1,11 +1,15 @@
 """--metrics-addr: the collector behind the server."""
 
+import re
+
 from lightningd_py.errors import StartError
 from lightningd_py.http.server import Answer, HttpServer, Request
 from lightningd_py.metrics.collector import Collector
 from lightningd_py.metrics.exposition import OPENMETRICS, TEXT
 from wire.address import WireAddr
 from wire.control.status import Status
+
+_PAGE = re.compile("/metrics")
 
 status = Status("metrics")
 
@@ -15,7 +19,7 @@ class Serving:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-        self._server = HttpServer(self._answer, self._refused)
+        self._server = HttpServer(self._answer, self._refused, pages=_PAGE, hint="the metrics are at /metrics")
 
     def start(self, address: WireAddr) -> None:
         """Listen there. Raises StartError, one sentence."""

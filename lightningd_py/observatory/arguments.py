@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from lightningd_py.config.values import ip_address_and_port
 from lightningd_py.observatory.tables import times
+from wire.address import WireAddr
 from wire.command import console
 
 T = TypeVar("T")
@@ -22,6 +24,11 @@ def _argument(read: Callable[[str], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return argument
+
+
+def an_ip_address(default_port: int) -> Callable[[str], WireAddr]:
+    """IP[:PORT]."""
+    return _argument(lambda text: ip_address_and_port(text, default_port))
 
 
 def a_place(text: str) -> Path:

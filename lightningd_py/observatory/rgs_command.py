@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 from gossipd.gossmap import StoreError
-from lightningd_py.observatory.arguments import a_duration
+from lightningd_py.observatory.arguments import a_duration, an_ip_address
 from lightningd_py.observatory.rgs.service import Service
 from lightningd_py.observatory.rgs.snapshots import Snapshots
 from lightningd_py.observatory.tables.errors import ObservatoryError
-from wire.address import WireAddr, parse_address
+from wire.address import WireAddr
 from wire.command import console
 from wire.types import NETWORKS
 
@@ -29,21 +29,15 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     parser.add_argument("--network", choices=NETWORKS, default="bitcoin", help="default bitcoin")
     parser.add_argument(
-        "--listen", type=_address, default=f"127.0.0.1:{PORT}", metavar="IP[:PORT]", help=f"default 127.0.0.1:{PORT}"
+        "--listen",
+        type=an_ip_address(PORT),
+        default=f"127.0.0.1:{PORT}",
+        metavar="IP[:PORT]",
+        help=f"default 127.0.0.1:{PORT}",
     )
     parser.add_argument("--interval", type=_interval, default=10_800, metavar="TIME", help="between steps (default 3h)")
     parser.add_argument("--once", action="store_true", help="one step, without a server: for another one's files")
     parser.set_defaults(run=_run)
-
-
-def _address(text: str) -> WireAddr:
-    try:
-        address = parse_address(text, PORT)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if address.kind not in ("ipv4", "ipv6"):
-        raise argparse.ArgumentTypeError(f"{text} is no IP address")
-    return address
 
 
 def _interval(text: str) -> int:

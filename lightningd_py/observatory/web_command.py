@@ -5,9 +5,10 @@ import asyncio
 import ipaddress
 from pathlib import Path
 
+from lightningd_py.observatory.arguments import an_ip_address
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from lightningd_py.tools.feed_client import Feed, Keys
-from wire.address import WireAddr, parse_address
+from wire.address import WireAddr
 from wire.command import console
 
 PORT = 9760
@@ -25,7 +26,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--store", metavar="FILE", help="its gossip_store (default: beside the feed; `none`: without)")
     parser.add_argument("--rpc", metavar="FILE", help="its RPC socket (default: beside the feed; `none`: without)")
     parser.add_argument(
-        "--listen", type=_address, default=f"127.0.0.1:{PORT}", metavar="IP[:PORT]", help=f"default 127.0.0.1:{PORT}"
+        "--listen",
+        type=an_ip_address(PORT),
+        default=f"127.0.0.1:{PORT}",
+        metavar="IP[:PORT]",
+        help=f"default 127.0.0.1:{PORT}",
     )
     parser.add_argument(
         "--token-file",
@@ -40,16 +45,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.set_defaults(run=_run)
     assets = commands.add_parser("web-assets", help="get the two libraries that draw the page's map from npm")
     assets.set_defaults(run=_assets)
-
-
-def _address(text: str) -> WireAddr:
-    try:
-        address = parse_address(text, PORT)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if address.kind not in ("ipv4", "ipv6"):
-        raise argparse.ArgumentTypeError(f"'{text}' is no IP address")
-    return address
 
 
 def _assets(_: argparse.Namespace) -> int:

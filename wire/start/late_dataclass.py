@@ -20,16 +20,12 @@ else:
 
     def dataclass(cls=None, /, *, repr=True, eq=True, frozen=False, kw_only=False, slots=False):
         """As that of the standard library, with as much of it as is needed here: no `InitVar`, no order."""
-        methods = _methods(repr=repr, eq=eq, frozen=frozen)
+        methods = {"repr": repr, "eq": eq, "frozen": frozen}
 
         def declare(cls):
             return _declare(cls, methods, kw_only=kw_only, slots=slots)
 
         return declare if cls is None else declare(cls)
-
-
-def _methods(*, repr: bool, eq: bool, frozen: bool) -> dict[str, bool]:
-    return {"repr": repr, "eq": eq, "frozen": frozen}
 
 
 def _declare(cls: type[Any], wanted: dict[str, bool], *, kw_only: bool, slots: bool) -> type[Any]:

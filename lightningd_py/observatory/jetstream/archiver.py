@@ -181,7 +181,8 @@ class Archiver:
     async def _look_whether_expired(self, client: Client, table: str, start: int) -> None:
         info = await stream_info(client, STREAM_OF[table])
         if info is not None and 1 < start < info.state.first_seq:
-            self._lose(table, start, info.state.first_seq - start, EXPIRED)
+            self._lose(table, start, None, EXPIRED)  # other tables' messages may have been among them
+            self._positions[table].last = info.state.first_seq - 1
 
     # writing
 
@@ -222,7 +223,7 @@ class Archiver:
         self._disk.is_now("")
         self.batches += 1
 
-    def _lose(self, table: str, first: int, count: int, why: str) -> None:
+    def _lose(self, table: str, first: int, count: int | None, why: str) -> None:
         row = (time.time_ns(), ARCHIVE, None, table, first, count, why)
         with contextlib.suppress(DiskError):
             self._spool.write("losses", batch("losses", [row]), place(self._positions["losses"].last, None))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from lightningd_py.http.server import (
 )
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+PAGES, HINT = re.compile("/metrics"), "the metrics are at /metrics"
 HALF = REQUEST[:-2]
 SHORT, LONG = 0.3, 30.0
 """Seconds: of a server whose patience is waited for, and of one whose patience is not."""
@@ -32,7 +34,7 @@ class Served:
         self.refused: Counter[str] = Counter()
         self.asked: list[Request] = []
         self.body = body
-        self.server = HttpServer(self._answer, self._note, patience)
+        self.server = HttpServer(self._answer, self._note, patience, pages=PAGES, hint=HINT)
         self.port = self.server.start("127.0.0.1", 0)
         self.has_refused = asyncio.Event()
 
@@ -196,7 +198,7 @@ async def test_a_client_that_leaves_is_forgotten(served: Served) -> None:
 
 
 async def test_an_address_in_use(served: Served) -> None:
-    other = HttpServer(served._answer, served._note)
+    other = HttpServer(served._answer, served._note, pages=PAGES, hint=HINT)
     with pytest.raises(OSError, match="in use"):
         other.start("127.0.0.1", served.port)
     await other.close()
