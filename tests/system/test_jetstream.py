@@ -153,6 +153,32 @@ def test_users_with_keys(tmp_path: Path, talks: list[Talk]) -> None:
             recorder.heard("Authorization Violation; the spool keeps what is recorded")
 
 
+def test_user_that_is_let_in_again(tmp_path: Path, talks: list[Talk]) -> None:
+    """A server that refuses us is tried on; the spool keeps what comes meanwhile."""
+    seed = nkeys.encode_seed(bytes([1]) * 32, nkeys.PREFIX_BYTE_USER)
+    (tmp_path / "seed").write_bytes(seed)
+    config, key = tmp_path / "config", ("--nats-nkey", str(tmp_path / "seed"))
+    user = nkeys.from_seed(bytearray(seed)).public_key.decode()
+    let_in = f"authorization {{ users = [ {{ nkey: {user} }} ] }}"
+    config.write_text(let_in)
+    with NatsServer(tmp_path, "-c", str(config)) as server:
+        make_streams(server, "--max-bytes", "64M", *key)
+        record, archive = tmp_path / "a", tmp_path / "x"
+        with recording(record, talks[0], server, *key) as recorder, Archiving(archive, server, *key) as archiving:
+            until(lambda: bool(talks[0].said), "some talk")
+            server.kill()
+            config.write_text("authorization { users = [ { user: another, password: another } ] }")
+            server.start()
+            for process in (recorder, archiving):
+                process.heard("NATS: Authorization Violation")
+            server.kill()
+            config.write_text(let_in)
+            server.start()
+            recorder.heard("NATS is there again")
+            talks[0].end()
+            until(lambda: same_arrivals(archive, record), "all of it")
+
+
 def test_stream_that_is_full(tmp_path: Path, server: NatsServer, talks: list[Talk]) -> None:
     """The spool keeps what the server does not take, and it is sent when there is room."""
     make_streams(server, "--max-bytes", "400k")

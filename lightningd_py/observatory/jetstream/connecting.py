@@ -95,7 +95,7 @@ def _tls(access: Access) -> ssl.SSLContext | None:
 def reason(error: BaseException) -> str:
     """A sentence of what nats-py raises."""
     if isinstance(error, nats.js.errors.APIError):
-        return str(error.description or f"error {error.err_code}")
+        return str(error.description or f"the server answers with {error.code}")
     if isinstance(error, nats.js.errors.NoStreamResponseError | nats.errors.NoRespondersError):
         return "no stream takes it, or JetStream is off there"
     if isinstance(error, OSError) and error.errno:
