@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lightningd_py.observatory.history.as_of import gossmap_then
+from lightningd_py.observatory.history.growth import growth
 from lightningd_py.observatory.history.map_then import map_then
 from lightningd_py.observatory.history.spread import SHARES, Window, propagation_of_top
 from lightningd_py.observatory.tables.errors import ObservatoryError
@@ -18,21 +19,6 @@ POINTS = 200
 LEAST_PEERS = 2
 
 _FIRST = "SELECT min(time_ns) FROM map WHERE topic = 'checkpoint_end'"
-_NEWEST = "SELECT vantage FROM map WHERE topic = 'checkpoint_end' ORDER BY time_ns DESC, vantage LIMIT 1"
-_GROWTH = """
-WITH changes AS (
-    SELECT time_ns, CASE topic WHEN 'channel_announcement' THEN 1 ELSE -1 END AS change FROM map
-    WHERE vantage = $1 AND why IS DISTINCT FROM 'checkpoint' AND topic IN ('channel_announcement', 'channel_removed')
-    AND time_ns >= $2
-), base AS (
-    SELECT count(*) AS channels FROM map
-    WHERE vantage = $1 AND time_ns = $2 AND why = 'checkpoint' AND topic = 'channel_announcement'
-), steps AS (
-    SELECT time_ns, base.channels + sum(change) OVER (ORDER BY time_ns) AS channels FROM changes, base
-)
-SELECT (time_ns - $2) // $3 AS bucket, max(time_ns) AS time_ns, arg_max(channels, time_ns) AS channels
-FROM steps GROUP BY bucket ORDER BY bucket
-"""
 
 
 class Recorded:
@@ -62,7 +48,14 @@ class Recorded:
 
     def growth(self) -> dict[str, Any]:
         """Channels on the map from the first checkpoint on. Raises ObservatoryError."""
-        return asking(self._open(), _growth)
+        record, until_ns = self._open(), time.time_ns()
+        first = asking(record, _extent)
+        if first is None:
+            raise ObservatoryError("no whole map was recorded")
+        found = growth(record, first, until_ns)
+        points = [(int(1000 * at), channels) for at, channels in found.points]
+        shown = points[:: max(1, len(points) // POINTS)]
+        return {"vantage": found.vantage, "points": [*shown, (until_ns // 1_000_000, points[-1][1])]}
 
     def propagation(self) -> dict[str, Any]:
         """Of the last day: after how many ms which share of the receipts had come. Raises ObservatoryError."""
@@ -87,24 +80,3 @@ def _extent(query: Query) -> int | None:
     query.load("map", ["topic"])
     first: int | None = query.rows(_FIRST)[0][0]
     return first
-
-
-def _growth(query: Query) -> dict[str, Any]:
-    query.load("map", ["vantage", "topic", "why"])
-    newest = query.rows(_NEWEST)
-    if not newest:
-        raise ObservatoryError("no whole map was recorded")
-    vantage = newest[0][0]
-    first = query.rows(
-        "SELECT min(time_ns) FROM map WHERE topic = 'checkpoint_end' AND vantage = $1",
-        [vantage],
-    )[0][0]
-    step = max(1, (time.time_ns() - first) // POINTS)
-    begin = query.rows(
-        "SELECT count(*) FROM map WHERE vantage = $1 AND time_ns = $2 AND topic = 'channel_announcement' "
-        "AND why = 'checkpoint'",
-        [vantage, first],
-    )[0][0]
-    points = [(first, begin), *(row[1:] for row in query.rows(_GROWTH, [vantage, first, step]))]
-    points.append((time.time_ns(), points[-1][1]))
-    return {"vantage": vantage, "points": [[ns // 1_000_000, int(channels)] for ns, channels in points]}
