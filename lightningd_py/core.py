@@ -77,9 +77,7 @@ class Core:
 
 
 async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
-    """Start the daemons and tell them who they are, or go on with those that run; how each thing ends goes on the
-    stack. Raises StartError.
-    """
+    """Start the daemons, or go on with those that run; how each thing ends goes on the stack. Raises StartError."""
     options, registrations, left = before.options, before.registrations, before.left
     database = Database(options.network_dir / FILE_NAME, options.timing.control_timeout)
     ends.callback(database.close)
