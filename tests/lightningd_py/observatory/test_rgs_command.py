@@ -49,7 +49,7 @@ def test_store_that_is_not_there_is_one_sentence(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--listen", "example.com"], "example.com is no IP address"),
+        (["--listen", "example.com"], "'example.com' is no IP address"),
         (["--interval", "1s"], "1s is not between a minute and 12 hours"),
         (["--interval", "never"], "'never' is no duration"),
         (["--network", "moon"], "invalid choice"),
