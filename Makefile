@@ -15,7 +15,7 @@ WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-r
 COMPILE := $(VENV)/bin/python -m compileall -q wire connectd gossipd lightningd_py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture scale rooms web-assets docs
+.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture scale rooms web-assets wheel docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -74,6 +74,10 @@ rooms: $(INSTALLED) ## rooms of the packages, files a room, lines a file, circle
 
 web-assets: $(INSTALLED) ## get the two libraries that draw the page's map from npm, for this checkout and its wheel
 	@$(VENV)/bin/lightning-observatory web-assets
+
+wheel: web-assets ## a wheel in dist/, with the libraries that draw the page's map
+	@$(VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 docs: $(INSTALLED) ## write the generated pages of docs/ again
 	@$(VENV)/bin/python docs/generate.py

@@ -54,7 +54,7 @@ def _usage(proc: Path, pid: int) -> Usage | None:
 
 
 def _name(proc: Path, pid: int) -> str:
-    """The module that Python runs; else the kernel's name for the process, or the program's."""
+    """The module that Python runs, and its subcommand; else the kernel's name for the process, or the program's."""
     try:
         words = (proc / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
         named = (proc / str(pid) / "comm").read_text(errors="replace").strip()
@@ -63,5 +63,6 @@ def _name(proc: Path, pid: int) -> str:
     if not named.startswith("python") and not named.startswith("lightningd-py"):
         return named
     if "-m" in words[:-1]:
-        return words[words.index("-m") + 1].rpartition(".")[2]
+        module, *arguments = words[words.index("-m") + 1 :]
+        return " ".join([module.rpartition(".")[2], *filter(str.isalpha, arguments[:1])])
     return next((Path(word).name for word in words[1:] if word and not word.startswith("-")), named)

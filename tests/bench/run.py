@@ -23,6 +23,7 @@ BENCHMARKS = {
     "ingest": "a map taken in over two connections, then the same again",
     "feed": "a map taken in while nobody, and while somebody, takes the feed",
     "observatory": "a recorder of 1,000,000 arrivals",
+    "page": "the page's map, drawn in Chromium",
     "listening": "many peers that stream what is new",
     "serve": "the map sent to peers",
     "queries": "what short queries cost",

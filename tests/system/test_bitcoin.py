@@ -1,6 +1,7 @@
 """A node of ours and a real Bitcoin node: channels that are really funded, spent, spliced and reorganised away."""
 
 import asyncio
+import json
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -109,6 +110,18 @@ async def test_two_hundred_channels_and_twenty_that_are_none(bitcoin: Bitcoin, n
     assert (await node.rpc("gossipstatus"))["no_output"] == len(spent), "not even their signatures are checked again"
     assert bitcoin.mine() == (await wait_for_next(node, bitcoin))
     await has(node, *good, *early)
+    await are_exported_with_their_outputs(node, *good, *early)
+
+
+async def are_exported_with_their_outputs(node: Node, *channels: Channel) -> None:
+    """`chan_point` as lnd writes it, beside the running node."""
+    funded = {str(channel.scid): f"{channel.txid}:{channel.scid & 0xFFFF}" for channel in channels}
+
+    async def there() -> bool:
+        edges = json.loads((await node.cli("export", "describegraph")).stdout)["edges"]
+        return {edge["channel_id"]: edge["chan_point"] for edge in edges} == funded
+
+    await until(there, "the export never tells the outputs that the chain has")
 
 
 async def wait_for_next(node: Node, bitcoin: Bitcoin) -> int:

@@ -20,12 +20,14 @@ def test_a_node_and_its_children(tmp_path: Path) -> None:
     process(tmp_path, 14, 12, "gossipd-sigs) x", "python3", "-m", "gossipd", cpu=os.sysconf("SC_CLK_TCK"))
     process(tmp_path, 11, 10, "python3", "python3", "-P", "-m", "lightningd_py.log_writer", "-", "/var/log/x")
     process(tmp_path, 13, 1, "python3", "python3", "-m", "stranger")
+    process(tmp_path, 15, 10, "python3", "python3", "-m", "lightningd_py.observatory", "record", "/history")
     found = usages(10, tmp_path)
     assert [(usage.pid, usage.name) for usage in found] == [
         (10, "lightningd-py"),
         (11, "log_writer"),
         (12, "gossipd"),
         (14, "gossipd-sigs) x"),
+        (15, "observatory record"),
     ]
     assert found[3].cpu == 1.0
     assert found[0].memory == 3 * os.sysconf("SC_PAGE_SIZE")
