@@ -1,86 +1,25 @@
 """The table of the node's options: the command line, the config files and the documentation come from it."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
-
 from lightningd_py.config import values
 from lightningd_py.config.config_file import Origin
+from lightningd_py.config.option import ANYWHERE, COMMAND_LINE, Option, one, rows
 from wire.features import parse_feature
-from wire.start.late_dataclass import dataclass
 from wire.types import NETWORKS
 
 SHORTCUTS = {"mainnet": "bitcoin", **{name: name for name in NETWORKS if name != "bitcoin"}}
-_ANYWHERE, _COMMAND_LINE = frozenset(Origin), frozenset({Origin.COMMAND_LINE})
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One row of the table. `parse` is None for an option that takes no value."""
-
-    name: str
-    help: str
-    parse: Callable[..., Any] | None = None
-    metavar: str = ""
-    multiple: bool = False
-    """May be repeated; `parse` then gives a tuple, and the tuples are joined."""
-    one_text: bool = False
-    """What is repeated is shown, and set while the node runs, as one text with commas."""
-    by_network: bool = False
-    """`parse` wants the network's default port as its second argument."""
-    trailing_spaces: bool = False
-    """Spaces at the end of the value are part of it; they are cut off otherwise."""
-    allowed_in: frozenset[Origin] = _ANYWHERE
-    group: str = "node"
-    short: str = ""
-    """One letter, for the command line."""
-
-    @property
-    def dev(self) -> bool:
-        """Needs --developer."""
-        return self.name.startswith("dev-")
-
-    @property
-    def dynamic(self) -> bool:
-        """`setconfig` can change it while the node runs."""
-        return self.name in _DYNAMIC
-
-    @property
-    def field(self) -> str:
-        """The name in `Options`."""
-        return self.name.replace("-", "_")
-
-
-def _one(parse: Callable[[str], Any]) -> Callable[[str], tuple[Any]]:
-    return lambda value: (parse(value),)
-
-
-def _rows(group: str, *rows: Option) -> tuple[Option, ...]:
-    return tuple(replace(row, group=group) for row in rows)
-
-
-_DYNAMIC = frozenset(
-    (
-        *("log-level", "alias", "rgb", "announce-addr", "announce-addr-discovered"),
-        *("max-inbound", "max-half-open", "max-half-open-per-source", "max-inbound-per-source", "max-connect-rate"),
-        *("max-read-rate", "gossip-peer-rate", "gossip-total-rate", "slow-reader-timeout"),
-        *("gossip-store-compact-size", "gossip-store-compact-ratio", "max-programs", "max-programs-per-service"),
-    )
-)
-"""What `setconfig` can change while the node runs."""
 
 OPTIONS: tuple[Option, ...] = (
-    *_rows(
+    *rows(
         "where the node lives",
         Option(
             "network",
             f"which chain: {', '.join(NETWORKS)} (default bitcoin)",
             values.one_of(*NETWORKS),
             "NETWORK",
-            allowed_in=_ANYWHERE - {Origin.NETWORK_FILE},
+            allowed_in=ANYWHERE - {Origin.NETWORK_FILE},
         ),
         *(
-            Option(name, f"the same as --network={network}", allowed_in=_ANYWHERE - {Origin.NETWORK_FILE})
+            Option(name, f"the same as --network={network}", allowed_in=ANYWHERE - {Origin.NETWORK_FILE})
             for name, network in SHORTCUTS.items()
         ),
         Option(
@@ -90,7 +29,7 @@ OPTIONS: tuple[Option, ...] = (
             "DIR",
             allowed_in=frozenset({Origin.COMMAND_LINE, Origin.EXPLICIT_FILE}),
         ),
-        Option("conf", "read this config file and no other", values.path, "FILE", allowed_in=_COMMAND_LINE),
+        Option("conf", "read this config file and no other", values.path, "FILE", allowed_in=COMMAND_LINE),
         Option("rpc-file", "the JSON-RPC socket (default lightning-rpc)", values.path, "FILE"),
         Option("rpc-file-mode", "its permissions (default 0600)", values.file_mode, "MODE"),
         Option(
@@ -137,9 +76,9 @@ OPTIONS: tuple[Option, ...] = (
             values.one_of("text", "json"),
             "FORMAT",
         ),
-        Option("log-file", "where the log goes; - is stdout (the default)", _one(values.text), "FILE", multiple=True),
+        Option("log-file", "where the log goes; - is stdout (the default)", one(values.text), "FILE", multiple=True),
     ),
-    *_rows(
+    *rows(
         "addresses",
         Option(
             "addr",
@@ -197,7 +136,7 @@ OPTIONS: tuple[Option, ...] = (
         ),
         Option("rgb", "the node's colour", values.rgb, "RRGGBB"),
     ),
-    *_rows(
+    *rows(
         "peers",
         Option(
             "keepconnected",
@@ -216,7 +155,7 @@ OPTIONS: tuple[Option, ...] = (
         Option(
             "dns-seed",
             "ask this DNS seed (BOLT 10) when no other node is known, instead of the network's usual ones",
-            _one(values.host_name),
+            one(values.host_name),
             "NAME",
             multiple=True,
         ),
@@ -300,13 +239,13 @@ OPTIONS: tuple[Option, ...] = (
         Option(
             "feature",
             "offer this in init, by name or number; with /even, require it",
-            _one(parse_feature),
+            one(parse_feature),
             "FEATURE",
             multiple=True,
         ),
-        Option("disable-feature", "do not offer this in init", _one(parse_feature), "FEATURE", multiple=True),
+        Option("disable-feature", "do not offer this in init", one(parse_feature), "FEATURE", multiple=True),
     ),
-    *_rows(
+    *rows(
         "chain",
         Option(
             "chain",
@@ -320,7 +259,7 @@ OPTIONS: tuple[Option, ...] = (
         Option("bitcoin-rpcpassword", "bitcoind's RPC password", values.text, "PASSWORD"),
         Option("bitcoin-datadir", "bitcoind's directory, for its cookie", values.path, "DIR"),
     ),
-    *_rows(
+    *rows(
         "services",
         Option("service", "start COMMAND for peers that NAME takes", values.service, "NAME=COMMAND", multiple=True),
         Option(
@@ -336,7 +275,7 @@ OPTIONS: tuple[Option, ...] = (
         Option(
             "may-sign",
             "NAME, a program or a bus service, may have the node's half of channel_announcements signed",
-            _one(values.service_name),
+            one(values.service_name),
             "NAME",
             multiple=True,
         ),
@@ -357,12 +296,12 @@ OPTIONS: tuple[Option, ...] = (
         Option(
             "require-service",
             "connect to no node and accept none before service NAME, a program or a bus service, is there",
-            _one(values.service_name),
+            one(values.service_name),
             "NAME",
             multiple=True,
         ),
     ),
-    *_rows(
+    *rows(
         "buses of the services (ipc://PATH, tcp://IP:PORT, or none; in the network's directory if nothing is said)",
         Option("msg", "messages of peers (default msg)", values.bus_endpoint, "ENDPOINT", short="M"),
         Option("ctl", "registrations and events (default ctl)", values.bus_endpoint, "ENDPOINT", short="X"),
@@ -371,7 +310,7 @@ OPTIONS: tuple[Option, ...] = (
         ),
         Option("api", "RPC in msgpack (default api; port 62962 on tcp)", values.api_endpoint, "ENDPOINT", short="R"),
     ),
-    *_rows(
+    *rows(
         "for developers and tests",
         Option("developer", "allow the options that begin with dev-"),
         Option("dev-force-privkey", "use this node key instead of hsm_secret", values.private_key, "HEX"),
@@ -384,17 +323,17 @@ OPTIONS: tuple[Option, ...] = (
         Option("dev-no-reconnect", "dial no node without being told to"),
         Option("dev-no-ping-timer", "ping no node without being told to"),
     ),
-    *_rows(
+    *rows(
         "print and exit",
-        Option("help", "print this", allowed_in=_COMMAND_LINE),
-        Option("version", "print the version", allowed_in=_COMMAND_LINE),
-        Option("list-features-only", "print the features that our init message offers", allowed_in=_COMMAND_LINE),
+        Option("help", "print this", allowed_in=COMMAND_LINE),
+        Option("version", "print the version", allowed_in=COMMAND_LINE),
+        Option("list-features-only", "print the features that our init message offers", allowed_in=COMMAND_LINE),
         Option(
             "write-examples",
             "write example programs into this directory, and print their paths",
             values.path,
             "DIR",
-            allowed_in=_COMMAND_LINE,
+            allowed_in=COMMAND_LINE,
         ),
     ),
 )

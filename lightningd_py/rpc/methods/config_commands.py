@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from lightningd_py.config.config_file import Setting
+from lightningd_py.config.option import Option
 from lightningd_py.config.options import Options
 from lightningd_py.config.setconfig import NotKept, is_on_command_line
-from lightningd_py.config.table import OPTIONS, SHORTCUTS, Option
+from lightningd_py.config.table import OPTIONS, SHORTCUTS
 from lightningd_py.daemons.settings import Settings
 from lightningd_py.errors import UsageError
 from lightningd_py.peers.own_node import OwnNode
