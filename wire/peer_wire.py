@@ -42,6 +42,7 @@ __all__ = [
     "GossipTimestampFilter",
     "Init",
     "NodeAnnouncement",
+    "OnionMessage",
     "PeerStorage",
     "PeerStorageRetrieval",
     "Ping",
@@ -244,3 +245,10 @@ class GossipTimestampFilter(BoltMessage, number=265):
     chain_hash: ChainHash
     first_timestamp: U32
     timestamp_range: U32
+
+
+class OnionMessage(BoltMessage, number=513):
+    """An onion, and beside it the key by which its next hop is found. BOLT 4; what is in them: `wire.onion`."""
+
+    path_key: Point
+    onion_message_packet: Bytes

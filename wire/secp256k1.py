@@ -98,6 +98,24 @@ def ecdh(secret: bytes, point: bytes) -> bytes:
     return bytes(ffi.buffer(out))
 
 
+def multiply_point(point: bytes, factor: bytes) -> bytes:
+    """The product, compressed. Raises ValueError if the point is none, or the factor no scalar, 32 bytes."""
+    parsed = _parse(point)
+    if parsed is None:
+        raise ValueError("no point on the curve")
+    if len(factor) != 32 or not lib.secp256k1_ec_pubkey_tweak_mul(_CONTEXT, parsed, factor):
+        raise ValueError("no factor")
+    return _serialized(parsed)
+
+
+def multiply_secret(secret: bytes, factor: bytes) -> bytes:
+    """The secret of the product. Raises ValueError for what is no scalar, 32 bytes."""
+    product = ffi.new(_BYTES, secret)
+    if len(secret) != 32 or len(factor) != 32 or not lib.secp256k1_ec_seckey_tweak_mul(_CONTEXT, product, factor):
+        raise ValueError("no secret key, or no factor")
+    return bytes(ffi.buffer(product, 32))
+
+
 def sign(secret: bytes, digest: bytes) -> bytes:
     """A compact ECDSA signature, 64 bytes, low-S, deterministic (RFC 6979). Raises ValueError for a wrong size."""
     signature = ffi.new(_SIGNATURE)

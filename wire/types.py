@@ -135,6 +135,7 @@ U16_CODEC = integer(2)
 U32_CODEC = integer(4)
 CHAIN_HASH_CODEC = fixed(32)
 POINT_CODEC = Codec(_read_point, fixed(33).write)
+SCIDDIR_OR_PUBKEY_CODEC = Codec(_read_sciddir_or_pubkey, _write_sciddir_or_pubkey)
 BIGSIZE_CODEC = Codec(Cursor.bigsize, encode_bigsize)
 
 U8 = Annotated[int, integer(1)]
@@ -157,7 +158,7 @@ Signature = Annotated[bytes, fixed(64)]
 ShortChannelId = Annotated[int, integer(8)]
 Point = Annotated[bytes, POINT_CODEC]
 """33 bytes that begin with 2 or 3. Whether they are on the curve costs a square root: it shows at the signature."""
-SciddirOrPubkey = Annotated[bytes, Codec(_read_sciddir_or_pubkey, _write_sciddir_or_pubkey)]
+SciddirOrPubkey = Annotated[bytes, SCIDDIR_OR_PUBKEY_CODEC]
 
 RgbColor = Annotated[bytes, fixed(3)]
 Alias = Annotated[bytes, fixed(32)]

@@ -18,6 +18,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "wire": (
         "wire.start",
         "*",
+        "wire.onion",
         "wire.command",
         "wire.log",
         "wire.control",

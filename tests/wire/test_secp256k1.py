@@ -6,7 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from wire import secp256k1
-from wire.secp256k1 import double_sha256, ecdh, is_point, new_secret, public_key, sign, verify
+from wire.secp256k1 import (
+    double_sha256,
+    ecdh,
+    is_point,
+    multiply_point,
+    multiply_secret,
+    new_secret,
+    public_key,
+    sign,
+    verify,
+)
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SECRET = b"\x11" * 32
@@ -40,12 +50,30 @@ def test_ecdh_is_the_digest_of_the_compressed_product() -> None:
     assert ecdh(SECRET, public_key((2).to_bytes(32))) == ecdh((2).to_bytes(32), POINT)
 
 
+def test_a_point_and_its_secret_times_the_same_factor() -> None:
+    factor = b"\x77" * 32
+    product = int.from_bytes(SECRET) * int.from_bytes(factor) % ORDER
+    assert multiply_secret(SECRET, factor) == product.to_bytes(32)
+    assert multiply_point(POINT, factor) == public_key(product.to_bytes(32))
+
+
+@pytest.mark.parametrize("factor", NO_SECRETS)
+def test_no_factors(factor: bytes) -> None:
+    with pytest.raises(ValueError, match="no factor"):
+        multiply_point(POINT, factor)
+    for pair in ((SECRET, factor), (factor, SECRET)):
+        with pytest.raises(ValueError, match="no secret key, or no factor"):
+            multiply_secret(*pair)
+
+
 @pytest.mark.parametrize("point", NO_POINTS)
 def test_no_points(point: bytes) -> None:
     assert not is_point(point)
     assert not verify(DIGEST, sign(SECRET, DIGEST), point)
     with pytest.raises(ValueError, match="no point"):
         ecdh(SECRET, point)
+    with pytest.raises(ValueError, match="no point"):
+        multiply_point(point, SECRET)
 
 
 @pytest.mark.parametrize("secret", NO_SECRETS)
