@@ -1,13 +1,13 @@
 """Connections to NATS servers, for ever tried again, and what goes wrong there as sentences."""
 
 import asyncio
+import contextlib
 import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
@@ -18,9 +18,9 @@ from lightningd_py.observatory.tables.errors import ObservatoryError
 FAILURES = (nats.errors.Error, asyncio.TimeoutError, OSError)
 """What a request to a server raises; a server that is away is among them."""
 FIRST_PATIENCE = 5
-"""Seconds for one attempt to connect."""
-PAUSE = 2.0
-"""Seconds between two of them."""
+"""Seconds for one attempt to connect, in which a server may be tried several times."""
+FIRST_PAUSE, PAUSE = 0.2, 2.0
+"""Seconds between two tries within one attempt; between two attempts."""
 
 
 class Access(NamedTuple):
@@ -32,16 +32,23 @@ class Access(NamedTuple):
     ca: Path | None = None
 
 
+class _Refused(Exception):
+    """The only server has said why it does not let us in: to try on would not change it."""
+
+
 class _Listener:
     """What nats-py tells of a connection besides the answers to requests. Each trouble is said once."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], *, is_word_final: bool) -> None:
         self.trouble = ""
-        self.is_there = False
+        self.client: Client | None = None
+        """Once it is there."""
         self._say = say
+        self._is_word_final = is_word_final
+        self._has_word = False
 
     async def gone(self) -> None:
-        if self.is_there:
+        if self.client is not None and not self.client.is_closed:
             self._say("NATS is away; it is tried again until it is there")
 
     async def back(self) -> None:
@@ -49,20 +56,58 @@ class _Listener:
         self._say("NATS is there again")
 
     async def erred(self, error: Exception) -> None:
+        if self.client is None:
+            self._refused(error)
+            return
         is_new = reason(error) != self.trouble
         self.trouble = reason(error)
-        if self.is_there and is_new and not isinstance(error, OSError):  # `gone` says that
+        if is_new and not isinstance(error, OSError):  # `gone` says that
             self._say(f"NATS: {self.trouble}")
+
+    def _refused(self, error: Exception) -> None:
+        """A server's own word is worth more than the reset that may come in its place. Raises _Refused."""
+        if _is_word(error):
+            self._has_word = True
+            self.trouble = reason(error)
+            if self._is_word_final:
+                raise _Refused
+        elif not self._has_word:
+            self.trouble = reason(error)
+
+
+def _is_word(error: Exception) -> bool:
+    """Whether a server says with it why it does not want us, or is none that we may trust."""
+    said = isinstance(error, nats.errors.Error) and str(error).startswith("nats: '")
+    return said or isinstance(error, ssl.SSLError)
 
 
 async def connect(access: Access, name: str, say: Callable[[str], None]) -> Client:
     """A connection that comes back by itself. `say` is told when it goes and comes, and of errors that no request
     hears of. Raises ObservatoryError, one sentence, if it cannot be made now.
+
+    A server that refuses us closes with our bytes unread, and the reset that follows may throw its word away; one that
+    is being started resets, too. So what is reset or closed is tried again, until there is a word or patience ends.
     """
-    listener = _Listener(say)
+    listener = _Listener(say, is_word_final="," not in access.url)
     try:
         async with asyncio.timeout(FIRST_PATIENCE):  # nats-py itself would try for ever, and say nothing
-            client = await nats.connect(
+            client = await _connected(access, name, listener)
+    except (TimeoutError, _Refused):
+        raise ObservatoryError(f"{access.url}: {listener.trouble or 'no NATS server answers there'}") from None
+    except (*FAILURES, ValueError) as error:
+        raise ObservatoryError(f"{access.url}: {reason(error)}") from error
+    client.options["reconnect_time_wait"] = PAUSE
+    listener.client = client
+    return client
+
+
+async def _connected(access: Access, name: str, listener: _Listener) -> Client:
+    """The first connection that a server does not close at once."""
+    tls = _tls(access)
+    while True:
+        client = Client()
+        try:
+            await client.connect(
                 servers=access.url.split(","),
                 name=name,
                 error_cb=listener.erred,
@@ -70,17 +115,23 @@ async def connect(access: Access, name: str, say: Callable[[str], None]) -> Clie
                 reconnected_cb=listener.back,
                 connect_timeout=FIRST_PATIENCE,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=PAUSE,
+                reconnect_time_wait=FIRST_PAUSE,  # type: ignore[arg-type]  # which asyncio.sleep takes
                 user_credentials=None if access.credentials is None else str(access.credentials),
                 nkeys_seed=None if access.nkey is None else str(access.nkey),
-                tls=_tls(access),
+                tls=tls,
             )
-    except TimeoutError:
-        raise ObservatoryError(f"{access.url}: {listener.trouble or 'no NATS server answers there'}") from None
-    except (*FAILURES, ValueError) as error:
-        raise ObservatoryError(f"{access.url}: {reason(error)}") from error
-    listener.is_there = True
-    return client
+            if client.is_connected:
+                return client
+        except BaseException:
+            await _close(client)
+            raise
+        await _close(client)
+        await asyncio.sleep(FIRST_PAUSE)
+
+
+async def _close(client: Client) -> None:
+    with contextlib.suppress(*FAILURES, _Refused, AssertionError):  # the last: its options were wrong
+        await client.close()
 
 
 def _tls(access: Access) -> ssl.SSLContext | None:
@@ -98,6 +149,10 @@ def reason(error: BaseException) -> str:
         return str(error.description or f"the server answers with {error.code}")
     if isinstance(error, nats.js.errors.NoStreamResponseError | nats.errors.NoRespondersError):
         return "no stream takes it, or JetStream is off there"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS fails: {error.reason or error}"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     if isinstance(error, TimeoutError | nats.errors.TimeoutError):
