@@ -33,10 +33,13 @@ def shares(high: float = 100.0) -> Axis:
 
 
 def counts(high: float, label: Callable[[float], str] | None = None, name: str = "", low: float = 0.0) -> Axis:
-    """From a round number that is not above `low` to one that is not below `high`, with labels at round numbers."""
+    """From a round number that is not above `low` to one that is not below `high`, with labels at round numbers, whole
+    ones unless `label` writes them.
+    """
     high = max(high, low + 1e-9 * max(1.0, abs(low)))
-    step = 10 ** math.floor(math.log10(high - low))
-    step = next(step * part for part in (0.1, 0.2, 0.25, 0.5, 1, 2) if (high - low) / (step * part) <= MOST_TICKS)
+    decade = 10.0 ** math.floor(math.log10(high - low))
+    steps = [decade * part for part in (0.1, 0.2, 0.25, 0.5, 1, 2) if label or (decade * part).is_integer()]
+    step = next((step for step in steps if (high - low) / step <= MOST_TICKS), 1.0)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     shown = label or (lambda value: f"{value:,.10g}" if value < 1e6 else f"{value / 1e6:,.10g} M")
     return Axis(

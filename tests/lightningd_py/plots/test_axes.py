@@ -25,6 +25,7 @@ def test_counts_from_a_low(low: int, more: int) -> None:
     axis = counts(low + more, low=low)
     check(axis)
     assert axis.low <= low and low + more <= axis.high and axis.high - axis.low <= 3 * more
+    assert all(float(value).is_integer() for value, _ in axis.ticks), "there is no half of a channel"
 
 
 @given(st.integers(1, 10**10), st.integers(0, 10**10))
