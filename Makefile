@@ -15,7 +15,7 @@ WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-r
 COMPILE := $(VENV)/bin/python -m compileall -q wire connectd gossipd lightningd_py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick torture scale rooms web-assets wheel docs
+.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick bench-growth torture scale rooms web-assets wheel docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -61,6 +61,9 @@ bench: $(INSTALLED) ## all benchmarks; figures, no assertions
 
 bench-quick: $(INSTALLED) ## the same in about a minute
 	@$(VENV)/bin/python tests/bench/run.py --quick $(ARGS)
+
+bench-growth: $(INSTALLED) ## cost against peers, services, channels, cores: a table, docs/growth/growth.json, a plot a row; half an hour
+	@$(VENV)/bin/python -m tests.bench.growth.run $(ARGS) && $(VENV)/bin/python -m tests.bench.growth.draw
 
 torture: $(INSTALLED) ## kills, floods, rogues, damage, clocks, random inputs: half an hour, a line of figures each
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS) --editable '.[dev,fuzz]'

@@ -7,25 +7,30 @@ from collections.abc import Iterator
 from tests.bench.floor import pass_bare
 from tests.bench.gossipds import Meter, running_gossipd
 from tests.bench.harness import Bench, Row, cpu_seconds
-from tests.gossipd.gossipd_process import peer_info
+from tests.gossipd.gossipd_process import GossipdProcess, peer_info
 from wire.control.control_wire import HandlePeer, PeerTaken, ReleasePeer, ReleasePeerReply
 
 
+async def there_and_back(gossipd: GossipdProcess, conn_id: int, count: int) -> None:
+    """So often: release_peer, its reply, handle_peer, peer_taken; two hand-overs of peer fd and gossip fd each time."""
+    info = peer_info(conn_id)
+    for _ in range(count):
+        gossipd.master.send(ReleasePeer(info.node_id, info.conn_id))
+        released = await gossipd.hear(ReleasePeerReply)
+        gossipd.master.send(HandlePeer(info, released.state, [], None, released.peer_fd, released.gossip_fd))
+        await gossipd.hear(PeerTaken)
+
+
 async def measure(bench: Bench) -> Iterator[Row]:
-    """One at a time: release_peer, its reply, handle_peer, peer_taken; two hand-overs of peer fd and gossip fd."""
+    """One at a time."""
     count = 1_000 if bench.quick else 5_000
     async with running_gossipd(bench.directory / "hand-overs") as gossipd:
         peer = await gossipd.connect(tcp=True)
         await peer.sync()
-        info = peer_info(peer.conn_id)
         meter = await Meter.settled(gossipd)
         begin = cpu_seconds(os.getpid())
         wall = time.monotonic()
-        for _ in range(count):
-            gossipd.master.send(ReleasePeer(info.node_id, info.conn_id))
-            released = await gossipd.hear(ReleasePeerReply)
-            gossipd.master.send(HandlePeer(info, released.state, [], None, released.peer_fd, released.gossip_fd))
-            await gossipd.hear(PeerTaken)
+        await there_and_back(gossipd, peer.conn_id, count)
         wall = time.monotonic() - wall
         theirs, ours = meter.read().main, cpu_seconds(os.getpid()) - begin
         await peer.sync()

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import platform
 import socket
 import sys
 import time
@@ -68,6 +69,13 @@ def print_row(row: Row) -> None:
     if row.reference is not None:
         reference, ratio = f"{number(row.reference)}, {row.reference_name}", f"{row.figure / row.reference:.2f}"
     print_line(row.name, f"{number(row.figure)} {row.unit}", reference, ratio, row.target)
+
+
+def processor() -> str:
+    """What the kernel calls it, or its architecture."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 # CPU time

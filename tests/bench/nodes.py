@@ -8,10 +8,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from tests.bench.harness import ROOT, family, module_of
+from tests.bench.harness import ROOT, cpu_of, family, module_of
 
 PATIENCE = 30.0
 LONGEST_ANSWER = 1 << 27
+SETTLING = 60.0
+LOOK, MOST_IDLE = 0.3, 0.002
+"""Seconds between looks, and of CPU in that time of all daemons of a node that has nothing to do."""
+FOR_A_PEER = 2e-6
+"""Seconds of CPU more for each peer: some are pinged in that time."""
 
 
 class Node:
@@ -45,13 +50,13 @@ def _log_of(directory: Path) -> str:
 
 
 @contextlib.asynccontextmanager
-async def node(directory: Path) -> AsyncIterator[Node]:
-    """A node in this directory, which may hold a gossip_store already."""
+async def node(directory: Path, *besides: str) -> AsyncIterator[Node]:
+    """A node in this directory, which may hold a gossip_store already. `besides`: options."""
     with (directory / "log").open("wb") as log:
         options = ("--network=regtest", f"--lightning-dir={directory}", "--bind-addr=127.0.0.1:0")
         options += ("--max-inbound=1000000", "--max-read-rate=0", "--gossip-peer-rate=0", "--gossip-total-rate=0")
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "lightningd_py", *options), cwd=ROOT, stdout=log, stderr=log
+            *(sys.executable, "-P", "-m", "lightningd_py", *options, *besides), cwd=ROOT, stdout=log, stderr=log
         )
     started = Node(process, directory)
     try:
@@ -68,3 +73,25 @@ async def node(directory: Path) -> AsyncIterator[Node]:
         if process.returncode is None:
             process.terminate()
         await asyncio.wait_for(process.wait(), PATIENCE)
+
+
+async def settled(started: Node, peers: int = 0) -> None:
+    """Wait until the node has nothing left to do: that is no part of what is measured next."""
+    before = 0.0
+    async with asyncio.timeout(SETTLING):
+        while (now := cpu_of(started.pids())) - before > MOST_IDLE + FOR_A_PEER * peers:
+            before = now
+            await asyncio.sleep(LOOK)
+
+
+async def connected(started: Node, count: int) -> None:
+    """Wait until gossipd owns so many."""
+    async with asyncio.timeout(SETTLING):
+        while (await started.rpc("gossipstatus"))["peers"] < count:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.1)
+
+
+async def target_of(started: Node) -> str:
+    """Where it listens, with its id."""
+    info = await started.rpc("getinfo")
+    return f"{info['id']}@127.0.0.1:{info['binding'][0]['port']}"

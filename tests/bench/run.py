@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 sys.path[0] = str(ROOT)  # in the place of this directory, whose modules would hide others' of the same name
 
-from tests.bench.harness import Bench, print_heading, print_row  # noqa: E402
+from tests.bench.harness import Bench, print_heading, print_row, processor  # noqa: E402
 
 BENCHMARKS = {
     "floor": "the limits: signatures, ciphers, fds",
@@ -43,13 +43,6 @@ def _topology() -> Path | None:
     return next(iter(sorted((ROOT.parent / "shared/data").glob("mainnet-topology-*.csv.xz"))), None)
 
 
-def _processor() -> str:
-    """What the kernel calls it, or its architecture."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def _options() -> argparse.Namespace:
     names = "\n".join(f"  {name:12}{what}" for name, what in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
@@ -73,7 +66,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     topology = None if options.quick else options.topology or _topology()
     began = time.monotonic()
-    print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} x {_processor()}, Python {platform.python_version()}\n")
+    print(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} x {processor()}, Python {platform.python_version()}\n")
     print_heading()
     for name in BENCHMARKS:
         if not options.names or name in options.names:
