@@ -19,16 +19,19 @@ MAX_MESSAGE = 65535
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a class is read and written: its fields in order, and its TLV fields by record type."""
+    """How a class is read and written: its fields in order, its TLV fields by record type, and which of those each
+    message has."""
 
     fields: tuple[tuple[str, Codec], ...]
     records: dict[int, tuple[str, Codec]]
+    required: tuple[str, ...] = ()
 
 
 def _plan(hints: dict[str, Any]) -> Plan:
     """The codecs of a class, from the hints in its body."""
     fields: list[tuple[str, Codec]] = []
     records: dict[int, tuple[str, Codec]] = {}
+    required: list[str] = []
     for name, hint in hints.items():
         if typing.get_origin(hint) is not Annotated:
             continue
@@ -37,7 +40,8 @@ def _plan(hints: dict[str, Any]) -> Plan:
                 fields.append((name, mark))
             elif isinstance(mark, Tlv):
                 records[mark.number] = (name, mark.codec)
-    return Plan(tuple(fields), records)
+                required += [name] if mark.required else []
+    return Plan(tuple(fields), records, tuple(required))
 
 
 @dataclass_transform(field_specifiers=(field,))
@@ -139,6 +143,8 @@ def _read_records(cursor: Cursor, plan: Plan, values: dict[str, Any]) -> bytes:
             values[name] = _read_record(value, codec)
         except NotOurs:
             others[number] = value
+    if missing := [name for name in plan.required if name not in values]:
+        raise WireError(f"no {missing[0]}")
     return write_tlvs(others)
 
 

@@ -20,6 +20,8 @@ _SIGNATURE = ffi.typeof("secp256k1_ecdsa_signature *")
 _BYTES = ffi.typeof("unsigned char[]")
 _RECOVERABLE = ffi.typeof("secp256k1_ecdsa_recoverable_signature *")
 _SIZE, _INT = ffi.typeof("size_t *"), ffi.typeof("int *")
+_X_ONLY, _KEYPAIR = ffi.typeof("secp256k1_xonly_pubkey *"), ffi.typeof("secp256k1_keypair *")
+_PUBKEYS = ffi.typeof("secp256k1_pubkey *[]")
 
 
 class _ParsedKeys:
@@ -184,6 +186,59 @@ def first_wrong(signed: bytes, signatures: Sequence[bytes], points: Sequence[byt
         if not verify(digest, signature, point, again=number < again):
             return number + 1
     return 0
+
+
+def sign_schnorr(secret: bytes, digest: bytes, aux_rand: bytes | None = None) -> bytes:
+    """A BIP 340 signature, 64 bytes; deterministic without `aux_rand`, 32 bytes. Raises ValueError for a wrong size."""
+    pair, out = ffi.new(_KEYPAIR), ffi.new(_BYTES, 64)
+    if len(secret) != 32 or len(digest) != 32 or not lib.secp256k1_keypair_create(_CONTEXT, pair, secret):
+        raise ValueError("no secret key, or no digest of 32 bytes")
+    lib.secp256k1_schnorrsig_sign32(_CONTEXT, out, digest, pair, ffi.NULL if aux_rand is None else aux_rand)
+    return bytes(ffi.buffer(out))
+
+
+def verify_schnorr(message: bytes, signature: bytes, x_only: bytes) -> bool:
+    """Does the BIP 340 signature of `message` (mostly a digest) hold by this key of 32 bytes? False for anything wrong."""
+    parsed = _parse_x_only(x_only)
+    if parsed is None or len(signature) != 64:
+        return False
+    return bool(lib.secp256k1_schnorrsig_verify(_CONTEXT, signature, message, len(message), parsed))
+
+
+def key_agg(points: Sequence[bytes]) -> bytes | None:
+    """KeyAgg of BIP 327 in the order given: the x-only key, 32 bytes. None if one is no point, or there is none."""
+    parsed = [_parse(point) for point in points]
+    if not parsed or None in parsed:
+        return None
+    out, pointers = ffi.new(_X_ONLY), ffi.new(_PUBKEYS, parsed)
+    if not lib.secp256k1_musig_pubkey_agg(_CONTEXT, out, ffi.NULL, pointers, len(parsed)):
+        return None
+    return _serialized_x_only(out)
+
+
+def tweak_x_only(x_only: bytes, tweak: bytes) -> bytes | None:
+    """The key of BIP 341: that with an even y, plus `tweak` times the generator, x-only. None if there is no such key:
+    no point, or a tweak that is no scalar."""
+    parsed, tweaked, out = _parse_x_only(x_only), ffi.new(_PUBKEY), ffi.new(_X_ONLY)
+    if parsed is None or len(tweak) != 32:
+        return None
+    if not lib.secp256k1_xonly_pubkey_tweak_add(_CONTEXT, tweaked, parsed, tweak):
+        return None
+    lib.secp256k1_xonly_pubkey_from_pubkey(_CONTEXT, out, ffi.NULL, tweaked)
+    return _serialized_x_only(out)
+
+
+def _parse_x_only(x_only: bytes) -> Any:
+    if len(x_only) != 32:
+        return None
+    parsed = ffi.new(_X_ONLY)
+    return parsed if lib.secp256k1_xonly_pubkey_parse(_CONTEXT, parsed, x_only) else None
+
+
+def _serialized_x_only(parsed: Any) -> bytes:
+    out = ffi.new(_BYTES, 32)
+    lib.secp256k1_xonly_pubkey_serialize(_CONTEXT, out, parsed)
+    return bytes(ffi.buffer(out))
 
 
 def double_sha256(data: bytes | bytearray | memoryview) -> bytes:

@@ -26,11 +26,13 @@ class Codec:
 class Tlv:
     """Marks a field as a TLV record of its message: the record's type, and the codec of its whole value.
 
-    The codec may raise NotOurs for a value that is legal and says nothing to us.
+    The codec may raise NotOurs for a value that is legal and says nothing to us. `required`: a message without it is
+    none.
     """
 
     number: int
     codec: Codec
+    required: bool = False
 
 
 class ByFields:

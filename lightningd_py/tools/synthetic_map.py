@@ -82,7 +82,11 @@ class SyntheticMap:
 
     def node_secret(self, node: int) -> bytes:
         """The secret key of a node."""
-        return _secret(self.seed, "node", node)
+        return self.secret("node", node)
+
+    def secret(self, what: str, number: int) -> bytes:
+        """The secret key of something that has a number: `bitcoin 1` and `bitcoin 2` are those of channels."""
+        return _secret(self.seed, what, number)
 
     def node_numbers(self) -> list[int]:
         """All nodes, in order."""

@@ -19,6 +19,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "wire.start",
         "*",
         "wire.onion",
+        "wire.gossip_v2",
         "wire.command",
         "wire.log",
         "wire.control",
