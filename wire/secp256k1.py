@@ -198,7 +198,7 @@ def sign_schnorr(secret: bytes, digest: bytes, aux_rand: bytes | None = None) ->
 
 
 def verify_schnorr(message: bytes, signature: bytes, x_only: bytes) -> bool:
-    """Does the BIP 340 signature of `message` (mostly a digest) hold by this key of 32 bytes? False for anything wrong."""
+    """Does the BIP 340 signature of `message`, a digest, hold by this key of 32 bytes? False for anything wrong."""
     parsed = _parse_x_only(x_only)
     if parsed is None or len(signature) != 64:
         return False
