@@ -4,17 +4,17 @@
                                                                         or  {"v": 1, "id": ..., "error": {...}}
 
 Requests of one client are carried out side by side, and answered as they get done. What a client does not read waits
-for it, and counts as in hand: so MAX_IN_HAND answers wait for it at most, besides those in ZMQ's ROOM.
+for it, and counts as in hand: so `in_hand.MAX_IN_HAND` answers wait for it at most, besides those in ZMQ's ROOM.
 """
 
 import asyncio
 import functools
-from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgpack
 
+from lightningd_py.bus.in_hand import InHand
 from lightningd_py.rpc.jsonrpc import GRACE, PIECE, RpcServer
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_REQUEST, RpcError
 from wire.bus.bus_message import VERSION, BusError, Id, asked_in, read_map
@@ -23,9 +23,8 @@ from wire.bus.socket import BusSocket, NoRoom, Unreachable
 from wire.control.control_wire import MapListing
 from wire.control.status import Status
 
-MAX_IN_HAND = 64
-"""Requests of one client that are not answered yet."""
 MAX_ALL_IN_HAND = 1_000
+"""Requests of all clients that are not answered yet."""
 ROOM = 8
 """Answers, which may be the whole map, that ZMQ keeps for a client besides."""
 MAX_ENVELOPE = 8
@@ -42,7 +41,7 @@ class ApiBus:
     def __init__(self, socket: BusSocket, rpc: RpcServer) -> None:
         self._socket = socket
         self._rpc = rpc
-        self._in_hand: Counter[bytes] = Counter()
+        self._in_hand: InHand[bytes] = InHand()
         self._tasks: set[asyncio.Task[None]] = set()
         self._lost = 0
 
@@ -50,22 +49,22 @@ class ApiBus:
         """A request: its envelope comes back with the answer."""
         *envelope, body = frames
         route = envelope[0]
-        refusal = self._refusal(envelope)
+        refusal = self._refusal(envelope, len(body))
         if refusal is not None:
             self._send_or_lose(envelope, _packed(asked_in(body)[0], "error", refusal.content))
             return
-        self._in_hand[route] += 1
+        self._in_hand.add(route, len(body))
         task = asyncio.get_running_loop().create_task(self._serve(envelope, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _refusal(self, envelope: list[bytes]) -> RpcError | None:
+    def _refusal(self, envelope: list[bytes], size: int) -> RpcError | None:
         """Why a request is not even looked at."""
         if len(envelope) > MAX_ENVELOPE:
             del envelope[1:]
             return RpcError(INVALID_REQUEST, f"a request has at most {MAX_ENVELOPE} frames before its body")
-        if self._in_hand[envelope[0]] >= MAX_IN_HAND:
-            return RpcError(INTERNAL_ERROR, f"{MAX_IN_HAND} requests of this client are in hand already")
+        if flaw := self._in_hand.flaw(envelope[0], size):
+            return RpcError(INTERNAL_ERROR, f"{flaw} of this client are in hand already")
         if len(self._tasks) >= MAX_ALL_IN_HAND:
             return RpcError(INTERNAL_ERROR, f"{MAX_ALL_IN_HAND} requests are in hand already")
         return None
@@ -74,9 +73,7 @@ class ApiBus:
         try:
             await self._send(envelope, await self._answer(body))
         finally:
-            self._in_hand[envelope[0]] -= 1
-            if not self._in_hand[envelope[0]]:
-                del self._in_hand[envelope[0]]
+            self._in_hand.done(envelope[0], len(body))
 
     async def _answer(self, body: bytes) -> bytes:
         asked: Id = None

@@ -5,11 +5,11 @@ that MSG and CHNL want is void. docs/bus.md.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 
 from lightningd_py.bus.ctl_news import CtlNews, shown
 from lightningd_py.bus.ctl_requests import Answer, Around, CtlRequests
+from lightningd_py.bus.in_hand import InHand
 from lightningd_py.errors import NotSaved
 from lightningd_py.registrations.registered import Refused
 from lightningd_py.rpc.jsonrpc import GRACE
@@ -25,8 +25,6 @@ BUS = "ctl"
 ROOM = 100
 """Messages, lists of several MB among them, that ZMQ keeps for one service that does not read."""
 BEHIND = "a daemon of the node does not keep up: try again in a moment"
-MAX_IN_HAND = 64
-"""Requests of one service that are not answered yet."""
 
 
 class CtlBus:
@@ -48,7 +46,7 @@ class CtlBus:
         )
         self._news = CtlNews(self._sessions, around.ownership, self._registrations)
         self._requests = CtlRequests(around)
-        self._in_hand: Counter[Session] = Counter()
+        self._in_hand: InHand[Session] = InHand()
         self._kept = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -92,13 +90,14 @@ class CtlBus:
             answer = Error(BEHIND) if behind else self._at_once(session, message)
         except Refused as refused:
             answer = Error(str(refused))
-        if answer is None and self._in_hand[session] >= MAX_IN_HAND:
-            answer = Error(f"{MAX_IN_HAND} requests of this service are in hand already")
+        size = session.heard
+        if answer is None and (flaw := self._in_hand.flaw(session, size)):
+            answer = Error(f"{flaw} of this service are in hand already")
         if answer is not None:
             self._say(session, answer, asked)
             return
-        self._in_hand[session] += 1
-        task = asyncio.get_running_loop().create_task(self._later(session, message, asked))
+        self._in_hand.add(session, size)
+        task = asyncio.get_running_loop().create_task(self._later(session, message, asked, size))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -109,7 +108,7 @@ class CtlBus:
         """
         service = session.service
         match message:
-            case bus_wire.Register() | bus_wire.Unregister() if self._in_hand[session] >= MAX_IN_HAND:
+            case bus_wire.Register() | bus_wire.Unregister() if self._in_hand.flaw(session, session.heard):
                 return None
             case bus_wire.Register():
                 self._registrations.register(service, message)
@@ -143,7 +142,7 @@ class CtlBus:
             await asyncio.sleep(RETRY)
         return self._listed(message)
 
-    async def _later(self, session: Session, message: BusMessage, asked: Id) -> None:
+    async def _later(self, session: Session, message: BusMessage, asked: Id, size: int) -> None:
         try:
             answer = await self._carry_out(session, message)
         except RpcError as error:
@@ -151,9 +150,7 @@ class CtlBus:
         except NotSaved as error:
             answer = Error(str(error))
         finally:
-            self._in_hand[session] -= 1
-            if not self._in_hand[session]:
-                del self._in_hand[session]
+            self._in_hand.done(session, size)
         self._say(session, answer, asked)
 
     def _say(self, session: Session, answer: Answer, asked: Id) -> None:

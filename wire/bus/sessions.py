@@ -54,6 +54,8 @@ class Session:
     route: bytes
     hello: Hello
     faults: int = 0
+    heard: int = 0
+    """Bytes of the message that is being dealt with."""
     queue: deque[bytes] = field(default_factory=deque)
     """Bodies that found no room, each to be sent before anything newer."""
     queued: int = 0
@@ -149,6 +151,7 @@ class Sessions:
         elif isinstance(message, Goodbye):
             self._end(session, sane(message.reason.encode())[:LONGEST_REASON] or "it said goodbye")
         else:
+            session.heard = len(body)
             self._hear(session, message)
             session.faults = 0
 

@@ -12,8 +12,9 @@ import zmq.asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightningd_py.bus import api_bus
-from lightningd_py.bus.api_bus import MAX_IN_HAND, ApiBus
+from lightningd_py.bus import api_bus, in_hand
+from lightningd_py.bus.api_bus import ApiBus
+from lightningd_py.bus.in_hand import MAX_IN_HAND
 from lightningd_py.rpc.jsonrpc import Command, RpcServer
 from lightningd_py.rpc.params import Parameter, RpcError, anything, hex_bytes, node_id, optional, peer, text
 from wire.bus.socket import BusSocket
@@ -270,6 +271,29 @@ async def test_a_client_has_so_many_requests_in_hand_and_others_go_on(
     assert sorted([msgpack.unpackb((await hear(greedy))[-1])["id"] for _ in range(MAX_IN_HAND)]) == [*range(64)]
     await greedy.send(msgpack.packb({"v": 1, "id": 0, "method": "plain"}))
     assert msgpack.unpackb((await hear(greedy))[-1])["result"] == [1, 2]
+
+
+async def test_bytes_of_requests_in_hand_are_bounded_and_others_have_room(
+    clients: Callable[[int], Any], methods: Methods, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 130,000 bytes for all, one has the half."""
+    monkeypatch.setattr(in_hand, "MAX_BYTES", 130_000)
+    greedy, modest = clients(zmq.DEALER), clients(zmq.DEALER)
+
+    def held(number: int) -> bytes:
+        return bytes(msgpack.packb({"v": 1, "id": number, "method": "hold", "padding": bytes(20_000)}))
+
+    for number in range(5):
+        await greedy.send(held(number))
+    refused = [msgpack.unpackb((await hear(greedy))[-1]) for _ in range(2)]
+    assert sorted(answer["id"] for answer in refused) == [3, 4]
+    assert refused[0]["error"]["message"] == "requests of 60,093 bytes of this client are in hand already"
+    await modest.send(held(9))
+    for _ in range(4):
+        await methods.begun.get()
+    methods.held.set()
+    assert msgpack.unpackb((await hear(modest))[-1])["id"] == 9
+    assert sorted([msgpack.unpackb((await hear(greedy))[-1])["id"] for _ in range(3)]) == [0, 1, 2]
 
 
 async def test_all_clients_together_have_so_many(

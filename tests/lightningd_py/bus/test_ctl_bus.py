@@ -2,7 +2,8 @@
 
 import pytest
 
-from lightningd_py.bus.ctl_bus import MAX_IN_HAND, CtlBus
+from lightningd_py.bus.ctl_bus import CtlBus
+from lightningd_py.bus.in_hand import MAX_IN_HAND
 from lightningd_py.owners.claims import GOSSIPD
 from tests.lightningd_py.bus.ctl_master import NODE, ODD, OTHER, OWN, CtlMaster, Service, Services, until_gone
 from wire.bus.sessions import MAX_FAULTS
@@ -209,7 +210,7 @@ async def test_lists_wait_until_what_was_said_before_has_found_room(
         asked += 1
         await bob.ask("list_peers")
     assert sum(len(body) > 33_000 for body in session.queue) <= 1
-    assert ctl._in_hand[session] == MAX_IN_HAND
+    assert ctl._in_hand._counts[session] == MAX_IN_HAND
     answers = [await alice.hear(id=5_000 + number) for number in range(asked)]
     refused = [answer["error"] for answer in answers if answer["type"] != "registrations"]
     assert set(refused) == {"64 requests of this service are in hand already"}

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lightningd_py.bus import ctl_bus
+from lightningd_py.bus import in_hand
+from lightningd_py.bus.ctl_bus import CtlBus
 from tests.lightningd_py.bus.ctl_master import NODE, ODD, OTHER, CtlMaster, Service, Services, until_gone
 from wire.control.control_wire import ReachPeer, ReachPeerReply, ReachPeerReplyfail, SendMessage, SendMessageReply
 
@@ -124,7 +125,7 @@ async def test_messages_of_other_buses_have_no_effect(alice: Service) -> None:
 async def test_so_many_requests_are_in_hand(
     services: Services, alice: Service, master: CtlMaster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ctl_bus, "MAX_IN_HAND", 1)
+    monkeypatch.setattr(in_hand, "MAX_IN_HAND", 1)
     master.connected()
     await alice.say("disconnect", id="waits", node_id=NODE)
     assert await alice.refused("connect", node_id=NODE) == "1 requests of this service are in hand already"
@@ -163,3 +164,23 @@ async def test_so_many_services_are_here(services: Services, alice: Service, mon
     other = services.connect()
     assert await other.refused("hello", service="bob") == "1 services are the most that there may be"
     await alice.done("register", take=[40001])
+
+
+async def test_bytes_of_requests_in_hand_are_bounded_and_others_have_room(
+    services: Services, alice: Service, ctl: CtlBus, master: CtlMaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 130,000 bytes for all, one has the half."""
+    monkeypatch.setattr(in_hand, "MAX_BYTES", 130_000)
+    master.connected()
+    bob = await services.join("bob")
+    for number in range(5):
+        await alice.say("disconnect", id=number, node_id=NODE, padding=bytes(20_000))
+    refused = [await alice.hear(id=number) for number in (3, 4)]
+    assert {answer["error"] for answer in refused} == {"requests of 60,234 bytes of this service are in hand already"}
+    await bob.say("disconnect", id="bob's", node_id=NODE, padding=bytes(20_000))
+    assert (await bob.ask("list_peers"))["type"] == "peers"
+    master.gone()
+    for number in range(3):
+        assert (await alice.hear(id=number))["type"] == "ok"
+    assert (await bob.hear(id="bob's"))["type"] == "ok"
+    assert not (ctl._in_hand._bytes or ctl._in_hand._counts)
