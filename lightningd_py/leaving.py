@@ -9,6 +9,7 @@ cannot move: the buses say goodbye, and their clients come again.
 import asyncio
 import os
 import sys
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -166,12 +167,15 @@ async def ask_new_version(left: NodeLeft) -> None:
         command = [sys.executable, *sys.orig_argv[1:]]
         fds = {2: writing, 3: memfd}
         process = Process(command, fds, lambda exit_status: None, "new version", environment=environment)
+        began = time.monotonic()
         if await process.wait(CHECK_TIME):
             return
         os.close(writing)
         writing = -1
         said = os.read(reading, LONGEST_ANSWER).decode(errors="replace").strip()
-        reason = said.rpartition("\n")[2] or f"it ended with {process.exit_status}"
+        late = time.monotonic() - began >= CHECK_TIME
+        silence = f"no answer in {CHECK_TIME:.0f} s" if late else f"it ended with {process.exit_status}"
+        reason = said.rpartition("\n")[2] or silence
         raise MoveRefused(f"the version that is installed now cannot go on with this node: {reason}")
     except OSError as error:
         raise MoveRefused(f"the version that is installed now cannot be asked: {error.strerror}") from error
