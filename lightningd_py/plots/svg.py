@@ -23,13 +23,15 @@ STRONG = -1
 
 class Curve(NamedTuple):
     """Steps through points, in the axes' units; `start` is where it comes from at the left edge, None for the first
-    point. `colour`: a place in COLOURS (which begin again), or STRONG."""
+    point. `colour`: a place in COLOURS (which begin again), or STRONG. `straight`: lines from point to
+    point instead."""
 
     points: Sequence[tuple[float, float]]
     name: str = ""
     colour: int = 0
     wide: float = 1.5
     start: float | None = 0.0
+    straight: bool = False
 
 
 class Bar(NamedTuple):
@@ -90,7 +92,8 @@ class _Drawing:
             path = f"M{self._across(points[0][0]):.1f} {self._down(points[0][1]):.1f}"
         else:
             path = f"M{LEFT} {HEIGHT - BOTTOM}"
-        path += "".join(f"H{self._across(at):.1f}V{self._down(value):.1f}" for at, value in points)
+        form = "L{:.1f} {:.1f}" if curve.straight else "H{:.1f}V{:.1f}"
+        path += "".join(form.format(self._across(at), self._down(value)) for at, value in points)
         return f'<path class="{_class(curve.colour, "c")}" d="{path}" fill="none" stroke-width="{curve.wide:g}"/>'
 
     def _bar(self, bar: Bar) -> str:

@@ -61,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of the time")
     parser.add_argument("--only", metavar="ATTACK", action="append", default=[], help="of the attacks, only this one")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32), help="what is drawn comes from it")
+    parser.add_argument("--figures", type=Path, metavar="FILE", help="for scale: its figures as JSON")
     options = parser.parse_args()
     if unknown := (set(options.names) - TORTURES.keys()) | (set(options.only) - ATTACKS.keys()):
         parser.error(f"no way and no attack is called {', '.join(sorted(unknown))}")
@@ -82,7 +83,8 @@ def main() -> None:
         if not options.names or name in options.names:
             with tempfile.TemporaryDirectory(prefix="lightningd-py-torture-") as directory:
                 share, chance = 0.1 if options.quick else 1.0, random.Random(options.seed)
-                torture = Torture(share, chance, Path(directory), frozenset(options.only or ATTACKS))
+                only = frozenset(options.only or ATTACKS)
+                torture = Torture(share, chance, Path(directory), only, options.figures)
                 asyncio.run(importlib.import_module(f"tests.torture.{name}").run(torture))
                 harmed += torture.harmed
     print(f"\n{time.monotonic() - began:.0f} s in all; harmed: {', '.join(harmed) or 'nothing'}")

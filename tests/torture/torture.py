@@ -37,6 +37,8 @@ class Torture:
     directory: Path
     attacks: frozenset[str] = frozenset()
     """Those that are tried."""
+    figures: Path | None = None
+    """A file for figures in JSON, of which plots are drawn."""
     harmed: list[str] = field(default_factory=list)
     """Names of what came to harm."""
 

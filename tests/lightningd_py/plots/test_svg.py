@@ -27,6 +27,16 @@ def test_curve_begins_where_it_is_told() -> None:
     assert paths[0].startswith("M470.0 205.0") and paths[1].startswith("M70 370.0")
 
 
+def test_curve_goes_straight_where_it_is_told() -> None:
+    points = [(0, 0), (5, 50), (10, 0)]
+    text = document("x", counts(10), shares(100), [Curve(points, start=None, straight=True), Curve(points)])
+    straight, steps = (
+        path.get("d") for path in ET.fromstring(text).iter(f"{SPACE}path") if path.get("class") != "grid"
+    )
+    assert straight == "M70.0 370.0L70.0 370.0L470.0 205.0L870.0 370.0"
+    assert steps is not None and "L" not in steps
+
+
 def test_only_what_matters_most_has_the_colour_of_text() -> None:
     """However many curves there are: colours begin again."""
     curves = [Curve([(1, 2)], f"{number}", number) for number in range(20)]
