@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gossipd.feed import Feed, unheard
+from gossipd.feed import SILENT, Feed, unheard
 from gossipd.gossipd import Gossipd
 from gossipd.ingest.workers import Workers
 from gossipd.moving import Move, Successor
@@ -60,6 +60,7 @@ class Control:
         self._stopped = False
         self._gossipd: Gossipd | None = None
         self._requests: Requests | None = None
+        self._feed = SILENT
         self._feed_socket: FeedSocket | None = None
         self._early: list[ControlMessage] = []
         """What connectd has said before we can hear it;"""
@@ -144,7 +145,8 @@ class Control:
 
     def _init(self, message: GossipdInit) -> None:
         self._restrict(Path(message.store).parent, readable_keys(message.feed, Path(message.feed_keys)))
-        feed = Feed(unheard, vantage=message.vantage)
+        feed = self._feed = Feed(unheard, vantage=message.vantage)
+        feed.batches.later = asyncio.get_running_loop().call_later
         if message.predecessor_fd is not None:
             if message.feed:
                 importlib.import_module(FEED_SOCKET)  # now, for peers wait when it is needed
@@ -208,6 +210,8 @@ class Control:
 
     def _close_feed(self) -> None:
         if self._feed_socket is not None:
+            self._feed.batches.flush()
+            self._feed.send = unheard
             self._feed_socket.close()
             self._feed_socket = None
 

@@ -8,7 +8,17 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gossipd.publish.packing import ARRIVAL_KEYS, SENT_KEYS, Packing, fields, pack_message
+from gossipd.publish.batches import Batches
+from gossipd.publish.packing import (
+    ARRIVAL_KEYS,
+    SENT_KEYS,
+    Packing,
+    batched_arrival,
+    batched_message,
+    batched_sent,
+    fields,
+    pack_message,
+)
 from gossipd.verdict import REASONS, Verdict
 from wire.bus import feed
 from wire.bus.feed import (
@@ -23,6 +33,7 @@ from wire.bus.feed import (
     Direction,
     Outcome,
 )
+from wire.bus.feed_batches import BATCHES, QUESTION, batched_topics_of
 from wire.control.control_wire import FeedPeerConnected, FeedPeerDisconnected, FeedPeersWanted, PeerInfo
 from wire.peer_wire import Ping, Pong, decode
 
@@ -40,6 +51,8 @@ _OUTCOMES = {
 _TOPIC_OF = dict(enumerate(GOSSIP_TOPICS)) | {number & 0xFF: topic for number, topic in GOSSIP_2_TOPICS.items()}
 """By the second byte of the message type; the first is 1."""
 _SENT_OF = {bytes([1, low]): topic for low, topic in enumerate(SENT_TOPICS)}
+_PUBLISHED = (*TOPICS, *BATCHES)
+_QUESTION = QUESTION.encode()
 _PONG_HEAD = 4
 """Bytes of a pong before those that were asked for."""
 _CHECKING = Verdict.CHECKING
@@ -85,11 +98,16 @@ class Feed:
         """Gets what the master takes: whether that has room for it."""
         self.lost_to_master = 0
         self._now_ns = now_ns
-        self._packing = Packing(vantage, now_ns())
+        self._packing = Packing(vantage, epoch := now_ns())
+        self.batches = Batches(lambda topic, body: self.send(topic, body), vantage, epoch)
         self._prefixes: set[bytes] = set()
         self._of_subscribers: frozenset[str] = frozenset()
+        self._of_batches: frozenset[str] = frozenset()
         self._of_master: frozenset[str] = frozenset()
+        self._singly: frozenset[str] = frozenset()
+        """What is said a message at a time;"""
         self._taken: frozenset[str] = frozenset()
+        """and with what is said in batches."""
         self._seq = dict.fromkeys(TOPICS, 0)
         self._arrivals: dict[bytes, tuple[int, bytes]] = {}
         """Messages whose signatures are being checked, when they came and from whom: as many as that stage holds."""
@@ -98,15 +116,20 @@ class Feed:
     @property
     def topics_taken(self) -> int:
         """How many topics are subscribed to."""
-        return len(self._of_subscribers)
+        return len(self._of_subscribers | self._of_batches)
 
     def subscribed(self, prefix: bytes, *, wanted: bool) -> None:
         """The first subscriber of this prefix has come, or its last one has gone."""
+        if prefix.startswith(_QUESTION):
+            if wanted:
+                self.send(prefix, b"")
+            return
         if not wanted:
             self._prefixes.discard(prefix)
-        elif any(topic.encode().startswith(prefix) for topic in TOPICS):  # others could only pile up here
+        elif any(topic.encode().startswith(prefix) for topic in _PUBLISHED):  # others could only pile up here
             self._prefixes.add(prefix)
         self._of_subscribers = feed.topics_of(self._prefixes)
+        self._of_batches = batched_topics_of(self._prefixes)
         self._take()
 
     def taken_by_master(self, topics: Iterable[str]) -> None:
@@ -115,7 +138,8 @@ class Feed:
         self._take()
 
     def _take(self) -> None:
-        taken = self._of_subscribers | self._of_master
+        self._singly = self._of_subscribers | self._of_master
+        taken = self._singly | self._of_batches
         for topic in taken - self._taken:
             if self._seq[topic]:
                 self._seq[topic] += 1  # it was not counted meanwhile: an earlier subscriber must see a gap
@@ -137,7 +161,11 @@ class Feed:
         """Publish, if the topic is taken. `values` as `wire.bus.feed` declares them; `time_ns`: then instead of now."""
         if topic in self._taken:
             seq = self._seq[topic] = self._seq[topic] + 1
-            self._publish(topic, self._packing.encode(seq, time_ns or self._now_ns(), values))
+            at = time_ns or self._now_ns()
+            if topic in self._of_batches:
+                self.batches.add(topic, batched_message(topic, seq, at, values))
+            if topic in self._singly:
+                self._publish(topic, self._packing.encode(seq, at, values))
 
     def _publish(self, topic: str, body: bytes) -> None:
         if topic in self._of_subscribers:
@@ -168,27 +196,31 @@ class Feed:
         if verdict is _CHECKING:
             self._arrivals[message] = at, self._sender(source)
         else:
-            self._say_arrival(topic, self._packing.message(message), at, self._sender(source), _BECAME[verdict])
+            self._say_arrival(topic, message, self._packing.message, at, self._sender(source), _BECAME[verdict])
 
     def refused(self, message: bytes, source: int, reason: str) -> None:
         """A message is malformed, or its sender is not listened to."""
         topic = _TOPIC_OF[message[1]]
         if topic in self._taken:
-            at = self.stamp(source)
-            said = self._packing.message(message)
-            self._say_arrival(topic, said, at, self._sender(source), _became(Outcome.REJECTED, reason))
+            at, sender = self.stamp(source), self._sender(source)
+            self._say_arrival(topic, message, self._packing.message, at, sender, _became(Outcome.REJECTED, reason))
 
     def settled(self, message: bytes, outcome: Outcome, reason: str = "") -> None:
         """What became of a message after its signature check. The first word counts: later ones are the map's."""
         arrival = self._arrivals.pop(message, None)
         if arrival is not None and (topic := _TOPIC_OF[message[1]]) in self._taken:
             became = _became(outcome, reason) if reason else _SETTLED[outcome]
-            self._say_arrival(topic, pack_message(message), *arrival, became)  # not kept: most of it comes once
+            self._say_arrival(topic, message, pack_message, *arrival, became)  # not kept: most of it comes once
 
-    def _say_arrival(self, topic: str, message: bytes, time_ns: int, sender: bytes, became: bytes) -> None:
-        """`message` is packed."""
+    def _say_arrival(
+        self, topic: str, message: bytes, pack: Callable[[bytes], bytes], time_ns: int, sender: bytes, became: bytes
+    ) -> None:
         seq = self._seq[topic] = self._seq[topic] + 1
-        self._publish(topic, b"".join((self._packing.head(ARRIVAL_KEYS, seq, time_ns), sender, became, message)))
+        if topic in self._of_batches:
+            self.batches.add(topic, batched_arrival(topic, seq, time_ns, sender, became, message))
+        if topic in self._singly:
+            head = self._packing.head(ARRIVAL_KEYS, seq, time_ns)
+            self._publish(topic, b"".join((head, sender, became, pack(message))))
 
     def _sender(self, source: int) -> bytes:
         """Four keys of the connection, packed."""
@@ -215,8 +247,11 @@ class Feed:
         for message in messages:
             if (topic := _SENT_OF.get(message[:2], "")) in self._taken:
                 seq = self._seq[topic] = self._seq[topic] + 1
-                body = packing.head(SENT_KEYS, seq, now) + connection + packing.message(message)
-                self._publish(topic, body)
+                if topic in self._of_batches:
+                    self.batches.add(topic, batched_sent(topic, seq, now, connection, message))
+                if topic in self._singly:
+                    body = packing.head(SENT_KEYS, seq, now) + connection + packing.message(message)
+                    self._publish(topic, body)
 
     def heard_ping(self, info: PeerInfo, pong: bytes) -> None:
         """A ping, which this pong of ours answers."""

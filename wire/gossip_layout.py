@@ -145,6 +145,20 @@ def undated(message: bytes) -> bytes | None:
     return None
 
 
+def subject(message: bytes) -> tuple[int | None, int | None, bytes | None, int | None]:
+    """short_channel_id, direction, node_id and timestamp of what a gossip message says; None what its type does not
+    have, or what it is cut before.
+    """
+    number, size = message[0] << 8 | message[1], len(message)
+    if number == CHANNEL_UPDATE and size > UPDATE_CHANNEL_FLAGS:
+        return update_scid(message), update_direction(message), None, update_timestamp(message)
+    if number == CHANNEL_ANNOUNCEMENT and size >= CHANNEL_FEATURES and size >= channel_body(message) + BODY_KEYS:
+        return channel_scid(message), None, None, None
+    if number == NODE_ANNOUNCEMENT and size >= NODE_FEATURES and size >= node_body(message) + BODY_RGB:
+        return None, None, node_id_of(message), node_timestamp(message)
+    return None, None, None, None
+
+
 def update_content(message: bytes) -> bytes:
     """What a channel_update says but for its time: all without type, signature and timestamp."""
     return message[SIGNED:UPDATE_TIMESTAMP] + message[UPDATE_MESSAGE_FLAGS:]

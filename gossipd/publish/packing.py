@@ -11,7 +11,7 @@ from typing import Any
 
 import msgpack
 
-from wire.bus.feed import VERSION
+from wire.bus.feed import TOPICS, VERSION
 from wire.gossip_layout import (
     BODY_KEYS,
     BODY_NODE_ID,
@@ -45,6 +45,7 @@ _MESSAGE = (
     b"\xa4type\xcd%b\xa4size\xcd%b\xa4hash\xc4\x20%b\xaainner_hash\xc4\x20%b"
     b"\xb0short_channel_id%b\xa9direction%b\xa9timestamp%b\xa5about%b\xa3raw\xc5%b%b"
 )
+_RAW = b"\xa3raw\xc5"
 _NIL = b"\xc0"
 _U32, _U64, _KEY = b"\xce", b"\xcf", b"\xc4\x21"
 _DIRECTIONS = b"\0", b"\1"
@@ -63,6 +64,10 @@ def fields(values: dict[str, Any]) -> bytes:
     return _pack(values)[1:]
 
 
+def _map_of(count: int) -> bytes:
+    return bytes([0x80 | count]) if count < _FEW else b"\xde" + count.to_bytes(2, "big")
+
+
 class Packing:
     """For one run of a gossipd."""
 
@@ -75,9 +80,7 @@ class Packing:
 
     def head(self, keys: int, seq: int, time_ns: int) -> bytes:
         """How a message with so many keys begins."""
-        if seq < _KINDS:  # as small as it is, or readers in JavaScript would get another type than before
-            return self._begin[keys] + _COUNTED.pack(_SEQ, seq, _TIME, time_ns)
-        return self._begin[keys] + _COUNTED_HIGH.pack(_SEQ_HIGH, seq, _TIME, time_ns)
+        return self._begin[keys] + _counted(seq, time_ns)
 
     def encode(self, seq: int, time_ns: int, values: dict[str, Any]) -> bytes:
         """A message with these keys besides."""
@@ -98,8 +101,36 @@ class Packing:
         self._packed[raw] = packed
 
 
-def _map_of(count: int) -> bytes:
-    return bytes([0x80 | count]) if count < _FEW else b"\xde" + count.to_bytes(2, "big")
+def _counted(seq: int, time_ns: int) -> bytes:
+    if seq < _KINDS:  # as small as it is, or readers in JavaScript would get another type than before
+        return _COUNTED.pack(_SEQ, seq, _TIME, time_ns)
+    return _COUNTED_HIGH.pack(_SEQ_HIGH, seq, _TIME, time_ns)
+
+
+def _entries(keys: int) -> dict[str, bytes]:
+    """How an entry of a batch begins: topic, and a map with so many keys."""
+    return {topic: b"\x92" + bytes(msgpack.packb(topic)) + _map_of(keys) for topic in TOPICS}
+
+
+_OF_ARRIVAL, _OF_SENT = _entries(9), _entries(6)
+_OF_OTHERS = [_entries(2 + keys) for keys in range(12)]
+
+
+def batched_arrival(topic: str, seq: int, time_ns: int, sender: bytes, became: bytes, raw: bytes) -> bytes:
+    """An arrival as an entry of a batch: without what can be found out from `raw`."""
+    size = len(raw).to_bytes(2, "big")
+    return b"".join((_OF_ARRIVAL[topic], _counted(seq, time_ns), sender, became, _RAW, size, raw))
+
+
+def batched_sent(topic: str, seq: int, time_ns: int, connection: bytes, raw: bytes) -> bytes:
+    """The same of what goes out to a peer."""
+    size = len(raw).to_bytes(2, "big")
+    return b"".join((_OF_SENT[topic], _counted(seq, time_ns), connection, _RAW, size, raw))
+
+
+def batched_message(topic: str, seq: int, time_ns: int, values: dict[str, Any]) -> bytes:
+    """The same of any other message."""
+    return _OF_OTHERS[len(values)][topic] + _counted(seq, time_ns) + _pack(values)[1:]
 
 
 def pack_message(raw: bytes) -> bytes:

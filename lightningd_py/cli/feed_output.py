@@ -50,7 +50,7 @@ def follow(
     """
     keys = Keys(own_key, own_key.with_name("server.key")) if own_key is not None else None
     try:
-        with Feed(endpoint, topics or [""], keys=keys) as feed:
+        with Feed(endpoint, topics or [""], keys=keys, batches=True) as feed:
             for message in feed:
                 if feed.lost_of and not as_json:
                     say(f"{feed.lost_of} lost of {message.topic}")

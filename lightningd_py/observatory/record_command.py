@@ -19,14 +19,15 @@ from lightningd_py.observatory.tables.names import file_name
 from lightningd_py.observatory.tables.times import shown_duration
 from lightningd_py.tools.feed_client import Feed, Keys
 from wire.bus.feed import FeedError
+from wire.bus.feed_batches import Values
 from wire.command import console
 
 if TYPE_CHECKING:
     from lightningd_py.observatory.jetstream.publisher import Publisher
 
 TOPICS, SENT = ("gossip.", "map.", "peer."), "sent."
-QUEUE = 100_000
-"""Messages that wait in this process."""
+QUEUE = 25_000
+"""Batches of up to 4 kB that wait in this process, or messages if the node makes no batches."""
 SAID_EVERY = 60.0
 BEHIND_NS = 10_000_000_000
 PATIENCE = 0.5
@@ -106,12 +107,12 @@ def _publisher(options: argparse.Namespace, vantage: str) -> "Publisher":
 
 def _opener(where: str, key: Path | None, topics: Sequence[str]) -> Callable[[], Feed]:
     keys = None if key is None else Keys(key, key.parent / "server.key")
-    return lambda: Feed(where, topics, keys=keys, queue=QUEUE, patience=2.0)
+    return lambda: Feed(where, topics, keys=keys, queue=QUEUE, patience=2.0, batches=True)
 
 
 def _first(
     opener: Callable[[], Feed], vantage: str | None, ended: list[int]
-) -> tuple[tuple[Feed, tuple[bytes, bytes]] | None, str] | None:
+) -> tuple[tuple[Feed, tuple[str, Values]] | None, str] | None:
     """The vantage point's name: if none is given, the feed is asked for its first message. None if a signal came."""
     if vantage is not None:
         return None, vantage
@@ -120,7 +121,7 @@ def _first(
         try:
             feed = opener()
             while not ended:
-                message = feed.frames(PATIENCE)
+                message = feed.values(PATIENCE)
                 if message is not None:
                     return (feed, message), vantage_in(message[1]) or platform.node() or "here"
             feed.close()

@@ -87,7 +87,7 @@ async def _serve(options: argparse.Namespace) -> None:
         Positions(cache / "positions"),
     )
     keys = None if options.feed_key is None else Keys(options.feed_key, options.feed_key.parent / "server.key")
-    follower = Follower(lambda: Feed(where, TOPICS, keys=keys, queue=QUEUE, patience=2.0), arrivals)
+    follower = Follower(lambda: Feed(where, TOPICS, keys=keys, queue=QUEUE, patience=2.0, batches=True), arrivals)
     server = PageServer(sources, Guard(options.host, token))
     ended = asyncio.Event()
     for number in console.END_SIGNALS:

@@ -10,7 +10,9 @@ The messages are those of `wire.bus.feed`; docs/feed.md explains them. Of this p
 """
 
 import math
+import os
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from os import PathLike, fspath
 from pathlib import Path
@@ -21,7 +23,8 @@ import zmq
 import zmq.auth
 from zmq.utils.monitor import recv_monitor_message
 
-from wire.bus.feed import FeedError, FeedMessage, decode
+from wire.bus.feed import FeedError, FeedMessage, message_of
+from wire.bus.feed_batches import BATCH, QUESTION, Unreadable, Values, batches_for, complete, opened
 
 QUEUE = 10_000
 """Messages that wait in this process; more wait at the node, and what finds no room there is lost."""
@@ -57,9 +60,11 @@ class Feed:
         keys: Keys | None = None,
         queue: int = QUEUE,
         patience: float = ANSWER_TIME,
+        batches: bool = False,
     ) -> None:
         """`where`: a ZMQ endpoint, or the socket's path. `topics`: those that begin with any of these are taken.
-        `keys`: for tcp.
+        `keys`: for tcp. `batches`: many messages come at a time, if `topics` are whole kinds (`gossip.`) and the node
+        can: much cheaper for both, some milliseconds later.
 
         Raises FeedError, one sentence, if no node publishes there, or if it refuses the keys.
         """
@@ -68,6 +73,12 @@ class Feed:
         self.lost = self.lost_of = 0
         self._ended = False
         self._last: dict[str, int] = {}
+        self._opened: deque[tuple[str, Values]] = deque()
+        """Messages of a batch that were not given yet."""
+        plain = list(topics)
+        self._batches = batches_for(plain) if batches else None
+        """Batches that are wanted, each with the prefix that is taken until they come."""
+        self._question = (QUESTION + os.urandom(8).hex()).encode()
         self._context = zmq.Context(io_threads=1)
         try:
             self._socket: zmq.Socket[bytes] = self._context.socket(zmq.SUB)
@@ -83,7 +94,9 @@ class Feed:
             self._poller = zmq.Poller()
             self._poller.register(self._socket, zmq.POLLIN)
             self._poller.register(self._monitor, zmq.POLLIN)
-            for topic in topics:
+            if self._batches is not None:
+                plain = [*self._batches.values(), self._question.decode()]
+            for topic in plain:
                 self._socket.subscribe(topic)
             self._connect(keys, patience)
         except BaseException:
@@ -104,15 +117,27 @@ class Feed:
 
     def next(self, timeout: float | None = None) -> FeedMessage | None:
         """The next message, or None if none comes within so many seconds. Raises FeedError."""
-        frames = self.frames(timeout)
-        if frames is None:
-            return None
-        message = decode(*frames)
-        self._count(message)
-        return message
+        found = self.values(timeout)
+        return None if found is None else message_of(found[0], complete(*found))
+
+    def values(self, timeout: float | None = None) -> tuple[str, Values] | None:
+        """Topic and values of the next message, with all keys that came, in `next`'s stead: of a batch without those
+        that can be found out from `raw`, and none at all of what cannot be read.
+
+        None if none comes within so many seconds. Raises FeedError.
+        """
+        while True:
+            while self._opened:
+                topic, values = self._opened.popleft()
+                if self._count(topic, values.get("seq", 0)):
+                    return topic, values
+            frames = self.frames(timeout)
+            if frames is None:
+                return None
+            self._open(*frames)
 
     def frames(self, timeout: float | None = None) -> tuple[bytes, bytes] | None:
-        """The two frames of the next message, with all keys that it has, in `next`'s stead: `lost` does not count then.
+        """The two frames of the next message or batch, as they came; nothing is counted then, nor given by `next`.
 
         None if none comes within so many seconds. Raises FeedError.
         """
@@ -168,8 +193,31 @@ class Feed:
             return int(recv_monitor_message(self._monitor)["event"])
         return None
 
-    def _count(self, message: FeedMessage) -> None:
-        before = self._last.get(message.topic)
-        self._last[message.topic] = message.seq
-        self.lost_of = 0 if before is None else message.seq - before - 1
+    def _open(self, topic: bytes, body: bytes) -> None:
+        if self._batches is not None and topic == self._question:
+            for batch in self._batches:
+                self._socket.subscribe(batch)
+            self._socket.unsubscribe(topic)
+            return
+        name = topic.decode("ascii", "backslashreplace")
+        if name.startswith(BATCH):
+            if self._batches is None:
+                return  # another subscriber's, and this one takes all that begins with nothing
+            if prefix := self._batches.get(name):  # from the first batch on none can be missed by this
+                self._batches[name] = ""
+                self._socket.unsubscribe(prefix)
+        try:
+            self._opened.extend(opened(topic, body))
+        except Unreadable:
+            self._opened.append((name, {}))
+
+    def _count(self, topic: str, seq: int) -> bool:
+        """Whether this message is new: what comes singly until batches do comes in the first one, too."""
+        before = self._last.get(topic)
+        if self._batches is not None and before is not None and 0 < seq <= before:
+            return False
+        if seq:
+            self._last[topic] = seq
+        self.lost_of = 0 if before is None or not seq else seq - before - 1
         self.lost += self.lost_of
+        return True

@@ -28,6 +28,7 @@ from wire.address import parse_address, parse_peer, read_descriptors
 from wire.bus import feed
 from wire.bus.bus_message import BusError, BusMessage
 from wire.bus.feed import FeedError
+from wire.bus.feed_batches import complete, opened
 from wire.control.access import parse_what
 from wire.control.control_message import ControlError, ControlMessage
 from wire.crypto_state import CryptoState, PeerState
@@ -187,6 +188,9 @@ def feed_messages(data: bytes) -> None:
     for topic in (*TOPICS, b"x"):
         with contextlib.suppress(FeedError):
             feed.decode(topic, data)
+    with contextlib.suppress(FeedError):
+        for name, values in opened(b"batch.gossip", data):
+            feed.message_of(name, complete(name, values))
 
 
 def states_left(data: bytes) -> None:

@@ -20,11 +20,11 @@ _LOOK = 0.05
 class Collector:
     """`messages` has what came, in order. Raises FeedError if there is no feed."""
 
-    def __init__(self, where: Path | str, *topics: str, keys: Keys | None = None) -> None:
+    def __init__(self, where: Path | str, *topics: str, keys: Keys | None = None, batches: bool = False) -> None:
         self.messages: list[FeedMessage] = []
         self.ended = False
         """The publisher has gone."""
-        self.feed = Feed(where, topics or ("",), keys=keys)
+        self.feed = Feed(where, topics or ("",), keys=keys, batches=batches)
         self._closing = False
         self._grown = threading.Condition()
         self._thread = threading.Thread(target=self._take, daemon=True)

@@ -241,9 +241,17 @@ def decode(topic: bytes, body: bytes) -> FeedMessage:
         name, values = topic.decode("ascii"), msgpack.unpackb(body)
         if values["v"] != VERSION:
             raise FeedError(f"the feed speaks version {values['v']}, which is not known here")
-        kind = TOPICS.get(name, FeedMessage)
-        return kind(topic=name, **{key: _checked(values[key], hint) for key, hint in _present(kind, values)})
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        raise FeedError(f"no message of a feed: {error!r}") from error
+    return message_of(name, values)
+
+
+def message_of(name: str, values: Mapping[str, Any]) -> FeedMessage:
+    """The message of this topic with these values. Raises FeedError."""
+    kind = TOPICS.get(name, FeedMessage)
+    try:
+        return kind(topic=name, **{key: _checked(values[key], hint) for key, hint in _present(kind, values)})
+    except (ValueError, TypeError, KeyError) as error:
         raise FeedError(f"no message of a feed: {error!r}") from error
 
 

@@ -6,17 +6,14 @@ Keys that a feed does not have (docs/feed.md) are null, or are found out here.
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Any
-
-import msgpack
 
 from lightningd_py.observatory.record.messages import HASH_SIZE, message_row
 from lightningd_py.observatory.record.place import Place
 from lightningd_py.observatory.record.rows import Rows, Seen
 from lightningd_py.observatory.tables.schemas import IN, OUT
 from wire.bus.feed import VERSION, FeedError
+from wire.bus.feed_batches import Values
 
-Values = dict[str, Any]
 UNREADABLE, GAP, AWAY = "unreadable", "gap", "away"
 _DIRECTIONS = {"in": IN, "out": OUT}
 
@@ -37,19 +34,16 @@ class FeedRows:
         self._vantage = vantage
         self._rows = rows
         self._now_ns = now_ns
-        self._names: dict[bytes, str] = {}
 
     def begin(self) -> None:
         """The feed is taken from here on: what was said meanwhile was perhaps not even counted (docs/feed.md)."""
         self._heard.clear()
 
-    def take(self, topic: bytes, body: bytes) -> None:
+    def take(self, name: str, values: Values) -> None:
         """Rows of one message. Raises FeedError if the feed is of another version; what else cannot be read is a row
         in `losses`."""
-        name = self._names.get(topic) or self._name(topic)
         self.taken += 1
         try:
-            values = msgpack.unpackb(body)
             if values["v"] != VERSION:
                 raise FeedError(f"the feed speaks version {values['v']}, which is not known here")
             self.last_ns = values["time_ns"]
@@ -58,7 +52,7 @@ class FeedRows:
                 self._missed(name, first, missing)
             self._heard.add(name)
             self._take(name, values)
-        except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException):
+        except (ValueError, TypeError, KeyError, AttributeError):
             self.lost(name, None, 1, UNREADABLE)
 
     def _missed(self, name: str, first: int, missing: int) -> None:
@@ -66,12 +60,6 @@ class FeedRows:
             self.lost(name, first, missing, GAP)
         else:  # one number is left out for as many as there may have been
             self.lost(name, first, None if missing == 1 else missing, AWAY)
-
-    def _name(self, topic: bytes) -> str:
-        name = topic.decode("ascii", "backslashreplace")
-        if len(self._names) < 1000:
-            self._names[topic] = name
-        return name
 
     def lost(self, topic: str, first_seq: int | None, count: int | None, why: str) -> None:
         """A row in `losses`; `topic` may be a table. `count` is None if it is not known."""
@@ -161,10 +149,7 @@ class FeedRows:
         )
 
 
-def vantage_in(body: bytes) -> str | None:
+def vantage_in(values: Values) -> str | None:
     """The vantage point that a message names, None if it names none."""
-    try:
-        found = msgpack.unpackb(body)["vantage"]
-    except (ValueError, TypeError, KeyError, msgpack.UnpackException):
-        return None
+    found = values.get("vantage")
     return found if isinstance(found, str) and found else None

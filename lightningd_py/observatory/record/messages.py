@@ -1,27 +1,9 @@
 """What a gossip message is about, for its row in `messages`: scid, direction, node_id, timestamp, inner hash."""
 
 import hashlib
-import struct
 from typing import Any, NamedTuple
 
-from wire.gossip_layout import (
-    CHANNEL_ANNOUNCEMENT,
-    CHANNEL_SIGNED,
-    CHANNEL_UPDATE,
-    NODE_ANNOUNCEMENT,
-    SIGNED,
-    TYPE_SIZE,
-    U32,
-    UPDATE_MESSAGE_FLAGS,
-    UPDATE_TIMESTAMP,
-    channel_scid,
-    node_body,
-    node_id_of,
-    node_timestamp,
-    update_direction,
-    update_scid,
-    update_timestamp,
-)
+from wire.gossip_layout import TYPE_SIZE, subject, undated
 
 HASH_SIZE = 16
 
@@ -40,18 +22,7 @@ NOTHING = About()
 
 def about(raw: bytes) -> About:
     """What a message says of itself."""
-    try:
-        match int.from_bytes(raw[:TYPE_SIZE], "big"):
-            case 256:
-                return About(scid=channel_scid(raw))
-            case 257:
-                node_id = node_id_of(raw)
-                return About(node_id=node_id, timestamp=node_timestamp(raw)) if len(node_id) == 33 else NOTHING
-            case 258:
-                return About(update_scid(raw), update_direction(raw), None, update_timestamp(raw))
-    except (struct.error, IndexError):
-        pass
-    return NOTHING
+    return About(*subject(raw)) if len(raw) >= TYPE_SIZE else NOTHING
 
 
 def inner_hash(raw: bytes) -> bytes:
@@ -61,16 +32,8 @@ def inner_hash(raw: bytes) -> bytes:
 
 def inner_bytes(raw: bytes) -> bytes:
     """A message without its signatures and its timestamp; as it is if it is of another type, or is cut."""
-    kind = int.from_bytes(raw[:TYPE_SIZE], "big")
-    if kind == CHANNEL_ANNOUNCEMENT and len(raw) >= CHANNEL_SIGNED:
-        return raw[:TYPE_SIZE] + raw[CHANNEL_SIGNED:]
-    if kind == CHANNEL_UPDATE and len(raw) >= UPDATE_MESSAGE_FLAGS:
-        return raw[:TYPE_SIZE] + raw[SIGNED:UPDATE_TIMESTAMP] + raw[UPDATE_MESSAGE_FLAGS:]
-    if kind == NODE_ANNOUNCEMENT and len(raw) > SIGNED + 1:
-        body = node_body(raw)
-        if len(raw) >= body + U32.size:
-            return raw[:TYPE_SIZE] + raw[SIGNED:body] + raw[body + U32.size :]
-    return raw
+    said = undated(raw) if len(raw) >= TYPE_SIZE else None
+    return raw if said is None else said
 
 
 def message_row(

@@ -24,6 +24,7 @@ from lightningd_py.observatory.record.writing import Trouble, Writing
 from lightningd_py.observatory.tables.names import SPOOL, SegmentName, file_name, hour_of
 from lightningd_py.observatory.tables.segment import is_cut, whole_size
 from wire.bus.feed import FeedError
+from wire.bus.feed_batches import Values
 
 LONGEST_BATCH, SYNC_EVERY, SEGMENT_TIME, LOOK_EVERY = 0.5, 1.0, 60.0, 10.0
 """Seconds until rows are written, until they are on the disk, that a segment is written to, between looks at quotas."""
@@ -37,10 +38,10 @@ CHECKPOINT_ROWS, CHECKPOINT_AFTER = 200, 400
 QUOTA, CUT, RECONNECT, START = "quota", "cut", "reconnect", "start"
 
 
-class Frames(Protocol):
-    """A subscription: `lightningd_py.tools.feed_client.Feed`."""
+class Subscription(Protocol):
+    """`lightningd_py.tools.feed_client.Feed`."""
 
-    def frames(self, timeout: float | None = None) -> tuple[bytes, bytes] | None: ...
+    def values(self, timeout: float | None = None) -> tuple[str, Values] | None: ...
     def close(self) -> None: ...
 
 
@@ -73,7 +74,7 @@ class Recorder:
     def __init__(
         self,
         settings: Settings,
-        open_feed: Callable[[], Frames],
+        open_feed: Callable[[], Subscription],
         say: Callable[[str], None],
         now_ns: Callable[[], int] = time.time_ns,
         watch: Callable[[Status], None] = lambda status: None,
@@ -129,7 +130,7 @@ class Recorder:
         trouble = self._feed_trouble.sentence or self._writing.trouble.sentence
         return Status(self._feed_rows.taken, self._writing.lost, self._lag_ns, self._spool.size, trouble)
 
-    def run(self, first: tuple[Frames, tuple[bytes, bytes]] | None = None) -> None:
+    def run(self, first: tuple[Subscription, tuple[str, Values]] | None = None) -> None:
         """Until `stop`; a feed that ends is tried again for ever. `first`: one that is open, and a message of it."""
         pause = FIRST_PAUSE
         try:
@@ -152,13 +153,13 @@ class Recorder:
         finally:
             self._end()
 
-    def _follow(self, feed: Frames) -> None:
+    def _follow(self, feed: Subscription) -> None:
         """Read until it ends (FeedError) or `stop`."""
         take = self._feed_rows.take
         since_checkpoint = 0
         try:
             while not self._stopping:
-                message = feed.frames(0.0 if self._checkpoint else TURN)
+                message = feed.values(0.0 if self._checkpoint else TURN)
                 if message is not None:
                     take(*message)
                     since_checkpoint += 1

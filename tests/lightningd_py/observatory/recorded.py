@@ -12,6 +12,7 @@ from lightningd_py.observatory.record.recorder import Recorder, Settings
 from lightningd_py.observatory.tables.reading import Record
 from wire.bus import feed
 from wire.bus.feed import FeedError
+from wire.bus.feed_batches import Unreadable, Values, opened
 
 T0 = 1_790_000_000_000_000_000
 """2026-09-21T14:13:20Z."""
@@ -44,6 +45,15 @@ class Said:
         return self.message(topic, time_ns, raw=raw, **(known | fields))
 
 
+def heard(frames: Frames) -> tuple[str, Values]:
+    """What a subscriber's `values` makes of these."""
+    topic, body = frames
+    try:
+        return next(opened(topic, body))
+    except Unreadable:
+        return topic.decode("ascii", "backslashreplace"), {}
+
+
 class FakeFeed:
     """Gives these frames, then ends the recorder, or itself if it `ends`."""
 
@@ -52,9 +62,9 @@ class FakeFeed:
         self.ends = ends
         self.recorder: Recorder | None = None
 
-    def frames(self, timeout: float | None = None) -> Frames | None:
+    def values(self, timeout: float | None = None) -> tuple[str, Values] | None:
         if self.left:
-            return self.left.popleft()
+            return heard(self.left.popleft())
         if self.ends:
             raise FeedError("the feed has ended")
         if self.recorder is not None and self.recorder._checkpoint is None:

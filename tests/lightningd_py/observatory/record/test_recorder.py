@@ -11,7 +11,7 @@ from lightningd_py.observatory.record import recorder as module
 from lightningd_py.observatory.record import spool as spool_module
 from lightningd_py.observatory.record.conversion import Conversion, closed_segments
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
-from tests.lightningd_py.observatory.recorded import HOUR, PEER, T0, FakeFeed, Said, record, rows, update
+from tests.lightningd_py.observatory.recorded import HOUR, PEER, T0, FakeFeed, Said, heard, record, rows, update
 
 
 def losses(folder: Path) -> list[tuple[str, int | None, int | None, str]]:
@@ -183,15 +183,15 @@ def test_full_disk_costs_what_comes_meanwhile_and_nothing_that_was_whole(
     said = Said()
     recorder = _inside(tmp_path)
     take, flush = recorder._feed_rows.take, recorder._flush
-    take(*said.arrival(update(1), T0))
+    take(*heard(said.arrival(update(1), T0)))
     flush()
     disk.left = 300  # the middle of a batch
     for number in range(2, 7):
-        take(*said.arrival(update(number), T0 + number))
+        take(*heard(said.arrival(update(number), T0 + number)))
         flush()
     assert "No space left on device" in recorder.status().trouble
     disk.left = None
-    take(*said.arrival(update(3), T0 + 8))
+    take(*heard(said.arrival(update(3), T0 + 8)))
     flush()
     flush()
     recorder._end()
@@ -233,7 +233,7 @@ def test_old_days_go(tmp_path: Path) -> None:
 def test_cut_segment_loses_its_last_batch_alone_and_that_is_a_row(tmp_path: Path) -> None:
     recorder = _inside(tmp_path)
     for number in range(3):
-        recorder._feed_rows.take(*Said().arrival(update(number), T0 + number))
+        recorder._feed_rows.take(*heard(Said().arrival(update(number), T0 + number)))
         recorder._flush()
     (path,) = recorder._spool.paths & set(tmp_path.glob("spool/arrivals/*"))
     cut = path.read_bytes()[:-1]

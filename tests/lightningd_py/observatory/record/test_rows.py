@@ -5,7 +5,7 @@ from lightningd_py.observatory.record.place import Place
 from lightningd_py.observatory.record.rows import MOST_ROWS, ORDER, Rows, Seen
 from lightningd_py.observatory.record.spool import DiskError, Spool
 from lightningd_py.observatory.record.writing import MOST_LOSSES, Writing
-from tests.lightningd_py.observatory.recorded import Said, update
+from tests.lightningd_py.observatory.recorded import Said, heard, update
 
 
 def key(number: int) -> bytes:
@@ -58,7 +58,7 @@ def test_disk_that_stays_full_costs_bounded_memory() -> None:
     writing = Writing(rows, feed_rows, NoRoom(), lambda sentence: None)
     for _ in range(30):
         for number in range(1000):
-            feed_rows.take(*said.arrival(update(number), 1, skip=1))
+            feed_rows.take(*heard(said.arrival(update(number), 1, skip=1)))
         writing.flush()
     assert len(rows.tables["losses"]) == MOST_LOSSES
     assert writing.lost == 60_000, "arrivals, and each time their messages, which were not recorded"
