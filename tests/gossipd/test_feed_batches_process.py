@@ -10,7 +10,7 @@ import zmq
 from lightningd_py.observatory.replay.publisher import Publisher
 from lightningd_py.tools.feed_client import Feed
 from tests.gossipd.gossipd_process import PATIENCE, GossipdProcess, GossipdProcesses
-from tests.gossipd.messages import announcement, big_map, update
+from tests.gossipd.messages import big_map, update
 from tests.gossipd.test_feed_process import Stuck, taken
 from tests.harness.collector import Collector, kept, on_disk
 from wire.bus.feed import topics_of
