@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left, insort
 from collections.abc import Callable
 
+from gossipd.map.regular import RegularReader
 from gossipd.store.records import (
     CHANNEL_AMOUNT,
     CHANNEL_DYING,
@@ -84,6 +85,8 @@ class MapIndex:
         self._completed = completed
         self._dead_flags = dead_flags
         self._shortest_update = shortest_update
+        is_usual = (completed, dead_flags, shortest_update) == (COMPLETED, DELETED, UPDATE_SIZE)
+        self._regular = RegularReader(self) if is_usual else None
         self._sorted: list[int] | None = None
         self._unsorted: set[int] = set()
         """Channels that have come or gone since they were sorted."""
@@ -251,17 +254,26 @@ class MapIndex:
         # The row of the announcement right before, to which an amount belongs; behind damage it may be lost.
         announced = self._announced if start == self._position else -1
         self.ended = 0
-        self._position, self._announced = self._read_run(data, start, end, announced)
-        return self._position
+        offset, until, read = start, end, -1
+        regular = self._regular if self._sorted is None else None  # else each channel is to be put in its place
+        while offset < end and offset != read and not self.ended:
+            if regular is not None:
+                offset, until, announced = regular.read(data, offset, end, announced)
+            read = offset
+            offset, announced = self._read_run(data, offset, end, announced, until)
+        self._position, self._announced = offset, announced
+        return offset
 
-    def _read_run(self, data: Buffer, start: int, end: int, announced: int) -> tuple[int, int]:
-        """The hot path of opening: one loop, a precompiled struct a kind, and a call only for what is neither an update
-        nor an amount. Returns where it stopped, and the row announced last, if any."""
+    def _read_run(self, data: Buffer, start: int, end: int, announced: int, until: int) -> tuple[int, int]:
+        """Record by record, at least one, and all that begin before `until`: one loop, a precompiled struct a kind, and
+        a call only for what is neither an update nor an amount. Returns where it stopped, and the row announced last,
+        if any."""
         unpack, unpack_update, crc_of_record = HEADER_AND_TYPE.unpack_from, UPDATE_NEWS.unpack_from, crc_of
         completed, live_mask, dead = self._completed, self._completed | self._dead_flags, self.dead
         row_of, update_off, update_ts = self.channels.get, self.update_off, self.update_ts
         shortest_update, reader_of = self._shortest_update, self._readers().get
-        amount_sat, offset, last = self.amount_sat, start, end - HEADER_AND_TYPE.size
+        amount_sat, offset = self.amount_sat, start
+        last = min(end - HEADER_AND_TYPE.size, max(start, until - 1))
         while offset <= last:
             flags, length, crc, timestamp, kind = unpack(data, offset)
             following = offset + HEADER_SIZE + length
@@ -362,6 +374,8 @@ class MapIndex:
         if row is None:
             row = self._add_node(node_id)
             self._early_nodes.append(row)
-        if old := self.set_node_announcement(row, offset, timestamp):
-            self.dead.append(old)
+        if self.node_announce_off[row]:
+            self.dead.append(self.node_announce_off[row])
+        self.node_announce_off[row] = offset
+        self.node_ts[row] = timestamp
         return -1

@@ -32,7 +32,7 @@ def load(path: Path | str) -> tuple[GossipStore, MapIndex]:
     def walk(data: Buffer, start: int, end: int) -> int:
         nonlocal saved
         if start == FIRST_RECORD:
-            saved = side_index.take(Path(path), side_index.seal(uuid_of(data), [data]))
+            saved = side_index.take(Path(path), lambda: side_index.seal(uuid_of(data), [data]))
         return end if saved else index.read_records(data, start, end)
 
     store = GossipStore.open(path, walk)

@@ -8,7 +8,7 @@ and byte order, which are compared too.
 import contextlib
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from struct import Struct
 
@@ -50,8 +50,9 @@ def write(store: Path, seal: bytes, index: MapIndex, dead_bytes: int) -> None:
     replace_file(path_of(store), content + _CRC.pack(google_crc32c.value(content)))
 
 
-def take(store: Path, seal: bytes) -> tuple[MapIndex, int] | None:
-    """The index of the store with this seal, and how much of that is dead; None if there is none that fits.
+def take(store: Path, seal: Callable[[], bytes]) -> tuple[MapIndex, int] | None:
+    """The index of the store with this seal, and how much of that is dead; None if there is none that fits. The seal is
+    asked for if there is an index at all.
 
     The file is gone then: it will not fit any more.
     """
@@ -60,7 +61,7 @@ def take(store: Path, seal: bytes) -> tuple[MapIndex, int] | None:
         path_of(store).unlink()
         end = len(content) - _CRC.size
         if content.startswith(_MAGIC) and google_crc32c.value(content[:end]) == _CRC.unpack_from(content, end)[0]:
-            return _unpack(content) if content.startswith(seal) else None
+            return _unpack(content) if content.startswith(seal()) else None
     return None
 
 
