@@ -11,7 +11,7 @@ over or replaced from outside, at whatever moment, is a StoreError at most. goss
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +19,7 @@ from typing import Self
 from gossipd.map.index import MapIndex
 from gossipd.map.views import Channel, Direction, Node
 from gossipd.store.file import NEWEST_READ, StoreError
-from gossipd.store.read_only import StoreFile
+from gossipd.store.read_only import Ahead, StoreFile
 from gossipd.store.records import FIRST_RECORD, OLDEST_VERSION, SMALLEST_RECORD, walk_over
 from gossipd.store.upgrade import completed_mask, dead_mask, shortest_update
 from wire.gossip_layout import NODE_ANNOUNCEMENT, node_id_of
@@ -89,6 +89,15 @@ class Gossmap:
         row = self.index.channels.get(short_channel_id)
         return None if row is None else self._channel_at(row)
 
+    def channels_at(self, short_channel_ids: Sequence[int]) -> list[Channel]:
+        """Those of these that are on the map: their records are read together, where they lie close together."""
+        index = self.index
+        rows = [row for each in short_channel_ids if (row := index.channels.get(each)) is not None]
+        columns = (index.announce_off, *index.update_off)
+        offsets = [offset for row in rows for column in columns if (offset := column[row])]
+        file = self._opened.ahead(offsets) if offsets else None
+        return [self._channel_at(row, file) for row in rows]
+
     def channels(self) -> Iterator[Channel]:
         """Every channel. Do not refresh before the last one is taken."""
         return map(self._channel_at, self.index.channels.values())
@@ -114,13 +123,15 @@ class Gossmap:
             raise StoreError(f"{self.path} was given back.")
         return self._file
 
-    def _channel_at(self, row: int) -> Channel:
+    def _channel_at(self, row: int, file: StoreFile | Ahead | None = None) -> Channel:
         index = self.index
         scid, amount = index.scid[row], index.amount_sat[row]
         node_ids = (index.node_ids[index.node1[row]], index.node_ids[index.node2[row]])
         offsets = (index.announce_off[row], index.update_off[0][row], index.update_off[1][row])
         dying = index.dying.get(scid)
-        return Channel(self._opened, scid, node_ids, offsets, None if amount < 0 else amount, dying and dying[0])
+        return Channel(
+            file or self._opened, scid, node_ids, offsets, None if amount < 0 else amount, dying and dying[0]
+        )
 
     def _node_at(self, row: int) -> Node:
         offset, node_id = self.index.node_announce_off[row], self.index.node_ids[row]

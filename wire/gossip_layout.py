@@ -53,6 +53,8 @@ UPDATE_NEWS = Struct(">QIBB")
 UPDATE_POLICY = Struct(">IBBHQII")
 """timestamp, message_flags, channel_flags, cltv_expiry_delta, htlc_minimum_msat, fee_base_msat,
 fee_proportional_millionths, at UPDATE_TIMESTAMP."""
+UPDATE_POLICY_MAXIMUM = Struct(">IBBHQIIQ")
+"""The same with htlc_maximum_msat."""
 UPDATE_BODY = Struct(">32sQIBBHQIIQ")
 """All fields behind the signature, at SIGNED."""
 DONT_FORWARD = 2

@@ -50,7 +50,7 @@ class _Part(NamedTuple):
 
     size: int
     fields: str
-    count: int
+    width: int
     """How many fields;"""
     expected: tuple[int, ...]
     """and what the first of them must be."""
@@ -95,9 +95,9 @@ class _Shape:
             if found != [*crcs]:
                 good = min(good, next(at for at, crc in enumerate(found) if crc != crcs[at]))
         columns = list(zip(*self.messages.iter_unpack(data), strict=True))
-        parts = []
+        parts: list[Columns] = []
         for part in self.parts:
-            mine, columns = columns[: part.count], columns[part.count :]
+            mine, columns = columns[: part.width], columns[part.width :]
             for column, expected in zip(mine, part.expected, strict=False):
                 good = min(good, _until(column, expected))
             parts.append(mine[len(part.expected) :])

@@ -7,7 +7,7 @@ property raises over it; StoreError only if the file was cut, or written over, u
 
 from typing import NamedTuple
 
-from gossipd.store.read_only import StoreFile
+from gossipd.store.read_only import Ahead, StoreFile
 from gossipd.store.records import DYING
 from wire.address import WireAddr, read_descriptors
 from wire.command.text import escaped
@@ -20,9 +20,9 @@ from wire.gossip_layout import (
     CHANNEL_ANNOUNCEMENT,
     CHANNEL_UPDATE,
     NODE_FEATURES,
-    U64,
     UPDATE_MAXIMUM,
     UPDATE_POLICY,
+    UPDATE_POLICY_MAXIMUM,
     UPDATE_SIZE,
     UPDATE_TIMESTAMP,
     channel_features,
@@ -83,7 +83,7 @@ class Channel:
 
     def __init__(
         self,
-        file: StoreFile,
+        file: StoreFile | Ahead,
         short_channel_id: int,
         node_ids: tuple[bytes, bytes],
         offsets: tuple[int, int, int],
@@ -119,10 +119,11 @@ class Channel:
         if not offset:
             return None
         raw = self._file.message(offset, CHANNEL_UPDATE, update_scid, self.short_channel_id)
+        if len(raw) >= UPDATE_SIZE:
+            return Direction(*UPDATE_POLICY_MAXIMUM.unpack_from(raw, UPDATE_TIMESTAMP), raw)
         if len(raw) < UPDATE_MAXIMUM:
             raise self._file.damage(offset)
-        maximum = U64.unpack_from(raw, UPDATE_MAXIMUM) if len(raw) >= UPDATE_SIZE else (None,)
-        return Direction._make((*UPDATE_POLICY.unpack_from(raw, UPDATE_TIMESTAMP), *maximum, raw))
+        return Direction(*UPDATE_POLICY.unpack_from(raw, UPDATE_TIMESTAMP), None, raw)
 
 
 class Node:

@@ -5,16 +5,15 @@ given up, and the master ends its connection. Of what a client says nothing is r
 """
 
 import asyncio
-import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgpack
 
 from gossipd.gossmap import StoreError
-from lightningd_py.listingd.listings import Entry, Listings
+from lightningd_py.listingd.listings import Listings
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Reply
 from wire.control.control_wire import (
@@ -139,16 +138,23 @@ class Listingd:
 
     async def _write(self, asked: WriteListing, output: _Output) -> int:
         """How many entries there were. Raises GivenUp, OSError, StoreError."""
-        assert self._listings is not None
-        pieces = self._listings.begin(asked.listing, asked.store_fd)
         between, count = asked.before, 0
-        for entries in pieces:
+        for entries, written in self._pieces(asked):
             if entries:
-                await output.write(between + (_packed(entries) if asked.packed else _as_json(entries)))
-                between, count = b"" if asked.packed else b", ", count + len(entries)
+                await output.write(between + written)
+                between, count = b"" if asked.packed else b", ", count + entries
             await asyncio.sleep(0)  # a file takes all at once, and others have their turn
         await output.write((b"" if count else asked.before) + asked.after)
         return count
+
+    def _pieces(self, asked: WriteListing) -> Iterator[tuple[int, bytes]]:
+        """How many entries a piece has, and these as they are written."""
+        assert self._listings is not None
+        if asked.packed:
+            packed = self._listings.begin(asked.listing, asked.store_fd)
+            return ((len(entries), b"".join(map(msgpack.packb, entries))) for entries in packed)
+        texts = self._listings.begin_text(asked.listing, asked.store_fd)
+        return ((len(entries), ", ".join(entries).encode()) for entries in texts)
 
     def close(self) -> None:
         """Let go of everything."""
@@ -157,12 +163,3 @@ class Listingd:
         self._channel.close()
         if self._listings is not None:
             self._listings.close()
-
-
-def _as_json(entries: list[Entry]) -> bytes:
-    """Without the brackets."""
-    return json.dumps(entries)[1:-1].encode()
-
-
-def _packed(entries: list[Entry]) -> bytes:
-    return b"".join(map(msgpack.packb, entries))

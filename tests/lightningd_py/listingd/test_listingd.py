@@ -29,7 +29,7 @@ def former(store: Path, what: str) -> list[dict[str, Any]]:
         if what == "nodes":
             return [node_json(node) for node in gossmap.nodes()]
         return [
-            channel_json(channel, number, direction)
+            channel_json(channel, number, direction, channel.features)
             for channel in gossmap.channels()
             for number in (0, 1)
             if (direction := channel.direction(number)) is not None

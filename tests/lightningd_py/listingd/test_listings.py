@@ -1,18 +1,21 @@
 """listnodes and listchannels, read from a store that grows meanwhile."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gossipd.gossmap import StoreError
+from gossipd.gossmap import Channel, Direction, StoreError
 from gossipd.store.records import delete_channel_message
 from gossipd.store.writer import GossipStore
 from lightningd_py.listingd import listings as module
-from lightningd_py.listingd.listings import Listings
+from lightningd_py.listingd.listings import Listings, channel_json, channel_text
 from lightningd_py.listingd.result_filter import EXAMPLES
 from lightningd_py.tools.synthetic_map import SyntheticMap
 from tests.harness.small_map import CHANNELS, NODES
@@ -42,6 +45,13 @@ class Lister:
     def nodes(self, node_id: bytes | None = None, **how: Any) -> list[dict[str, Any]]:
         return self._all(MapListing("nodes", node_id=node_id, **how))
 
+    def text(self, listing: MapListing) -> list[str]:
+        begun = self.listings.begin_text(listing, os.open(self.store, os.O_RDONLY))
+        return [entry for piece in begun for entry in piece]
+
+    def entries(self, listing: MapListing) -> list[dict[str, Any]]:
+        return self._all(listing)
+
 
 @pytest.fixture
 def listings(small_map_store: Path, tmp_path: Path) -> Iterator[Lister]:
@@ -49,6 +59,35 @@ def listings(small_map_store: Path, tmp_path: Path) -> Iterator[Lister]:
     lister = Lister(tmp_path / "gossip_store")
     yield lister
     lister.listings.close()
+
+
+@pytest.mark.parametrize("wanted", ["true", '{"source": true, "direction": true, "nodeid": true}'])
+def test_text_is_what_json_makes_of_the_entries(listings: Lister, wanted: str) -> None:
+    source = bytes.fromhex(listings.channels()[0]["source"])
+    for listing in (
+        MapListing("channels", wanted=wanted),
+        MapListing("channels", source=source, wanted=wanted),
+        MapListing("nodes", wanted=wanted),
+    ):
+        entries = listings.entries(listing)
+        assert entries
+        assert listings.text(listing) == [json.dumps(entry) for entry in entries]
+
+
+@given(
+    numbers=st.lists(st.integers(0, (1 << 64) - 1), min_size=7, max_size=7),
+    maximum=st.none() | st.integers(0, (1 << 64) - 1),
+    capacity=st.none() | st.integers(0, 1 << 56),
+    features=st.binary(max_size=9),
+    number=st.integers(0, 1),
+)
+def test_text_of_any_direction_is_what_json_makes_of_it(
+    numbers: list[int], maximum: int | None, capacity: int | None, features: bytes, number: int
+) -> None:
+    channel = Channel(cast(Any, None), numbers[0], (bytes(33), b"\2" * 33), (1, 2, 3), capacity, None)
+    direction = Direction(*numbers, maximum, b"")
+    about = channel, features, [(number, direction)]
+    assert list(channel_text(*about)) == [json.dumps(entry) for entry in channel_json(*about)]
 
 
 def test_everything(listings: Lister, small_map: SyntheticMap) -> None:
