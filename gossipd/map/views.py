@@ -120,10 +120,10 @@ class Channel:
             return None
         raw = self._file.message(offset, CHANNEL_UPDATE, update_scid, self.short_channel_id)
         if len(raw) >= UPDATE_SIZE:
-            return Direction(*UPDATE_POLICY_MAXIMUM.unpack_from(raw, UPDATE_TIMESTAMP), raw)
+            return Direction._make((*UPDATE_POLICY_MAXIMUM.unpack_from(raw, UPDATE_TIMESTAMP), raw))
         if len(raw) < UPDATE_MAXIMUM:
             raise self._file.damage(offset)
-        return Direction(*UPDATE_POLICY.unpack_from(raw, UPDATE_TIMESTAMP), None, raw)
+        return Direction._make((*UPDATE_POLICY.unpack_from(raw, UPDATE_TIMESTAMP), None, raw))
 
 
 class Node:

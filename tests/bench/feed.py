@@ -7,6 +7,7 @@ from lightningd_py.tools.feed_client import Feed
 from tests.bench.gossipds import Spent, running_gossipd
 from tests.bench.harness import Bench, Child, Row
 from tests.bench.ingest import PEERS, send
+from tests.bench.maps import BenchMap
 from tests.gossipd.gossipd_process import GossipdProcess
 from wire.bus.feed import topics_of
 
@@ -21,26 +22,26 @@ def _take(path: Path, messages: int, batches: bool = False) -> int:
         return feed.lost
 
 
-def _batches(path: Path, messages: int) -> int:
+def in_batches(path: Path, messages: int) -> int:
     """The same in batches."""
     return _take(path, messages, batches=True)
 
 
-async def _taken(gossipd: GossipdProcess) -> None:
+async def taken(gossipd: GossipdProcess) -> None:
+    """Wait until a subscriber takes all."""
     while (await gossipd.status())["feed_topics"] != len(topics_of([b""])):
         pass
 
 
-async def _ingest(bench: Bench, name: str, *, feed: bool, take: Take | None) -> tuple[Spent, int]:
+async def ingest(directory: Path, made: BenchMap, *, feed: bool, take: Take | None) -> tuple[Spent, int]:
     """What it has cost, and how many messages the subscriber has lost."""
-    directory = bench.directory / name
     endpoint = f"ipc://{directory}/socket" if feed else ""
     async with running_gossipd(directory, feed=endpoint) as gossipd:
-        subscriber = Child(take, directory / "socket", 2 * len(bench.map.messages)) if take else None
+        subscriber = Child(take, directory / "socket", 2 * len(made.messages)) if take else None
         if subscriber is not None:
-            await _taken(gossipd)
+            await taken(gossipd)
         peers = [await gossipd.connect(tcp=True) for _ in range(PEERS)]
-        spent = (await send(gossipd, peers, bench, "accepted")).read()
+        spent = (await send(gossipd, peers, made, "accepted")).read()
         return spent, subscriber.result() if subscriber is not None else 0
 
 
@@ -52,12 +53,12 @@ async def measure(bench: Bench) -> Iterator[Row]:
         "none": (False, None),
         "silent": (True, None),
         "singly": (True, _take),
-        "batches": (True, _batches),
+        "batches": (True, in_batches),
     }
     spent: dict[str, list[Spent]] = {name: [] for name in ways}
     for turn in range(2):
         for name, (feed, take) in ways.items():
-            found, missing = await _ingest(bench, f"{name}{turn}", feed=feed, take=take)
+            found, missing = await ingest(bench.directory / f"{name}{turn}", bench.map, feed=feed, take=take)
             spent[name].append(found)
             lost += missing
     main = {name: min(found.main for found in each_time) * each for name, each_time in spent.items()}

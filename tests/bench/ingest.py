@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from tests.bench.floor import Floor, floor_of
 from tests.bench.gossipds import Meter, counted, running_gossipd, send_all
 from tests.bench.harness import Bench, Row
+from tests.bench.maps import BenchMap
 from tests.gossipd.gossipd_process import FakePeer, GossipdProcess
 
 PEERS = 2
 
 
-async def send(gossipd: GossipdProcess, peers: list[FakePeer], bench: Bench, counter: str) -> Meter:
+async def send(gossipd: GossipdProcess, peers: list[FakePeer], made: BenchMap, counter: str) -> Meter:
     """Everything, each peer its share; returns when it has been counted."""
-    shares = [bench.map.share(number, PEERS) for number in range(PEERS)]
+    shares = [made.share(number, PEERS) for number in range(PEERS)]
     streams = [peer.encrypt(*share) for peer, share in zip(peers, shares, strict=True)]
     before = (await gossipd.status())[counter]
     meter = await Meter.settled(gossipd)
     sending = [asyncio.create_task(send_all(*pair)) for pair in zip(peers, streams, strict=True)]
-    wanted = len(bench.map.messages)
+    wanted = len(made.messages)
     found = await counted(gossipd, (counter,), before + wanted) - before
     for task in sending:
         task.cancel()
@@ -33,8 +34,8 @@ async def measure(bench: Bench) -> Iterator[Row]:
     before = floor_of(bench.map)
     async with running_gossipd(bench.directory / "ingest") as gossipd:
         peers = [await gossipd.connect(tcp=True) for _ in range(PEERS)]
-        first = (await send(gossipd, peers, bench, "accepted")).read()
-        again = (await send(gossipd, peers, bench, "redundant")).read()
+        first = (await send(gossipd, peers, bench.map, "accepted")).read()
+        again = (await send(gossipd, peers, bench.map, "redundant")).read()
     after = floor_of(bench.map)
     floor = Floor(*((one + other) / 2 for one, other in zip(before, after, strict=True)))
     each = 1e6 / messages

@@ -2,13 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from gossipd.store.writer import GossipStore
-from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges, read_topology
+from lightningd_py.tools.synthetic_map import Edge, SyntheticMap, random_edges, read_topology
 from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, GOSSIP_TYPES, NODE_ANNOUNCEMENT
 
 FRESH = 21_600
@@ -27,18 +28,26 @@ class BenchMap:
     @classmethod
     def make(cls, quick: bool, topology: Path | None) -> Self:
         """From the cache, or signed now: some 20 seconds for the public network's topology."""
+        if topology is not None:
+            return cls._cached(topology.name.partition(".")[0], lambda: read_topology(topology))
+        return cls.of_size(*(QUICK if quick else FULL_WITHOUT_TOPOLOGY))
+
+    @classmethod
+    def of_size(cls, channels: int, nodes: int) -> Self:
+        """Random channels; from the cache, or signed now."""
+        return cls._cached(f"{channels}-{nodes}", lambda: random_edges(1, channels, nodes))
+
+    @classmethod
+    def _cached(cls, name: str, edges: Callable[[], Sequence[Edge]]) -> Self:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lightningd-py"
         cache.mkdir(parents=True, exist_ok=True)
         now = int(time.time()) // FRESH * FRESH
-        size = QUICK if quick else FULL_WITHOUT_TOPOLOGY
-        name = topology.name.partition(".")[0] if topology is not None else f"{size[0]}-{size[1]}"
         path = cache / f"bench-map-{name}-{now}"
         if not path.exists():
             for old in cache.glob(f"bench-map-{name}-*"):
                 old.unlink()
-            edges = read_topology(topology) if topology is not None else random_edges(1, *size)
             store = GossipStore.open(path.with_suffix(".tmp"))
-            SyntheticMap(edges, 1, now).write_store(store, os.cpu_count() or 1)
+            SyntheticMap(edges(), 1, now).write_store(store, os.cpu_count() or 1)
             store.close()
             path.with_suffix(".tmp").rename(path)
         return cls(path)

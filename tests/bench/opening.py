@@ -39,7 +39,7 @@ READER = _TIMED.format(imports="from gossipd.gossmap import Gossmap", opens="Gos
 PYLN = _TIMED.format(imports="from pyln.client.gossmap import Gossmap", opens="Gossmap(sys.argv[1])")
 
 
-def _time(python: str | Path, script: str, store: Path) -> tuple[float, float]:
+def cost_of(python: str | Path, script: str, store: Path) -> tuple[float, float]:
     """Milliseconds of CPU, and megabytes resident afterwards; the best of some rounds."""
     rounds = []
     for _ in range(ROUNDS):
@@ -51,16 +51,16 @@ def _time(python: str | Path, script: str, store: Path) -> tuple[float, float]:
 def _pyln(store: Path) -> tuple[float, float] | tuple[None, None]:
     """(None, None) where pyln cannot be installed."""
     try:
-        return _time(pyln_environment(), PYLN, store)
+        return cost_of(pyln_environment(), PYLN, store)
     except pytest.skip.Exception:
         return None, None
 
 
 async def measure(bench: Bench) -> Iterator[Row]:
     """gossipd's own entrance, the reader of others, and pyln's."""
-    ours, resident = _time(sys.executable, OURS, bench.map.path)
-    resumed, _ = _time(sys.executable, RESUMED, bench.map.path)
-    reader, _ = _time(sys.executable, READER, bench.map.path)
+    ours, resident = cost_of(sys.executable, OURS, bench.map.path)
+    resumed, _ = cost_of(sys.executable, RESUMED, bench.map.path)
+    reader, _ = cost_of(sys.executable, READER, bench.map.path)
     pyln, pyln_resident = _pyln(bench.map.path)
     megabytes = bench.map.path.stat().st_size / 1e6
     return iter(

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from gossipd.store.records import DELETED, HEADER_AND_TYPE
 from tests.bench.gossipds import Meter, running_gossipd
 from tests.bench.harness import Bench, Child, Row, swallow
+from tests.bench.maps import BenchMap
 from tests.gossipd.ends import tcp_pair
 from tests.gossipd.gossipd_process import EVERYTHING, FakePeer, GossipdProcess
 from wire.control.control_wire import PeerDisconnected
@@ -73,12 +74,12 @@ async def _asks_for_gossip(peer: FakePeer) -> None:
     await peer.hear(GossipTimestampFilter)
 
 
-async def _one(gossipd: GossipdProcess, bench: Bench) -> tuple[float, float]:
+async def serve_one(gossipd: GossipdProcess, made: BenchMap) -> tuple[float, float]:
     """CPU seconds of gossipd and wall seconds for the map to one peer."""
     peer = await gossipd.connect(tcp=True)
     await _asks_for_gossip(peer)
     meter = await Meter.settled(gossipd)
-    child = Child(swallow, peer.sock, bench.map.wire_size)
+    child = Child(swallow, peer.sock, made.wire_size)
     begin = time.monotonic()
     await peer.say(EVERYTHING)
     wall = await asyncio.to_thread(child.result) - begin
@@ -138,7 +139,7 @@ async def measure(bench: Bench) -> Iterator[Row]:
     messages = len(bench.map.messages)
     bare_cpu, bare_wall = _bare(bench)
     async with running_gossipd(bench.directory / "serve", bench.map.path) as gossipd:
-        rounds = [await _one(gossipd, bench) for _ in range(ROUNDS)]
+        rounds = [await serve_one(gossipd, bench.map) for _ in range(ROUNDS)]
         crowd = [] if bench.quick else list(await _crowd(gossipd, bench))
     cpu, wall = min(cpu for cpu, _ in rounds), min(wall for _, wall in rounds)
     rows = [

@@ -37,6 +37,8 @@ from tests.bench.harness import ROOT, processor
 WALKS = {
     "peers": "connects, pings, memory and idling of a node against its peers",
     "hand_overs": "release_peer and handle_peer against gossipd's peers",
+    "channels": "a map taken in, opened, served and listed, against its channels",
+    "rates": "gossip that comes at a rate, known and new to the feed, against messages a second",
     "services": "connects and messages against registered services",
 }
 CORES = (1, 2)
