@@ -10,7 +10,7 @@ oracle in tests.
 from array import array
 from collections.abc import Sequence
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gossipd.store.records import CHANNEL_AMOUNT, COMPLETED, HEADER_SIZE, NUMBER_MESSAGE, Buffer, crc_of
 from wire.gossip_layout import (
@@ -30,9 +30,6 @@ from wire.gossip_layout import (
     UPDATE_TIMESTAMP,
 )
 
-if TYPE_CHECKING:
-    from gossipd.map.index import MapIndex
-
 FEWEST, MOST = 8, 256
 """Repetitions that are tried at a time: more with each success, and no more than a processor's cache holds (of 1,024
 each costs a sixth more)."""
@@ -43,6 +40,26 @@ _MOST_SAT = (1 << 56) - 1
 """7 bytes are above all bitcoin."""
 
 Columns = Sequence[tuple[Any, ...]]
+
+
+class Index(Protocol):
+    """MapIndex, as far as it is filled here."""
+
+    channels: dict[int, int]
+    scid: "array[int]"
+    node1: "array[int]"
+    node2: "array[int]"
+    announce_off: "array[int]"
+    amount_sat: "array[int]"
+    update_off: tuple["array[int]", "array[int]"]
+    update_ts: tuple["array[int]", "array[int]"]
+    nodes: dict[bytes, int]
+    node_ids: list[bytes]
+    node_channels: "array[int]"
+    dead: list[int]
+
+    def node_columns(self) -> tuple["array[int]", ...]:
+        """What is known of nodes, row by row."""
 
 
 class _Part(NamedTuple):
@@ -127,7 +144,7 @@ class NewChannels(NamedTuple):
     offsets: Sequence[int]
     amounts: Sequence[int]
 
-    def add_to(self, index: "MapIndex") -> int | None:
+    def add_to(self, index: Index) -> int | None:
         """In rows of their own; the last row. None, and nothing is done, if one is known, or stands here twice."""
         count, nodes, first = len(self.scids), index.nodes, len(index.scid)
         channels = dict(zip(self.scids, range(first, first + count), strict=True))
@@ -147,7 +164,7 @@ class NewChannels(NamedTuple):
         return first + count - 1
 
 
-def _add_nodes(index: "MapIndex", node_ids: list[bytes]) -> None:
+def _add_nodes(index: Index, node_ids: list[bytes]) -> None:
     first, count = len(index.node_ids), len(node_ids)
     index.nodes.update(zip(node_ids, range(first, first + count), strict=True))
     index.node_ids += node_ids
@@ -158,7 +175,7 @@ def _add_nodes(index: "MapIndex", node_ids: list[bytes]) -> None:
 class RegularReader:
     """Takes runs of one shape into an index that is being filled."""
 
-    def __init__(self, index: "MapIndex") -> None:
+    def __init__(self, index: Index) -> None:
         self._index = index
         self._tries = dict.fromkeys((_WHOLE, _BARE, _NEWS), FEWEST)
         self._skip = 0

@@ -29,10 +29,11 @@ def former(store: Path, what: str) -> list[dict[str, Any]]:
         if what == "nodes":
             return [node_json(node) for node in gossmap.nodes()]
         return [
-            channel_json(channel, number, direction, channel.features)
+            entry
             for channel in gossmap.channels()
             for number in (0, 1)
             if (direction := channel.direction(number)) is not None
+            for entry in channel_json(channel, channel.features, [(number, direction)])
         ]
 
 
