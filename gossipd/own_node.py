@@ -21,9 +21,6 @@ from wire.peer_wire import NodeAnnouncement
 Sign = Callable[[bytes, Callable[[bytes], None]], None]
 """Gets a node_announcement with a blank signature, and calls with the right one."""
 
-PAUSE = 60.0
-"""Seconds at least between two node_announcements of ours: what changes in between goes out in one."""
-
 REST = 3_600.0
 """Seconds after a jump of the wall clock in which nothing is done because of what it says."""
 MAX_AHEAD = 86_400
@@ -65,14 +62,14 @@ class Signer:
 
 
 class OwnNode:
-    """Our node_announcement. Call `tick` from time to time; it makes at most one a minute."""
+    """Our node_announcement. Call `tick` from time to time; it makes at most one in each `timing.node_pause`."""
 
     def __init__(self, init: GossipdInit, own: OwnGossip, sign: Sign, around: Around) -> None:
         """`init` has what we want to say of ourselves."""
         self._own = own
         self._sign = sign
         self._around = around
-        self._refresh = init.timing.node_refresh
+        self._refresh, self._pause = init.timing.node_refresh, init.timing.node_pause
         self._not_before = float("-inf")
         self._jumps = Jumps(around, REST)
         self._seen = -1
@@ -114,7 +111,7 @@ class OwnNode:
             self._own.withdraw_node(row)
         if self._is_said_at(index.node_announce_off[row]) and not self._is_old(index.node_ts[row]):
             return
-        self._not_before = clock + PAUSE
+        self._not_before = clock + self._pause
         self._announce(replace(self._wanted, timestamp=max(int(now), index.node_ts[row] + 1)).encode())
 
     def _is_old(self, timestamp: int) -> bool:

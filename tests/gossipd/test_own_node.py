@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from gossipd.own_node import PAUSE, REST, descriptors
+from gossipd.own_node import REST, descriptors
 from tests.gossipd.messages import KEYS, NOW, announcement, node_announcement, scid, update
 from tests.gossipd.us import DAY, OUR_ID, Us
 from wire.address import read_descriptors
+from wire.control.timing import Timing
+
+PAUSE = Timing().node_pause
 
 
 @pytest.fixture

@@ -57,6 +57,8 @@ class Timing:
     """Two weeks: a channel whose older update is older than this may be forgotten. BOLT 7, Pruning."""
     node_refresh: float = 1_123_200.0
     """Thirteen days: our node_announcement is made again when it is so old. CLN's figure."""
+    node_pause: float = 60.0
+    """At least between two node_announcements of ours: what changes in between goes out in one."""
     bus_heartbeat: float = 5.0
     """How often a bus says that it lives; also the longest time in which a dead service goes unnoticed."""
     bus_patience: float = 30.0
@@ -71,6 +73,7 @@ FAST_GOSSIP = Timing(
     probe_interval=10.0,
     gossiper_rotation=10.0,
     gossip_prune=90.0,
+    node_pause=1.0,
     heartbeat=1.0,
     control_timeout=10.0,
     bus_heartbeat=0.5,
