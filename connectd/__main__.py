@@ -3,16 +3,17 @@
 import sys
 from collections.abc import Callable
 
-from wire.start.python import without_tls
+from wire.start.python import loading, without_tls
 
 
 def main() -> int:
     """Run until the master closes its socket; the exit status."""
     without_tls()
-    from connectd.connectd import Connectd
-    from wire.control.daemon import inherited_socket, prepare, run
-    from wire.control.landlock import restrict_files
-    from wire.control.status import Status
+    with loading():
+        from connectd.connectd import Connectd
+        from wire.control.daemon import inherited_socket, prepare, run
+        from wire.control.landlock import restrict_files
+        from wire.control.status import Status
 
     *fds, level = sys.argv[1:]
     prepare(level)

@@ -7,17 +7,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from wire.start.python import without_tls
+from wire.start.python import loading, without_tls
 
 
 def main() -> int:
     """Fork the nursery of signature workers, then run the loop."""
     without_tls()
-    from gossipd.control import Control
-    from gossipd.ingest.workers import Workers
-    from wire.control.daemon import inherited_socket, prepare, run
-    from wire.control.landlock import restrict_files
-    from wire.control.status import Status
+    with loading():
+        from gossipd.control import Control
+        from gossipd.ingest.workers import Workers
+        from wire.control.daemon import inherited_socket, prepare, run
+        from wire.control.landlock import restrict_files
+        from wire.control.status import Status
 
     *fds, log_level = sys.argv[1:]
     prepare(log_level)

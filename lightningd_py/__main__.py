@@ -3,6 +3,7 @@
 import sys
 
 from wire.command import console
+from wire.start.python import loading
 
 COMMAND = "lightningd-py"
 
@@ -10,7 +11,8 @@ COMMAND = "lightningd-py"
 def main() -> int:
     """The console script. Ended while it loads it ends as the node does: with status 0."""
     console.begin(dict.fromkeys(console.END_SIGNALS, 0))
-    from lightningd_py.master import start  # half a second, in which signals may come
+    with loading():  # half a second, in which signals may come
+        from lightningd_py.master import start
 
     return start(COMMAND, sys.argv[1:])
 

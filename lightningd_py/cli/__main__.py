@@ -4,12 +4,14 @@ import signal
 import sys
 
 from wire.command import console
+from wire.start.python import loading
 
 
 def main() -> int:
     """The console script."""
     console.begin({signal.SIGINT: 130})
-    from lightningd_py.cli.cli import command  # a fifth of a second, in which Ctrl-C may come
+    with loading():  # a fifth of a second, in which Ctrl-C may come
+        from lightningd_py.cli.cli import command
 
     return command(sys.argv[1:])
 

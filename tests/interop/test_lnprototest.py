@@ -89,6 +89,7 @@ def lnprototest(pyln_python: Path) -> Iterator[Any]:
         patch.setenv("PYTHONPATH", path)
         program = Program(pyln_python, HERE / "lnprototest/cases.py", PROGRAMS / "lightningd-py")
     yield program
+    program.ask("end")
     program.end()
 
 

@@ -32,9 +32,9 @@ from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement,
 from wire.scid import scid_to_text
 from wire.secp256k1 import double_sha256, public_key, sign
 
-EACH = 2_000
-"""Channels that either of them begins with."""
-NODES = 600
+EACH = 600
+"""Channels that either of them begins with: more messages than one key of BOLT 8 encrypts."""
+NODES = 200
 
 
 @pytest.fixture(scope="module")

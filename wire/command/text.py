@@ -17,7 +17,7 @@ UNSAFE = re.compile(
     "\ud800-\udfff"  # no characters: halves of some
     "]"
 )
-NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that an XML document cannot have, not even escaped."""
 _TO_ESCAPE = re.compile(rf"{UNSAFE.pattern}|\\(?=x)")
 

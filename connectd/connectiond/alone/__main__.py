@@ -3,12 +3,14 @@
 import sys
 
 from wire.command import console
+from wire.start.python import loading
 
 
 def main() -> int:
     """The console script."""
     console.begin(dict.fromkeys(console.END_SIGNALS, 0))
-    from connectd.connectiond.alone.standalone import command  # half a second, in which signals may come
+    with loading():  # half a second, in which signals may come
+        from connectd.connectiond.alone.standalone import command
 
     return command(sys.argv[1:])
 

@@ -6,6 +6,7 @@ says nothing for PATIENCE are errors. Where a sequence expects no failure, a war
 
 import contextlib
 import ctypes
+import functools
 import shutil
 import signal
 import socket
@@ -45,6 +46,13 @@ FAILURES = ("error", "warning")
 def _end_with_me() -> None:
     """The node does not outlive us, even if we are killed."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@functools.cache
+def listed_features(program: str) -> dict[str, str]:
+    """By name, `odd` or `even`: what --list-features-only tells."""
+    done = subprocess.run([program, "--list-features-only"], capture_output=True, text=True, check=True)
+    return dict(line.split("/") for line in done.stdout.split())
 
 
 class Config:
@@ -90,10 +98,7 @@ class NodeRunner(Runner):  # type: ignore[misc]
         self.program = program
         self.one_node = one_node
         self.process: subprocess.Popen[bytes] | None = None
-        self.options = dict(line.split("/") for line in self._ask_program("--list-features-only").split())
-
-    def _ask_program(self, *options: str) -> str:
-        return subprocess.run([self.program, *options], capture_output=True, text=True, check=True).stdout
+        self.options = listed_features(program)
 
     # the node
 
@@ -225,3 +230,27 @@ class NodeRunner(Runner):  # type: ignore[misc]
 
     get_keyset = get_node_bitcoinkey = trim_blocks = add_blocks = expect_tx = invoice = accept_add_fund = _no_channels
     fundchannel = init_rbf = addhtlc = close_channel = add_startup_flag = _no_channels
+
+
+class LastingRunner(NodeRunner):
+    """Runs sequences, one after the other, against one node, until `end`."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(program, one_node=True)
+
+    def start(self) -> None:
+        """The next sequence; the first one starts the node. Raises EventError."""
+        if self.process is None:
+            super().start()
+
+    def stop(self, print_logs: bool = False) -> None:
+        """A look at the node after a sequence. Raises EventError."""
+        for conn in self.conns.values():
+            conn.close()
+        self.restart()
+        if not self.is_running() or " BROKEN " in self.log():
+            raise EventError(Event(), f"the node has ended, or is broken\n{self.log_tail()}")
+
+    def end(self) -> None:
+        """Of the node, and a look at how it has ended. Raises EventError."""
+        super().stop()

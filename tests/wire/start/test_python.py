@@ -58,3 +58,14 @@ except BaseException:
 print(sys.modules["ssl"], *(name for name in {DEAR} if name in sys.modules))
 """
     assert run(code, tmp_path, python.environment()).split() == ["None"]
+
+
+def test_nothing_is_collected_while_modules_are_loaded(tmp_path: Path) -> None:
+    code = """
+import gc
+from wire.start.python import loading
+with loading():
+    before = gc.isenabled()
+print(before, gc.isenabled(), gc.get_freeze_count() > 1000)
+"""
+    assert run(code, tmp_path, python.environment()).split() == ["False", "True", "True"]
