@@ -37,13 +37,17 @@ status = Status("gossipd")
 class OnChain:
     """The chain's news for the map, as the master tells them."""
 
-    def __init__(self, master: ControlChannel, keeper: Keeper, txout: Txout) -> None:
-        """`txout`: the stage that asks for funding outputs."""
+    def __init__(
+        self, master: ControlChannel, keeper: Keeper, txout: Txout, besides: Callable[[], Iterable[int]] = tuple
+    ) -> None:
+        """`txout`: the stage that asks for funding outputs. `besides`: channels that are to be watched and not on the
+        map."""
         self._master = master
         self._store, self._index = keeper.store, keeper.index
         self._forgetting = keeper.forgetting
         self._flush_then = keeper.flush.then
         self._txout = txout
+        self._besides = besides
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._left: list[int] = []
@@ -89,7 +93,7 @@ class OnChain:
 
     async def _look_up_the_rest(self) -> None:
         try:
-            known = UnwatchedChannels(sorted(self._index.channels))
+            known = UnwatchedChannels(sorted({*self._index.channels, *self._besides()}))
             scids = (await self._master.request(known, UnwatchedChannelsReply)).short_channel_ids
         except ChannelClosed:
             return

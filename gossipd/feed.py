@@ -200,10 +200,14 @@ class Feed:
 
     def refused(self, message: bytes, source: int, reason: str) -> None:
         """A message is malformed, or its sender is not listened to."""
+        self.judged(message, source, Outcome.REJECTED, reason)
+
+    def judged(self, message: bytes, source: int, outcome: Outcome, reason: str) -> None:
+        """A message's fate was decided as soon as it came."""
         topic = _TOPIC_OF[message[1]]
         if topic in self._taken:
             at, sender = self.stamp(source), self._sender(source)
-            self._say_arrival(topic, message, self._packing.message, at, sender, _became(Outcome.REJECTED, reason))
+            self._say_arrival(topic, message, self._packing.message, at, sender, _became(outcome, reason))
 
     def settled(self, message: bytes, outcome: Outcome, reason: str = "") -> None:
         """What became of a message after its signature check. The first word counts: later ones are the map's."""

@@ -9,6 +9,7 @@ asks for it. While it is away its gossip goes on through a gossip fd.
     serve/    streams and answers to queries            ask/    what we ask for: the seeker
     peers/    what one peer says and is told, its score, eviction
     control.py  the control sockets, and each message to what it calls here     report.py  what is asked of gossipd
+    v2/       gossip v2, judged and kept beside the map
     chain.py    what the chain does to the map          own_node.py  our own announcement
     ticks.py    what is done as time passes             hearing.py   what the feed says of a connection
     local_channels.py  channels that only their two ends know
@@ -48,6 +49,7 @@ from gossipd.peers.standing import Judgement, Standings
 from gossipd.serve.budget import Budget
 from gossipd.serve.checksums import Checksums
 from gossipd.ticks import Ticks
+from gossipd.v2.intake import GossipV2, NotJudged
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -129,7 +131,9 @@ class Gossipd:
         witnesses = self.seeker.witnesses.ask, QUERIES_OF_A_CONTEST * init.timing.query_timeout, self._group_of
         self.ingest = Ingest(Around(*about, self.now, self.clock, stored, owe, self._hear_of, *witnesses))
         self.pause = IntakePause(self._has_room, self._loop, init.timing.backpressure_pause, self.resume)
-        self.onchain = OnChain(self._master, self.keeper, self.txout)
+        self.gossip_v2: GossipV2 | NotJudged
+        self.gossip_v2 = GossipV2(self, self.store.path) if init.gossip_v2 else NotJudged(self.feed)
+        self.onchain = OnChain(self._master, self.keeper, self.txout, lambda: self.gossip_v2.watched)
 
     def _hear_of(self, scid: int, conn_id: int) -> None:
         """An update of a peer's names a channel that is not on the map: if it is not ours, the seeker asks for it."""
@@ -155,6 +159,7 @@ class Gossipd:
         self.onchain.close()
         self.upkeep.close()
         self.keeper.compactor.close()
+        self.gossip_v2.close()
         self.owned.close_sockets()
         self.remotes.close()
         self.signatures.close()

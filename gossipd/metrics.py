@@ -34,12 +34,14 @@ def reply(gossipd: Gossipd, to_master: int) -> GetMetricsReply:
 def _intake(gossipd: Gossipd, samples: Samples) -> None:
     """The pipeline, and what its messages were worth. Gossip is counted there by its verdict, nowhere else."""
     checks, signatures = gossipd.ingest.checks, gossipd.signatures
-    for number, verdicts in checks.verdicts.items():
+    for number, verdicts in {**checks.verdicts, **gossipd.gossip_v2.verdicts}.items():
         name = message_name(number)
         samples.put_each(
             declared.VERDICTS, {verdict.replace(" ", "_"): count for verdict, count in verdicts.items()}, name
         )
-        samples.put(declared.PEER_MESSAGES, sum(verdicts.values()) + checks.unjudged[number], "in", name)
+        if number in checks.unjudged:
+            samples.put(declared.PEER_MESSAGES, sum(verdicts.values()) + checks.unjudged[number], "in", name)
+    samples.put_each(declared.V2_RESULTS, gossipd.gossip_v2.results)
     samples.put_each(declared.RESULTS, {name.replace(" ", "_"): count for name, count in checks.results.items()})
     results = {"good": signatures.good, "wrong": signatures.wrong, "deadly": signatures.deadly}
     samples.put_each(declared.SIGNATURES, results)

@@ -106,6 +106,7 @@ class Move:
             async with asyncio.timeout(PATIENCE):
                 await self._drain()
                 gossipd.keeper.pause()
+                gossipd.gossip_v2.close()
                 await self._successor.request(OpenStore(), OpenStoreReply)
                 self._rest = _take_apart(gossipd, self._held)
                 await self._move(self._rest)

@@ -83,6 +83,7 @@ class Requests:
             case control_wire.OutpointsSpent(blockheight=blockheight, short_channel_ids=scids):
                 spent = control_wire.OutpointsSpentReply()
                 onchain.outpoints_spent(blockheight, scids, lambda: channel.reply(message, spent))
+                self._gossipd.gossip_v2.spent(scids)
             case control_wire.ChainReorganised(blockheight=blockheight, unspent=unspent):
                 undone = control_wire.ChainReorganisedReply()
                 onchain.reorganised(blockheight, unspent, lambda: channel.reply(message, undone))

@@ -9,6 +9,7 @@ from gossipd.ingest.pipeline import Ingest
 from gossipd.map.keeper import Keeper
 from gossipd.own_node import OwnNode
 from gossipd.peers.peer import Peer
+from gossipd.v2.intake import GossipV2, NotJudged
 from wire.net.owned_peers import OwnedPeers
 
 SLOTS = 60
@@ -28,6 +29,7 @@ class Around(Protocol):
     phases: Phases
     keeper: Keeper
     own_node: OwnNode
+    gossip_v2: GossipV2 | NotJudged
 
     def pump(self, peer: Peer) -> None:
         """Send soon what waits for a peer, wherever its connection is."""
@@ -62,6 +64,7 @@ class Ticks:
         around.phases.tick()
         around.keeper.tick()
         around.own_node.tick()
+        around.gossip_v2.tick()
         for conn_id, peer in list(around.peers.items()):
             if conn_id % SLOTS == self._slot:
                 self._flush(conn_id, peer)

@@ -21,6 +21,13 @@ class PeerFault(Exception):
         self.consequence = consequence
 
 
+class BadGossip(PeerFault):
+    """Gossip that is malformed or badly signed: its sender is told once, and its score counts it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, Consequence.WARN)
+
+
 class Verdict(StrEnum):
     """What becomes of a gossip message when it arrives. Unwanted gossip is an answer, not an error."""
 

@@ -11,8 +11,8 @@ CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE = 256, 257, 258
 GOSSIP_TYPES = (CHANNEL_ANNOUNCEMENT, NODE_ANNOUNCEMENT, CHANNEL_UPDATE)
 ANNOUNCEMENT_SIGNATURES_2 = 260
 GOSSIP_2_TYPES = (267, 269, 271)
-"""channel_announcement_2, node_announcement_2 and channel_update_2 of BOLTs' pull request 1059, which are not judged
-here yet. They are odd; announcement_signatures_2 is even, so who says it to us loses the connection (B1-6)."""
+"""channel_announcement_2, node_announcement_2 and channel_update_2 of BOLTs' pull request 1059, whose records are in
+`wire.gossip_v2`. They are odd; announcement_signatures_2 is even, so who says it to us loses the connection (B1-6)."""
 
 U16, U32, U64 = Struct(">H"), Struct(">I"), Struct(">Q")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gossipd.feed import Feed
 from gossipd.ingest.debt import Debt
 from gossipd.ingest.signatures import SignatureChecks
-from gossipd.verdict import Consequence, Judge, PeerFault, Verdict
+from gossipd.verdict import BadGossip, Judge, PeerFault, Verdict
 from wire.bus.feed import Outcome
 from wire.control.shares import Shares
 from wire.gossip_layout import GOSSIP_TYPES
@@ -27,11 +27,11 @@ MAX_REFUSED = 10_000
 """Messages with a wrong signature that are remembered, by their hash."""
 
 
-def bad_gossip(text: str) -> PeerFault:
+def bad_gossip(text: str) -> BadGossip:
     """Gossip that is malformed or badly signed: it is passed over, and its sender told. Honest peers relay such things
     unawares, so one of them is no reason to hang up; a score of them is (`peers/standing.py`).
     """
-    return PeerFault(text, Consequence.WARN)
+    return BadGossip(text)
 
 
 class Checks:
@@ -84,9 +84,15 @@ class Checks:
         """Messages whose signatures are being checked."""
         return self._signatures.waiting
 
+    @property
+    def has_no_room(self) -> bool:
+        """Nothing more goes to the signature stage now."""
+        signatures = self._signatures
+        return self.suspended or signatures.waiting >= DEBT_MARK or signatures.waiting_bytes >= DEBT_BYTES
+
     def submit(self, message: bytes, key: bytes, source: int, verdict: Callable[[int], None]) -> bool:
         """To the signature stage; False if there is no room, and then the message is owed."""
-        if self.suspended or self._signatures.waiting >= DEBT_MARK or self._signatures.waiting_bytes >= DEBT_BYTES:
+        if self.has_no_room:
             self.debt.note(message, source)
             return False
         self._signatures.submit(message, key, verdict)

@@ -8,7 +8,6 @@ only together with that script, for another may announce the same output rightly
 """
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -17,6 +16,7 @@ from gossipd.verdict import Verdict
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import GetTxout, GetTxoutReply
 from wire.control.shares import Shares
+from wire.gossip_v2.keys import multisig_script
 from wire.scid import block_of
 from wire.start.late_dataclass import dataclass
 
@@ -36,6 +36,8 @@ UNKNOWN_AMOUNT = 0
 ANY_SCRIPT = b""
 
 Passed = Callable[[int], None]
+Seen = Callable[[int, bytes], None]
+"""Gets an output's amount in sat, and its script."""
 
 
 class Failed(Protocol):
@@ -46,13 +48,6 @@ class Failed(Protocol):
     def __call__(self, reason: str, *, forged: bool = False, dropped: bool = False) -> None: ...
 
 
-def funding_script(bitcoin_key_1: bytes, bitcoin_key_2: bytes) -> bytes:
-    """The P2WSH script of the 2-of-2 of both keys. BOLT 3, Funding Transaction Output."""
-    first, second = sorted((bitcoin_key_1, bitcoin_key_2))
-    witness_script = b"\x52\x21" + first + b"\x21" + second + b"\x52\xae"
-    return b"\x00\x20" + hashlib.sha256(witness_script).digest()
-
-
 @dataclass(slots=True)
 class _Question:
     scid: int
@@ -61,6 +56,13 @@ class _Question:
     failed: Failed
     unknown: Failed
     source: int = 0
+    seen: Seen | None = None
+    """Instead of `passed`: whichever script it has."""
+
+    @property
+    def key(self) -> int:
+        """Of those that wait there is one a channel, and one for each of gossip v2's announcements of it."""
+        return self.scid if self.seen is None else -id(self)
 
 
 class Failures:
@@ -136,9 +138,18 @@ class Txout:
     def refuses(self, scid: int, bitcoin_keys: tuple[bytes, ...]) -> Verdict | None:
         """What can be said of an announcement before its signatures are checked."""
         script = self._failures.get(scid, self._loop.time()) if self._failures else None
-        if script is not None and script in (ANY_SCRIPT, funding_script(*bitcoin_keys)):
+        if script is not None and script in (ANY_SCRIPT, multisig_script(*bitcoin_keys)):
             return Verdict.NO_OUTPUT
-        return Verdict.TOO_EARLY if self._blockheight and block_of(scid) > self._blockheight + FARTHEST else None
+        return Verdict.TOO_EARLY if self.is_far(scid) else None
+
+    def is_far(self, scid: int) -> bool:
+        """Its block is so far above the end of the chain that it is not waited for."""
+        return bool(self._blockheight) and block_of(scid) > self._blockheight + FARTHEST
+
+    @property
+    def blockheight(self) -> int:
+        """Of the end of the chain; 0 while it is unknown."""
+        return self._blockheight
 
     def has_failed(self, scid: int) -> bool:
         """Its output was looked for lately and not found, whatever the script."""
@@ -166,8 +177,17 @@ class Txout:
         if not self._check:
             passed(UNKNOWN_AMOUNT)
             return
-        question = _Question(scid, funding_script(*bitcoin_keys), passed, failed, unknown or failed, source)
-        if self._is_early(scid):
+        self._begin(_Question(scid, multisig_script(*bitcoin_keys), passed, failed, unknown or failed, source))
+
+    def ask_any(self, scid: int, script: bytes, seen: Seen, failed: Failed, source: int) -> None:
+        """Look the output of `scid` up, whatever it pays to; the chain watches it if that is `script`.
+
+        One of `seen` and `failed` will be called.
+        """
+        self._begin(_Question(scid, script, _unasked, failed, failed, source, seen))
+
+    def _begin(self, question: _Question) -> None:
+        if self._is_early(question.scid):
             self._keep(question)
         else:
             self._waiting.append(question)
@@ -176,9 +196,10 @@ class Txout:
     def new_blockheight(self, blockheight: int) -> None:
         """The chain ends here: it may be the first time that we hear of it."""
         self._blockheight = blockheight
-        deep_enough = [scid for scid in self.early_table if not self._is_early(scid)]
-        for scid in deep_enough:
-            if (question := self.early_table.pop(scid)) is not None:
+        early = self.early_table.values.items()
+        deep_enough = [key for key, question in early if not self._is_early(question.scid)]
+        for key in deep_enough:
+            if (question := self.early_table.pop(key)) is not None:
                 self._waiting.append(question)
         self._go_on()
 
@@ -194,7 +215,7 @@ class Txout:
         if self.early_table.refuses(question.source):
             lost = [question]
         else:
-            lost = [each for _, each in self.early_table.put(question.scid, question, question.source)]
+            lost = [each for _, each in self.early_table.put(question.key, question, question.source)]
         for each in lost:
             reason = f"its output has not {DEPTH} confirmations, and too many like it wait for theirs"
             each.unknown(reason, dropped=True)
@@ -231,11 +252,17 @@ class Txout:
                 question.failed(reply.reason, forged=reply.forged)
             else:
                 question.unknown(reply.reason)
+        elif question.seen is not None:
+            question.seen(reply.amount_sat, reply.script)
         elif reply.script != question.script:
             self._failures.add(question.scid, question.script, now, question.source)
             question.failed("its output pays to another script", forged=True)
         else:
             question.passed(reply.amount_sat)
+
+
+def _unasked(amount_sat: int) -> None:
+    """In the place of `passed` where `seen` is called."""
 
 
 def _result(reply: GetTxoutReply, question: _Question) -> str:

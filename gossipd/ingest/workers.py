@@ -21,6 +21,7 @@ from wire.control.status import Status
 from wire.gossip_layout import (
     CHANNEL_ANNOUNCEMENT,
     CHANNEL_SIGNED,
+    CHANNEL_UPDATE,
     NODE_ANNOUNCEMENT,
     SIGNED,
     channel_keys,
@@ -28,6 +29,7 @@ from wire.gossip_layout import (
     node_id_of,
     signature_of,
 )
+from wire.gossip_v2.signatures import holds
 from wire.secp256k1 import first_wrong
 
 GOOD = 0
@@ -45,7 +47,8 @@ _PID_SIZE = 8
 def check(message: bytes, key: bytes) -> int:
     """GOOD, or which signature of a well-formed gossip message is wrong. BOLT 7.
 
-    `key` is the node_id that must have signed a channel_update; the other two carry theirs (B7-57, B7-68).
+    `key` is the node_id that must have signed a channel_update; the other two carry theirs (B7-57, B7-68). Gossip v2's:
+    as `wire.gossip_v2.signatures` wants it.
     """
     number = message[0] << 8 | message[1]
     if number == CHANNEL_ANNOUNCEMENT:
@@ -53,6 +56,8 @@ def check(message: bytes, key: bytes) -> int:
         return first_wrong(signed, channel_signatures(message), channel_keys(message), 2)  # a bitcoin key comes once
     if number == NODE_ANNOUNCEMENT:
         key = node_id_of(message)
+    elif number != CHANNEL_UPDATE:
+        return GOOD if holds(message, key) else 1
     return first_wrong(message[SIGNED:], [signature_of(message)], [key], 1)
 
 

@@ -14,7 +14,7 @@ from gossipd.peers.waiting import Waiting
 from gossipd.serve.budget import PASSED_OVER
 from gossipd.serve.queries import Answer, Messages, Source, answer_range, answer_scids
 from gossipd.serve.stream import Stream
-from gossipd.verdict import Consequence, PeerFault, Verdict
+from gossipd.verdict import BadGossip, Consequence, PeerFault, Verdict
 from wire.address import network_group
 from wire.control.control_wire import GossipState, PeerInfo
 from wire.control.status import Status
@@ -158,6 +158,8 @@ class Peer:
             if number == ANNOUNCEMENT_SIGNATURES_2 and self._around.feed.gossip:
                 self._around.feed.refused(message, self.info.conn_id, NOT_JUDGED)
             return self._around.fault(self, PeerFault(str(flaw), Consequence.DISCONNECT))
+        except BadGossip as fault:
+            return self._around.bad_gossip(self, fault)
         except PeerFault as fault:
             return self._around.fault(self, fault)
 
@@ -177,10 +179,7 @@ class Peer:
             return True
         if self.stream is not None:
             self.stream.heard(message)
-        try:
-            verdict = self._around.ingest.receive(message, self.info.conn_id)
-        except PeerFault as fault:
-            return self._around.bad_gossip(self, fault)
+        verdict = self._around.ingest.receive(message, self.info.conn_id)
         if verdict is _REDUNDANT:
             standing.redundant += 1
         elif verdict is _UNKNOWN_CHANNEL or verdict is _DONT_FORWARD:
@@ -228,8 +227,7 @@ class Peer:
         """Also what is left of a query, from the gossipd that was here before."""
         around = self._around
         if message[0] << 8 | message[1] in GOSSIP_2_TYPES:
-            if around.feed.gossip:
-                around.feed.refused(message, self.info.conn_id, NOT_JUDGED)
+            around.gossip_v2.hear(message, self.info.conn_id)
             return
         match decode(message):
             case GossipTimestampFilter() as wanted:

@@ -30,6 +30,7 @@ from wire.gossip_layout import (
     node_body,
     undated,
 )
+from wire.gossip_v2.about import about_v2
 
 _COUNTED = Struct(">5sI9sQ")
 _COUNTED_HIGH = Struct(">5sQ9sQ")
@@ -133,6 +134,16 @@ def batched_message(topic: str, seq: int, time_ns: int, values: dict[str, Any]) 
     return _OF_OTHERS[len(values)][topic] + _counted(seq, time_ns) + _pack(values)[1:]
 
 
+def _pack_v2(raw: bytes) -> bytes:
+    """The same for gossip v2, which has a block height in the place of a timestamp; of no TLV stream, nil."""
+    said = about_v2(raw)
+    scid = _NIL if said.scid is None else _U64 + said.scid
+    direction = _NIL if said.direction is None else _DIRECTIONS[said.direction]
+    node = _NIL if said.node_id is None else _KEY + said.node_id
+    length, outer, inner = len(raw).to_bytes(2, "big"), sha256(raw).digest(), sha256(said.undated or raw).digest()
+    return _MESSAGE % (raw[:2], length, outer, inner, scid, direction, _NIL, node, length, raw)
+
+
 def pack_message(raw: bytes) -> bytes:
     """What a gossip message says, cut out of it; of one that is cut short before a field, nil."""
     scid = direction = timestamp = about = _NIL
@@ -150,6 +161,8 @@ def pack_message(raw: bytes) -> bytes:
         if size >= at + BODY_RGB:
             timestamp = _U32 + raw[at : at + BODY_NODE_ID]
             about = _KEY + raw[at + BODY_NODE_ID : at + BODY_RGB]
+    elif number > CHANNEL_UPDATE:
+        return _pack_v2(raw)
     outer = sha256(raw).digest()
     inner = outer if (said := undated(raw)) is None else sha256(said).digest()
     length = size.to_bytes(2, "big")

@@ -90,6 +90,7 @@ class Options:
     gossip_peer_rate: int = _LIMITS.gossip_peer_rate
     gossip_total_rate: int = _LIMITS.gossip_total_rate
     gossip_listen: int = _LIMITS.gossip_listen
+    experimental_gossip_v2: bool = False
     gossip_store_compact_size: int = _LIMITS.compact_size
     gossip_store_compact_ratio: int = _LIMITS.compact_ratio
     slow_reader_timeout: int = int(_LIMITS.slow_reader)

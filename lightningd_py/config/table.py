@@ -218,6 +218,7 @@ OPTIONS: tuple[Option, ...] = (
             values.gossip_listen,
             "all|N",
         ),
+        Option("experimental-gossip-v2", "judge gossip v2, as it is drafted, and keep it beside the map"),
         Option(
             "gossip-store-compact-size",
             "bytes from which on the gossip_store is compacted when it is worth it (default 10000000)",

@@ -191,6 +191,7 @@ async def init_gossipd(
             vantage=vantage_of(options, own.node_id),
             feed_needed=options.feed != in_directory("ipc://feed", options.network_dir),
             predecessor_fd=predecessor_fd,
+            gossip_v2=options.experimental_gossip_v2,
         ),
         control_wire.GossipdInitReply,
     )

@@ -11,6 +11,7 @@ from gossipd.gossmap import open_to_read
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import Fd
 from wire.control.control_wire import (
+    GOSSIP_V2,
     ListingdInit,
     ListingdInitReply,
     MapListing,
@@ -18,6 +19,7 @@ from wire.control.control_wire import (
     WriteListingReply,
     WriteListingReplyfail,
 )
+from wire.gossip_v2.kept import ENDING
 
 RESTART_PATIENCE = 5.0
 """Seconds that a listing waits for a listingd which is being restarted."""
@@ -135,7 +137,7 @@ class ListingControl:
 
     async def _ask(self, listing: MapListing, before: bytes, after: bytes, fd: int, *, packed: bool) -> int:
         channel = await self._there()
-        store_fd, lent = self._fds(fd)
+        store_fd, lent = self._fds(listing, fd)
         request = WriteListing(listing, packed, before, after, store_fd, lent)
         self._under_way[channel] += 1
         try:
@@ -151,12 +153,16 @@ class ListingControl:
                 del self._under_way[channel]
             self._dismiss(channel)
 
-    def _fds(self, fd: int) -> tuple[Fd, Fd]:
-        """The store's and the client's. Raises NoListing."""
+    def _fds(self, listing: MapListing, fd: int) -> tuple[Fd, Fd]:
+        """Of the file that is listed, and the client's. Raises NoListing."""
+        path, name = self._store, "gossip_store"
+        if listing.what == GOSSIP_V2:
+            store, name = path.resolve(), name + ENDING
+            path = store.with_name(store.name + ENDING)
         try:
-            store_fd = open_to_read(self._store)
+            store_fd = open_to_read(path)
         except OSError as error:
-            raise NoListing(f"the gossip_store cannot be read: {error.strerror}") from error
+            raise NoListing(f"the {name} cannot be read: {error.strerror}") from error
         try:
             return Fd(store_fd), Fd(os.dup(fd))
         except OSError as error:

@@ -8,13 +8,15 @@ import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from gossipd.gossmap import Channel, Direction, Gossmap, Node
+from lightningd_py.listingd import listings_v2
 from lightningd_py.listingd.result_filter import apply_filter
 from wire.address import to_json
-from wire.control.control_wire import MapListing
+from wire.control.control_wire import GOSSIP_V2, MapListing
 from wire.gossip_layout import DISABLED
 from wire.scid import scid_to_text
 
@@ -50,7 +52,10 @@ class Listings:
 
         Raises OSError and StoreError if the store cannot be read, the pieces too.
         """
-        gossmap, chosen = self._current(store_fd), json.loads(listing.wanted)
+        chosen = json.loads(listing.wanted)
+        if listing.what == GOSSIP_V2:
+            return _gossip_v2(listing, store_fd, chosen)
+        gossmap = self._current(store_fd)
         if listing.what == "nodes":
             found = (_nodes_at(gossmap, keys) for keys in _pieces(self._nodes(gossmap, listing)))
         else:
@@ -61,7 +66,7 @@ class Listings:
     def begin_text(self, listing: MapListing, store_fd: int) -> Iterator[list[str]]:
         """The same as JSON. Without a filter a direction is a line of text that is filled in: a third of what a dict of
         it costs, and its encoding, with whatever library."""
-        if listing.what == "nodes" or json.loads(listing.wanted) is not True:
+        if listing.what != "channels" or json.loads(listing.wanted) is not True:
             return ([json.dumps(entry) for entry in piece] for piece in self.begin(listing, store_fd))
         gossmap = self._current(store_fd)
         found = (_channels_at(gossmap, keys, listing) for keys in _pieces(self._channels(gossmap, listing)))
@@ -94,6 +99,12 @@ class Listings:
         if "channels" not in self._snapshots:
             self._snapshots["channels"] = array("Q", index.channels)
         return self._snapshots["channels"]
+
+
+def _gossip_v2(listing: MapListing, store_fd: int, chosen: Any) -> Iterator[list[Entry]]:
+    found = listings_v2.entries(store_fd, listing)
+    while piece := list(islice(found, PIECE)):
+        yield [apply_filter(entry, chosen) for entry in piece]
 
 
 def _pieces(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -1,14 +1,19 @@
 """The channels and nodes of a made-up map, announced by gossip v2: validly signed, the same for the same seed.
 
+As a tool: `python -m lightningd_py.tools.synthetic_gossip_v2 --help`.
+
 Whoever has all secrets of a channel needs no MuSig2 to sign for the sum of their keys: one BIP 340 signature by the sum
 of the secrets is what the partial signatures of four signers would come to.
 """
 
+import argparse
 import hashlib
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from lightningd_py.tools.synthetic_map import FIRST_BLOCK, Edge, SyntheticMap, scid_of
+from lightningd_py.tools.synthetic_map import FIRST_BLOCK, Edge, SyntheticMap, random_edges, scid_of
 from wire.gossip_v2.keys import P2TR, multisig_script, taproot_script
 from wire.gossip_v2.messages import (
     INCOMING,
@@ -23,12 +28,15 @@ from wire.gossip_v2.signatures import digest_of
 from wire.scid import block_of, output_of
 from wire.secp256k1 import public_key, sign_schnorr
 from wire.start.late_dataclass import dataclass
+from wire.types import NETWORKS
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 """Of secp256k1's group."""
 P2WSH, TAPROOT, TWEAKED, KEYLESS = FUNDINGS = ("p2wsh", "taproot", "tweaked", "keyless")
 """What an output pays to: a 2-of-2; the sum of both bitcoin keys; the same with a merkle root; a key of which nothing
 is said, which only the chain knows."""
+PROVABLE = (P2WSH, TAPROOT, TWEAKED)
+"""By their signatures alone."""
 SPREAD = 144
 """Blocks over which the block heights of a map are spread."""
 
@@ -75,7 +83,7 @@ class SyntheticGossip2:
 
     made: SyntheticMap
     height: int
-    fundings: tuple[str, ...] = (P2WSH, TAPROOT, TWEAKED)
+    fundings: tuple[str, ...] = PROVABLE
     """Of the channels in turn."""
 
     def channel(self, number: int) -> SignedChannel2:
@@ -175,3 +183,32 @@ _SCRIPTS: dict[str, Callable[[bytes, bytes, bytes | None], bytes]] = {
     TWEAKED: _taproot,
     KEYLESS: lambda first, *_: P2TR + first[1:],
 }
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The tool. Ends with status 2 and one sentence where something is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lightningd_py.tools.synthetic_gossip_v2",
+        description="Make validly signed gossip v2 of a network that does not exist, always the same for the same "
+        "arguments, a line of hex a message. It announces the channels of synthetic_map's map with the same arguments.",
+        epilog="example: python -m lightningd_py.tools.synthetic_gossip_v2 --channels 100 --nodes 30 --height 900000",
+    )
+    parser.add_argument("--channels", type=int, default=1000, metavar="N", help="how many channels (default 1000)")
+    parser.add_argument("--nodes", type=int, metavar="N", help="how many nodes (default a third of the channels)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="another number, another map (default 1)")
+    parser.add_argument("--height", type=int, default=1_000, metavar="H", help="where the chain ends (default 1000)")
+    parser.add_argument("--network", choices=NETWORKS, default="regtest", help="whose chain_hash (default regtest)")
+    parser.add_argument("--keyless", action="store_true", help="channels without bitcoin keys among them, too")
+    options = parser.parse_args(arguments)
+    try:
+        edges = random_edges(options.seed, options.channels, options.nodes or options.channels // 3)
+    except ValueError as error:
+        parser.error(str(error))
+    made = SyntheticMap(edges, options.seed, int(time.time()), NETWORKS[options.network])
+    fundings = FUNDINGS if options.keyless else PROVABLE
+    for message in SyntheticGossip2(made, options.height, fundings).messages():
+        sys.stdout.write(message.hex() + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -21,6 +21,7 @@ BENCHMARKS = {
     "frames": "430-byte messages received and sent",
     "connects": "handshake and INIT of inbound connections",
     "ingest": "a map taken in over two connections, then the same again",
+    "gossip_v2": "gossip v2 taken in, beside v1",
     "feed": "a map taken in while nobody, and while somebody, takes the feed",
     "observatory": "a recorder of 1,000,000 arrivals",
     "page": "the page's map, drawn in Chromium",

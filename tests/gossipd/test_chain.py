@@ -9,7 +9,6 @@ import pytest
 
 from gossipd.chain import OnChain
 from gossipd.gossmap import Gossmap
-from gossipd.ingest.txout import funding_script
 from tests.gossipd.gossipd_process import HEIGHT, GossipdProcess, GossipdProcesses
 from tests.gossipd.messages import BITCOIN_KEYS, NOW, announcement, scid, update
 from tests.gossipd.writer import Writer
@@ -25,9 +24,10 @@ from wire.control.control_wire import (
     UnwatchedChannels,
     UnwatchedChannelsReply,
 )
+from wire.gossip_v2.keys import multisig_script
 from wire.scid import scid_to_text
 
-SCRIPT = funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
+SCRIPT = multisig_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
 THERE = 5_000, SCRIPT, ""
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from gossipd.ingest.txout import funding_script
 from tests.interop.conftest import Program
+from wire.gossip_v2.keys import multisig_script
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate
 from wire.scid import make_scid
 from wire.secp256k1 import double_sha256, public_key, sign
@@ -92,7 +92,7 @@ class Channel:
     def script(self) -> bytes:
         """What its output pays to."""
         one, two = map(public_key, self.bitcoin_secrets)
-        return funding_script(one, two)
+        return multisig_script(one, two)
 
     @property
     def node_secrets(self) -> tuple[bytes, bytes]:

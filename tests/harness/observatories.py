@@ -95,6 +95,15 @@ def arrivals_of(folder: Path) -> Counter[tuple[str, bytes, bytes]]:
     return Counter({(vantage, peer, hash_): count for vantage, peer, hash_, count in zip(*columns, strict=True)})
 
 
+def messages_of(folder: Path) -> dict[bytes, tuple[int, int | None, int | None, bytes | None]]:
+    """What the record has of each message: its type, scid, direction and node_id."""
+    names = ["raw", "type", "scid", "direction", "node_id"]
+    part = Record(folder).part("messages", names)
+    tables = [pq.read_table(path, columns=names, partitioning=None) for path in part.files]
+    rows = pa.concat_tables([*tables, part.recent.select(names)]).to_pylist()
+    return {row["raw"]: (row["type"], row["scid"], row["direction"], row["node_id"]) for row in rows}
+
+
 def peak_memory(pid: int) -> int:
     """The most bytes that were resident."""
     status = Path(f"/proc/{pid}/status").read_text()

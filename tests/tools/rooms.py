@@ -53,6 +53,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "gossipd.gossmap",
         "gossipd.own_node",
         "gossipd.ingest",
+        "gossipd.v2",
         "gossipd.chain",
         "gossipd.local_channels",
         "gossipd.serve",

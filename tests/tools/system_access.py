@@ -38,6 +38,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "gossipd.map.compaction": "copies in slices on the loop",
         "gossipd.map.keeper": "what is found lost is forgotten in the next turn",
         "gossipd.store.flush": "once a turn of the loop",
+        "gossipd.v2.file": "once a turn of the loop",
         "gossipd.gossipd": "timers, and the control channels",
         "gossipd.ticks": "what is done as time passes",
         "gossipd.control": "one task moves all to another gossipd",

@@ -196,7 +196,7 @@ GOSSIP_2_TOPICS = {
     269: "gossip.node_announcement_2",
     271: "gossip.channel_update_2",
 }
-"""By message type: what is heard and not judged yet."""
+"""By message type: gossip v2, which is judged with --experimental-gossip-v2 only, and never on the map."""
 SENT_TOPICS = ("sent.channel_announcement", "sent.node_announcement", "sent.channel_update")
 """As GOSSIP_TOPICS: only a prefix that begins with `sent.` takes them."""
 MAP_CHANNEL, MAP_UPDATE, MAP_NODE = "map.channel_announcement", "map.channel_update", "map.node_announcement"

@@ -12,7 +12,7 @@ from typing import Any
 import msgpack
 
 from wire.bus.feed import TOPICS, VERSION, FeedError
-from wire.gossip_layout import subject, undated
+from wire.gossip_v2.about import subject, undated
 
 BATCH = "batch."
 QUESTION = BATCH + "?"

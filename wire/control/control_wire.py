@@ -105,9 +105,13 @@ class LocalChannel:
     service: str
 
 
+GOSSIP_V2 = "gossip_v2"
+
+
 @dataclass(frozen=True, slots=True)
 class MapListing:
-    """What is to be listed of the map: `channels`, an entry a direction, or `nodes`; all, or as narrow as is said."""
+    """What is to be listed of the map: `channels`, an entry a direction, or `nodes`; all, or as narrow as is said. Or
+    `gossip_v2`, which is beside it."""
 
     what: str
     short_channel_id: int | None = None
@@ -507,6 +511,8 @@ class GossipdInit(Request, number=3000, sender="master", aliases=("gossipctl_ini
     """What the feed calls this node."""
     feed_needed: bool = False
     """A feed that cannot be published is an error: it was asked for."""
+    gossip_v2: bool = False
+    """Gossip v2 is judged, and kept beside the map."""
     predecessor_fd: Fd | None = None
     """Where another gossipd moves all that it has to this one, which opens the store when that one has let it go."""
 

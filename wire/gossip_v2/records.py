@@ -51,12 +51,3 @@ def tagged_digest(tag: str, data: bytes) -> bytes:
 def signature_tag(message_name: str, field_name: str = "signature") -> str:
     """The tag of a message's signature: MsgHash of the draft, as in BOLT 12."""
     return f"lightning{message_name}{field_name}"
-
-
-def undated(message: bytes) -> bytes:
-    """What a message says whenever it is said: its type, and all but signature and block height. Raises WireError."""
-    left_out = SIGNATURE, HEIGHT_OF.get(number_of(message), SIGNATURE)
-    records = read_records(message)
-    return message[:TYPE_SIZE] + write_tlvs(
-        {number: each for number, each in records.items() if number not in left_out}
-    )

@@ -198,7 +198,8 @@ VERDICTS = _counter(
     "gossip messages that came, by what became of each at first sight",
     _GOSSIPD,
     "type verdict",
-    "type: channel_announcement, channel_update, node_announcement; verdict: as gossipstatus",
+    "type: channel_announcement, channel_update, node_announcement; with --experimental-gossip-v2 those of gossip v2, "
+    "too; verdict: as gossipstatus",
     status="each verdict, of all types together",
 )
 RESULTS = _counter(
@@ -208,6 +209,13 @@ RESULTS = _counter(
     "result",
     "result: accepted (on the map), bad (malformed or wrongly signed), rate_limited",
     status="accepted, bad, rate_limited",
+)
+V2_RESULTS = _counter(
+    "gossip_v2_results",
+    "what became of messages of gossip v2",
+    _GOSSIPD,
+    "result",
+    "with --experimental-gossip-v2: kept, bad (malformed or wrongly signed), rate_limited",
 )
 SIGNATURES = _counter(
     "gossip_signature_checks",

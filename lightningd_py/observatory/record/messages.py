@@ -3,7 +3,8 @@
 import hashlib
 from typing import Any, NamedTuple
 
-from wire.gossip_layout import TYPE_SIZE, subject, undated
+from wire.gossip_layout import TYPE_SIZE
+from wire.gossip_v2.about import subject, undated
 
 HASH_SIZE = 16
 
@@ -31,7 +32,7 @@ def inner_hash(raw: bytes) -> bytes:
 
 
 def inner_bytes(raw: bytes) -> bytes:
-    """A message without its signatures and its timestamp; as it is if it is of another type, or is cut."""
+    """A message without its signatures and its time; as it is if it is of another type, or is cut."""
     said = undated(raw) if len(raw) >= TYPE_SIZE else None
     return raw if said is None else said
 

@@ -73,7 +73,7 @@ class Commands:
             ).all(),
             *NewsCommands(self.news).all(),
             *GracefulCommand(self.ownership, self.requests, self.access, self.staying).all(),
-            *MapCommands(self.ownership, self.refusal).all(),
+            *MapCommands(self.options, self.ownership, self.refusal).all(),
             *PeerCommands(port, self.database, self.staying, self.access).all(),
             *ServiceCommands(self.ownership, self.requests, self.opening).all(),
             *SignCommands(self.hsmd, self.listingd).all(),

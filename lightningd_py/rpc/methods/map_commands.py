@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from lightningd_py.config.options import Options
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.rpc.jsonrpc import Command
 from lightningd_py.rpc.notifications import tell_asker
@@ -23,7 +24,7 @@ from lightningd_py.rpc.params import (
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, RequestFailed
 from wire.control.control_message import Reply, Request
-from wire.control.control_wire import MapListing
+from wire.control.control_wire import GOSSIP_V2, MapListing
 
 R = TypeVar("R", bound=Reply)
 NORMAL = "normal"
@@ -35,8 +36,9 @@ LOOK = 0.5
 class MapCommands:
     """The methods of one node."""
 
-    def __init__(self, ownership: Ownership, refusal: Callable[[str], str]) -> None:
+    def __init__(self, chosen: Options, ownership: Ownership, refusal: Callable[[str], str]) -> None:
         """`refusal`: why gossipd is not there."""
+        self._options = chosen
         self._ownership = ownership
         self._refusal = refusal
 
@@ -58,6 +60,15 @@ class MapCommands:
                     optional("destination", node_id, "the directions that lead to this node"),
                 ),
                 "Show channels of the map, an entry a direction: one, those from or to a node, or all.",
+            ),
+            Command(
+                "listgossipv2",
+                self.listgossipv2,
+                (
+                    optional("short_channel_id", short_channel_id, "this channel alone"),
+                    optional("id", node_id, "this node and its channels"),
+                ),
+                "Show what is kept of gossip v2 (--experimental-gossip-v2): channels with their updates, and nodes.",
             ),
             Command(
                 "addgossip",
@@ -91,6 +102,16 @@ class MapCommands:
         if sum(wanted is not None for wanted in (short_channel_id, source, destination)) > 1:
             raise RpcError(INVALID_PARAMETERS, "Can only specify one of short_channel_id, source or destination")
         return MapListing("channels", short_channel_id, source, destination)
+
+    async def listgossipv2(self, short_channel_id: int | None, id: bytes | None) -> MapListing:
+        """What is beside the map, and in no other listing. `type` of an entry is channel or node; `unchecked` is there
+        where no chain has shown the funding output; `heard_from`: the address that has brought it. docs/gossip-v2.md
+        """
+        if short_channel_id is not None and id is not None:
+            raise RpcError(INVALID_PARAMETERS, "Can only specify one of short_channel_id or id")
+        if not self._options.experimental_gossip_v2:
+            raise RpcError(INTERNAL_ERROR, "gossip v2 is not judged here: start the node with --experimental-gossip-v2")
+        return MapListing(GOSSIP_V2, short_channel_id, node_id=id)
 
     async def addgossip(self, message: bytes) -> dict[str, Any]:
         """The answer comes after the signature check."""

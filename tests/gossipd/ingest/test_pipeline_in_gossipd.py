@@ -11,7 +11,6 @@ import pytest
 
 from gossipd.gossmap import Gossmap
 from gossipd.ingest.checks import DEBT_MARK, PIPELINE_MARK
-from gossipd.ingest.txout import funding_script
 from gossipd.store.writer import GossipStore
 from tests.gossipd.chain_source import ChainSource
 from tests.gossipd.gossipd_process import CHAIN, EVERYTHING, PATIENCE, GossipdProcess, GossipdProcesses
@@ -40,6 +39,7 @@ from wire.control.control_wire import (
     RandomNodesReply,
 )
 from wire.control.timing import Timing
+from wire.gossip_v2.keys import multisig_script
 from wire.peer_wire import (
     QueryChannelRange,
     QueryShortChannelIds,
@@ -49,7 +49,7 @@ from wire.peer_wire import (
 )
 
 CHANNEL = [announcement(), update(direction=0), update(direction=1)]
-SCRIPT = funding_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
+SCRIPT = multisig_script(BITCOIN_KEYS[0][1], BITCOIN_KEYS[1][1])
 COMPRESSED = QueryShortChannelIds(CHAIN, b"\1" + bytes(8))
 """A query in an encoding that is no more: it earns a warning, and no points."""
 CUT_ADDRESS = b"\1\1\2\3\4\0\1" + b"\2\1\2\3"

@@ -6,17 +6,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gossipd.ingest.txout import ANY_SCRIPT, MAX_EARLY, WINDOW, Failures, Txout, funding_script
+from gossipd.ingest.txout import ANY_SCRIPT, MAX_EARLY, WINDOW, Failures, Txout
 from gossipd.verdict import Verdict
 from tests.gossipd.messages import BITCOIN_KEYS
 from tests.harness.waiting import until
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.control.control_wire import GetTxout, GetTxoutReply
+from wire.gossip_v2.keys import multisig_script
 from wire.scid import make_scid
 
 KEYS = tuple(public for _, public in BITCOIN_KEYS)
-SCRIPT = funding_script(*KEYS)
+SCRIPT = multisig_script(*KEYS)
 HEIGHT = 1_000
 
 

@@ -10,6 +10,7 @@ from lightningd_py.tools.synthetic_gossip_v2 import SyntheticGossip2
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from wire.address import parse_address
 from wire.cursor import WireError, write_tlvs
+from wire.gossip_v2.about import about_v2, subject, undated
 from wire.gossip_v2.messages import (
     AnnouncementSignatures2,
     ChannelAnnouncement2,
@@ -20,7 +21,7 @@ from wire.gossip_v2.messages import (
     Policy,
     PureTlv,
 )
-from wire.gossip_v2.records import is_signed, number_of, read_records, signed_part, undated
+from wire.gossip_v2.records import is_signed, number_of, read_records, signed_part
 from wire.message import BoltMessage
 from wire.peer_wire import decode
 from wire.scid import make_scid, output_of
@@ -323,10 +324,34 @@ def test_addresses_that_can_be_used() -> None:
     assert message.addresses() == [parse_address(text, 0) for text in written]
 
 
+def said(raw: bytes) -> bytes | None:
+    return about_v2(raw).undated
+
+
 def test_what_is_said_whenever_it_is_said() -> None:
     older, newer = GOSSIP.update(0, 1, 500), GOSSIP.update(0, 1, 501)
     assert older != newer
-    assert undated(older) == undated(newer) != undated(GOSSIP.update(0, 0, 500))
-    assert undated(GOSSIP.node_announcement(1, 5)) == undated(GOSSIP.node_announcement(1, 6))
-    assert undated(GOSSIP.node_announcement(1, 5)) != undated(GOSSIP.node_announcement(2, 5))
-    assert undated(ANNOUNCED) == undated(instead(ANNOUNCED, 240, bytes(64))) != undated(instead(ANNOUNCED, 6, b"\1"))
+    assert said(older) == said(newer) != said(GOSSIP.update(0, 0, 500))
+    assert said(GOSSIP.node_announcement(1, 5)) == said(GOSSIP.node_announcement(1, 6))
+    assert said(GOSSIP.node_announcement(1, 5)) != said(GOSSIP.node_announcement(2, 5))
+    assert said(ANNOUNCED) == said(instead(ANNOUNCED, 240, bytes(64))) != said(instead(ANNOUNCED, 6, b"\1"))
+
+
+def test_what_a_message_is_about() -> None:
+    scid = SCID.to_bytes(8)
+    assert about_v2(ANNOUNCED)[:3] == (scid, None, None)
+    assert about_v2(UPDATED)[:3] == (scid, 1, None)
+    assert about_v2(NODE)[:3] == (None, None, read_records(NODE)[4])
+    assert about_v2(PARTS)[:3] == (None, None, None)
+    assert (subject(UPDATED), subject(ANNOUNCED)) == ((SCID, 1, None, None), (SCID, None, None, None))
+    assert subject(NODE) == (None, None, read_records(NODE)[4], None)
+    assert (undated(NODE), undated(NODE[:-1])) == (about_v2(NODE).undated, None)
+    v1 = GOSSIP.made.channel(0)
+    assert subject(v1.updates[1]) == (SCID, 1, None, v1.timestamps[1])
+    assert undated(v1.announcement) == v1.announcement[:2] + v1.announcement[258:]
+    for number, of in ((4, ANNOUNCED), (2, UPDATED), (4, NODE)):
+        for wrong in (b"", bytes(7), b"\2" * 9, bytes(40)):
+            assert about_v2(instead(of, number, wrong))[:3] == (None, None, None)
+        assert about_v2(without(of, number))[:3] == (None, None, None)
+        assert about_v2(of[:-1]) == (None, None, None, None)
+        assert about_v2(of[:2])[:3] == (None, None, None)
