@@ -103,8 +103,8 @@ class Listings:
 
 def _gossip_v2(listing: MapListing, store_fd: int, chosen: Any) -> Iterator[list[Entry]]:
     found = listings_v2.entries(store_fd, listing)
-    while piece := list(islice(found, PIECE)):
-        yield [apply_filter(entry, chosen) for entry in piece]
+    pieces: Iterator[list[Entry]] = iter(lambda: list(islice(found, PIECE)), [])
+    return ([apply_filter(entry, chosen) for entry in piece] for piece in pieces)
 
 
 def _pieces(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:

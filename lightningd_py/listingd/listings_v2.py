@@ -16,6 +16,10 @@ def entries(store_fd: int, listing: MapListing) -> Iterator[Entry]:
     """As narrow as `listing` is: a channel, what has to do with a node, or all. Raises OSError. Closes the fd."""
     with open(store_fd, "rb") as file:
         found = latest(file.read())
+    return _entries(found, listing)
+
+
+def _entries(found: Mapping[Key, Record], listing: MapListing) -> Iterator[Entry]:
     for key, record in found.items():
         if len(key) == SCID_SIZE and listing.short_channel_id in (None, int.from_bytes(key, "big")):
             yield from _channel(record, found, listing.node_id)
