@@ -49,7 +49,7 @@ from gossipd.peers.standing import Judgement, Standings
 from gossipd.serve.budget import Budget
 from gossipd.serve.checksums import Checksums
 from gossipd.ticks import Ticks
-from gossipd.v2.intake import GossipV2, NotJudged
+from gossipd.v2.room import NotJudged, Room
 from wire.control import control_wire
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage, Fd
@@ -131,9 +131,13 @@ class Gossipd:
         witnesses = self.seeker.witnesses.ask, QUERIES_OF_A_CONTEST * init.timing.query_timeout, self._group_of
         self.ingest = Ingest(Around(*about, self.now, self.clock, stored, owe, self._hear_of, *witnesses))
         self.pause = IntakePause(self._has_room, self._loop, init.timing.backpressure_pause, self.resume)
-        self.gossip_v2: GossipV2 | NotJudged
-        self.gossip_v2 = GossipV2(self, self.store.path) if init.gossip_v2 else NotJudged(self.feed)
+        self.gossip_v2: Room = self._judges_v2() if init.gossip_v2 else NotJudged(self.feed)
         self.onchain = OnChain(self._master, self.keeper, self.txout, lambda: self.gossip_v2.watched)
+
+    def _judges_v2(self) -> Room:
+        from gossipd.v2.intake import GossipV2  # 10 ms to load: for those that want it
+
+        return GossipV2(self, self.store.path)
 
     def _hear_of(self, scid: int, conn_id: int) -> None:
         """An update of a peer's names a channel that is not on the map: if it is not ours, the seeker asks for it."""

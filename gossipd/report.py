@@ -40,9 +40,7 @@ def counters(gossipd: Gossipd) -> list[tuple[str, int]]:
         ("asked", seeker.asked),
         ("got", seeker.got),
         ("feed_topics", gossipd.feed.topics_taken),
-        ("v2_channels", len(gossipd.gossip_v2.kept.channels)),
-        ("v2_messages", len(gossipd.gossip_v2.kept.table)),
-        ("v2_bytes", gossipd.gossip_v2.kept.live_size),
+        *zip(("v2_channels", "v2_messages", "v2_bytes"), gossipd.gossip_v2.sizes, strict=True),
         *((name.replace(" ", "_"), count) for name, count in ingest.checks.counters.items()),
     ]
 

@@ -9,7 +9,7 @@ from gossipd.ingest.pipeline import Ingest
 from gossipd.map.keeper import Keeper
 from gossipd.own_node import OwnNode
 from gossipd.peers.peer import Peer
-from gossipd.v2.intake import GossipV2, NotJudged
+from gossipd.v2.room import Room
 from wire.net.owned_peers import OwnedPeers
 
 SLOTS = 60
@@ -29,7 +29,7 @@ class Around(Protocol):
     phases: Phases
     keeper: Keeper
     own_node: OwnNode
-    gossip_v2: GossipV2 | NotJudged
+    gossip_v2: Room
 
     def pump(self, peer: Peer) -> None:
         """Send soon what waits for a peer, wherever its connection is."""

@@ -11,7 +11,7 @@ from gossipd.map.index import MapIndex
 from gossipd.peers.waiting import Pause
 from gossipd.serve.checksums import Checksums
 from gossipd.store.writer import GossipStore
-from gossipd.v2.intake import GossipV2, NotJudged
+from gossipd.v2.room import Room
 from gossipd.verdict import PeerFault
 from wire.metrics.tally import Tally
 from wire.routing import Routes
@@ -32,7 +32,7 @@ class Around(Protocol, Generic[P]):
     tally: Tally
     seeker: Seeker
     local: LocalChannels
-    gossip_v2: GossipV2 | NotJudged
+    gossip_v2: Room
 
     @property
     def pause(self) -> Pause[P]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gossipd.feed import NOT_JUDGED, Feed, outcome_of
+from gossipd.feed import outcome_of
 from gossipd.ingest.checks import bad_gossip
 from gossipd.ingest.ratelimit import RateLimit
 from gossipd.ingest.signatures import GOOD
@@ -95,6 +95,11 @@ class GossipV2:
         """The outputs of these channels are spent."""
         for scid in scids:
             self.kept.drop(scid.to_bytes(8, "big"))
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Channels, messages and bytes that are kept."""
+        return len(self.kept.channels), len(self.kept.table), self.kept.live_size
 
     @property
     def watched(self) -> list[int]:
@@ -296,28 +301,3 @@ class GossipV2:
 
 def _name_of(pending: Pending) -> str:
     return f"{pending.said.name()} {scid_to_text(pending.said.short_channel_id)}"
-
-
-class NotJudged:
-    """In the place of GossipV2 without the option: what is said is told to the feed, and nothing comes of it."""
-
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
-        self.verdicts: dict[int, dict[Verdict, int]] = {}
-        self.results: dict[str, int] = {}
-        self.kept = Kept(lambda record: None)
-        self.watched: list[int] = []
-
-    def hear(self, message: bytes, conn_id: int) -> None:
-        """A message of a peer's."""
-        if self._feed.gossip:
-            self._feed.refused(message, conn_id, NOT_JUDGED)
-
-    def tick(self) -> None:
-        """Nothing is due."""
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def spent(self, scids: list[int]) -> None:
-        """Nothing is kept."""
