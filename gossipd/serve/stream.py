@@ -9,10 +9,8 @@ from collections.abc import Callable
 from gossipd.map.index import MapIndex
 from gossipd.store.records import DYING
 from gossipd.store.writer import GossipStore
-from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, NODE_ANNOUNCEMENT, channel_scid
+from wire.gossip_layout import CHANNEL_ANNOUNCEMENT, CHANNEL_UPDATE, channel_scid
 
-_TIMED = (CHANNEL_UPDATE, NODE_ANNOUNCEMENT)
-"""What has a timestamp of its own."""
 MAX_HEARD = 2_000
 """Messages of the peer's own that are remembered between two flushes: far more than it says, but for a first sync."""
 
@@ -103,16 +101,22 @@ class Stream:
         Deleted and dying records are passed over, so an update that was replaced before its flush never goes out.
         """
         first, last = self.first, self.last
-        records, self.offset = store.scan(self.offset, min(budget, self.limit - self.offset))
-        wanted = [
-            message
-            for flags, timestamp, kind, message, _ in records
-            if not flags & DYING
-            and (
-                (first <= timestamp < last and kind in _TIMED)
-                or (kind == CHANNEL_ANNOUNCEMENT and self._wants_announcement(message, index))
-            )
-        ]
+        records, self.offset = store.scan(self.offset, min(budget, self.limit - self.offset), CHANNEL_UPDATE)
+        row_of, (off_0, off_1), (ts_0, ts_1) = index.channels.get, index.update_off, index.update_ts
+        wanted = []
+        for flags, timestamp, kind, message, _ in records:
+            if flags & DYING:
+                continue
+            if kind > CHANNEL_ANNOUNCEMENT:
+                if first <= timestamp < last:
+                    wanted.append(message)
+            # It counts as being of the time of its updates, and does not go without one (B7-98).
+            elif (
+                kind == CHANNEL_ANNOUNCEMENT
+                and (row := row_of(channel_scid(message))) is not None
+                and ((off_0[row] and first <= ts_0[row] < last) or (off_1[row] and first <= ts_1[row] < last))
+            ):
+                wanted.append(message)
         young, old, stored = self._heard, self._heard_before, self._stored
         if not young and not old and not stored:
             return wanted
@@ -121,14 +125,3 @@ class Stream:
             for message in wanted
             if (number := hash(message)) not in young and number not in old and number not in stored
         ]
-
-    def _wants_announcement(self, message: bytes, index: MapIndex) -> bool:
-        """An announcement counts as being of the time of its updates, and does not go without one (B7-98)."""
-        row = index.channels.get(channel_scid(message))
-        if row is None:
-            return False
-        offsets, timestamps = index.update_off, index.update_ts  # written out: it is the hot path
-        return bool(
-            (offsets[0][row] and self.first <= timestamps[0][row] < self.last)
-            or (offsets[1][row] and self.first <= timestamps[1][row] < self.last)
-        )

@@ -93,34 +93,38 @@ class StoreReading:
             self._bridge(offset, next_good(self._fd, offset, self._end))
         return None
 
-    def scan(self, offset: int, limit: int) -> tuple[list[ScannedRecord], int]:
-        """The records of the next `limit` bytes of the file that are not deleted, and the offset to go on from.
+    def scan(self, offset: int, limit: int, last_type: int = 0xFFFF) -> tuple[list[ScannedRecord], int]:
+        """The records of the next `limit` bytes of the file that are not deleted, of types up to `last_type`, and the
+        offset to go on from.
 
         The hot path of serving. What is served for the first time is checked, and bridged if it is not what was
         written: see `damaged`. At least one record is passed over unless `offset` is `end`; each carries the offset
         behind it, so a reader can stop anywhere. Dying records and the store's own types are among them.
         """
         data, unpack, known = self.window(offset, limit), HEADER_AND_TYPE.unpack_from, len(self.damaged)
-        at, stop, size = 0, min(limit, self._end - offset), len(data)
-        check = offset + stop > self._checked
+        at, size = 0, len(data)
+        stop = min(limit, self._end - offset)
+        last, check = min(stop - 1, size - SMALLEST_RECORD), offset + stop > self._checked
         records: list[ScannedRecord] = []
         keep = records.append
-        while at < stop and size - at >= SMALLEST_RECORD:
+        while at <= last:
             flags, length, crc, timestamp, kind = unpack(data, at)
             message = at + HEADER_SIZE
             following = message + length
-            if following > size and at and offset + following <= self._end:
-                break  # the next window has the whole of it
-            state = flags & _STATE
-            if state == COMPLETED and following <= size:
-                raw = data[message:following]
-                if not check or crc_of(timestamp, raw) == crc:
-                    keep((flags, timestamp, kind, raw, offset + following))
+            if following <= size:
+                state = flags & _STATE
+                if state == COMPLETED:
+                    raw = data[message:following]
+                    if not check or crc_of(timestamp, raw) == crc:
+                        if kind <= last_type:
+                            keep((flags, timestamp, kind, raw, offset + following))
+                        at = following
+                        continue
+                elif state == _STATE:
                     at = following
                     continue
-            elif state == _STATE and following <= size:
-                at = following
-                continue
+            elif at and offset + following <= self._end:
+                break  # the next window has the whole of it
             following = self._bridge(offset + at, next_good(self._fd, offset + at, self._end)) - offset
             at = following
         if check and offset <= self._checked and known == len(self.damaged):
