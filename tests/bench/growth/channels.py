@@ -64,4 +64,4 @@ async def _of_node(directory: Path, made: BenchMap, size: int) -> AsyncIterator[
         await started.raw_rpc("listchannels")
         cpu = (cpu_of(started.pids()) - before) * 1e3
         yield Reading("listchannels, all processes", BY, size, cpu, "ms CPU", each=False)
-        yield Reading("listchannels: others wait at worst", BY, size, await worst_wait(started) * 1e3, "ms")
+        yield Reading("listchannels: others wait at worst", BY, size, await worst_wait(started) * 1e3, "ms", each=False)
