@@ -1,7 +1,8 @@
 """The way of a connection through connectd: handshake under one deadline, then its turn, then its owner.
 
-Each connection has one task from its first byte until it is given away; whatever goes wrong on the way ends here, in
-one line of the log and the closing of the socket.
+Each connection has one coroutine from its first byte until it is given away; whatever goes wrong on the way ends here,
+in one line of the log and the closing of the socket. That of one that has come in is driven by its own events
+(`connectd.tasks`), and mostly ends in the call that has brought its INIT.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from connectd.handshake import Handshake
 from connectd.initmsg import TheirInit
 from connectd.one_per_node import RESERVE, Candidate, OnePerNode
 from connectd.reach.ways_out import WaysOut
-from connectd.tasks import Tasks
+from connectd.tasks import Deadlines, Tasks
 from wire.address import WireAddr
 from wire.control.control_wire import PeerInfo
 from wire.control.status import Status
@@ -24,6 +25,9 @@ status = Status("connectd")
 
 class GivesAway(Protocol):
     """What brings a connection to its next owner: connectd's HandOver, or connectiond on its own."""
+
+    def goes_at_once(self, candidate: Candidate) -> bool:
+        """Whether `give_away` would wait for nothing now."""
 
     async def give_away(self, candidate: Candidate) -> None:
         """Returns when it is sent. Raises ConnectionEnded if the connection ends or is replaced before that."""
@@ -52,12 +56,13 @@ class Arrivals:
         self._ways_out = ways_out
         self._node_id = node_id
         self._timeout = timeout
+        self._deadlines = Deadlines(timeout)
         self._tasks = tasks
         self._tally = connections.tally
 
     def accepted(self, connection: Connection) -> None:
         """A stranger has connected."""
-        self._tasks.spawn(self._inbound(connection))
+        self._deadlines.begin(connection.conn_id, self._tasks.drive(self._inbound(connection)))
 
     async def dial(self, node_id: bytes, address: WireAddr) -> None:
         """Connect to a node, up to INIT; what follows goes on by itself. Raises ConnectionEnded."""
@@ -85,14 +90,18 @@ class Arrivals:
 
     async def _inbound(self, connection: Connection) -> None:
         try:
-            async with asyncio.timeout(self._timeout):
-                theirs = await self._handshake.respond(connection)
+            theirs = await self._handshake.respond(connection)
             candidate = self._candidate(connection, theirs)
         except (TimeoutError, ConnectionEnded) as error:
             self._tally.failed("in", error, connection)
             self._drop(connection, str(error) or f"{connection.stage}: timed out")
         else:
-            await self._finish(candidate)
+            if candidate.turn.done() and self._hand_over.goes_at_once(candidate):  # mostly
+                await self._finish(candidate)
+            else:
+                self._tasks.spawn(self._finish(candidate))
+        finally:
+            self._deadlines.end(connection.conn_id)
 
     def _candidate(self, connection: Connection, theirs: TheirInit) -> Candidate:
         """INIT is done: from here on nothing is read. Raises ConnectionEnded if it is ourselves."""

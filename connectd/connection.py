@@ -8,6 +8,7 @@ stays for the next step (B8-44), and what no step asked for travels with the con
 import asyncio
 
 from wire.address import WireAddr
+from wire.control.asked import DirectFuture
 from wire.crypto_state import MAX_PACKET, CryptoState, PeerState
 from wire.frames import Frames
 from wire.net.pinger import patience_for
@@ -32,7 +33,8 @@ class Connection:
         self.stage = "handshake"
         self.step = "act_one" if incoming else "connect"
         """What is waited for: the way to the peer, an act, or INIT."""
-        self.begun = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self.begun = self._loop.time()
         self.parting = False
         """The peer has been told why it is refused, and should have the time to read it."""
         self._sockman = sockman
@@ -44,7 +46,7 @@ class Connection:
         """What SockMan has been told."""
         self._eof = False
         self._lost: str | None = None
-        self._waiting: asyncio.Future[None] | None = None
+        self._waiting: DirectFuture[None] | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -101,7 +103,7 @@ class Connection:
         """Bytes to the peer; what the socket does not take stays with SockMan. A handshake writes a few hundred."""
         if self._lost is None and self._sockman.send_bytes(self.conn_id, data) and self._write_timer is None:
             seconds = WRITE_DEADLINE * patience_for(self.label)
-            self._write_timer = asyncio.get_running_loop().call_later(seconds, self._check_unsent)
+            self._write_timer = self._loop.call_later(seconds, self._check_unsent)
 
     def _check_unsent(self) -> None:
         self._write_timer = None
@@ -181,7 +183,7 @@ class Connection:
     async def _more(self) -> None:
         if self._lost is not None or self._eof:
             raise ConnectionEnded(self._lost or "peer hung up")
-        self._waiting = asyncio.get_running_loop().create_future()
+        self._waiting = DirectFuture(loop=self._loop)
         try:
             await self._waiting
         finally:

@@ -96,11 +96,11 @@ class Connections(SockMan):
         """Close the connection, if that has not been done already; a peer that was told why may read it first."""
         reads = connection.parting and connection.lost is None
         self.forget(connection)
-        connection.lose(reason)
         if reads:
             self.close_when_sent(connection.conn_id, FAREWELL)
         else:
             self.close_connection(connection.conn_id)
+        connection.lose(reason)  # last: its handshake goes on in this very call, and finds nothing to do
 
     # SockMan's events
 

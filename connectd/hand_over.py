@@ -47,7 +47,7 @@ class HandOver:
         """Returns when it is sent: while gossipd restarts that takes a while. Raises ConnectionEnded if the
         connection ends or is replaced before that, or gossipd does not answer in time.
         """
-        if self._goes_directly(candidate):  # mostly, and at once
+        if self.goes_at_once(candidate):  # mostly
             self._to_gossipd(candidate)
             self._connections.forget(candidate.connection)
             return
@@ -94,12 +94,13 @@ class HandOver:
     def _takes(self) -> bool:
         return not (self._held or self._link.closed or self._master.closed)
 
-    def _goes_directly(self, candidate: Candidate) -> bool:
+    def goes_at_once(self, candidate: Candidate) -> bool:
+        """On the direct path."""
         return self.direct and self._move is None and self._takes and candidate.peer.node_id not in self.registered
 
     async def _has_gone(self, candidate: Candidate) -> bool:
         """False if there is no gossipd at this moment: it has the gossip of every connection, with any owner."""
-        if self._goes_directly(candidate):
+        if self.goes_at_once(candidate):
             self._to_gossipd(candidate)
             return True
         if not self._takes:

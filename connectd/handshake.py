@@ -41,9 +41,10 @@ class Handshake:
 
     async def respond(self, connection: Connection) -> TheirInit:
         """Be the responder; `connection.node_id` says afterwards who dialled. Raises ConnectionEnded."""
-        responder = Responder(self._node_id, ephemeral=secp256k1.new_secret())
+        act = await _act(connection, "act one", ACT_ONE_SIZE)
+        responder = Responder(self._node_id, ephemeral=secp256k1.new_secret())  # who says nothing costs no key
         try:
-            point = responder.receive_act_one(await _act(connection, "act one", ACT_ONE_SIZE))
+            point = responder.receive_act_one(act)
             connection.write(responder.act_two(await self._ecdh(point)))
             act = await _act(connection, "act three", ACT_THREE_SIZE)
             connection.node_id, crypto = responder.receive_act_three(act)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from wire.control.asked import Asked, ChannelClosed, Outgoing, RequestFailed
+from wire.control.asked import Asked, ChannelClosed, DirectFuture, Outgoing, RequestFailed
 from wire.control.control_message import ControlError, ControlMessage, Fd, Refusal, Reply, Request
 from wire.control.control_socket import DONT_WAIT, ChannelLeft, encode, receive, receive_message, send_message, transmit
 from wire.control.control_wire import Heartbeat, HeartbeatReply, LogLine, SetLog
@@ -147,11 +147,11 @@ class ControlChannel:
         if self._closed:
             message.close_fds()
             raise ChannelClosed(f"the channel to {self.who} is closed")
-        asked = Asked(message, self._loop.create_future())
+        asked = Asked(message, DirectFuture(loop=self._loop))
         self._ask(asked)
         try:
             reply = await asked.future
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, TimeoutError):  # a driven coroutine has its deadline thrown into it
             self._forget(asked)
             raise
         if isinstance(reply, Refusal):

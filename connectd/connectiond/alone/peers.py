@@ -128,6 +128,10 @@ class StandalonePeers:
 
     # connectd's parts ask
 
+    def goes_at_once(self, candidate: Candidate) -> bool:
+        """A process or a thread is started for each."""
+        return False
+
     async def give_away(self, candidate: Candidate) -> None:
         """As `HandOver`: out of the loop, sent, our copy closed. Raises ConnectionEnded."""
         connection, peer = candidate.connection, candidate.peer
