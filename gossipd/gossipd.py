@@ -187,6 +187,7 @@ class Gossipd:
         if message.gossip_state is not None:
             peer.restore(message.gossip_state)
         self.tell(control_wire.PeerTaken(message.peer))
+        self.ask_for_gossip(peer)  # first: what it is to be told then goes out with its coming, in no turn of its own
         try:
             check_messages(message.send)
             self.owned.take(peer, message.peer_fd, message.state)
@@ -197,12 +198,13 @@ class Gossipd:
             self.lost(peer, f"no connection came: {error}")
         self._take_gossip_back(peer, message.gossip_fd, message.state.gossip)
         if self.owned.owns(conn_id):
-            self.ask_for_gossip(peer)
+            self.owned.say_now(peer)
             self.begin_with(peer)
 
     def begin_with(self, peer: Peer) -> None:
         """Hear what the peer of a new connection has said before."""
-        self._loop.call_soon(self.owned.go_on, peer.info.conn_id)
+        if self.owned.has_to_do(peer):
+            self._loop.call_soon(self.owned.go_on, peer.info.conn_id)
         self.upkeep.came(peer.info.conn_id)
 
     def admit(self, info: PeerInfo) -> Peer:

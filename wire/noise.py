@@ -35,6 +35,8 @@ class HandshakeError(Exception):
 class Step(Enum):
     """Where a handshake stands. FAILED is final, and so is DONE."""
 
+    __hash__ = object.__hash__  # Enum's is Python code, and dictionaries ask for it
+
     READY = auto()
     GOT_ACT_ONE = auto()
     WAITING_FOR_ACT_TWO = auto()

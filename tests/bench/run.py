@@ -33,6 +33,7 @@ BENCHMARKS = {
     "starting": "a node until it listens, and the command's first answer",
     "opening": "a gossip_store opened and indexed",
     "idle_peers": "memory of a connected peer that is quiet",
+    "idle_node": "a node whose 1,000 peers are quiet, for two minutes",
     "listing": "listchannels",
     "bus": "messages of a peer to a service on the MSG bus and back",
     "txouts": "funding outputs asked of a Bitcoin node",

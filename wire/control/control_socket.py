@@ -135,6 +135,8 @@ def _recvmsg(sock: socket.socket, flags: int) -> tuple[bytes, list[tuple[int, in
 
 
 def _received_fds(rights: list[tuple[int, int, bytes]]) -> list[int]:
+    if not rights:
+        return []
     fds = array.array("i")
     for level, kind, data in rights:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

@@ -59,6 +59,7 @@ class OwnedPeer(Generic[S]):
     __slots__ = (
         "batches",
         "frames",
+        "in_bulk",
         "in_turns",
         "look_at",
         "patience",
@@ -98,4 +99,6 @@ class OwnedPeer(Generic[S]):
         self.unheard = False
         """There may be messages that were read and not heard: nothing more is read before."""
         self.in_turns = False
-        """Whether its turn is still to come, to be heard or told something."""
+        """Whether its turn is still to come, to be heard."""
+        self.in_bulk = False
+        """Whether its turn is still to come, to be told something."""

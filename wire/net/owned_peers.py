@@ -156,14 +156,28 @@ class OwnedPeers(SockMan, Generic[S]):
             self._later.add(conn_id)
             self._loop.call_later(wait, self._pump_later, conn_id)
 
+    def say_now(self, peer: S) -> None:
+        """What a peer that has just come is to be told first, if it is a few words; all else goes in its turn."""
+        conn_id = peer.info.conn_id
+        if peer.has_free and self.takes(conn_id):
+            self._send_free(self._owned[conn_id])
+
+    def has_to_do(self, peer: S) -> bool:
+        """Whether it has said something that was not heard, or is to be told something."""
+        return self._owned[peer.info.conn_id].unheard or peer.has_something_to_say
+
     def pump_in_turn(self, conn_id: int) -> None:
         """The same in its turn, for a caller that may be in the midst of hearing the peer."""
-        self._in_turn(self._owned[conn_id])
+        line = self._owned[conn_id]
+        if line.peer.has_free:
+            self._in_turn(line)
+        else:
+            self._in_bulk_turn(line)
 
     def _pump_later(self, conn_id: int) -> None:
         if conn_id in self._later:
             self._later.remove(conn_id)
-            self._in_turn(self._owned[conn_id])
+            self._in_bulk_turn(self._owned[conn_id])
 
     def _send_batch(self, line: OwnedPeer[S]) -> bool:
         """Whether there was anything that may be said now."""
@@ -175,11 +189,22 @@ class OwnedPeers(SockMan, Generic[S]):
                 break
             frames.encrypt_all_into(batch, messages)
         if batch:
-            line.batches += 1
-            self.tally.bytes_out += len(batch)
-            if self.send_bytes(conn_id, batch):
-                self._unsent.add(conn_id)
+            self._send_of(line, batch)
         return bool(batch)
+
+    def _send_free(self, line: OwnedPeer[S]) -> None:
+        """A batch of what does not count; there is some."""
+        batch, conn_id = bytearray(), line.peer.info.conn_id
+        line.frames.encrypt_all_into(batch, self._rations.pull(conn_id, line.peer, PULL, self.clock()))
+        if batch:
+            self._send_of(line, batch)
+
+    def _send_of(self, line: OwnedPeer[S], batch: bytearray) -> None:
+        conn_id = line.peer.info.conn_id
+        line.batches += 1
+        self.tally.bytes_out += len(batch)
+        if self.send_bytes(conn_id, batch):
+            self._unsent.add(conn_id)
 
     def rest(self, conn_id: int) -> None:
         """Let the cipher objects of a connection go that has nothing to do: most of an idle peer's memory."""
@@ -252,19 +277,41 @@ class OwnedPeers(SockMan, Generic[S]):
             line.in_turns = True
             self.turns.add(line.source, partial(self._serve, line))
 
+    def _in_bulk_turn(self, line: OwnedPeer[S]) -> None:
+        if not line.in_bulk:
+            line.in_bulk = True
+            self.turns.add(line.source, partial(self._serve_bulk, line), bulk=True)
+
     def _serve(self, line: OwnedPeer[S]) -> None:
-        """A piece of what is to be done for a connection: what it has said, and what it is to be told."""
+        """A piece of what a connection has said, and the few words that come of it: all else that it is to be told has
+        a turn in bulk."""
         line.in_turns = False
         peer, conn_id = line.peer, line.peer.info.conn_id
         if self._owned.get(conn_id) is not line:
             return
         if line.unheard and not peer.choked and not self._hear(line):
             return
+        was_choked = peer.choked
+        if peer.has_free and self.takes(conn_id):
+            self._send_free(line)
         if peer.has_something_to_say:
+            self._in_bulk_turn(line)
+        self._hear_on(line, was_choked)
+
+    def _hear_on(self, line: OwnedPeer[S], was_choked: bool) -> None:
+        """In its next turn, if there may be more: also when the peer has taken answers that were in the way."""
+        line.unheard |= was_choked and not line.peer.choked
+        if line.unheard and not line.peer.choked:
+            self._in_turn(line)
+
+    def _serve_bulk(self, line: OwnedPeer[S]) -> None:
+        """A piece of what a connection is to be told."""
+        line.in_bulk = False
+        conn_id, was_choked = line.peer.info.conn_id, line.peer.choked
+        if self._owned.get(conn_id) is line and line.peer.has_something_to_say:
             self._pump_alone(line)
             self.pump(conn_id)
-        if line.unheard and not peer.choked:
-            self._in_turn(line)
+            self._hear_on(line, was_choked)
 
     def _pump_alone(self, line: OwnedPeer[S]) -> None:
         """Send some batches at once while no other waits; few, for what the kernel holds is in the way of a pong."""
@@ -302,7 +349,7 @@ class OwnedPeers(SockMan, Generic[S]):
         self._lost(self._owned[id].peer, error.strerror or str(error))
 
     def event_ready_to_send(self, id: int) -> bool:
-        self._in_turn(self._owned[id])
+        self._in_bulk_turn(self._owned[id])
         return False
 
     def is_behind(self, id: int) -> bool:

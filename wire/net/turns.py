@@ -3,6 +3,8 @@
 A turn of the loop spends `TURN` seconds on strangers at most, and the piece of work that it is at; then the loop looks
 at its sockets and timers again. Work is done piece by piece, next for the source that has been given least processor
 time since there was nothing to do (start-time fair queueing); the connections of one source take turns with each other.
+What is sent in bulk waits in a line of its own, and both lines take turns: a ping then waits for one piece of a stream,
+and not for as many as its source has streams.
 """
 
 import heapq
@@ -30,6 +32,30 @@ class Loop(Protocol):
         """Seconds."""
 
 
+class _Lines:
+    """What waits of one source."""
+
+    __slots__ = ("_bulk", "_word_was_last", "_words")
+
+    def __init__(self) -> None:
+        self._words: deque[Work] = deque()
+        self._bulk: deque[Work] = deque()
+        self._word_was_last = False
+
+    def __bool__(self) -> bool:
+        return bool(self._words or self._bulk)
+
+    def append(self, work: Work, bulk: bool) -> None:
+        """Behind the others of its kind."""
+        (self._bulk if bulk else self._words).append(work)
+
+    def pop(self) -> Work:
+        """The next one; there must be one."""
+        word = bool(self._words) and not (self._bulk and self._word_was_last)
+        self._word_was_last = word
+        return (self._words if word else self._bulk).popleft()
+
+
 class FairTurns:
     """Pieces of work that wait, by source. Who adds one sees to it that a connection has one here at a time."""
 
@@ -39,7 +65,7 @@ class FairTurns:
         """
         self._loop = loop
         self._spent = spent
-        self._waiting: dict[Hashable, deque[Work]] = {}
+        self._waiting: dict[Hashable, _Lines] = {}
         self._order: list[tuple[float, int, Hashable]] = []
         """A heap of (seconds used, sequence, source), each source that waits once."""
         self._used: dict[Hashable, float] = {}
@@ -50,22 +76,21 @@ class FairTurns:
         self._due = False
         self._begin = 0.0
         """When the last turn began."""
-        self._served: deque[Work] = deque()
+        self._served = _Lines()
         """What waits besides of the source that is served."""
 
     def __len__(self) -> int:
         """Sources that wait."""
         return len(self._waiting)
 
-    def add(self, source: Hashable, work: Work) -> None:
-        """Have this done in one of the next turns; it may add itself again."""
-        queue = self._waiting.get(source)
-        if queue is not None:
-            queue.append(work)
-            return
-        self._waiting[source] = deque([work])
-        self._enqueue(source)
-        self._turn_soon()
+    def add(self, source: Hashable, work: Work, *, bulk: bool = False) -> None:
+        """Have this done in one of the next turns; it may add itself again. `bulk`: a piece of what takes many."""
+        lines = self._waiting.get(source)
+        if lines is None:
+            lines = self._waiting[source] = _Lines()
+            self._enqueue(source)
+            self._turn_soon()
+        lines.append(work, bulk)
 
     def may_go_on(self) -> bool:
         """Whether the work that is done now may go on with its next piece: the turn lasts, and no other waits."""
@@ -87,13 +112,13 @@ class FairTurns:
         while self._order and clock() - self._begin < TURN:
             used, _, source = heapq.heappop(self._order)
             self._now = used
-            queue = self._served = self._waiting[source]
-            queue.popleft()()
-            while queue and not self._order and clock() - self._begin < TURN:
-                queue.popleft()()  # it waits alone: to measure is a call of the kernel, and there is nothing to compare
+            lines = self._served = self._waiting[source]
+            lines.pop()()
+            while lines and not self._order and clock() - self._begin < TURN:
+                lines.pop()()  # it waits alone: to measure is a call of the kernel, and there is nothing to compare
             before, now = now, spent()
             self._used[source] = used + now - before
-            if queue:
+            if lines:
                 self._enqueue(source)
             else:
                 del self._waiting[source]

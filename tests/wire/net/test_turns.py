@@ -175,3 +175,39 @@ def test_a_source_that_waits_alone_is_measured_once_a_turn() -> None:
     for _ in range(20):
         floods.loop.turn()
     assert floods.seconds["newcomer"] == pytest.approx(10 * TURN, rel=0.1)
+
+
+def test_a_word_waits_for_one_piece_of_bulk_however_many_streams_its_source_has() -> None:
+    floods = Floods()
+    sent: Counter[str] = Counter()
+
+    def stream(name: str) -> None:
+        floods.loop.now += 0.0005
+        sent[name] += 1
+        floods.turns.add("one source", partial(stream, name), bulk=True)
+
+    for number in range(100):
+        stream(f"stream{number}")
+    floods.loop.turn()
+    before = sum(sent.values())
+    heard: list[int] = []
+    floods.turns.add("one source", lambda: heard.append(sum(sent.values())))
+    floods.loop.turn()
+    assert heard[0] - before <= 1
+
+
+def test_words_without_end_leave_half_of_the_pieces_to_bulk_of_the_same_source() -> None:
+    floods = Floods()
+    for number in range(20):
+        floods.begin("one source", f"talks{number}", 0.0005)
+    pieces: list[int] = []
+
+    def stream() -> None:
+        floods.loop.now += 0.0005
+        pieces.append(1)
+        floods.turns.add("one source", stream, bulk=True)
+
+    floods.turns.add("one source", stream, bulk=True)
+    for _ in range(50):
+        floods.loop.turn()
+    assert abs(len(pieces) - sum(floods.got.values())) <= 1
