@@ -5,12 +5,12 @@ The node's own secret lives in hsmd, so the one product that needs it is left to
 the door and must be fresh for each handshake (B8-48).
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import functools
+from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from hashlib import sha256
 from types import MappingProxyType
-from typing import ClassVar
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -62,16 +62,6 @@ class _Handshake:
         self._temp_k = b""
         self._mix_hash(responder_id)
 
-    @contextmanager
-    def _doing(self, action: str) -> Iterator[None]:
-        """One step: legal by the table, and the last one if anything goes wrong in it."""
-        following = self.next_step.get((self.step, action))
-        if following is None:
-            raise RuntimeError(f"{action} in state {self.step.name}")
-        self.step = Step.FAILED
-        yield
-        self.step = following
-
     def _mix_hash(self, data: bytes) -> None:
         self._h = sha256(self._h + data).digest()
 
@@ -90,6 +80,28 @@ class _Handshake:
             raise HandshakeError(error) from None
         self._mix_hash(ciphertext)
         return plaintext
+
+
+H = TypeVar("H", bound=_Handshake)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _step(method: Callable[Concatenate[H, P], R]) -> Callable[Concatenate[H, P], R]:
+    """One step: legal by the table, and the last one if anything goes wrong in it."""
+    action = method.__name__
+
+    @functools.wraps(method)
+    def step(self: H, /, *args: P.args, **keywords: P.kwargs) -> R:
+        following = self.next_step.get((self.step, action))
+        if following is None:
+            raise RuntimeError(f"{action} in state {self.step.name}")
+        self.step = Step.FAILED
+        result = method(self, *args, **keywords)
+        self.step = following
+        return result
+
+    return step
 
 
 def _check_frame(act: bytes, name: str, size: int) -> None:
@@ -130,31 +142,31 @@ class Initiator(_Handshake):
         self._ephemeral_key = public_key(ephemeral)
         self._es = ecdh(ephemeral, their_id)
 
+    @_step
     def act_one(self) -> bytes:
         """The first 50 bytes to send."""
-        with self._doing("act_one"):
-            self._mix_hash(self._ephemeral_key)
-            self._mix_key(self._es)
-            return _VERSION + self._ephemeral_key + self._encrypt_and_mix(b"")
+        self._mix_hash(self._ephemeral_key)
+        self._mix_key(self._es)
+        return _VERSION + self._ephemeral_key + self._encrypt_and_mix(b"")
 
+    @_step
     def receive_act_two(self, act: bytes) -> bytes:
         """Check act two; the point whose product with our node's key `act_three` needs. Raises HandshakeError."""
-        with self._doing("receive_act_two"):
-            _check_frame(act, "act two", ACT_TWO_SIZE)
-            their_ephemeral = act[1:34]
-            self._mix_hash(their_ephemeral)
-            self._mix_key(_product(self._ephemeral, their_ephemeral, "act two"))
-            self._decrypt_and_mix(act[34:], "act two: bad MAC")
-            return their_ephemeral
+        _check_frame(act, "act two", ACT_TWO_SIZE)
+        their_ephemeral = act[1:34]
+        self._mix_hash(their_ephemeral)
+        self._mix_key(_product(self._ephemeral, their_ephemeral, "act two"))
+        self._decrypt_and_mix(act[34:], "act two: bad MAC")
+        return their_ephemeral
 
+    @_step
     def act_three(self, shared: bytes) -> tuple[bytes, CryptoState]:
         """The last 66 bytes to send, and the state for the messages that follow (B8-49)."""
-        with self._doing("act_three"):
-            act = _VERSION + self._encrypt_and_mix(self._my_id, nonce=1)
-            self._mix_key(shared)
-            act += self._encrypt_and_mix(b"")
-            sk, rk = hkdf_pair(self._ck, b"")
-            return act, CryptoState(rn=0, sn=0, rk=rk, sk=sk, r_ck=self._ck, s_ck=self._ck)
+        act = _VERSION + self._encrypt_and_mix(self._my_id, nonce=1)
+        self._mix_key(shared)
+        act += self._encrypt_and_mix(b"")
+        sk, rk = hkdf_pair(self._ck, b"")
+        return act, CryptoState(rn=0, sn=0, rk=rk, sk=sk, r_ck=self._ck, s_ck=self._ck)
 
 
 class Responder(_Handshake):
@@ -174,30 +186,30 @@ class Responder(_Handshake):
         self._their_ephemeral = b""
         self._act_one_mac = b""
 
+    @_step
     def receive_act_one(self, act: bytes) -> bytes:
         """The point whose product with our node's key `act_two` needs. Raises HandshakeError; the MAC waits for it."""
-        with self._doing("receive_act_one"):
-            _check_frame(act, "act one", ACT_ONE_SIZE)
-            self._their_ephemeral, self._act_one_mac = act[1:34], act[34:]
-            _check_key(self._their_ephemeral, "act one")
-            return self._their_ephemeral
+        _check_frame(act, "act one", ACT_ONE_SIZE)
+        self._their_ephemeral, self._act_one_mac = act[1:34], act[34:]
+        _check_key(self._their_ephemeral, "act one")
+        return self._their_ephemeral
 
+    @_step
     def act_two(self, shared: bytes) -> bytes:
         """The 50 bytes to answer. Raises HandshakeError if act one's MAC is wrong."""
-        with self._doing("act_two"):
-            self._mix_hash(self._their_ephemeral)
-            self._mix_key(shared)
-            self._decrypt_and_mix(self._act_one_mac, "act one: bad MAC")
-            self._mix_hash(self._ephemeral_key)
-            self._mix_key(ecdh(self._ephemeral, self._their_ephemeral))
-            return _VERSION + self._ephemeral_key + self._encrypt_and_mix(b"")
+        self._mix_hash(self._their_ephemeral)
+        self._mix_key(shared)
+        self._decrypt_and_mix(self._act_one_mac, "act one: bad MAC")
+        self._mix_hash(self._ephemeral_key)
+        self._mix_key(ecdh(self._ephemeral, self._their_ephemeral))
+        return _VERSION + self._ephemeral_key + self._encrypt_and_mix(b"")
 
+    @_step
     def receive_act_three(self, act: bytes) -> tuple[bytes, CryptoState]:
         """Who dialled, and the state for the messages that follow (B8-49). Raises HandshakeError."""
-        with self._doing("receive_act_three"):
-            _check_frame(act, "act three", ACT_THREE_SIZE)
-            their_id = self._decrypt_and_mix(act[1:50], "act three: bad MAC of the key", nonce=1)
-            self._mix_key(_product(self._ephemeral, their_id, "act three"))
-            self._decrypt_and_mix(act[50:], "act three: bad MAC")
-            rk, sk = hkdf_pair(self._ck, b"")
-            return their_id, CryptoState(rn=0, sn=0, rk=rk, sk=sk, r_ck=self._ck, s_ck=self._ck)
+        _check_frame(act, "act three", ACT_THREE_SIZE)
+        their_id = self._decrypt_and_mix(act[1:50], "act three: bad MAC of the key", nonce=1)
+        self._mix_key(_product(self._ephemeral, their_id, "act three"))
+        self._decrypt_and_mix(act[50:], "act three: bad MAC")
+        rk, sk = hkdf_pair(self._ck, b"")
+        return their_id, CryptoState(rn=0, sn=0, rk=rk, sk=sk, r_ck=self._ck, s_ck=self._ck)

@@ -61,14 +61,16 @@ class Indexes:
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], int] = {}
         self._about: dict[tuple[str, str], dict[str, Any]] = {}
-        self._grown = asyncio.Event()
+        self._grown: asyncio.Event | None = None
+        """There while anything is waited for."""
 
     def grow(self, subsystem: str, name: str, about: dict[str, Any]) -> int:
         """One more. `about`: of what it is, for those who wait."""
         value = self._values[subsystem, name] = self.value(subsystem, name) + 1
         self._about[subsystem, name] = about
-        self._grown.set()
-        self._grown = asyncio.Event()
+        if self._grown is not None:
+            self._grown.set()
+            self._grown = None
         return value
 
     def value(self, subsystem: str, name: str) -> int:
@@ -81,6 +83,7 @@ class Indexes:
         async with asyncio.timeout(seconds):
             while self.value(subsystem, name) < value:
                 waited = True
+                self._grown = self._grown or asyncio.Event()
                 await self._grown.wait()
         return self.value(subsystem, name), self._about.get((subsystem, name), {}) if waited else {}
 

@@ -66,7 +66,7 @@ class PeerRequests:
         except RequestFailed as failed:
             raise _reach_error(failed.refusal) from failed
         peer = await self._in_time(self._ownership.arrival(info.conn_id), info, "the owner of the new connection")
-        return self._ownership.peers.of_node(node_id) if peer is None or peer.gone.is_set() else peer
+        return self._ownership.peers.of_node(node_id) if peer is None or peer.is_gone else peer
 
     def connected(self, node_id: bytes) -> Peer:
         """The node's connection."""

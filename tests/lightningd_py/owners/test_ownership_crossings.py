@@ -101,9 +101,9 @@ async def test_disconnect(around: OwnershipAmongFakes) -> None:
     (order,) = around.gossipd.take()
     assert isinstance(order, Disconnect)
     assert (order.conn_id, order.send, order.reason) == (1, [b"\x00\x01bye"], "no more")
-    assert not peer.gone.is_set()
+    assert not peer.is_gone
     around.disconnected(reason="no more")
-    assert peer.gone.is_set()
+    assert peer.is_gone
     around.ended_once("no more")
 
 
@@ -144,7 +144,7 @@ async def test_disconnect_of_a_program_that_does_not_let_go(around: OwnershipAmo
     await asyncio.wait_for(process.killed.wait(), 60)
     around.programs[-1][2]("eof")
     around.ended_once("service s has left it")
-    assert peer.gone.is_set()
+    assert peer.is_gone
 
 
 async def test_program_that_has_given_back_and_does_not_exit(around: OwnershipAmongFakes) -> None:
