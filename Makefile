@@ -69,7 +69,7 @@ torture: $(INSTALLED) ## kills, floods, rogues, damage, clocks, random inputs: h
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS) --editable '.[dev,fuzz]'
 	@$(VENV)/bin/python tests/torture/run.py $(ARGS)
 
-scale: $(INSTALLED) ## up to 20 vantage points over a NATS server, with kills of each: a quarter of an hour (docs/scale.md)
+scale: $(INSTALLED) ## up to 20 vantage points over a NATS server, with kills of each: ten minutes (docs/scale.md)
 	@$(VENV)/bin/python tests/torture/run.py scale $(ARGS)
 
 rooms: $(INSTALLED) ## rooms of the packages, files a room, lines a file, circles of imports

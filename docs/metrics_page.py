@@ -1,6 +1,8 @@
 """metrics.md: every metric, from the declarations in wire/metrics/declared.py."""
 
 from gossipd.verdict import REASONS, Verdict
+from lightningd_py.observatory.metrics.declared import ARCHIVE, RECORDER
+from lightningd_py.observatory.metrics.declared import declared as observatory
 from wire.metrics.declared import declared
 from wire.metrics.metric import Metric
 
@@ -45,7 +47,23 @@ def metrics() -> str:
     for of, title in GROUPS:
         rows = [_row(metric) for metric in declared.values() if metric.of == of or (not of and len(metric.of) > 1)]
         parts.append("\n".join([f"## {title}\n", TABLE, *rows]) + "\n\n")
-    return "".join(parts) + _of_gossipstatus()
+    return "".join(parts) + _of_the_observatory() + _of_gossipstatus()
+
+
+OBSERVATORY = """## lightning-observatory
+
+`record` and `archive` answer the same way at a `--metrics-addr=IP[:PORT]` of their own, by default on the ports 9751
+and 9752, by a thread beside their work. Of a metric at most 1,000 vantage points are told. What there is of NATS is
+told where `--nats` is given ([scale.md](scale.md)).
+"""
+
+
+def _of_the_observatory() -> str:
+    parts = [OBSERVATORY]
+    for of, title in ((RECORDER, "A recorder"), (ARCHIVE, "An archive")):
+        rows = [_row(metric) for metric in observatory if metric.of == (of,)]
+        parts.append("\n".join([f"### {title}\n", TABLE, *rows]) + "\n")
+    return "\n".join(parts) + "\n"
 
 
 def _row(metric: Metric) -> str:

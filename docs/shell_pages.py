@@ -22,7 +22,10 @@ OWN = {
         "export FORMAT [FILE]",
         "Write the map as describegraph, GraphML, CSV, Parquet, DOT ... (docs/exports.md).",
     ),
-    "feed": ("feed [TOPIC...]", "Show all gossip live; topics, or what they begin with, choose."),
+    "feed": (
+        "feed [TOPIC...]",
+        "Show all gossip live; topics, or what they begin with, choose. With --nats of all vantage points.",
+    ),
     "top": (
         "top",
         "A live screen: peers, arrivals, the map, processes. Keys sort, look into a peer, disconnect or ban.",

@@ -98,6 +98,7 @@ def make_parser() -> _Parser:
         help="say on standard error how the command goes: what is of this level and above",
     )
     parser.add_argument("--feed-key", type=Path, metavar="FILE", help="for feed on tcp: your key, beside server.key")
+    _add_nats(parser)
     parser.add_argument("--dates", action="store_true", help="for feed: lines with the date and the time zone")
     parser.add_argument("--minutes", type=_minutes, default=2.0, metavar="T", help="for probe: how long (default 2)")
     parser.add_argument("--nodes", type=_count, default=8, metavar="N", help="for probe: of the map (default 8)")
@@ -109,6 +110,16 @@ def make_parser() -> _Parser:
     parser.add_argument("method", metavar="METHOD")
     parser.add_argument("params", metavar="PARAMETER", nargs="*")
     return parser
+
+
+def _add_nats(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--nats", metavar="URL", help="for feed and top: of all vantage points that record to NATS there"
+    )
+    parser.add_argument("--nats-creds", type=Path, metavar="FILE", help="credentials for it (JWT and seed)")
+    parser.add_argument("--nats-nkey", type=Path, metavar="FILE", help="or the seed of a user's nkey")
+    parser.add_argument("--nats-ca", type=Path, metavar="FILE", help="certificates that vouch for it")
+    parser.add_argument("--vantage", action="append", default=[], metavar="NAME", help="of this vantage point alone")
 
 
 class _Where(argparse.Action):
@@ -194,10 +205,6 @@ def parameter(word: str) -> Any:
 
 def _feed(arguments: argparse.Namespace) -> int:
     """Shows the feed until Ctrl-C, or until the node ends."""
-    endpoint = located(arguments.where, "feed").feed
-    if not endpoint:
-        raise UsageError("this node publishes no feed: --feed=none")
-    from lightningd_py.cli import feed_output  # ZMQ and the map: no other command waits for them to be loaded
     from wire.bus.feed import TOPICS, FeedError
 
     for topic in arguments.params:
@@ -205,10 +212,30 @@ def _feed(arguments: argparse.Namespace) -> int:
             near = did_you_mean(topic, {*TOPICS, *(known.partition(".")[0] + "." for known in TOPICS)})
             raise UsageError(f"no topic begins with '{topic}'" + (near or f": there are {', '.join(TOPICS)}"))
     as_json = _style(arguments) != "human"
+    options = located(arguments.where, "feed")
+    if arguments.nats is not None:
+        return _feed_of_all(arguments, options.network, as_json=as_json)
+    if not options.feed:
+        raise UsageError("this node publishes no feed: --feed=none")
+    from lightningd_py.cli import feed_output  # ZMQ and the map: no other command waits for them to be loaded
+
     try:
         how = {"as_json": as_json, "dated": arguments.dates}
-        feed_output.follow(endpoint, arguments.params, arguments.feed_key, _say_now, **how)
+        feed_output.follow(options.feed, arguments.params, arguments.feed_key, _say_now, **how)
     except FeedError as error:
+        complain(COMMAND, error)
+        return NOT_TALKING
+    return DONE
+
+
+def _feed_of_all(arguments: argparse.Namespace, network: str, *, as_json: bool) -> int:
+    from lightningd_py.cli.nats_feed import NoNats, follow
+    from wire.bus.feed import topics_of
+
+    topics = topics_of([topic.encode() for topic in arguments.params or [""]])
+    try:
+        follow(arguments, network, topics, _say_now, lambda sentence: complain(COMMAND, sentence), as_json=as_json)
+    except NoNats as error:
         complain(COMMAND, error)
         return NOT_TALKING
     return DONE
@@ -250,6 +277,15 @@ def _export(arguments: argparse.Namespace) -> int:
 def _top(arguments: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("top needs a terminal")
+    if arguments.nats is not None:
+        from lightningd_py.cli.nats_feed import NoNats, watch_all
+
+        try:
+            watch_all(arguments, located(arguments.where, "feed").network)
+        except NoNats as error:
+            complain(COMMAND, error)
+            return NOT_TALKING
+        return DONE
     from lightningd_py.top.top import watch
 
     watch(rpc_path(arguments.where), arguments.interval)

@@ -84,9 +84,9 @@ def _words(message: FeedMessage) -> list[str]:
     match message:
         case Gossip():
             reason = f": {sane(message.reason)}" if message.reason else ""
-            return [_connection(message), _about(message.raw), f"{message.outcome}{reason}"]
+            return [_connection(message), _subject(message), f"{message.outcome}{reason}"]
         case Sent():
-            return [_connection(message), _about(message.raw)]
+            return [_connection(message), _subject(message)]
         case PeerPing():
             return [_connection(message), sane(message.dir), f"{message.size} bytes", *_round_trip(message)]
         case MapChannel():
@@ -118,6 +118,11 @@ def _round_trip(message: PeerPing) -> list[str]:
     """How long the pong to a ping of ours took."""
     rtt_ns = message.rtt_ns if isinstance(message, PeerPong) else None
     return [] if rtt_ns is None else [f"{rtt_ns / 1e6:.3f} ms"]
+
+
+def _subject(message: Gossip | Sent) -> str:
+    """Its hash, if the message itself is not known: as one of another vantage point, heard long ago."""
+    return _about(message.raw) if message.raw or not message.hash else f"message {message.hash.hex()[:SHORT]}…"
 
 
 def _about(raw: bytes) -> str:

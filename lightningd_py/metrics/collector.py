@@ -77,7 +77,9 @@ class Collector:
             self._gathering = asyncio.get_running_loop().create_task(self._gather())
         figures = await asyncio.shield(self._gathering)
         if as_openmetrics not in self._texts:
-            self._texts[as_openmetrics] = exposition.encoded(figures, as_openmetrics=as_openmetrics)
+            self._texts[as_openmetrics] = exposition.encoded(
+                figures, declared.declared.values(), as_openmetrics=as_openmetrics
+            )
         return self._texts[as_openmetrics]
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """Figures as text, in the two forms that Prometheus reads; the only module that knows prometheus_client."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -10,19 +10,18 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from lightningd_py.metrics.figures import Figures
-from wire.metrics.declared import declared
 from wire.metrics.metric import Kind, Metric
 
 TEXT, OPENMETRICS = "text/plain; version=0.0.4; charset=utf-8", openmetrics.CONTENT_TYPE_LATEST
 
 
 class _Families(Collector):
-    def __init__(self, figures: Figures) -> None:
-        self._figures = figures
+    def __init__(self, figures: Figures, metrics: Iterable[Metric]) -> None:
+        self._figures, self._metrics = figures, metrics
 
     def collect(self) -> Iterator[Family]:
         """Every metric that is declared."""
-        return (self._family(metric) for metric in declared.values())
+        return (self._family(metric) for metric in self._metrics)
 
     def _family(self, metric: Metric) -> Family:
         if metric.kind is Kind.HISTOGRAM:
@@ -41,9 +40,9 @@ class _Families(Collector):
         return family
 
 
-def encoded(figures: Figures, *, as_openmetrics: bool) -> bytes:
-    """The text of a scrape."""
+def encoded(figures: Figures, metrics: Iterable[Metric], *, as_openmetrics: bool) -> bytes:
+    """The text of a scrape: all of these metrics."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(figures))
+    registry.register(_Families(figures, metrics))
     text: bytes = openmetrics.generate_latest(registry) if as_openmetrics else generate_latest(registry)  # type: ignore[no-untyped-call]
     return text

@@ -31,6 +31,17 @@ def an_ip_address(default_port: int) -> Callable[[str], WireAddr]:
     return _argument(lambda text: ip_address_and_port(text, default_port))
 
 
+def add_metrics(parser: argparse.ArgumentParser, command: str) -> None:
+    """Where Prometheus may ask."""
+    port = {"record": 9751, "archive": 9752}[command]
+    parser.add_argument(
+        "--metrics-addr",
+        type=an_ip_address(port),
+        metavar="IP[:PORT]",
+        help=f"answer Prometheus there, at /metrics (port {port} if none is given)",
+    )
+
+
 def a_place(text: str) -> Path:
     """A file or folder, absolute: pyarrow would take `s3:/x` for a bucket."""
     if not console.is_text(text):

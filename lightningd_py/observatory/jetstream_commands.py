@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lightningd_py.observatory.arguments import a_duration, a_place, a_size
+from lightningd_py.observatory.arguments import a_duration, a_place, a_size, add_metrics
 from lightningd_py.observatory.jetstream.files import archive_files
 from lightningd_py.observatory.jetstream.names import ARCHIVE
 from lightningd_py.observatory.record.lock import Lock
@@ -76,6 +76,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--convert-every", type=a_duration, default=3600.0, metavar="TIME", help="hour files so often (default 1h)"
     )
     archive.add_argument("--quiet", action="store_true", help="say only what goes wrong")
+    add_metrics(archive, "archive")
     archive.set_defaults(run=_archive)
 
 
@@ -119,12 +120,23 @@ def _archive_streams(options: argparse.Namespace, access_: Any) -> None:
         _say(f"{options.nats} is archived into {options.folder}")
         saying = asyncio.ensure_future(_tell(archiver)) if not options.quiet else None
         try:
-            await archiver.run()
+            with _metrics(options, archiver):
+                await archiver.run()
         finally:
             if saying is not None:
                 saying.cancel()
 
     asyncio.run(run())
+
+
+def _metrics(options: argparse.Namespace, archiver: Any) -> contextlib.AbstractContextManager[Any]:
+    """Raises ObservatoryError if it cannot listen there."""
+    if options.metrics_addr is None:
+        return contextlib.nullcontext()
+    from lightningd_py.observatory.archive_metrics import values
+    from lightningd_py.observatory.metrics.serving import Serving
+
+    return Serving(options.metrics_addr, "archive", lambda: values(archiver), _say)
 
 
 async def _tell(archiver: Any) -> None:
@@ -133,7 +145,7 @@ async def _tell(archiver: Any) -> None:
         now_ns = time.time_ns()
         lags = [now_ns - point.newest_ns for point in archiver.points.by_name.values()]
         lag = f", the slowest {max(lags) / 1e9:.1f} s behind" if lags else ""
-        _say(f"{archiver.batches:,} batches of {len(lags)} vantage points{lag}")
+        _say(f"{archiver.tally.batches.total():,} batches of {len(lags)} vantage points{lag}")
 
 
 def _say(sentence: str) -> None:

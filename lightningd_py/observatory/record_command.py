@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightningd_py.observatory import jetstream_commands
-from lightningd_py.observatory.arguments import a_duration, a_place, a_size
+from lightningd_py.observatory.arguments import a_duration, a_place, a_size, add_metrics
 from lightningd_py.observatory.record.feed_rows import vantage_in
 from lightningd_py.observatory.record.lock import Lock
 from lightningd_py.observatory.record.recorder import Recorder, Settings, Status
@@ -23,7 +23,7 @@ from wire.bus.feed_batches import Values
 from wire.command import console
 
 if TYPE_CHECKING:
-    from lightningd_py.observatory.jetstream.publisher import Publisher
+    from lightningd_py.observatory.jetstream.publisher import Progress, Publisher
 
 TOPICS, SENT = ("gossip.", "map.", "peer."), "sent."
 QUEUE = 25_000
@@ -63,6 +63,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         metavar="TIME",
         help="with --nats: keep what the servers have so long (default 48h)",
     )
+    add_metrics(parser, "record")
     parser.set_defaults(run=_run)
 
 
@@ -85,7 +86,10 @@ def _run(options: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         stack.callback(Lock(options.folder, vantage).close)
         publisher = None if options.nats is None else _publisher(options, vantage)
-        recorder = Recorder(settings, opener, _say, watch=_Watch(publisher, quiet=options.quiet))
+        watch = _Watch(publisher, quiet=options.quiet)
+        if options.metrics_addr is not None:
+            stack.enter_context(_metrics(options, vantage, watch))
+        recorder = Recorder(settings, opener, _say, watch=watch)
         if publisher is not None:
             publisher.start()
             stack.callback(publisher.stop)
@@ -103,6 +107,14 @@ def _publisher(options: argparse.Namespace, vantage: str) -> "Publisher":
 
     sending = Sending(jetstream_commands.access(options), options.network, options.spool_time)
     return Publisher(options.folder, file_name(vantage), sending, _say)
+
+
+def _metrics(options: argparse.Namespace, vantage: str, watch: "_Watch") -> contextlib.AbstractContextManager[Any]:
+    """Raises ObservatoryError if it cannot listen there."""
+    from lightningd_py.observatory.metrics.serving import Serving
+    from lightningd_py.observatory.record_metrics import values
+
+    return Serving(options.metrics_addr, "record", lambda: values(vantage, watch.status, watch.progress()), _say)
 
 
 def _opener(where: str, key: Path | None, topics: Sequence[str]) -> Callable[[], Feed]:
@@ -151,10 +163,12 @@ class _Watch:
         self._publisher = publisher
         self._quiet = quiet
         self._lost = 0
+        self.status = Status(0, 0, None, 0, "")
         self._due = time.monotonic() + SAID_EVERY
 
     def __call__(self, status: Status) -> None:
         now = time.monotonic()
+        self.status = status
         if now < self._due:
             return
         is_behind = status.lag_ns is not None and status.lag_ns > BEHIND_NS
@@ -168,8 +182,12 @@ class _Watch:
         )
         sys.stderr.flush()
 
+    def progress(self) -> "Progress | None":
+        """Of what is sent, if anything is."""
+        return None if self._publisher is None else self._publisher.progress()
+
     def _sent(self) -> str:
-        if self._publisher is None:
+        progress = self.progress()
+        if progress is None:
             return ""
-        progress = self._publisher.progress()
         return f"; {progress.batches:,} batches sent, {progress.waiting_bytes:,} bytes wait"

@@ -4,15 +4,27 @@ import argparse
 import asyncio
 import ipaddress
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
+from lightningd_py.observatory import jetstream_commands
 from lightningd_py.observatory.arguments import an_ip_address
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from lightningd_py.tools.feed_client import Feed, Keys
 from wire.address import WireAddr
 from wire.command import console
 
+if TYPE_CHECKING:
+    from lightningd_py.observatory.live.follower import PointFollower
+
 PORT = 9760
 QUEUE = 20_000
+
+
+class _Follows(Protocol):
+    """What fills the arrivals."""
+
+    def start(self) -> None: ...
+    def close(self) -> None: ...
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,6 +54,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="where the layout is kept (default ~/.cache/lightningd-py)"
     )
+    jetstream_commands.add_access(parser, needed=False)
     parser.set_defaults(run=_run)
     assets = commands.add_parser("web-assets", help="get the two libraries that draw the page's map from npm")
     assets.set_defaults(run=_assets)
@@ -68,6 +81,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _serve(options: argparse.Namespace) -> None:
+    from lightningd_py.observatory.web.all_points import AllPoints
     from lightningd_py.observatory.web.arrivals import Arrivals
     from lightningd_py.observatory.web.follower import TOPICS, Follower
     from lightningd_py.observatory.web.guard import Guard, read_token
@@ -79,15 +93,21 @@ async def _serve(options: argparse.Namespace) -> None:
     cache = options.cache or console.home("--cache") / ".cache/lightningd-py"
     token = None if options.token_file is None else read_token(options.token_file)
     arrivals = Arrivals()
+    points = None if options.nats is None else _points(options)
     sources = Sources(
         arrivals,
         _beside(where, options.store, "gossip_store"),
         _beside(where, options.rpc, "lightning-rpc"),
         options.folder,
         Positions(cache / "positions"),
+        points,
     )
     keys = None if options.feed_key is None else Keys(options.feed_key, options.feed_key.parent / "server.key")
-    follower = Follower(lambda: Feed(where, TOPICS, keys=keys, queue=QUEUE, patience=2.0, batches=True), arrivals)
+    follower: _Follows = (
+        Follower(lambda: Feed(where, TOPICS, keys=keys, queue=QUEUE, patience=2.0, batches=True), arrivals)
+        if points is None
+        else AllPoints(points, arrivals)
+    )
     server = PageServer(sources, Guard(options.host, token))
     ended = asyncio.Event()
     for number in console.END_SIGNALS:
@@ -100,6 +120,15 @@ async def _serve(options: argparse.Namespace) -> None:
     await ended.wait()
     follower.close()
     await server.close()
+
+
+def _points(options: argparse.Namespace) -> "PointFollower":
+    """Raises ObservatoryError if nats-py is not there, or a file cannot be read."""
+    access = jetstream_commands.access(options)
+    from lightningd_py.observatory.live.follower import PointFollower
+    from lightningd_py.observatory.web.all_points import TABLES
+
+    return PointFollower(access, options.network, tables=TABLES)
 
 
 def _beside(feed: str, given: str | None, name: str) -> Path | None:

@@ -36,7 +36,7 @@ def watch(path: Path, interval: float) -> None:
     """Show the node with this RPC socket every so many seconds. Raises NotTalking when it does not answer any more."""
     top = Top(path)
     top.ask()
-    with _signals() as woken, key_by_key(sys.stdin.fileno()), contextlib.suppress(Ended, EOFError):
+    with signals() as woken, key_by_key(sys.stdin.fileno()), contextlib.suppress(Ended, EOFError):
         console = Console(markup=False, highlight=False, emoji=False)
         with Live(console=console, screen=True, auto_refresh=False) as live:
             due = time.monotonic() + interval
@@ -54,7 +54,7 @@ def watch(path: Path, interval: float) -> None:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[int]:
+def signals() -> Iterator[int]:
     """An fd that wakes the loop when the terminal has another size. SIGTERM and SIGHUP raise Ended."""
 
     def end(_number: int, _frame: FrameType | None) -> None:

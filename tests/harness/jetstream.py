@@ -36,9 +36,18 @@ class NatsServer:
     def start(self) -> None:
         """Until it takes connections."""
         self.process = subprocess.Popen(self._words, stdout=self._log, stderr=self._log)
-        until(self._answers, "nats-server")
+        try:
+            until(self._answers, "nats-server")
+        except AssertionError:
+            self.__exit__()
+            raise
+
+    def reload(self) -> None:
+        """Let it read its configuration again."""
+        self.process.send_signal(signal.SIGHUP)
 
     def _answers(self) -> bool:
+        assert self.process.poll() is None, Path(self._log.name).read_text()
         try:
             with socket.create_connection(("127.0.0.1", self.port), 1.0) as sock:
                 return sock.recv(5) == b"INFO "

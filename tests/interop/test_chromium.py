@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pytest
 
 from gossipd.store.writer import GossipStore
+from lightningd_py.observatory.jetstream.connecting import Access
+from lightningd_py.observatory.live.follower import PointFollower
 from lightningd_py.observatory.replay.publisher import Publisher
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from lightningd_py.observatory.web.arrivals import Arrivals
@@ -20,6 +22,7 @@ from lightningd_py.observatory.web.sources import Sources
 from lightningd_py.tools.feed_client import Feed
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.browser import Tab, browser
+from tests.lightningd_py.observatory.live.made import arrivals as heard_at
 from tests.lightningd_py.observatory.made_up_day import Day, make_day
 from tests.lightningd_py.observatory.page import Still
 from wire.gossip_layout import BODY_ALIAS, node_body, node_id_of, node_timestamp
@@ -77,7 +80,9 @@ async def shown(tmp_path: Path, day: Day) -> AsyncIterator[Shown]:
     """The page over a hostile store, a feed, and a record of another day."""
     nodes = write_hostile_store(tmp_path / "gossip_store")
     arrivals = Arrivals()
-    sources = Sources(arrivals, tmp_path / "gossip_store", None, day.folder, Still())
+    points = PointFollower(Access("nats://127.0.0.1:1"), "regtest")
+    points.figures.take(heard_at(HOSTILE.decode(), b"\x01\x02", at=time.time_ns()))
+    sources = Sources(arrivals, tmp_path / "gossip_store", None, day.folder, Still(), points)
     server = PageServer(sources, Guard(token="t" * 40))
     with Publisher(tmp_path / "feed") as feed:
         follower = Follower(lambda: Feed(tmp_path / "feed", TOPICS), arrivals)
@@ -100,6 +105,7 @@ async def test_page(shown: Shown, day: Day) -> None:
     await finds_by_alias_id_and_scid(shown)
     await shows_hostile_names_as_text(shown)
     await shows_arrivals_as_they_come(shown)
+    await shows_vantage_points(shown)
     await goes_back_in_time(shown, day)
     for width, height in ((360, 780), (800, 1000), (3840, 2160)):
         await fits(tab, width, height)
@@ -179,6 +185,13 @@ async def shows_arrivals_as_they_come(shown: Shown) -> None:
     )
     assert "rejected1" in await shown.tab.evaluate(f"{T}('totals').textContent")
     assert await shown.tab.evaluate("document.querySelectorAll('#peerrows tr').length") == 1
+    assert await shown.tab.evaluate("window.hurt === undefined")
+
+
+async def shows_vantage_points(shown: Shown) -> None:
+    await shown.tab.until(f"!{T}('vantages').hidden && document.querySelectorAll('#vantagerows tr').length === 1")
+    said = await shown.tab.evaluate(f"{T}('vantagerows').innerText")
+    assert HOSTILE.decode() in said and "well" in said
     assert await shown.tab.evaluate("window.hurt === undefined")
 
 

@@ -3,16 +3,19 @@
 import asyncio
 import random
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import nats
 import nkeys
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from lightningd_py.observatory.metrics.declared import declared
 from lightningd_py.observatory.tables.segment import read_segment
 from tests.harness.jetstream import Archiving, NatsServer, Talk, make_streams, recording, same_arrivals
-from tests.harness.observatories import refused, until
+from tests.harness.observatories import PATIENCE, refused, until
 from tests.lightningd_py.observatory.recorded import rows
 
 KILLS = 3
@@ -34,9 +37,9 @@ def talks(tmp_path: Path) -> Iterator[list[Talk]]:
 
 def test_streams_are_made_once(server: NatsServer) -> None:
     assert make_streams(server).splitlines() == [
-        f"{name} is made" for name in ("LN_ARRIVALS", "LN_MESSAGES", "LN_PEERS")
+        f"{name} is made" for name in ("LN_ARRIVALS", "LN_MESSAGES", "LN_PEERS", "LN_VANTAGES")
     ]
-    assert make_streams(server).count("is there") == 3
+    assert make_streams(server).count("is there") == 4
     assert make_streams(server, "--max-bytes", "32M").count("is changed") == 3
 
 
@@ -44,11 +47,12 @@ def test_two_vantage_points_in_two_archives(tmp_path: Path, server: NatsServer, 
     make_streams(server)
     records, archives = [tmp_path / "a", tmp_path / "b"], [tmp_path / "x", tmp_path / "y"]
     with (
-        recording(records[0], talks[0], server) as first,
+        recording(records[0], talks[0], server, "--metrics-addr", "127.0.0.1:0") as first,
         recording(records[1], talks[1], server) as second,
         Archiving(archives[0], server, "--convert-every", "1s"),
-        Archiving(archives[1], server),
+        Archiving(archives[1], server, "--metrics-addr", "127.0.0.1:0") as archiving,
     ):
+        of_recorder, of_archive = (each.heard("metrics are at ").split()[-1] for each in (first, archiving))
         first.heard("is recorded into")
         second.heard("is recorded into")
         until(lambda: min(map(len, (talk.said for talk in talks))) > 2_000, "some talk")
@@ -56,6 +60,14 @@ def test_two_vantage_points_in_two_archives(tmp_path: Path, server: NatsServer, 
             talk.end()
         for archive in archives:
             until(lambda archive=archive: same_arrivals(archive, *records), "all of it")
+        until(lambda: scraped(of_recorder)["lightning_recorder_waiting_bytes"] == {("east",): 0}, "nothing to wait")
+        told = {**scraped(of_recorder), **scraped(of_archive)}
+    assert told.keys() == {metric.name for metric in declared}
+    assert told["lightning_recorder_messages_total"] == {("east",): talks[0].said.total()}
+    assert told["lightning_archive_rows_total"]["arrivals",] == sum(talk.said.total() for talk in talks)
+    assert told["lightning_archive_vantage_lag_seconds"].keys() == {("east",), ("west",)}
+    assert told["lightning_archive_waiting_messages"]["arrivals",] == 0
+    assert told["lightning_archive_trouble"] == {(): 0} and not told["lightning_archive_losses_total"]
     assert all(same_arrivals(archive, *records) for archive in archives)
     assert list(archives[0].glob("arrivals/*/*/archive-*.parquet"))
     assert not list(records[0].glob("arrivals/*")), "the spool is all that there is"
@@ -90,6 +102,18 @@ def test_kills_of_each(tmp_path: Path, server: NatsServer, talks: list[Talk]) ->
         for process in (steady, killed, archiving):
             process.end()
     assert same_arrivals(archive, *records)
+
+
+def scraped(url: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """Metric -> values of its labels -> value."""
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        found = list(text_string_to_metric_families(answer.read().decode()))
+    return {
+        family.name + "_total" * (family.type == "counter"): {
+            tuple(sample.labels.values()): sample.value for sample in family.samples
+        }
+        for family in found
+    }
 
 
 async def test_batches_that_are_sent_again_much_later(tmp_path: Path, server: NatsServer, talks: list[Talk]) -> None:

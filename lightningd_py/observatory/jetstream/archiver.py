@@ -22,10 +22,12 @@ from nats.js.client import JetStreamContext
 
 from lightningd_py.observatory.jetstream.bodies import Unreadable, batch_in, row_in
 from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, reason, stream_info
+from lightningd_py.observatory.jetstream.left_out import LeftOut
 from lightningd_py.observatory.jetstream.names import ARCHIVE, STREAM_OF, BatchId, subject
 from lightningd_py.observatory.jetstream.points import Points
 from lightningd_py.observatory.jetstream.positions import known_positions, mend, place, save_positions
 from lightningd_py.observatory.jetstream.streams import check_streams
+from lightningd_py.observatory.jetstream.tally import Tally
 from lightningd_py.observatory.record.conversion import closed_segments
 from lightningd_py.observatory.record.conversions import Conversions
 from lightningd_py.observatory.record.rows import MOST_ROWS
@@ -76,9 +78,17 @@ class Archiver:
         self._messages: list[tuple[Any, ...]] = []
         self._messages_last = self._positions["messages"].last
         self.points = Points(say)
-        self.batches = 0
+        self.tally = Tally()
+        self._left_out = LeftOut(say, lambda table, first, count: self._lose(table, first, count, UNREADABLE))
         self._hour = hour_of(time.time_ns())
         self._stopping = asyncio.Event()
+        now = time.monotonic()
+        self._sync_at, self._rotate_at, self._convert_at = now, now + SEGMENT_TIME, now + settings.convert_every
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong now; empty if nothing is."""
+        return self._trouble.sentence or self._disk.sentence
 
     def stop(self) -> None:
         """Let `run` end. For the loop's thread."""
@@ -86,14 +96,15 @@ class Archiver:
 
     async def run(self) -> None:
         """Until `stop`; servers that are away are tried again for ever."""
-        client = await self._connected()
         try:
-            if client is not None:
-                reading = [asyncio.create_task(self._follow(client, table)) for table in TABLES]
-                await self._keep_house(reading)
-                await client.close()
+            while not self._stopping.is_set():
+                client = await self._connected()
+                if client is not None:
+                    await self._keep_house(client)
+                    await client.close()
         finally:
             self._flush()
+            self._left_out.end()
             self._spool.close()
             self._conversions.wait()
             self._conversions.start(closed_segments(self._settings.folder, ARCHIVE, ()))
@@ -123,7 +134,7 @@ class Archiver:
 
     async def _follow(self, client: Client, table: str) -> None:
         """One table's stream, by one consumer after the other."""
-        while not self._stopping.is_set():
+        while not self._stopping.is_set() and not client.is_closed:
             try:
                 await self._read(client, table)
             except Gap:
@@ -170,6 +181,7 @@ class Archiver:
                 if message.metadata.sequence.consumer != delivered:
                     raise Gap
                 self._take(table, message)
+                self.tally.waiting[table] = message.metadata.num_pending or 0
 
     def _next(self, table: str) -> int:
         """Where its stream is to be read from: rows of messages that wait for their batch are read again."""
@@ -198,8 +210,7 @@ class Archiver:
             found = batch_in(table, id, message.subject, message.data, headers)
         except Unreadable as error:
             self._positions[table].last = max(self._positions[table].last, sequence)
-            self._say(f"{STREAM_OF[table]}, message {sequence} is left out: {error}")
-            self._lose(table, sequence, 1, UNREADABLE)
+            self._left_out.add(table, STREAM_OF[table], sequence, error)
             return
         if self._positions[table].would_take(sequence, id):
             self._write(table, found, sequence, id)
@@ -221,42 +232,46 @@ class Archiver:
     def _write(self, table: str, found: pa.RecordBatch, sequence: int, id: BatchId | None) -> None:
         self._spool.write(table, found, place(sequence, id))
         self._disk.is_now("")
-        self.batches += 1
+        self.tally.batches[table] += 1
+        self.tally.rows[table] += found.num_rows
 
-    def _lose(self, table: str, first: int, count: int | None, why: str) -> None:
+    def _lose(self, table: str, first: int | None, count: int | None, why: str) -> None:
+        self.tally.losses[table, why] += 1
         row = (time.time_ns(), ARCHIVE, None, table, first, count, why)
         with contextlib.suppress(DiskError):
             self._spool.write("losses", batch("losses", [row]), place(self._positions["losses"].last, None))
 
     # by the clock
 
-    async def _keep_house(self, reading: list[asyncio.Task[None]]) -> None:
-        """Until `stop`, or until one of these fails, which is a bug."""
-        now = time.monotonic()
-        sync_at, rotate_at, convert_at = now, now + SEGMENT_TIME, now + self._settings.convert_every
+    async def _keep_house(self, client: Client) -> None:
+        """Until `stop`, a server has closed the connection for good, or a reading fails, which is a bug."""
+        reading = [asyncio.create_task(self._follow(client, table)) for table in TABLES]
         try:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and not client.is_closed:
                 await self._pause(TURN)
                 for task in reading:
                     if task.done() and not self._stopping.is_set():
                         task.result()
-                now = time.monotonic()
-                self._flush()
-                if now >= sync_at:
-                    self._sync()
-                    sync_at = now + SYNC_EVERY
-                if now >= rotate_at:
-                    self._spool.close()
-                    rotate_at = now + SEGMENT_TIME
-                self.points.look(time.time_ns())
-                if self._convert(now >= convert_at):
-                    convert_at = now + self._settings.convert_every
+                self._turn(time.monotonic())
         finally:
-            self._stopping.set()
-            await asyncio.wait(reading, timeout=2 * WAIT)
+            await asyncio.wait(reading, timeout=0.0 if client.is_closed else 2 * WAIT)
             for task in reading:
                 task.cancel()
             await asyncio.gather(*reading, return_exceptions=True)
+
+    def _turn(self, now: float) -> None:
+        """All that is due."""
+        self._flush()
+        if now >= self._sync_at:
+            self._sync()
+            self._sync_at = now + SYNC_EVERY
+        if now >= self._rotate_at:
+            self._spool.close()
+            self._rotate_at = now + SEGMENT_TIME
+        self.points.look(time.time_ns())
+        self._left_out.look()
+        if self._convert(now >= self._convert_at):
+            self._convert_at = now + self._settings.convert_every
 
     def _flush(self) -> None:
         try:

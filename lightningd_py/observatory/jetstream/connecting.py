@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import ssl
 from collections.abc import Callable
@@ -21,6 +22,10 @@ FIRST_PATIENCE = 5
 """Seconds for one attempt to connect, in which a server may be tried several times."""
 FIRST_PAUSE, PAUSE = 0.2, 2.0
 """Seconds between two tries within one attempt; between two attempts."""
+
+
+# asyncio says so, on standard error, of each TLS connection of nats-py that a server closes
+logging.getLogger("asyncio").addFilter(lambda record: "returning true from eof_received()" not in record.getMessage())
 
 
 class Access(NamedTuple):

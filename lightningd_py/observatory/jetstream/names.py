@@ -24,6 +24,8 @@ STREAM_OF = {
     "losses": PEERS,
 }
 """Table -> the stream that its batches go to."""
+VANTAGES, VANTAGES_STREAM = "vantages", "LN_VANTAGES"
+"""Who sends under which name: `ln.NETWORK.vantages.VANTAGE` (lease.py)."""
 
 assert STREAM_OF.keys() == TABLES.keys()
 

@@ -109,7 +109,8 @@ class Outbox:
             position = self._sent.get(table, Position())
             for name, path in self._ahead(table):
                 skipped = position.offset if (name.epoch, name.first) == position[:2] else 0
-                size += max(0, _size(path) - skipped)
+                left = max(0, _size(path) - skipped)
+                size += left if left > len(END) else 0
         return size
 
     def remove_older(self, seconds: float) -> int:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from nats.aio.client import Client
 
 from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, reason
+from lightningd_py.observatory.jetstream.lease import RENEW, Lease, Taken, identity
 from lightningd_py.observatory.jetstream.names import (
     HEARD_HEADER,
     SCHEMA,
@@ -53,11 +54,13 @@ class Sending(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """As of now. `waiting_bytes`: of the spool, that the server has not got. `trouble`: empty if none."""
+    """As of now. `waiting_bytes`: of the spool, that the server has not got. `trouble`: empty if none. `ahead_ns`: by
+    how much the clock here is ahead of the server's."""
 
     batches: int
     waiting_bytes: int
     trouble: str
+    ahead_ns: int
 
 
 class Message(NamedTuple):
@@ -90,12 +93,14 @@ class Publisher:
     """Sends until `stop`. The folder's lock is the recorder's."""
 
     def __init__(self, folder: Path, vantage: str, sending: Sending, say: Callable[[str], None]) -> None:
-        """`vantage` as in file names."""
+        """`vantage` as in file names. Raises OSError."""
         self._outbox = Outbox(folder, vantage)
         self._vantage = vantage
         self._sending = sending
         self._say = say
         self._trouble = Trouble(say, "batches are sent")
+        self._clock_trouble = Trouble(say, "the clock here agrees with that of the NATS server")
+        self._lease = Lease(identity(folder, vantage), vantage, sending.network)
         self._batches = 0
         self._waiting_bytes = self._outbox.waits()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -117,26 +122,54 @@ class Publisher:
 
     def progress(self) -> Progress:
         """As of now."""
-        return Progress(self._batches, self._waiting_bytes, self._trouble.sentence)
+        return Progress(self._batches, self._waiting_bytes, self._trouble.sentence, self._lease.ahead_ns)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         if self._stop_asked.is_set():
             self._stopping.set()
-        client = await self._connected()
-        if client is None:
-            return
+        while not self._stopping.is_set():
+            client = await self._connected()
+            if client is not None:
+                await self._work(client)
+
+    async def _work(self, client: Client) -> None:
+        """Until it is to end, or a server has closed the connection for good."""
         working = [asyncio.create_task(self._send_all(client, table)) for table in IN_FLIGHT]
         working.append(asyncio.create_task(self._keep_house()))
-        await self._stopping.wait()
-        _, late = await asyncio.wait(working, timeout=HURRY)
+        working.append(asyncio.create_task(self._keep_lease(client)))
+        while not self._stopping.is_set() and not client.is_closed:
+            await self._pause(SAVE_EVERY)
+            for task in working:
+                if task.done() and not self._stopping.is_set():
+                    task.result()
+        _, late = await asyncio.wait(working, timeout=0.0 if client.is_closed else HURRY)
         for task in late:
             task.cancel()
         await asyncio.gather(*working, return_exceptions=True)
         self._save()
         with contextlib.suppress(*FAILURES, asyncio.TimeoutError):
             async with asyncio.timeout(1.0):
+                await self._lease.leave(client)
                 await client.close()
+
+    async def _keep_lease(self, client: Client) -> None:
+        """Renew it until it is to end; another recorder that has it is waited for."""
+        while not self._stopping.is_set():
+            await self._pause(RENEW if await self._hold_lease(client) else PAUSE)
+
+    async def _hold_lease(self, client: Client) -> bool:
+        try:
+            await self._lease.hold(client)
+        except Taken as error:
+            self._trouble.is_now(f"{error}; the spool keeps what is recorded")
+        except FAILURES as error:
+            if not self._lease.is_held():
+                self._trouble.is_now(f"NATS: {reason(error)}; the spool keeps what is recorded")
+        else:
+            self._clock_trouble.is_now(self._lease.clock_trouble())
+            return True
+        return False
 
     async def _connected(self) -> Client | None:
         """None if it is to end before there is a server."""
@@ -152,17 +185,18 @@ class Publisher:
         return None
 
     async def _until_right(self, client: Client) -> None:
-        """The streams may be made later."""
+        """The streams may be made later, and another recorder of this name may end."""
         while not self._stopping.is_set():
             try:
-                await check_streams(client, self._sending.network)
+                await check_streams(client, self._sending.network, leases=True)
             except ObservatoryError as error:
                 self._trouble.is_now(f"{error}; the spool keeps what is recorded")
             except FAILURES as error:
                 self._trouble.is_now(f"NATS: {reason(error)}; the spool keeps what is recorded")
             else:
-                self._trouble.is_now("")
-                return
+                if await self._hold_lease(client):
+                    self._trouble.is_now("")
+                    return
             await self._pause(PAUSE)
 
     async def _pause(self, seconds: float) -> None:
@@ -174,7 +208,10 @@ class Publisher:
         """One window after the other, until nothing waits and it is to end."""
         pause = LOOK_EVERY
         while True:
-            window = self._next(table)
+            if not self._lease.is_held() and not self._stopping.is_set():
+                await self._pause(LOOK_EVERY)
+                continue
+            window = self._next(table) if self._lease.is_held() else []
             if not window and self._stopping.is_set():
                 return
             failure = await self._send(client, window) if window else None

@@ -164,7 +164,10 @@ class PageServer:
         while not is_head:
             news = self._sources.arrivals.news(seen)
             seen = news["number"]
-            await response.write(json.dumps({**news, "layouts": self._sources.layouts}).encode() + b"\n")
+            await response.write(
+                json.dumps({**news, "layouts": self._sources.layouts, "vantages": self._sources.vantages()}).encode()
+                + b"\n"
+            )
             await asyncio.sleep(TICK)
 
 

@@ -6,19 +6,24 @@ import json
 import logging
 import time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lightningd_py.observatory.tables.errors import ObservatoryError
-from lightningd_py.observatory.web.arrivals import Arrivals
+from lightningd_py.observatory.web.arrivals import LONGEST_TEXT, Arrivals
 from lightningd_py.observatory.web.current_map import CurrentMap
 from lightningd_py.observatory.web.node import NodeFigures
 from lightningd_py.observatory.web.positions import Positions
 from lightningd_py.observatory.web.questions import Questions
+from wire.command.text import replaced
+
+if TYPE_CHECKING:
+    from lightningd_py.observatory.live.follower import PointFollower
 from lightningd_py.observatory.web.recorded import Recorded
 
 MAP_FRESH, FIGURES_FRESH, RECORD_FRESH, PAST_FRESH = 15.0, 2.0, 60.0, 3600.0
 """Seconds for which an answer is good."""
 LAYOUT_PAUSE = 60.0
+SHOWN_VANTAGES = 200
 STEP_MS = 60_000
 """Maps of the past are made of whole minutes."""
 log = logging.getLogger(__name__)
@@ -39,8 +44,11 @@ class Sources:
         rpc: Path | None = None,
         record: Path | None = None,
         positions: Positions | None = None,
+        points: "PointFollower | None" = None,
     ) -> None:
+        """`points`: of all vantage points, where the arrivals are of all of them."""
         self.arrivals = arrivals
+        self._points = points
         self.layouts = 0
         self._map = None if store is None else CurrentMap(store)
         self._node = None if rpc is None else NodeFigures(rpc)
@@ -52,7 +60,14 @@ class Sources:
 
     def about(self) -> dict[str, bool]:
         """Which of them there are."""
-        return {"map": self._map is not None, "node": self._node is not None, "record": self._recorded is not None}
+        found = {"map": self._map, "node": self._node, "record": self._recorded, "vantages": self._points}
+        return {name: source is not None for name, source in found.items()}
+
+    def vantages(self) -> list[dict[str, Any]]:
+        """Those that say most first; none where there is no NATS."""
+        rows = [] if self._points is None else self._points.figures.rows()
+        ranked = sorted(rows, key=lambda row: (-row.arrivals, row.name))[:SHOWN_VANTAGES]
+        return [row._asdict() | {"name": replaced(row.name)[:LONGEST_TEXT]} for row in ranked]
 
     async def map(self) -> bytes:
         """The map of now. Raises ObservatoryError, Missing, Busy."""

@@ -1,7 +1,7 @@
 // Arrivals and peers, as they come.
 
 import { rate, VERDICTS } from "./plots.js";
-import { button, clock, element, number, short } from "./text.js";
+import { button, clock, duration, element, number, short } from "./text.js";
 
 const MOST_LINES = 60, MOST_SECONDS = 600;
 
@@ -30,6 +30,18 @@ export class Live {
     rate(this.canvas, [...this.seconds].sort((one, two) => one[0] - two[0]));
     this.#lines(news);
     this.#peers(news.peers);
+    this.#vantages(news.vantages);
+  }
+
+  #vantages(vantages) {
+    document.getElementById("vantages").hidden = !this.page.about.vantages;
+    const wrong = vantages.filter(({ state }) => state).length;
+    document.getElementById("vantagecount").textContent = `${number(vantages.length)}${wrong ? `, ${number(wrong)} silent, behind or ahead` : ""}`;
+    document.getElementById("vantagerows").replaceChildren(...vantages.map(({ name, state, rate, outcomes, peers, lag, lost }) =>
+      element("tr", state ? { kind: "gone" } : {}, element("td", {}, name), element("td", {}, state || "well"),
+        element("td", { kind: "number" }, number(Math.round(rate))), element("td", { kind: "number" }, number(outcomes.new || 0)),
+        element("td", { kind: "number" }, number(outcomes.redundant || 0)), element("td", { kind: "number wide" }, number(peers)),
+        element("td", { kind: "number" }, `${lag < 0 ? "-" : ""}${duration(Math.abs(lag) * 1000)}`), element("td", { kind: "number wide" }, number(lost)))));
   }
 
   #totals({ totals, missed }) {

@@ -106,7 +106,7 @@ async def test_map_and_details(store: Path) -> None:
         ):
             assert (await page.get(path))[0] == status, path
         about = await page.json("/api/about")
-        assert (about["map"], about["node"], about["record"]) == (True, False, False)
+        assert (about["map"], about["node"], about["record"], about["vantages"]) == (True, False, False, False)
 
 
 async def test_store_that_comes_later_and_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

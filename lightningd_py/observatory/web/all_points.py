@@ -1,0 +1,44 @@
+"""The arrivals of all vantage points, in the place of a node's feed."""
+
+from typing import TYPE_CHECKING
+
+from lightningd_py.observatory.live.feed import NatsFeed
+from lightningd_py.observatory.web.arrivals import Arrivals
+from wire.bus.feed import topics_of
+
+if TYPE_CHECKING:
+    from lightningd_py.observatory.live.batches import Batch
+    from lightningd_py.observatory.live.follower import PointFollower
+    from wire.bus.feed import FeedMessage
+
+TABLES = ("arrivals", "messages", "peers")
+_TOPICS = topics_of([b"gossip.", b"peer.connected", b"peer.disconnected"])
+
+
+class AllPoints:
+    """From `start` to `close`."""
+
+    def __init__(self, points: "PointFollower", arrivals: Arrivals) -> None:
+        self._points, self._arrivals = points, arrivals
+        self._lost = 0
+        self._feed = NatsFeed(self._heard, _TOPICS)
+
+    def _heard(self, message: "FeedMessage", lost: int) -> None:
+        self._lost += lost
+        self._arrivals.hear(message)
+
+    def start(self) -> None:
+        """In a thread of its own."""
+        self._points.start(self._take, self._turn)
+
+    def _take(self, found: "Batch") -> None:
+        if found.table in TABLES:
+            self._feed.take(found)
+
+    def _turn(self) -> None:
+        self._feed.turn()
+        self._arrivals.set_state(self._points.state, self._lost)
+
+    def close(self) -> None:
+        """Wait until it has ended."""
+        self._points.close()

@@ -1,0 +1,191 @@
+"""The spool sent to a real NATS server that takes it, or does not: one sentence, and the spool keeps it."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nats
+import pytest
+from nats.aio.client import Client
+from nats.js.api import RetentionPolicy, StreamConfig
+
+from lightningd_py.observatory.jetstream import lease, publisher
+from lightningd_py.observatory.jetstream.connecting import Access
+from lightningd_py.observatory.jetstream.publisher import Publisher, Sending
+from lightningd_py.observatory.jetstream.streams import Wanted, make_streams
+from lightningd_py.observatory.record.spool import Spool
+from lightningd_py.observatory.tables.schemas import batch
+from tests.harness.jetstream import NatsServer
+from tests.harness.observatories import PATIENCE
+from tests.harness.waiting import until
+
+T0 = 1_790_000_000_000_000_000
+ROWS = 7
+
+
+class Said:
+    """Sentences, which may be waited for."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, sentence: str) -> None:
+        with self._changed:
+            self.all.append(sentence)
+            self._changed.notify_all()
+
+    def heard(self, words: str) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(words in each for each in self.all), PATIENCE), self.all
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    with NatsServer(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def client(server: NatsServer) -> AsyncIterator[Client]:
+    found = await nats.connect(server.url)
+    yield found
+    await found.close()
+
+
+def spooled(folder: Path, epoch: int = 1) -> None:
+    """Batches of one row of the clock each."""
+    spool = Spool(folder, "east", epoch)
+    for number in range(ROWS):
+        spool.write("clock", batch("clock", [(T0 + number, "east", *[None] * 7)]), "{}")
+    spool.close()
+
+
+@contextmanager
+def publishing(folder: Path, server: NatsServer, say: Callable[[str], None]) -> Iterator[Publisher]:
+    found = Publisher(folder, "east", Sending(Access(server.url), "regtest"), say)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+async def taken(client: Client) -> int:
+    """Messages of the stream."""
+    return (await client.jetstream().stream_info("LN_PEERS")).state.messages
+
+
+async def test_server_that_takes_and_never_acknowledges(
+    tmp_path: Path, server: NatsServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has taken is sent again, and is there once."""
+    monkeypatch.setattr(publisher, "ANSWERED", 0.3)
+    await make_streams(client, Wanted("regtest", max_bytes=32 << 20))
+    config = (await client.jetstream().stream_info("LN_PEERS")).config
+    config.no_ack = True
+    await client.jetstream().update_stream(config)
+    spooled(tmp_path / "record")
+    said = Said()
+    with publishing(tmp_path / "record", server, said) as sending:
+        await asyncio.to_thread(said.heard, "NATS does not take what is recorded: no answer in time; the spool keeps")
+        assert sending.progress().batches == 0 and sending.progress().waiting_bytes > 0
+        config.no_ack = False
+        await client.jetstream().update_stream(config)
+        await asyncio.to_thread(said.heard, "batches are sent")
+    assert sending.progress().batches == ROWS and sending.progress().waiting_bytes == 0
+    assert await taken(client) == ROWS
+    assert len(said.all) == 2
+
+
+async def test_stream_that_would_lose_batches(tmp_path: Path, server: NatsServer, client: Client) -> None:
+    """One of the name that another program has made."""
+    await make_streams(client, Wanted("regtest", max_bytes=32 << 20))
+    await client.jetstream().delete_stream("LN_PEERS")
+    subjects = [f"ln.regtest.{table}.*" for table in ("peers", "map", "clock", "losses")]
+    config = StreamConfig(name="LN_PEERS", subjects=subjects, retention=RetentionPolicy.WORK_QUEUE)
+    await client.jetstream().add_stream(config)
+    spooled(tmp_path / "record")
+    said = Said()
+    with publishing(tmp_path / "record", server, said) as sending:
+        await asyncio.to_thread(said.heard, "stream LN_PEERS would lose batches: its policies are not those of `init`")
+        await client.jetstream().delete_stream("LN_PEERS")
+        await make_streams(client, Wanted("regtest", max_bytes=32 << 20))
+        await asyncio.to_thread(said.heard, "batches are sent")
+    assert await taken(client) == ROWS == sending.progress().batches
+
+
+class Proxy:
+    """Between a client and the server; may say something to the client as if the server did."""
+
+    def __init__(self, server: NatsServer) -> None:
+        self._server = server
+        self.connections: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> str:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1")
+        return f"nats://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.append(writer)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server.port)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._carry(reader, to_server))
+            both.create_task(self._carry(from_server, writer))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+async def test_server_that_ends_the_connection_for_good(
+    tmp_path: Path, server: NatsServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nats-py makes no other one after such an error: we do."""
+    monkeypatch.setattr(publisher, "SAVE_EVERY", 0.05)
+    await make_streams(client, Wanted("regtest", max_bytes=32 << 20))
+    spooled(tmp_path / "record")
+    proxy = Proxy(server)
+    async with proxy as url:
+        sending = Publisher(tmp_path / "record", "east", Sending(Access(url), "regtest"), lambda _: None)
+        sending.start()
+        try:
+            await until(lambda: is_at(sending, ROWS), "the first batches")
+            proxy.connections[0].write(b"-ERR 'User Authentication Expired'\r\n")
+            spooled(tmp_path / "record", 2)
+            await until(lambda: is_at(sending, 2 * ROWS), "the others")
+        finally:
+            await asyncio.to_thread(sending.stop)
+    assert len(proxy.connections) == 2
+    assert await taken(client) == 2 * ROWS
+
+
+async def is_at(sending: Publisher, count: int) -> bool:
+    return sending.progress().batches == count
+
+
+async def test_clock_that_is_a_day_off(
+    tmp_path: Path, server: NatsServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and what is recorded is sent."""
+    now_ns = lease.time.time_ns
+    monkeypatch.setattr(publisher, "RENEW", 0.05)
+    monkeypatch.setattr(lease.time, "time_ns", lambda: now_ns() + 86_400_000_000_000)
+    await make_streams(client, Wanted("regtest", max_bytes=32 << 20))
+    spooled(tmp_path / "record")
+    said = Said()
+    with publishing(tmp_path / "record", server, said):
+        await asyncio.to_thread(said.heard, "the clock here is 24.0 h ahead of that of the NATS server")
+        monkeypatch.setattr(lease.time, "time_ns", now_ns)
+        await asyncio.to_thread(said.heard, "the clock here agrees with that of the NATS server")
+    assert await taken(client) == ROWS
+    assert len(said.all) == 2

@@ -1,0 +1,53 @@
+"""The page over all vantage points: their arrivals, and figures of each."""
+
+from pathlib import Path
+from typing import Any
+
+from lightningd_py.observatory.jetstream.connecting import Access
+from lightningd_py.observatory.live.follower import PointFollower
+from lightningd_py.observatory.web.all_points import TABLES, AllPoints
+from lightningd_py.observatory.web.arrivals import Arrivals
+from lightningd_py.observatory.web.sources import SHOWN_VANTAGES, Sources
+from tests.gossipd.messages import update
+from tests.harness.jetstream import NatsServer, Talk, make_streams, recording
+from tests.harness.observatories import until
+from tests.lightningd_py.observatory.live.made import arrivals
+from tests.lightningd_py.observatory.page import Still
+
+
+def test_arrivals_of_all(tmp_path: Path) -> None:
+    """Also when the server comes later."""
+    talks = [Talk(tmp_path / name, 100) for name in ("east", "west")]
+    page = Arrivals()
+    with NatsServer(tmp_path) as server:
+        make_streams(server)
+        server.kill()
+        points = PointFollower(Access(server.url), "regtest", tables=TABLES)
+        follower = AllPoints(points, page)
+        sources = Sources(page, positions=Still(), points=points)
+        assert sources.about() == {"map": False, "node": False, "record": False, "vantages": True}
+        follower.start()
+        try:
+            until(lambda: server.url in page.news(None)["feed"], "the sentence")
+            server.start()
+            until(lambda: page.news(None)["feed"] == "", "the server")
+            with recording(tmp_path / "a", talks[0], server), recording(tmp_path / "b", talks[1], server):
+                until(lambda: len(sources.vantages()) == 2 and page.news(None)["number"] > 100, "both")
+            found: dict[str, Any] = {each["name"]: each for each in sources.vantages()}
+            assert found.keys() == {"east", "west"} and found["east"]["outcomes"]["new"] > 0
+            assert found["west"]["peers"] == 1 and found["west"]["state"] == ""
+            assert page.news(None)["arrivals"][0]["kind"] == "channel_update"
+        finally:
+            follower.close()
+            for talk in talks:
+                talk.end()
+
+
+def test_vantage_points_that_are_shown_are_bounded() -> None:
+    points = PointFollower(Access("nats://127.0.0.1:1"), "regtest")
+    for number in range(SHOWN_VANTAGES + 5):
+        points.figures.take(arrivals(f"v{number}\x1b", *map(update, range(1, 2 + number % 2))))
+    shown = Sources(Arrivals(), positions=Still(), points=points).vantages()
+    assert len(shown) == SHOWN_VANTAGES and shown[0]["arrivals"] == 2
+    assert not any("\x1b" in each["name"] for each in shown)
+    assert Sources(Arrivals(), positions=Still()).vantages() == []

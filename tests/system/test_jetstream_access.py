@@ -1,0 +1,93 @@
+"""Who may do what at a real NATS server: TLS, credentials of an operator's users, and one recorder for each name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nkeys
+import pytest
+
+from tests.harness.jetstream import Archiving, NatsServer, Talk, make_streams, recording, same_arrivals
+from tests.harness.nats_users import Operator, certified
+from tests.harness.observatories import arrivals_of, refused, until
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Iterator[Talk]:
+    found = Talk(tmp_path / "east")
+    yield found
+    found.end()
+
+
+def test_tls_and_credentials(tmp_path: Path, talk: Talk) -> None:
+    """A user of a vantage point may publish to its subjects alone; the certificate has to be vouched for."""
+    operator, config = Operator(), tmp_path / "config"
+    config.write_text(operator.config + certified(tmp_path))
+    all_ = operator.user(tmp_path / "all.creds")
+    mine = ["ln.*.*.east", "ln.*.messages.*", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.MSG.GET.LN_VANTAGES"]
+    east = operator.user(tmp_path / "east.creds", publish=mine)
+    stranger = Operator().user(tmp_path / "stranger.creds")
+    ca = ("--nats-ca", str(tmp_path / "ca.pem"))
+    with NatsServer(tmp_path, "-c", str(config)) as server:
+        server.url = server.url.replace("nats://", "tls://")
+        assert "its certificate is not trusted" in refused("init", "--nats", server.url, "--nats-creds", str(all_))
+        said = refused("init", "--nats", server.url, *ca, "--nats-creds", str(stranger))
+        assert "Authorization Violation" in said
+        make_streams(server, "--max-bytes", "64M", *ca, "--nats-creds", str(all_))
+        record, archive = tmp_path / "a", tmp_path / "x"
+        with (
+            recording(record, talk, server, *ca, "--nats-creds", str(east)) as recorder,
+            Archiving(archive, server, *ca, "--nats-creds", str(all_)),
+        ):
+            recorder.heard("is recorded into")
+            until(lambda: talk.said.total() > 500, "some talk")
+            with recording(
+                tmp_path / "b", talk, server, *ca, "--nats-creds", str(east), "--vantage", "west"
+            ) as of_another:
+                of_another.heard("ermissions Violation")
+            talk.end()
+            until(lambda: same_arrivals(archive, record), "all of it")
+
+
+def test_name_that_another_recorder_has(tmp_path: Path, talk: Talk) -> None:
+    """It is refused with one sentence, while its spool keeps all; a recorder that was killed has its name back at once,
+    and one that ends leaves it to the other."""
+    archive, records = tmp_path / "x", [tmp_path / "a", tmp_path / "b"]
+    with NatsServer(tmp_path) as server, Archiving(archive, server):
+        make_streams(server)
+        first = recording(records[0], talk, server)
+        first.heard("is recorded into")
+        until(lambda: (archive / "spool").is_dir() and bool(arrivals_of(archive)), "the first one's")
+        with recording(records[1], talk, server) as second:
+            second.heard("another recorder, at ")
+            first.kill()
+            first = recording(records[0], talk, server)
+            first.heard("is recorded into")
+            before = talk.said.total()
+            until(lambda: talk.said.total() > before + 500, "more talk")
+            talk.end()
+            until(lambda: same_arrivals(archive, records[0]), "all of the first one, and none of the second")
+            assert "records as east" not in first.end()
+            second.heard("batches are sent")
+            until(lambda: same_arrivals(archive, *records), "all of both")
+
+
+def test_user_that_is_taken_away(tmp_path: Path, talk: Talk) -> None:
+    """The server closes connections that are there: they are made again, until it lets in again."""
+    config, seed = tmp_path / "config", nkeys.encode_seed(bytes([1]) * 32, nkeys.PREFIX_BYTE_USER)
+    (tmp_path / "seed").write_bytes(seed)
+    key = ("--nats-nkey", str(tmp_path / "seed"))
+    let_in = f"authorization {{ users = [ {{ nkey: {nkeys.from_seed(bytearray(seed)).public_key.decode()} }} ] }}"
+    config.write_text(let_in)
+    with NatsServer(tmp_path, "-c", str(config)) as server:
+        make_streams(server, "--max-bytes", "64M", *key)
+        record, archive = tmp_path / "a", tmp_path / "x"
+        with recording(record, talk, server, *key) as recorder, Archiving(archive, server, *key) as archiving:
+            until(lambda: (archive / "spool").is_dir() and bool(arrivals_of(archive)), "the first arrivals")
+            config.write_text("authorization { users = [ { user: another, password: another } ] }")
+            server.reload()
+            for process in (recorder, archiving):
+                process.heard("Authorization Violation")
+            config.write_text(let_in)
+            server.reload()
+            talk.end()
+            until(lambda: same_arrivals(archive, record), "all of it")
