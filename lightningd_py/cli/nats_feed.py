@@ -12,7 +12,7 @@ from wire.command.text import replaced
 
 
 class NoNats(Exception):
-    """It cannot be done; the text is one sentence."""
+    """Nothing can be shown; the text is one sentence."""
 
 
 def access_of(arguments: argparse.Namespace) -> Any:

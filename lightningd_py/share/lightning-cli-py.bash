@@ -3,13 +3,13 @@ _lightning_cli_py() {
     local word=${COMP_WORDS[COMP_CWORD]} method='' words='' i
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --network|--lightning-dir|--conf|--rpc-file|--feed|-l|--filter|-N|--notifications|--feed-key|--minutes|--nodes|--svg|--store|--interval) [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++)); ((i++)) ;;
+        --network|--lightning-dir|--conf|--rpc-file|--feed|-l|--filter|-N|--notifications|--feed-key|--nats|--nats-creds|--nats-nkey|--nats-ca|--vantage|--minutes|--nodes|--svg|--store|--interval) [[ ${COMP_WORDS[i + 1]} == '=' ]] && ((i++)); ((i++)) ;;
         -*) ;;
         *) method=${COMP_WORDS[i]}; break ;;
         esac
     done
     if [[ $word == -* ]]; then
-        words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter -N --notifications --feed-key --dates --minutes --nodes --svg --store --force --interval -V --version'
+        words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter -N --notifications --feed-key --nats --nats-creds --nats-nkey --nats-ca --vantage --dates --minutes --nodes --svg --store --force --interval -V --version'
     else
         case $method in
         '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode disconnect export feed forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listgossipv2 listnetworkevents listnodes listpeers listservices makesecret notifications ping restart resync sendcustommsg setconfig signmessage stop takepeer top unban wait waitblockheight waitsync' ;;

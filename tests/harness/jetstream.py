@@ -42,10 +42,6 @@ class NatsServer:
             self.__exit__()
             raise
 
-    def reload(self) -> None:
-        """Let it read its configuration again."""
-        self.process.send_signal(signal.SIGHUP)
-
     def _answers(self) -> bool:
         assert self.process.poll() is None, Path(self._log.name).read_text()
         try:

@@ -1,2 +1,3 @@
-"""What a recorder and an archive have counted, for Prometheus: `--metrics-addr` of `record` and `archive`, which alone
-call it."""
+"""What a recorder and an archive have counted, for Prometheus. The commands `record` and `archive` alone call it, for
+their `--metrics-addr`.
+"""

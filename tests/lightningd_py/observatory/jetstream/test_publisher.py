@@ -176,7 +176,7 @@ async def is_at(sending: Publisher, count: int) -> bool:
 async def test_clock_that_is_a_day_off(
     tmp_path: Path, server: NatsServer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told, and what is recorded is sent."""
+    """A sentence, and what is recorded is sent all the same."""
     now_ns = lease.time.time_ns
     monkeypatch.setattr(publisher, "RENEW", 0.05)
     monkeypatch.setattr(lease.time, "time_ns", lambda: now_ns() + 86_400_000_000_000)
