@@ -27,7 +27,7 @@ class Driven:
 
     @property
     def waits(self) -> bool:
-        """It has not ended."""
+        """Whether it has not ended."""
         return self._waits_for is not None
 
     def go_on(self, _: object = None) -> None:
@@ -125,7 +125,7 @@ class Deadlines:
             self._timer = self._loop.call_at(at, self._on_timer)
 
     def end(self, number: int) -> None:
-        """It has come in time, or has none left to come."""
+        """Whether it has come in time, or has none left to come."""
         self._running.pop(number, None)
 
     def _on_timer(self) -> None:

@@ -170,7 +170,7 @@ class Peer:
         return self._gone
 
     def end(self) -> None:
-        """It is gone."""
+        """Note that it is gone, and wake who waits for that."""
         self.is_gone = True
         if self._gone is not None:
             self._gone.set()
