@@ -125,7 +125,7 @@ class Deadlines:
             self._timer = self._loop.call_at(at, self._on_timer)
 
     def end(self, number: int) -> None:
-        """Whether it has come in time, or has none left to come."""
+        """Forget its deadline: it has come in time, or has none left to come."""
         self._running.pop(number, None)
 
     def _on_timer(self) -> None:
