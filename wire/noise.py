@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from wire.crypto_state import CryptoState, hkdf_pair
-from wire.secp256k1 import ecdh, is_point, public_key
+from wire.secp256k1 import Point, ecdh, public_key
 
 ACT_ONE_SIZE = 50
 ACT_TWO_SIZE = 50
@@ -112,9 +112,11 @@ def _check_frame(act: bytes, name: str, size: int) -> None:
         raise HandshakeError(f"{name}: bad version {act[0]}")
 
 
-def _check_key(point: bytes, name: str) -> None:
-    if not is_point(point):
-        raise HandshakeError(f"{name}: bad key")
+def _check_key(point: bytes, name: str) -> Point:
+    try:
+        return Point(point)
+    except ValueError:
+        raise HandshakeError(f"{name}: bad key") from None
 
 
 def _product(secret: bytes, point: bytes, name: str) -> bytes:
@@ -184,6 +186,7 @@ class Responder(_Handshake):
         super().__init__(my_id, ephemeral)
         self._ephemeral_key = public_key(ephemeral)
         self._their_ephemeral = b""
+        self._their_point: Point
         self._act_one_mac = b""
 
     @_step
@@ -191,7 +194,7 @@ class Responder(_Handshake):
         """The point whose product with our node's key `act_two` needs. Raises HandshakeError; the MAC waits for it."""
         _check_frame(act, "act one", ACT_ONE_SIZE)
         self._their_ephemeral, self._act_one_mac = act[1:34], act[34:]
-        _check_key(self._their_ephemeral, "act one")
+        self._their_point = _check_key(self._their_ephemeral, "act one")
         return self._their_ephemeral
 
     @_step
@@ -201,7 +204,7 @@ class Responder(_Handshake):
         self._mix_key(shared)
         self._decrypt_and_mix(self._act_one_mac, "act one: bad MAC")
         self._mix_hash(self._ephemeral_key)
-        self._mix_key(ecdh(self._ephemeral, self._their_ephemeral))
+        self._mix_key(ecdh(self._ephemeral, self._their_point))
         return _VERSION + self._ephemeral_key + self._encrypt_and_mix(b"")
 
     @_step

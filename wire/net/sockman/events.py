@@ -39,7 +39,7 @@ class SockManEvents:
     """What happens to connections: for subclasses of SockMan to override. `id` is the connection's."""
 
     def event_new_connection_accepted(self, id: int, me: SocketAddress, them: SocketAddress) -> bool:
-        """A connection came in. False closes it."""
+        """A connection came in, at the listener `me`. False closes it."""
         return True
 
     def event_accept_failed(self, error: OSError) -> None:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 from wire.net.sockman.events import SocketAddress, SockManEvents, SockManOptions
-from wire.net.sockman.sockets import address_of, listen_on
+from wire.net.sockman.sockets import address_of, listen_on, set_up
 from wire.start.late_dataclass import dataclass
 
 
@@ -40,9 +40,17 @@ class Listening(SockManEvents, ABC):
         Raises OSError. What is special about IPv6 and unix sockets stands at `wire.net.sockman.sockets.listen_on`.
         """
         sock, address = listen_on(to)
+        self._add_listener(sock, address)
+        return address
+
+    def _add_listener(self, sock: socket.socket, address: SocketAddress) -> None:
+        self._prepare_listener(sock)
         self._listeners.append(_Listener(sock, address))
         self.update_accepting()
-        return address
+
+    def _prepare_listener(self, sock: socket.socket) -> None:
+        """What is accepted there has the same options from then on."""
+        set_up(sock)
 
     def start(self, options: SockManOptions) -> None:
         """Begin to accept."""
@@ -66,11 +74,9 @@ class Listening(SockManEvents, ABC):
         Raises OSError if it is no socket.
         """
         sock = socket.socket(fileno=fd)
-        sock.setblocking(False)
         sock.set_inheritable(False)
         address = address_of(sock.getsockname())
-        self._listeners.append(_Listener(sock, address))
-        self.update_accepting()
+        self._add_listener(sock, address)
         return address
 
     def copy_listener(self, address: SocketAddress) -> int:
@@ -114,7 +120,7 @@ class Listening(SockManEvents, ABC):
                 self._pause_accepting()
                 self.event_accept_failed(error)
                 break
-            self._accepted(sock, peername)
+            self._accepted(sock, peername, listener.address)
 
     def _pause_accepting(self) -> None:
         """The backlog stays ready, so going on would spin."""
@@ -126,5 +132,5 @@ class Listening(SockManEvents, ABC):
         self.update_accepting()
 
     @abstractmethod
-    def _accepted(self, sock: socket.socket, peername: object) -> None:
-        """A connection has come in."""
+    def _accepted(self, sock: socket.socket, peername: object, me: SocketAddress) -> None:
+        """A connection has come in at the listener `me`, with its options."""

@@ -82,15 +82,14 @@ class SockMan(Listening):
         for farewell in list(self._farewells):
             farewell.end()
 
-    def _accepted(self, sock: socket.socket, peername: object) -> None:
-        try:
-            me, them = address_of(sock.getsockname()), address_of(peername)
-            set_up(sock)
-        except OSError:  # it has gone already
-            sock.close()
-            return
-        connection = self._add(sock, self.get_new_id())
-        if not self.event_new_connection_accepted(connection.id, me, them):
+    def _prepare_listener(self, sock: socket.socket) -> None:
+        super()._prepare_listener(sock)
+        stamps.stamp(sock, wanted=self.stamps_reads)
+
+    def _accepted(self, sock: socket.socket, peername: object, me: SocketAddress) -> None:
+        sock.setblocking(False)  # the one thing that it has not from its listener
+        connection = self._add(sock, self.get_new_id(), stamped=True)
+        if not self.event_new_connection_accepted(connection.id, me, address_of(peername)):
             self.close_connection(connection.id)
         self._completed(connection)
 
@@ -167,10 +166,12 @@ class SockMan(Listening):
         self._last_id += 1
         return self._last_id
 
-    def _add(self, sock: socket.socket, id: int) -> _Connection:
+    def _add(self, sock: socket.socket, id: int, *, stamped: bool = False) -> _Connection:
+        """`stamped`: as is wanted, by its listener; the last owner of any other may have wanted it otherwise."""
         connection = _Connection(sock, id, sock.fileno(), bytearray())
         self._connections[id] = connection
-        stamps.stamp(sock, wanted=self.stamps_reads)  # its last owner may have wanted it otherwise
+        if not stamped:
+            stamps.stamp(sock, wanted=self.stamps_reads)
         self._start_receiving(connection)
         return connection
 
@@ -188,8 +189,9 @@ class SockMan(Listening):
     def stamp_reads(self, *, wanted: bool) -> None:
         """From now on `read_at_ns` says when what is read has arrived, or 0; it costs a microsecond a read."""
         self.stamps_reads, self.read_at_ns = wanted, 0
-        for connection in self._connections.values():
-            stamps.stamp(connection.sock, wanted=wanted)
+        connected = [connection.sock for connection in self._connections.values()]
+        for sock in [*connected, *(listener.sock for listener in self._listeners)]:
+            stamps.stamp(sock, wanted=wanted)
 
     # sending
 

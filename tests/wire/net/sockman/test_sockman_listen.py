@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.wire.net.sockman.recorder import ANY_PORT, Echo, Pair, Recorder, turns
-from wire.net.sockman import sockets
+from wire.net.sockman import sockets, stamps
 from wire.net.sockman.sockman import ConnectResult, SocketAddress, SockManOptions
 
 
@@ -245,3 +245,24 @@ async def test_options_of_tcp_sockets(man: Recorder, tcp_pair: Pair) -> None:
     with socket.socket(fileno=fd) as sock:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 131_072
+
+
+@pytest.mark.parametrize("stamped", [False, True])
+@pytest.mark.parametrize("adopted", [False, True], ids=["bound", "adopted"])
+async def test_what_is_accepted_has_the_options_of_its_listener(man: Recorder, stamped: bool, adopted: bool) -> None:
+    """A listener that another process has made, too; those of before its options were said have them all the same."""
+    if adopted:
+        listening = socket.create_server(("127.0.0.1", 0))
+        address = man.adopt_listener(listening.detach())
+    else:
+        address = man.bind_and_start_listening(SocketAddress("tcp", "127.0.0.1", 0))
+    man.stamp_reads(wanted=stamped)
+    man.start(SockManOptions())
+    with socket.create_connection((address.host, address.port)):
+        _, id, me, _ = await man.until_event("new_connection_accepted")
+        assert me == address
+        with socket.socket(fileno=man.release(id)[0]) as sock:
+            assert not os.get_blocking(sock.fileno())
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 131_072
+            assert bool(sock.getsockopt(socket.SOL_SOCKET, stamps.SO_TIMESTAMPNS)) == stamped
