@@ -23,6 +23,8 @@ from lightningd_py.http.server import BadRequest, read_request
 from lightningd_py.owners.service_process import ProgramLeft
 from lightningd_py.peers.bootstrap import read_peers
 from lightningd_py.rpc.json_stream import JsonSplitter, ParseError, parse_json
+from lightningd_py.tools.synthetic_gossip_v2 import SyntheticGossip2
+from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.fuzz.elsewhere import dns_answer, dns_answers, gsp, hsm_secret, imports, socks_replies, tor_control
 from wire.address import parse_address, parse_peer, read_descriptors
 from wire.bus import feed
@@ -35,6 +37,10 @@ from wire.crypto_state import CryptoState, PeerState
 from wire.cursor import WireError
 from wire.encoded import decode_short_ids
 from wire.frames import FrameError, Frames
+from wire.gossip_v2.about import subject, undated
+from wire.gossip_v2.kept import BEGINNING, latest, pack, unpack
+from wire.gossip_v2.messages import ChannelAnnouncement2, ChannelUpdate2, NodeAnnouncement2
+from wire.gossip_v2.signatures import holds
 from wire.net.states import StateError
 from wire.net.states import dump as dump_state
 from wire.net.states import load as load_state
@@ -86,6 +92,27 @@ def peer_messages(data: bytes) -> None:
                 decode_short_ids(message.encoded_short_ids)
             case NodeAnnouncement():
                 read_descriptors(message.addresses)
+
+
+def gossip_v2(data: bytes) -> None:
+    """As a message, and as the file of what is kept: read and written again, its signature looked at."""
+    if len(data) >= 2:
+        subject(data)
+        undated(data)
+    with contextlib.suppress(WireError):
+        message = decode(data)
+        match message:
+            case ChannelAnnouncement2() | ChannelUpdate2() | NodeAnnouncement2():
+                assert message.encode() == data
+                assert not holds(data, public_key(OTHER)) or data.startswith(SEEDS["gossip_v2"])
+        match message:
+            case ChannelUpdate2():
+                message.policy(1)
+            case NodeAnnouncement2():
+                message.addresses()
+    for content in (data, BEGINNING + data):
+        for record in latest(content).values():
+            assert list(unpack(BEGINNING + pack(record))) == [record]
 
 
 def control_messages(data: bytes) -> None:
@@ -207,6 +234,7 @@ UPGRADE = (
 
 SEEDS: dict[str, bytes] = {
     "peer_messages": Ping(1, b"").encode(),
+    "gossip_v2": SyntheticGossip2(SyntheticMap(random_edges(1, 1, 2), 1, 1), 200).channel(0).announcement,
     "gossip_store": beginning(bytes(32)) + pack_record(amount_message(1), 0),
     "json_rpc": b'{"id": 1, "method": "getinfo"}',
     "config": b"network=regtest\ninclude other\n# a comment\naddr=127.0.0.1:9735\n",
@@ -232,6 +260,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         noise_acts,
         frames,
         peer_messages,
+        gossip_v2,
         control_messages,
         bus_messages,
         json_rpc,
