@@ -252,3 +252,8 @@ class OnionMessage(BoltMessage, number=513):
 
     path_key: Point
     onion_message_packet: Bytes
+
+    @classmethod
+    def name(cls) -> str:
+        """The spec's name, which ends with the word."""
+        return "onion_message"
