@@ -6,9 +6,12 @@ INSTALLED := $(VENV)/installed
 ARGS ?=
 # nkeys is pure Python, and there is no wheel of it.
 WHEELS := --only-binary :all: --no-binary nkeys
-# Tests wait more than they compute, so there is one worker more than cores. A worker takes whole modules, of which some
+# Tests wait more than they compute, so there are two workers more than cores. A worker takes whole modules, of which some
 # share a node. ARGS='-n0' for none (pdb, -s).
-WORKERS := -n $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
+WORKERS := -n $(shell echo $$(($$(nproc) + 2))) --dist loadfile --no-loadscope-reorder
+# Each worker loads all tests, which pytest rewrites with their assertions taken apart: what comes of it is kept, where
+# the environment says PYTHONDONTWRITEBYTECODE, too.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m pytest
 
 # Tests start some thousand processes of ours, which would compile every module again where the environment says
 # PYTHONDONTWRITEBYTECODE (a third of what their start costs).
@@ -28,11 +31,11 @@ run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS=
 
 test: $(INSTALLED) ## all tests: units, real processes, and the peers that others wrote
 	@$(COMPILE)
-	@$(VENV)/bin/python -m pytest $(WORKERS) $(ARGS)
+	@$(PYTEST) $(WORKERS) $(ARGS)
 
 QUICK := -m 'not processes' tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts
 test-quick: $(INSTALLED) ## the unit tests alone: none that starts a daemon, no peers of others
-	@$(VENV)/bin/python -m pytest $(WORKERS) $(QUICK) $(ARGS)
+	@$(PYTEST) $(WORKERS) $(QUICK) $(ARGS)
 
 OLDEST := .venv-oldest
 test-oldest: $(INSTALLED) ## those of test-quick with the oldest version of each library that pyproject.toml allows

@@ -10,6 +10,7 @@ from typing import Self
 
 from gossipd.gossmap import Gossmap
 from lightningd_py.tools.feed_client import Feed, Keys
+from tests.harness.waiting import until
 from wire.bus.feed import FeedError, FeedMessage, Gossip, MapChannel, MapNode, MapUpdate
 
 PATIENCE = 60.0
@@ -78,6 +79,15 @@ def kept(collector: Collector) -> Counter[bytes]:
             case MapNode(node_id=node_id, raw=raw):
                 places[node_id] = raw
     return Counter(places.values())
+
+
+async def is_on_disk(collector: Collector, store: Path) -> None:
+    """Wait until the map of this store is what the collector has: a record is told, and written a moment later."""
+
+    async def same() -> bool:
+        return kept(collector) == on_disk(store)
+
+    await until(same, "the store and the collector differ", PATIENCE)
 
 
 def on_disk(path: Path) -> Counter[bytes]:

@@ -18,7 +18,9 @@ Numbers = NDArray[np.int64]
 STEPS, STEPS_AGAIN = 200, 40
 """Steps from nothing, and from places that are there."""
 GRIDS = ((0.35, 64), (0.65, 128), (0.9, 256), (1.0, 512))
-"""Up to which share of the steps so many cells are on a side."""
+"""Up to which share of the steps so many cells are on a side;"""
+FEW, CELLS_A_NODE = 128, 16
+"""but of more on a side than these, no more than so many for each node: nearly all would be empty."""
 GRAVITY = 20.0
 REACH = 1000.0
 NICE = 10
@@ -76,9 +78,11 @@ def lay_out(count: int, a: Numbers, b: Numbers, begin: Floats | None) -> Floats:
 
 def _moved(graph: Graph, places: Floats, steps: int, *, is_new: bool) -> Floats:
     speed, before, grid = 1.0, np.zeros_like(places), Grid(GRIDS[0][1])
+    finest = max(side for _, side in GRIDS if side <= FEW or side * side <= CELLS_A_NODE * len(places))
     for step in range(steps):
         share = (step + 1) / steps
         side = next(side for until, side in GRIDS if share <= until) if is_new else GRIDS[-2][1]
+        side = min(side, finest)
         if side != grid.side:
             grid = Grid(side)
         size = float(np.ptp(places, axis=0).max()) * 1.0001 + 1e-9
