@@ -98,8 +98,8 @@ class Feed:
         """Gets what the master takes: whether that has room for it."""
         self.lost_to_master = 0
         self._now_ns = now_ns
-        self._packing = Packing(vantage, epoch := now_ns())
-        self.batches = Batches(lambda topic, body: self.send(topic, body), vantage, epoch)
+        self._packing = Packing(vantage, now_ns())
+        self.batches = Batches(lambda topic, body: self.send(topic, body), self._packing, now_ns)
         self._prefixes: set[bytes] = set()
         self._of_subscribers: frozenset[str] = frozenset()
         self._of_batches: frozenset[str] = frozenset()
@@ -122,7 +122,7 @@ class Feed:
         """The first subscriber of this prefix has come, or its last one has gone."""
         if prefix.startswith(_QUESTION):
             if wanted:
-                self.send(prefix, b"")
+                self.batches.answer(prefix)
             return
         if not wanted:
             self._prefixes.discard(prefix)

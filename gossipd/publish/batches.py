@@ -7,11 +7,11 @@ first sync, two messages of the feed each of gossip: 12 µs singly, see docs/per
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import msgpack
 
-from wire.bus.feed import TOPICS, VERSION
+from gossipd.publish.packing import Packing
+from wire.bus.feed import TOPICS
 from wire.bus.feed_batches import BATCH, KINDS
 
 MOST_BYTES = 3_900
@@ -19,18 +19,21 @@ MOST_BYTES = 3_900
 PAUSE = 0.02
 """Seconds between two batches that are not full."""
 
-_KIND_OF = {topic: topic.partition(".")[0] for topic in TOPICS}
-_MANY = b"\xdc"
+_KEYS = 6
+"""Those that each message of the feed has, and `messages`."""
+_MANY = bytes(msgpack.packb("messages")) + b"\xdc"
 """An array with a length of two bytes."""
+_KIND_OF = {topic: topic.partition(".")[0] for topic in TOPICS}
 
 
 class Batches:
     """Of one run of a gossipd. `later` calls a function in so many seconds: of the loop, which is not known here."""
 
-    def __init__(self, send: Callable[[bytes, bytes], None], vantage: str, epoch: int) -> None:
-        common: dict[str, Any] = {"v": VERSION, "vantage": vantage, "epoch": epoch}
-        self._head = b"\x84" + msgpack.packb(common)[1:] + msgpack.packb("messages")
+    def __init__(self, send: Callable[[bytes, bytes], None], packing: Packing, now_ns: Callable[[], int]) -> None:
         self._send = send
+        self._packing = packing
+        self._now_ns = now_ns
+        self._seq = dict.fromkeys(KINDS, 0)
         self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
         self._waiting: dict[str, list[bytes]] = {kind: [] for kind in KINDS}
         self._sizes = dict.fromkeys(KINDS, 0)
@@ -68,6 +71,14 @@ class Batches:
 
     def _leave(self, kind: str) -> None:
         waiting = self._waiting[kind]
-        count = _MANY + len(waiting).to_bytes(2, "big")
         self._waiting[kind], self._sizes[kind] = [], 0
-        self._send(f"{BATCH}{kind}".encode(), b"".join((self._head, count, *waiting)))
+        self._seq[kind] += 1
+        self._send(f"{BATCH}{kind}".encode(), self._batch(self._seq[kind], waiting))
+
+    def answer(self, question: bytes) -> None:
+        """Tell a subscriber that there are batches: by one without a message."""
+        self._send(question, self._batch(0, []))
+
+    def _batch(self, seq: int, entries: list[bytes]) -> bytes:
+        head = self._packing.head(_KEYS, seq, self._now_ns())
+        return b"".join((head, _MANY, len(entries).to_bytes(2, "big"), *entries))

@@ -9,7 +9,7 @@ from typing import Any
 import msgpack
 
 from gossipd.publish.batches import Batches
-from gossipd.publish.packing import batched_message
+from gossipd.publish.packing import Packing, batched_message
 from lightningd_py.observatory.replay.publisher import Publisher
 from lightningd_py.observatory.tables.reading import Record
 from tests.bench.harness import Bench, Row, cpu_seconds
@@ -36,14 +36,16 @@ class InBatches(Publisher):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._batches = Batches(lambda *frames: self._socket.send_multipart(frames), "here", time.time_ns())
+        self._batches = Batches(
+            lambda *frames: self._socket.send_multipart(frames), Packing("here", time.time_ns()), time.time_ns
+        )
         self._batches.later = lambda seconds, call: None
         self.flush = self._batches.flush
 
     def _note(self, word: bytes) -> None:
         super()._note(word)
         if word.startswith(b"\1" + QUESTION.encode()):
-            self._socket.send_multipart([word[1:], b""])
+            self._batches.answer(word[1:])
 
     def say(self, topic: str, time_ns: int, /, **fields: Any) -> None:
         """Send it with the batch that it fills, or with `flush`."""

@@ -8,6 +8,7 @@ from hypothesis import given
 from gossipd.feed import Feed
 from gossipd.publish.batches import MOST_BYTES, PAUSE, Batches
 from gossipd.publish.feed_socket import LARGE
+from gossipd.publish.packing import Packing
 from gossipd.verdict import Verdict
 from tests.gossipd.bench import TELLER
 from tests.gossipd.gossipd_process import peer_info
@@ -52,7 +53,8 @@ class Subscriber:
             self.feed.subscribed(prefix, wanted=True)
 
     def _hear(self, topic: bytes, body: bytes) -> None:
-        if not body:
+        if topic.startswith(b"batch.?"):
+            assert list(opened(topic, body)) == []
             self.answers.append(topic)
         elif topic.startswith(b"batch."):
             self.batches.append(list(opened(topic, body)))
@@ -82,6 +84,21 @@ def test_batches_say_what_single_messages_say() -> None:
         assert [each for each in found if each.topic.startswith(kind)] == [
             each for each in expected if each.topic.startswith(kind)
         ]
+
+
+def test_a_batch_is_a_message_itself() -> None:
+    """Who takes all, and does not know of batches, is to be able to pass over them."""
+    subscriber = Subscriber(b"batch.map")
+    bodies: list[tuple[bytes, bytes]] = []
+    subscriber.feed.send = lambda topic, body: bodies.append((topic, body))
+    for number in range(2):
+        subscriber.feed.say(CHANNEL_REMOVED, short_channel_id=number, why="spent")
+        subscriber.loop.step()
+        subscriber.feed.batches.flush()
+    subscriber.feed.subscribed(b"batch.?7", wanted=True)
+    read = [decode(*frames) for frames in bodies]
+    assert [(each.topic, each.seq) for each in read] == [("batch.map", 1), ("batch.map", 2), ("batch.?7", 0)]
+    assert {(each.vantage, each.epoch) for each in read} == {("a name", LATER)}
 
 
 def test_counters_above_32_bits() -> None:
@@ -140,7 +157,9 @@ def test_what_comes_after_a_pause_leaves_in_the_same_turn_and_the_rest_together(
 def test_a_batch_is_small_enough_not_to_be_counted_unless_it_is_one_message(sizes: list[int]) -> None:
     """A subscriber's queue is bounded in ZMQ's messages."""
     sent: list[bytes] = []
-    batches = Batches(lambda topic, body: sent.append(body), "a vantage point with a long name", LATER)
+    batches = Batches(
+        lambda topic, body: sent.append(body), Packing("a vantage point's long name", LATER), lambda: LATER
+    )
     batches.later = Loop().later
     for size in sizes:
         batches.add(GOSSIP_TOPICS[0], b"\xc6" + (size - 5).to_bytes(4, "big") + bytes(size - 5) if size > 5 else b"\1")

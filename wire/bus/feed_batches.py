@@ -1,8 +1,9 @@
 """Many messages of the feed in one of ZMQ's, for subscribers that ask for it: topics and form (docs/feed.md).
 
-A batch is two frames, too: `batch.` with the kind of its messages, and a msgpack map of `v`, `vantage`, `epoch` and
-`messages`: [topic, {seq, time_ns, ...}] each. What can be found out from `raw` is not in it; `complete` finds it out.
-A subscriber learns by a question whether the node makes batches: it takes a topic of its own, and an answer comes.
+A batch is a message of the feed: its topic is `batch.` with the kind of its messages, and among its keys is `messages`:
+[topic, {seq, time_ns, ...}] each, without what is the same for all. What can be found out from `raw` is not in it;
+`complete` finds it out. A subscriber learns by a question whether the node makes batches: it takes a topic of its own,
+and an answer comes.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from wire.gossip_v2.about import subject, undated
 
 BATCH = "batch."
 QUESTION = BATCH + "?"
-"""Who takes a topic that begins so gets one message of that topic, with an empty body: batches are made here."""
+"""Who takes a topic that begins so gets one batch of that topic, an empty one: batches are made here."""
 KINDS = tuple(dict.fromkeys(topic.partition(".")[0] for topic in TOPICS))
 """gossip, sent, map, peer."""
 BATCHES = tuple(BATCH + kind for kind in KINDS)
@@ -61,8 +62,7 @@ def opened(topic: bytes, body: bytes) -> Iterator[tuple[str, Values]]:
             yield name, values
             return
         for each, said in values.pop("messages"):
-            said.update(values)
-            yield each, said
+            yield each, {**values, **said}
     except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException) as error:
         raise Unreadable(f"no message of a feed: {error!r}") from error
 

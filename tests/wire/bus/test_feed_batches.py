@@ -11,10 +11,11 @@ from wire.bus.feed import GOSSIP_TOPICS, MAP_UPDATE, PEER_PING, SENT_TOPICS, TOP
 from wire.bus.feed_batches import Unreadable, batched_topics_of, batches_for, complete, opened
 
 COMMON = {"v": 1, "vantage": "here", "epoch": 7}
+OF_BATCH = {"seq": 99, "time_ns": 98}
 
 
 def batch(*messages: tuple[str, dict[str, object]]) -> bytes:
-    return bytes(msgpack.packb(COMMON | {"messages": messages}))
+    return bytes(msgpack.packb(COMMON | OF_BATCH | {"messages": messages}))
 
 
 def test_each_message_of_a_batch_has_what_all_have() -> None:
@@ -45,7 +46,7 @@ def test_any_bytes_are_messages_or_unreadable(topic: bytes, body: bytes) -> None
 @pytest.mark.parametrize("messages", [None, 1, [1], [["a"]], [["a", 1]], [["a", None]], {"a": {}}])
 def test_what_is_no_batch_is_unreadable(messages: object) -> None:
     with pytest.raises(Unreadable):
-        list(opened(b"batch.map", msgpack.packb(COMMON | {"messages": messages})))
+        list(opened(b"batch.map", msgpack.packb(COMMON | OF_BATCH | {"messages": messages})))
 
 
 def test_only_what_comes_in_or_goes_out_is_completed() -> None:
