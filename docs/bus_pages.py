@@ -24,6 +24,7 @@ MSGPACK = {bytes: "bin", str: "str", int: "int", bool: "bool", types.NoneType: "
 MEANINGS = {
     "address": "`1.2.3.4:9735`, `[::1]:9735`, `x.onion:9735` or a path; of an incoming one, where it came from",
     "allow": "rules: a node id, an address or network, an .onion, `with:FEATURE`, `without:FEATURE` or `all`",
+    "blob": "a backup of at most 65,531 bytes, of which only the service that has made it knows what it is",
     "channel_id": "32 bytes, of the message or of the channel; nil for a message that is about no channel",
     "channel_ids": "32 bytes each",
     "channel_update": "the message, its type first",

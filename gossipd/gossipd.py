@@ -115,7 +115,7 @@ class Gossipd:
         self.tally, limits, rate = Tally(), init.limits, init.limits.read_rate
         self.budget = Budget(limits.gossip_peer_rate, limits.gossip_total_rate, self.tally, self.feed)
         self.owned: OwnedPeers[Peer] = OwnedPeers(self.may_read, self.lost, self.budget, init.timing, rate, self.tally)
-        self.turns, self.is_owned = self.owned.turns, self.owned.owns
+        self.turns, self.is_owned, self.owned.on_copy = self.owned.turns, self.owned.owns, self._copy
         self.remotes: Remotes = Remotes(self)
         self.phases = Hearing(self, init.timing.stream_quiet).phases
 
@@ -323,12 +323,15 @@ class Gossipd:
         return self.peers[conn_id] if self.owned.owns(conn_id) else None
 
     def copy_up(self, peer: Peer, message: bytes) -> None:
-        """A copy of what a peer said, for the services that listen; not while the master takes nothing.
-
-        Warnings and errors cost the master as much as us: after MOST_TROUBLE in a second a peer is read on in the next.
+        """A copy of what a peer said, for the services that listen; some go up seldom. Warnings and errors cost the
+        master as much as us: after MOST_TROUBLE in a second a peer is read on in the next.
         """
         if message[0] << 8 | message[1] in TROUBLE:
             self.owned.charge(peer.info.conn_id, 1 / MOST_TROUBLE)
+        if self.owned.may_copy(peer.info.conn_id, message):
+            self._copy(peer, message)
+
+    def _copy(self, peer: Peer, message: bytes) -> None:
         if not self._master.behind:
             self.tell(copy_of(peer.info, message))
 

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 
 from lightningd_py.chain.choice import make_chain
 from lightningd_py.chain.source import ChainSource
@@ -32,6 +31,7 @@ from lightningd_py.owners.table_left import resume_table
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.registrations.store import RegistrationStore
+from lightningd_py.storage.for_peers import StorageForPeers
 from wire.control.control_channel import ControlChannel
 from wire.control.control_message import ControlMessage
 from wire.cursor import WireError
@@ -67,6 +67,7 @@ class Core:
     ownership: Ownership
     signing: SigningSockets
     listeners: Listeners
+    storage: StorageForPeers
     chain: ChainSource
     own: OwnNode
     connect_control: ConnectControl
@@ -94,8 +95,17 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     )
     hsmd, connectd, gossipd = (channels[name] for name in ("hsmd", "connectd", "gossipd"))
     signing = SigningSockets(supervisor, options.may_sign)
-    timing, limits, said = options.timing, options.limits, partial(_said, before.news)
+    timing, limits = options.timing, options.limits
+
+    def said(peer: Peer, message: bytes) -> None:
+        _said(before.news, peer, message)
+        storage.said(peer, message)
+
     ownership = Ownership(registrations, connectd, gossipd, timing, said, signing.make, before.peers, limits)
+    storage = StorageForPeers(
+        options.peer_storage, options.peer_storage_quota, options.network_dir, ownership, options.timing
+    )
+    ends.callback(storage.close)
     before.news.follow(ownership)
     listeners = Listeners(registrations, options.timing)
     ownership.on_copy, ownership.on_lost = listeners.copy, before.restarts.lost
@@ -118,13 +128,16 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
         ownership=ownership,
         signing=signing,
         listeners=listeners,
+        storage=storage,
         chain=chain,
         own=own,
         connect_control=connect_control,
         gossip_control=gossip_control,
         setup=setup,
     )
-    return replace(core, has_map=await _open(core) if left is None else _resume(core, registrations, left))
+    has_map = await _open(core) if left is None else _resume(core, registrations, left)
+    storage.begin(None if left is None else left.storage)
+    return replace(core, has_map=has_map)
 
 
 async def _who_we_are(

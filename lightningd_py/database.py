@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from lightningd_py.database_writer import Change, DatabaseWriter, damaged, what_is_wrong
@@ -18,6 +18,8 @@ from wire.control.timing import CHILD_END_TIME
 from wire.start.late_dataclass import dataclass
 
 FILE_NAME = "lightningd-py.sqlite3"
+LOSS = "bans, kept and known peers and services' registrations"
+"""What is forgotten with the file."""
 CONN_ID_STEP = 1_000_000
 BUSY = 1_000
 """Milliseconds that SQLite itself tries while another process holds the file."""
@@ -98,23 +100,13 @@ class Database:
 
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
         name = f"database {path}"
-        if path.is_symlink() and not path.exists():
-            raise DatabaseError(f"cannot open {name}: it is a symbolic link to nothing")
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            file = sqlite3.connect(path, isolation_level=None, timeout=patience, check_same_thread=False)
-        except (OSError, sqlite3.Error) as error:
-            raise DatabaseError(f"cannot open {name}: {error}") from error
         self._memory = sqlite3.connect(":memory:", isolation_level=None)
         try:
-            self._load(file, name)
-        except BaseException as error:
-            file.close()
+            file = open_file(path, name, MIGRATIONS, LOSS, patience, self._load)
+        except BaseException:
             self._memory.close()
-            if isinstance(error, sqlite3.Error):
-                raise DatabaseError(what_is_wrong(name, error)) from error
             raise
-        self._writer = DatabaseWriter(file, name, self._memory.serialize, patience)
+        self._writer = DatabaseWriter(file, name, self._memory.serialize, patience, LOSS)
 
     @property
     def sqlite(self) -> sqlite3.Connection:
@@ -122,12 +114,10 @@ class Database:
         return self._memory
 
     def _load(self, file: sqlite3.Connection, name: str) -> None:
-        _migrate(file, name)
         file.backup(self._memory)
-        file.execute(f"PRAGMA busy_timeout = {BUSY}")
         flaws = [flaw for (flaw,) in self._memory.execute("PRAGMA quick_check(1)")]
         if flaws != ["ok"]:
-            raise DatabaseError(damaged(name, flaws[0].splitlines()[-1]))
+            raise DatabaseError(damaged(name, flaws[0].splitlines()[-1], LOSS))
 
     def change(self, change: Change) -> None:
         """Do this at once, in one transaction, and have it written."""
@@ -255,13 +245,44 @@ class Database:
         self._memory.close()
 
 
-def _migrate(file: sqlite3.Connection, name: str) -> None:
+def open_file(
+    path: Path,
+    name: str,
+    migrations: Sequence[str],
+    loss: str,
+    patience: float,
+    load: Callable[[sqlite3.Connection, str], None],
+) -> sqlite3.Connection:
+    """A file in autocommit, for a DatabaseWriter: ours alone to read (0600), with all `migrations`, and read by `load`.
+
+    `loss`: what is forgotten with the file. Raises DatabaseError, as Database does.
+    """
+    if path.is_symlink() and not path.exists():
+        raise DatabaseError(f"cannot open {name}: it is a symbolic link to nothing")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        file = sqlite3.connect(path, isolation_level=None, timeout=patience, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise DatabaseError(f"cannot open {name}: {error}") from error
+    try:
+        _migrate(file, name, migrations)
+        load(file, name)
+        file.execute(f"PRAGMA busy_timeout = {BUSY}")
+    except BaseException as error:
+        file.close()
+        if isinstance(error, sqlite3.Error):
+            raise DatabaseError(what_is_wrong(name, error, loss)) from error
+        raise
+    return file
+
+
+def _migrate(file: sqlite3.Connection, name: str, migrations: Sequence[str]) -> None:
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("PRAGMA synchronous = FULL")
     (version,) = file.execute("PRAGMA user_version").fetchone()
-    if version > len(MIGRATIONS):
+    if version > len(migrations):
         raise DatabaseError(
-            f"{name} is of version {version}, from a newer lightningd-py: this one knows up to {len(MIGRATIONS)}"
+            f"{name} is of version {version}, from a newer lightningd-py: this one knows up to {len(migrations)}"
         )
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+    for number, script in enumerate(migrations[version:], start=version + 1):
         file.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

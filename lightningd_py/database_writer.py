@@ -44,11 +44,13 @@ class _Job:
 class DatabaseWriter:
     """Has the file to itself. `whole` gives the database that is to be written after an overflow, serialized."""
 
-    def __init__(self, file: sqlite3.Connection, name: str, whole: Callable[[], bytes], patience: float) -> None:
+    def __init__(
+        self, file: sqlite3.Connection, name: str, whole: Callable[[], bytes], patience: float, loss: str
+    ) -> None:
         """`file` in autocommit; it is the thread's from now on. `name` is the file's, for the log. `patience`: seconds
-        after which a change with a deadline is given up.
+        after which a change with a deadline is given up. `loss`: what is forgotten with the file.
         """
-        self._patience = patience
+        self._patience, self._loss = patience, loss
         self._file, self._name, self._whole = file, name, whole
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
@@ -76,7 +78,7 @@ class DatabaseWriter:
             done("too much waits to be written")
             return
         if not self._overflown:
-            status.unusual(f"{self._name}: {MOST_WAITING} changes wait: it is written anew when it can be")
+            status.unusual(f"{self._name}: {MOST_WAITING} changes wait: it is written as a whole when it can be")
         self._overflown = True
 
     def close(self, patience: float) -> None:
@@ -119,7 +121,7 @@ class DatabaseWriter:
                 self._execute(job.change)
         except sqlite3.Error as error:
             self._is_outage = is_outage(error)
-            reason = what_is_wrong(self._name, error)
+            reason = what_is_wrong(self._name, error, self._loss)
             self._note_outage(reason)
             return reason
         if self._outage_since is not None and self._said:
@@ -172,21 +174,22 @@ def is_outage(error: sqlite3.Error) -> bool:
     return _code(error) in (*passing, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM)
 
 
-def what_is_wrong(name: str, error: sqlite3.Error) -> str:
-    """One sentence, with advice."""
+def what_is_wrong(name: str, error: sqlite3.Error, loss: str) -> str:
+    """One sentence, with advice. `loss`: what is forgotten with the file."""
     match _code(error):
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return f"{name} is held by another process: end that"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return damaged(name, str(error))
+            return damaged(name, str(error), loss)
     return f"{name} cannot be written: {error}"
 
 
-def damaged(name: str, flaw: str) -> str:
+def damaged(name: str, flaw: str, loss: str) -> str:
     """What to do about a damaged file."""
+    path = name.removeprefix("database ")
     return (
-        f"{name} is damaged ({flaw}): put a copy of it back, or try `sqlite3 {name} .recover`, or move it away, and"
-        " bans, kept and known peers and services' registrations are forgotten"
+        f"{name} is damaged ({flaw}): put a copy of it back, or try `sqlite3 {path} .recover`, or move it away, and"
+        f" {loss} are forgotten"
     )
 
 

@@ -141,6 +141,7 @@ def _leave(running: Running, what: str, began: float) -> NodeLeft:
         listeners=core.listeners.leave(),
         listening_sockets=core.setup.listeners.leave(),
         clients=running.rpc.leave(),
+        storage=core.storage.leave(),
     )
 
 
@@ -154,6 +155,7 @@ async def close_rest(running: Running) -> None:
     for part in (running.parts.staying, running.opening, running.restarts):
         part.close()
     await running.core.chain.close()
+    running.core.storage.close(moved=True)
     running.core.database.close()
 
 

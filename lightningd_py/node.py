@@ -238,11 +238,14 @@ class Node:
             staying.services_changed(node_ids)
             wanted.look_again(node_ids)
 
-        news = RegistrationNews(ownership, connectiond, access, nodes_changed)
+        storage = core.storage
+        news = RegistrationNews(ownership, connectiond, access, nodes_changed, storage.table.kept.keys())
+        storage.kept_changed, storage.routes_changed = news.tell_nodes, news.tell_routes
         news.begin()
 
         def registered(changed: Changed) -> None:
             news.changed(changed)
+            storage.nodes_changed(changed.node_ids)
             self._opening.registrations_changed()
 
         self._registrations.on_change = registered
@@ -278,6 +281,7 @@ class Node:
             hsmd=lambda: core.supervisor.hsmd,
             blocks=self._blocks(core),
             news=self._news,
+            storage=core.storage,
             settings=Settings(self._options, core.own, core.ownership, core.supervisor, parts.connectiond, self._log),
             refusal=self._restarts.refusal,
             stop=self.stop,

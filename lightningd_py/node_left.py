@@ -23,6 +23,7 @@ from lightningd_py.owners.table_left import TableLeft
 from lightningd_py.peers.reconnect import KeptLeft
 from lightningd_py.registrations.registered import SessionLeft
 from lightningd_py.rpc.clients import ClientsLeft
+from lightningd_py.storage.for_peers import StorageLeft
 from wire.control.control_message import Fd, declarations
 from wire.control.control_wire import ListeningSocket
 from wire.net.states import StateError, dump, load
@@ -71,6 +72,7 @@ class NodeLeft:
     log: LogLeft | None = None
     lock_fd: Fd | None = None
     events: EventsLeft = field(default_factory=EventsLeft)
+    storage: StorageLeft = field(default_factory=StorageLeft)
     transient: list[tuple[str, str]] = field(default_factory=list)
     """Options that were set for this life of the node only."""
     topics: list[str] = field(default_factory=list)

@@ -95,6 +95,7 @@ def serve_metrics(
         registrations=core.ownership.registrations,
         chain=core.chain,
         pid=os.getpid(),
+        storage=core.storage,
         companions=lambda: {each.name: each.pid for each in companions if each.pid},
     )
     serving = Serving(Collector(around, asyncio.get_running_loop().time))
@@ -126,6 +127,7 @@ def open_buses(core: Core, options: Options, parts: Parts, rpc: RpcServer, ends:
         own=core.own,
         ownership=core.ownership,
         requests=parts.requests,
+        storage=core.storage,
         msg_endpoint=lambda: parts.connectiond.endpoint,
         catch_up=parts.connectiond.catch_up,
         signing_socket=core.signing.make,

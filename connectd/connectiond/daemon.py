@@ -155,7 +155,7 @@ class Connectiond:
             return
         self._bus, self._waits = MsgBus(bound, self._hub, timing), message.takes_place
         self._bridged = Bridged(self._routes, timing, message.limits, lambda: not self._master.behind)
-        self._bridged.events = self._hub
+        self._bridged.events, self._bridged.on_copy = self._hub, self._copy
         self._master.on_drained = self._bridged.resume
         self._master.reply(message, control_wire.ConnectiondInitReply(self._bus.endpoint))
 
@@ -277,7 +277,12 @@ class Connectiond:
         self._tell(control_wire.ServicePresence(service, False, reason))
 
     def copy_up(self, line: Line, message: bytes) -> None:
-        """A copy of what a peer said; not if the master takes nothing."""
+        """A copy of what a peer said; some go up seldom."""
+        if self._bridged.may_copy(line.peer.conn_id, message):
+            self._copy(line, message)
+
+    def _copy(self, line: Line, message: bytes) -> None:
+        """Not if the master takes nothing."""
         if not self._master.behind:
             self._tell(copy_of(line.peer, message))
 

@@ -44,7 +44,7 @@ class CtlBus:
             on_gone=self._gone,
             heartbeat=around.options.timing.bus_heartbeat,
         )
-        self._news = CtlNews(self._sessions, around.ownership, self._registrations)
+        self._news = CtlNews(self._sessions, around.ownership, self._registrations, around.storage)
         self._requests = CtlRequests(around)
         self._in_hand: InHand[Session] = InHand()
         self._kept = False

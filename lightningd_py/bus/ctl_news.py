@@ -5,10 +5,11 @@ from collections import Counter
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer
 from lightningd_py.registrations.registrations import Registrations
+from lightningd_py.storage.for_peers import StorageForPeers
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage
 from wire.bus.bus_wire import BusPeer
-from wire.bus.sessions import MAX_QUEUED_BYTES, Sessions
+from wire.bus.sessions import MAX_QUEUED_BYTES, Session, Sessions
 from wire.control import control_wire
 from wire.control.status import Status
 
@@ -29,7 +30,9 @@ def shown(peer: Peer) -> BusPeer:
 class CtlNews:
     """Who hears of connections, and how many copies each has lost."""
 
-    def __init__(self, sessions: Sessions, ownership: Ownership, registrations: Registrations) -> None:
+    def __init__(
+        self, sessions: Sessions, ownership: Ownership, registrations: Registrations, storage: StorageForPeers
+    ) -> None:
         self._sessions = sessions
         self._listening: set[str] = set()
         self._lost: Counter[str] = Counter()
@@ -39,6 +42,7 @@ class CtlNews:
         registrations.copy_to = self._copy
         registrations.remote_update_to = self._remote_update
         registrations.msg_lost = self._msg_lost
+        storage.ours.to_service = self._storage_given_back
 
     def tell(self, service: str) -> None:
         """A service hears of all connections from now on."""
@@ -74,16 +78,26 @@ class CtlNews:
     def _copy(self, service: str, copy: control_wire.PeerMessage) -> None:
         """What finds no room is lost, and the next one that does says how many."""
         session = self._sessions.named(service)
-        if session is None:
-            return
-        if len(session.queue) >= MAX_QUEUED_COPIES or session.queued >= MAX_QUEUED_COPY_BYTES:
-            self._lost[service] += 1
-            if self._lost[service].bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
-                status.unusual(f"service {service} takes no copies: {self._lost[service]} are lost so far")
+        if session is None or not self._has_room(session):
             return
         lost = self._lost.pop(service, 0)
         about = (copy.node_id, copy.conn_id, copy.message_type, copy.channel_id)
         self._sessions.send(session, bus_wire.PeerMessage(*about, copy.message, lost))
+
+    def _has_room(self, session: Session) -> bool:
+        """Whether what strangers say may still be said to it; else one is lost."""
+        if len(session.queue) < MAX_QUEUED_COPIES and session.queued < MAX_QUEUED_COPY_BYTES:
+            return True
+        service = session.service
+        self._lost[service] += 1
+        if self._lost[service].bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
+            status.unusual(f"service {service} takes no copies: {self._lost[service]} are lost so far")
+        return False
+
+    def _storage_given_back(self, service: str, node_id: bytes, blob: bytes) -> None:
+        session = self._sessions.named(service)
+        if session is not None and self._has_room(session):
+            self._sessions.send(session, bus_wire.PeerStorageRetrieval(node_id, blob))
 
     def _remote_update(self, service: str, update: control_wire.RemoteChannelUpdate) -> None:
         session = self._sessions.named(service)

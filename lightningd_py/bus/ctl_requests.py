@@ -10,6 +10,7 @@ from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.registrations.registered import Registered
 from lightningd_py.rpc.methods.peer_requests import ENDING, PeerRequests
 from lightningd_py.rpc.params import INTERNAL_ERROR, INVALID_PARAMETERS, RpcError
+from lightningd_py.storage.for_peers import StorageForPeers
 from wire.address import DEFAULT_PORTS, parse_address
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage
@@ -30,6 +31,7 @@ class Around:
     own: OwnNode
     ownership: Ownership
     requests: PeerRequests
+    storage: StorageForPeers
     msg_endpoint: Callable[[], str]
     """Where services find the MSG bus; empty if there is none."""
     signing_socket: Callable[[str], Fd | None]
@@ -65,6 +67,8 @@ class CtlRequests:
             case bus_wire.SendMessage():
                 copied = self._registered(service).copy
                 await self._requests.send_message(message.node_id, message.message, copied)
+            case bus_wire.StoreWithPeers():
+                self._store(service, message.blob)
             case bus_wire.SignChannelAnnouncement():
                 return await self._sign(service, message.message)
             case _:
@@ -105,6 +109,12 @@ class CtlRequests:
             self._ownership.release(peer, registered)
         except ValueError as error:
             raise RpcError(INTERNAL_ERROR, str(error)) from error
+
+    def _store(self, service: str, blob: bytes | None) -> None:
+        try:
+            self._around.storage.store_with_peers(service, blob)
+        except ValueError as error:
+            raise RpcError(INVALID_PARAMETERS, str(error)) from error
 
     async def _sign(self, service: str, message: bytes) -> bus_wire.Signature:
         if service not in self._signers:

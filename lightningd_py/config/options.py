@@ -22,7 +22,7 @@ from wire.command.console import is_text
 from wire.control.binding import Binding
 from wire.control.limits import Limits
 from wire.control.timing import FAST_GOSSIP, Timing
-from wire.features import Features, default_init_features
+from wire.features import Features, default_init_features, feature_bit
 from wire.log.style import LogStyle
 from wire.start.late_dataclass import dataclass
 from wire.start.version import version
@@ -32,6 +32,7 @@ BUSES = ("msg", "ctl", "chnl", "api", "feed")
 """Each is an option, and the name of its socket in the network's directory if nothing is said."""
 _LIMITS = Limits()
 _BY_NAME = {option.name: option for option in OPTIONS}
+_ABOUT_FEATURES = {"network", "feature", "disable-feature", "peer-storage"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +95,8 @@ class Options:
     gossip_store_compact_size: int = _LIMITS.compact_size
     gossip_store_compact_ratio: int = _LIMITS.compact_ratio
     slow_reader_timeout: int = int(_LIMITS.slow_reader)
+    peer_storage: str = "channels"
+    peer_storage_quota: int = 256 << 20
     feature: tuple[int, ...] = ()
     disable_feature: tuple[int, ...] = ()
     chain: str = "none"
@@ -210,7 +213,8 @@ class Options:
     def features(self) -> Features:
         """What our init says: the defaults, what services do, changed as asked."""
         named = self.fixed_features
-        offered = [*default_init_features().bits(), *(bit for offered in self.offer for bit in offered.bits)]
+        kept = [feature_bit("option_provide_storage") + 1] if self.peer_storage != "none" else []
+        offered = [*default_init_features().bits(), *kept, *(bit for offered in self.offer for bit in offered.bits)]
         return Features.of([*(bit for bit in offered if bit & ~1 not in named), *self.feature])
 
     @property
@@ -275,7 +279,8 @@ def _print_and_exit(command_line: list[Setting]) -> None:
     elif "version" in names:
         print(version())
     elif "list-features-only" in names:
-        print("\n".join(default_init_features().names()))
+        chosen = [setting for setting in command_line if setting.name in _ABOUT_FEATURES]
+        print("\n".join(_options(chosen).features.names()))
     elif "write-examples" in names:
         from lightningd_py.config.examples import write_examples  # dear, and not for a start
 

@@ -238,6 +238,19 @@ OPTIONS: tuple[Option, ...] = (
             "SECONDS",
         ),
         Option(
+            "peer-storage",
+            "keep a backup for peers (BOLT 1): for all, for those with which a service has registered a channel"
+            " (channels, the default), or none",
+            values.one_of("all", "channels", "none"),
+            "WHOSE",
+        ),
+        Option(
+            "peer-storage-quota",
+            "bytes of all such backups (default 268435456); without a channel half of it at most",
+            values.number(1_000_000, 1 << 40),
+            "BYTES",
+        ),
+        Option(
             "feature",
             "offer this in init, by name or number; with /even, require it",
             one(parse_feature),

@@ -3,7 +3,7 @@
 Of thousands of nodes and channels only those are looked at that a change is about; all of them for a fresh daemon.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
@@ -34,8 +34,10 @@ class RegistrationNews:
         connectiond: ConnectiondControl,
         access: AccessControl,
         nodes_changed: Callable[[Iterable[bytes]], None],
+        kept: Collection[bytes] = (),
     ) -> None:
-        """`nodes_changed` gets nodes: whether they are registered, or to stay connected, may be different.
+        """`nodes_changed` gets nodes: whether they are registered, or to stay connected, may be different. `kept`:
+        those whose peer storage is kept at any moment, whose connections come to the master first, too.
 
         connectd and gossipd have been told the features of this moment, and `access` is in force.
         """
@@ -43,6 +45,7 @@ class RegistrationNews:
         self._connectiond = connectiond
         self._access = access
         self._nodes_changed = nodes_changed
+        self._kept = kept
         table: Registrations = ownership.registrations
         self._table = table
         self._told: dict[str, object] = {"features": table.features, "rules": table.rules(), "routes": []}
@@ -51,10 +54,10 @@ class RegistrationNews:
 
     def begin(self) -> None:
         """Tell what is registered already, by programs and by services that are away."""
-        self._tell_nodes(self._table.node_ids)
+        self.tell_nodes([*self._table.node_ids, *self._kept])
         self._tell_local(self._table.local_scids)
         self._tell_features()
-        self._tell_routes()
+        self.tell_routes()
         self._nodes_changed(self._table.node_ids)
 
     def fresh_gossipd(self, features: Features) -> None:
@@ -63,32 +66,37 @@ class RegistrationNews:
         self._local.forget()
         self._tell_local(self._table.local_scids)
         self._tell_features()
-        self._tell_routes()
+        self.tell_routes()
 
     def fresh_connectd(self, features: Features) -> None:
         """The same for connectd; the rules are in force."""
         self._told["features"] = features
         self._nodes.forget()
-        self._tell_nodes(self._table.node_ids)
+        self.tell_nodes([*self._table.node_ids, *self._kept])
         self._tell_features()
 
     def changed(self, changed: Changed) -> None:
         """Something is different for a service, or for all because of it."""
         if changed.service.ticket:
             self._connectiond.start()
-        self._tell_nodes(changed.node_ids)
+        self.tell_nodes(changed.node_ids)
         self._tell_local(changed.scids)
         if changed.offer:
             self._tell_features()
         if changed.routes:
-            self._tell_routes()
+            self.tell_routes()
         if changed.rules and self._is_new("rules", self._table.rules()):
             self._access.put_in_force()
         self._nodes_changed(changed.node_ids)
         self._connectiond.tell_service(changed)
 
-    def _tell_nodes(self, node_ids: Iterable[bytes]) -> None:
-        added, removed = self._nodes.news(node_ids, lambda node_id: self._table.is_registered(node_id) or None)
+    def tell_nodes(self, node_ids: Iterable[bytes]) -> None:
+        """Whether these may be on the direct path may be different."""
+
+        def is_ours(node_id: bytes) -> bool | None:
+            return self._table.is_registered(node_id) or node_id in self._kept or None
+
+        added, removed = self._nodes.news(node_ids, is_ours)
         if added or removed:
             tell(self._ownership.connectd, ChangeNodeRegistrations(list(added), removed))
 
@@ -102,7 +110,8 @@ class RegistrationNews:
             tell(self._ownership.connectd, SetFeatures(features.to_bytes()))
             tell(self._ownership.gossipd, FeaturesChanged(features.to_bytes()))
 
-    def _tell_routes(self) -> None:
+    def tell_routes(self) -> None:
+        """What is done with a message type may be different."""
         if self._is_new("routes", routes := self._table.routes()):
             tell(self._ownership.gossipd, SetMessageRoutes(routes))
             self._connectiond.tell_routes(routes)

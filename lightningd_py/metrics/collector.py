@@ -19,6 +19,8 @@ from lightningd_py.owners.peers import Peers
 from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.rpc.connection import Doing
 from lightningd_py.rpc.jsonrpc import RpcServer
+from lightningd_py.storage.for_peers import StorageForPeers
+from lightningd_py.storage.kept import Refusal
 from wire.control.control_channel import ChannelClosed, ControlChannel
 from wire.control.control_wire import DAEMONS, GetMetrics, GetMetricsReply
 from wire.control.status import lines_lost
@@ -47,6 +49,7 @@ class Around:
     mover: Mover
     registrations: Registrations
     chain: ChainSource
+    storage: StorageForPeers
     pid: int
     companions: Callable[[], Mapping[str, int]] = dict
     """Name -> pid of the recorder and the page, if they run."""
@@ -126,6 +129,7 @@ class Collector:
         samples.put(declared.CHAIN_TROUBLE, bool(around.chain.warning))
         self._of_daemons(samples)
         self._of_rpc(samples)
+        self._of_storage(samples)
         self._of_restarts(samples)
         samples.put(declared.SCRAPES, self._answered)
         samples.put_each(declared.SCRAPES_REFUSED, {each: self.refused[each] for each in declared.SCRAPE_ENDS})
@@ -139,6 +143,15 @@ class Collector:
         samples.put(declared.RPC_ACCEPTED, clients.accepted)
         samples.put(declared.RPC_PUT_OUT, clients.refused)
         samples.put(declared.NOTIFICATIONS_LOST, self._around.rpc.all_notifications_lost)
+
+    def _of_storage(self, samples: Samples) -> None:
+        storage = self._around.storage
+        samples.put(declared.STORED_BLOBS, len(storage.table.kept))
+        samples.put(declared.STORED_BYTES, storage.table.bytes)
+        samples.put(declared.STORED_WAITING, storage.waiting_bytes)
+        samples.put(declared.STORAGE_RECEIVED, storage.received)
+        samples.put(declared.STORAGE_RETURNED, storage.returned)
+        samples.put_each(declared.STORAGE_REFUSED, {each.value: storage.refused[each] for each in Refusal})
 
     def _of_restarts(self, samples: Samples) -> None:
         outcomes = self._around.mover.outcomes

@@ -22,6 +22,7 @@ from wire.control.control_message import ControlMessage, Fd
 from wire.control.limits import Limits
 from wire.control.status import INFO, LONGEST, Status, sane
 from wire.control.timing import Timing
+from wire.crypto_state import PeerState
 from wire.peer_wire import ALL_CHANNELS, ErrorMessage, WarningMessage, message_name
 from wire.routing import TROUBLE, answer_without_service, flaw_without_service
 
@@ -67,20 +68,20 @@ class Ownership:
         self.connectd = connectd
         """Another one when connectd was restarted; so of gossipd."""
         self.gossipd = gossipd
-        self.connectiond: ControlChannel | None = None
-        """There as soon as the first bus service is."""
+        self.connectiond: ControlChannel | None = None  # there as soon as the first bus service is
         self.first_conn_id = 0
         """Of connections that this connectd has made: those below were an earlier one's."""
         self.on_lost: Callable[[bytes], None] = lambda node_id: None
         """Gets the node of each connection whose owner, a daemon, has died."""
-        self._said = said
+        self.greet: Callable[[control_wire.PeerInfo, PeerState], PeerState] = lambda info, state: state
+        """The state of a fresh connection, with what its peer is told first."""
         self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
         """Gets each copy for a service."""
         self.claims = Claims(self.peers, self._owner_of, self._deeds(), self._end_unwanted)
         self.heard, self.peer_handed_over = self.claims.heard, self.claims.reported
         """What an owner says of a connection, one of those that `claims.py` names, and what connectd does."""
         self.programs = Programs(timing, hsm_socket, self.heard, self._lost, limits)
-        self._timing = timing
+        self._timing, self._said = timing, said
         self.at_connectiond: set[int] = set()
         self.wanted_by: dict[int, Registered] = {}
 
@@ -93,7 +94,7 @@ class Ownership:
             return
         peer = self.peers.begin(message.peer, Event.PEER_CONNECTED, MASTER)
         self._came(peer)
-        moving = MovingConnection(message.state, message.peer_fd, message.gossip_fd)
+        moving = MovingConnection(self.greet(peer.info, message.state), message.peer_fd, message.gossip_fd)
         self._place(peer, moving, self.registrations.for_node(message.peer.node_id), None, [])
 
     def peer_reconnected(self, message: control_wire.PeerReconnected) -> None:

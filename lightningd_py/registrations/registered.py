@@ -150,6 +150,12 @@ def in_one_form(asked: Unregister) -> Unregister:
     return Unregister(asked.node_ids, asked.channel_ids, asked.take, asked.copy, offer, allow, deny)
 
 
+def refuse_if_others(owner: Registered | None, service: Registered, what: str) -> None:
+    """Raises Refused if it is another service's."""
+    if owner is not None and owner is not service:
+        raise Refused(f"{what} is {owner.name}'s")
+
+
 def _forms(asked: Register | Unregister) -> tuple[list[str], list[str], list[str]]:
     return (
         [_form(_feature, text) for text in asked.offer],

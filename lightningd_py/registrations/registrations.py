@@ -260,18 +260,20 @@ class Registrations:
         if new and own > FOR_EACH_SERVICE and all_services > MOST_OF_ALL_SERVICES:
             raise Refused(f"{MOST_OF_ALL_SERVICES} nodes and channels of all services are the most that there may be")
         for node_id in asked.node_ids:
-            _refuse_if_others(self._index.nodes.get(node_id), service, f"node {node_id.hex()}")
+            registered.refuse_if_others(self._index.nodes.get(node_id), service, f"node {node_id.hex()}")
         for channel in asked.channels:
-            _refuse_if_others(
+            registered.refuse_if_others(
                 self._index.channels.get(channel.channel_id), service, f"channel {channel.channel_id.hex()}"
             )
             scid = channel.short_channel_id
-            _refuse_if_others(self._index.with_scid(scid), service, f"short_channel_id {scid}")
+            registered.refuse_if_others(self._index.with_scid(scid), service, f"short_channel_id {scid}")
             owner = self._index.nodes.get(channel.node_id)
             if owner is not None and owner.program is not None:  # it alone has the whole connection
-                _refuse_if_others(owner, service, f"node {channel.node_id.hex()}")
+                registered.refuse_if_others(owner, service, f"node {channel.node_id.hex()}")
         for number in asked.take:
-            _refuse_if_others(self._index.takers.get(number), service, f"message {number} ({message_name(number)})")
+            registered.refuse_if_others(
+                self._index.takers.get(number), service, f"message {number} ({message_name(number)})"
+            )
 
     def _check_features(self, service: Registered, asked: Register) -> None:
         """Complete by itself, so that nothing is missing when other services go."""
@@ -285,6 +287,9 @@ class Registrations:
     """What the node offers by itself and for its programs."""
     fixed_features: frozenset[int] = frozenset()
     """Even bits of the features about which the operator has decided: no service changes them."""
+
+    own_copies: frozenset[int] = frozenset()
+    """Messages of which the node itself wants copies."""
 
     def __iter__(self) -> Iterator[Registered]:
         return iter(list(self._services.values()))
@@ -330,6 +335,10 @@ class Registrations:
         others = [service for service in self._index.with_channels(node_id) if service is not owner]
         return [*([owner] if owner is not None else []), *others]
 
+    def with_channels(self, node_id: bytes) -> list[Registered]:
+        """Every service with a channel with this node."""
+        return self._index.with_channels(node_id)
+
     def for_copies(self, number: int) -> list[Registered]:
         """Who gets a copy of such a message."""
         return [service for service in self if number in service.copy]
@@ -339,6 +348,7 @@ class Registrations:
         may be a service's that is away.
         """
         copied = {number for service in self for number in service.copy if not is_channel_message(number)}
+        copied |= self.own_copies
         taken = {number for number, service in self._index.takers.items() if service.present}
         copies = [(number, Action.COPY.value) for number in sorted(copied - taken)]
         return copies + [(number, Action.TAKE.value) for number in sorted(taken)]
@@ -387,8 +397,3 @@ class Registrations:
         if service is None or service.program is not None:
             return service is not None
         return service.here and bool(service.takes or service.copy or service.offer)
-
-
-def _refuse_if_others(owner: Registered | None, service: Registered, what: str) -> None:
-    if owner is not None and owner is not service:
-        raise Refused(f"{what} is {owner.name}'s")

@@ -48,8 +48,10 @@ class BusServices(OwnershipAmongFakes):
         self.copies: list[tuple[str, PeerMessage]] = []
         self.control = ConnectiondControl(self._start_connectiond, INIT, self.ownership)
         access: Any = self
+        self.kept: dict[bytes, None] = {}
+        """Nodes whose peer storage is kept."""
         self.news = RegistrationNews(
-            self.ownership, self.control, access, lambda node_ids: self.nodes_changed(node_ids)
+            self.ownership, self.control, access, lambda node_ids: self.nodes_changed(node_ids), self.kept.keys()
         )
         self.news.begin()
         self.registrations.on_change = self.news.changed

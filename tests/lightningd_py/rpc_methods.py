@@ -81,6 +81,7 @@ class Rpc:
             hsmd=nothing,
             blocks=self.blocks,
             news=self.news,
+            storage=nothing,
             refusal=away,
             stop=self.stopped.append,
             mover=nothing,

@@ -242,7 +242,9 @@ async def test_copies_come_over_ctl_and_the_connection_stays(
     assert (await peer.hear(ONION_MESSAGE)).encode() == onion
 
 
-async def test_a_feature_is_offered_while_its_service_is_here(node: Node) -> None:
+async def test_a_feature_is_offered_while_its_service_is_here(nodes: Nodes) -> None:
+    node = nodes.start("--peer-storage=none")
+
     async def offered() -> bool:
         async with await ScriptedPeer.connect(node.target) as peer:
             assert peer.their_init is not None

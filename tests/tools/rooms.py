@@ -80,6 +80,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.config",
         "lightningd_py.registrations",
         "lightningd_py.owners",
+        "lightningd_py.storage",
         "lightningd_py.chain",
         "lightningd_py.peers",
         "lightningd_py.news",

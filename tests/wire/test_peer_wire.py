@@ -192,7 +192,7 @@ def test_any_remote_addr_is_read_or_kept_unread(value: bytes) -> None:
     assert decode(raw).encode() == raw
 
 
-@pytest.mark.bolt("B1-41")
+@pytest.mark.bolt("B1-151")
 def test_65531_bytes_are_the_most_that_a_peer_may_store() -> None:
     most = PeerStorage(bytes(65_531)).encode()
     assert decode(most) == PeerStorage(bytes(65_531))

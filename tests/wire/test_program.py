@@ -35,7 +35,7 @@ from wire.control.timing import Timing
 from wire.frames import Frames
 from wire.net.gossip_fd import GOSSIP_START
 from wire.net.pinger import PONG_BYTES
-from wire.peer_wire import ErrorMessage, WarningMessage, decode
+from wire.peer_wire import ErrorMessage, PeerStorage, WarningMessage, decode
 from wire.peer_wire import Ping as PeerPing
 from wire.peer_wire import Pong as PeerPong
 from wire.program import TakenPeer, copies, taken_peer
@@ -334,3 +334,15 @@ def test_copies_for_a_listener() -> None:
         assert [type(answer) for answer in answers] == [CopyTaken, HeartbeatReply, CopyTaken]
         master.shutdown(socket.SHUT_RDWR)
         assert list(heard) == []
+
+
+@pytest.mark.bolt("B1-153")
+def test_copies_of_peer_storage_go_up_seldom(around: Around, taken: TakenPeer) -> None:
+    """The first at once, the newest before the connection goes back."""
+    around.order(SetMessageRoutes([(7, "copy"), (34, "take")]))
+    blobs = [PeerStorage(bytes([number])).encode() for number in range(5)]
+    around.say(*blobs, FUNDING)
+    assert taken.hear() == FUNDING
+    taken.give_back()
+    assert [around.told(PeerMessage).message for _ in range(2)] == [blobs[0], blobs[4]]
+    around.told(PeerGivenBack).close_fds()

@@ -39,7 +39,7 @@ def test_replace() -> None:
     assert (routes.action(513), routes.action(18), routes.action(32)) == (Action.IGNORE, Action.ANSWER, Action.IGNORE)
 
 
-@pytest.mark.bolt("B1-41")
+@pytest.mark.bolt("B1-152")
 def test_peer_storage_goes_up_only_where_a_service_wants_it() -> None:
     routes = Routes()
     assert [routes.action(number) for number in (7, 9)] == [Action.IGNORE] * 2

@@ -194,6 +194,16 @@ class SignChannelAnnouncement(BusMessage, bus="ctl", sender="service"):
     id: Id = None
 
 
+class StoreWithPeers(BusMessage, bus="ctl", sender="service"):
+    """Have this kept by the peers with which this service has channels and that offer option_provide_storage; at most
+    65,531 bytes. What they give back comes as `peer_storage_retrieval` from here on, without a blob, too. Answered by
+    `ok`.
+    """
+
+    blob: bytes | None = field(default=None, repr=False)
+    id: Id = None
+
+
 # CTL: node -> service
 
 
@@ -281,6 +291,13 @@ class RemoteChannelUpdate(BusMessage, bus="ctl", sender="node"):
     node_id: bytes
     short_channel_id: int
     channel_update: bytes
+
+
+class PeerStorageRetrieval(BusMessage, bus="ctl", sender="node"):
+    """Event: a peer gives back what it has kept for us. Whether it is whole and the newest is the service's to see."""
+
+    node_id: bytes
+    blob: bytes = field(repr=False)
 
 
 # MSG

@@ -63,6 +63,19 @@ CPU = _counter("process_cpu_seconds", "processor time, user and system", _MASTER
 MEMORY = _gauge("process_resident_bytes", "memory that is not swapped, shared pages too", _MASTER, "daemon")
 FDS = _gauge("process_open_fds", "open file descriptors (as an ordinary user: from Linux 6.2 on)", _MASTER, "daemon")
 STARTED = _gauge("process_start_time_seconds", "when it was started, in unix seconds", _MASTER, "daemon")
+STORED_BLOBS = _gauge("peer_storage_blobs", "backups of peers that are kept", _MASTER)
+STORED_BYTES = _gauge("peer_storage_bytes", "what they count towards --peer-storage-quota", _MASTER)
+STORED_WAITING = _gauge("peer_storage_waiting_bytes", "of these, what is not written yet", _MASTER)
+STORAGE_RECEIVED = _counter("peer_storage_received", "backups that peers have sent and that were kept", _MASTER)
+STORAGE_RETURNED = _counter("peer_storage_returned", "backups that were given back to their peers", _MASTER)
+STORAGE_REFUSED = _counter(
+    "peer_storage_refused",
+    "backups of peers that were not kept",
+    _MASTER,
+    "reason",
+    "reason: no_channel (in mode channels), quota, strangers, network (their share of it), disk (takes nothing),"
+    " malformed",
+)
 SCRAPE_ENDS = ("rubbish", "no_such_page", "late", "unread", "crowded")
 """Why a client of --metrics-addr got no figures."""
 SCRAPES = _counter("scrapes", "scrapes that were answered", _MASTER)

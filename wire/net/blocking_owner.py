@@ -32,6 +32,7 @@ from wire.net.gossip_fd import GOSSIP_START
 from wire.net.gossip_queue import GossipQueue
 from wire.net.master_line import MasterLine
 from wire.net.pinger import PONG_BYTES, Pinger, PongHandler, Verdict, patience_for
+from wire.net.seldom_copies import SeldomCopies
 from wire.routing import Deed, Routes
 
 _PACKET = 65_536
@@ -60,6 +61,7 @@ class BlockingOwner:
         self._queue = GossipQueue(taken.timing.backpressure_pause, taken.state.gossip)
         self._outbox = Outbox(self._queue)
         self._slow = SlowReader()
+        self._seldom = SeldomCopies()
         self._unsent = bytearray(taken.state.unsent)
         self._sent = 0
         """Bytes that the socket has taken."""
@@ -159,6 +161,10 @@ class BlockingOwner:
                 self._copy_up(message)
 
     def _copy_up(self, message: bytes) -> None:
+        if self._seldom.hear(self._info.conn_id, None, message, time.monotonic(), room=self._master.takes_copies):
+            self._copy(message)
+
+    def _copy(self, message: bytes) -> None:
         if self._master.takes_copies:
             self._master.tell(copy_of(self._info, message))
 
@@ -196,7 +202,8 @@ class BlockingOwner:
         """Seconds until something is due, and a millisecond: `poll` counts in these."""
         self._is_slow(time.monotonic())  # from now on its time runs
         stuck = None if self._slow.since is None else self._slow.since + self._slow_reader
-        due = min(at for at in (self._next_look, stuck, self._queue.deadline) if at is not None)
+        times = (self._next_look, stuck, self._queue.deadline, self._seldom.next_due)
+        due = min(at for at in times if at is not None)
         return max(0.0, due - time.monotonic()) + 0.001
 
     def _ready(self, fd: int, events: int) -> None:
@@ -217,6 +224,8 @@ class BlockingOwner:
             return
         now = time.monotonic()
         self._queue.look(now)
+        for _, message in self._seldom.due(now) if self._master.takes_copies else ():
+            self._copy(message)
         if self._is_slow(now):
             self.end(NOT_READING)
         elif now >= self._next_look:
@@ -353,6 +362,8 @@ class BlockingOwner:
 
     def _leave(self) -> None:
         self._here = False
+        for message in self._seldom.leave(self._info.conn_id):
+            self._copy(message)
         self._duties.leave()
 
     def end(self, reason: str, last_words: list[bytes] | None = None) -> None:

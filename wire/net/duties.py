@@ -20,6 +20,7 @@ from wire.control.status import LONGEST, Status, sane
 from wire.cursor import WireError
 from wire.net.gossip_queue import GossipQueue
 from wire.net.pinger import NO_PONG, Pings, PongHandler
+from wire.net.seldom_copies import SELDOM
 from wire.peer_types import ALL_CHANNELS, channel_id_of, message_name
 from wire.peer_wire import ErrorMessage, Ping, WarningMessage, decode
 from wire.peer_wire import Pong as PeerPong
@@ -29,7 +30,8 @@ ANSWERS_MARK = 16_384
 """Bytes of pongs that wait above which nothing more is taken from the peer: it must read them first."""
 MAX_OUTBOX = 65_536
 """Bytes that may wait for a peer before the master is told that it does not take more."""
-_ANSWER, _CLOSE, _TROUBLE = Deed.ANSWER, Deed.CLOSE, Deed.TROUBLE  # before Python 3.12 a look at a member takes 0.1 µs
+_ANSWER, _CLOSE = Deed.ANSWER, Deed.CLOSE  # before Python 3.12 a look at a member takes 0.1 µs
+_COPY, _TROUBLE = Deed.COPY, Deed.TROUBLE
 NOT_ANSWERING = "it does not answer pings"
 NOT_READING = "it does not take what is sent to it"
 
@@ -50,7 +52,7 @@ def deed_of(message: bytes, routes: Routes) -> Deed:
     deed = routes.deed(message[0] << 8 | message[1])
     if deed is _CLOSE:  # B1-6
         raise Flaw(f"unknown even message type {message[0] << 8 | message[1]}")
-    if deed is _TROUBLE:
+    if deed is _TROUBLE or (deed is _COPY and message[0] << 8 | message[1] in SELDOM):
         _check(message)
     return deed
 

@@ -18,6 +18,7 @@ from wire.frames import FrameError, Frames
 from wire.metrics.tally import Tally
 from wire.net.moving_state import flaw_of_state
 from wire.net.owned_peer import OwnedPeer, Rations, S
+from wire.net.seldom_copies import SeldomCopies
 from wire.net.sockman.sockman import SockMan
 from wire.net.turns import MESSAGE_COST, QUANTUM, FairTurns
 
@@ -61,6 +62,9 @@ class OwnedPeers(SockMan, Generic[S]):
         """Those that may not take what is sent to them."""
         self._later: set[int] = set()
         """Those that have used their budget up."""
+        self.seldom = SeldomCopies()
+        self.on_copy: Callable[[S, bytes], None] = lambda peer, message: None
+        """Gets each message of which a copy goes up later than it came."""
 
     def __len__(self) -> int:
         return len(self._owned)
@@ -126,6 +130,8 @@ class OwnedPeers(SockMan, Generic[S]):
         self.close_when_sent(conn_id, FAREWELL)
 
     def _forget(self, peer: S) -> OwnedPeer[S]:
+        for message in self.seldom.leave(peer.info.conn_id):
+            self.on_copy(peer, message)
         for some in (self._held, self._throttled, self._unsent, self._later):
             some.discard(peer.info.conn_id)
         return self._owned.pop(peer.info.conn_id)
@@ -216,6 +222,18 @@ class OwnedPeers(SockMan, Generic[S]):
             conn_id = self._held.pop()
             if conn_id in self._owned:
                 self.update_receiving(conn_id)
+
+    # copies
+
+    def may_copy(self, conn_id: int, message: bytes) -> bool:
+        """Whether a copy of what a peer has just said goes up now; else `on_copy` may get it later."""
+        line = self._owned[conn_id]
+        return self.seldom.hear(conn_id, line.source, message, self.clock(), room=self._may_read())
+
+    def copy_due(self, now: float) -> None:
+        """Have those go up that have waited long enough, if there is room."""
+        for conn_id, message in self.seldom.due(now) if len(self.seldom) and self._may_read() else ():
+            self.on_copy(self._owned[conn_id].peer, message)
 
     # as time goes by
 

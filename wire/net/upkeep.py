@@ -58,6 +58,7 @@ class Upkeep(Generic[S]):
         for peer in self._owned.slow_readers(now, self.slow_reader):
             self._end(peer, [], NOT_READING)
         self._owned.read_on(now)
+        self._owned.copy_due(now)
 
     def _look(self, conn_id: int, line: OwnedPeer[S], now: float) -> None:
         pinger = line.pinger

@@ -29,7 +29,9 @@ from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.rpc.methods.restart_command import RestartCommand
 from lightningd_py.rpc.methods.service_commands import ServiceCommands
 from lightningd_py.rpc.methods.sign_commands import SignCommands
+from lightningd_py.rpc.methods.storage_commands import StorageCommands
 from lightningd_py.rpc.params import WAIT_TIMEOUT, RpcError, boolean, optional, required, text, u32, u64
+from lightningd_py.storage.for_peers import StorageForPeers
 from wire.address import DEFAULT_PORTS
 from wire.control.control_channel import ControlChannel
 from wire.start.late_dataclass import dataclass
@@ -53,6 +55,7 @@ class Commands:
     hsmd: Callable[[], ControlChannel]
     blocks: BlockWaiters
     news: News
+    storage: StorageForPeers
     refusal: Callable[[str], str]
     """Why the daemon of this name is not there."""
     stop: Callable[[int], None]
@@ -77,6 +80,7 @@ class Commands:
             *PeerCommands(port, self.database, self.staying, self.access).all(),
             *ServiceCommands(self.ownership, self.requests, self.opening).all(),
             *SignCommands(self.hsmd, self.listingd).all(),
+            *StorageCommands(self.storage).all(),
         ]
 
 

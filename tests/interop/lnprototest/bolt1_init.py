@@ -15,6 +15,7 @@ BITS = {
     "option_gossip_queries_ex": 10,
     "option_static_remotekey": 12,
     "option_payment_secret": 14,
+    "option_provide_storage": 42,
     "option_channel_type": 44,
 }
 """The even bits of what our node may list by --list-features-only."""

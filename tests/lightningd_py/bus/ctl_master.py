@@ -18,6 +18,7 @@ from lightningd_py.database import Database
 from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
+from lightningd_py.storage.for_peers import StorageForPeers
 from tests.harness.bus_client import Bus
 from tests.lightningd_py.ownership_among_fakes import Daemon, info, registrations
 from wire.control.control_channel import ControlChannel
@@ -62,6 +63,7 @@ class CtlMaster:
             own=own,
             ownership=self.ownership,
             requests=PeerRequests(self.ownership, self.database, control.reach, Timing()),
+            storage=StorageForPeers("none", 0, directory, self.ownership, Timing()),
             msg_endpoint=lambda: "ipc:///msg",
             signing_socket=self.signing_socket,
             catch_up=lambda: self.connectiond_says(),

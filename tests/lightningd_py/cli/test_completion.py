@@ -26,7 +26,7 @@ def completed(words: str, last: str = "''") -> set[str]:
 
 
 def test_methods_and_options_in_bash() -> None:
-    assert completed("lightning-cli-py", "listp") == {"listpeers"}
+    assert completed("lightning-cli-py", "listno") == {"listnodes"}
     assert {"getinfo", "feed", "completion"} <= completed("lightning-cli-py")
     assert "--network" in completed("lightning-cli-py", "--n")
 

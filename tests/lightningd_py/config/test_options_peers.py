@@ -80,8 +80,9 @@ def test_rules() -> None:
 
 
 def test_features() -> None:
-    ours = set(default_init_features().bits())
+    ours = {*default_init_features().bits(), 43}
     assert set(parse([]).features.bits()) == ours
+    assert set(parse(["--peer-storage=none"]).features.bits()) == ours - {43}
     options = parse(["--feature=option_onion_messages", "--feature=gossip_queries/even", "--disable-feature=10"])
     assert set(options.features.bits()) == (ours | {39, 6}) - {7, 11}
     assert {260, 263} <= set(parse(["--feature=260", "--feature=262/odd"]).features.bits())
@@ -140,10 +141,10 @@ def test_one_clear_sentence(option: str, sentence: str | None) -> None:
 
 def test_features_that_a_service_does() -> None:
     ours = set(default_init_features().bits())
-    service = "--service=store=/bin/true"
-    options = parse([service, "--offer=store=option_provide_storage,option_onion_messages"])
+    service = ["--service=store=/bin/true", "--peer-storage=none"]
+    options = parse([*service, "--offer=store=option_provide_storage,option_onion_messages"])
     assert set(options.features.bits()) == ours | {43, 39}
-    without = parse([service, "--offer=store=option_provide_storage", "--disable-feature=option_provide_storage"])
+    without = parse([*service, "--offer=store=option_provide_storage", "--disable-feature=option_provide_storage"])
     assert set(without.features.bits()) == ours
 
 

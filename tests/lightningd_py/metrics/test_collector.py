@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lightningd_py.metrics import collector
 from lightningd_py.metrics.collector import FRESH, Around, Collector
 from lightningd_py.rpc.connection import Doing
+from lightningd_py.storage.kept import Refusal
 from wire.control.control_channel import ChannelClosed
 from wire.control.control_wire import GetMetrics, GetMetricsReply
 from wire.metrics.declared import CHANNELS
@@ -65,9 +66,18 @@ class Bench:
             warning="none",
             outcomes=Counter(),
         )
+        storage: Any = SimpleNamespace(
+            table=SimpleNamespace(kept={}, bytes=4_096),
+            waiting_bytes=0,
+            received=2,
+            returned=0,
+            refused=Counter({Refusal.QUOTA: 5}),
+        )
         rpc: Any = SimpleNamespace(clients=FewClients(), all_notifications_lost=0)
         none: Any = ()
-        around = Around(("1", "regtest", "02"), anything, anything, none, rpc, anything, none, anything, NO_PROCESS)
+        around = Around(
+            ("1", "regtest", "02"), anything, anything, none, rpc, anything, none, anything, storage, NO_PROCESS
+        )
         self.collector = Collector(around, lambda: self.now)
 
     async def values(self, name: str) -> dict[str, float]:

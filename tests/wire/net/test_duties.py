@@ -128,3 +128,19 @@ def test_owed_by_two_owners() -> None:
     queue.write(update(8))
     (owed,) = queue.left_over()
     assert GossipOwed.decode(owed).channels == {scid(7): ALL, scid(8): UPDATE_1}
+
+
+@pytest.mark.bolt("B1-7", "B1-151")
+@pytest.mark.parametrize("number", [7, 9])
+@pytest.mark.parametrize("rest", ["", "00", "0001", "ffff00"])
+def test_peer_storage_that_is_cut_short(number: int, rest: str) -> None:
+    """Where it is copied its length is looked at, by each owner; elsewhere it is ignored unread."""
+    message = number.to_bytes(2, "big") + bytes.fromhex(rest)
+    assert deed_of(message, ROUTES) is Deed.NOTHING
+    copied = Routes()
+    copied.replace([(number, "copy")])
+    with pytest.raises(Flaw, match="peer_storage"):
+        deed_of(message, copied)
+    whole = number.to_bytes(2, "big") + bytes.fromhex("0001aa")
+    assert deed_of(whole, copied) is Deed.COPY
+    assert deed_of(whole + bytes.fromhex("010100"), copied) is Deed.COPY, "an extension"
