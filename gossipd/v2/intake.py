@@ -20,6 +20,7 @@ from gossipd.v2.file import KeptFile
 from gossipd.v2.kept import Kept
 from gossipd.v2.outputs import Outputs
 from gossipd.v2.pending import Pending, PendingTable
+from gossipd.v2.room import RESULTS
 from gossipd.verdict import REASONS, BadGossip, Verdict
 from wire.address import source_key
 from wire.bus.feed import Outcome
@@ -62,8 +63,7 @@ class GossipV2:
         self._around, self._checks, self._txout = around, around.ingest.checks, around.txout
         self.verdicts: dict[int, dict[Verdict, int]] = {number: dict.fromkeys(Verdict, 0) for number in GOSSIP_2_TYPES}
         """How often messages of each type have had each verdict."""
-        self.results = dict.fromkeys(("kept", "bad", "rate_limited"), 0)
-        """What became of messages; of what was bad, what was malformed too."""
+        self.results = dict.fromkeys(RESULTS, 0)
         self._pending = PendingTable(partial(self._end, reason="there was no room for it"))
         self._outputs = Outputs(around.txout)
         self._under_way: set[bytes] = set()

@@ -6,6 +6,9 @@ from typing import Protocol
 from gossipd.feed import NOT_JUDGED, Feed
 from gossipd.verdict import Verdict
 
+RESULTS = "kept", "bad", "rate_limited"
+"""What becomes of messages; of what is bad, what is malformed too."""
+
 
 class Room(Protocol):
     """`hear` gets what peers say; the other methods are the daemon's."""
@@ -16,7 +19,7 @@ class Room(Protocol):
 
     @property
     def results(self) -> Mapping[str, int]:
-        """What became of messages."""
+        """How often each of RESULTS came of a message."""
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -45,7 +48,7 @@ class NotJudged:
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
         self.verdicts: dict[int, dict[Verdict, int]] = {}
-        self.results: dict[str, int] = {}
+        self.results = dict.fromkeys(RESULTS, 0)
         self.sizes = 0, 0, 0
         self.watched: list[int] = []
 

@@ -223,6 +223,9 @@ RESULTS = _counter(
     "result: accepted (on the map), bad (malformed or wrongly signed), rate_limited",
     status="accepted, bad, rate_limited",
 )
+V2_CHANNELS = _gauge("gossip_v2_channels", "channels of gossip v2 that are kept", _GOSSIPD, status="v2_channels")
+V2_MESSAGES = _gauge("gossip_v2_messages", "messages of gossip v2 that are kept", _GOSSIPD, status="v2_messages")
+V2_BYTES = _gauge("gossip_v2_bytes", "what they take, 300 bytes more for each", _GOSSIPD, status="v2_bytes")
 V2_RESULTS = _counter(
     "gossip_v2_results",
     "what became of messages of gossip v2",
