@@ -19,6 +19,8 @@ EVERYTHING = {"subs": -1, "data": -1, "payload": -1}
 SYSTEM = {**EVERYTHING, **dict.fromkeys(("imports", "exports", "conn", "leaf"), -1), "wildcards": True}
 ACCOUNT = {**SYSTEM, **dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1)}
 
+INBOX = ["_INBOX.>"]
+
 
 class Key:
     """An nkey: `kind` is one of nkeys.PREFIX_BYTE_*."""
@@ -59,9 +61,9 @@ class Operator:
         )
 
     def user(self, file: Path, *, publish: list[str] | None = None) -> Path:
-        """The credentials of a user that may publish to these subjects alone, or to all."""
+        """The credentials of a user that may do all; or publish to these subjects alone, and hear answers."""
         key = Key(nkeys.PREFIX_BYTE_USER)
-        allowed = {"pub": {} if publish is None else {"allow": publish}, "sub": {}}
+        allowed = {"pub": {}, "sub": {}} if publish is None else {"pub": {"allow": publish}, "sub": {"allow": INBOX}}
         jwt = self._account.vouch(key, file.stem, "user", {**EVERYTHING, **allowed})
         file.write_text(
             f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"

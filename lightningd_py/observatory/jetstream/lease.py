@@ -135,7 +135,7 @@ class Lease:
             holder = json.loads(found.data or b"{}")
         except ValueError:
             holder = {}
-        when = getattr(found, "time", None)  # which nats-py has from 2.15 on
+        when = found.time
         time_ns = 0 if when is None else int(when.timestamp() * 1e9)
         return _Known(found.seq or 0, holder if isinstance(holder, dict) else {}, time_ns)
 
