@@ -3,8 +3,8 @@
 A turn of the loop spends `TURN` seconds on strangers at most, and the piece of work that it is at; then the loop looks
 at its sockets and timers again. Work is done piece by piece, next for the source that has been given least processor
 time since there was nothing to do (start-time fair queueing); the connections of one source take turns with each other.
-What is sent in bulk waits in a line of its own, and both lines take turns: a ping then waits for one piece of a stream,
-and not for as many as its source has streams.
+What is sent in bulk waits in a line of its own, which has one piece after WORDS of the other: a ping then waits for one
+piece of a stream, and not for as many as its source has streams.
 """
 
 import heapq
@@ -18,6 +18,8 @@ TURN = 0.01
 QUANTUM = 16_384
 """Bytes of one connection's messages that are heard in one piece; a message counts MESSAGE_COST more than it has."""
 MESSAGE_COST = 256
+WORDS = 4
+"""Pieces of what is said, for each of bulk of the same source, if both wait."""
 
 Work = Callable[[], None]
 
@@ -35,12 +37,12 @@ class Loop(Protocol):
 class _Lines:
     """What waits of one source."""
 
-    __slots__ = ("_bulk", "_word_was_last", "_words")
+    __slots__ = ("_bulk", "_since_bulk", "_words")
 
     def __init__(self) -> None:
         self._words: deque[Work] = deque()
         self._bulk: deque[Work] = deque()
-        self._word_was_last = False
+        self._since_bulk = 0
 
     def __bool__(self) -> bool:
         return bool(self._words or self._bulk)
@@ -51,9 +53,11 @@ class _Lines:
 
     def pop(self) -> Work:
         """The next one; there must be one."""
-        word = bool(self._words) and not (self._bulk and self._word_was_last)
-        self._word_was_last = word
-        return (self._words if word else self._bulk).popleft()
+        if self._words and not (self._bulk and self._since_bulk >= WORDS):
+            self._since_bulk += 1
+            return self._words.popleft()
+        self._since_bulk = 0
+        return self._bulk.popleft()
 
 
 class FairTurns:
@@ -124,10 +128,15 @@ class FairTurns:
                 del self._waiting[source]
         if self._order:
             self._forget()
-            self._turn_soon()
+            self._due = True
+            self._loop.call_soon(self._turn_later)
         else:
             self._used.clear()
             self._now = 0.0
+
+    def _turn_later(self) -> None:
+        """Behind what the loop has found at its sockets meanwhile: a ping that has come is heard in this turn."""
+        self._loop.call_soon(self._turn)
 
     def _forget(self) -> None:
         """Sources that would begin where all do."""
