@@ -27,6 +27,7 @@ def reply(gossipd: Gossipd, to_master: int) -> GetMetricsReply:
     samples.put_each(declared.FEED_SAID, dict(gossipd.feed.counts()))
     samples.put_each(declared.FEED_LOST, {"subscribers": gossipd.feed.lost(), "master": gossipd.feed.lost_to_master})
     gossipd.tally.put_into(samples)
+    samples.put(declared.COPIES_REPLACED, gossipd.owned.seldom.lost)
     samples.put(declared.LOG_LOST, lines_lost())
     return samples.reply()
 

@@ -198,6 +198,7 @@ class Connectiond:
         if self._bus is not None:
             samples.put(declared.BUS_CONNECTIONS, len(self._bridged))
             self._bridged.tally.put_into(samples)
+            samples.put(declared.COPIES_REPLACED, self._bridged.seldom.lost)
         samples.put(declared.LOG_LOST, lines_lost())
         return samples.reply()
 

@@ -48,8 +48,6 @@ class OurBackups:
         self._later: dict[bytes, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
         self.to_service: Callable[[str, bytes, bytes], None] = lambda service, node_id, blob: None
-        self.unasked = 0
-        """Blobs that peers gave back and that no service has asked for."""
 
     def store(self, service: Registered, blob: bytes | None) -> list[bytes]:
         """A service asks; with a blob it is to be kept by its peers. The nodes that get it now.
@@ -115,11 +113,10 @@ class OurBackups:
         return next((self._blobs[name] for name in (*names, peer.owner) if name in self._blobs), None)
 
     def given_back(self, node_id: bytes, blob: bytes) -> None:
-        """A peer says what it has kept for us."""
+        """A peer says what it has kept for us; unasked, if no service wants to hear it: then nothing comes of it."""
         names = [service.name for service in self._registrations.with_channels(node_id) if service.name in self.asked]
         for name in names or self.asked:
             self.to_service(name, node_id, blob)
-        self.unasked += not self.asked
 
     def leave(self) -> OursLeft:
         """All of it."""

@@ -142,6 +142,11 @@ PEER_ENDS = _counter(
     "reason",
     "reason: silent, slow_reader, too_many, closed_by_peer, bad_gossip, other",
 )
+COPIES_REPLACED = _counter(
+    "copies_replaced",
+    "messages of peer storage that did not go to the master: a newer one came in time, or there was no room",
+    OWNERS,
+)
 PING_SECONDS = _declare(Kind.HISTOGRAM, "lightning_ping_seconds", "from a ping of ours to its pong", OWNERS)
 QUEUE = _gauge(
     "queue",

@@ -183,7 +183,7 @@ async def test_ignored_types_and_no_peers_storage(bench: StorageBench) -> None:
     peer = bench.connects(NODE)
     bench.says(peer, bytes.fromhex("8001beef"))
     bench.says(peer, PeerStorageRetrieval(b"unasked"))
-    assert (bench.storage.table.kept, bench.storage.ours.unasked) == ({}, 1)
+    assert (bench.storage.table.kept, bench.storage.refused) == ({}, {})
     bench.registrations.register(bench.registrations.service("x").name, Register(copy=[7]))
     bench.stores(peer, b"for both")
     assert [*bench.storage.table.kept] == [NODE]
