@@ -29,6 +29,8 @@ HASHES_A_REQUEST = 50
 CACHED_TXIDS = 500_000
 """16 MB: 100 to 200 full blocks, or 1,000 of the average in which channels were opened."""
 TXID_SIZE = 32
+WRITE_AFTER = 0.05
+"""Seconds in which outputs that were found gather for one transaction of the database."""
 SAT_PER_BITCOIN = 100_000_000
 MOST_SAT = 21_000_000 * SAT_PER_BITCOIN
 
@@ -78,6 +80,7 @@ class Txouts:
         """`down` hears why the node cannot be asked; `go` starts again what waits."""
         self._rpc = rpc
         self._watch = watch
+        self._write_at: asyncio.TimerHandle | None = None
         self._down = down
         self._blocks = BlockCache()
         self._waiting: dict[int, list[_Job]] = {}
@@ -100,6 +103,9 @@ class Txouts:
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
+        if self._write_at is not None:
+            self._write_at.cancel()
+            self._write()
 
     def go(self) -> None:
         """The node answers, and the chain has been followed to its end."""
@@ -259,10 +265,16 @@ class Txouts:
             return
         there = [(job, output) for job, output in zip(jobs, outputs, strict=True) if output is not None]
         self._watch.add((job.scid, job.txid) for job, output in there if output.script == job.script)
+        if self._write_at is None:
+            self._write_at = asyncio.get_running_loop().call_later(WRITE_AFTER, self._write)
         for job, output in there:
             self._answer(job, output)
         for job, reason in reasons.items():
             self._answer(job, reason)
+
+    def _write(self) -> None:
+        self._write_at = None
+        self._watch.write()
 
     async def _why_missing(self, jobs: list[_Job]) -> list[NoOutput]:
         """Spent, or never there? Their transactions tell. Nodes that do not find one by its block may have an index."""

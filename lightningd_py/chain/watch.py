@@ -6,7 +6,9 @@ the block. An output that a reorganisation has moved counts as spent by the bloc
 undoes that block may bring it back.
 """
 
-from collections.abc import Iterable
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from lightningd_py.database import Database
 from wire.scid import block_of, output_of
@@ -38,36 +40,56 @@ class Watch:
     def __init__(self, database: Database) -> None:
         self._database, self._sqlite = database, database.sqlite
         self._scids: dict[Outpoint, int] = {}
+        self._added: list[tuple[int, bytes]] = []
+        """Watched since `write`, not in the database yet."""
         self._load()
-        row = self._sqlite.execute("SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1").fetchone()
+        row = self._ask("SELECT height, hash FROM blocks ORDER BY height DESC LIMIT 1").fetchone()
         self.last: Block | None = Block(*row) if row else None
         """The last block that has been looked at."""
-        row = self._sqlite.execute("SELECT value FROM counters WHERE name = 'look_again_above'").fetchone()
+        row = self._ask("SELECT value FROM counters WHERE name = 'look_again_above'").fetchone()
         self.look_again_above: int | None = row[0] if row else None
         """Channels that were funded above this height may be elsewhere since a reorganisation."""
 
     def _load(self) -> None:
         """The unspent ones."""
-        rows = self._sqlite.execute("SELECT scid, txid FROM funding WHERE spent IS NULL")
+        rows = self._ask("SELECT scid, txid FROM funding WHERE spent IS NULL")
         self._scids = {outpoint_of(txid, scid): scid for scid, txid in rows}
 
     def __len__(self) -> int:
         return len(self._scids)
 
     def add(self, outputs: Iterable[tuple[int, bytes]]) -> None:
-        """Watch these from now on: (scid, txid)."""
+        """Watch these from now on: (scid, txid). They go into the database with `write`, or with whatever is asked or
+        changed next: a transaction for each answer of the Bitcoin node was a fifth of what an output costs.
+        """
         rows = list(outputs)
         self._scids.update((outpoint_of(txid, scid), scid) for scid, txid in rows)
-        self._database.change([("INSERT OR REPLACE INTO funding VALUES (?, ?, NULL)", rows)])
+        self._added += rows
+
+    def write(self) -> None:
+        """Put what was added into the database."""
+        self._change([])
+
+    def _change(self, change: list[tuple[str, Sequence[Any]]]) -> None:
+        """In one transaction, with what was added before."""
+        added, self._added = self._added, []
+        if added:
+            change = [("INSERT OR REPLACE INTO funding VALUES (?, ?, NULL)", added), *change]
+        if change:
+            self._database.change(change)
+
+    def _ask(self, question: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        self.write()
+        return self._sqlite.execute(question, parameters)
 
     def unwatched(self, scids: Iterable[int]) -> list[int]:
         """Those that are not watched, nor were until they were spent. All others that are watched are let go: `scids`
         is all there is.
         """
         wanted = set(scids)
-        rows = self._sqlite.execute("SELECT scid, spent FROM funding").fetchall()
+        rows = self._ask("SELECT scid, spent FROM funding").fetchall()
         gone = [(scid,) for scid, spent in rows if spent is None and scid not in wanted]
-        self._database.change([("DELETE FROM funding WHERE scid = ?", gone)])
+        self._change([("DELETE FROM funding WHERE scid = ?", gone)])
         self._load()
         return sorted(wanted - {scid for scid, _ in rows})
 
@@ -80,18 +102,18 @@ class Watch:
             return []
         if self.look_again_above is None:
             return [scid]
-        rows = self._sqlite.execute("SELECT scid FROM funding WHERE txid = ? AND spent IS NULL", (outpoint[:32],))
+        rows = self._ask("SELECT scid FROM funding WHERE txid = ? AND spent IS NULL", (outpoint[:32],))
         return [scid for (scid,) in rows if outpoint_of(outpoint[:32], scid) == outpoint]
 
     def outputs(self, above: int = -1) -> list[tuple[int, bytes]]:
         """(scid, txid) of all unspent ones that were funded above this height, in the order of the chain."""
-        rows = self._sqlite.execute("SELECT scid, txid FROM funding WHERE spent IS NULL ORDER BY scid")
+        rows = self._ask("SELECT scid, txid FROM funding WHERE spent IS NULL ORDER BY scid")
         return [(scid, txid) for scid, txid in rows if block_of(scid) > above]
 
     def take(self, block: Block, spent: Iterable[int]) -> None:
         """This block follows the last one, or any after a gap, and spends these channels' outputs."""
         gone, too_old = set(spent), [(block.height - KEPT_BLOCKS,)]
-        self._database.change(
+        self._change(
             [
                 ("UPDATE funding SET spent = ? WHERE scid = ?", [(block.height, scid) for scid in gone]),
                 ("INSERT OR REPLACE INTO blocks VALUES (?, ?)", [(block.height, block.hash)]),
@@ -106,21 +128,21 @@ class Watch:
     def remember(self, blocks: Iterable[Block]) -> None:
         """The chain below the next block that is taken, after a gap."""
         rows = [(block.height, block.hash) for block in blocks]
-        self._database.change([("DELETE FROM blocks", [()]), ("INSERT INTO blocks VALUES (?, ?)", rows)])
+        self._change([("DELETE FROM blocks", [()]), ("INSERT INTO blocks VALUES (?, ?)", rows)])
 
     def remembered(self) -> list[Block]:
         """The blocks that were looked at last, the latest first: KEPT_BLOCKS at most."""
-        return [Block(*row) for row in self._sqlite.execute("SELECT height, hash FROM blocks ORDER BY height DESC")]
+        return [Block(*row) for row in self._ask("SELECT height, hash FROM blocks ORDER BY height DESC")]
 
     def spent_above(self, height: int) -> list[int]:
         """Channels whose outputs were spent above this height."""
-        return [scid for (scid,) in self._sqlite.execute("SELECT scid FROM funding WHERE spent > ?", (height,))]
+        return [scid for (scid,) in self._ask("SELECT scid FROM funding WHERE spent > ?", (height,))]
 
     def undo_above(self, block: Block | None) -> None:
         """What is above this block has not happened; None: nothing that is remembered has."""
         height = block.height if block else 0
         above = height if self.look_again_above is None else min(height, self.look_again_above)
-        self._database.change(
+        self._change(
             [
                 ("DELETE FROM blocks WHERE height > ?", [(height if block else -1,)]),
                 ("UPDATE funding SET spent = NULL WHERE spent > ?", [(height,)]),
@@ -133,7 +155,7 @@ class Watch:
     def looked_again(self, moved: Iterable[int]) -> None:
         """At all above `look_again_above`: these are not where they were."""
         places = [(block_of(scid), scid) for scid in moved]
-        self._database.change(
+        self._change(
             [
                 ("UPDATE funding SET spent = ? WHERE scid = ?", places),
                 ("DELETE FROM counters WHERE name = 'look_again_above'", [()]),

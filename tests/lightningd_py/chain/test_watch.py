@@ -1,13 +1,17 @@
 """No spend falls between a look-up and the block that is being looked at."""
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lightningd_py.chain import bitcoind
 from lightningd_py.chain.bitcoind import CATCH_UP, Bitcoind
 from lightningd_py.chain.source import NoOutput, Output
-from lightningd_py.chain.watch import Outpoint
+from lightningd_py.chain.watch import Block, Outpoint, Watch, outpoint_of
+from lightningd_py.database import Database
+from lightningd_py.database_writer import Change
 from tests.lightningd_py.chain.canned_bitcoind import Transaction
 from tests.lightningd_py.chain.followed_chain import FollowedChain, Late, look_up
 
@@ -105,3 +109,44 @@ async def test_a_reorganisation_between_two_blocks(followed: FollowedChain) -> N
         followed.chain.grow(1)
         await followed.reached(8)
     assert (followed.heard.undone, followed.heard.spent) == ([(6, [])], [(7, [scid])])
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(tmp_path / "db")
+    yield database
+    database.close()
+
+
+def test_outputs_that_were_found_gather_for_one_transaction(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are watched at once, and whatever is asked or changed meanwhile knows them."""
+    watch, changes = Watch(database), list[Change]()
+    change = database.change
+    monkeypatch.setattr(database, "change", lambda each: (changes.append(each), change(each)))
+    for scid in (1 << 40, 2 << 40, 3 << 40):
+        watch.add([(scid, bytes([scid >> 40]) * 32)])
+        assert watch.channels_at(outpoint_of(bytes([scid >> 40]) * 32, scid)) == [scid]
+    assert changes == []
+    assert [scid for scid, _ in watch.outputs()] == [1 << 40, 2 << 40, 3 << 40]
+    assert len(changes) == 1
+    watch.add([(4 << 40, bytes([4]) * 32)])
+    watch.take(Block(9, bytes(32)), [4 << 40])
+    assert len(changes) == 2
+    assert watch.spent_above(8) == [4 << 40]
+    watch.write()
+    assert len(changes) == 2
+    watch.add([(5 << 40, bytes([5]) * 32)])
+    watch.write()
+    assert len(Watch(database)) == 4
+
+
+async def test_what_was_found_last_is_written_at_the_end(followed: FollowedChain) -> None:
+    (scid,), _ = followed.fund()
+    async with followed.following() as source:
+        await followed.reached(6)
+        (found,) = await look_up(source, scid)
+        assert isinstance(found, Output)
+    async with followed.following() as source:
+        assert [each for each, _ in source._watch.outputs()] == [scid]
