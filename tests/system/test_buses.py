@@ -14,7 +14,7 @@ from tests.harness.moves import TEMPORARY_ID, is_gone, moves, opening, owner, pi
 from tests.harness.node import Node, Nodes
 from tests.harness.puppeteer import Puppeteer
 from tests.harness.waiting import until
-from wire.peer_wire import ErrorMessage
+from wire.peer_wire import ErrorMessage, OnionMessage
 from wire.secp256k1 import public_key
 
 OPEN_CHANNEL, OPEN_CHANNEL2, UPDATE_FEE = 32, 64, 134
@@ -228,7 +228,7 @@ async def test_copies_come_over_ctl_and_the_connection_stays(
     node: Node, peer: ScriptedPeer, service: Callable[..., Any]
 ) -> None:
     onions = await service("onions", copy=[ONION_MESSAGE])
-    onion = ONION_MESSAGE.to_bytes(2, "big") + bytes(100)
+    onion = OnionMessage(PEER_ID, bytes(100)).encode()
     await peer.say(onion)
     copy = await onions.ctl.hear("peer_message")
     assert (copy["message"], copy["message_type"], copy["node_id"], copy["lost"]) == (
