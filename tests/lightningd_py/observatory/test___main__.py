@@ -1,6 +1,7 @@
 """The command begins without its libraries, and no daemon needs them."""
 
 import importlib.util
+import re
 from importlib.machinery import ModuleSpec
 
 import pytest
@@ -25,6 +26,10 @@ def test_without_the_extra_it_says_how_to_get_it(
     assert "duckdb is needed and not there: pip install 'lightningd-py[observatory]' gets what it needs" in told
 
 
+WITH_NATS = "lightningd_py.cli.nats_feed"
+"""What --nats needs, within the functions that do it."""
+
+
 def test_only_the_observatory_imports_it() -> None:
     """So no daemon, and no other command, waits for pyarrow, or needs it."""
     heavy = ("pyarrow", "duckdb", "networkx")
@@ -35,4 +40,7 @@ def test_only_the_observatory_imports_it() -> None:
             if name.startswith("lightningd_py.observatory") or name == "lightningd_py.export.parquet":
                 continue
             assert not any(f"import {each}" in path.read_text() for each in heavy), name
+            if name == WITH_NATS:
+                assert not re.search("^(from|import) lightningd_py.observatory", path.read_text(), re.MULTILINE)
+                continue
             assert not any(each.startswith("lightningd_py.observatory") for each in imports[name]), name
