@@ -28,6 +28,7 @@ from lightningd_py.rpc import params  # noqa: E402
 from lightningd_py.rpc.jsonrpc import Command, RpcServer  # noqa: E402
 from lightningd_py.rpc.methods.commands import Commands  # noqa: E402
 from lightningd_py.rpc.methods.config_commands import option_value  # noqa: E402
+from lightningd_py.rpc.methods.onion_commands import fields, node_ids  # noqa: E402
 from lightningd_py.rpc.methods.peer_commands import whom  # noqa: E402
 from lightningd_py.rpc.notifications import topics_parameter  # noqa: E402
 from wire.control.control_message import ControlMessage, Fd, Refusal, Reply, Request  # noqa: E402
@@ -121,6 +122,7 @@ RANGES = {
     5: "5xxx: hsmd",
     6: "6xxx: to and from the owner of a connection",
     7: "7xxx: listingd, which lists the map",
+    8: "8xxx: oniond, which relays onion messages",
 }
 
 
@@ -222,6 +224,8 @@ KINDS: dict[object, str] = {
     params.node_id: "node id in hex",
     params.short_channel_id: "BLOCKxTRANSACTIONxOUTPUT",
     topics_parameter: "topic, or array of topics",
+    node_ids: "array of node ids in hex",
+    fields: "object of hex by decimal types",
     option_value: "string, number or boolean, or an array of strings",
     whom: "node id, address, network, host:NAME, with:FEATURE, without:FEATURE or all",
 }

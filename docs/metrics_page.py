@@ -36,6 +36,7 @@ GROUPS = (
     (("connectiond",), "connectiond"),
     (("websocketd",), "websocketd"),
     (("listingd",), "listingd"),
+    (("oniond",), "oniond"),
     (("hsmd",), "hsmd"),
 )
 TABLE = "| metric | type | labels | what it is |\n|---|---|---|---|"

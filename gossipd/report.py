@@ -53,6 +53,13 @@ def random_nodes(gossipd: Gossipd, count: int) -> list[tuple[bytes, list[str]]]:
     return list(itertools.islice((node for node in found if node[1]), count))
 
 
+def ends_of(gossipd: Gossipd, scid: int) -> list[bytes]:
+    """The two nodes of a channel on the map, node_id_1 first; none if it is not there."""
+    index = gossipd.index
+    row = index.channels.get(scid)
+    return [] if row is None else [index.node_ids[index.node1[row]], index.node_ids[index.node2[row]]]
+
+
 def addresses(gossipd: Gossipd, node_id: bytes) -> list[str]:
     """What the node has announced, in its order."""
     row = gossipd.index.nodes.get(node_id)

@@ -99,6 +99,8 @@ class Requests:
                 channel.reply(message, control_wire.GossipGetAddrsReply(report.addresses(gossipd, node_id)))
             case control_wire.RandomNodes(count=count):
                 channel.reply(message, control_wire.RandomNodesReply(report.random_nodes(gossipd, count)))
+            case control_wire.FindChannel(short_channel_id=scid):
+                channel.reply(message, control_wire.FindChannelReply(report.ends_of(gossipd, scid)))
             case control_wire.GossipStatus():
                 channel.reply(message, report.status(gossipd))
             case control_wire.GetMetrics():

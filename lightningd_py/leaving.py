@@ -127,6 +127,7 @@ def _to_look_at(running: Running, what: str, began: float) -> NodeLeft:
         events=running.news.events.leave(),
         topics=sorted(running.news.topics.taken),
         transient=transients(running.options),
+        onion_secret=parts.onions.secret,
         refuses_all=parts.access.refuses_all,
     )
 

@@ -18,6 +18,7 @@ from lightningd_py.config.options import Options
 from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import store_path
+from lightningd_py.daemons.hsm_control import derive_secret
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.moving import Mover, Others
 from lightningd_py.daemons.opening import Opening
@@ -30,6 +31,8 @@ from lightningd_py.leaving import Leaving, close_rest, come_back, restart_by_sig
 from lightningd_py.log import WRITER, NodeLog
 from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
+from lightningd_py.onions.onion_control import OnionControl
+from lightningd_py.onions.onion_services import OnionServices
 from lightningd_py.owners.ownership import tell
 from lightningd_py.owners.peers import Peers
 from lightningd_py.parts import BUSES, Parts, Running, open_buses, serve_metrics, start_companions
@@ -157,7 +160,9 @@ class Node:
             await loading
         core = await start_core(self._beginnings(), ends)
         parts = self._make_parts(core)
-        others = Others(core.passphrase, parts.listingd, parts.connectiond, self._log, lambda: self._restarts.ready)
+        others = Others(
+            core.passphrase, parts.listingd, parts.onions, parts.connectiond, self._log, lambda: self._restarts.ready
+        )
         mover = self._mover = Mover(parts.replacements, others, lambda what: leaving.become(what))
         rpc = await self._serve_rpc(core, parts, mover, ends)
         core.chain.start(core.gossip_control)
@@ -165,6 +170,12 @@ class Node:
         await loading
         buses = open_buses(core, options, parts, rpc, ends)
         await parts.listingd.begin()
+        core.supervisor.hears["oniond"] = parts.onions.received
+        if left is None:
+            await parts.onions.begin(lambda info: derive_secret(core.supervisor.hsmd, info))
+        else:
+            parts.onions.resume(core.channels.get("oniond"), left.onion_secret)
+        ends.callback(parts.onions.close)
         for end in (parts.staying.close, self._opening.close, self._restarts.close):
             ends.callback(end)
         if left is None and options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
@@ -172,7 +183,7 @@ class Node:
         companions = start_companions(core, options, ends)
         metrics = None
         if options.metrics_addr is not None:
-            metrics = serve_metrics(core, options, self._restarts, rpc, mover, companions, ends)
+            metrics = serve_metrics(core, parts, options, self._restarts, rpc, mover, companions, ends)
         await self._opening.begin(lambda: self._open(core, parts.staying, fallback))
         self._restarts.begin(self._restartable(core, parts), parts.staying.dial_again)
         running = Running(
@@ -243,15 +254,22 @@ class Node:
         storage.kept_changed, storage.routes_changed = news.tell_nodes, news.tell_routes
         news.begin()
 
+        services = OnionServices(self._registrations, core.listeners.onion)
+        refusal = self._restarts.refusal
+        mode = options.onion_messages
+        onions = OnionControl(mode, core.supervisor, ownership, core.own.node_id, services, refusal)
+        onions.on_offer = news.offer_changed
+
         def registered(changed: Changed) -> None:
             news.changed(changed)
             storage.nodes_changed(changed.node_ids)
+            onions.registrations_changed(changed)
             self._opening.registrations_changed()
 
         self._registrations.on_change = registered
         self._registrations.on_wanted = ownership.release_nodes
         requests = PeerRequests(ownership, core.database, core.connect_control.reach, options.timing)
-        refusal, of_listingd = self._restarts.refusal, core.channels.get("listingd")
+        of_listingd = core.channels.get("listingd")
         begun = self._left is not None
         listingd = ListingControl(core.supervisor, store_path(options), refusal, of_listingd, begun=begun)
         replacements = Replacements(
@@ -264,7 +282,7 @@ class Node:
             opening=self._opening,
             fail=self.fail,
         )
-        return Parts(access, staying, connectiond, news, requests, listingd, replacements)
+        return Parts(access, staying, connectiond, news, requests, listingd, onions, replacements)
 
     async def _serve_rpc(self, core: Core, parts: Parts, mover: Mover, ends: AsyncExitStack) -> RpcServer:
         commands = Commands(
@@ -278,6 +296,7 @@ class Node:
             staying=parts.staying,
             opening=self._opening,
             listingd=parts.listingd,
+            onions=parts.onions,
             hsmd=lambda: core.supervisor.hsmd,
             blocks=self._blocks(core),
             news=self._news,
@@ -308,6 +327,7 @@ class Node:
             "gossipd": Restartable(replacements.gossipd, core.ownership.gossipd_died),
             "websocketd": Restartable(replacements.websocketd),
             "listingd": Restartable(parts.listingd.restart),
+            "oniond": Restartable(parts.onions.restart),
             "connectiond": Restartable(parts.connectiond.restart, parts.connectiond.ended),
         }
 

@@ -79,6 +79,8 @@ class NodeLeft:
     """Which clients of the JSON-RPC have taken."""
     refuses_all: str = ""
     """Why no connection is made or taken any more (`graceful`); empty if they are."""
+    onion_secret: bytes = field(default=b"", repr=False)
+    """Of the paths that oniond has made."""
     failed: str = ""
     """Why the next program could not be executed: then the old one goes on with this."""
 

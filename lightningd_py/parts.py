@@ -18,6 +18,7 @@ from lightningd_py.daemons.restart import Restarts
 from lightningd_py.daemons.setup import Replacements
 from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
+from lightningd_py.onions.onion_control import OnionControl
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.recording.companion import Companion
@@ -48,6 +49,7 @@ class Parts:
     news: RegistrationNews
     requests: PeerRequests
     listingd: ListingControl
+    onions: OnionControl
     replacements: Replacements
 
 
@@ -73,6 +75,7 @@ class Running:
 
 def serve_metrics(
     core: Core,
+    parts: Parts,
     options: Options,
     restarts: Restarts,
     rpc: RpcServer,
@@ -96,6 +99,7 @@ def serve_metrics(
         chain=core.chain,
         pid=os.getpid(),
         storage=core.storage,
+        onions_not_passed=parts.onions.not_passed,
         companions=lambda: {each.name: each.pid for each in companions if each.pid},
     )
     serving = Serving(Collector(around, asyncio.get_running_loop().time))
@@ -131,6 +135,7 @@ def open_buses(core: Core, options: Options, parts: Parts, rpc: RpcServer, ends:
         msg_endpoint=lambda: parts.connectiond.endpoint,
         catch_up=parts.connectiond.catch_up,
         signing_socket=core.signing.make,
+        onions=parts.onions,
     )
     buses = Buses(around, rpc)
     ends.push_async_callback(buses.close)

@@ -127,7 +127,8 @@ def _control_socket(fd: int) -> socket.socket:
 
 
 class Copies:
-    """The copies for a service, one by one, until the node ends. A copy counts as taken when it is returned: one that
+    """The copies for a service, one by one, until the node ends: of what peers say, and, for one that copies 513, the
+    onion messages for this node, opened. A copy counts as taken when it is returned: one that
     this program does not come back from is not repeated, and all that stand behind it come to the next program.
     """
 
@@ -139,10 +140,10 @@ class Copies:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> control_wire.PeerMessage:
+    def __next__(self) -> control_wire.PeerMessage | control_wire.OnionForUs:
         while True:
             match receive_message(self._control, "master"):
-                case control_wire.PeerMessage() as copy:
+                case (control_wire.PeerMessage() | control_wire.OnionForUs()) as copy:
                     self._say(control_wire.CopyTaken())
                     return copy
                 case control_wire.CopiesLost(lost=lost):

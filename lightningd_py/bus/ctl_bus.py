@@ -11,6 +11,7 @@ from lightningd_py.bus.ctl_news import CtlNews, shown
 from lightningd_py.bus.ctl_requests import Answer, Around, CtlRequests
 from lightningd_py.bus.in_hand import InHand
 from lightningd_py.errors import NotSaved
+from lightningd_py.onions.onion_control import NO_ONIONS
 from lightningd_py.registrations.registered import Refused
 from lightningd_py.rpc.jsonrpc import GRACE
 from lightningd_py.rpc.params import RpcError
@@ -45,6 +46,7 @@ class CtlBus:
             heartbeat=around.options.timing.bus_heartbeat,
         )
         self._news = CtlNews(self._sessions, around.ownership, self._registrations, around.storage)
+        around.onions.services.to_bus = self._news.onion
         self._requests = CtlRequests(around)
         self._in_hand: InHand[Session] = InHand()
         self._kept = False
@@ -106,10 +108,12 @@ class CtlBus:
 
         Raises Refused.
         """
-        service = session.service
+        service, around = session.service, self._around
         match message:
             case bus_wire.Register() | bus_wire.Unregister() if self._in_hand.flaw(session, session.heard):
                 return None
+            case bus_wire.Register(onion_messages=[_, *_]) if not around.onions.enabled:
+                raise Refused(NO_ONIONS)
             case bus_wire.Register():
                 self._registrations.register(service, message)
                 if message.events:

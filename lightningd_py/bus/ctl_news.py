@@ -8,7 +8,7 @@ from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.storage.for_peers import StorageForPeers
 from wire.bus import bus_wire
 from wire.bus.bus_message import BusMessage
-from wire.bus.bus_wire import BusPeer
+from wire.bus.bus_wire import BusPeer, OnionField
 from wire.bus.sessions import MAX_QUEUED_BYTES, Session, Sessions
 from wire.control import control_wire
 from wire.control.status import Status
@@ -36,6 +36,7 @@ class CtlNews:
         self._sessions = sessions
         self._listening: set[str] = set()
         self._lost: Counter[str] = Counter()
+        self._onions_lost: Counter[str] = Counter()
         ownership.came.append(self._came)
         ownership.moved.append(self._moved)
         ownership.went.append(self._went)
@@ -55,7 +56,7 @@ class CtlNews:
     def forget(self, service: str) -> None:
         """Its session has ended."""
         self._listening.discard(service)
-        del self._lost[service]
+        del self._lost[service], self._onions_lost[service]
 
     def _came(self, peer: Peer) -> None:
         if self._listening:
@@ -78,25 +79,32 @@ class CtlNews:
     def _copy(self, service: str, copy: control_wire.PeerMessage) -> None:
         """What finds no room is lost, and the next one that does says how many."""
         session = self._sessions.named(service)
-        if session is None or not self._has_room(session):
-            return
-        lost = self._lost.pop(service, 0)
-        about = (copy.node_id, copy.conn_id, copy.message_type, copy.channel_id)
-        self._sessions.send(session, bus_wire.PeerMessage(*about, copy.message, lost))
+        if session is not None and self._has_room(session, self._lost, "copies"):
+            lost = self._lost.pop(service, 0)
+            about = (copy.node_id, copy.conn_id, copy.message_type, copy.channel_id)
+            self._sessions.send(session, bus_wire.PeerMessage(*about, copy.message, lost))
 
-    def _has_room(self, session: Session) -> bool:
-        """Whether what strangers say may still be said to it; else one is lost."""
+    def onion(self, service: str, message: control_wire.OnionForUs) -> None:
+        """An onion message that is for this service; one that finds no room is lost, likewise."""
+        session = self._sessions.named(service)
+        if session is not None and self._has_room(session, self._onions_lost, "onion messages"):
+            fields = [OnionField(*each) for each in message.fields]
+            own = message.service is not None
+            about = (message.reply_path, message.path_key, own, message.context, self._onions_lost.pop(service, 0))
+            self._sessions.send(session, bus_wire.OnionMessage(fields, *about))
+
+    def _has_room(self, session: Session, lost: Counter[str], what: str) -> bool:
+        """Whether the service reads; one more is lost if it does not."""
         if len(session.queue) < MAX_QUEUED_COPIES and session.queued < MAX_QUEUED_COPY_BYTES:
             return True
-        service = session.service
-        self._lost[service] += 1
-        if self._lost[service].bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
-            status.unusual(f"service {service} takes no copies: {self._lost[service]} are lost so far")
+        lost[session.service] += 1
+        if lost[session.service].bit_count() == 1:  # the 1st, 2nd, 4th, 8th ...
+            status.unusual(f"service {session.service} takes no {what}: {lost[session.service]} are lost so far")
         return False
 
     def _storage_given_back(self, service: str, node_id: bytes, blob: bytes) -> None:
         session = self._sessions.named(service)
-        if session is not None and self._has_room(session):
+        if session is not None and self._has_room(session, self._lost, "copies"):
             self._sessions.send(session, bus_wire.PeerStorageRetrieval(node_id, blob))
 
     def _remote_update(self, service: str, update: control_wire.RemoteChannelUpdate) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from lightningd_py.bus.ctl_news import shown
 from lightningd_py.config.options import Options
 from lightningd_py.daemons.hsm_control import AnnouncementSigner
+from lightningd_py.onions.onion_control import CannotSend, OnionControl
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.registrations.registered import Registered
@@ -20,7 +21,15 @@ from wire.control.control_message import Fd
 from wire.secp256k1 import is_point
 from wire.start.late_dataclass import dataclass
 
-Answer = Ok | Error | bus_wire.Registrations | bus_wire.Peers | bus_wire.Connected | bus_wire.Signature
+Answer = (
+    Ok
+    | Error
+    | bus_wire.Registrations
+    | bus_wire.Peers
+    | bus_wire.Connected
+    | bus_wire.Signature
+    | bus_wire.BlindedPath
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,7 @@ class Around:
     """Where services find the MSG bus; empty if there is none."""
     signing_socket: Callable[[str], Fd | None]
     """A socket to hsmd for this service, if it may sign."""
+    onions: OnionControl
     catch_up: Callable[[], None]
     """Deals with what connectiond has said already: a service has heard on MSG of what we have not read yet."""
 
@@ -69,6 +79,10 @@ class CtlRequests:
                 await self._requests.send_message(message.node_id, message.message, copied)
             case bus_wire.StoreWithPeers():
                 self._store(service, message.blob)
+            case bus_wire.MakeBlindedPath():
+                return await self._make_path(service, message)
+            case bus_wire.SendOnionMessage():
+                await self._send_onion(message)
             case bus_wire.SignChannelAnnouncement():
                 return await self._sign(service, message.message)
             case _:
@@ -114,6 +128,20 @@ class CtlRequests:
         try:
             self._around.storage.store_with_peers(service, blob)
         except ValueError as error:
+            raise RpcError(INVALID_PARAMETERS, str(error)) from error
+
+    async def _make_path(self, service: str, message: bus_wire.MakeBlindedPath) -> bus_wire.BlindedPath:
+        onions = self._around.onions
+        try:
+            return bus_wire.BlindedPath(await onions.path_to_us(message.node_ids, service, message.context))
+        except CannotSend as error:
+            raise RpcError(INVALID_PARAMETERS, str(error)) from error
+
+    async def _send_onion(self, message: bus_wire.SendOnionMessage) -> None:
+        fields = {each.type: each.value for each in message.fields}
+        try:
+            await self._around.onions.send(message.node_ids, message.path, fields, message.reply_path)
+        except CannotSend as error:
             raise RpcError(INVALID_PARAMETERS, str(error)) from error
 
     async def _sign(self, service: str, message: bytes) -> bus_wire.Signature:

@@ -99,6 +99,7 @@ class Options:
     peer_storage_quota: int = 256 << 20
     feature: tuple[int, ...] = ()
     disable_feature: tuple[int, ...] = ()
+    onion_messages: str = "channels"
     chain: str = "none"
     """none or bitcoind. CLN always asks bitcoind and has no such option: to say where that is means it here."""
     bitcoin_rpcconnect: str = "127.0.0.1"

@@ -258,6 +258,12 @@ OPTIONS: tuple[Option, ...] = (
             multiple=True,
         ),
         Option("disable-feature", "do not offer this in init", one(parse_feature), "FEATURE", multiple=True),
+        Option(
+            "onion-messages",
+            "whose onion messages are relayed: all, channels (default: peers that a service has registered), or none",
+            values.one_of("all", "channels", "none"),
+            "WHOSE",
+        ),
     ),
     *rows(
         "chain",

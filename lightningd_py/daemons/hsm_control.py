@@ -18,6 +18,8 @@ from lightningd_py.errors import StartError
 from wire.control.control_channel import ControlChannel, RequestFailed
 from wire.control.control_message import Fd
 from wire.control.control_wire import (
+    DeriveSecret,
+    DeriveSecretReply,
     HsmInit,
     HsmInitReply,
     SignChannelAnnouncement,
@@ -78,6 +80,16 @@ async def init_hsmd(
         asking.cancel()
         raise StartError("ended before the passphrase was given")
     return (await asking).node_id
+
+
+async def derive_secret(hsmd: ControlChannel, info: bytes) -> bytes | None:
+    """32 bytes that are the same for the same `info` as long as the node has this secret; None if its key was forced.
+    Raises ChannelClosed.
+    """
+    try:
+        return (await hsmd.request(DeriveSecret(info), DeriveSecretReply)).secret
+    except RequestFailed:
+        return None
 
 
 class SigningSockets:

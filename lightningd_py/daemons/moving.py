@@ -32,7 +32,7 @@ from wire.start.late_dataclass import dataclass
 __all__ = ["ALL", "MASTER", "MOVABLE", "MoveRefused", "Moved", "Mover", "Others"]
 
 MASTER, ALL = "master", "all"
-MOVABLE = ("connectd", "connectiond", "gossipd", "hsmd", "listingd", "log", "websocketd", MASTER, ALL)
+MOVABLE = ("connectd", "connectiond", "gossipd", "hsmd", "listingd", "log", "oniond", "websocketd", MASTER, ALL)
 """What can be restarted."""
 LAST_WORD = 2.0
 """Seconds in which a new gossipd says that it has all, if the old one has died on the way."""
@@ -77,6 +77,7 @@ class Mover:
             "connectiond": one_step.connectiond,
             "websocketd": one_step.websocketd,
             "listingd": one_step.listingd,
+            "oniond": one_step.oniond,
             "log": one_step.log,
         }
 

@@ -10,6 +10,7 @@ from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.setup import Replacements
 from lightningd_py.errors import StartError
 from lightningd_py.log import NodeLog
+from lightningd_py.onions.onion_control import OnionControl
 from lightningd_py.owners.ownership import tell
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
 from wire.control.control_message import Fd
@@ -27,6 +28,7 @@ class Others:
 
     passphrase: PassphraseInput
     listingd: ListingControl
+    onions: OnionControl
     connectiond: ConnectiondControl
     log: NodeLog
     ready: Callable[[], bool]
@@ -43,7 +45,12 @@ class OneStep:
 
     def runs(self, name: str) -> bool:
         """Whether this process is there; most always are."""
-        there = {"connectiond": self._others.connectiond.channel, "websocketd": self._supervisor.websocketd}
+        others = self._others
+        there = {
+            "connectiond": others.connectiond.channel,
+            "oniond": others.onions.channel,
+            "websocketd": self._supervisor.websocketd,
+        }
         return there.get(name, self._supervisor) is not None
 
     async def hsmd(self) -> tuple[int, int]:
@@ -129,6 +136,16 @@ class OneStep:
             await self._others.listingd.replace()
         except (OSError, ChannelClosed) as error:
             raise MoveRefused(f"listingd goes on as it was: {error}") from error
+        return 0, 0
+
+    async def oniond(self) -> tuple[int, int]:
+        """A process without state: what it is just looking at is lost."""
+        if self._others.onions.channel is None:
+            raise MoveRefused("oniond does not run")
+        try:
+            await self._others.onions.replace()
+        except (OSError, ChannelClosed) as error:
+            raise MoveRefused(f"oniond goes on as it was: {error}") from error
         return 0, 0
 
     async def log(self) -> tuple[int, int]:

@@ -75,6 +75,11 @@ class RegistrationNews:
         self.tell_nodes([*self._table.node_ids, *self._kept])
         self._tell_features()
 
+    def offer_changed(self) -> None:
+        """The node itself offers, or hears, something else."""
+        self._tell_features()
+        self._tell_routes()
+
     def changed(self, changed: Changed) -> None:
         """Something is different for a service, or for all because of it."""
         if changed.service.ticket:

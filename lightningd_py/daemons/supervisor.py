@@ -7,6 +7,7 @@
     master -- connectiond   control, only if there is a service on the buses
     master -- websocketd    control      connectd -- websocketd; only if a WebSocket is listened for
     master -- listingd      control, with the sockets of RPC clients that want a listing
+    master -- oniond        control      oniond -- hsmd       onion_hop_keys; only if onion messages are relayed
 
 Every socketpair is made before the processes on its ends are started; each process has just its own ends.
 """
@@ -34,6 +35,7 @@ COMMANDS = {
     "gossipd": "gossipd",
     "connectiond": "connectd.connectiond",
     "listingd": "lightningd_py.listingd",
+    "oniond": "lightningd_py.oniond",
     "websocketd": "connectd.websocketd",
 }
 """The module that is run; the numbers of the fds follow, and the style of the log."""
@@ -223,6 +225,14 @@ class Supervisor:
         """The process that lists the map for RPC clients. Raises OSError if it cannot be started."""
         ours, theirs = _pair()
         channel = self._start("listingd", ours, [theirs], no_message).channel
+        self.watch(channel, LOADING_TIME)
+        return channel
+
+    def start_oniond(self, on_message: Callable[[ControlMessage], None]) -> ControlChannel:
+        """The process that relays onion messages. Raises OSError if it cannot be started."""
+        client = socket.socket(fileno=self.hsm_socket("oniond"))
+        ours, theirs = _pair()
+        channel = self._start("oniond", ours, [theirs, client], on_message).channel
         self.watch(channel, LOADING_TIME)
         return channel
 

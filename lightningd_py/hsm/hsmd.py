@@ -49,6 +49,8 @@ from wire.control.control_wire import (
     MoveClient,
     MoveClients,
     MoveDone,
+    OnionHopKeys,
+    OnionHopKeysReply,
     SetLog,
     SignChannelAnnouncement,
     SignChannelAnnouncementReply,
@@ -66,6 +68,7 @@ from wire.control.privilege import give_up_privileges
 from wire.control.status import Status, heed_log, lines_lost, set_up_logging
 from wire.metrics import declared
 from wire.metrics.metric import Samples
+from wire.onion.keys import keys_of_onion
 from wire.secp256k1 import sign_recoverable
 
 PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
@@ -75,12 +78,21 @@ PERMITTED: Mapping[str, frozenset[type[ControlMessage]]] = MappingProxyType(
         ),
         "connectd": frozenset({Ecdh}),
         "gossipd": frozenset({SignNodeAnnouncement, SignChannelUpdate}),
+        "oniond": frozenset({OnionHopKeys}),
         "service": frozenset({SignChannelAnnouncement}),
         "predecessor": frozenset({MoveClient, MoveClients, MoveDone}),
     }
 )
 """Who may ask for what."""
-COUNTED = (Ecdh, SignMessage, DeriveSecret, SignNodeAnnouncement, SignChannelUpdate, SignChannelAnnouncement)
+COUNTED = (
+    Ecdh,
+    OnionHopKeys,
+    SignMessage,
+    DeriveSecret,
+    SignNodeAnnouncement,
+    SignChannelUpdate,
+    SignChannelAnnouncement,
+)
 """The requests for which the key is used."""
 
 _NOT_INTRODUCED = ("master", "predecessor")
@@ -165,6 +177,8 @@ class Hsmd:
         match message:
             case Ecdh():
                 return self._ecdh(message)
+            case OnionHopKeys():
+                return self._onion(message)
             case SignMessage() | SignNodeAnnouncement() | SignChannelUpdate():
                 return self._sign(message)
             case SignChannelAnnouncement():
@@ -241,6 +255,15 @@ class Hsmd:
         except ValueError as error:  # the handshake checks points before it asks (B8-47)
             raise Forbidden(f"ecdh with {request.point.hex()}: {error}") from error
         return EcdhReply(shared_secret, request_id=request.request_id)
+
+    def _onion(self, request: OnionHopKeys) -> OnionHopKeysReply:
+        key = self._key_for(request)
+        try:
+            path, onion = keys_of_onion(key, request.path_key, request.public_key)
+        except ValueError as error:  # oniond checks points before it asks
+            raise Forbidden(f"onion_hop_keys with {request.path_key.hex()}: {error}") from error
+        keys = (path.rho, path.factor, onion.rho, onion.mu, onion.factor)
+        return OnionHopKeysReply(*keys, request_id=request.request_id)
 
     def _sign(self, request: SignMessage | SignNodeAnnouncement | SignChannelUpdate) -> ControlMessage:
         key, request_id = self._key_for(request), request.request_id

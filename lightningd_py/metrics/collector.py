@@ -51,6 +51,7 @@ class Around:
     chain: ChainSource
     storage: StorageForPeers
     pid: int
+    onions_not_passed: Mapping[str, int]
     companions: Callable[[], Mapping[str, int]] = dict
     """Name -> pid of the recorder and the page, if they run."""
 
@@ -131,6 +132,7 @@ class Collector:
         self._of_rpc(samples)
         self._of_storage(samples)
         self._of_restarts(samples)
+        samples.put_each(declared.ONIONS_NOT_PASSED, around.onions_not_passed)
         samples.put(declared.SCRAPES, self._answered)
         samples.put_each(declared.SCRAPES_REFUSED, {each: self.refused[each] for each in declared.SCRAPE_ENDS})
         samples.put(declared.LOG_LOST, lines_lost())

@@ -33,7 +33,16 @@ RESTART = 5.0
 NO_CONNECTION = 0
 """A conn_id that no connection has."""
 
+Copy = control_wire.PeerMessage | control_wire.OnionForUs
+"""What a peer has said, or an onion message for this node, which is no peer's: all of these have one share."""
+
 status = Status("lightningd")
+
+
+def _source_and_size(copy: Copy) -> tuple[bytes, int]:
+    if isinstance(copy, control_wire.PeerMessage):
+        return copy.node_id, len(copy.message)
+    return b"", len(copy.reply_path) + sum(len(value) for _, value in copy.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +52,8 @@ class ListenerLeft:
     service: str
     program: ProgramLeft | None = None
     ending: list[ProgramLeft] = field(default_factory=list)
-    in_socket: list[control_wire.PeerMessage] = field(default_factory=list)
-    waiting: list[control_wire.PeerMessage] = field(default_factory=list)
+    in_socket: list[Copy] = field(default_factory=list)
+    waiting: list[Copy] = field(default_factory=list)
     not_before: float = 0.0
     lost: int = 0
 
@@ -58,10 +67,10 @@ class _Listener:
         self._program: Program | None = None
         self._running: set[Program] = set()
         """Those, too, that have closed their socket and not exited yet."""
-        self._queue: Shares[int, control_wire.PeerMessage] = Shares(MAX_QUEUED, MAX_BYTES)
-        self._again: deque[control_wire.PeerMessage] = deque()
+        self._queue: Shares[int, Copy] = Shares(MAX_QUEUED, MAX_BYTES)
+        self._again: deque[Copy] = deque()
         """What a program that has died had not taken: older than all of the queue."""
-        self._in_socket: deque[control_wire.PeerMessage] = deque()
+        self._in_socket: deque[Copy] = deque()
         self._last = 0
         self._not_before = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -111,7 +120,7 @@ class _Listener:
         self._in_socket.extend(left.in_socket)
         for message in left.waiting:
             self._last += 1
-            self._queue.put(self._last, message, message.node_id, len(message.message))
+            self._queue.put(self._last, message, *_source_and_size(message))
         for one in left.ending:
             program = self._adopt(one)
             self._running.add(program)
@@ -136,10 +145,10 @@ class _Listener:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_at(max(loop.time(), self._not_before), self.start)
 
-    def copy(self, message: control_wire.PeerMessage) -> None:
+    def copy(self, message: Copy) -> None:
         """Pass a copy on, or keep it, or count that one is lost."""
         self._last += 1
-        gone = self._queue.put(self._last, message, message.node_id, len(message.message))
+        gone = self._queue.put(self._last, message, *_source_and_size(message))
         for _ in gone:
             self._lose_one()
         if self._program is None:
@@ -163,7 +172,7 @@ class _Listener:
             self._in_socket.append(message)
             self._program.channel.send(message)
 
-    def _next(self) -> control_wire.PeerMessage | None:
+    def _next(self) -> Copy | None:
         if self._again:
             return self._again.popleft()
         return self._queue.pop(next(iter(self._queue))) if self._queue else None
@@ -255,6 +264,11 @@ class Listeners:
             self._registrations.copy_to(service.name, message)
         elif service.name in self._by_service:
             self._by_service[service.name].copy(message)
+
+    def onion(self, service: str, message: control_wire.OnionForUs) -> None:
+        """An onion message for this node, for the program of a service that copies 513."""
+        if service in self._by_service:
+            self._by_service[service].copy(message)
 
     async def close(self) -> None:
         """End them side by side."""

@@ -1,9 +1,8 @@
 """Who gets a connection: the master's decisions, each taken in one step from tables.
 
-While the master holds a connection its pings are not answered, so nothing here waits for anything. The steps are those
-of the table in `peers.py`; a `MovingConnection` is in the master's hands between two of them. Whose a connection is
-says `registrations.py`; the programs that have one are in `programs.py`, and connectiond has those of all bus services.
-What owners say goes through `claims.py` first.
+While the master holds a connection its pings are not answered, so nothing here waits. The steps are those of the table
+in `peers.py`; between two of them a `MovingConnection` is in the master's hands. Whose a connection is says
+`registrations.py`; programs' are in `programs.py`, bus services' at connectiond. `claims.py` looks at owners' words.
 """
 
 from collections.abc import Callable, Iterable
@@ -77,6 +76,8 @@ class Ownership:
         """The state of a fresh connection, with what its peer is told first."""
         self.on_copy: Callable[[Registered, control_wire.PeerMessage], None] = lambda service, message: None
         """Gets each copy for a service."""
+        self.hears: dict[int, Callable[[Peer, bytes], None]] = {}
+        """Who in the node itself gets copies, by the messages' types."""
         self.claims = Claims(self.peers, self._owner_of, self._deeds(), self._end_unwanted)
         self.heard, self.peer_handed_over = self.claims.heard, self.claims.reported
         """What an owner says of a connection, one of those that `claims.py` names, and what connectd does."""
@@ -98,9 +99,7 @@ class Ownership:
         self._place(peer, moving, self.registrations.for_node(message.peer.node_id), None, [])
 
     def peer_reconnected(self, message: control_wire.PeerReconnected) -> None:
-        """The same node waits with a newer connection: this one must end. On the direct path we may not have heard of
-        it yet; then it ends as soon as gossipd says that it has it.
-        """
+        """The same node waits with a newer connection: this one must end, if need be as soon as gossipd tells of it."""
         peer, reason = self.peers.get(message.conn_id), "the node has connected again"
         if self.claims.refuses_of_connectd(message):
             return
@@ -229,7 +228,7 @@ class Ownership:
     def _peer_message(self, message: control_wire.PeerMessage) -> None:
         """A copy of what it said."""
         peer = self._known(message.conn_id)
-        self._said(peer, message.message)
+        self.hears.get(message.message_type, self._said)(peer, message.message)
         self._copy(peer, message)
 
     def _copy(self, peer: Peer, message: control_wire.PeerMessage) -> None:

@@ -12,6 +12,7 @@ from lightningd_py.config.values import Service
 from wire.bus.bus_wire import BusChannel, Register, ServiceEntry, Unregister
 from wire.control.access import parse_what
 from wire.features import Features, parse_feature
+from wire.onion.payloads import FIRST_OF_FINAL
 from wire.peer_wire import message_name
 from wire.routing import Action, default_action
 from wire.secp256k1 import is_point
@@ -24,10 +25,12 @@ MOST_RULES = 1_000
 MOST_OFFERED = 32
 """Features of one service."""
 MOST_TYPES = 65_536
+MOST_PAYLOADS = 100
+"""Types of onion messages of one service."""
 _BOTH = "nodes and channels"
-_OF_SESSION = ("take", "copy", "offer", "allow", "deny")
+_OF_SESSION = ("take", "copy", "offer", "allow", "deny", "onion_messages")
 """What ends with a service's session."""
-_PLAIN_PARTS = ("node_ids", "take", "copy", "offer", "allow", "deny")
+_PLAIN_PARTS = ("node_ids", "take", "copy", "offer", "allow", "deny", "onion_messages")
 """Those that have one name in a service's registrations, in `register` and in `unregister`."""
 
 V = TypeVar("V")
@@ -55,6 +58,7 @@ class Registered:
     offer: dict[str, None] = field(default_factory=dict)
     allow: dict[str, None] = field(default_factory=dict)
     deny: dict[str, None] = field(default_factory=dict)
+    onion_messages: dict[int, None] = field(default_factory=dict)
 
     @property
     def keeps(self) -> bool:
@@ -89,6 +93,7 @@ class Registered:
             offer=list(self.offer),
             allow=list(self.allow),
             deny=list(self.deny),
+            onion_messages=list(self.onion_messages),
         )
 
     def session(self) -> "SessionLeft":
@@ -102,6 +107,7 @@ class Registered:
             list(self.offer),
             list(self.allow),
             list(self.deny),
+            list(self.onion_messages),
         )
 
     def resume(self, left: "SessionLeft") -> None:
@@ -129,6 +135,7 @@ class SessionLeft:
     offer: list[str] = field(default_factory=list)
     allow: list[str] = field(default_factory=list)
     deny: list[str] = field(default_factory=list)
+    onion_messages: list[int] = field(default_factory=list)
 
 
 def checked(asked: Register, own_id: bytes) -> Register:
@@ -140,14 +147,21 @@ def checked(asked: Register, own_id: bytes) -> Register:
             raise Refused(f"{channel.channel_id.hex()[:66] or 'nothing'} is no channel_id")
     for number in (*asked.take, *asked.copy):
         check_type(number)
+    for number in asked.onion_messages:
+        if number < FIRST_OF_FINAL:
+            raise Refused(f"{number} is no type of a payload: they begin at {FIRST_OF_FINAL}")
     offer, allow, deny = _forms(asked)
-    return Register(asked.node_ids, asked.channels, asked.take, asked.copy, offer, allow, deny)
+    payloads = asked.onion_messages
+    return Register(asked.node_ids, asked.channels, asked.take, asked.copy, offer, allow, deny, onion_messages=payloads)
 
 
 def in_one_form(asked: Unregister) -> Unregister:
     """What is taken back, in the form in which it was registered. Raises Refused for what has no form."""
     offer, allow, deny = _forms(asked)
-    return Unregister(asked.node_ids, asked.channel_ids, asked.take, asked.copy, offer, allow, deny)
+    payloads = asked.onion_messages
+    return Unregister(
+        asked.node_ids, asked.channel_ids, asked.take, asked.copy, offer, allow, deny, onion_messages=payloads
+    )
 
 
 def refuse_if_others(owner: Registered | None, service: Registered, what: str) -> None:
@@ -199,6 +213,7 @@ def add(entry: Registered, asked: Register) -> None:
         (_together(entry.node_ids, asked.node_ids) + _together(entry.channels, channels), MOST_OF_ONE_SERVICE, _BOTH),
         (_together(entry.allow, asked.allow) + _together(entry.deny, asked.deny), MOST_RULES, "rules"),
         (_together(entry.offer, asked.offer), MOST_OFFERED, "features"),
+        (_together(entry.onion_messages, asked.onion_messages), MOST_PAYLOADS, "types of onion messages"),
     ):
         if count > most:
             raise Refused(f"{count} {what} are too many for one service, {most} may be")

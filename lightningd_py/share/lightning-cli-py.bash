@@ -12,13 +12,13 @@ _lightning_cli_py() {
         words='-h --help --network --lightning-dir --conf --rpc-file --feed --mainnet --testnet --testnet4 --signet --regtest -k --keywords -o --order -j -J --json -R --raw -H --human-readable -F --flat -l --filter -N --notifications --feed-key --nats --nats-creds --nats-nkey --nats-ca --vantage --dates --minutes --nodes --svg --store --force --interval -V --version'
     else
         case $method in
-        '') words='addgossip ban batching check checkmessage compactgossipstore completion connect decode delpeerstorage disconnect export feed forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listgossipv2 listnetworkevents listnodes listpeers listpeerstorage listservices makesecret notifications ping restart resync sendcustommsg setconfig signmessage stop storewithpeers takepeer top unban wait waitblockheight waitsync' ;;
+        '') words='addgossip ban batching blindedpath check checkmessage compactgossipstore completion connect decode delpeerstorage disconnect export feed forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listgossipv2 listnetworkevents listnodes listpeers listpeerstorage listservices makesecret notifications ping restart resync sendcustommsg sendonionmessage setconfig signmessage stop storewithpeers takepeer top unban wait waitblockheight waitsync' ;;
         completion) words='bash zsh fish' ;;
         export) words='describegraph graphml adjacency csv csv-nodes dot sim-ln parquet parquet-nodes' ;;
         getlog) words='io trace debug info unusual broken' ;;
-        restart) words='connectd connectiond gossipd hsmd listingd log websocketd master all' ;;
+        restart) words='connectd connectiond gossipd hsmd listingd log oniond websocketd master all' ;;
         wait) words='networkevents peers' ;;
-        help) words='addgossip ban batching check checkmessage compactgossipstore connect decode delpeerstorage disconnect forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listgossipv2 listnetworkevents listnodes listpeers listpeerstorage listservices makesecret notifications ping restart resync sendcustommsg setconfig signmessage stop storewithpeers takepeer unban wait waitblockheight waitsync' ;;
+        help) words='addgossip ban batching blindedpath check checkmessage compactgossipstore connect decode delpeerstorage disconnect forgetservice getinfo getlog gossipstatus graceful help keepconnected listaddresses listbans listchannels listconfigs listgossipv2 listnetworkevents listnodes listpeers listpeerstorage listservices makesecret notifications ping restart resync sendcustommsg sendonionmessage setconfig signmessage stop storewithpeers takepeer unban wait waitblockheight waitsync' ;;
         esac
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))

@@ -35,6 +35,7 @@ BENCHMARKS = {
     "idle_peers": "memory of a connected peer that is quiet",
     "idle_node": "a node whose 1,000 peers are quiet, for two minutes",
     "listing": "listchannels",
+    "onions": "onion messages",
     "bus": "messages of a peer to a service on the MSG bus and back",
     "txouts": "funding outputs asked of a Bitcoin node",
 }

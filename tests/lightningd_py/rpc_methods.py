@@ -78,6 +78,7 @@ class Rpc:
             staying=staying,
             opening=opening,
             listingd=self.listingd.control,
+            onions=nothing,
             hsmd=nothing,
             blocks=self.blocks,
             news=self.news,

@@ -27,7 +27,7 @@ from wire.types import NETWORKS
 MONITORING = Path(__file__).parents[2] / "docs" / "monitoring"
 OF_PROMETHEUS = {"instance", "job", "le"}
 """Labels that Prometheus adds, and those of buckets."""
-OPTIONS = ("--metrics-addr=127.0.0.1:0", "--bind-addr=ws:127.0.0.1:0")
+OPTIONS = ("--onion-messages=all", "--metrics-addr=127.0.0.1:0", "--bind-addr=ws:127.0.0.1:0")
 Page = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 

@@ -85,6 +85,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "lightningd_py.peers",
         "lightningd_py.news",
         "lightningd_py.listingd",
+        "lightningd_py.oniond",
+        "lightningd_py.onions",
         "lightningd_py.daemons",
         "lightningd_py.rpc",
         "lightningd_py.rpc.methods",

@@ -57,6 +57,15 @@ class ServiceEntry:
     offer: list[str]
     allow: list[str]
     deny: list[str]
+    onion_messages: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class OnionField:
+    """One field of an `onionmsg_tlv` (BOLT 4): from type 64 on it is a payload, of which a message has one."""
+
+    type: int
+    value: bytes
 
 
 # on every bus
@@ -127,6 +136,8 @@ class Register(BusMessage, bus="ctl", sender="service"):
     events: bool = False
     """Tell of every connection that comes, goes, or changes its owner."""
     id: Id = None
+    onion_messages: list[int] = field(default_factory=list)
+    """Types of payloads that this service understands: onion messages to this node that have one of them come here."""
 
 
 class Unregister(BusMessage, bus="ctl", sender="service"):
@@ -141,6 +152,7 @@ class Unregister(BusMessage, bus="ctl", sender="service"):
     deny: list[str] = field(default_factory=list)
     events: bool = False
     id: Id = None
+    onion_messages: list[int] = field(default_factory=list)
 
 
 class ListRegistrations(BusMessage, bus="ctl", sender="service"):
@@ -204,6 +216,29 @@ class StoreWithPeers(BusMessage, bus="ctl", sender="service"):
     id: Id = None
 
 
+class MakeBlindedPath(BusMessage, bus="ctl", sender="service"):
+    """Make a blinded path to this node, by way of these nodes, the introduction node first; none: we are that. What
+    comes along it is told to this service alone, with `context`. Answered by `blinded_path`.
+    """
+
+    node_ids: list[bytes] = field(default_factory=list)
+    context: bytes = b""
+    id: Id = None
+
+
+class SendOnionMessage(BusMessage, bus="ctl", sender="service"):
+    """Send an onion message to the last of these nodes, or by way of them along a blinded path of another's. The first
+    one is connected with us, each with the next one. Done when it is on its way: whether it arrives nobody says.
+    """
+
+    fields: list[OnionField]
+    node_ids: list[bytes] = field(default_factory=list)
+    path: bytes = b""
+    reply_path: bytes = b""
+    """A blinded path to us, for an answer."""
+    id: Id = None
+
+
 # CTL: node -> service
 
 
@@ -250,6 +285,31 @@ class Signature(BusMessage, bus="ctl", sender="node"):
 
     signature: bytes
     id: Id = None
+
+
+class BlindedPath(BusMessage, bus="ctl", sender="node"):
+    """A blinded_path to this node, as BOLT 4 writes it."""
+
+    path: bytes
+    id: Id = None
+
+
+class OnionMessage(BusMessage, bus="ctl", sender="node"):
+    """Event: an onion message for this node, with a payload that the service has registered. `lost`: so many such
+    messages were lost before it, because this service did not read.
+
+    `own_path`: it came along a path that this service has made, with that path's `context`. Without it, it is no answer
+    to anything that was sent with a reply_path, whatever it says, and must not be treated as one (BOLT 4).
+    """
+
+    fields: list[OnionField]
+    reply_path: bytes
+    """Where an answer may go, for `send_onion_message`; empty if none is wanted."""
+    path_key: bytes
+    """With which it came to us: a BOLT 12 service needs it to sign for a blinded path."""
+    own_path: bool
+    context: bytes
+    lost: int = 0
 
 
 class PeerConnected(BusMessage, bus="ctl", sender="node"):

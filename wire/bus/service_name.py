@@ -2,7 +2,9 @@
 
 import re
 
-RESERVED = frozenset({"lightningd", "master", "connectd", "gossipd", "connectiond", "hsmd", "listingd", "websocketd"})
+RESERVED = frozenset(
+    {"lightningd", "master", "connectd", "gossipd", "connectiond", "hsmd", "listingd", "oniond", "websocketd"}
+)
 """The daemons' own: a connection's owner must be told from its name alone."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")

@@ -1,9 +1,9 @@
 """The control messages: what the processes of the house say to each other, each declared once.
 
 Ranges of numbers are CLN's: 1xxx any child of the master, 2xxx connectd, 3xxx gossipd, 4xxx the link between them, 5xxx
-hsmd, 6xxx an owner of connections; 7xxx, listingd, is ours. A reply is its request's number + 100, a refusal + 200. The
-names are those of c-lightning's own split; `aliases` are those that the field has used for the same thing.
-`wire.control.control_message` says how a message travels. docs/control-messages.md is generated from here.
+hsmd, 6xxx an owner of connections; 7xxx, listingd, and 8xxx, oniond, are ours. A reply is its request's number + 100, a
+refusal + 200. The names are those of c-lightning's own split; `aliases` are those that the field has used for the same
+thing. `wire.control.control_message` says how a message travels; docs/control-messages.md is generated from here.
 """
 
 from dataclasses import field
@@ -32,7 +32,7 @@ OWNERS = ("gossipd", "program", "connectiond")
 """Who may own a connection besides connectd and the master, and so understands the 6xxx messages."""
 
 
-DAEMONS = ("hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd")
+DAEMONS = ("hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd", "oniond")
 """The children of the master that are ours."""
 
 
@@ -718,6 +718,18 @@ class RandomNodesReply(Reply, number=3146, sender="gossipd", largest=SOME):
     nodes: list[tuple[bytes, list[str]]]
 
 
+class FindChannel(Request, number=3047, sender="master"):
+    """Whose channel of the map is this?"""
+
+    short_channel_id: int
+
+
+class FindChannelReply(Reply, number=3147, sender="gossipd"):
+    """Its two nodes, node_id_1 first (BOLT 7); none if it is not there."""
+
+    node_ids: list[bytes]
+
+
 class NewConnectdLink(ControlMessage, number=3019, sender="master"):
     """A connectd was started: this is the link to it."""
 
@@ -974,6 +986,25 @@ class EcdhReply(Reply, number=5101, sender="hsmd", aliases=("hsm_ecdh_resp",)):
     """The shared secret, 32 bytes."""
 
     shared_secret: bytes = field(repr=False)
+
+
+class OnionHopKeys(Request, number=5006, sender="oniond"):
+    """What follows from the node's key for one hop of an onion message. No product of the key is told,
+    as `ecdh` tells it: only what BOLT 4 derives from two of them (`wire.onion.keys`).
+    """
+
+    path_key: bytes
+    public_key: bytes
+
+
+class OnionHopKeysReply(Reply, number=5106, sender="hsmd"):
+    """32 bytes each: PathKeys' two and OnionKeys' three."""
+
+    path_rho: bytes = field(repr=False)
+    path_factor: bytes = field(repr=False)
+    rho: bytes = field(repr=False)
+    mu: bytes = field(repr=False)
+    factor: bytes = field(repr=False)
 
 
 class SignMessage(Request, number=5023, sender="master", aliases=("hsm_sign_message",)):
@@ -1304,3 +1335,104 @@ class WriteListingReplyfail(Refusal, number=7201, sender="listingd"):
     """The store cannot be read, or the client takes nothing. `begun`: a part may have been written."""
 
     begun: bool
+
+
+# 8xxx: oniond
+
+
+class OniondInit(Request, number=8000, sender="master"):
+    """First message to oniond. `secret`: 32 bytes, under which it knows the path_ids of its own paths again."""
+
+    node_id: bytes
+    secret: bytes = field(repr=False)
+
+
+class OniondInitReply(Reply, number=8100, sender="oniond"):
+    """Ready for onions."""
+
+
+class OnionHeard(ControlMessage, number=8001, sender="master"):
+    """A peer has said this onion_message, of which nothing has been looked at but its type."""
+
+    node_id: bytes
+    message: bytes
+
+
+class OnionToSay(ControlMessage, number=8002, sender="oniond"):
+    """Have this onion_message said to this node, if it is connected; otherwise nothing is done."""
+
+    node_id: bytes
+    message: bytes
+
+
+class SetOnionPayloads(ControlMessage, number=8003, sender="master"):
+    """Types of payload fields that services understand: messages with other even ones are ignored (BOLT 4)."""
+
+    types: list[int]
+
+
+class OnionForUs(ControlMessage, number=8004, sender=("oniond", "master")):
+    """A message for this node. `fields`: of onionmsg_tlv, by type, without reply_path and encrypted_recipient_data.
+
+    `service` and `context` if it came along a path of ours: for whom that was made, and what for. Else `service` is
+    None, whatever path_id it had.
+    """
+
+    fields: list[tuple[int, bytes]]
+    reply_path: bytes
+    """A blinded_path; empty if there is none."""
+    path_key: bytes
+    service: str | None
+    context: bytes
+
+
+class FindNextHop(Request, number=8005, sender="oniond"):
+    """Whose channel is this, of a service, perhaps by an alias, or on the map?"""
+
+    short_channel_id: int
+
+
+class FindNextHopReply(Reply, number=8105, sender="master"):
+    """Its two nodes, node_id_1 first (BOLT 7); none if it is not known."""
+
+    node_ids: list[bytes]
+
+
+class MakeBlindedPath(Request, number=8010, sender="master"):
+    """A path to this node by way of these, the introduction node first; none: we are that ourselves."""
+
+    node_ids: list[bytes]
+    service: str
+    context: bytes
+
+
+class MakeBlindedPathReply(Reply, number=8110, sender="oniond"):
+    """The blinded_path, as BOLT 4 writes it."""
+
+    path: bytes
+
+
+class MakeBlindedPathReplyfail(Refusal, number=8210, sender="oniond"):
+    """What was asked for is no path."""
+
+
+class MakeOnion(Request, number=8011, sender="master"):
+    """An onion_message to the last of these nodes, each of which is connected with the next one; or, by way of them, to
+    the end of this blinded_path, if it is not empty.
+    """
+
+    node_ids: list[bytes]
+    path: bytes
+    fields: list[tuple[int, bytes]]
+    reply_path: bytes
+
+
+class MakeOnionReply(Reply, number=8111, sender="oniond"):
+    """What is to be said to whom. `node_id` is None if the first node was this one: then it is on its way already."""
+
+    node_id: bytes | None
+    message: bytes
+
+
+class MakeOnionReplyfail(Refusal, number=8211, sender="oniond"):
+    """What was asked for cannot be sent so."""

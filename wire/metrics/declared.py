@@ -95,7 +95,7 @@ REJECTED = _counter("samples_rejected", "values of a daemon that are not declare
 LOG_LOST = _counter(
     "log_lines_lost",
     "lines of the log that its reader did not take",
-    (MASTER, "hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd"),
+    (MASTER, "hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd", "oniond"),
 )
 
 RPC_CLIENTS = _gauge(
@@ -146,6 +146,9 @@ COPIES_REPLACED = _counter(
     "copies_replaced",
     "messages of peer storage that did not go to the master: a newer one came in time, or there was no room",
     OWNERS,
+)
+ONIONS_DROPPED = _counter(
+    "onion_messages_dropped", "onion messages of peers that said too many: they go no further than the owner", OWNERS
 )
 PING_SECONDS = _declare(Kind.HISTOGRAM, "lightning_ping_seconds", "from a ping of ours to its pong", OWNERS)
 QUEUE = _gauge(
@@ -257,7 +260,7 @@ FAULTS = _counter("gossip_faults", "offences of peers", _GOSSIPD, "consequence",
 SYNC_STATE = _gauge("gossip_sync_state", "1 for the state that the seeker is in, 0 for the others", _GOSSIPD, "state")
 SYNC_RATIO = _gauge("gossip_sync_ratio", "of what was asked for, the part that has come (0 to 1)", _GOSSIPD)
 
-# connectiond, websocketd, listingd, hsmd
+# connectiond, websocketd, listingd, oniond, hsmd
 
 BUS_CONNECTIONS = _gauge("bus_connections", "connections of bus services", ("connectiond",))
 WEBSOCKETS = _gauge("websockets", "WebSockets that are open", ("websocketd",))
@@ -265,6 +268,24 @@ WEBSOCKETS_OPENED = _counter("websockets_opened", "WebSockets that connectd has 
 WEBSOCKETS_REFUSED = _counter("websockets_refused", "of these, closed for want of file descriptors", ("websocketd",))
 LISTINGS = _gauge("listings_under_way", "listings that are being written", ("listingd",))
 LISTINGS_DONE = _counter("listings", "listings that have ended", ("listingd",), "outcome", "written, given_up, failed")
+ONION_MESSAGES = _counter(
+    "onion_messages",
+    "onion messages that have reached oniond, by what became of each",
+    ("oniond",),
+    "outcome",
+    "forwarded, for_us, unknown_next (a channel that is not known), loop (too many layers for this node), too_many (of"
+    " all peers), master_behind; ignored for what is wrong with it: malformed, hmac, payload, recipient_data",
+)
+ONIONS_IN_HAND = _gauge("onion_messages_in_hand", "onion messages that wait for their keys", ("oniond",))
+ONIONS_NOT_PASSED = _counter(
+    "onion_messages_not_passed",
+    "onion messages that the master has not passed on",
+    _MASTER,
+    "reason",
+    "reason: no_channel (of a peer for which no service has a channel), away (oniond is), oniond_behind; on their way"
+    " out: not_connected, next_no_channel, slow (the next peer, or its owner), no_service (for this node, and of no"
+    " service's type)",
+)
 HSM_REQUESTS = _counter(
     "hsm_requests", "requests to hsmd that were answered", ("hsmd",), "request", "the control message"
 )

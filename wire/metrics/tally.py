@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 
 from wire.gossip_layout import GOSSIP_TYPES
-from wire.metrics.declared import PEER_BYTES, PEER_ENDS, PEER_MESSAGES, PING_SECONDS
+from wire.metrics.declared import ONIONS_DROPPED, PEER_BYTES, PEER_ENDS, PEER_MESSAGES, PING_SECONDS
 from wire.metrics.metric import Histogram, Samples
 from wire.peer_types import message_name, named
 
@@ -31,10 +31,10 @@ ENDS = {
 class Tally:
     """The counters of one process."""
 
-    __slots__ = ("bytes_in", "bytes_out", "ends", "heard_types", "pings", "said_types")
+    __slots__ = ("bytes_in", "bytes_out", "ends", "heard_types", "onions_dropped", "pings", "said_types")
 
     def __init__(self) -> None:
-        self.bytes_in = self.bytes_out = 0
+        self.bytes_in = self.bytes_out = self.onions_dropped = 0
         self.heard_types: Counter[str] = Counter()
         self.said_types: Counter[str] = Counter()
         self.ends: Counter[str] = Counter(dict.fromkeys([*ENDS.values(), OTHER], 0))
@@ -72,4 +72,5 @@ class Tally:
         samples.put_each(PEER_MESSAGES, self.heard_types, "in")
         samples.put_each(PEER_MESSAGES, self.said_types, "out")
         samples.put_each(PEER_ENDS, self.ends)
+        samples.put(ONIONS_DROPPED, self.onions_dropped)
         samples.put_histogram(PING_SECONDS, self.pings)

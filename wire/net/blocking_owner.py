@@ -31,6 +31,7 @@ from wire.net.duties import (
 from wire.net.gossip_fd import GOSSIP_START
 from wire.net.gossip_queue import GossipQueue
 from wire.net.master_line import MasterLine
+from wire.net.onion_rates import ONION_MESSAGE, OnionRate
 from wire.net.pinger import PONG_BYTES, Pinger, PongHandler, Verdict, patience_for
 from wire.net.seldom_copies import SeldomCopies
 from wire.routing import Deed, Routes
@@ -62,6 +63,7 @@ class BlockingOwner:
         self._outbox = Outbox(self._queue)
         self._slow = SlowReader()
         self._seldom = SeldomCopies()
+        self._onions = OnionRate()
         self._unsent = bytearray(taken.state.unsent)
         self._sent = 0
         """Bytes that the socket has taken."""
@@ -161,6 +163,8 @@ class BlockingOwner:
                 self._copy_up(message)
 
     def _copy_up(self, message: bytes) -> None:
+        if message[0] << 8 | message[1] == ONION_MESSAGE and not self._onions.take(len(message), time.monotonic()):
+            return
         if self._seldom.hear(self._info.conn_id, None, message, time.monotonic(), room=self._master.takes_copies):
             self._copy(message)
 

@@ -7,6 +7,7 @@ from wire.control.control_wire import PeerInfo
 from wire.control.timing import Timing
 from wire.frames import Frames
 from wire.net.duties import SlowReader
+from wire.net.onion_rates import OnionRate
 from wire.net.pinger import Pinger, PongHandler, patience_for
 
 
@@ -62,6 +63,7 @@ class OwnedPeer(Generic[S]):
         "in_bulk",
         "in_turns",
         "look_at",
+        "onions",
         "patience",
         "peer",
         "pinger",
@@ -96,6 +98,8 @@ class OwnedPeer(Generic[S]):
         """How much that was new it had told us at the last look at it."""
         self.told_at = 0.0
         """At which look that was more than before."""
+        self.onions: OnionRate | None = None
+        """As soon as it has said an onion message."""
         self.unheard = False
         """There may be messages that were read and not heard: nothing more is read before."""
         self.in_turns = False

@@ -17,6 +17,7 @@ from wire.crypto_state import PeerState
 from wire.frames import FrameError, Frames
 from wire.metrics.tally import Tally
 from wire.net.moving_state import flaw_of_state
+from wire.net.onion_rates import ONION_MESSAGE, OnionRate
 from wire.net.owned_peer import OwnedPeer, Rations, S
 from wire.net.seldom_copies import SeldomCopies
 from wire.net.sockman.sockman import SockMan
@@ -234,6 +235,16 @@ class OwnedPeers(SockMan, Generic[S]):
         """Have those go up that have waited long enough, if there is room."""
         for conn_id, message in self.seldom.due(now) if len(self.seldom) and self._may_read() else ():
             self.on_copy(self._owned[conn_id].peer, message)
+
+    def passes_onion(self, conn_id: int, message: bytes) -> bool:
+        """Whether this goes up: an onion message only if the peer has not said too many, everything else always."""
+        if message[0] << 8 | message[1] != ONION_MESSAGE:
+            return True
+        line = self._owned[conn_id]
+        line.onions = line.onions or OnionRate()
+        passes = line.onions.take(len(message), self.clock())
+        self.tally.onions_dropped += not passes
+        return passes
 
     # as time goes by
 

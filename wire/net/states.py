@@ -105,7 +105,7 @@ def _union_reader(readers: list[Reader]) -> Reader:
         for reader in readers:
             try:
                 return reader(value)
-            except ValueError as error:
+            except (ValueError, TypeError) as error:  # the latter from a class that lacks a field
                 reasons.append(str(error))
         raise ValueError(", ".join(reasons))
 

@@ -101,12 +101,6 @@ def _forward(
     return Forward(data.next_node_id, scid, Sealed(next_path_key(sealed.path_key, data, keys), onward))
 
 
-def skip_first(path: BlindedPath, keys: PathKeys) -> tuple[RecipientData, bytes]:
-    """What the first node of a path is told, and the next one's path_key. Raises OnionError."""
-    data = decrypt(keys.rho, path.hops[0].encrypted_recipient_data)
-    return data, next_path_key(path.first_path_key, data, keys)
-
-
 def seal(path: BlindedPath, fields: Mapping[int, bytes], session_key: bytes) -> Sealed:
     """A message along this path, for its first node; `fields` are for the last one, and may have a reply_path. Raises
     ValueError if it is too long, or the path has what is no point (B4-125, B4-126).

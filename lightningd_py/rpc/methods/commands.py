@@ -12,6 +12,7 @@ from lightningd_py.daemons.opening import Opening
 from lightningd_py.daemons.settings import Settings
 from lightningd_py.database import Database
 from lightningd_py.news.news import News
+from lightningd_py.onions.onion_control import OnionControl
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peers
 from lightningd_py.peers.access_control import AccessControl
@@ -24,6 +25,7 @@ from lightningd_py.rpc.methods.decode_commands import DecodeCommands
 from lightningd_py.rpc.methods.graceful_command import GracefulCommand
 from lightningd_py.rpc.methods.map_commands import MapCommands
 from lightningd_py.rpc.methods.news_commands import NewsCommands
+from lightningd_py.rpc.methods.onion_commands import OnionCommands
 from lightningd_py.rpc.methods.peer_commands import PeerCommands
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.rpc.methods.restart_command import RestartCommand
@@ -52,6 +54,7 @@ class Commands:
     staying: StayingConnected
     opening: Opening
     listingd: ListingControl
+    onions: OnionControl
     hsmd: Callable[[], ControlChannel]
     blocks: BlockWaiters
     news: News
@@ -79,6 +82,7 @@ class Commands:
             *MapCommands(self.options, self.ownership, self.refusal).all(),
             *PeerCommands(port, self.database, self.staying, self.access).all(),
             *ServiceCommands(self.ownership, self.requests, self.opening).all(),
+            *OnionCommands(self.onions).all(),
             *SignCommands(self.hsmd, self.listingd).all(),
             *StorageCommands(self.storage).all(),
         ]

@@ -84,6 +84,7 @@ def _entry_json(entry: ServiceEntry) -> dict[str, Any]:
         "offer": entry.offer,
         "allow": entry.allow,
         "deny": entry.deny,
+        "onion_messages": entry.onion_messages,
     }
 
 

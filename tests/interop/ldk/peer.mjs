@@ -1,5 +1,6 @@
 /**
- * An LDK node without chain, for tests: `node peer.mjs NODE_MODULES [channels]`; without channels, too, if not asked for.
+ * An LDK node without chain, for tests: `node peer.mjs NODE_MODULES [channels] [onions]`; without channels and onion
+ * messages, if not asked for.
  *
  * NODE_MODULES is the directory that holds `lightningdevkit`. One JSON object a line on stdin, one answer a line on
  * stdout with the same "id": {"id": 1, "ok": {...}} or {"id": 1, "error": "..."}. LDK's log goes to stderr.
@@ -22,6 +23,11 @@
  *   {"command": "apply_snapshot", "path", "now"}        -> {"timestamp"}   rapid gossip sync, from a file
  *   {"command": "whole_graph"}                          -> {"channels": {scid: [values of both directions]}}
  *   {"command": "address_counts"}                       -> {"nodes": {node_id: addresses}}
+ *   {"command": "onion_path", "via": node_id, "scid": decimal or null, "context": text}
+ *                                                       -> {"path": hex}   to us, with this introduction node
+ *   {"command": "send_onion", "text", "via": [ids], "node_id" or "path", "reply_path": hex or null}
+ *                                                       -> {}            "?x" is answered with "!x"
+ *   {"command": "onions"}                               -> {"heard": [{"text", "context"}]}   `wait` has their count
  *   {"command": "quit"}                                 -> {}
  */
 import { randomBytes } from "node:crypto";
@@ -31,6 +37,7 @@ import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { Channels } from "./channels.mjs";
 import { addMessage, addressCounts, applySnapshot, counts, listChannels, timestamp, wholeGraph } from "./gossip.mjs";
+import { Onions } from "./onions.mjs";
 import { Sockets } from "./sockets.mjs";
 
 const PROCESS_EVENTS_MS = 100;
@@ -51,7 +58,7 @@ async function loadLdk(modules) {
  * those of a ChannelManager if it is to have one.
  */
 class Peer {
-  constructor(ldk, hasChannels) {
+  constructor(ldk, hasChannels, hasOnions) {
     const now = Date.now();
     this.ldk = ldk;
     const logger = ldk.Logger.new_impl({ log });
@@ -61,11 +68,12 @@ class Peer {
     this.graph = ldk.NetworkGraph.constructor_new(ldk.Network.LDKNetwork_Regtest, logger);
     const gossip = ldk.P2PGossipSync.constructor_new(this.graph, ldk.Option_UtxoLookupZ.constructor_none(), logger);
     const ignoring = ldk.IgnoringMessageHandler.constructor_new();
+    this.onions = hasOnions ? new Onions(ldk, logger, keys) : null;
     this.channels = hasChannels ? new Channels(ldk, logger, keys, this.graph) : null;
     this.manager = ldk.PeerManager.constructor_new(
       this.channels?.messageHandler() ?? ldk.ErroringMessageHandler.constructor_new().as_ChannelMessageHandler(),
       gossip.as_RoutingMessageHandler(),
-      ignoring.as_OnionMessageHandler(),
+      this.onions?.messageHandler() ?? ignoring.as_OnionMessageHandler(),
       ignoring.as_CustomMessageHandler(),
       Math.floor(now / 1000),
       randomBytes(32),
@@ -93,7 +101,8 @@ class Peer {
   status() {
     const peers = this.manager.list_peers().map((peer) => toHex(peer.get_counterparty_node_id()));
     const closed_channels = this.channels?.closed.length ?? 0;
-    return { node_id: this.nodeId(), peers, closed_channels, ...counts(this.ldk, this.graph) };
+    const onions = this.onions?.heard.length ?? 0;
+    return { node_id: this.nodeId(), peers, closed_channels, onions, ...counts(this.ldk, this.graph) };
   }
 
   /** The status once it has exactly the counts wanted; throws with what it has when the seconds are over. */
@@ -156,6 +165,17 @@ const COMMANDS = {
   }),
   whole_graph: (peer) => ({ channels: wholeGraph(peer.graph) }),
   address_counts: (peer) => ({ nodes: addressCounts(peer.ldk, peer.graph) }),
+  onion_path: (peer, { via, scid, context }) => {
+    const path = peer.onions.path(fromHex(via), scid, context, fromHex(peer.nodeId()));
+    return { path: toHex(path) };
+  },
+  send_onion: (peer, { text, via, node_id, path, reply_path }) => {
+    const [node, along, reply] = [node_id, path, reply_path].map((hex) => hex && fromHex(hex));
+    peer.onions.send({ node, path: along, via: via.map(fromHex), text, reply });
+    peer.manager.process_events();
+    return {};
+  },
+  onions: (peer) => ({ heard: peer.onions.heard }),
   quit: (peer) => {
     peer.sockets.close();
     return {};
@@ -190,7 +210,8 @@ function fromHex(text) {
   return Uint8Array.from(Buffer.from(text, "hex"));
 }
 
-const peer = new Peer(await loadLdk(process.argv[2]), process.argv[3] === "channels");
+const words = process.argv.slice(3);
+const peer = new Peer(await loadLdk(process.argv[2]), words.includes("channels"), words.includes("onions"));
 const lines = createInterface({ input: process.stdin });
 lines.on("line", (line) => answer(peer, line));
 lines.on("close", () => process.exit(0));

@@ -15,6 +15,7 @@ from lightningd_py.config.options import parse
 from lightningd_py.daemons.connect_control import ConnectControl
 from lightningd_py.daemons.opening import Opening
 from lightningd_py.database import Database
+from lightningd_py.onions.onion_control import CannotSend
 from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
@@ -40,6 +41,28 @@ OWN, NODE, OTHER = (public_key(bytes([number]) * 32) for number in (1, 2, 3))
 ODD = b"\x80\x01" + b"hello"
 
 
+class Onions:
+    """oniond's part: what services ask for, and the way to them."""
+
+    def __init__(self) -> None:
+        self.enabled = True
+        self.services = SimpleNamespace(to_bus=None)
+        self.asked: list[tuple[Any, ...]] = []
+        self.refuses = ""
+
+    async def path_to_us(self, *asked: Any) -> bytes:
+        self._heed(asked)
+        return b"a path"
+
+    async def send(self, *asked: Any) -> None:
+        self._heed(asked)
+
+    def _heed(self, asked: tuple[Any, ...]) -> None:
+        if self.refuses:
+            raise CannotSend(self.refuses)
+        self.asked.append(asked)
+
+
 class CtlMaster:
     """What CTL sees of the node: registrations and ownership are real, the daemons answer as a test wishes."""
 
@@ -58,6 +81,8 @@ class CtlMaster:
         opening = Opening((), self.registrations)
         control = ConnectControl(self.ownership, self.database, opening, lambda name: f"{name} is away")
         own: Any = SimpleNamespace(node_id=OWN, features=Features.of([1]))
+        self.onions = Onions()
+        onions: Any = self.onions
         self.around = Around(
             options=parse([f"--lightning-dir={directory}", "--network=regtest"]),
             own=own,
@@ -66,6 +91,7 @@ class CtlMaster:
             storage=StorageForPeers("none", 0, directory, self.ownership, Timing()),
             msg_endpoint=lambda: "ipc:///msg",
             signing_socket=self.signing_socket,
+            onions=onions,
             catch_up=lambda: self.connectiond_says(),
         )
 

@@ -7,7 +7,7 @@ from lightningd_py.bus.in_hand import MAX_IN_HAND
 from lightningd_py.owners.claims import GOSSIPD
 from tests.lightningd_py.bus.ctl_master import NODE, ODD, OTHER, OWN, CtlMaster, Service, Services, until_gone
 from wire.bus.sessions import MAX_FAULTS
-from wire.control.control_wire import PeerInfo, PeerTaken, RemoteChannelUpdate
+from wire.control.control_wire import OnionForUs, PeerInfo, PeerTaken, RemoteChannelUpdate
 from wire.secp256k1 import public_key
 
 CHANNEL = bytes(range(32))
@@ -170,6 +170,37 @@ async def test_copies_come_to_who_is_registered_for_them(services: Services, ali
     master.copy(b"\x80\x03")
     await bob.ask("list_peers")
     assert (alice.heard, bob.heard) == ([], [])
+
+
+@pytest.mark.parametrize("room", [50])
+async def test_onion_messages_come_and_those_that_are_lost_are_counted(
+    alice: Service, master: CtlMaster, caplog: pytest.LogCaptureFixture
+) -> None:
+    await alice.done("register", onion_messages=[64])
+    to_bus = master.onions.services.to_bus
+    to_bus("alice", OnionForUs([(64, b"x")], b"path", NODE, "alice", b"7"))
+    assert await alice.hear() == {
+        "v": 1,
+        "type": "onion_message",
+        "fields": [{"type": 64, "value": b"x"}],
+        "reply_path": b"path",
+        "path_key": NODE,
+        "own_path": True,
+        "context": b"7",
+        "lost": 0,
+    }
+    sent = 0
+    while "service alice takes no onion messages: 2 are lost so far" not in caplog.text:
+        to_bus("alice", OnionForUs([(64, bytes(30_000))], b"", NODE, None, b""))
+        sent += 1
+    heard = [await alice.hear("onion_message")]
+    while sum(1 + message["lost"] for message in heard) < sent:
+        if not await alice.socket.poll(100):
+            to_bus("alice", OnionForUs([(64, b"")], b"", NODE, None, b""))
+            sent += 1
+        else:
+            heard.append(await alice.hear("onion_message"))
+    assert sum(message["lost"] for message in heard) >= 2
 
 
 @pytest.mark.parametrize("room", [50])

@@ -116,6 +116,28 @@ async def test_signatures_are_for_services_that_may(services: Services, alice: S
     await until_gone(master, "signer")
 
 
+async def test_onion_messages_and_paths(alice: Service, master: CtlMaster) -> None:
+    answer = await alice.ask("make_blinded_path", node_ids=[NODE], context=b"7")
+    assert (answer["type"], answer["path"]) == ("blinded_path", b"a path")
+    await alice.done("send_onion_message", path=b"there", reply_path=b"back", fields=[{"type": 64, "value": b"x"}])
+    await alice.done("send_onion_message", node_ids=[NODE, OTHER], fields=[])
+    assert master.onions.asked == [
+        ([NODE], "alice", b"7"),
+        ([], b"there", {64: b"x"}, b"back"),
+        ([NODE, OTHER], b"", {}, b""),
+    ]
+    master.onions.refuses = "the first node is not connected"
+    assert await alice.refused("send_onion_message", node_ids=[NODE], fields=[]) == master.onions.refuses
+    assert await alice.refused("make_blinded_path") == master.onions.refuses
+
+
+async def test_onion_messages_of_a_node_that_has_none(alice: Service, master: CtlMaster) -> None:
+    assert (await alice.refused("register", onion_messages=[63])).startswith("63 is no type of a payload")
+    master.onions.enabled = False
+    assert "--onion-messages=none" in await alice.refused("register", onion_messages=[64])
+    await alice.done("register", take=[40_001])
+
+
 async def test_messages_of_other_buses_have_no_effect(alice: Service) -> None:
     assert await alice.refused("give_back", conn_id=1) == (
         "there is no message of type 'give_back' from a service on ctl"

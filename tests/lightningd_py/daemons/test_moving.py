@@ -27,7 +27,7 @@ class Log:
 def mover_of(log: Log) -> Mover:
     """One that can restart the log writer."""
     nothing: Any = SimpleNamespace(setup=SimpleNamespace(supervisor=None))
-    others: Any = Others(nothing, nothing, nothing, log, lambda: True)  # type: ignore[arg-type]
+    others: Any = Others(nothing, nothing, nothing, nothing, log, lambda: True)  # type: ignore[arg-type]
 
     async def become(what: str) -> None:
         raise MoveRefused(f"not {what}")

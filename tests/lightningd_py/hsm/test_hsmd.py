@@ -1,6 +1,7 @@
 """hsmd as a real process: what each client may ask, and what happens to those who ask for more."""
 
 import array
+import contextlib
 import hmac
 import os
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from wire.control.control_message import MAX_INLINE, ControlMessage, Fd
+from wire.control.control_message import MAX_INLINE, ControlError, ControlMessage, Fd
 from wire.control.control_socket import _sealed_memfd, receive_message, send_message
 from wire.control.control_wire import (
     ClientHsmfd,
@@ -26,10 +27,13 @@ from wire.control.control_wire import (
     HsmInit,
     HsmInitReply,
     HsmInitReplyfail,
+    OnionHopKeys,
+    OnionHopKeysReply,
     SignChannelAnnouncement,
     SignNodeAnnouncement,
     SignNodeAnnouncementReply,
 )
+from wire.onion.keys import keys_of_onion
 from wire.peer_wire import NodeAnnouncement
 from wire.secp256k1 import double_sha256, ecdh, public_key, verify
 
@@ -169,6 +173,42 @@ def test_connectd_gets_ecdh(hsmd: Hsmd) -> None:
 
 def test_the_shared_secret_does_not_print() -> None:
     assert repr(EcdhReply(b"secret", request_id=1)) == "EcdhReply(request_id=1)"
+
+
+@pytest.mark.bolt("B4-109")
+def test_oniond_gets_the_keys_of_a_hop_and_never_a_product(hsmd: Hsmd) -> None:
+    hsmd.init()
+    client = hsmd.new_client("oniond")
+    other = public_key(b"\x33" * 32)
+    send_message(client, OnionHopKeys(POINT, other, request_id=4))
+    reply = receive_message(client, "hsmd")
+    path, onion = keys_of_onion(NODE_KEY, POINT, other)
+    assert reply == OnionHopKeysReply(path.rho, path.factor, onion.rho, onion.mu, onion.factor, request_id=4)
+    assert ecdh(NODE_KEY, POINT) not in (path.rho, path.factor, onion.rho, onion.mu, onion.factor)
+    assert "rho" not in repr(reply)
+    assert broken(hsmd.end()) == []
+
+
+@pytest.mark.parametrize(
+    "asked", [Ecdh(POINT), SignNodeAnnouncement(b""), DeriveSecret(b"")], ids=lambda asked: asked.name()
+)
+def test_oniond_may_ask_for_nothing_else(hsmd: Hsmd, asked: ControlMessage) -> None:
+    hsmd.init()
+    client = hsmd.new_client("oniond")
+    asked.request_id = 1  # type: ignore[attr-defined]
+    with contextlib.suppress(ControlError):
+        send_message(client, asked)
+    assert receive_message(client, "hsmd") is None
+    assert any("oniond is cut off" in line for line in broken(hsmd.end()))
+
+
+@pytest.mark.parametrize("keys", [(bytes(33), POINT), (POINT, bytes(33)), (b"", b"")])
+def test_oniond_asks_with_points(hsmd: Hsmd, keys: tuple[bytes, bytes]) -> None:
+    hsmd.init()
+    client = hsmd.new_client("oniond")
+    send_message(client, OnionHopKeys(*keys, request_id=1))
+    assert receive_message(client, "hsmd") is None
+    assert any("onion_hop_keys with" in line for line in broken(hsmd.end()))
 
 
 def announcement_of(node_id: bytes) -> bytes:

@@ -76,7 +76,7 @@ class Bench:
         rpc: Any = SimpleNamespace(clients=FewClients(), all_notifications_lost=0)
         none: Any = ()
         around = Around(
-            ("1", "regtest", "02"), anything, anything, none, rpc, anything, none, anything, storage, NO_PROCESS
+            ("1", "regtest", "02"), anything, anything, none, rpc, anything, none, anything, storage, NO_PROCESS, {}
         )
         self.collector = Collector(around, lambda: self.now)
 

@@ -15,15 +15,25 @@ from wire.control.control_message import ControlError, ControlMessage, Fd, Refus
 from wire.control.control_wire import MOVES
 
 DECLARED = sorted(ControlMessage.registry.values(), key=lambda cls: cls.number)
-RANGES = {1: "the children", 2: "connectd", 3: "gossipd", 4: "the link", 5: "hsmd", 6: "owners", 7: "listingd"}
+RANGES = {
+    1: "the children",
+    2: "connectd",
+    3: "gossipd",
+    4: "the link",
+    5: "hsmd",
+    6: "owners",
+    7: "listingd",
+    8: "oniond",
+}
 PARTIES = {
-    1: {"master", "hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd", "program"},
+    1: {"master", "hsmd", "connectd", "gossipd", "connectiond", "listingd", "websocketd", "oniond", "program"},
     2: {"master", "connectd", "gossipd", "program", "connectiond", "websocketd"},
     3: {"master", "gossipd", "connectd", "connectiond"},
     4: {"connectd", "gossipd"},
-    5: {"master", "hsmd", "connectd", "gossipd", "service"},
+    5: {"master", "hsmd", "connectd", "gossipd", "oniond", "service"},
     6: {"master", "gossipd", "program", "connectiond"},
     7: {"master", "listingd"},
+    8: {"master", "oniond"},
 }
 
 
@@ -64,7 +74,17 @@ def test_what_is_sent_is_received(cls: type[ControlMessage], data: st.DataObject
 @pytest.mark.parametrize("cls", DECLARED, ids=lambda cls: cls.__name__)
 def test_only_its_senders_may_say_it(cls: type[ControlMessage]) -> None:
     assert cls.senders
-    for sender in {"master", "connectd", "gossipd", "hsmd", "program", "connectiond", "listingd", ""} - cls.senders:
+    for sender in {
+        "master",
+        "connectd",
+        "gossipd",
+        "hsmd",
+        "program",
+        "connectiond",
+        "listingd",
+        "oniond",
+        "",
+    } - cls.senders:
         with pytest.raises(ControlError, match=f"may not say {cls.name()}$"):
             ControlMessage.decode(msgpack.packb([cls.number]), [], sender)
 

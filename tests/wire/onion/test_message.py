@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wire.cursor import write_tlvs
-from wire.onion.blinding import BlindedPath, blind, path_by, path_to
+from wire.onion.blinding import blind, path_by, path_to
 from wire.onion.errors import Flaw, OnionError
 from wire.onion.keys import keys_of_onion, keys_of_path
-from wire.onion.message import Final, Forward, Sealed, open_message, read_message, seal, skip_first, write_message
+from wire.onion.message import Final, Forward, Sealed, open_message, read_message, seal, write_message
 from wire.onion.payloads import RecipientData, encode_data, encode_padded
 from wire.onion.sphinx import LARGE, OVERHEAD, SMALL, Packet, _xor_stream, build
 from wire.peer_wire import OnionMessage
@@ -67,15 +67,6 @@ def test_a_path_of_another_is_reached_by_way_of_others(before: int, hops: int) -
         assert onward.next_node_id == NODES[number + 1]
         sealed = onward.message
     assert opened_by(SECRETS[before + hops - 1], sealed) == Final({64: b"x"}, b"theirs")
-
-
-@pytest.mark.bolt("B4-127")
-def test_a_path_that_begins_with_us() -> None:
-    path = path_to(NODES[:3], b"id", SESSION)
-    data, path_key = skip_first(path, keys_of_path(SECRETS[0], path.first_path_key))
-    assert data.next_node_id == NODES[1]
-    sealed = seal(BlindedPath(NODES[1], path_key, path.hops[1:]), {64: b"x"}, OTHER_SESSION)
-    assert opened_by(SECRETS[2], forwarded(opened_by(SECRETS[1], sealed)).message) == Final({64: b"x"}, b"id")
 
 
 @pytest.mark.bolt("B4-112", "B4-125")

@@ -45,7 +45,7 @@ def test_what_this_process_is_started_with_stays(monkeypatch: pytest.MonkeyPatch
     assert {**python.environment(), "PYTHONPATH": ""} == {**os.environ, "PYTHONPATH": ""}
 
 
-@pytest.mark.parametrize("module", ["connectd", "gossipd", "lightningd_py.listingd"])
+@pytest.mark.parametrize("module", ["connectd", "gossipd", "lightningd_py.listingd", "lightningd_py.oniond"])
 def test_a_daemon_loads_neither_tls_nor_what_others_need(module: str, tmp_path: Path) -> None:
     """Without a socket it ends at once; what it has loaded by then is looked at."""
     code = f"""
