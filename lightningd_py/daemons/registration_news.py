@@ -78,7 +78,7 @@ class RegistrationNews:
     def offer_changed(self) -> None:
         """The node itself offers, or hears, something else."""
         self._tell_features()
-        self._tell_routes()
+        self.tell_routes()
 
     def changed(self, changed: Changed) -> None:
         """Something is different for a service, or for all because of it."""
