@@ -48,7 +48,7 @@ def alone() -> Iterator[Row]:
 
 def pids(started: Node) -> dict[str, int]:
     """Of those that a relayed message goes through."""
-    found = {module.rpartition(".")[2]: pid for pid, module in started.pids().items()}
+    found = {module.rpartition(".")[2]: pid for pid, module in sorted(started.pids().items(), reverse=True)}
     return {"lightningd": started.process.pid, **{name: found[name] for name in PROCESSES}}
 
 
