@@ -128,9 +128,17 @@ except OSError as error:
 
 
 @needs_landlock
-def test_websocketd_restricts_itself_before_it_hears_anybody(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("connectd.websocketd", ["3", "info"]),
+        ("lightningd_py.listingd", ["3", "info"]),
+        ("lightningd_py.oniond", ["3", "4", "info"]),
+    ],
+)
+def test_a_daemon_restricts_itself_before_it_hears_anybody(module: str, arguments: list[str], tmp_path: Path) -> None:
     """Its own main, up to where its loop would begin."""
-    code = """
+    code = f"""
 import runpy, sys
 from wire.control import daemon
 
@@ -142,10 +150,10 @@ def run(name, start):
     return 0
 
 daemon.run, daemon.inherited_socket = run, int
-secret, sys.argv[1:] = sys.argv[1], ["3", "info"]
-runpy.run_module("connectd.websocketd", run_name="__main__")
+secret, sys.argv[1:] = sys.argv[1], {arguments}
+runpy.run_module("{module}", run_name="__main__")
 """
-    assert child(code, tmp_path) == ["websocketd Permission denied"]
+    assert child(code, tmp_path) == [f"{module.rpartition('.')[2]} Permission denied"]
 
 
 @needs_landlock
