@@ -1,7 +1,9 @@
-"""Onion messages of LDK's OnionMessenger (lightningdevkit from npm): two of them reach each other through us."""
+"""Onion messages of LDK's OnionMessenger (lightningdevkit from npm): two of them reach each other through us, and one
+asks services of this node, in Python and in JavaScript.
+"""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ import pytest
 
 from tests.harness.bus_client import BusService
 from tests.harness.node import Node, Nodes
+from tests.interop import javascript_services
 from tests.interop.conftest import pins
+from tests.interop.javascript_services import JavaScriptService
 from tests.interop.ldks import PACKAGE, Ldk
 
 ALIAS = 16_000_001 << 40 | 1 << 16
@@ -22,6 +26,12 @@ StartLdk = Callable[[], Awaitable[Ldk]]
 def modules(node_modules: Callable[[Sequence[str]], Path]) -> Path:
     """node_modules with what package.json pins."""
     return node_modules(pins(PACKAGE))
+
+
+@pytest.fixture
+def javascript(node_modules: Callable[[Sequence[str]], Path]) -> Iterator[JavaScriptService]:
+    with JavaScriptService.started(node_modules(pins(javascript_services.PACKAGE))) as service:
+        yield service
 
 
 @pytest.fixture
@@ -76,8 +86,8 @@ async def test_two_ldks_reach_each_other(nodes: Nodes, start_ldk: StartLdk) -> N
 
 
 @pytest.mark.bolt("B4-123", "B4-124", "B4-127")
-async def test_a_service_and_an_ldk(nodes: Nodes, start_ldk: StartLdk) -> None:
-    """LDK asks along a path that the service has made, and gets its answer along its own."""
+async def test_services_and_an_ldk(nodes: Nodes, start_ldk: StartLdk, javascript: JavaScriptService) -> None:
+    """LDK asks along a path that a service has made, and gets its answer along its own."""
     node = nodes.start("--onion-messages=all")
     ldk = await start_ldk()
     node_id = await joined(ldk, node)
@@ -95,3 +105,11 @@ async def test_a_service_and_an_ldk(nodes: Nodes, start_ldk: StartLdk) -> None:
         assert await heard(ldk, 1) == {"text": "100", "context": "mine"}
         await shop.ask("send_onion_message", node_ids=[bytes.fromhex(node_id)], fields=answer)
         assert await heard(ldk, 2) == {"text": "100", "context": None}
+        # a service in JavaScript has the same types, and a path of its own
+        await javascript.join(node, "javascript")
+        offered = await javascript("sell", onion_messages=[TYPE], context="offer 2")
+        await ldk("send_onion", text="price?", via=[], path=offered["path"], reply_path=back["path"])
+        assert await heard(ldk, 3) == {"text": "price? offer 2: 100", "context": "mine"}
+        await ldk("send_onion", text="to all", via=[], node_id=node.node_id, reply_path=back["path"])
+        assert await heard(ldk, 4) == {"text": "to all of no path of ours: 100", "context": "mine"}
+        assert (await shop.ctl.hear("onion_message"))["fields"] == [{"type": TYPE, "value": b"to all"}]

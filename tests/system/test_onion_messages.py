@@ -1,13 +1,16 @@
 """Onion messages through a node: peers on each side of it, whose keys are at hand, and services that hear and speak."""
 
 import os
+import shlex
 import signal
+import sys
+from pathlib import Path
 
 import pytest
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.bus_client import BusRefused, BusService
-from tests.harness.node import Node, Nodes
+from tests.harness.node import NETWORK, Node, Nodes
 from tests.harness.waiting import until
 from wire.features import feature_bit
 from wire.onion.blinding import BlindedPath, blind, path_to, read_path
@@ -20,6 +23,7 @@ from wire.secp256k1 import new_secret, public_key
 ODD = feature_bit("option_onion_messages") + 1
 ALIAS = 16_000_000 << 40 | 5 << 16
 PAYLOAD = 64
+PROGRAM = Path(__file__).parent.parent / "harness" / "onion_service.py"
 
 
 def onion(path: BlindedPath, text: bytes = b"hello", reply_path: bytes = b"") -> bytes:
@@ -149,6 +153,27 @@ async def test_a_service_hears_and_answers(nodes: Nodes) -> None:
         )
         await node.rpc("sendonionmessage", fields={"64": "6869"}, ids=[a.node_id.hex()], reply_path=path["blindedpath"])
         assert await a.hears() == Final({PAYLOAD: b"hi", REPLY_PATH: bytes.fromhex(path["blindedpath"])}, None)
+
+
+@pytest.mark.bolt("B4-123", "B4-127")
+async def test_a_program_hears_and_answers(nodes: Nodes) -> None:
+    """One that copies 513 gets the messages for this node beside its copies."""
+    rpc_file = nodes.directory("node") / NETWORK / "lightning-rpc"
+    program = shlex.join([sys.executable, "-P", str(PROGRAM), str(rpc_file)])
+    node = nodes.start(f"--service=clerk={program}", "--copy=clerk=513", "--onion-messages=all", name="node")
+    a = Side(0x2D)
+    async with await a.join(node):
+        assert a.peer.their_init.all_features().has(ODD)
+        back = path_to([a.node_id], b"mine", new_secret()).encode()
+        made = await node.rpc("blindedpath", service="clerk", context=b"order 8".hex())
+        ours = read_path(bytes.fromhex(made["blindedpath"]))
+        for path, answered in (
+            (ours, b"order 8/question"),
+            (path_to([await us(node)], b"invented", new_secret()), b"-/question"),
+        ):
+            await a.peer.say(onion(path, b"question", back))
+            assert await a.hears() == Final({PAYLOAD: answered}, b"mine")
+        await node.logged("a peer has said 0201")
 
 
 @pytest.mark.bolt("B4-131")

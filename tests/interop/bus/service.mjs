@@ -5,6 +5,7 @@
  *
  *   {"command": "join", "ctl": "ipc://...", "service": "name"}    -> the welcome's {"channels": [hex]}
  *   {"command": "register", "take", "node_ids", "channels"}       -> {}; ids in hex, channels as [channel_id, node_id]
+ *   {"command": "sell", "onion_messages": [type], "context"}      -> {"path": hex} of a blinded path with this context
  *   {"command": "taken"}                                          -> {"conn_id", "node_id"} of the next take_peer
  *   {"command": "said", "conn_id", "count"}                       -> {"types": [..]} once so many messages have come
  *   {"command": "say", "conn_id", "messages": [hex]}              -> {}
@@ -12,7 +13,8 @@
  *   {"command": "lost", "conn_id"}                                -> {"reason"} once the connection has ended
  *
  * open_channel is answered with an accept_channel, update_fee with the same message, and on every connection of a
- * registered channel channel_reestablish is said first: as a service would that has channels.
+ * registered channel channel_reestablish is said first: as a service would that has channels. After `sell` an onion message
+ * with a reply path is answered along that, with the text of the question and the context that it came for.
  */
 import { EventEmitter, once } from "node:events";
 import { createRequire } from "node:module";
@@ -120,7 +122,7 @@ class Service extends EventEmitter {
 
   async join({ ctl, service }) {
     this.ctl = new Session(ctl, "lightningd");
-    this.ctl.listen(() => {});
+    this.ctl.listen((message) => message.type === "onion_message" && this.answer(message));
     const welcome = await this.ctl.ask("hello", { service });
     this.channels = welcome.channels; // those that were kept for us
     this.msg = new Session(welcome.msg, "connectiond");
@@ -135,6 +137,18 @@ class Service extends EventEmitter {
     this.channels = channels.map(([channel_id, node_id]) => ({ channel_id: bytes(channel_id), node_id: bytes(node_id) }));
     await this.ctl.ask("register", { take, node_ids: node_ids.map(bytes), channels: this.channels });
     return {};
+  }
+
+  async sell({ onion_messages, context }) {
+    await this.ctl.ask("register", { onion_messages });
+    const { path } = await this.ctl.ask("make_blinded_path", { context: Buffer.from(context) });
+    return { path: hex(path) };
+  }
+
+  async answer({ fields: [{ type, value }], reply_path, own_path, context }) {
+    if (!reply_path.length) return;
+    const text = `${Buffer.from(value)} ${own_path ? Buffer.from(context) : "of no path of ours"}: 100`;
+    await this.ctl.ask("send_onion_message", { path: reply_path, fields: [{ type, value: Buffer.from(text) }] });
   }
 
   received(message) {
