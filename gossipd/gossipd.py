@@ -187,12 +187,12 @@ class Gossipd:
         if message.gossip_state is not None:
             peer.restore(message.gossip_state)
         self.tell(control_wire.PeerTaken(message.peer))
-        self.ask_for_gossip(peer)  # first: what it is to be told then goes out with its coming, in no turn of its own
         try:
             check_messages(message.send)
-            self.owned.take(peer, message.peer_fd, message.state)
             for waiting in message.send:
                 peer.say(waiting)
+            self.ask_for_gossip(peer)  # before it is ours: what is to be told goes out at once, in no turn of its own
+            self.owned.take(peer, message.peer_fd, message.state)
         except (OSError, ValueError) as error:
             os.close(message.peer_fd)
             self.lost(peer, f"no connection came: {error}")

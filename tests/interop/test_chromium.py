@@ -26,7 +26,9 @@ from tests.lightningd_py.observatory.live.made import arrivals as heard_at
 from tests.lightningd_py.observatory.made_up_day import Day, make_day
 from tests.lightningd_py.observatory.page import Still
 from wire.gossip_layout import BODY_ALIAS, node_body, node_id_of, node_timestamp
+from wire.peer_wire import ChannelUpdate
 from wire.scid import scid_to_text
+from wire.types import NETWORKS
 
 HOSTILE = b'<img src=x onerror="window.hurt=1">'[:32]
 RIGHT_TO_LEFT = b"\xe2\x80\xae" + b"a\xcc\x81" * 9
@@ -165,17 +167,13 @@ async def shows_hostile_names_as_text(shown: Shown) -> None:
 
 
 async def shows_arrivals_as_they_come(shown: Shown) -> None:
-    about = {
-        "node_id": node_id_of(shown.nodes[0]),
-        "conn_id": 1,
-        "incoming": True,
-        "raw": bytes(9),
-        "type": 258,
-        "size": 9,
-    }
+    scid = 101 << 40 | 1 << 16
+    policy = (int(time.time()), 1, 1, 40, 1, 1_000, 1, 10**8)
+    raw = ChannelUpdate(bytes(64), NETWORKS["regtest"], scid, *policy).encode()
+    about = {"node_id": node_id_of(shown.nodes[0]), "conn_id": 1, "incoming": True, "raw": raw, "type": 258}
     for outcome, reason in (("new", ""), ("rejected", "<script>window.hurt=2</script>")):
-        fields = about | {"outcome": outcome, "reason": reason, "short_channel_id": 101 << 40 | 1 << 16, "direction": 1}
-        shown.feed.say("gossip.channel_update", time.time_ns(), **fields)
+        fields = about | {"outcome": outcome, "reason": reason, "short_channel_id": scid, "direction": 1}
+        shown.feed.say("gossip.channel_update", time.time_ns(), **fields, size=len(raw))
     await shown.tab.until("document.querySelectorAll('#list .verdict').length === 2")
     said = await shown.tab.evaluate(f"{T}('list').innerText")
     assert "update 101x1x0/1" in said and HOSTILE.decode()[:10] in said

@@ -36,6 +36,7 @@ async def test_a_service_takes_the_peer_and_gives_it_back(node: Node, peer: Scri
     assert about["message"] == opening().hex()
     assert about["conn_id"] == (await node.peer(peer.node_id))["conn_id"]
     assert sorted(about["routes"]) == [
+        [7, "copy"],
         [32, "take"],
         [33, "take"],
         [64, "take"],

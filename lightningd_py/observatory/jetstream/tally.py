@@ -1,7 +1,9 @@
 """What an archive has done in this run, by table."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from wire.start.late_dataclass import dataclass
 
 
 @dataclass

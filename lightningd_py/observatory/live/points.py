@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from lightningd_py.observatory.jetstream.points import AHEAD_NS, BEHIND_NS, SILENT
 from lightningd_py.observatory.live.batches import Batch
 from lightningd_py.observatory.tables.schemas import TABLES
+from wire.start.late_dataclass import dataclass
 
 POINT_TABLES = ("arrivals", "clock", "losses")
 """What they are made of."""
