@@ -65,7 +65,7 @@ class Oniond:
     def _serve(self, relay: Relay, message: ControlMessage) -> None:
         match message:
             case control_wire.OnionHeard():
-                self._begin(relay.heard(message.message))
+                self._begin(relay.heard(message.node_id, message.message))
             case control_wire.SetOnionPayloads(types=types):
                 relay.known = frozenset(types)
             case control_wire.MakeBlindedPath():

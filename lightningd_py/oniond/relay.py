@@ -17,7 +17,7 @@ from wire.onion.payloads import REPLY_PATH
 from wire.secp256k1 import is_point, new_secret
 from wire.start.late_dataclass import dataclass
 
-MOST_IN_HAND = 64
+MOST_IN_HAND = 400
 """Messages of peers that wait for keys. One more is dropped."""
 MOST_TURNS = 10
 """Layers of one message that may be for this node, one after the other: dummy hops, or a loop."""
@@ -71,14 +71,18 @@ class Relay:
         self.known: Collection[int] = frozenset()
         """Types of payloads that services understand."""
         self.in_hand = 0
+        self._spoken: set[bytes] = set()
+        """Peers of which one was let in, in this second."""
+        self._second = clock()
+        """When that began."""
         self.outcomes: Counter[str] = Counter()
         """What became of messages: see `ONION_MESSAGES` in wire/metrics/declared.py."""
 
     # of peers
 
-    async def heard(self, raw: bytes) -> None:
-        """A peer has said this onion_message."""
-        if self.in_hand >= MOST_IN_HAND or not self._rate.take(len(raw), self._clock()):
+    async def heard(self, node_id: bytes, raw: bytes) -> None:
+        """This peer has said this onion_message."""
+        if not self._lets_in(node_id, len(raw)):
             self.outcomes["too_many"] += 1
             return
         self.in_hand += 1
@@ -88,6 +92,20 @@ class Relay:
             self.outcomes[error.flaw.value] += 1
         finally:
             self.in_hand -= 1
+
+    def _lets_in(self, node_id: bytes, size: int) -> bool:
+        """Whether there is room for it. Where half is taken, the rest is for peers of which none was let in, in this
+        second: so a flood from a hundred peers is not in the way of one more.
+        """
+        now = self._clock()
+        if now >= self._second + 1:
+            self._second = now
+            self._spoken.clear()
+        crowded = self.in_hand >= MOST_IN_HAND // 2 or self._rate.is_low(now)
+        if self.in_hand >= MOST_IN_HAND or (crowded and node_id in self._spoken) or not self._rate.take(size, now):
+            return False
+        self._spoken.add(node_id)  # no more than the rate lets through
+        return True
 
     async def _go(self, sealed: Sealed) -> str:
         """Open it, and send it on: what became of it. Raises OnionError."""

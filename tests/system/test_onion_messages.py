@@ -79,14 +79,14 @@ async def test_relayed_between_peers(nodes: Nodes) -> None:
             data = [encode_data(RecipientData(short_channel_id=ALIAS)), b""]
             await a.peer.say(onion(blind([our_id, b.node_id], data, new_secret()), b"by alias"))
             assert await b.hears() == Final({PAYLOAD: b"by alias"}, None)
-        # nothing of what follows is answered, and the connection stays
-        wrong = bytearray(onion(path_to([our_id, b.node_id], None, new_secret())))
-        wrong[-1] ^= 1
-        absent = onion(path_to([our_id, public_key(b"\x55" * 32)], None, new_secret()))
-        await a.peer.say(bytes(wrong), absent, b"\x02\x01", OnionMessage(a.node_id, b"").encode())
-        await a.peer.sync()
-        await b.peer.say(onion(path_to([our_id, a.node_id], None, new_secret()), b"last"))
-        assert await a.hears() == Final({PAYLOAD: b"last"}, None)
+            # nothing of what follows is answered, and the connection stays; b is the service's now, and goes with it
+            wrong = bytearray(onion(path_to([our_id, b.node_id], None, new_secret())))
+            wrong[-1] ^= 1
+            absent = onion(path_to([our_id, public_key(b"\x55" * 32)], None, new_secret()))
+            await a.peer.say(bytes(wrong), absent, b"\x02\x01", OnionMessage(a.node_id, b"").encode())
+            await a.peer.sync()
+            await b.peer.say(onion(path_to([our_id, a.node_id], None, new_secret()), b"last"))
+            assert await a.hears() == Final({PAYLOAD: b"last"}, None)
 
 
 @pytest.mark.bolt("B4-128")

@@ -31,6 +31,10 @@ class TokenBucket:
         self._at = now
         return self._left >= amount
 
+    def is_low(self, now: float) -> bool:
+        """Whether less than half is left of what may come at once."""
+        return not self.has(self._burst / 2, now)
+
     def take(self, amount: float) -> None:
         """After `has`."""
         self._left -= amount
@@ -44,6 +48,10 @@ class OnionRate:
     def __init__(self, messages: float = A_SECOND, size: float = BYTES_A_SECOND, burst: float = MOST_BYTES) -> None:
         self._messages = TokenBucket(messages, messages)
         self._bytes = TokenBucket(size, burst)
+
+    def is_low(self, now: float) -> bool:
+        """Whether less than half is left of what may come at once, of messages or of bytes."""
+        return self._messages.is_low(now) or self._bytes.is_low(now)
 
     def take(self, size: int, now: float) -> bool:
         """Whether one more message of so many bytes may pass; then it counts."""

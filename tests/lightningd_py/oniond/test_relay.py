@@ -7,7 +7,7 @@ import pytest
 
 from lightningd_py.oniond import relay as relay_module
 from lightningd_py.oniond.path_ids import PathIds, Purpose
-from lightningd_py.oniond.relay import MOST_HOPS, MOST_IN_HAND, MOST_TURNS, CannotSend, ForUs, Relay
+from lightningd_py.oniond.relay import MOST_HOPS, MOST_TURNS, CannotSend, ForUs, Relay
 from wire.onion.blinding import BlindedPath, blind, path_to, read_path
 from wire.onion.keys import OnionKeys, PathKeys, keys_of_onion
 from wire.onion.message import Final, Forward, open_message, read_message, seal, write_message
@@ -78,7 +78,7 @@ def by_scid(scid: int) -> BlindedPath:
 @pytest.mark.bolt("B4-120", "B4-121")
 @pytest.mark.parametrize("path", [path_to([US, B], None, SESSION), by_scid(OURS)], ids=["node_id", "scid"])
 async def test_forwarded(relay: Relay, around: Around, path: BlindedPath) -> None:
-    await relay.heard(message(path))
+    await relay.heard(A, message(path))
     ((node_id, said),) = around.said
     assert node_id == B
     assert opened_by(SECRETS[2], said) == Final({64: b"hello"}, None)
@@ -88,7 +88,7 @@ async def test_forwarded(relay: Relay, around: Around, path: BlindedPath) -> Non
 @pytest.mark.bolt("B4-120")
 @pytest.mark.parametrize("scid", [ALIENS, 9])
 async def test_a_channel_that_is_not_ours_or_not_known(relay: Relay, around: Around, scid: int) -> None:
-    await relay.heard(message(by_scid(scid)))
+    await relay.heard(A, message(by_scid(scid)))
     assert (around.said, around.told) == ([], [])
     assert relay.outcomes == {"unknown_next": 1}
 
@@ -96,24 +96,24 @@ async def test_a_channel_that_is_not_ours_or_not_known(relay: Relay, around: Aro
 @pytest.mark.bolt("B4-130")
 async def test_what_is_wrong_is_counted_and_nothing_is_said(relay: Relay, around: Around) -> None:
     raw = message(path_to([US, B], None, SESSION))
-    await relay.heard(raw[:-1] + bytes([raw[-1] ^ 1]))
-    await relay.heard(raw[:50])
-    await relay.heard(message(path_to([A, B], None, SESSION)))
-    await relay.heard(message(path_to([US], None, SESSION), {66: b""}))
-    await relay.heard(message(blind([US], [b"\x10\0"], SESSION)))
+    await relay.heard(A, raw[:-1] + bytes([raw[-1] ^ 1]))
+    await relay.heard(A, raw[:50])
+    await relay.heard(A, message(path_to([A, B], None, SESSION)))
+    await relay.heard(A, message(path_to([US], None, SESSION), {66: b""}))
+    await relay.heard(A, message(blind([US], [b"\x10\0"], SESSION)))
     assert (around.said, around.told) == ([], [])
     assert relay.outcomes == {"hmac": 2, "malformed": 1, "payload": 1, "recipient_data": 1}
 
 
 async def test_dummy_hops_are_peeled(relay: Relay, around: Around) -> None:
-    await relay.heard(message(path_to([US] * MOST_TURNS, None, SESSION)))
+    await relay.heard(A, message(path_to([US] * MOST_TURNS, None, SESSION)))
     assert [told.fields for told in around.told] == [{64: b"hello"}]
-    await relay.heard(message(path_to([US, US, A], None, SESSION)))
+    await relay.heard(A, message(path_to([US, US, A], None, SESSION)))
     assert [node_id for node_id, _ in around.said] == [A]
 
 
 async def test_a_loop_ends(relay: Relay, around: Around) -> None:
-    await relay.heard(message(path_to([US] * (MOST_TURNS + 1), None, SESSION)))
+    await relay.heard(A, message(path_to([US] * (MOST_TURNS + 1), None, SESSION)))
     assert (around.said, around.told) == ([], [])
     assert around.asked == MOST_TURNS
     assert relay.outcomes == {"loop": 1}
@@ -122,29 +122,62 @@ async def test_a_loop_ends(relay: Relay, around: Around) -> None:
 async def test_an_override_that_is_no_point_is_not_asked_about(relay: Relay, around: Around) -> None:
     wrong = b"\x02" + b"\xff" * 32
     data = encode_data(RecipientData(next_node_id=US, next_path_key_override=wrong))
-    await relay.heard(message(blind([US, US], [data, b""], SESSION)))
+    await relay.heard(A, message(blind([US, US], [data, b""], SESSION)))
     assert around.asked == 1
     assert relay.outcomes == {"malformed": 1}
 
 
-async def test_so_many_of_all_peers_together(relay: Relay, around: Around, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_so_many_of_all_peers_together(around: Around, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "MOST_A_SECOND", 3)
     relay = Relay(US, PathIds(b""), around, lambda: 0.0)
-    for _ in range(5):
-        await relay.heard(message(path_to([US, B], None, SESSION)))
+    for node_id in (A, B, C, *OTHERS[:2]):
+        await relay.heard(node_id, message(path_to([US, B], None, SESSION)))
     assert relay.outcomes == {"forwarded": 3, "too_many": 2}
 
 
-async def test_so_many_wait_for_their_keys(relay: Relay, around: Around) -> None:
+@pytest.mark.bolt("B4-128")
+@pytest.mark.parametrize("messages", [True, False], ids=["messages", "bytes"])
+async def test_a_flood_of_many_leaves_a_share_for_others(
+    around: Around, monkeypatch: pytest.MonkeyPatch, messages: bool
+) -> None:
+    """Of what there is in a second half goes to those that come first, the rest to those that have said nothing."""
+    raw, now = message(path_to([US, B], None, SESSION)), 0.0
+    if messages:
+        monkeypatch.setattr(relay_module, "MOST_A_SECOND", 20)
+    else:
+        monkeypatch.setattr(relay_module, "MOST_BYTES_A_SECOND", 20 * len(raw))
+    relay = Relay(US, PathIds(b""), around, lambda: now)
+    for node_id in 8 * [A, B, C]:
+        await relay.heard(node_id, raw)
+    taken = 11  # half is still there when ten have gone
+    assert relay.outcomes == {"forwarded": taken, "too_many": 24 - taken}
+    for node_id in OTHERS[:3]:
+        await relay.heard(node_id, raw)
+    assert relay.outcomes["forwarded"] == taken + 3
+    now = 0.1
+    await relay.heard(A, raw)
+    assert relay.outcomes["forwarded"] == taken + 3
+    now = 1.0
+    await relay.heard(A, raw)
+    assert relay.outcomes["forwarded"] == taken + 4
+
+
+async def test_so_many_wait_for_their_keys(relay: Relay, around: Around, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the places are for peers that have said nothing in this second."""
+    most = 60
+    monkeypatch.setattr(relay_module, "MOST_IN_HAND", most)
     around.gate.clear()
     raw = message(path_to([US, B], None, SESSION))
-    tasks = [asyncio.ensure_future(relay.heard(raw)) for _ in range(MOST_IN_HAND + 5)]
+    tasks = [asyncio.ensure_future(relay.heard(A, raw)) for _ in range(most)]
     await asyncio.sleep(0)
-    assert relay.in_hand == MOST_IN_HAND
-    assert relay.outcomes == {"too_many": 5}
+    assert relay.in_hand == most // 2
+    tasks += [asyncio.ensure_future(relay.heard(B + bytes([n]), raw)) for n in range(most)]
+    await asyncio.sleep(0)
+    assert relay.in_hand == most
+    assert relay.outcomes == {"too_many": most}
     around.gate.set()
     await asyncio.gather(*tasks)
-    assert (relay.in_hand, len(around.said)) == (0, MOST_IN_HAND)
+    assert (relay.in_hand, len(around.said)) == (0, most)
 
 
 # for us
@@ -153,17 +186,17 @@ async def test_so_many_wait_for_their_keys(relay: Relay, around: Around) -> None
 @pytest.mark.bolt("B4-123", "B4-124")
 async def test_along_a_path_of_ours_and_not(relay: Relay, around: Around) -> None:
     ours = read_path(relay.path_to_us([], SHOP))
-    await relay.heard(message(ours))
-    await relay.heard(message(path_to([US], None, SESSION)))
-    await relay.heard(message(path_to([US], b"invented", SESSION)))
+    await relay.heard(A, message(ours))
+    await relay.heard(A, message(path_to([US], None, SESSION)))
+    await relay.heard(A, message(path_to([US], b"invented", SESSION)))
     assert [told.purpose for told in around.told] == [SHOP, None, None]
     assert around.told[0].path_key == ours.first_path_key
 
 
 async def test_with_a_reply_path(relay: Relay, around: Around) -> None:
     back = path_to([B, A], b"id", SESSION).encode()
-    await relay.heard(message(path_to([US], None, SESSION), {REPLY_PATH: back, 64: b"ask"}))
-    await relay.heard(message(path_to([US], None, SESSION), {REPLY_PATH: back[:-1], 64: b"ask"}))
+    await relay.heard(A, message(path_to([US], None, SESSION), {REPLY_PATH: back, 64: b"ask"}))
+    await relay.heard(A, message(path_to([US], None, SESSION), {REPLY_PATH: back[:-1], 64: b"ask"}))
     assert [(told.fields, told.reply_path) for told in around.told] == [({64: b"ask"}, back)]
     assert relay.outcomes == {"for_us": 1, "payload": 1}
 
@@ -181,7 +214,7 @@ async def test_a_path_to_us_by_way_of_others(relay: Relay, around: Around) -> No
         assert isinstance(onward, Forward)
         assert onward.next_node_id == after
         raw = write_message(onward.message)
-    await relay.heard(raw)
+    await relay.heard(A, raw)
     assert [told.purpose for told in around.told] == [SHOP]
 
 

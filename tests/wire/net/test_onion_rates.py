@@ -32,6 +32,14 @@ def test_what_does_not_pass_costs_nothing() -> None:
     assert [rate.take(25, 0.0) for _ in range(5)] == [True] * 4 + [False]
 
 
+def test_low_below_a_half_of_either() -> None:
+    rate = OnionRate(messages=4, size=100, burst=100)
+    assert [rate.take(1, 0.0) and rate.is_low(0.0) for _ in range(4)] == [False, False, True, True]
+    assert not rate.is_low(1.0)
+    assert rate.take(51, 1.0)
+    assert rate.is_low(1.0)
+
+
 @given(st.lists(st.tuples(st.floats(0, 10), st.integers(0, 50)), max_size=60))
 def test_never_more_than_burst_and_rate(taken: list[tuple[float, int]]) -> None:
     bucket, now, total = TokenBucket(10, 100), 5.0, 0
