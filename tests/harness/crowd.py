@@ -55,6 +55,7 @@ OPTIONS = (
     "--max-connect-rate=0",
     "--max-inbound=5000",
     "--max-inbound-per-source=5000",
+    "--onion-messages=all",
     "--max-half-open-per-source=1000",
 )
 """What the node must be started with."""

@@ -14,7 +14,9 @@ async def test_what_the_node_has_looked_up(tmp_path: Path) -> None:
     """While the node has the database open, with the txid as people write it."""
     database = Database(tmp_path / FILE_NAME)
     scid = make_scid(800_000, 3, 2)
-    Watch(database).add([(scid, bytes(range(32)))])
+    watch = Watch(database)
+    watch.add([(scid, bytes(range(32)))])
+    watch.write()
     await database.saved()
     assert chan_points_beside(tmp_path / "gossip_store") == {scid: bytes(range(31, -1, -1)).hex() + ":2"}
     database.close()

@@ -69,6 +69,7 @@ async def test_listservices(bus: BusServices) -> None:
         "offer": ["option_quiesce/odd"],
         "allow": ["1.2.3.4/32"],
         "deny": ["all"],
+        "onion_messages": [],
     }
     assert "waits_for" not in await Rpc(bus, waits_for=[])("listservices")
 
