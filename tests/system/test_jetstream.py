@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lightningd_py.observatory.metrics.declared import declared
 from lightningd_py.observatory.tables.segment import read_segment
 from tests.harness.jetstream import Archiving, NatsServer, Talk, make_streams, recording, same_arrivals
-from tests.harness.observatories import PATIENCE, refused, until
+from tests.harness.observatories import PATIENCE, arrivals_of, refused, until
 from tests.lightningd_py.observatory.recorded import rows
 
 KILLS = 3
@@ -189,7 +189,7 @@ def test_user_that_is_let_in_again(tmp_path: Path, talks: list[Talk]) -> None:
         make_streams(server, "--max-bytes", "64M", *key)
         record, archive = tmp_path / "a", tmp_path / "x"
         with recording(record, talks[0], server, *key) as recorder, Archiving(archive, server, *key) as archiving:
-            until(lambda: bool(talks[0].said), "some talk")
+            until(lambda: archive.exists() and bool(arrivals_of(archive)), "both are connected")
             server.kill()
             config.write_text("authorization { users = [ { user: another, password: another } ] }")
             server.start()
