@@ -84,7 +84,7 @@ def _words(message: FeedMessage) -> list[str]:
     match message:
         case Gossip():
             reason = f": {sane(message.reason)}" if message.reason else ""
-            return [_connection(message), _subject(message), f"{message.outcome}{reason}"]
+            return [_connection(message), _subject(message), f"{sane(message.outcome)}{reason}"]
         case Sent():
             return [_connection(message), _subject(message)]
         case PeerPing():

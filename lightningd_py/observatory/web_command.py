@@ -15,6 +15,7 @@ from wire.command import console
 
 if TYPE_CHECKING:
     from lightningd_py.observatory.live.follower import PointFollower
+    from lightningd_py.observatory.web.arrivals import Arrivals
 
 PORT = 9760
 QUEUE = 20_000
@@ -81,9 +82,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    from lightningd_py.observatory.web.all_points import AllPoints
     from lightningd_py.observatory.web.arrivals import Arrivals
-    from lightningd_py.observatory.web.follower import TOPICS, Follower
     from lightningd_py.observatory.web.guard import Guard, read_token
     from lightningd_py.observatory.web.positions import Positions
     from lightningd_py.observatory.web.server import PageServer
@@ -102,12 +101,7 @@ async def _serve(options: argparse.Namespace) -> None:
         Positions(cache / "positions"),
         points,
     )
-    keys = None if options.feed_key is None else Keys(options.feed_key, options.feed_key.parent / "server.key")
-    follower: _Follows = (
-        Follower(lambda: Feed(where, TOPICS, keys=keys, queue=QUEUE, patience=2.0, batches=True), arrivals)
-        if points is None
-        else AllPoints(points, arrivals)
-    )
+    follower = _of_node(where, options.feed_key, arrivals) if points is None else _of_all(points, arrivals)
     server = PageServer(sources, Guard(options.host, token))
     ended = asyncio.Event()
     for number in console.END_SIGNALS:
@@ -129,6 +123,20 @@ def _points(options: argparse.Namespace) -> "PointFollower":
     from lightningd_py.observatory.web.all_points import TABLES
 
     return PointFollower(access, options.network, tables=TABLES)
+
+
+def _of_node(where: str, key: Path | None, arrivals: "Arrivals") -> _Follows:
+    from lightningd_py.observatory.web.follower import TOPICS, Follower
+
+    keys = None if key is None else Keys(key, key.parent / "server.key")
+    return Follower(lambda: Feed(where, TOPICS, keys=keys, queue=QUEUE, patience=2.0, batches=True), arrivals)
+
+
+def _of_all(points: "PointFollower", arrivals: "Arrivals") -> _Follows:
+    """Of this alone is nats-py needed."""
+    from lightningd_py.observatory.web.all_points import AllPoints
+
+    return AllPoints(points, arrivals)
 
 
 def _beside(feed: str, given: str | None, name: str) -> Path | None:

@@ -64,6 +64,8 @@ class _Listener:
         if self.client is None:
             self._refused(error)
             return
+        if isinstance(error, nats.errors.SlowConsumerError):
+            return  # one for each message that is thrown away: who subscribes counts the gaps
         is_new = reason(error) != self.trouble
         self.trouble = reason(error)
         if is_new and not isinstance(error, OSError):  # `gone` says that

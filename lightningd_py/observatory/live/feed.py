@@ -2,19 +2,23 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Collection
 
 from lightningd_py.observatory.jetstream.connecting import Access
 from lightningd_py.observatory.live.batches import Batch, Live
 from lightningd_py.observatory.live.messages import Texts, messages_of
 from wire.bus.feed import FeedMessage
+from wire.control.shares import Newest
 
 TABLES = {"gossip.": "arrivals", "sent.": "arrivals", "peer.": "peers", "map.": "map"}
 HELD = 0.75
 """Seconds that a batch waits for the messages that it is about, and for what others have heard at the same time."""
 TURN = 0.25
-MOST_HELD = 4_000
-"""Batches that wait; of what is more the oldest is shown at once."""
+MOST_HELD, MOST_HELD_BYTES = 4_000, 64 << 20
+"""Batches that wait; of what is more the oldest are shown at once."""
+MOST_VANTAGES = 1_000
+"""Whose lost batches are to be told of yet."""
 
 Heard = Callable[[FeedMessage, int], None]
 """Gets a message, and how many batches of its vantage point are missing before it."""
@@ -27,7 +31,9 @@ class NatsFeed:
         """`topics`: whole names."""
         self._heard, self._topics, self._now = heard, topics, now
         self._texts = Texts()
-        self._held: list[tuple[float, Batch]] = []
+        self._held: deque[tuple[float, Batch]] = deque()
+        self._held_bytes = 0
+        self._lost: Newest[str, int] = Newest(MOST_VANTAGES)
 
     @property
     def tables(self) -> list[str]:
@@ -41,25 +47,31 @@ class NatsFeed:
             self._texts.take(found.rows)
             return
         self._held.append((self._now() + HELD, found))
-        if len(self._held) > MOST_HELD:
-            self._tell([self._held.pop(0)[1]])
+        self._held_bytes += found.rows.nbytes
+        while len(self._held) > MOST_HELD or self._held_bytes > MOST_HELD_BYTES:
+            self._tell([self._oldest()])
 
     def turn(self) -> None:
         """Tell what has waited long enough."""
-        now = self._now()
-        due = [found for until, found in self._held if until <= now]
-        self._held = [each for each in self._held if each[0] > now]
+        now, due = self._now(), []
+        while self._held and self._held[0][0] <= now:
+            due.append(self._oldest())
         self._tell(due)
 
+    def _oldest(self) -> Batch:
+        _, found = self._held.popleft()
+        self._held_bytes -= found.rows.nbytes
+        return found
+
     def _tell(self, due: list[Batch]) -> None:
-        told: list[tuple[int, int, FeedMessage, int]] = []
+        """What is lost is told with the vantage point's next message of a wanted topic, whenever that comes."""
+        told: list[FeedMessage] = []
         for found in due:
-            lost = found.lost
-            for message in messages_of(found.table, found.rows, self._texts, self._topics):
-                told.append((message.time_ns, len(told), message, lost))
-                lost = 0
-        for _, _, message, lost in sorted(told, key=lambda each: each[:2]):
-            self._heard(message, lost)
+            if found.lost:
+                self._lost.put(found.vantage, (self._lost.get(found.vantage) or 0) + found.lost)
+            told += messages_of(found.table, found.rows, self._texts, self._topics)
+        for message in sorted(told, key=lambda each: each.time_ns):
+            self._heard(message, self._lost.pop(message.vantage) or 0)
 
 
 async def follow(

@@ -9,13 +9,21 @@ import pyarrow as pa
 
 from lightningd_py.observatory.record.messages import about
 from lightningd_py.observatory.tables.schemas import CHECKPOINT, CHECKPOINT_END, OUT
-from wire.bus.feed import GOSSIP_2_TOPICS, GOSSIP_TOPICS, SENT_TOPICS, FeedError, FeedMessage, decode, encode
+from wire.bus.feed import GOSSIP_2_TOPICS, GOSSIP_TOPICS, SENT_TOPICS, FeedError, FeedMessage, Outcome, decode, encode
 from wire.control.shares import Newest
 
 MOST_TEXTS, MOST_BYTES = 100_000, 64 << 20
 """Raw messages that are remembered."""
 FIRST_TYPE = 256
 _DIRECTIONS = ("in", "out")
+OTHER = "other"
+"""What stands for an outcome that no node says."""
+_OUTCOMES = frozenset(map(str, Outcome))
+
+
+def outcome_of(said: str) -> str:
+    """One of a few, whatever another vantage point says: they are counted one by one, and shown."""
+    return said if said in _OUTCOMES else OTHER
 
 
 class Texts:
@@ -81,7 +89,7 @@ def _arrival(row: dict[str, Any], texts: Texts) -> tuple[str, dict[str, Any]]:
         "node_id": row["peer"],
         "conn_id": row["conn_id"],
         "incoming": row["incoming"],
-        "outcome": row["outcome"] or "",
+        "outcome": outcome_of(row["outcome"] or ""),
         "reason": row["reason"] or "",
         "phase": row["phase"],
     }

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from lightningd_py.observatory.jetstream.points import AHEAD_NS, BEHIND_NS, SILENT
 from lightningd_py.observatory.live.batches import Batch
+from lightningd_py.observatory.live.messages import outcome_of
 from lightningd_py.observatory.tables.schemas import TABLES
 from wire.start.late_dataclass import dataclass
 
@@ -81,7 +82,8 @@ class PointFigures:
         point.arrivals += rows.num_rows
         point.recent.append((self._now(), rows.num_rows))
         for each in rows.column("outcome").value_counts().to_pylist():
-            point.outcomes[str(each["values"] or "-")] += each["counts"]
+            said: str | None = each["values"]
+            point.outcomes["-" if said is None else outcome_of(said)] += each["counts"]
         peers = {peer for peer in rows.column("peer").unique().to_pylist() if peer is not None}
         if len(point.peers) < MOST_PEERS:
             point.peers |= peers

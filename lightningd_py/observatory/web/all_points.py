@@ -1,5 +1,8 @@
 """The arrivals of all vantage points, in the place of a node's feed."""
 
+import dataclasses
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lightningd_py.observatory.live.feed import NatsFeed
@@ -18,14 +21,16 @@ _TOPICS = topics_of([b"gossip.", b"peer.connected", b"peer.disconnected"])
 class AllPoints:
     """From `start` to `close`."""
 
-    def __init__(self, points: "PointFollower", arrivals: Arrivals) -> None:
-        self._points, self._arrivals = points, arrivals
+    def __init__(self, points: "PointFollower", arrivals: Arrivals, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._points, self._arrivals, self._now_ns = points, arrivals, now_ns
         self._lost = 0
         self._feed = NatsFeed(self._heard, _TOPICS)
 
     def _heard(self, message: "FeedMessage", lost: int) -> None:
+        """By a clock that is ahead nothing would be counted in the seconds that all others are in."""
         self._lost += lost
-        self._arrivals.hear(message)
+        now_ns = self._now_ns()
+        self._arrivals.hear(message if message.time_ns <= now_ns else dataclasses.replace(message, time_ns=now_ns))
 
     def start(self) -> None:
         """In a thread of its own."""

@@ -19,6 +19,10 @@ POINTS = 200
 LEAST_PEERS = 2
 
 _FIRST = "SELECT min(time_ns) FROM map WHERE topic = 'checkpoint_end'"
+_NEWEST = """
+SELECT vantage, min(time_ns) FROM map WHERE topic = 'checkpoint_end' GROUP BY vantage
+ORDER BY max(time_ns) DESC, vantage LIMIT 1
+"""
 
 
 class Recorded:
@@ -47,12 +51,14 @@ class Recorded:
             return columns(gossmap, positions) | {"at_ms": at_ms, "vantage": then.vantage}
 
     def growth(self) -> dict[str, Any]:
-        """Channels on the map from the first checkpoint on. Raises ObservatoryError."""
+        """Channels on the map of the vantage point with the newest checkpoint, from its own first one on. Raises
+        ObservatoryError."""
         record, until_ns = self._open(), time.time_ns()
-        first = asking(record, _extent)
-        if first is None:
+        newest = asking(record, _newest)
+        if newest is None:
             raise ObservatoryError("no whole map was recorded")
-        found = growth(record, first, until_ns)
+        vantage, first = newest
+        found = growth(record, first, until_ns, vantage)
         points = [(int(1000 * at), channels) for at, channels in found.points]
         shown = points[:: max(1, len(points) // POINTS)]
         return {"vantage": found.vantage, "points": [*shown, (until_ns // 1_000_000, points[-1][1])]}
@@ -80,3 +86,10 @@ def _extent(query: Query) -> int | None:
     query.load("map", ["topic"])
     first: int | None = query.rows(_FIRST)[0][0]
     return first
+
+
+def _newest(query: Query) -> tuple[str, int] | None:
+    """The vantage point with the newest checkpoint, and the time of its first one."""
+    query.load("map", ["vantage", "topic"])
+    found: list[Any] = query.rows(_NEWEST)
+    return (found[0][0], found[0][1]) if found else None

@@ -171,6 +171,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def test_outcome_is_a_strangers_text() -> None:
+    assert "\x1b" not in line(arrival(bytes(9), "\x1b[31mnew"))
+
+
 def test_no_node(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["feed"]) == NOT_TALKING
     endpoint = f"ipc://{home}/.lightning-py/bitcoin/feed"

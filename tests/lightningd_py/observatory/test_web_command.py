@@ -30,12 +30,21 @@ def test_address_in_use_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"cannot listen on {where}: " in said and "already in use" in said and said.count("\n") == 1
 
 
-def test_it_runs_without_any_node_and_ends_at_a_signal(tmp_path: Path) -> None:
+WITHOUT_NATS = """
+import sys
+sys.modules["nats"] = None
+from lightningd_py.observatory.command import command
+sys.exit(command(sys.argv[1:]))
+"""
+
+
+def test_it_runs_without_any_node_or_nats_py_and_ends_at_a_signal(tmp_path: Path) -> None:
     words = ("web", "--listen", "127.0.0.1:0", "--feed", str(tmp_path / "feed"), "--cache", str(tmp_path))
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "lightningd_py.observatory", *words], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-P", "-c", WITHOUT_NATS, *words], stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
-        assert "the page is at http://127.0.0.1:" in process.stderr.readline()
+        said = process.stderr.readline()
+        assert "the page is at http://127.0.0.1:" in said, said + process.stderr.read()
         process.terminate()
         assert (process.wait(60), process.stderr.read()) == (0, "")

@@ -5,6 +5,7 @@ import socket
 import struct
 from pathlib import Path
 
+import nats.errors
 import pytest
 
 from lightningd_py.observatory.jetstream import connecting
@@ -84,6 +85,20 @@ async def test_server_that_is_being_started_lets_in(before: str) -> None:
         await client.close()
     assert server.connections == 3
     assert not said
+
+
+@pytest.mark.usefixtures("patience")
+async def test_messages_that_come_too_fast_are_no_trouble() -> None:
+    """nats-py tells of each that it throws away."""
+    said: list[str] = []
+    async with Server("lets in") as server:
+        client = await connect(Access(server.url), "test", said.append)
+        for subject in ("ln.a", "ln.b", "ln.a"):
+            await client._error_cb(nats.errors.SlowConsumerError(subject, "", 1, None))  # type: ignore[arg-type]
+        assert not said
+        await client._error_cb(nats.errors.Error("nats: 'Permissions Violation'"))
+        assert said == ["NATS: Permissions Violation"]
+        await client.close()
 
 
 @pytest.mark.usefixtures("patience")

@@ -22,6 +22,14 @@ def test_arrival_with_its_message() -> None:
     assert "103x1x0/1" in line(found)
 
 
+def test_outcome_that_no_node_says_is_another() -> None:
+    rows = arrivals("east", update(3, 1), outcome="\x1b[31mnew").rows
+    (found,) = messages_of("arrivals", rows, Texts(), TOPICS)
+    assert isinstance(found, Gossip) and found.outcome == "other"
+    (nothing,) = messages_of("arrivals", arrivals("east", update(3, 1), outcome=None).rows, Texts(), TOPICS)
+    assert isinstance(nothing, Gossip) and nothing.outcome == "other"
+
+
 def test_arrival_whose_message_is_not_known() -> None:
     (found,) = messages_of("arrivals", arrivals("east", announcement(3)).rows, Texts(), TOPICS)
     assert isinstance(found, Gossip)

@@ -43,6 +43,13 @@ def test_names_and_peers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.rows()[0].peers == 2
 
 
+def test_outcomes_are_those_of_a_node() -> None:
+    made = PointFigures()
+    for outcome in ("new", None, *(f"mine {number}" for number in range(50))):
+        made.take(arrivals("east", update(1), outcome=outcome))
+    assert made.rows()[0].outcomes == {"new": 1, "-": 1, "other": 50}
+
+
 def test_screen_fits_and_is_sorted() -> None:
     made = PointFigures(now_ns=lambda: T0)
     made.take(arrivals("east", update(1)))

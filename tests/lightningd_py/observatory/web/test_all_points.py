@@ -11,7 +11,7 @@ from lightningd_py.observatory.web.sources import SHOWN_VANTAGES, Sources
 from tests.gossipd.messages import update
 from tests.harness.jetstream import NatsServer, Talk, make_streams, recording
 from tests.harness.observatories import until
-from tests.lightningd_py.observatory.live.made import arrivals
+from tests.lightningd_py.observatory.live.made import T0, arrivals
 from tests.lightningd_py.observatory.page import Still
 
 
@@ -51,3 +51,15 @@ def test_vantage_points_that_are_shown_are_bounded() -> None:
     assert len(shown) == SHOWN_VANTAGES and shown[0]["arrivals"] == 2
     assert not any("\x1b" in each["name"] for each in shown)
     assert Sources(Arrivals(), positions=Still()).vantages() == []
+
+
+def test_clock_that_is_ahead_stops_nothing() -> None:
+    """All others' arrivals would be counted in its second."""
+    page, now_ns = Arrivals(), [T0]
+    made = AllPoints(PointFollower(Access("nats://127.0.0.1:1"), "regtest"), page, lambda: now_ns[0])
+    for found in (arrivals("fast", update(1), at=T0 + 3_600_000_000_000), arrivals("east", update(1), at=T0)):
+        made._feed._tell([found])
+    now_ns[0] += 2_000_000_000
+    made._feed._tell([arrivals("east", update(2), at=now_ns[0])])
+    second = T0 // 1_000_000_000
+    assert page.news(None)["seconds"] == [[second, {"new": 2}], [second + 2, {"new": 1}]]
