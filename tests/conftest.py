@@ -67,10 +67,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def open_fds() -> dict[int, str]:
     """What each fd of this process is: a path, or kind and inode."""
     fds = {}
-    with os.scandir("/proc/self/fd") as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                fds[int(entry.name)] = os.readlink(entry.path)  # noqa: PTH115 - twice for each of 8,000 tests
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - read to its end at once: its own fd is closed by then
+        with contextlib.suppress(OSError):
+            fds[int(name)] = os.readlink(f"/proc/self/fd/{name}")  # noqa: PTH115 - twice for each of 8,000 tests
     return fds
 
 

@@ -12,7 +12,8 @@ from lightningd_py.tools.feed_client import Feed
 from tests.gossipd.gossipd_process import PATIENCE, GossipdProcess, GossipdProcesses
 from tests.gossipd.messages import big_map, update
 from tests.gossipd.test_feed_process import Stuck, taken
-from tests.harness.collector import Collector, kept, on_disk
+from tests.harness.collector import Collector, is_on_disk
+from tests.harness.observatories import until
 from wire.bus.feed import topics_of
 from wire.bus.feed_batches import opened
 from wire.control.limits import Limits
@@ -37,7 +38,7 @@ async def test_a_sync_is_said_alike_singly_and_in_batches(gossipds: GossipdProce
         await peer.say(*good)
         await gossipd.settled_at("accepted", len(good))
         for each in (singly, collector):
-            await each.until(lambda each=each: kept(each) == on_disk(gossipd.store))
+            await is_on_disk(each, gossipd.store)
             await each.until(lambda each=each: len(each.arrivals) == len(good))
         assert (singly.feed.lost, collector.feed.lost) == (0, 0)
         assert sorted(map(str, collector.arrivals)) == sorted(map(str, singly.arrivals))
@@ -108,8 +109,7 @@ def test_where_no_batches_are_made_messages_come_singly(tmp_path: Path) -> None:
     """An older node does not know the question."""
     with Publisher(tmp_path / "feed") as publisher, Feed(tmp_path / "feed", batches=True) as feed:
         assert publisher.wait(PATIENCE)
-        while not publisher.has_subscriber("map.channel_removed"):
-            pass
+        until(lambda: publisher.has_subscriber("map.channel_removed"), "the subscriber")
         publisher.say("map.channel_removed", 1, short_channel_id=7, why="spent")
         found = feed.values(PATIENCE)
         assert found is not None

@@ -85,12 +85,17 @@ def until(found: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+def whole(folder: Path, table: str, columns: list[str]) -> pa.Table:
+    """All rows that a record has in a table, with these columns."""
+    part = Record(folder).part(table, columns)
+    tables = [pq.read_table(path, columns=columns, partitioning=None) for path in part.files]
+    return pa.concat_tables([*tables, part.recent.select(columns)])
+
+
 def arrivals_of(folder: Path) -> Counter[tuple[str, bytes, bytes]]:
     """How often each message came: (vantage, peer, hash) -> count."""
     names = ["vantage", "peer", "hash"]
-    part = Record(folder).part("arrivals", names)
-    tables = [pq.read_table(path, columns=names, partitioning=None) for path in part.files]
-    found = pa.concat_tables([*tables, part.recent.select(names)]).group_by(names).aggregate([([], "count_all")])
+    found = whole(folder, "arrivals", names).group_by(names).aggregate([([], "count_all")])
     columns = (found.column(name).to_pylist() for name in (*names, "count_all"))
     return Counter({(vantage, peer, hash_): count for vantage, peer, hash_, count in zip(*columns, strict=True)})
 
@@ -98,9 +103,7 @@ def arrivals_of(folder: Path) -> Counter[tuple[str, bytes, bytes]]:
 def messages_of(folder: Path) -> dict[bytes, tuple[int, int | None, int | None, bytes | None]]:
     """What the record has of each message: its type, scid, direction and node_id."""
     names = ["raw", "type", "scid", "direction", "node_id"]
-    part = Record(folder).part("messages", names)
-    tables = [pq.read_table(path, columns=names, partitioning=None) for path in part.files]
-    rows = pa.concat_tables([*tables, part.recent.select(names)]).to_pylist()
+    rows = whole(folder, "messages", names).to_pylist()
     return {row["raw"]: (row["type"], row["scid"], row["direction"], row["node_id"]) for row in rows}
 
 
@@ -163,7 +166,4 @@ def kills(folder: Path, count: int, chance: random.Random) -> Killed:
 
 
 def _hashes(folder: Path) -> list[bytes]:
-    part = Record(folder).part("arrivals", ["hash"])
-    tables = [pq.read_table(path, columns=["hash"], partitioning=None) for path in part.files]
-    recent = part.recent.select(["hash"])
-    return list(pa.concat_tables([*tables, recent]).column("hash").to_pylist())
+    return list(whole(folder, "arrivals", ["hash"]).column("hash").to_pylist())

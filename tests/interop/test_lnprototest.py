@@ -89,8 +89,10 @@ def lnprototest(pyln_python: Path) -> Iterator[Any]:
         patch.setenv("PYTHONPATH", path)
         program = Program(pyln_python, HERE / "lnprototest/cases.py", PROGRAMS / "lightningd-py")
     yield program
-    program.ask("end")
-    program.end()
+    try:
+        program.ask("end")
+    finally:
+        program.end()
 
 
 @pytest.mark.parametrize("case", BOLT1 + BOLT7)

@@ -1,5 +1,6 @@
 """What all vantage points hear, as it comes, at a real NATS server: `feed --nats`, `top --nats`."""
 
+import contextlib
 import json
 import os
 import pty
@@ -32,11 +33,7 @@ def test_feed_and_top_of_all(tmp_path: Path, talks: list[Talk]) -> None:
     with NatsServer(tmp_path) as server:
         make_streams(server)
         words = [PROGRAM, "--network=regtest", "feed", "--json", "--nats", server.url, "gossip."]
-        one = [*words, "--vantage", "west"]
-        with (
-            subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as of_all,
-            subprocess.Popen(one, stdout=subprocess.PIPE, text=True) as of_one,
-        ):
+        with feed(*words) as of_all, feed(*words, "--vantage", "west") as of_one:
             until(lambda: connections(server) >= 2, "both subscribers")
             with recording(tmp_path / "a", talks[0], server), recording(tmp_path / "b", talks[1], server):
                 heard = take(of_all, 400)
@@ -49,8 +46,16 @@ def test_feed_and_top_of_all(tmp_path: Path, talks: list[Talk]) -> None:
                 assert {each["vantage"] for each in take(of_one, 100)} == {"west"}
                 screen = top(server)
                 assert "2 vantage points" in screen and "east" in screen and "west" in screen
-            for process in (of_all, of_one):
-                process.terminate()
+
+
+@contextlib.contextmanager
+def feed(*words: str | Path) -> Iterator["subprocess.Popen[str]"]:
+    """`feed` with its lines to read; it does not end by itself, so it is killed, whatever comes of the test."""
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def connections(server: NatsServer) -> int:
@@ -71,7 +76,10 @@ def top(server: NatsServer) -> str:
     master, slave = pty.openpty()
     words = [PROGRAM, "--network=regtest", "top", "--interval=0.2", "--nats", server.url]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "20"}
-    with subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, master)
+        process = stack.enter_context(subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, env=environment))
+        stack.callback(process.kill)
         os.close(slave)
         shown, deadline = b"", time.monotonic() + PATIENCE
         while not (b"east" in shown and b"west" in shown):
@@ -79,14 +87,15 @@ def top(server: NatsServer) -> str:
             if select.select([master], [], [], 1.0)[0]:
                 shown += os.read(master, 65_536)
         os.write(master, b"sq")
+        deadline = time.monotonic() + PATIENCE
         while process.poll() is None:
+            assert time.monotonic() < deadline, shown
             if select.select([master], [], [], 0.1)[0]:
                 try:
                     shown += os.read(master, 65_536)
                 except OSError:
                     break
         assert process.wait(PATIENCE) == 0
-    os.close(master)
     return shown.decode(errors="replace")
 
 

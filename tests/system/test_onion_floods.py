@@ -13,7 +13,7 @@ from tests.harness import processes
 from tests.harness.node import Node, Nodes
 from tests.harness.waiting import until
 from tests.system.test_metrics import Page, scrape, value
-from tests.system.test_onion_messages import PAYLOAD, Side, onion, us
+from tests.system.test_onion_messages import PAYLOAD, Side, onion
 from wire.onion.blinding import path_to
 from wire.onion.message import Final
 from wire.secp256k1 import new_secret, public_key
@@ -67,7 +67,7 @@ async def test_a_hundred_peers(nodes: Nodes) -> None:
         for side in (*honest, friend):
             await until_the_end.enter_async_context(await side.join(node))
         flooders = await connected(node, until_the_end)
-        our_id = await us(node)
+        our_id = bytes.fromhex(node.node_id)
         nowhere = onion(path_to([our_id, public_key(b"\x55" * 32)], None, new_secret()))
         before = memory(node)
         floods = [asyncio.create_task(flooder.say(*[nowhere] * EACH)) for flooder in flooders]

@@ -57,17 +57,13 @@ async def has_oniond(node: Node) -> None:
     await until(there, "oniond is not started")
 
 
-async def us(node: Node) -> bytes:
-    return bytes.fromhex((await node.rpc("getinfo"))["id"])
-
-
 @pytest.mark.bolt("B4-120", "B4-121", "B4-129", "B4-130", "B4-131", "B9-106")
 async def test_relayed_between_peers(nodes: Nodes) -> None:
     node = nodes.start("--onion-messages=all")
     a, b = Side(0x21), Side(0x22)
     async with await a.join(node), await b.join(node):
         assert a.peer.their_init.all_features().has(ODD)
-        our_id = await us(node)
+        our_id = bytes.fromhex(node.node_id)
         await a.peer.say(onion(path_to([our_id, b.node_id], b"id", new_secret())))
         assert await b.hears() == Final({PAYLOAD: b"hello"}, b"id")
         await b.peer.say(onion(path_to([our_id, a.node_id], None, new_secret()), bytes(20_000)))
@@ -94,7 +90,7 @@ async def test_a_flood_is_dropped_by_the_owner_of_the_connection(nodes: Nodes) -
     node = nodes.start("--onion-messages=all")
     flooder, honest, b = Side(0x23), Side(0x24), Side(0x25)
     async with await flooder.join(node), await honest.join(node), await b.join(node):
-        our_id = await us(node)
+        our_id = bytes.fromhex(node.node_id)
         raw = onion(path_to([our_id, b.node_id], None, new_secret()), b"flood")
         await flooder.peer.say(*[raw] * 300)
         await flooder.peer.sync()
@@ -115,7 +111,7 @@ async def test_a_service_hears_and_answers(nodes: Nodes) -> None:
         BusService("shop", node.directory) as shop,
         BusService("other", node.directory) as other,
     ):
-        our_id = await us(node)
+        our_id = bytes.fromhex(node.node_id)
         await shop.join()
         await other.join()
         for service in (shop, other):
@@ -169,7 +165,7 @@ async def test_a_program_hears_and_answers(nodes: Nodes) -> None:
         ours = read_path(bytes.fromhex(made["blindedpath"]))
         for path, answered in (
             (ours, b"order 8/question"),
-            (path_to([await us(node)], b"invented", new_secret()), b"-/question"),
+            (path_to([bytes.fromhex(node.node_id)], b"invented", new_secret()), b"-/question"),
         ):
             await a.peer.say(onion(path, b"question", back))
             assert await a.hears() == Final({PAYLOAD: answered}, b"mine")
@@ -184,7 +180,7 @@ async def test_channels_by_default(nodes: Nodes) -> None:
     assert "oniond" not in node.pids()
     async with await a.join(node), await b.join(node), BusService("channels", node.directory) as service:
         assert not a.peer.their_init.all_features().has(ODD)
-        our_id = await us(node)
+        our_id = bytes.fromhex(node.node_id)
         await service.join()
         channels = [{"channel_id": bytes([n]) * 32, "node_id": side.node_id} for n, side in ((1, a), (2, b))]
         await service.ask("register", channels=channels)
@@ -214,7 +210,7 @@ async def test_oniond_dies_and_is_restarted(nodes: Nodes) -> None:
     node = nodes.start("--onion-messages=all")
     a, b = Side(0x2B), Side(0x2C)
     async with await a.join(node), await b.join(node):
-        path = [await us(node), b.node_id]
+        path = [bytes.fromhex(node.node_id), b.node_id]
         (old,) = node.pids_of("oniond")
         assert (await node.rpc("restart", what="oniond"))["restarted"] == "oniond"
         await a.peer.say(onion(path_to(path, None, new_secret()), b"after a restart"))

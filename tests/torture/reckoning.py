@@ -1,8 +1,9 @@
 """What an archive has, against what the generator of `scale` knows: each arrival once, or in a row of `losses`."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lightningd_py.observatory.tables.reading import Record
-from tests.harness.observatories import arrivals_of
+from tests.harness.observatories import arrivals_of, whole
+from tests.lightningd_py.observatory.recorded import rows
 from tests.torture.feeds import PEERS, TOPIC, Feeds
 
 COLUMNS = ["vantage", "conn_id", "hash"]
@@ -24,36 +26,36 @@ def row_count(archive: Path) -> int:
     return part.recent.num_rows + sum(pq.read_metadata(path).num_rows for path in part.files)
 
 
-def losses(archive: Path) -> list[dict[str, object]]:
+def losses(archive: Path) -> list[dict[str, Any]]:
     """The rows of `losses` that tell of something."""
-    part = Record(archive).part("losses")
-    found = pa.concat_tables([*(pq.read_table(path, partitioning=None) for path in part.files), part.recent])
-    return [row for row in found.to_pylist() if row["why"] not in ("start", "reconnect")]
+    return [row for row in rows(archive, "losses") if row["why"] not in ("start", "reconnect")]
+
+
+def lost_count(archive: Path) -> int:
+    """Messages that it tells of as lost; one for a row that does not say how many."""
+    return sum(row["count"] or 1 for row in losses(archive))
 
 
 def lost_of(archive: Path, vantage: str) -> Iterator[int]:
     """The seqs that its recorder says are missing."""
     for row in losses(archive):
         if row["vantage"] == vantage and row["topic"] == TOPIC:
-            first, count = row["first_seq"], row["count"] or 1
-            assert isinstance(first, int)
-            assert isinstance(count, int)
-            yield from range(first, first + count)
+            yield from range(row["first_seq"], row["first_seq"] + (row["count"] or 1))
 
 
-def wrong_of_feeds(archive: Path, feeds: Feeds) -> list[str]:
-    """A sentence for each vantage point of which the archive has not what was said, and for each other loss."""
-    part = Record(archive).part("arrivals", COLUMNS)
-    tables = [pq.read_table(path, columns=COLUMNS, partitioning=None) for path in part.files]
-    found = pa.concat_tables([*tables, part.recent.select(COLUMNS)])
+def wrong_of_feeds(archive: Path, feeds: Feeds, killed: Set[str] = frozenset()) -> list[str]:
+    """A sentence for each vantage point of which the archive has not what was said, and for each other loss.
+
+    `killed`: vantage points whose recorders were away, so that some of their arrivals may be lost, if it is told.
+    """
+    found = whole(archive, "arrivals", COLUMNS)
     numbers = pc.index_in(found["hash"], value_set=pa.array(feeds.hashes, pa.binary(16)))
     found = found.append_column("number", numbers).select(["vantage", "conn_id", "number"])
     harm = []
     for name in feeds.names:
         own = found.filter(pc.equal(found["vantage"], name))
         harm += _wrong_of(name, own, feeds.each(), sorted(lost_of(archive, name)))
-    known = {*feeds.names}
-    harm += [f"lost: {row}" for row in losses(archive) if row["vantage"] not in known or row["topic"] != TOPIC]
+    harm += [f"lost: {row}" for row in losses(archive) if row["vantage"] not in killed or row["topic"] != TOPIC]
     return harm
 
 

@@ -21,7 +21,7 @@ from tests.harness.jetstream import Archiving, NatsServer, make_streams
 from tests.harness.node import Node
 from tests.harness.observatories import PROGRAM, Recording, arrivals_of, peak_memory, until
 from tests.torture.feeds import Feeds
-from tests.torture.reckoning import losses, row_count, wrong_of_feeds, wrong_of_nodes
+from tests.torture.reckoning import lost_count, row_count, wrong_of_feeds, wrong_of_nodes
 from tests.torture.torture import Torture, print_line
 
 SCENES = ((1, 100_000), (5, 100_000), (20, 10_000), (20, 100_000), (20, 1_000_000))
@@ -181,7 +181,6 @@ def _measure(torture: Torture, points: int, rate: int) -> dict[str, Any]:
         scene.feeds.end()
         settled = _settle(scene, scene.feeds.total())
         harm = wrong_of_feeds(scene.archives[0], scene.feeds)
-        harm += [f"lost: {row}" for row in losses(scene.archives[0])]
         figures = _figures(scene, points, rate, settled)
     torture.tell(f"{points} vantage points, {rate:,} a minute", _words(figures), harm)
     return figures
@@ -214,7 +213,8 @@ def _kill_beside(torture: Torture, nodes: dict[str, Node]) -> dict[str, Any]:
         scene.feeds.end()
         said = arrivals_of(truth).total()
         settled = _settle(scene, scene.feeds.total() + said)
-        harm = [wrong for archive in scene.archives for wrong in wrong_of_feeds(archive, scene.feeds)]
+        killed = {scene.feeds.names[0]}
+        harm = [wrong for archive in scene.archives for wrong in wrong_of_feeds(archive, scene.feeds, killed)]
         harm += [wrong for archive in scene.archives for wrong in wrong_of_nodes(archive, truth, {*nodes})]
         figures = _figures(scene, POINTS, RATE, settled) | {"kills": 3 * kills, "full": 1, "said to nodes": said}
     words = f"{kills} kills each of an archive, the server and a recorder, the stream full once; {_words(figures)}"
@@ -237,12 +237,11 @@ def _replay(nodes: dict[str, Node], seconds: int, truth: Path) -> "subprocess.Po
 
 
 def _settle(scene: Scene, said: int) -> float:
-    """Wait until the archives have it all but what `losses` tells, or until patience ends; seconds that took."""
+    """Wait until the archives have it all but what is told of as lost, or until patience ends; seconds that took."""
     began = time.monotonic()
 
     def is_whole(archive: Path) -> bool:
-        lost = sum(int(str(row["count"] or 1)) for row in losses(archive))
-        return row_count(archive) >= said - lost
+        return row_count(archive) >= said - lost_count(archive)
 
     while not all(map(is_whole, scene.archives)) and time.monotonic() < began + SETTLED:
         time.sleep(0.5)
@@ -252,7 +251,6 @@ def _settle(scene: Scene, said: int) -> float:
 def _figures(scene: Scene, points: int, rate: int, settled: float) -> dict[str, Any]:
     """Costs as seconds of processor time for each minute, and bytes."""
     feeds = scene.feeds
-    lost = sum(int(str(row["count"] or 1)) for row in losses(scene.archives[-1]))
     minutes = feeds.seconds / 60
     parts = {
         part: {"cpu": cost.cpu / minutes, "memory": cost.memory} for part, cost in sorted(scene.meter.costs().items())
@@ -263,7 +261,7 @@ def _figures(scene: Scene, points: int, rate: int, settled: float) -> dict[str, 
         "rate": feeds.total() / minutes,
         "seconds": feeds.seconds,
         "arrivals": feeds.total(),
-        "told of as lost": lost,
+        "told of as lost": lost_count(scene.archives[-1]),
         "settled": settled,
         "generator cpu": feeds.cpu / minutes,
         "parts": parts,

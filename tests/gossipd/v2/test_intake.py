@@ -80,7 +80,7 @@ def test_each_rule_broken(tmp_path: Path) -> None:
         inside.listen()
         peer = await inside.connect()
         warnings = []
-        wrong = {case: raw for case, (raw, _) in BROKEN.items() if raw[1] != 4}
+        wrong = {case: raw for case, (raw, _) in BROKEN.items()}
         for case, raw in wrong.items():
             heard = await say(inside, peer, raw, raw)
             warnings += heard

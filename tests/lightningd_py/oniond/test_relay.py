@@ -272,17 +272,19 @@ async def test_a_path_that_begins_at_a_channel(relay: Relay) -> None:
         ([], b"\x02", "blinded_path"),
         ([b"\x02" + b"\xff" * 32], b"", "no node id"),
         ([A] * MOST_HOPS, b"", "19 nodes are the most"),
-        ([US, US], b"", None),
         ([], blind([US, A], [b"", b""], SESSION).encode(), "the path begins with this node, and"),
         ([], by_scid(9).encode(), "leads nowhere: unknown_next"),
     ],
 )
-async def test_what_cannot_be_sent(relay: Relay, node_ids: list[bytes], path: bytes, says: str | None) -> None:
-    if says is None:
-        assert await relay.send(node_ids, path, {64: b"x"}) == (None, b"")
-        return
+async def test_what_cannot_be_sent(relay: Relay, node_ids: list[bytes], path: bytes, says: str) -> None:
     with pytest.raises(CannotSend, match=says):
         await relay.send(node_ids, path, {64: b"x"})
+
+
+async def test_sent_to_ourselves_by_way_of_ourselves(relay: Relay, around: Around) -> None:
+    assert await relay.send([US, US], b"", {64: b"x"}) == (None, b"")
+    assert [told.fields for told in around.told] == [{64: b"x"}]
+    assert around.said == []
 
 
 async def test_what_is_too_long(relay: Relay) -> None:

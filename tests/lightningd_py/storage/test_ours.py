@@ -92,8 +92,8 @@ async def test_one_that_could_not_be_told_is_told_later(bench: StorageBench, mon
     await bench.tells((NODE, PeerStorage(b"ours")))
     bench.gossipd.answer = bench.takes
     await bench.tells((NODE, PeerStorage(b"ours")))
-    await asyncio.sleep(0)
-    assert bench.told() == []
+    await settled()
+    assert bench.told() == [] and not bench.storage.ours._later
 
 
 async def test_a_program_that_has_the_connection(bench: StorageBench) -> None:

@@ -41,7 +41,7 @@ class Written:
 
     async def on_disk(self, *node_ids: bytes) -> None:
         async def so() -> bool:
-            return not any(self.writing.pending.get(node_id) for node_id in node_ids)
+            return all(self.writing.pending.get(node_id) is None for node_id in node_ids)
 
         await until(so, "it is not written")
 

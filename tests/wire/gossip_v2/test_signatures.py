@@ -21,7 +21,7 @@ from wire.gossip_v2.keys import aggregate, multisig_script, taproot_script
 from wire.gossip_v2.messages import ChannelAnnouncement2
 from wire.gossip_v2.records import read_records, signature_tag, tagged_digest
 from wire.gossip_v2.signatures import digest_of, holds, output_key
-from wire.secp256k1 import public_key, sign_schnorr
+from wire.secp256k1 import public_key, sign_schnorr, verify_schnorr
 
 MADE = SyntheticMap(random_edges(2, 8, 5), 2, 1_700_000_000)
 GOSSIP = SyntheticGossip2(MADE, 1_000, FUNDINGS)
@@ -137,7 +137,13 @@ def test_even_secrets() -> None:
 
 
 def test_tagged_digest_is_that_of_bip_340() -> None:
-    """Vector 0 of BIP 340 signed without its aux_rand is another signature, and holds as well: the tag is the BIP's."""
     tag = hashlib.sha256(b"TapTweak").digest()
     assert tagged_digest("TapTweak", b"x") == hashlib.sha256(tag + tag + b"x").digest()
-    assert len(sign_schnorr((3).to_bytes(32), bytes(32))) == 64
+
+
+def test_a_signature_without_aux_rand() -> None:
+    """libsecp256k1 makes the one of 32 zeros, as in vector 0 of BIP 340; any other holds as well."""
+    secret, digest = (3).to_bytes(32), bytes(32)
+    signatures = [sign_schnorr(secret, digest, aux_rand) for aux_rand in (None, bytes(32), b"\1" * 32)]
+    assert signatures[0] == signatures[1] != signatures[2]
+    assert all(verify_schnorr(digest, signature, public_key(secret)[1:]) for signature in signatures)
