@@ -328,7 +328,7 @@ class Gossipd:
         """
         if message[0] << 8 | message[1] in TROUBLE:
             self.owned.charge(peer.info.conn_id, 1 / MOST_TROUBLE)
-        if self.owned.passes_onion(peer.info.conn_id, message) and self.owned.may_copy(peer.info.conn_id, message):
+        if self.owned.may_copy(peer.info.conn_id, message):
             self._copy(peer, message)
 
     def _copy(self, peer: Peer, message: bytes) -> None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
 from lightningd_py.chain.choice import make_chain
 from lightningd_py.chain.source import ChainSource
@@ -28,6 +29,7 @@ from lightningd_py.owners.copy_programs import Listeners
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer, Peers
 from lightningd_py.owners.table_left import resume_table
+from lightningd_py.owners.teller import Teller
 from lightningd_py.peers.own_node import OwnNode
 from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.registrations.store import RegistrationStore
@@ -67,6 +69,7 @@ class Core:
     ownership: Ownership
     signing: SigningSockets
     listeners: Listeners
+    teller: Teller
     storage: StorageForPeers
     chain: ChainSource
     own: OwnNode
@@ -95,16 +98,11 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
     )
     hsmd, connectd, gossipd = (channels[name] for name in ("hsmd", "connectd", "gossipd"))
     signing = SigningSockets(supervisor, options.may_sign)
-    timing, limits = options.timing, options.limits
-
-    def said(peer: Peer, message: bytes) -> None:
-        _said(before.news, peer, message)
-        storage.said(peer, message)
-
+    timing, limits, said = options.timing, options.limits, partial(_said, before.news)
     ownership = Ownership(registrations, connectd, gossipd, timing, said, signing.make, before.peers, limits)
-    storage = StorageForPeers(
-        options.peer_storage, options.peer_storage_quota, options.network_dir, ownership, options.timing
-    )
+    teller = Teller(ownership, timing)
+    ends.callback(teller.close)
+    storage = StorageForPeers(options.peer_storage, options.peer_storage_quota, options.network_dir, ownership, teller)
     ends.callback(storage.close)
     before.news.follow(ownership)
     listeners = Listeners(registrations, options.timing)
@@ -128,6 +126,7 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
         ownership=ownership,
         signing=signing,
         listeners=listeners,
+        teller=teller,
         storage=storage,
         chain=chain,
         own=own,

@@ -156,6 +156,7 @@ async def close_rest(running: Running) -> None:
     for part in (running.parts.staying, running.opening, running.restarts):
         part.close()
     await running.core.chain.close()
+    running.core.teller.close()
     running.core.storage.close(moved=True)
     running.core.database.close()
 

@@ -18,7 +18,6 @@ from lightningd_py.config.options import Options
 from lightningd_py.core import Beginnings, Core, start_core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import store_path
-from lightningd_py.daemons.hsm_control import derive_secret
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.moving import Mover, Others
 from lightningd_py.daemons.opening import Opening
@@ -31,11 +30,18 @@ from lightningd_py.leaving import Leaving, close_rest, come_back, restart_by_sig
 from lightningd_py.log import WRITER, NodeLog
 from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
-from lightningd_py.onions.onion_control import OnionControl
-from lightningd_py.onions.onion_services import OnionServices
 from lightningd_py.owners.ownership import tell
 from lightningd_py.owners.peers import Peers
-from lightningd_py.parts import BUSES, Parts, Running, open_buses, serve_metrics, start_companions
+from lightningd_py.parts import (
+    BUSES,
+    Parts,
+    Running,
+    begin_onions,
+    make_onions,
+    open_buses,
+    serve_metrics,
+    start_companions,
+)
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.bootstrap import Candidate, read_peers
 from lightningd_py.peers.finding import Around, find_peers
@@ -170,13 +176,8 @@ class Node:
         await loading
         buses = open_buses(core, options, parts, rpc, ends)
         await parts.listingd.begin()
-        core.supervisor.hears["oniond"] = parts.onions.received
-        if left is None:
-            await parts.onions.begin(lambda info: derive_secret(core.supervisor.hsmd, info))
-        else:
-            parts.onions.resume(core.channels.get("oniond"), left.onion_secret)
-        ends.callback(parts.onions.close)
-        for end in (parts.staying.close, self._opening.close, self._restarts.close):
+        await begin_onions(core, parts.onions, left)
+        for end in (parts.onions.close, parts.staying.close, self._opening.close, self._restarts.close):
             ends.callback(end)
         if left is None and options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
             await parts.connectiond.must_bind()
@@ -254,10 +255,7 @@ class Node:
         storage.kept_changed, storage.routes_changed = news.tell_nodes, news.tell_routes
         news.begin()
 
-        services = OnionServices(self._registrations, core.listeners.onion)
-        refusal = self._restarts.refusal
-        mode = options.onion_messages
-        onions = OnionControl(mode, core.supervisor, ownership, core.own.node_id, services, refusal)
+        onions = make_onions(core, options, self._registrations, self._restarts.refusal)
         onions.on_offer = news.offer_changed
 
         def registered(changed: Changed) -> None:
@@ -271,6 +269,7 @@ class Node:
         requests = PeerRequests(ownership, core.database, core.connect_control.reach, options.timing)
         of_listingd = core.channels.get("listingd")
         begun = self._left is not None
+        refusal = self._restarts.refusal
         listingd = ListingControl(core.supervisor, store_path(options), refusal, of_listingd, begun=begun)
         replacements = Replacements(
             setup=core.setup,

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from lightningd_py.config.options import Options
 from lightningd_py.core import Core
 from lightningd_py.daemons.connectiond_control import ConnectiondControl
 from lightningd_py.daemons.gossip_control import vantage_of
+from lightningd_py.daemons.hsm_control import derive_secret
 from lightningd_py.daemons.listing_control import ListingControl
 from lightningd_py.daemons.moving import Mover
 from lightningd_py.daemons.opening import Opening
@@ -19,11 +20,13 @@ from lightningd_py.daemons.setup import Replacements
 from lightningd_py.news.news import News
 from lightningd_py.node_left import NodeLeft
 from lightningd_py.onions.onion_control import OnionControl
+from lightningd_py.onions.onion_services import OnionServices
 from lightningd_py.peers.access_control import AccessControl
 from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.recording.companion import Companion
 from lightningd_py.recording.page import Page
 from lightningd_py.recording.recorder import Recorder
+from lightningd_py.registrations.registrations import Registrations
 from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.service_manager import ServiceManager
@@ -71,6 +74,24 @@ class Running:
     manager: ServiceManager
     ended: asyncio.Future[int | NodeLeft]
     """Done when the node is to end, or another program is to take its place."""
+
+
+def make_onions(
+    core: Core, options: Options, registrations: Registrations, refusal: Callable[[str], str]
+) -> OnionControl:
+    """What the node has to do with onion messages. `refusal`: why a daemon is not there."""
+    services = OnionServices(registrations, core.listeners.onion)
+    whom = (core.ownership, core.teller, core.own.node_id)
+    return OnionControl(options.onion_messages, core.supervisor, *whom, services, refusal)
+
+
+async def begin_onions(core: Core, onions: OnionControl, left: NodeLeft | None) -> None:
+    """Start oniond, or go on with the one that runs, if it is wanted. Raises ChannelClosed if a daemon has died."""
+    core.supervisor.hears["oniond"] = onions.received
+    if left is None:
+        await onions.begin(lambda info: derive_secret(core.supervisor.hsmd, info))
+    else:
+        onions.resume(core.channels.get("oniond"), left.onion_secret)
 
 
 def serve_metrics(

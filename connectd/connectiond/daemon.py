@@ -279,8 +279,7 @@ class Connectiond:
 
     def copy_up(self, line: Line, message: bytes) -> None:
         """A copy of what a peer said; some go up seldom."""
-        conn_id = line.peer.conn_id
-        if self._bridged.passes_onion(conn_id, message) and self._bridged.may_copy(conn_id, message):
+        if self._bridged.may_copy(line.peer.conn_id, message):
             self._copy(line, message)
 
     def _copy(self, line: Line, message: bytes) -> None:

@@ -3,7 +3,7 @@
 A batch leaves when it is as large as a message may be without being counted (`feed_socket.LARGE`), so that a queue
 holds no more bytes than before, and at the latest a moment after the one before: what comes in a quiet time leaves at
 once. What costs is not packing but ZMQ: two frames, a wake-up of its thread, a write into the socket. Measured in a
-first sync, two messages of the feed each of gossip: 12 µs singly, see docs/performance.md for now.
+first sync, where a message of gossip makes two of the feed: docs/performance.md has what they cost singly and so.
 """
 
 from collections.abc import Callable

@@ -2,16 +2,17 @@
 
 import sys
 
-from wire.start.python import without_tls
+from wire.start.python import loading, without_tls
 
 
 def main() -> int:
     """Run until the master closes its end; the exit status."""
     without_tls()
-    from lightningd_py.oniond.oniond import Oniond
-    from wire.control.daemon import inherited_socket, prepare, run
-    from wire.control.landlock import restrict_files
-    from wire.control.status import Status
+    with loading():
+        from lightningd_py.oniond.oniond import Oniond
+        from wire.control.daemon import inherited_socket, prepare, run
+        from wire.control.landlock import restrict_files
+        from wire.control.status import Status
 
     *fds, level = sys.argv[1:]
     prepare(level)

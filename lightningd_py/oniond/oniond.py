@@ -125,9 +125,9 @@ class Oniond:
         asked = control_wire.FindNextHop(short_channel_id)
         return (await self._master.request(asked, control_wire.FindNextHopReply)).node_ids
 
-    def say(self, node_id: bytes, message: bytes) -> None:
+    def say(self, node_id: bytes, message: bytes, source: bytes) -> None:
         """The master has the owner of its connection say it, if there is one."""
-        self._tell(control_wire.OnionToSay(node_id, message))
+        self._tell(control_wire.OnionToSay(node_id, message, source))
 
     def for_us(self, message: ForUs) -> None:
         """The master tells services."""

@@ -47,8 +47,8 @@ class Around(Protocol):
     async def channel(self, short_channel_id: int) -> Sequence[bytes]:
         """Its two nodes, node_id_1 first; none if it is not known."""
 
-    def say(self, node_id: bytes, message: bytes) -> None:
-        """Have the node told, if it is connected."""
+    def say(self, node_id: bytes, message: bytes, source: bytes) -> None:
+        """Have the node told, if it is connected. `source`: the node that has said it, empty for a service."""
 
     def for_us(self, message: ForUs) -> None:
         """Tell those it is for."""
@@ -87,7 +87,7 @@ class Relay:
             return
         self.in_hand += 1
         try:
-            self.outcomes[await self._go(read_message(raw))] += 1
+            self.outcomes[await self._go(read_message(raw), node_id)] += 1
         except OnionError as error:
             self.outcomes[error.flaw.value] += 1
         finally:
@@ -107,8 +107,8 @@ class Relay:
         self._spoken.add(node_id)  # no more than the rate lets through
         return True
 
-    async def _go(self, sealed: Sealed) -> str:
-        """Open it, and send it on: what became of it. Raises OnionError."""
+    async def _go(self, sealed: Sealed, source: bytes) -> str:
+        """Open it, and send it on: what became of it. `source` as for `Around.say`. Raises OnionError."""
         for _ in range(MOST_TURNS):
             keys = await self._around.keys(sealed.path_key, sealed.packet.public_key)
             opened = open_message(sealed, keys, self.known)
@@ -119,7 +119,7 @@ class Relay:
                 return "unknown_next"
             sealed = opened.message
             if node_id != self._node_id:
-                self._around.say(node_id, write_message(sealed))
+                self._around.say(node_id, write_message(sealed), source)
                 return "forwarded"
             if not is_point(sealed.path_key):  # an override
                 return "malformed"
@@ -168,7 +168,7 @@ class Relay:
         if first != self._node_id:
             return first, write_message(sealed)
         try:
-            outcome = await self._go(sealed)
+            outcome = await self._go(sealed, b"")
         except OnionError as error:
             raise CannotSend(f"the path begins with this node, and {error}") from error
         if outcome not in ("forwarded", "for_us"):

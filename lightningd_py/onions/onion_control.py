@@ -7,16 +7,17 @@ import asyncio
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from lightningd_py.onions.onion_services import OnionServices
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer
+from lightningd_py.owners.teller import Teller
 from lightningd_py.registrations.changed import Changed
 from wire.control import control_wire
 from wire.control.control_channel import ChannelClosed, ControlChannel, RequestFailed
-from wire.control.control_message import ControlMessage
+from wire.control.control_message import ControlMessage, Reply, Request
 from wire.control.status import Status
 from wire.features import Features, feature_bit
 from wire.net.onion_rates import ONION_MESSAGE
@@ -26,12 +27,14 @@ ALL, CHANNELS, NONE = "all", "channels", "none"
 MOST_TO_SAY = 512
 """Messages that owners have not taken yet."""
 MOST_TO_ONE = 16
-"""Of these, to one peer."""
+"""Of these, to one peer. Half of both is for sources of which none waits."""
 REASONS = ("no_channel", "away", "oniond_behind", "not_connected", "next_no_channel", "slow", "no_service")
 OFFERED = feature_bit("option_onion_messages") + 1
 NO_ONIONS = "there are no onion messages: --onion-messages=none"
 SECRET_OF_PATHS = b"lightningd-py onion message paths"
 
+R = TypeVar("R", bound=Reply)
+K = TypeVar("K")
 status = Status("lightningd")
 
 
@@ -60,6 +63,7 @@ class OnionControl:
         mode: str,
         processes: Processes,
         ownership: Ownership,
+        teller: Teller,
         node_id: bytes,
         services: OnionServices,
         refusal: Callable[[str], str],
@@ -67,7 +71,7 @@ class OnionControl:
         """`mode`: of --onion-messages. `refusal` says why the process is not there."""
         self._mode = mode
         self._processes = processes
-        self._ownership = ownership
+        self._ownership, self._teller = ownership, teller
         self._registrations = ownership.registrations
         self._node_id = node_id
         self.services = services
@@ -75,9 +79,13 @@ class OnionControl:
         self.secret = b""
         """Under which its own paths are known again."""
         self._channel: ControlChannel | None = None
+        self._introduced = _done()
+        """Before that oniond is told nothing else."""
         self._told: list[int] = []
         self._to_say: Counter[int] = Counter()
-        self._saying: set[asyncio.Task[None]] = set()
+        self._sources: Counter[bytes] = Counter()
+        """The same messages, by who has said them."""
+        self._finding: set[asyncio.Task[None]] = set()
         self.on_offer: Callable[[], None] = lambda: None
         """Called when the node's features, and what it wants copies of, have changed."""
         self.not_passed: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
@@ -105,7 +113,7 @@ class OnionControl:
             return
         self.secret = secret or os.urandom(32)
         if channel is not None:
-            self._go_on(channel)
+            self._go_on(channel, _done())
         elif self._wanted():
             self._start()
 
@@ -125,15 +133,14 @@ class OnionControl:
         return self._channel
 
     def _start(self) -> "asyncio.Future[control_wire.OniondInitReply] | None":
-        """Done when it is there; None if it cannot be."""
+        """Done when it is there; None if it cannot be started."""
         try:
             channel = self._processes.start_oniond(self.received)
         except OSError as error:
             status.unusual(f"oniond cannot be started: {error}")
             return None
-        asked = self._introduce(channel)
-        self._go_on(channel)
-        return asked
+        self._go_on(channel, self._introduce(channel))
+        return self._introduced
 
     def _introduce(self, channel: ControlChannel) -> "asyncio.Future[control_wire.OniondInitReply]":
         init = control_wire.OniondInit(self._node_id, self.secret)
@@ -141,22 +148,21 @@ class OnionControl:
         asked.add_done_callback(lambda done: None if done.cancelled() else done.exception())
         return asked
 
-    def _go_on(self, channel: ControlChannel) -> None:
-        """With this one. What we say now comes after its init."""
+    def _go_on(self, channel: ControlChannel, introduced: "asyncio.Future[control_wire.OniondInitReply]") -> None:
+        """With this one."""
         registrations = self._registrations
-        self._channel, self._told = channel, []
+        self._channel, self._introduced, self._told = channel, introduced, []
         if OFFERED & ~1 not in registrations.fixed_features:
             registrations.base_features |= Features.of([OFFERED])
-        registrations.heard |= {ONION_MESSAGE}
+        registrations.own_copies |= {ONION_MESSAGE}
         self._ownership.hears[ONION_MESSAGE] = self._heard
         self.on_offer()
-        asyncio.get_running_loop().call_soon(self._tell_payloads)
+        introduced.add_done_callback(lambda _: self._tell_payloads())
 
     async def restart(self) -> None:
         """After its death. Raises OSError."""
         channel = self._processes.start_oniond(self.received)
-        self._introduce(channel)
-        self._go_on(channel)
+        self._go_on(channel, self._introduce(channel))
 
     async def replace(self) -> None:
         """Another process; what the old one has in hand is lost. Raises OSError, or ChannelClosed if the new one has
@@ -171,22 +177,28 @@ class OnionControl:
         except ChannelClosed:
             self._processes.decide(old, new)
             raise
-        self._go_on(new)
+        self._go_on(new, _done())
         self._processes.decide(new, old)
 
     def _tell_payloads(self) -> None:
         payloads = self.services.payloads()
-        if self._channel is not None and not self._channel.closed and payloads != self._told:
+        if (channel := self._hearing) is not None and payloads != self._told:
             self._told = payloads
-            self._channel.send(control_wire.SetOnionPayloads(payloads))
+            channel.send(control_wire.SetOnionPayloads(payloads))
+
+    @property
+    def _hearing(self) -> ControlChannel | None:
+        """To one that can be told something now."""
+        channel = self._channel
+        return None if channel is None or channel.closed or not self._introduced.done() else channel
 
     # messages of peers
 
     def _heard(self, peer: Peer, message: bytes) -> None:
-        channel = self._channel
+        channel = self._hearing
         if not self._may(peer):
             self.not_passed["no_channel"] += 1
-        elif channel is None or channel.closed:
+        elif channel is None:
             self.not_passed["away"] += 1
         elif channel.behind:
             self.not_passed["oniond_behind"] += 1
@@ -204,52 +216,49 @@ class OnionControl:
     def received(self, message: ControlMessage) -> None:
         """A message of oniond's that is no reply."""
         match message:
-            case control_wire.OnionToSay(node_id=node_id, message=raw):
-                self._pass_on(node_id, raw)
+            case control_wire.OnionToSay():
+                self._pass_on(message)
             case control_wire.OnionForUs():
                 if not self.services.tell(message):
                     self.not_passed["no_service"] += 1
             case control_wire.FindNextHop():
-                self._spawn(self._find(message, self._channel))
+                task = asyncio.get_running_loop().create_task(self._find(message, self._channel))
+                self._finding.add(task)
+                task.add_done_callback(self._found)
             case _:
                 raise RuntimeError(f"oniond said {message.name()}")
 
-    def _pass_on(self, node_id: bytes, message: bytes) -> None:
-        peer = self._ownership.peers.of_node(node_id)
+    def _pass_on(self, message: control_wire.OnionToSay) -> None:
+        peer = self._ownership.peers.of_node(message.node_id)
         if peer is None or peer.end_wanted is not None:
             self.not_passed["not_connected"] += 1
         elif not self._may(peer):
             self.not_passed["next_no_channel"] += 1
-        elif self._to_say.total() >= MOST_TO_SAY or self._to_say[peer.info.conn_id] >= MOST_TO_ONE:
+        elif not self._has_room(peer.info.conn_id, message.source):
             self.not_passed["slow"] += 1
         else:
-            self._to_say[peer.info.conn_id] += 1
-            self._spawn(self._say(peer, message))
+            self._say(peer, message)
 
-    async def _say(self, peer: Peer, message: bytes) -> None:
-        conn_id = peer.info.conn_id
-        try:
-            await self._ask_owner(peer, message)
-        except RequestFailed:
-            self.not_passed["slow"] += 1
-        except ChannelClosed:
-            self.not_passed["not_connected"] += 1
-        finally:
-            self._to_say[conn_id] -= 1
-            if not self._to_say[conn_id]:
-                del self._to_say[conn_id]
+    def _has_room(self, conn_id: int, source: bytes) -> bool:
+        """Whether one more may wait for this connection's owner."""
+        waiting = max(self._to_say.total() / MOST_TO_SAY, self._to_say[conn_id] / MOST_TO_ONE)
+        return waiting < (0.5 if self._sources[source] else 1)
 
-    async def _ask_owner(self, peer: Peer, message: bytes) -> None:
-        request = control_wire.SendMessage(peer.info.node_id, peer.info.conn_id, message)
-        await self._ownership.channel_of(peer).request(request, control_wire.SendMessageReply)
+    def _say(self, peer: Peer, message: control_wire.OnionToSay) -> None:
+        def count(by: int) -> None:
+            _count(self._to_say, peer.info.conn_id, by)
+            _count(self._sources, message.source, by)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._saying.add(task)
-        task.add_done_callback(self._done)
+        def ended(told: bool) -> None:
+            count(-1)
+            if not told:
+                self.not_passed["not_connected" if peer.is_gone else "slow"] += 1
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._saying.discard(task)
+        count(1)
+        self._teller.say(peer, message.message, ended)
+
+    def _found(self, task: "asyncio.Task[None]") -> None:
+        self._finding.discard(task)
         if not task.cancelled():
             task.result()
 
@@ -269,26 +278,35 @@ class OnionControl:
     async def path_to_us(self, node_ids: Sequence[bytes], service: str, context: bytes) -> bytes:
         """A blinded_path by way of these nodes, for this service's purpose. Raises CannotSend."""
         asked = control_wire.MakeBlindedPath(list(node_ids), service, context)
-        try:
-            return (await self._there().request(asked, control_wire.MakeBlindedPathReply)).path
-        except RequestFailed as refused:
-            raise CannotSend(str(refused)) from refused
-        except ChannelClosed:
-            raise CannotSend(self._refusal("oniond")) from None
+        return (await self._ask(asked, control_wire.MakeBlindedPathReply)).path
 
     async def send(
         self, node_ids: Sequence[bytes], path: bytes, fields: Mapping[int, bytes], reply_path: bytes
     ) -> None:
         """Returns when the owner of the first node's connection has the message. Raises CannotSend."""
         asked = control_wire.MakeOnion(list(node_ids), path, list(fields.items()), reply_path)
+        made = await self._ask(asked, control_wire.MakeOnionReply)
+        if made.node_id is None:
+            return
+        who = f"the first node, {made.node_id.hex()},"
+        peer = self._ownership.peers.of_node(made.node_id)
+        if peer is None:
+            raise CannotSend(f"{who} is not connected")
         try:
-            made = await self._there().request(asked, control_wire.MakeOnionReply)
-            if made.node_id is None:
-                return
-            peer = self._ownership.peers.of_node(made.node_id)
-            if peer is None:
-                raise CannotSend(f"the first node, {made.node_id.hex()}, is not connected")
-            await self._ask_owner(peer, made.message)
+            await self._teller.tell(peer, made.message)
+        except RequestFailed as refused:
+            raise CannotSend(str(refused)) from refused
+        except ChannelClosed:
+            raise CannotSend(f"{who} is not connected any more") from None
+        except TimeoutError:
+            raise CannotSend(f"{who} or {peer.owner}, which has its connection, takes nothing") from None
+
+    async def _ask(self, asked: Request, reply_type: type[R]) -> R:
+        """What oniond makes. Raises CannotSend."""
+        try:
+            channel = self._there()
+            await asyncio.shield(self._introduced)
+            return await channel.request(asked, reply_type)
         except RequestFailed as refused:
             raise CannotSend(str(refused)) from refused
         except ChannelClosed:
@@ -305,6 +323,18 @@ class OnionControl:
         return self._channel
 
     def close(self) -> None:
-        """What is to be said is dropped."""
-        for task in self._saying:
+        """What oniond has asked gets no answer."""
+        for task in self._finding:
             task.cancel()
+
+
+def _done() -> "asyncio.Future[control_wire.OniondInitReply]":
+    found: asyncio.Future[control_wire.OniondInitReply] = asyncio.get_running_loop().create_future()
+    found.set_result(control_wire.OniondInitReply())
+    return found
+
+
+def _count(counter: Counter[K], key: K, by: int) -> None:
+    counter[key] += by
+    if not counter[key]:
+        del counter[key]

@@ -285,7 +285,6 @@ class Registrations:
 
     base_features = Features()
     """What the node offers by itself and for its programs."""
-    heard: frozenset[int] = frozenset()  # as own_copies, for onion messages
     fixed_features: frozenset[int] = frozenset()
     """Even bits of the features about which the operator has decided: no service changes them."""
 
@@ -349,7 +348,7 @@ class Registrations:
         may be a service's that is away.
         """
         copied = {number for service in self for number in service.copy if not is_channel_message(number)}
-        copied |= self.own_copies | self.heard
+        copied |= self.own_copies
         taken = {number for number, service in self._index.takers.items() if service.present}
         copies = [(number, Action.COPY.value) for number in sorted(copied - taken)]
         return copies + [(number, Action.TAKE.value) for number in sorted(taken)]

@@ -18,15 +18,14 @@ from pathlib import Path
 from lightningd_py.errors import DatabaseError
 from lightningd_py.owners.ownership import MASTER, Ownership
 from lightningd_py.owners.peers import Peer
+from lightningd_py.owners.teller import Teller
 from lightningd_py.storage.file import FILE_NAME, BlobFile
 from lightningd_py.storage.kept import NONE, Kept, KeptTable, Refusal
 from lightningd_py.storage.ours import FEATURE, OurBackups, OursLeft
-from lightningd_py.storage.told import Teller
 from lightningd_py.storage.writing import Writing
 from wire.address import network_group
 from wire.control.control_wire import PeerInfo
 from wire.control.status import Status
-from wire.control.timing import Timing
 from wire.crypto_state import PeerState
 from wire.cursor import WireError
 from wire.features import Features, feature_bit
@@ -60,7 +59,7 @@ class StorageForPeers:
         quota: int,
         directory: Path,
         ownership: Ownership,
-        timing: Timing,
+        teller: Teller,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`quota` in bytes, `clock`: unix seconds. A file that cannot be used is said, and nothing is kept then."""
@@ -71,8 +70,8 @@ class StorageForPeers:
         file = _open(mode, directory / FILE_NAME)
         self.table = KeptTable(NONE if file is None else mode, quota, self._has_channel)
         self.writing = None if file is None else Writing(file, self.table.kept)
-        self._teller = Teller(ownership, timing)
-        self.ours = OurBackups(ownership, self._teller)
+        self._teller = teller
+        self.ours = OurBackups(ownership, teller)
         self.kept_changed: Callable[[Iterable[bytes]], None] = lambda node_ids: None
         """Gets nodes whose blob is kept now, or no more."""
         self.routes_changed: Callable[[], None] = lambda: None
@@ -86,6 +85,7 @@ class StorageForPeers:
             self.table.add(node_id, kept)
         if file is None and mode != NONE:
             self._offer_nothing()
+        ownership.hears |= {PeerStorage.number: self._store, PeerStorageRetrieval.number: self._given_back}
         self._set_routes()
 
     def _has_channel(self, node_id: bytes) -> bool:
@@ -134,12 +134,14 @@ class StorageForPeers:
 
     # what peers say
 
-    def said(self, peer: Peer, message: bytes) -> None:
-        """A copy of any message that an owner has passed up."""
-        number = int.from_bytes(message[:2], "big")
-        if number == PeerStorage.number and self.is_ours:
+    def _store(self, peer: Peer, message: bytes) -> None:
+        """A peer_storage."""
+        if self.is_ours:
             self._keep(peer, _blob(message))
-        elif number == PeerStorageRetrieval.number and (blob := _blob(message)) is not None:
+
+    def _given_back(self, peer: Peer, message: bytes) -> None:
+        """A peer_storage_retrieval."""
+        if (blob := _blob(message)) is not None:
             self.ours.given_back(peer.info.node_id, blob)
 
     def _keep(self, peer: Peer, blob: bytes | None) -> None:
@@ -239,8 +241,8 @@ class StorageForPeers:
     def _set_routes(self) -> None:
         wanted = {PeerStorage.number} if self.writing is not None else set()
         wanted |= {PeerStorageRetrieval.number} if self.ours.asked else set()
-        if wanted != self._registrations.own_copies:
-            self._registrations.own_copies = frozenset(wanted)
+        if not wanted <= self._registrations.own_copies:
+            self._registrations.own_copies |= wanted
             self.routes_changed()
 
     # for operators
@@ -276,7 +278,6 @@ class StorageForPeers:
         """Write all that waits, unless it has `moved` to the next program of this process, and end."""
         if self._expiry is not None:
             self._expiry.cancel()
-        self._teller.close()
         self.ours.close()
         if self.writing is not None:
             self.writing.close(moved=moved)

@@ -9,12 +9,13 @@ any, else to all, for a service that has lost everything does not know its chann
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import field
+from functools import partial
 from hashlib import sha256
 
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer
+from lightningd_py.owners.teller import Teller
 from lightningd_py.registrations.registered import Registered
-from lightningd_py.storage.told import Teller
 from wire.features import Features
 from wire.peer_wire import PeerStorage
 from wire.start.late_dataclass import dataclass
@@ -91,7 +92,7 @@ class OurBackups:
             self._offer_later(node_id, at + MINUTE)
             return False
         self._told[node_id] = digest, now
-        self._teller.say(peer, PeerStorage(blob).encode(), lambda: self._not_told(node_id))
+        self._teller.say(peer, PeerStorage(blob).encode(), partial(self._said, node_id))
         return True
 
     def _offer_later(self, node_id: bytes, at: float) -> None:
@@ -101,8 +102,10 @@ class OurBackups:
         self._later.pop(node_id, None)
         self.offer(node_id)
 
-    def _not_told(self, node_id: bytes) -> None:
-        """The next connection is the next try; or in a minute, for a peer that does not read now."""
+    def _said(self, node_id: bytes, told: bool) -> None:
+        """Otherwise the next connection is the next try; or in a minute, for a peer that does not read now."""
+        if told:
+            return
         self._told[node_id] = b"", self._loop.time()
         if node_id not in self._later:
             self._offer_later(node_id, self._loop.time() + MINUTE)

@@ -125,7 +125,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "lightningd_py.owners.peers": "the arrival and the end of a connection are awaited",
         "lightningd_py.storage.for_peers": "what expires is looked for by the loop's clock",
         "lightningd_py.storage.ours": "a peer is told a blob once a minute at most",
-        "lightningd_py.storage.told": "an owner's answer is awaited, with a deadline",
+        "lightningd_py.owners.teller": "an owner's answer is awaited, with a deadline",
         "lightningd_py.storage.writing": "writes when it is due, and hears from the thread that writes",
         "lightningd_py.tools.scripted_peer": "a peer for scripts and tests",
         "lightningd_py.chain.txouts": "tasks that keep bitcoind busy",

@@ -1363,6 +1363,8 @@ class OnionToSay(ControlMessage, number=8002, sender="oniond"):
 
     node_id: bytes
     message: bytes
+    source: bytes
+    """The node that has said it to us; empty if a service has."""
 
 
 class SetOnionPayloads(ControlMessage, number=8003, sender="master"):

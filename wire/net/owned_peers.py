@@ -227,24 +227,24 @@ class OwnedPeers(SockMan, Generic[S]):
     # copies
 
     def may_copy(self, conn_id: int, message: bytes) -> bool:
-        """Whether a copy of what a peer has just said goes up now; else `on_copy` may get it later."""
+        """Whether a copy of what a peer has just said goes up now; else it is one onion message too many, or `on_copy`
+        may get it later.
+        """
         line = self._owned[conn_id]
+        if message[0] << 8 | message[1] == ONION_MESSAGE:
+            return self._passes_onion(line, len(message))
         return self.seldom.hear(conn_id, line.source, message, self.clock(), room=self._may_read())
+
+    def _passes_onion(self, line: OwnedPeer[S], size: int) -> bool:
+        line.onions = line.onions or OnionRate()
+        passes = line.onions.take(size, self.clock())
+        self.tally.onions_dropped += not passes
+        return passes
 
     def copy_due(self, now: float) -> None:
         """Have those go up that have waited long enough, if there is room."""
         for conn_id, message in self.seldom.due(now) if len(self.seldom) and self._may_read() else ():
             self.on_copy(self._owned[conn_id].peer, message)
-
-    def passes_onion(self, conn_id: int, message: bytes) -> bool:
-        """Whether this goes up: an onion message only if the peer has not said too many, everything else always."""
-        if message[0] << 8 | message[1] != ONION_MESSAGE:
-            return True
-        line = self._owned[conn_id]
-        line.onions = line.onions or OnionRate()
-        passes = line.onions.take(len(message), self.clock())
-        self.tally.onions_dropped += not passes
-        return passes
 
     # as time goes by
 

@@ -40,7 +40,7 @@ class Around:
     async def channel(self, short_channel_id: int) -> Sequence[bytes]:
         return {OURS: sorted([US, B]), ALIENS: sorted([A, B])}.get(short_channel_id, [])
 
-    def say(self, node_id: bytes, message: bytes) -> None:
+    def say(self, node_id: bytes, message: bytes, source: bytes) -> None:
         self.said.append((node_id, message))
 
     def for_us(self, message: ForUs) -> None:

@@ -1,12 +1,10 @@
 """The master's half of oniond among fakes: whose messages are passed on, to whom, and what is dropped."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from lightningd_py.config.values import Service, Wanted
 from lightningd_py.onions.onion_control import (
     ALL,
     CHANNELS,
@@ -16,17 +14,9 @@ from lightningd_py.onions.onion_control import (
     NONE,
     OFFERED,
     CannotSend,
-    OnionControl,
 )
-from lightningd_py.onions.onion_services import OnionServices
-from lightningd_py.owners.claims import GOSSIPD
-from lightningd_py.owners.ownership import Ownership
-from lightningd_py.registrations.changed import Changed
-from lightningd_py.registrations.registrations import Registrations
-from tests.lightningd_py.ownership_among_fakes import Daemon, info
-from wire.bus.bus_wire import BusChannel, Register
-from wire.control.control_channel import ControlChannel
-from wire.control.control_message import ControlMessage, Reply, Request
+from tests.lightningd_py.onions_among_fakes import ONION, US, A, Around, B, C, Oniond, channel_with, never_answers, turn
+from wire.control.control_message import Reply, Request
 from wire.control.control_wire import (
     FindChannel,
     FindChannelReply,
@@ -42,98 +32,11 @@ from wire.control.control_wire import (
     OnionForUs,
     OnionHeard,
     OnionToSay,
-    PeerMessage,
-    PeerTaken,
     SendMessage,
-    SendMessageReply,
     SendMessageReplyfail,
     SetOnionPayloads,
 )
-from wire.control.timing import Timing
 from wire.secp256k1 import public_key
-
-US, A, B = (public_key(bytes([number]) * 32) for number in (1, 2, 3))
-ONION = b"\x02\x01" + bytes(1_400)
-
-
-class Oniond(Daemon):
-    """One process of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.replies: list[Reply] = []
-        self.answer = lambda asked: OniondInitReply()
-
-    def reply(self, request: Request, reply: Reply) -> None:
-        self.replies.append(reply)
-
-
-class Around:
-    """A node with the services `shop` of the buses and the program `ear`, which copies 513."""
-
-    def __init__(self, mode: str, *, program: bool = False) -> None:
-        self.gossipd, self.started = Daemon(), []
-        self.gossipd.answer = lambda asked: SendMessageReply()
-        connectd: Any = Daemon()
-        gossipd: Any = self.gossipd
-        programs = [Service("ear", ("x",))] if program else []
-        self.registrations = Registrations(programs, copy=[Wanted("ear", (513,), ())] if program else [])
-        self.ownership = Ownership(self.registrations, connectd, gossipd, Timing(), lambda peer, message: None)
-        self.told: list[tuple[str, OnionForUs]] = []
-        services = OnionServices(self.registrations, lambda name, message: self.told.append((name, message)))
-        services.to_bus = lambda name, message: self.told.append((name, message))
-        processes: Any = self
-        self.control = OnionControl(mode, processes, self.ownership, US, services, lambda name: f"{name} is away")
-        self.offered = 0
-        self.control.on_offer = self.offer
-
-    def offer(self) -> None:
-        self.offered += 1
-
-    def start_oniond(self, on_message: Callable[[ControlMessage], None]) -> ControlChannel:
-        channel: Any = Oniond()
-        self.started.append(channel)
-        return channel  # type: ignore[no-any-return]
-
-    @property
-    def oniond(self) -> Oniond:
-        return self.started[-1]
-
-    async def begin(self) -> None:
-        async def derive(asked: bytes) -> bytes:
-            return b"\7" * 32
-
-        await self.control.begin(derive)
-        await turn()
-
-    def register(self, name: str = "shop", **what: Any) -> None:
-        service = self.registrations.named(name)
-        if service is None:
-            self.registrations.arrive(name)
-            service = self.registrations.named(name)
-        assert service is not None
-        self.registrations.register(name, Register(**what))
-        self.control.registrations_changed(Changed.whole(service))
-
-    def connected(self, conn_id: int, node_id: bytes) -> None:
-        self.ownership.peer_handed_over(info(conn_id, node_id))
-        self.ownership.heard(GOSSIPD, PeerTaken(info(conn_id, node_id)))
-
-    def hears(self, conn_id: int, node_id: bytes) -> None:
-        self.ownership.heard(GOSSIPD, PeerMessage(node_id, conn_id, ONION, 513, None))
-
-    @property
-    def dropped(self) -> dict[str, int]:
-        return {reason: count for reason, count in self.control.not_passed.items() if count}
-
-
-async def turn() -> None:
-    for _ in range(4):
-        await asyncio.sleep(0)
-
-
-def channel_with(node_id: bytes, scid: int | None = None) -> list[BusChannel]:
-    return [BusChannel(node_id[1:], node_id, scid)]
 
 
 async def test_all_begins_at_once_and_offers_the_feature() -> None:
@@ -155,6 +58,7 @@ async def test_channels_begins_with_the_first_channel() -> None:
     assert (around.started, around.registrations.features.has(OFFERED)) == ([], False)
     around.register(channels=channel_with(A))
     assert len(around.started) == 1
+    await turn()
     assert around.registrations.features.has(OFFERED)
     around.connected(1, A)
     around.connected(2, B)
@@ -162,7 +66,7 @@ async def test_channels_begins_with_the_first_channel() -> None:
     around.hears(1, A)
     assert [said for said in around.oniond.said if isinstance(said, OnionHeard)] == [OnionHeard(A, ONION)]
     assert around.dropped == {"no_channel": 1}
-    around.control.received(OnionToSay(B, b"x"))
+    around.control.received(OnionToSay(B, b"x", C))
     await turn()
     assert around.gossipd.asked == []
     assert around.dropped == {"no_channel": 1, "next_no_channel": 1}
@@ -188,12 +92,12 @@ async def test_said_by_the_owner_or_dropped() -> None:
     around = Around(ALL)
     await around.begin()
     around.connected(1, A)
-    around.control.received(OnionToSay(A, b"x"))
-    around.control.received(OnionToSay(B, b"x"))
+    around.control.received(OnionToSay(A, b"x", C))
+    around.control.received(OnionToSay(B, b"x", C))
     await turn()
     assert around.gossipd.asked == [SendMessage(A, 1, b"x")]
     around.gossipd.answer = lambda asked: SendMessageReplyfail("the peer does not read: its queue is full")
-    around.control.received(OnionToSay(A, b"x"))
+    around.control.received(OnionToSay(A, b"x", C))
     await turn()
     assert around.dropped == {"not_connected": 1, "slow": 1}
 
@@ -201,23 +105,55 @@ async def test_said_by_the_owner_or_dropped() -> None:
 async def test_an_owner_that_does_not_answer_holds_up_so_many() -> None:
     around = Around(ALL)
     await around.begin()
-    asked: list[asyncio.Future[Any]] = []
-
-    async def never(*_: object) -> Any:
-        asked.append(asyncio.get_running_loop().create_future())
-        return await asked[-1]
-
-    around.gossipd.request = never  # type: ignore[method-assign,assignment]
-    nodes = [public_key(bytes([number]) * 32) for number in range(10, 110)]
-    for conn_id, node_id in enumerate(nodes):
+    asked = never_answers(around)
+    sources = iter(range(1 << 20))
+    for conn_id, number in enumerate(range(10, 110)):
+        node_id = public_key(bytes([number]) * 32)
         around.connected(conn_id, node_id)
         for _ in range(MOST_TO_ONE + 3):
-            around.control.received(OnionToSay(node_id, b"x"))
+            around.control.received(OnionToSay(node_id, b"x", b"%d" % next(sources)))
         if conn_id == 0:
             assert around.dropped == {"slow": 3}
     await turn()
     assert len(asked) == MOST_TO_SAY
-    around.control.close()
+    around.teller.close()
+    await turn()
+
+
+async def test_a_source_with_many_messages_leaves_room_for_others() -> None:
+    """One node that says all it can to a peer that takes nothing, and one more."""
+    around = Around(ALL)
+    await around.begin()
+    around.connected(1, A)
+    asked = never_answers(around)
+    for _ in range(MOST_TO_ONE + 1):
+        around.control.received(OnionToSay(A, b"one of many", C))
+    around.control.received(OnionToSay(A, b"mine", B))
+    await turn()
+    assert asked == [b"one of many"] * (MOST_TO_ONE // 2) + [b"mine"]
+    assert around.dropped == {"slow": MOST_TO_ONE // 2 + 1}
+    around.teller.close()
+    await turn()
+
+
+async def test_an_owner_that_never_answers_is_not_waited_for() -> None:
+    around = Around(ALL, patience=0.05)
+    await around.begin()
+    around.connected(1, A)
+    never_answers(around)
+    for _ in range(MOST_TO_ONE // 2):
+        around.control.received(OnionToSay(A, b"x", C))
+    around.oniond.answer = lambda asked: MakeOnionReply(A, b"y")
+    with pytest.raises(CannotSend, match="or gossipd, which has its connection, takes nothing"):
+        await around.control.send([A], b"", {}, b"")
+    async with asyncio.timeout(10.0):
+        while around.dropped != {"slow": MOST_TO_ONE // 2}:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+    asked = never_answers(around)
+    around.control.received(OnionToSay(A, b"there is room again", C))
+    await turn()
+    assert asked == [b"there is room again"]
+    around.teller.close()
     await turn()
 
 
@@ -233,6 +169,7 @@ async def test_an_oniond_that_is_behind_or_away() -> None:
     with pytest.raises(CannotSend, match="oniond is away"):
         await around.control.path_to_us([], "shop", b"")
     await around.control.restart()
+    await turn()
     around.hears(1, A)
     assert around.oniond.said == [OnionHeard(A, ONION)]
     assert len(around.started) == 2
@@ -309,6 +246,36 @@ async def test_a_program_that_copies_onion_messages_begins_it() -> None:
     await around.begin()
     await turn()
     assert around.oniond.said == [SetOnionPayloads([64, 66, 68])]
+
+
+async def test_a_first_request_starts_oniond_and_comes_after_its_init() -> None:
+    around = Around(CHANNELS)
+    await around.begin()
+    assert not around.started
+    answers: dict[type[Request], Reply] = {
+        OniondInit: OniondInitReply(),
+        MakeBlindedPath: MakeBlindedPathReply(b"a path"),
+    }
+    asking = asyncio.ensure_future(around.control.path_to_us([], "shop", b""))
+    await asyncio.sleep(0)
+    around.oniond.answer = lambda asked: answers[type(asked)]
+    assert await asking == b"a path"
+    assert [type(asked) for asked in around.oniond.asked] == [OniondInit, MakeBlindedPath]
+
+
+async def test_one_that_is_not_introduced_yet_hears_nothing() -> None:
+    around = Around(ALL, program=True)
+    await around.begin()
+    around.connected(1, A)
+    await around.control.restart()
+    around.oniond.gate.clear()
+    await turn()
+    around.hears(1, A)
+    assert (around.oniond.said, around.dropped) == ([], {"away": 1})
+    around.oniond.gate.set()
+    await turn()
+    around.hears(1, A)
+    assert around.oniond.said == [SetOnionPayloads([64, 66, 68]), OnionHeard(A, ONION)]
 
 
 async def test_sent_and_refused() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
 from lightningd_py.owners.peers import Peer
+from lightningd_py.owners.teller import Teller
 from lightningd_py.storage.for_peers import StorageForPeers, StorageLeft
 from tests.harness.waiting import until
 from tests.lightningd_py.ownership_among_fakes import CHANNEL, Daemon, fd
@@ -43,14 +44,13 @@ class StorageBench:
         gossipd: Any = self.gossipd
         self.registrations = Table(directory / "database")
         self.registrations.named("program").offer.clear()  # type: ignore[union-attr]
-        self.ownership = Ownership(
-            self.registrations, connectd, gossipd, Timing(), lambda peer, message: self.storage.said(peer, message)
-        )
+        self.ownership = Ownership(self.registrations, connectd, gossipd, Timing(), lambda peer, message: None)
+        self.teller = Teller(self.ownership, Timing())
         self.now = 1_000.0
         self.kept_changed: list[list[bytes]] = []
         self.routes_changed = 0
         self.gossipd.answer = self.takes
-        self.storage = StorageForPeers(mode, QUOTA, directory, self.ownership, Timing(), lambda: self.now)
+        self.storage = StorageForPeers(mode, QUOTA, directory, self.ownership, self.teller, lambda: self.now)
         self.storage.kept_changed = lambda node_ids: self.kept_changed.append([*node_ids])
         self.storage.routes_changed = self.routes
         self.registrations.on_change = lambda changed: self.storage.nodes_changed(changed.node_ids)
@@ -64,6 +64,7 @@ class StorageBench:
         self.routes_changed += 1
 
     def close(self, *, moved: bool = False) -> None:
+        self.teller.close()
         self.storage.close(moved=moved)
         self.registrations.database.close()
 

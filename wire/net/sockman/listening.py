@@ -49,7 +49,7 @@ class Listening(SockManEvents, ABC):
         self.update_accepting()
 
     def _prepare_listener(self, sock: socket.socket) -> None:
-        """What is accepted there has the same options from then on."""
+        """Linux gives what is accepted there the same options."""
         set_up(sock)
 
     def start(self, options: SockManOptions) -> None:

@@ -58,7 +58,7 @@ def _bound_tcp(to: SocketAddress) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        set_up(sock)  # Linux gives what is accepted the options of its listener
+        sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
