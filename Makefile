@@ -65,8 +65,8 @@ bench: $(INSTALLED) ## all benchmarks; figures, no assertions
 bench-quick: $(INSTALLED) ## the same in about a minute
 	@$(VENV)/bin/python tests/bench/run.py --quick $(ARGS)
 
-bench-growth: $(INSTALLED) ## cost against peers, services, channels, cores: a table, docs/growth/growth.json, a plot a row; half an hour
-	@$(VENV)/bin/python -m tests.bench.growth.run $(ARGS) && $(VENV)/bin/python -m tests.bench.growth.draw
+bench-growth: $(INSTALLED) ## cost against peers, services, channels, cores: a table, docs/growth/growth.json, a plot a row; long
+	@$(VENV)/bin/python -m tests.bench.growth.run $(ARGS)
 
 torture: $(INSTALLED) ## kills, floods, rogues, damage, clocks, random inputs: half an hour, a line of figures each
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEELS) --editable '.[dev,fuzz]'

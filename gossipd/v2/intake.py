@@ -69,7 +69,7 @@ class GossipV2:
         self._under_way: set[bytes] = set()
         self._rate_limit: RateLimit[Key] = RateLimit()
         path = store.with_name(store.name + ENDING)
-        self._file = KeptFile(path, lambda: self.kept.live_size, lambda: list(self.kept.table), self._record)
+        self._file = KeptFile(path, lambda: self.kept.message_bytes, lambda: list(self.kept.table), self._record)
         self.kept = Kept(self._file.append)
         for record in self._file.read():
             self.kept.load(record)

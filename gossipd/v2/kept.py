@@ -36,6 +36,11 @@ class Kept:
         """Bytes of all that is kept, with OVERHEAD for each message."""
         return self.table.size
 
+    @property
+    def message_bytes(self) -> int:
+        """Of these, the messages' own."""
+        return self.table.size - OVERHEAD * len(self.table)
+
     def height(self, key: Key) -> int:
         """The block height of what is kept there, -1 if nothing is."""
         record = self.table.get(key)

@@ -32,4 +32,4 @@ async def measure(bench: Bench) -> Iterator[Row]:
             await peer.sync()
         await asyncio.sleep(2.5 * FLUSH)  # a turn of the flush: then the idle ones are asleep
         grown = resident(gossipd.process.pid) - before
-    return iter([Row(f"an idle peer of {count:,}: memory", grown / count / 1e3, "kB", None, "", "<= 8")])
+    return iter([Row(f"an idle peer of {count:,}: memory", grown / count / 1e3, "kB", None, "", "<= 4")])

@@ -66,7 +66,7 @@ async def measure(bench: Bench) -> Iterator[Row]:
     return iter(
         [
             Row(
-                f"open a store of {megabytes:.1f} MB", ours, "ms CPU", pyln, "pyln-client's Gossmap", "<= 250 at 42 MB"
+                f"open a store of {megabytes:.1f} MB", ours, "ms CPU", pyln, "pyln-client's Gossmap", "<= 120 at 42 MB"
             ),
             Row("open after a clean stop", resumed, "ms CPU", pyln, "pyln-client's Gossmap", "<= 100 at 42 MB"),
             Row("open: memory", resident, "MB RSS", pyln_resident, "pyln-client's Gossmap", "<= 150 at 42 MB"),

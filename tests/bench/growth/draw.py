@@ -1,6 +1,5 @@
-"""`python -m tests.bench.growth.draw [FILE]`: a plot for each row of a JSON file of `make bench-growth`, beside it."""
+"""A plot for each row of a JSON file of `make bench-growth`, beside it."""
 
-import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 from lightningd_py.plots.axes import Axis, counts, decades
 from lightningd_py.plots.svg import STRONG, Curve, document
 from tests.bench.growth import frame
-from tests.bench.growth.run import JSON
 
 
 def file_name(row: str) -> str:
@@ -48,14 +46,9 @@ def _slope(points: list[tuple[float, float]], pieces: int = 60) -> list[tuple[fl
     return found
 
 
-def main() -> None:
+def draw(source: Path) -> None:
     """Write all of them."""
-    source = Path(sys.argv[1]) if len(sys.argv) > 1 else JSON
     about, curves = frame.from_json(source.read_text())
     for name, text in plots(curves, about):
         (source.parent / name).write_text(text)
         print(source.parent / name)
-
-
-if __name__ == "__main__":
-    main()

@@ -29,7 +29,7 @@ async def walk(scope: Scope) -> AsyncIterator[Reading]:
         await settled(started)
         empty = {name: resident(pid) for name, pid in pids.items()}
         there = 4
-        for size in scope.sizes(10, 100, 1_000, 10_000):
+        for size in scope.sizes(100, 1_000, 10_000):
             more = size - there - count
             if more > 0:
                 await crowd.does(f"connect {more} 8")

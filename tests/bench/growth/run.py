@@ -13,9 +13,9 @@ that of everything there is. One walk may yield readings of several rows: what i
 Costs are CPU time of the processes that are measured, by their pids (`tests.bench.harness.cpu_of`), or memory; the
 other side is another process (`tests.bench.crowd`, or `harness.Child`). `scope.directory` is empty and goes away.
 
-Each walk runs in a process of its own, once on one core and once on two, unless its module says `CORES = (2,)`. A row
-grows worse than linear if the exponent in the table (of all, between the smallest and the largest size) is above 1.15,
-and the table says so. `python -m tests.bench.growth.draw` draws the plots of the JSON file into docs/growth.
+Each walk runs in a process of its own, once on one core and once on two. A row grows worse than linear if the exponent
+in the table (of all, between the smallest and the largest size) is above 1.15, and the table says so. The plots go
+beside the JSON file: docs/growth/growth.json if all was measured, else one in the directory for temporary files.
 """
 
 import argparse
@@ -31,6 +31,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.bench.growth.draw import draw
 from tests.bench.growth.frame import Reading, Scope, curves_of, table, to_json
 from tests.bench.harness import ROOT, processor
 
@@ -38,7 +39,7 @@ WALKS = {
     "peers": "connects, pings, memory and idling of a node against its peers",
     "hand_overs": "release_peer and handle_peer against gossipd's peers",
     "channels": "a map taken in, opened, served and listed, against its channels",
-    "rates": "gossip that comes at a rate, known and new to the feed, against messages a second",
+    "rates": "gossip that comes at a rate, all of it known, against messages a second",
     "services": "connects and messages against registered services",
 }
 CORES = (1, 2)
@@ -55,7 +56,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="two sizes of each, less of everything: to see that it runs"
     )
-    parser.add_argument("--json", type=Path, default=JSON, metavar="FILE", help="default: docs/growth/growth.json")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the plots go beside it")
     parser.add_argument("--walk", metavar="WALK", help=argparse.SUPPRESS)  # what the process of one walk is told
     options = parser.parse_args()
     if unknown := set(options.names) - WALKS.keys():
@@ -97,7 +98,7 @@ def main() -> None:
         return
     readings = []
     for name in options.names or WALKS:
-        for cores in getattr(importlib.import_module(f"tests.bench.growth.{name}"), "CORES", CORES):
+        for cores in CORES:
             if cores <= len(os.sched_getaffinity(0)):
                 readings += [(cores, reading) for reading in _on_cores(name, cores, options.quick)]
     curves = curves_of(readings)
@@ -109,8 +110,10 @@ def main() -> None:
     }
     print(", ".join(str(about[key]) for key in ("date", "machine")), f"Python {about['python']}\n", sep=", ")
     print(*table(curves), sep="\n")
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(to_json(about, curves))
+    json_file = options.json or (Path(tempfile.gettempdir()) / JSON.name if options.quick or options.names else JSON)
+    json_file.parent.mkdir(parents=True, exist_ok=True)
+    json_file.write_text(to_json(about, curves))
+    draw(json_file)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import pytest
 
 from lightningd_py.bus import in_hand
 from lightningd_py.bus.ctl_bus import CtlBus
+from lightningd_py.registrations.registered import MOST_PAYLOADS
 from tests.lightningd_py.bus.ctl_master import NODE, ODD, OTHER, CtlMaster, Service, Services, until_gone
 from wire.control.control_wire import ReachPeer, ReachPeerReply, ReachPeerReplyfail, SendMessage, SendMessageReply
 
@@ -133,6 +134,8 @@ async def test_onion_messages_and_paths(alice: Service, master: CtlMaster) -> No
 
 async def test_onion_messages_of_a_node_that_has_none(alice: Service, master: CtlMaster) -> None:
     assert (await alice.refused("register", onion_messages=[63])).startswith("63 is no type of a payload")
+    many = await alice.refused("register", onion_messages=[*range(64, 65 + MOST_PAYLOADS)])
+    assert many == "101 types of onion messages are too many for one service, 100 may be"
     master.onions.enabled = False
     assert "--onion-messages=none" in await alice.refused("register", onion_messages=[64])
     await alice.done("register", take=[40_001])
