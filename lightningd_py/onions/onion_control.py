@@ -79,8 +79,6 @@ class OnionControl:
         self.secret = b""
         """Under which its own paths are known again."""
         self._channel: ControlChannel | None = None
-        self._introduced = _done()
-        """Before that oniond is told nothing else."""
         self._told: list[int] = []
         self._to_say: Counter[int] = Counter()
         self._sources: Counter[bytes] = Counter()
@@ -103,9 +101,9 @@ class OnionControl:
         """
         if self.enabled:
             self.secret = await derive(SECRET_OF_PATHS) or os.urandom(32)
-            asked = self._start() if self._wanted() else None
-            if asked is not None:
-                await asked  # what is offered from the start on is there
+            introduced = self._start() if self._wanted() else None
+            if introduced is not None:
+                await introduced  # what is offered from the start on is there
 
     def resume(self, channel: ControlChannel | None, secret: bytes) -> None:
         """Go on with the oniond of the program before us, if there is one, and with its secret."""
@@ -113,7 +111,7 @@ class OnionControl:
             return
         self.secret = secret or os.urandom(32)
         if channel is not None:
-            self._go_on(channel, _done())
+            self._go_on(channel)
         elif self._wanted():
             self._start()
 
@@ -123,7 +121,7 @@ class OnionControl:
     def registrations_changed(self, changed: Changed) -> None:
         """A service may want messages now, or others."""
         if self._channel is not None:
-            self._tell_payloads()
+            self._tell_payloads(self._channel)
         elif self.secret and self.services.wants(changed.service):
             self._start()
 
@@ -139,30 +137,33 @@ class OnionControl:
         except OSError as error:
             status.unusual(f"oniond cannot be started: {error}")
             return None
-        self._go_on(channel, self._introduce(channel))
-        return self._introduced
+        introduced = self._introduce(channel)
+        self._go_on(channel)
+        return introduced
 
     def _introduce(self, channel: ControlChannel) -> "asyncio.Future[control_wire.OniondInitReply]":
+        """What is said from now on is behind its init."""
         init = control_wire.OniondInit(self._node_id, self.secret)
-        asked = asyncio.ensure_future(channel.request(init, control_wire.OniondInitReply))
-        asked.add_done_callback(lambda done: None if done.cancelled() else done.exception())
-        return asked
+        introduced = asyncio.ensure_future(channel.ask(init, control_wire.OniondInitReply))
+        introduced.add_done_callback(lambda done: None if done.cancelled() else done.exception())
+        return introduced
 
-    def _go_on(self, channel: ControlChannel, introduced: "asyncio.Future[control_wire.OniondInitReply]") -> None:
+    def _go_on(self, channel: ControlChannel) -> None:
         """With this one."""
         registrations = self._registrations
-        self._channel, self._introduced, self._told = channel, introduced, []
+        self._channel, self._told = channel, []
         if OFFERED & ~1 not in registrations.fixed_features:
             registrations.base_features |= Features.of([OFFERED])
         registrations.own_copies |= {ONION_MESSAGE}
         self._ownership.hears[ONION_MESSAGE] = self._heard
         self.on_offer()
-        introduced.add_done_callback(lambda _: self._tell_payloads())
+        self._tell_payloads(channel)
 
     async def restart(self) -> None:
         """After its death. Raises OSError."""
         channel = self._processes.start_oniond(self.received)
-        self._go_on(channel, self._introduce(channel))
+        self._introduce(channel)
+        self._go_on(channel)
 
     async def replace(self) -> None:
         """Another process; what the old one has in hand is lost. Raises OSError, or ChannelClosed if the new one has
@@ -177,28 +178,22 @@ class OnionControl:
         except ChannelClosed:
             self._processes.decide(old, new)
             raise
-        self._go_on(new, _done())
+        self._go_on(new)
         self._processes.decide(new, old)
 
-    def _tell_payloads(self) -> None:
+    def _tell_payloads(self, channel: ControlChannel) -> None:
         payloads = self.services.payloads()
-        if (channel := self._hearing) is not None and payloads != self._told:
+        if payloads != self._told and not channel.closed:
             self._told = payloads
             channel.send(control_wire.SetOnionPayloads(payloads))
-
-    @property
-    def _hearing(self) -> ControlChannel | None:
-        """To one that can be told something now."""
-        channel = self._channel
-        return None if channel is None or channel.closed or not self._introduced.done() else channel
 
     # messages of peers
 
     def _heard(self, peer: Peer, message: bytes) -> None:
-        channel = self._hearing
+        channel = self._channel
         if not self._may(peer):
             self.not_passed["no_channel"] += 1
-        elif channel is None:
+        elif channel is None or channel.closed:
             self.not_passed["away"] += 1
         elif channel.behind:
             self.not_passed["oniond_behind"] += 1
@@ -304,9 +299,7 @@ class OnionControl:
     async def _ask(self, asked: Request, reply_type: type[R]) -> R:
         """What oniond makes. Raises CannotSend."""
         try:
-            channel = self._there()
-            await asyncio.shield(self._introduced)
-            return await channel.request(asked, reply_type)
+            return await self._there().request(asked, reply_type)
         except RequestFailed as refused:
             raise CannotSend(str(refused)) from refused
         except ChannelClosed:
@@ -326,12 +319,6 @@ class OnionControl:
         """What oniond has asked gets no answer."""
         for task in self._finding:
             task.cancel()
-
-
-def _done() -> "asyncio.Future[control_wire.OniondInitReply]":
-    found: asyncio.Future[control_wire.OniondInitReply] = asyncio.get_running_loop().create_future()
-    found.set_result(control_wire.OniondInitReply())
-    return found
 
 
 def _count(counter: Counter[K], key: K, by: int) -> None:

@@ -44,11 +44,11 @@ class Oniond(Daemon):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def request(self, message: Request, reply_type: type[Reply]) -> Reply:
-        """Answers when the gate is open."""
+    async def _answered(self, message: Request, reply_type: type[Reply]) -> Reply:
+        """When the gate is open."""
         if not self.gate.is_set():
             await self.gate.wait()
-        return await super().request(message, reply_type)
+        return await super()._answered(message, reply_type)
 
     def reply(self, request: Request, reply: Reply) -> None:
         self.replies.append(reply)

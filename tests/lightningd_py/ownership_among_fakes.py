@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from lightningd_py.config.values import Service, Wanted
@@ -81,7 +81,13 @@ class Daemon(Channel):
         return self
 
     async def request(self, message: Request, reply_type: type[Reply]) -> Reply:
+        return await self.ask(message, reply_type)
+
+    def ask(self, message: Request, reply_type: type[Reply]) -> Coroutine[Any, Any, Reply]:
         self.asked.append(message)
+        return self._answered(message, reply_type)
+
+    async def _answered(self, message: Request, reply_type: type[Reply]) -> Reply:
         if self.answer is None:
             raise ChannelClosed("it is gone")
         reply = self.answer(message)

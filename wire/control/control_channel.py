@@ -9,8 +9,8 @@ import asyncio
 import errno
 import socket
 from collections import deque
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from wire.control.asked import Asked, ChannelClosed, DirectFuture, Outgoing, RequestFailed
 from wire.control.control_message import ControlError, ControlMessage, Fd, Refusal, Reply, Request
@@ -148,11 +148,19 @@ class ControlChannel:
 
         Raises RequestFailed for a refusal, ChannelClosed if the channel closes first. A cancelled request that was sent
         keeps its place in the window until its reply comes, which is then dropped."""
+        return await self.ask(message, reply_type)
+
+    def ask(self, message: Request, reply_type: type[R]) -> Coroutine[Any, Any, R]:
+        """As `request`, but the request is ahead of what is sent from now on, also if the reply is awaited later.
+        Raises ChannelClosed if the channel is closed."""
         if self._closed:
             message.close_fds()
             raise ChannelClosed(f"the channel to {self.who} is closed")
         asked = Asked(message, DirectFuture(loop=self._loop))
         self._ask(asked)
+        return self._answer(asked, reply_type)
+
+    async def _answer(self, asked: Asked, reply_type: type[R]) -> R:
         try:
             reply = await asked.future
         except (asyncio.CancelledError, TimeoutError):  # a driven coroutine has its deadline thrown into it
@@ -162,7 +170,7 @@ class ControlChannel:
             raise RequestFailed(reply)
         if not isinstance(reply, reply_type):
             reply.close_fds()
-            raise TypeError(f"{message.name()} is answered by {reply.name()}, not by {reply_type.name()}")
+            raise TypeError(f"{asked.request.name()} is answered by {reply.name()}, not by {reply_type.name()}")
         return reply
 
     def close(self) -> list[ControlMessage]:
