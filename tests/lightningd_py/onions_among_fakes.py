@@ -37,10 +37,10 @@ ONION = b"\x02\x01" + bytes(1_400)
 class Oniond(Daemon):
     """One process of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Callable[[Request], Reply]) -> None:
         super().__init__()
         self.replies: list[Reply] = []
-        self.answer = lambda asked: OniondInitReply()
+        self.answer = answer
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -59,6 +59,8 @@ class Around:
 
     def __init__(self, mode: str, *, program: bool = False, patience: float = 60.0) -> None:
         self.gossipd, self.started = Daemon(), []
+        self.answer: Callable[[Request], Reply] = lambda asked: OniondInitReply()
+        """Of each oniond that is started from now on."""
         self.gossipd.answer = lambda asked: SendMessageReply()
         connectd: Any = Daemon()
         gossipd: Any = self.gossipd
@@ -79,7 +81,7 @@ class Around:
         self.offered += 1
 
     def start_oniond(self, on_message: Callable[[ControlMessage], None]) -> ControlChannel:
-        channel: Any = Oniond()
+        channel: Any = Oniond(self.answer)
         self.started.append(channel)
         return channel  # type: ignore[no-any-return]
 

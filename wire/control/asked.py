@@ -1,6 +1,7 @@
 """What a control channel keeps of a message that waits: for room in the socket, or for its reply."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -8,6 +9,11 @@ from wire.control.control_message import ControlMessage, Refusal, Reply, Request
 from wire.start.late_dataclass import dataclass
 
 T = TypeVar("T")
+
+NO_RESOURCES = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Of the kernel, for a message: it is sent again later."""
+NO_READER = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
+"""The other end is gone."""
 
 
 class DirectFuture(asyncio.Future[T]):

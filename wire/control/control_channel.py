@@ -6,13 +6,12 @@ Programs without a loop use `send_message` and `receive_message`.
 """
 
 import asyncio
-import errno
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from wire.control.asked import Asked, ChannelClosed, DirectFuture, Outgoing, RequestFailed
+from wire.control.asked import NO_READER, NO_RESOURCES, Asked, ChannelClosed, DirectFuture, Outgoing, RequestFailed
 from wire.control.control_message import ControlError, ControlMessage, Fd, Refusal, Reply, Request
 from wire.control.control_socket import DONT_WAIT, ChannelLeft, encode, receive, receive_message, send_message, transmit
 from wire.control.control_wire import Heartbeat, HeartbeatReply, LogLine, SetLog
@@ -33,9 +32,6 @@ LINES_WAITING = 100
 """Messages that wait, above which the master is told no lines of the log."""
 RETRY_DELAY = 0.02
 """Seconds until the next try where the kernel does not tell that there is room again."""
-
-_NO_RESOURCES = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-_NO_READER = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
 
 status = Status("control")
 
@@ -151,8 +147,7 @@ class ControlChannel:
         return await self.ask(message, reply_type)
 
     def ask(self, message: Request, reply_type: type[R]) -> Coroutine[Any, Any, R]:
-        """As `request`, but the request is ahead of what is sent from now on, also if the reply is awaited later.
-        Raises ChannelClosed if the channel is closed."""
+        """As `request`, but ahead of what is sent from now on, also if it is awaited later. Raises ChannelClosed."""
         if self._closed:
             message.close_fds()
             raise ChannelClosed(f"the channel to {self.who} is closed")
@@ -225,13 +220,12 @@ class ControlChannel:
 
     def _forget(self, asked: Asked) -> None:
         """The asker no longer waits."""
-        if asked in self._waiting:
-            self._waiting.remove(asked)
-            asked.request.close_fds()
-        elif self._held_back is not None and asked in self._held_back:
-            self._held_back.remove(asked)
-            asked.request.close_fds()
-        elif not asked.future.cancelled() and asked.future.exception() is None:
+        for place in (self._waiting, self._held_back or []):
+            if asked in place:
+                place.remove(asked)
+                asked.request.close_fds()
+                return
+        if not asked.future.cancelled() and asked.future.exception() is None:
             asked.future.result().close_fds()  # the reply and the cancellation came in the same turn
 
     def _take_reply(self, asked: Asked, reply: Reply) -> None:
@@ -351,9 +345,9 @@ class ControlChannel:
     def _wait_after(self, error: OSError) -> None:
         """The socket is writable and yet it does not take the message: a writer callback would spin."""
         self._stop_waiting()
-        if error.errno in _NO_RESOURCES:
+        if error.errno in NO_RESOURCES:
             self._retry = self._loop.call_later(RETRY_DELAY, self._writable)
-        elif error.errno not in _NO_READER:  # else the reader comes to the end too, after what is left to be read
+        elif error.errno not in NO_READER:  # else the reader comes to the end too, after what is left to be read
             self._loop.call_soon(self._break, f"{self._queue[0].message.name()} cannot be sent to {self.who}: {error}")
 
     def _writable(self) -> None:

@@ -177,7 +177,7 @@ async def test_an_oniond_that_is_behind_or_away() -> None:
 
 async def test_the_next_program_goes_on_with_what_is_there() -> None:
     around = Around(ALL)
-    channel: Any = Oniond()
+    channel: Any = Oniond(around.answer)
     around.control.resume(channel, b"\7" * 32)
     around.connected(1, A)
     around.hears(1, A)
@@ -256,10 +256,8 @@ async def test_a_first_request_starts_oniond_and_comes_after_its_init() -> None:
         OniondInit: OniondInitReply(),
         MakeBlindedPath: MakeBlindedPathReply(b"a path"),
     }
-    asking = asyncio.ensure_future(around.control.path_to_us([], "shop", b""))
-    await asyncio.sleep(0)
-    around.oniond.answer = lambda asked: answers[type(asked)]
-    assert await asking == b"a path"
+    around.answer = lambda asked: answers[type(asked)]
+    assert await around.control.path_to_us([], "shop", b"") == b"a path"
     assert [type(asked) for asked in around.oniond.asked] == [OniondInit, MakeBlindedPath]
 
 
