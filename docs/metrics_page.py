@@ -62,7 +62,7 @@ told where `--nats` is given ([scale.md](scale.md)).
 def _of_the_observatory() -> str:
     parts = [OBSERVATORY]
     for of, title in ((RECORDER, "A recorder"), (ARCHIVE, "An archive")):
-        rows = [_row(metric) for metric in observatory if metric.of == (of,)]
+        rows = [_row(metric) for metric in observatory.values() if metric.of == of]
         parts.append("\n".join([f"### {title}\n", TABLE, *rows]) + "\n")
     return "\n".join(parts) + "\n"
 

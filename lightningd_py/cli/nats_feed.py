@@ -3,29 +3,28 @@
 import argparse
 import asyncio
 from collections.abc import Callable, Collection
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from lightningd_py.cli.feed_output import json_line, line
 from wire.bus.feed import FeedMessage
 from wire.command.text import replaced
+
+if TYPE_CHECKING:
+    from lightningd_py.observatory.jetstream.connecting import Access
 
 
 class NoNats(Exception):
     """Nothing can be shown; the text is one sentence."""
 
 
-def access_of(arguments: argparse.Namespace) -> Any:
+def access_of(arguments: argparse.Namespace) -> "Access":
     """What lets us in. Raises NoNats."""
+    from lightningd_py.observatory.jetstream.access import access
+    from lightningd_py.observatory.tables.errors import ObservatoryError
+
     try:
-        from lightningd_py.observatory.jetstream.connecting import Access
-    except ImportError as error:
-        raise NoNats("for NATS install lightningd-py[nats]") from error
-    files: list[Path | None] = [arguments.nats_creds, arguments.nats_nkey, arguments.nats_ca]
-    for path in files:
-        if path is not None and not path.is_file():
-            raise NoNats(f"{path}: there is no such file")
-    return Access(arguments.nats, *files)
+        return access(arguments)
+    except ObservatoryError as error:
+        raise NoNats(str(error)) from error
 
 
 def follow(
@@ -39,6 +38,7 @@ def follow(
 ) -> None:
     """Say each message until Ctrl-C. Raises NoNats if no server can be reached."""
     access = access_of(arguments)
+    from lightningd_py.cli.feed_output import json_line
     from lightningd_py.observatory.live.feed import follow as follow_all
     from lightningd_py.observatory.tables.errors import ObservatoryError
 
@@ -57,6 +57,8 @@ def follow(
 
 def vantage_line(message: FeedMessage, *, dated: bool = False) -> str:
     """As of a node, behind the vantage point."""
+    from lightningd_py.cli.feed_output import line
+
     return f"{replaced(message.vantage)[:20]:<10}  {line(message, dated=dated)}"
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from lightningd_py.observatory.arguments import a_duration, a_place, a_size, add_metrics
+from lightningd_py.observatory.jetstream.access import access
 from lightningd_py.observatory.jetstream.files import archive_files
 from lightningd_py.observatory.jetstream.names import ARCHIVE
 from lightningd_py.observatory.record.lock import Lock
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from wire.command import console
 
-MISSING = "for NATS install lightningd-py[nats]"
 SAID_EVERY = 60.0
 
 
@@ -29,19 +29,6 @@ def add_access(parser: argparse.ArgumentParser, *, needed: bool) -> None:
     parser.add_argument(
         "--network", default="bitcoin", metavar="NAME", help="part of the subjects' names (default bitcoin)"
     )
-
-
-def access(options: argparse.Namespace) -> Any:
-    """What `add_access` was given. Raises ObservatoryError if nats-py is not there, or a file cannot be read."""
-    try:
-        from lightningd_py.observatory.jetstream.connecting import Access
-    except ImportError as error:
-        raise ObservatoryError(MISSING) from error
-    for path in (options.nats_creds, options.nats_nkey, options.nats_ca):
-        if path is not None:
-            with path.open("rb"):
-                pass
-    return Access(options.nats, options.nats_creds, options.nats_nkey, options.nats_ca)
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

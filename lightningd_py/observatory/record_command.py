@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightningd_py.observatory import jetstream_commands
 from lightningd_py.observatory.arguments import a_duration, a_place, a_size, add_metrics
+from lightningd_py.observatory.jetstream.access import access
 from lightningd_py.observatory.record.feed_rows import vantage_in
 from lightningd_py.observatory.record.lock import Lock
 from lightningd_py.observatory.record.recorder import Recorder, Settings, Status
@@ -70,7 +71,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _run(options: argparse.Namespace) -> int:
     where = options.feed or str(console.home("--feed") / ".lightning-py/bitcoin/feed")
     if options.nats:
-        jetstream_commands.access(options)  # whatever is wrong is said at once
+        access(options)  # whatever is wrong is said at once
     ended: list[int] = []
     for number in console.END_SIGNALS:
         signal.signal(number, lambda number, _: ended.append(number))
@@ -105,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
 def _publisher(options: argparse.Namespace, vantage: str) -> "Publisher":
     from lightningd_py.observatory.jetstream.publisher import Publisher, Sending
 
-    sending = Sending(jetstream_commands.access(options), options.network, options.spool_time)
+    sending = Sending(access(options), options.network, options.spool_time)
     return Publisher(options.folder, file_name(vantage), sending, _say)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lightningd_py.observatory import jetstream_commands
 from lightningd_py.observatory.arguments import an_ip_address
+from lightningd_py.observatory.jetstream.access import access
 from lightningd_py.observatory.tables.errors import ObservatoryError
 from lightningd_py.tools.feed_client import Feed, Keys
 from wire.address import WireAddr
@@ -118,11 +119,11 @@ async def _serve(options: argparse.Namespace) -> None:
 
 def _points(options: argparse.Namespace) -> "PointFollower":
     """Raises ObservatoryError if nats-py is not there, or a file cannot be read."""
-    access = jetstream_commands.access(options)
+    servers = access(options)
     from lightningd_py.observatory.live.follower import PointFollower
     from lightningd_py.observatory.web.all_points import TABLES
 
-    return PointFollower(access, options.network, tables=TABLES)
+    return PointFollower(servers, options.network, tables=TABLES)
 
 
 def _of_node(where: str, key: Path | None, arrivals: "Arrivals") -> _Follows:

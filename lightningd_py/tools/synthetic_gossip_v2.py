@@ -2,8 +2,8 @@
 
 As a tool: `python -m lightningd_py.tools.synthetic_gossip_v2 --help`.
 
-Whoever has all secrets of a channel needs no MuSig2 to sign for the sum of their keys: one BIP 340 signature by the sum
-of the secrets is what the partial signatures of four signers would come to.
+A signer that has all secrets of a channel needs no MuSig2 to sign for the sum of their keys: one BIP 340 signature by
+the sum of the secrets is what the partial signatures of four signers would come to.
 """
 
 import argparse

@@ -1,5 +1,7 @@
 """A real nats-server, recorders that send to it and archives that read from it, for tests of the whole."""
 
+import asyncio
+import contextlib
 import hashlib
 import shutil
 import signal
@@ -63,6 +65,46 @@ class NatsServer:
         self._log.close()
 
 
+class Proxy:
+    """Between a client and the server; `end_for_good` is what the server would say to a user who has expired."""
+
+    def __init__(self, server: NatsServer) -> None:
+        self._server = server
+        self.connections: list[asyncio.StreamWriter] = []
+        self._serving: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> str:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1")
+        return f"nats://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.close()
+        for writer in self.connections:
+            writer.close()
+        await asyncio.gather(*self._serving)
+
+    def end_for_good(self) -> None:
+        """After this nats-py makes no other connection by itself."""
+        self.connections[-1].write(b"-ERR 'User Authentication Expired'\r\n")
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections.append(writer)
+        current = asyncio.current_task()
+        assert current is not None
+        self._serving.append(current)
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server.port)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._carry(reader, to_server))
+            both.create_task(self._carry(from_server, writer))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
 class Archiving(Recording):
     """`lightning-observatory archive`; usable as `with`, whose end it must end well."""
 
@@ -123,4 +165,4 @@ def same_arrivals(archive: Path, *records: Path) -> bool:
     return archive.exists() and wanted.total() > 0 and arrivals_of(archive) == wanted
 
 
-__all__ = ["PATIENCE", "Archiving", "NatsServer", "Talk", "make_streams", "recording", "same_arrivals"]
+__all__ = ["PATIENCE", "Archiving", "NatsServer", "Proxy", "Talk", "make_streams", "recording", "same_arrivals"]

@@ -62,7 +62,7 @@ def test_two_vantage_points_in_two_archives(tmp_path: Path, server: NatsServer, 
             until(lambda archive=archive: same_arrivals(archive, *records), "all of it")
         until(lambda: scraped(of_recorder)["lightning_recorder_waiting_bytes"] == {("east",): 0}, "nothing to wait")
         told = {**scraped(of_recorder), **scraped(of_archive)}
-    assert told.keys() == {metric.name for metric in declared}
+    assert told.keys() == {metric.name for metric in declared.values()}
     assert told["lightning_recorder_messages_total"] == {("east",): talks[0].said.total()}
     assert told["lightning_archive_rows_total"]["arrivals",] == sum(talk.said.total() for talk in talks)
     assert told["lightning_archive_vantage_lag_seconds"].keys() == {("east",), ("west",)}

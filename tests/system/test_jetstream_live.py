@@ -102,7 +102,7 @@ def top(server: NatsServer) -> str:
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     for words, said in (
         (("feed", "--nats", "nats://127.0.0.1:1"), "nats://127.0.0.1:1: "),
-        (("feed", "--nats", "nats://127.0.0.1:1", "--nats-creds", str(tmp_path / "x")), "there is no such file"),
+        (("feed", "--nats", "nats://127.0.0.1:1", "--nats-creds", str(tmp_path / "x")), "x: No such file or directory"),
     ):
         done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr

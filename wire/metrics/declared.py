@@ -3,47 +3,15 @@
 The names say what is counted, and the label `process` who counts it, where several do. All begin with `lightning_`.
 """
 
-from wire.metrics.metric import Kind, Metric
+from wire.metrics.metric import Declarations, Kind
 
 MASTER = "lightningd"
 OWNERS = ("gossipd", "connectiond")
 _MASTER, _CONNECTD, _GOSSIPD = (MASTER,), ("connectd",), ("gossipd",)
 
-declared: dict[str, Metric] = {}
+declared = Declarations()
 """All of them, by name."""
-
-
-def _declare(
-    kind: Kind, name: str, meaning: str, of: tuple[str, ...], labels: str = "", values: str = "", status: str = ""
-) -> Metric:
-    """`labels`: separated by spaces."""
-    if name in declared:
-        raise TypeError(f"{name} is declared twice")
-    buckets = PING_BUCKETS if kind is Kind.HISTOGRAM else ()
-    metric = declared[name] = Metric(
-        name=name,
-        kind=kind,
-        meaning=meaning,
-        of=of,
-        labels=tuple(labels.split()),
-        buckets=buckets,
-        values=values,
-        status=status,
-    )
-    return metric
-
-
-def _counter(
-    name: str, meaning: str, of: tuple[str, ...], labels: str = "", values: str = "", status: str = ""
-) -> Metric:
-    return _declare(Kind.COUNTER, f"lightning_{name}_total", meaning, of, labels, values, status)
-
-
-def _gauge(
-    name: str, meaning: str, of: tuple[str, ...], labels: str = "", values: str = "", status: str = ""
-) -> Metric:
-    return _declare(Kind.GAUGE, f"lightning_{name}", meaning, of, labels, values, status)
-
+_counter, _gauge = declared.counter, declared.gauge
 
 PING_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds: from the next room to Tor."""
@@ -150,7 +118,9 @@ COPIES_REPLACED = _counter(
 ONIONS_DROPPED = _counter(
     "onion_messages_dropped", "onion messages of peers that said too many: they go no further than the owner", OWNERS
 )
-PING_SECONDS = _declare(Kind.HISTOGRAM, "lightning_ping_seconds", "from a ping of ours to its pong", OWNERS)
+PING_SECONDS = declared.declare(
+    Kind.HISTOGRAM, "lightning_ping_seconds", "from a ping of ours to its pong", OWNERS, buckets=PING_BUCKETS
+)
 QUEUE = _gauge(
     "queue",
     "what waits inside of a daemon",

@@ -41,6 +41,48 @@ class Metric:
         return (*(("process",) if len(self.of) > 1 else ()), *self.labels)
 
 
+class Declarations(dict[str, Metric]):
+    """Metrics by name, each declared once. `labels`: separated by spaces."""
+
+    def declare(
+        self,
+        kind: Kind,
+        name: str,
+        meaning: str,
+        of: tuple[str, ...],
+        labels: str = "",
+        values: str = "",
+        status: str = "",
+        buckets: tuple[float, ...] = (),
+    ) -> Metric:
+        """One more. Raises TypeError if there is one of this name."""
+        if name in self:
+            raise TypeError(f"{name} is declared twice")
+        metric = self[name] = Metric(
+            name=name,
+            kind=kind,
+            meaning=meaning,
+            of=of,
+            labels=tuple(labels.split()),
+            buckets=buckets,
+            values=values,
+            status=status,
+        )
+        return metric
+
+    def counter(
+        self, name: str, meaning: str, of: tuple[str, ...], labels: str = "", values: str = "", status: str = ""
+    ) -> Metric:
+        """`lightning_NAME_total`. Raises as `declare`."""
+        return self.declare(Kind.COUNTER, f"lightning_{name}_total", meaning, of, labels, values, status)
+
+    def gauge(
+        self, name: str, meaning: str, of: tuple[str, ...], labels: str = "", values: str = "", status: str = ""
+    ) -> Metric:
+        """`lightning_NAME`. Raises as `declare`."""
+        return self.declare(Kind.GAUGE, f"lightning_{name}", meaning, of, labels, values, status)
+
+
 class Histogram:
     """How many observations were up to each of some bounds, and the sum of all."""
 

@@ -21,7 +21,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 
 from lightningd_py.observatory.jetstream.bodies import Unreadable, batch_in, row_in
-from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, reason, stream_info
+from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, pause, reason, stream_info
 from lightningd_py.observatory.jetstream.left_out import LeftOut
 from lightningd_py.observatory.jetstream.names import ARCHIVE, STREAM_OF, BatchId, subject
 from lightningd_py.observatory.jetstream.points import Points
@@ -122,13 +122,8 @@ class Archiver:
             else:
                 self._trouble.is_now("")
                 return client
-            await self._pause(PAUSE)
+            await pause(self._stopping, PAUSE)
         return None
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
     # reading
 
@@ -141,10 +136,10 @@ class Archiver:
                 continue
             except DiskError as error:
                 self._disk.is_now(f"nothing can be archived: {error}; the streams keep it meanwhile")
-                await self._pause(PAUSE)
+                await pause(self._stopping, PAUSE)
             except FAILURES as error:
                 self._trouble.is_now(f"NATS: {reason(error)}; it is tried again until it is there")
-                await self._pause(PAUSE)
+                await pause(self._stopping, PAUSE)
 
     async def _read(self, client: Client, table: str) -> None:
         """From the position on, until `stop`. Raises Gap, DiskError and FAILURES."""
@@ -210,7 +205,7 @@ class Archiver:
             found = batch_in(table, id, message.subject, message.data, headers)
         except Unreadable as error:
             self._positions[table].last = max(self._positions[table].last, sequence)
-            self._left_out.add(table, STREAM_OF[table], sequence, error)
+            self._left_out.add(table, f"{STREAM_OF[table]}, message {sequence}", sequence, error)
             return
         if self._positions[table].would_take(sequence, id):
             self._write(table, found, sequence, id)
@@ -248,7 +243,7 @@ class Archiver:
         reading = [asyncio.create_task(self._follow(client, table)) for table in TABLES]
         try:
             while not self._stopping.is_set() and not client.is_closed:
-                await self._pause(TURN)
+                await pause(self._stopping, TURN)
                 for task in reading:
                     if task.done() and not self._stopping.is_set():
                         task.result()

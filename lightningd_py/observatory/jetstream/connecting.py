@@ -18,6 +18,7 @@ from lightningd_py.observatory.tables.errors import ObservatoryError
 
 FAILURES = (nats.errors.Error, asyncio.TimeoutError, OSError)
 """What a request to a server raises; a server that is away is among them."""
+BACK = "NATS is there again"
 FIRST_PATIENCE = 5
 """Seconds for one attempt to connect, in which a server may be tried several times."""
 FIRST_PAUSE, PAUSE = 0.2, 2.0
@@ -26,6 +27,13 @@ FIRST_PAUSE, PAUSE = 0.2, 2.0
 
 # asyncio says so, on standard error, of each TLS connection of nats-py that a server closes
 logging.getLogger("asyncio").addFilter(lambda record: "returning true from eof_received()" not in record.getMessage())
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """So long, or until it is to end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
 
 
 class Access(NamedTuple):
@@ -44,11 +52,11 @@ class _Refused(Exception):
 class _Listener:
     """What nats-py tells of a connection besides the answers to requests. Each trouble is said once."""
 
-    def __init__(self, say: Callable[[str], None], *, is_word_final: bool) -> None:
+    def __init__(self, say: Callable[[str], None], is_back: Callable[[], None], *, is_word_final: bool) -> None:
         self.trouble = ""
         self.client: Client | None = None
         """Once it is there."""
-        self._say = say
+        self._say, self._is_back = say, is_back
         self._is_word_final = is_word_final
         self._has_word = False
 
@@ -58,14 +66,15 @@ class _Listener:
 
     async def back(self) -> None:
         self.trouble = ""
-        self._say("NATS is there again")
+        self._say(BACK)
+        self._is_back()
 
     async def erred(self, error: Exception) -> None:
         if self.client is None:
             self._refused(error)
             return
         if isinstance(error, nats.errors.SlowConsumerError):
-            return  # one for each message that is thrown away: who subscribes counts the gaps
+            return  # one for each message that is thrown away: the subscriber counts the gaps
         is_new = reason(error) != self.trouble
         self.trouble = reason(error)
         if is_new and not isinstance(error, OSError):  # `gone` says that
@@ -88,14 +97,17 @@ def _is_word(error: Exception) -> bool:
     return said or isinstance(error, ssl.SSLError)
 
 
-async def connect(access: Access, name: str, say: Callable[[str], None]) -> Client:
+async def connect(
+    access: Access, name: str, say: Callable[[str], None], is_back: Callable[[], None] = lambda: None
+) -> Client:
     """A connection that comes back by itself. `say` is told when it goes and comes, and of errors that no request
-    hears of. Raises ObservatoryError, one sentence, if it cannot be made now.
+    hears of; `is_back` is called after the sentence that it has come. Raises ObservatoryError, one sentence, if it
+    cannot be made now.
 
     A server that refuses us closes with our bytes unread, and the reset that follows may throw its word away; one that
     is being started resets, too. So what is reset or closed is tried again, until there is a word or patience ends.
     """
-    listener = _Listener(say, is_word_final="," not in access.url)
+    listener = _Listener(say, is_back, is_word_final="," not in access.url)
     try:
         async with asyncio.timeout(FIRST_PATIENCE):  # nats-py itself would try for ever, and say nothing
             client = await _connected(access, name, listener)

@@ -2,7 +2,8 @@
 
 The holder's name is the last message of a subject, which the server forgets after TTL; it is renewed long before, and
 replaced only if it still is the one that was read. A recorder that was killed takes its own right back at once: its
-folder has a secret by which it is known. A name that another recorder has is not sent under; its spool keeps it all.
+spool has an identity by which it is known, and which all may read. A name that another recorder has is not sent under;
+the spool keeps it all.
 """
 
 import json
@@ -45,7 +46,7 @@ class _Known(NamedTuple):
 
 
 def identity(folder: Path, vantage: str) -> str:
-    """The secret of this vantage point's spool, made if it is not there. Raises OSError."""
+    """The identity of this vantage point's spool, which its lease names: made if it is not there. Raises OSError."""
     path = folder / SPOOL / f"{vantage}{IDENTITY}"
     try:
         if found := path.read_text().strip():

@@ -4,6 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from wire.command.text import replaced
+
 MOST = 20
 """That are told of one by one in a minute; the others are told of together at its end."""
 MINUTE = 60.0
@@ -21,13 +23,13 @@ class LeftOut:
         self._more: Counter[str] = Counter()
         self._until = now() + MINUTE
 
-    def add(self, table: str, stream: str, sequence: int, why: object) -> None:
-        """One more."""
+    def add(self, table: str, what: str, sequence: int | None, why: object) -> None:
+        """One more. `sequence`: its number in the stream, if it comes from one."""
         self._told += 1
         if self._told > MOST:
             self._more[table] += 1
             return
-        self._say(f"{stream}, message {sequence} is left out: {why}")
+        self._say(replaced(f"{what} is left out: {why}"))
         self._lose(table, sequence, 1)
 
     def look(self) -> None:

@@ -17,6 +17,19 @@ AHEAD_NS = 60_000_000_000
 MOST = 10_000
 
 
+_SENTENCES = {"silent": "is silent", "ahead": "has a clock that is ahead", "behind": "is behind", "": ""}
+
+
+def verdict(silent: float, lag_ns: int) -> str:
+    """The words silent, ahead or behind, or none if nothing is wrong. `silent`: seconds since anything has come;
+    `lag_ns`: how old the newest row is."""
+    if silent > SILENT:
+        return "silent"
+    if lag_ns < -AHEAD_NS:
+        return "ahead"
+    return "behind" if lag_ns > BEHIND_NS else ""
+
+
 class Point(NamedTuple):
     """`heard_at`: monotonic seconds; `newest_ns`: of its rows; `said`: what is wrong with it, empty if nothing is."""
 
@@ -46,16 +59,7 @@ class Points:
     def look(self, now_ns: int) -> None:
         """Say of whom something is wrong, and of whom it is right again."""
         for name, point in self.by_name.items():
-            wrong = self._wrong(point, now_ns)
+            wrong = _SENTENCES[verdict(self._now() - point.heard_at, now_ns - point.newest_ns)]
             if wrong != point.said:
                 self._say(f"{name} {wrong or 'is there again, and up to date'}")
                 self.by_name[name] = point._replace(said=wrong)
-
-    def _wrong(self, point: Point, now_ns: int) -> str:
-        if self._now() - point.heard_at > SILENT:
-            return "is silent"
-        if point.newest_ns > now_ns + AHEAD_NS:
-            return "has a clock that is ahead"
-        if point.newest_ns < now_ns - BEHIND_NS:
-            return "is behind"
-        return ""

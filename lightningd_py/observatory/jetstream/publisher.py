@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 from nats.aio.client import Client
 
-from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, reason
+from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, pause, reason
 from lightningd_py.observatory.jetstream.lease import RENEW, Lease, Taken, identity
 from lightningd_py.observatory.jetstream.names import (
     HEARD_HEADER,
@@ -128,25 +128,34 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         if self._stop_asked.is_set():
             self._stopping.set()
-        while not self._stopping.is_set():
-            client = await self._connected()
-            if client is not None:
-                await self._work(client)
+        try:
+            while not self._stopping.is_set():
+                client = await self._connected()
+                if client is not None:
+                    await self._work(client)
+        except Exception as error:  # the recording goes on
+            self._trouble.is_now(f"nothing is sent any more, by a mistake of ours ({error!r}); the spool keeps it")
+            raise
 
     async def _work(self, client: Client) -> None:
         """Until it is to end, or a server has closed the connection for good."""
         working = [asyncio.create_task(self._send_all(client, table)) for table in IN_FLIGHT]
         working.append(asyncio.create_task(self._keep_house()))
         working.append(asyncio.create_task(self._keep_lease(client)))
-        while not self._stopping.is_set() and not client.is_closed:
-            await self._pause(SAVE_EVERY)
+        try:
+            while not self._stopping.is_set() and not client.is_closed:
+                await pause(self._stopping, SAVE_EVERY)
+                for task in working:
+                    if task.done() and not self._stopping.is_set():
+                        task.result()
+            await asyncio.wait(working, timeout=0.0 if client.is_closed else HURRY)
+        finally:
             for task in working:
-                if task.done() and not self._stopping.is_set():
-                    task.result()
-        _, late = await asyncio.wait(working, timeout=0.0 if client.is_closed else HURRY)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
+            await self._leave(client)
+
+    async def _leave(self, client: Client) -> None:
         self._save()
         with contextlib.suppress(*FAILURES, asyncio.TimeoutError):
             async with asyncio.timeout(1.0):
@@ -156,7 +165,7 @@ class Publisher:
     async def _keep_lease(self, client: Client) -> None:
         """Renew it until it is to end; another recorder that has it is waited for."""
         while not self._stopping.is_set():
-            await self._pause(RENEW if await self._hold_lease(client) else PAUSE)
+            await pause(self._stopping, RENEW if await self._hold_lease(client) else PAUSE)
 
     async def _hold_lease(self, client: Client) -> bool:
         try:
@@ -179,7 +188,7 @@ class Publisher:
                 await self._until_right(client)
             except ObservatoryError as error:
                 self._trouble.is_now(f"{error}; the spool keeps what is recorded")
-                await self._pause(PAUSE)
+                await pause(self._stopping, PAUSE)
             else:
                 return client
         return None
@@ -197,19 +206,14 @@ class Publisher:
                 if await self._hold_lease(client):
                     self._trouble.is_now("")
                     return
-            await self._pause(PAUSE)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+            await pause(self._stopping, PAUSE)
 
     async def _send_all(self, client: Client, table: str) -> None:
         """One window after the other, until nothing waits and it is to end."""
-        pause = LOOK_EVERY
+        seconds = LOOK_EVERY
         while True:
             if not self._lease.is_held() and not self._stopping.is_set():
-                await self._pause(LOOK_EVERY)
+                await pause(self._stopping, LOOK_EVERY)
                 continue
             window = self._next(table) if self._lease.is_held() else []
             if not window and self._stopping.is_set():
@@ -217,16 +221,16 @@ class Publisher:
             failure = await self._send(client, window) if window else None
             if failure is not None:
                 self._trouble.is_now(f"NATS does not take what is recorded: {failure}; the spool keeps it")
-                pause = min(2 * pause, LONGEST_PAUSE)
+                seconds = min(2 * seconds, LONGEST_PAUSE)
                 if self._stopping.is_set():
                     return
             elif window:
                 self._trouble.is_now("")
-                pause = LOOK_EVERY
+                seconds = LOOK_EVERY
                 self._outbox.sent(table, window[-1].after)
                 self._batches += len(window)
             if failure is not None or len(window) < IN_FLIGHT[table]:
-                await self._pause(pause)
+                await pause(self._stopping, seconds)
 
     def _next(self, table: str) -> list[Waiting]:
         try:
@@ -255,7 +259,7 @@ class Publisher:
         """The position is saved, what is old is removed."""
         seconds = 0.0
         while not self._stopping.is_set():
-            await self._pause(SAVE_EVERY)
+            await pause(self._stopping, SAVE_EVERY)
             self._save()
             seconds += SAVE_EVERY
             if seconds >= CLEAN_EVERY:

@@ -84,14 +84,13 @@ async def follow(
 ) -> None:
     """Until it is cancelled. Raises ObservatoryError if no server can be reached."""
     feed = NatsFeed(heard, topics)
-    stopping = asyncio.Event()
     live = Live(access, network, vantages, feed.tables, say, say)
-    running = asyncio.create_task(live.run(feed.take, stopping))
+    running = asyncio.create_task(live.run(feed.take))
     try:
         while not running.done():
             await asyncio.sleep(TURN)
             feed.turn()
         await running
     finally:
-        stopping.set()
+        running.cancel()
         await asyncio.gather(running, return_exceptions=True)

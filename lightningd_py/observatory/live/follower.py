@@ -1,6 +1,7 @@
 """Figures of vantage points from a thread of its own, for those that draw them."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Collection
 
@@ -26,11 +27,12 @@ class PointFollower:
         self._live = Live(access, network, vantages, sorted({*POINT_TABLES, *tables}), self._say)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="vantage points")
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="vantage points", daemon=True)
         self._begun = threading.Event()
 
     def start(self, heard: Take = lambda found: None, turn: Callable[[], None] = lambda: None) -> None:
-        """`heard` gets each batch, and `turn` is called four times a second, both in the thread."""
+        """`heard` gets each batch, and `turn` is called four times a second and at an end by a mistake,
+        both in the thread."""
         self._heard, self._turn = heard, turn
         self._thread.start()
         self._begun.wait()
@@ -38,11 +40,15 @@ class PointFollower:
     def close(self) -> None:
         """Wait until it has ended."""
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     def _say(self, sentence: str) -> None:
-        self.state = "" if sentence.endswith("there again") else sentence
+        self.state = sentence
+
+    def _is_there(self) -> None:
+        self.state = ""
 
     def _take(self, found: Batch) -> None:
         if found.table in POINT_TABLES:
@@ -52,20 +58,26 @@ class PointFollower:
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._begun.set()
-        turning = asyncio.create_task(self._turns())
-        while not self._stopping.is_set():
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._follow()), group.create_task(self._turns())]
+                await self._stopping.wait()
+                for task in tasks:
+                    task.cancel()
+        except ExceptionGroup as found:
+            self._say(f"nothing is heard any more, by a mistake of ours ({found.exceptions[0]!r})")
+            self._turn()
+            raise
+
+    async def _follow(self) -> None:
+        while True:
             try:
-                await self._live.run(self._take, self._stopping, lambda: self._say("there again"))
+                await self._live.run(self._take, self._is_there)
             except ObservatoryError as error:
                 self._say(f"{error}; it is tried again")
-                try:
-                    async with asyncio.timeout(PAUSE):
-                        await self._stopping.wait()
-                except TimeoutError:
-                    pass
-        await turning
+                await asyncio.sleep(PAUSE)
 
     async def _turns(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             await asyncio.sleep(TURN)
             self._turn()

@@ -10,7 +10,7 @@ import pyarrow as pa
 from lightningd_py.observatory.record.messages import about
 from lightningd_py.observatory.tables.schemas import CHECKPOINT, CHECKPOINT_END, OUT
 from wire.bus.feed import GOSSIP_2_TOPICS, GOSSIP_TOPICS, SENT_TOPICS, FeedError, FeedMessage, Outcome, decode, encode
-from wire.control.shares import Newest
+from wire.control.shares import Shares
 
 MOST_TEXTS, MOST_BYTES = 100_000, 64 << 20
 """Raw messages that are remembered."""
@@ -27,26 +27,17 @@ def outcome_of(said: str) -> str:
 
 
 class Texts:
-    """Raw messages by the beginning of their hash, the newest ones."""
+    """Raw messages by the beginning of their hash, the newest ones, with a share for each vantage point that sends."""
 
     def __init__(self, most: int = MOST_TEXTS, most_bytes: int = MOST_BYTES) -> None:
-        self._known: Newest[bytes, bytes] = Newest(most)
-        self._most_bytes = most_bytes
-        self._bytes = 0
+        self._known: Shares[bytes, bytes] = Shares(most, most_bytes)
 
     def take(self, rows: pa.RecordBatch) -> None:
         """Rows of the table `messages`."""
-        for short, raw in zip(rows.column("hash").to_pylist(), rows.column("raw").to_pylist(), strict=True):
+        columns = (rows.column(name).to_pylist() for name in ("hash", "raw", "vantage"))
+        for short, raw, vantage in zip(*columns, strict=True):
             if short not in self._known:
-                if len(self._known) >= self._known.most:
-                    self._forget()
-                self._known.put(short, raw)
-                self._bytes += len(raw)
-        while self._bytes > self._most_bytes:
-            self._forget()
-
-    def _forget(self) -> None:
-        self._bytes -= len(self._known.pop(next(iter(self._known))) or b"")
+                self._known.put(short, raw, vantage, len(raw))
 
     def get(self, short: bytes | None) -> bytes:
         """Empty if it is not known."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lightningd_py.observatory.jetstream.points import AHEAD_NS, BEHIND_NS, SILENT
+from lightningd_py.observatory.jetstream.points import verdict
 from lightningd_py.observatory.live.batches import Batch
 from lightningd_py.observatory.live.messages import outcome_of
 from lightningd_py.observatory.tables.schemas import TABLES
@@ -21,7 +21,7 @@ POINT_TABLES = ("arrivals", "clock", "losses")
 RATE_OVER = 10.0
 """Seconds over which a rate is taken."""
 MOST, MOST_PEERS = 1_000, 2_000
-"""Vantage points, and peers of each that are counted."""
+"""Vantage points, and peers of each that are counted: the first ones."""
 MOST_BATCHES = 256
 """Of one, for its rate."""
 
@@ -59,14 +59,11 @@ class PointFigures:
         self._now, self._now_ns = now, now_ns
         self._lock = threading.Lock()
         self._points: dict[str, _Point] = {}
-        self.left_out = 0
-        """Batches of vantage points for which there was no room."""
 
     def take(self, found: Batch) -> None:
         """What comes."""
         with self._lock:
             if found.vantage not in self._points and len(self._points) >= MOST:
-                self.left_out += 1
                 return
             point = self._points.setdefault(found.vantage, _Point())
             point.heard_at = self._now()
@@ -105,12 +102,5 @@ class PointFigures:
             len(point.peers),
             lag_ns / 1e9,
             point.lost,
-            self._state(point, lag_ns),
+            verdict(self._now() - point.heard_at, lag_ns),
         )
-
-    def _state(self, point: _Point, lag_ns: int) -> str:
-        if self._now() - point.heard_at > SILENT:
-            return "silent"
-        if lag_ns < -AHEAD_NS:
-            return "ahead"
-        return "behind" if lag_ns > BEHIND_NS else ""

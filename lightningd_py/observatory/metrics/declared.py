@@ -1,34 +1,12 @@
 """Every metric of `lightning-observatory record` and `archive`, declared once; docs/metrics.md is made from here."""
 
-from wire.metrics.metric import Kind, Metric
+from wire.metrics.metric import Declarations
 
-RECORDER, ARCHIVE = "record", "archive"
+RECORDER, ARCHIVE = ("record",), ("archive",)
 
-declared: list[Metric] = []
-"""All of them."""
-
-
-def _declare(kind: Kind, name: str, meaning: str, of: str, labels: str = "", values: str = "") -> Metric:
-    total = "_total" if kind is Kind.COUNTER else ""
-    metric = Metric(
-        name=f"lightning_{name}{total}",
-        kind=kind,
-        meaning=meaning,
-        of=(of,),
-        labels=tuple(labels.split()),
-        values=values,
-    )
-    declared.append(metric)
-    return metric
-
-
-def _counter(name: str, meaning: str, of: str, labels: str = "", values: str = "") -> Metric:
-    return _declare(Kind.COUNTER, name, meaning, of, labels, values)
-
-
-def _gauge(name: str, meaning: str, of: str, labels: str = "", values: str = "") -> Metric:
-    return _declare(Kind.GAUGE, name, meaning, of, labels, values)
-
+declared = Declarations()
+"""All of them, by name."""
+_counter, _gauge = declared.counter, declared.gauge
 
 # a recorder
 

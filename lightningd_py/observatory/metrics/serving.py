@@ -26,7 +26,7 @@ class Serving:
 
     def __init__(self, address: WireAddr, of: str, values: Callable[[], Values], say: Callable[[str], None]) -> None:
         self._address, self._values, self._say = address, values, say
-        self._metrics = [metric for metric in declared if of in metric.of]
+        self._metrics = [metric for metric in declared.values() if of in metric.of]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="metrics", daemon=True)
         self._server = HttpServer(self._answer, lambda _: None, pages=_PAGE, hint="the metrics are at /metrics")

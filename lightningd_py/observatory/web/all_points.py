@@ -41,8 +41,8 @@ class AllPoints:
             self._feed.take(found)
 
     def _turn(self) -> None:
-        self._feed.turn()
         self._arrivals.set_state(self._points.state, self._lost)
+        self._feed.turn()
 
     def close(self) -> None:
         """Wait until it has ended."""

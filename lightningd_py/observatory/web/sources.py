@@ -14,13 +14,13 @@ from lightningd_py.observatory.web.current_map import CurrentMap
 from lightningd_py.observatory.web.node import NodeFigures
 from lightningd_py.observatory.web.positions import Positions
 from lightningd_py.observatory.web.questions import Questions
+from lightningd_py.observatory.web.recorded import Recorded
 from wire.command.text import replaced
 
 if TYPE_CHECKING:
     from lightningd_py.observatory.live.follower import PointFollower
-from lightningd_py.observatory.web.recorded import Recorded
 
-MAP_FRESH, FIGURES_FRESH, RECORD_FRESH, PAST_FRESH = 15.0, 2.0, 60.0, 3600.0
+MAP_FRESH, FIGURES_FRESH, RECORD_FRESH, PAST_FRESH, VANTAGES_FRESH = 15.0, 2.0, 60.0, 3600.0, 1.0
 """Seconds for which an answer is good."""
 LAYOUT_PAUSE = 60.0
 SHOWN_VANTAGES = 200
@@ -49,6 +49,8 @@ class Sources:
         """`points`: of all vantage points, where the arrivals are of all of them."""
         self.arrivals = arrivals
         self._points = points
+        self._vantages: list[dict[str, Any]] = []
+        self._vantages_until = 0.0
         self.layouts = 0
         self._map = None if store is None else CurrentMap(store)
         self._node = None if rpc is None else NodeFigures(rpc)
@@ -64,7 +66,12 @@ class Sources:
         return {name: source is not None for name, source in found.items()}
 
     def vantages(self) -> list[dict[str, Any]]:
-        """Those that say most first; none where there is no NATS."""
+        """Those that say most first; none where there is no NATS. One answer for all that ask within a second."""
+        if (now := time.monotonic()) >= self._vantages_until:
+            self._vantages, self._vantages_until = self._ranked(), now + VANTAGES_FRESH
+        return self._vantages
+
+    def _ranked(self) -> list[dict[str, Any]]:
         rows = [] if self._points is None else self._points.figures.rows()
         ranked = sorted(rows, key=lambda row: (-row.arrivals, row.name))[:SHOWN_VANTAGES]
         return [row._asdict() | {"name": replaced(row.name)[:LONGEST_TEXT]} for row in ranked]

@@ -30,6 +30,13 @@ def test_address_in_use_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     assert f"cannot listen on {where}: " in said and "already in use" in said and said.count("\n") == 1
 
 
+def test_file_for_nats_that_is_not_there_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And is not taken for an address that cannot be listened on."""
+    nats = ("--nats", "nats://127.0.0.1:1", "--nats-creds", str(tmp_path / "creds"))
+    assert command(["web", "--listen", "127.0.0.1:0", *nats, "--cache", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"lightning-observatory: {tmp_path / 'creds'}: No such file or directory\n"
+
+
 WITHOUT_NATS = """
 import sys
 sys.modules["nats"] = None

@@ -1,8 +1,10 @@
 """Declarations, histograms and answers."""
 
+import pytest
+
 from wire.control.control_message import MAX_INLINE
 from wire.metrics.declared import PING_SECONDS, VERDICTS, declared
-from wire.metrics.metric import Histogram, Kind, Samples
+from wire.metrics.metric import Declarations, Histogram, Kind, Samples
 from wire.metrics.tally import Tally
 
 
@@ -41,3 +43,12 @@ def test_names_are_as_prometheus_wants_them() -> None:
         assert name.islower() and (name.endswith("_total") == (metric.kind is Kind.COUNTER))
         assert bool(metric.buckets) == (metric.kind is Kind.HISTOGRAM)
         assert metric.meaning and metric.of and "process" not in metric.labels
+
+
+def test_a_name_is_declared_once() -> None:
+    found = Declarations()
+    asked = found.counter("asked", "what was asked", ("gossipd",), "type direction")
+    assert (asked.name, asked.labels) == ("lightning_asked_total", ("type", "direction"))
+    with pytest.raises(TypeError, match="lightning_asked_total is declared twice"):
+        found.counter("asked", "again", ("connectd",))
+    assert found == {"lightning_asked_total": asked}

@@ -1,7 +1,6 @@
 """The spool sent to a real NATS server that takes it, or does not: one sentence, and the spool keeps it."""
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from lightningd_py.observatory.jetstream.publisher import Publisher, Sending
 from lightningd_py.observatory.jetstream.streams import Wanted, make_streams
 from lightningd_py.observatory.record.spool import Spool
 from lightningd_py.observatory.tables.schemas import batch
-from tests.harness.jetstream import NatsServer
+from tests.harness.jetstream import NatsServer, Proxy
 from tests.harness.observatories import PATIENCE
 from tests.harness.waiting import until
 
@@ -118,35 +117,6 @@ async def test_stream_that_would_lose_batches(tmp_path: Path, server: NatsServer
     assert await taken(client) == ROWS == sending.progress().batches
 
 
-class Proxy:
-    """Between a client and the server; may say something to the client as if the server did."""
-
-    def __init__(self, server: NatsServer) -> None:
-        self._server = server
-        self.connections: list[asyncio.StreamWriter] = []
-
-    async def __aenter__(self) -> str:
-        self._listener = await asyncio.start_server(self._serve, "127.0.0.1")
-        return f"nats://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
-
-    async def __aexit__(self, *_: object) -> None:
-        self._listener.close()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections.append(writer)
-        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._server.port)
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._carry(reader, to_server))
-            both.create_task(self._carry(from_server, writer))
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
-
 async def test_server_that_ends_the_connection_for_good(
     tmp_path: Path, server: NatsServer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,13 +130,30 @@ async def test_server_that_ends_the_connection_for_good(
         sending.start()
         try:
             await until(lambda: is_at(sending, ROWS), "the first batches")
-            proxy.connections[0].write(b"-ERR 'User Authentication Expired'\r\n")
+            proxy.end_for_good()
             spooled(tmp_path / "record", 2)
             await until(lambda: is_at(sending, 2 * ROWS), "the others")
         finally:
             await asyncio.to_thread(sending.stop)
     assert len(proxy.connections) == 2
     assert await taken(client) == 2 * ROWS
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_mistake_of_ours_is_told_while_the_recording_goes_on(
+    tmp_path: Path, server: NatsServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(publisher, "messages_of", mistaken)
+    await make_streams(client, Wanted("regtest", max_bytes=32 << 20))
+    spooled(tmp_path / "record")
+    said = Said()
+    with publishing(tmp_path / "record", server, said) as sending:
+        await asyncio.to_thread(said.heard, "nothing is sent any more, by a mistake of ours (ZeroDivisionError('by no")
+    assert "mistake of ours" in sending.progress().trouble
+    assert sending.progress().batches == 0 and await taken(client) == 0
 
 
 async def is_at(sending: Publisher, count: int) -> bool:

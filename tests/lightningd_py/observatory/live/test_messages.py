@@ -68,3 +68,12 @@ def test_texts_are_bounded(most: int, most_bytes: int) -> None:
     for number in range(1, 5):
         known.take(texts("east", update(number), update(number)).rows)
     assert [bool(known.get(short(update(number)))) for number in range(1, 5)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(("most", "most_bytes"), [(3, 1 << 20), (100, 3 * len(update(1)))])
+def test_texts_have_a_share_for_each_vantage_point(most: int, most_bytes: int) -> None:
+    known = Texts(most, most_bytes)
+    known.take(texts("west", update(1)).rows)
+    known.take(texts("east", *map(update, range(2, 20))).rows)
+    assert known.get(short(update(1))) == update(1)
+    assert [number for number in range(2, 20) if known.get(short(update(number)))] == [18, 19]

@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lightningd_py.observatory.jetstream.connecting import Access
 from lightningd_py.observatory.live.follower import PointFollower
+from lightningd_py.observatory.web import sources
 from lightningd_py.observatory.web.all_points import TABLES, AllPoints
 from lightningd_py.observatory.web.arrivals import Arrivals
 from lightningd_py.observatory.web.sources import SHOWN_VANTAGES, Sources
@@ -24,16 +27,16 @@ def test_arrivals_of_all(tmp_path: Path) -> None:
         server.kill()
         points = PointFollower(Access(server.url), "regtest", tables=TABLES)
         follower = AllPoints(points, page)
-        sources = Sources(page, positions=Still(), points=points)
-        assert sources.about() == {"map": False, "node": False, "record": False, "vantages": True}
+        asked = Sources(page, positions=Still(), points=points)
+        assert asked.about() == {"map": False, "node": False, "record": False, "vantages": True}
         follower.start()
         try:
             until(lambda: server.url in page.news(None)["feed"], "the sentence")
             server.start()
             until(lambda: page.news(None)["feed"] == "", "the server")
             with recording(tmp_path / "a", talks[0], server), recording(tmp_path / "b", talks[1], server):
-                until(lambda: len(sources.vantages()) == 2 and page.news(None)["number"] > 100, "both")
-            found: dict[str, Any] = {each["name"]: each for each in sources.vantages()}
+                until(lambda: len(asked.vantages()) == 2 and page.news(None)["number"] > 100, "both")
+            found: dict[str, Any] = {each["name"]: each for each in asked.vantages()}
             assert found.keys() == {"east", "west"} and found["east"]["outcomes"]["new"] > 0
             assert found["west"]["peers"] == 1 and found["west"]["state"] == ""
             assert page.news(None)["arrivals"][0]["kind"] == "channel_update"
@@ -51,6 +54,35 @@ def test_vantage_points_that_are_shown_are_bounded() -> None:
     assert len(shown) == SHOWN_VANTAGES and shown[0]["arrivals"] == 2
     assert not any("\x1b" in each["name"] for each in shown)
     assert Sources(Arrivals(), positions=Still()).vantages() == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_mistake_of_ours_is_told_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken() -> None:
+        raise ZeroDivisionError("by nothing")
+
+    page = Arrivals()
+    follower = AllPoints(PointFollower(Access("nats://127.0.0.1:1"), "regtest"), page)
+    monkeypatch.setattr(follower._feed, "turn", mistaken)
+    follower.start()
+    until(lambda: "by a mistake of ours (ZeroDivisionError" in page.news(None)["feed"], "the sentence")
+    follower.close()
+
+
+def test_vantage_points_are_worked_out_once_for_all_that_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a second."""
+    monkeypatch.setattr(sources, "VANTAGES_FRESH", 3600.0)
+    points = PointFollower(Access("nats://127.0.0.1:1"), "regtest")
+    points.figures.take(arrivals("east", update(1)))
+    made = Sources(Arrivals(), positions=Still(), points=points)
+    first = made.vantages()
+    points.figures.take(arrivals("west", update(1)))
+    assert len(first) == 1 and made.vantages() is first
+    monkeypatch.setattr(sources, "VANTAGES_FRESH", 0.0)
+    made = Sources(Arrivals(), positions=Still(), points=points)
+    made.vantages()
+    points.figures.take(arrivals("north", update(1)))
+    assert len(made.vantages()) == 3
 
 
 def test_clock_that_is_ahead_stops_nothing() -> None:
