@@ -18,7 +18,7 @@ PYTEST := env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m pytest
 COMPILE := $(VENV)/bin/python -m compileall -q wire connectd gossipd lightningd_py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test test-quick test-oldest test-versions test-python check bench bench-quick bench-growth torture scale rooms web-assets wheel docs
+.PHONY: help demo run test test-long test-quick test-oldest test-versions test-python check bench bench-quick bench-growth torture scale rooms web-assets wheel docs
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -29,9 +29,15 @@ demo: $(INSTALLED) ## two nodes, a map, a peer handed from process to process; u
 run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS='--alias=me'
 	@$(VENV)/bin/lightningd-py --network=regtest $(ARGS)
 
-test: $(INSTALLED) ## all tests: units, real processes, and the peers that others wrote
+# Of what ARGS names all is run.
+SHORT = $(if $(findstring tests/,$(ARGS)),,-m 'not long')
+test: $(INSTALLED) ## units, real processes, and the peers that others wrote: all but the longest tests; under 8 minutes
 	@$(COMPILE)
-	@$(PYTEST) $(WORKERS) $(ARGS)
+	@$(PYTEST) $(WORKERS) $(SHORT) $(ARGS)
+
+test-long: $(INSTALLED) ## the longest tests, more than three seconds of a processor each: rows of restarts, kills, floods
+	@$(COMPILE)
+	@$(PYTEST) $(WORKERS) -m long $(ARGS)
 
 QUICK := -m 'not processes' tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts
 test-quick: $(INSTALLED) ## the unit tests alone: none that starts a daemon, no peers of others

@@ -56,6 +56,7 @@ def of(collector: Collector, conn_id: int) -> list[Gossip]:
     return [message for message in collector.arrivals if message.conn_id == conn_id]
 
 
+@pytest.mark.long
 async def test_stamp_to_send_within_a_millisecond_while_a_first_sync_runs(
     publisher: GossipdProcess, tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def _signed(update: ChannelUpdate, secret: bytes) -> tuple[bytes, bytes, bytes]:
     return secp256k1.double_sha256(update.encode()[66:]), update.signature, secp256k1.public_key(secret)
 
 
+@pytest.mark.long
 @pytest.mark.bolt("B1-20", "B1-25", "B7-91", "B7-92", "B7-96")
 async def test_electrum_syncs_from_us_and_hears_what_changes(
     electrum: Electrum, node: Node, known: SyntheticMap

@@ -97,6 +97,7 @@ async def lists_the_map(node: Node) -> bool:
     return (len(channels), sum("alias" in node for node in nodes)) == (2 * CHANNELS, NODES)
 
 
+@pytest.mark.long
 async def test_two_ldks_sync(start_ldk: StartLdk, messages: list[str]) -> None:
     """No node of ours: shows that the program under ldk/ does its part, and that LDK takes the synthetic map."""
     server, client = await start_ldk(), await start_ldk()
@@ -178,6 +179,7 @@ async def test_we_list_the_map_that_ldk_serves(ldk: Ldk, node: Node, messages: l
     assert (await node.peer(ldk_id))["connected"] is True
 
 
+@pytest.mark.long
 async def test_each_gives_the_other_what_it_lacks(
     ldk: Ldk, start_node: StartNode, small_map: SyntheticMap, messages: list[str]
 ) -> None:
@@ -192,6 +194,7 @@ async def test_each_gives_the_other_what_it_lacks(
     await until(lambda: lists_the_map(node), "what we lacked did not come from LDK", WHILE_IT_CHECKS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["gossipd", "connectd", "master", "all"])
 async def test_neither_of_two_ldks_notices_a_restart(
     start_ldk: StartLdk, node: Node, messages: list[str], what: str

@@ -59,6 +59,7 @@ async def heard(ldk: Ldk, count: int) -> dict[str, Any]:
     return dict((await ldk("onions"))["heard"][-1])
 
 
+@pytest.mark.long
 @pytest.mark.bolt("B4-120", "B4-121", "B4-127", "B4-131")
 async def test_two_ldks_reach_each_other(nodes: Nodes, start_ldk: StartLdk) -> None:
     node = nodes.start("--onion-messages=all")

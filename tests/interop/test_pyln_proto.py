@@ -119,6 +119,7 @@ async def test_it_hangs_up_and_comes_back(node: Node, pyln: Callable[..., Any]) 
         await peer.ask("close")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["gossipd", "connectd", "master", "all"])
 async def test_it_does_not_notice_a_restart(
     nodes: Nodes, pyln: Callable[..., Any], small_map_store: Path, what: str

@@ -108,6 +108,7 @@ async def has_heard(hearer: Ldk | NodeLightning, scid: str, update: ChannelUpdat
     return bool((await hearer("timestamp", scid=scid, direction=0))["timestamp"] == update.timestamp)
 
 
+@pytest.mark.long
 @pytest.mark.bolt("B7-57", "B7-68", "B7-96", "B7-98", "B7-100")
 async def test_two_implementations_learn_from_each_other_through_us(
     ldk: Ldk, theirs: NodeLightning, nodes: Nodes, halves: tuple[Half, Half]

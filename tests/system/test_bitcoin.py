@@ -182,6 +182,7 @@ async def test_reorganised(bitcoin: Bitcoin, nodes: Nodes) -> None:
     await at_height(node, bitcoin.height)
 
 
+@pytest.mark.long
 async def test_reorganised_deeper_than_is_remembered(bitcoin: Bitcoin, nodes: Nodes) -> None:
     """Of three channels one is spent in the old chain only, and one is funded in the old chain only."""
     stays, spent = bitcoin.fund([Channel(1), Channel(2)])
@@ -205,6 +206,7 @@ async def test_reorganised_deeper_than_is_remembered(bitcoin: Bitcoin, nodes: No
     await has(node, stays, spent)
 
 
+@pytest.mark.long
 async def test_caught_up_with_after_a_restart(bitcoin: Bitcoin, nodes: Nodes) -> None:
     one, two = bitcoin.fund([Channel(1), Channel(2)])
     bitcoin.mine(6)
@@ -229,6 +231,7 @@ async def test_started_before_its_bitcoin_node(modules: Path, nodes: Nodes, unus
     assert "cannot be reached" in (await node.rpc("getinfo"))["warning_bitcoind_sync"]
 
 
+@pytest.mark.long
 async def test_an_outage(modules: Path, nodes: Nodes) -> None:
     """What was asked meanwhile is answered afterwards: here by a node that comes back with another chain."""
     first = Bitcoin(modules)
@@ -253,6 +256,7 @@ async def test_an_outage(modules: Path, nodes: Nodes) -> None:
         second.end()
 
 
+@pytest.mark.long
 async def test_map_of_a_node_that_followed_no_chain(bitcoin: Bitcoin, nodes: Nodes) -> None:
     there, gone = bitcoin.fund([Channel(1), Channel(2)])
     never = replace(Channel(3), scid=there.scid + 50)
@@ -271,6 +275,7 @@ async def test_map_of_a_node_that_followed_no_chain(bitcoin: Bitcoin, nodes: Nod
     assert await channels(again) == {scid_to_text(there.scid): AMOUNT}
 
 
+@pytest.mark.long
 async def test_it_is_bitcoind_that_a_first_sync_waits_for(bitcoin: Bitcoin, tmp_path: Path) -> None:
     """At least 4 requests are in flight but for the beginning and the end, and each block is asked for once."""
     blocks = [bitcoin.fund([Channel(150 * block + number) for number in range(150)]) for block in range(60)]
@@ -336,6 +341,7 @@ async def first_sync(source: Bitcoind, wanted: list[Channel]) -> float:
     return busy[1] / sum(busy)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["master", "all"])
 async def test_questions_that_are_under_way_at_a_restart_are_answered(
     nodes: Nodes, bitcoin: Bitcoin, what: str

@@ -36,6 +36,7 @@ def test_each_attack_is_tried() -> None:
     assert sorted([*WITH_A_CHAIN, *(name for names in TOGETHER.values() for name in names)]) == sorted(ATTACKS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("together", TOGETHER)
 async def test_honest_peers_beside(nodes: Nodes, together: str) -> None:
     truth = true_gossip(SyntheticMap(random_edges(1, 60, 25), seed=1, now=int(time.time())))
@@ -46,6 +47,7 @@ async def test_honest_peers_beside(nodes: Nodes, together: str) -> None:
     assert outcome.harm() == []
 
 
+@pytest.mark.long
 async def test_honest_peers_beside_announcements_without_outputs(bitcoin: Bitcoin, nodes: Nodes) -> None:
     channels = bitcoin.fund([Channel(number) for number in range(30)])
     bitcoin.mine(6)

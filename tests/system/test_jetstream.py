@@ -43,6 +43,7 @@ def test_streams_are_made_once(server: NatsServer) -> None:
     assert make_streams(server, "--max-bytes", "32M").count("is changed") == 3
 
 
+@pytest.mark.long
 def test_two_vantage_points_in_two_archives(tmp_path: Path, server: NatsServer, talks: list[Talk]) -> None:
     make_streams(server)
     records, archives = [tmp_path / "a", tmp_path / "b"], [tmp_path / "x", tmp_path / "y"]
@@ -73,6 +74,7 @@ def test_two_vantage_points_in_two_archives(tmp_path: Path, server: NatsServer, 
     assert not list(records[0].glob("arrivals/*")), "the spool is all that there is"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_kills_of_each(tmp_path: Path, server: NatsServer, talks: list[Talk]) -> None:
     """Server, archive and a recorder are killed in turn, while the feeds go on: nothing is lost, none doubled."""
@@ -116,6 +118,7 @@ def scraped(url: str) -> dict[str, dict[tuple[str, ...], float]]:
     }
 
 
+@pytest.mark.long
 async def test_batches_that_are_sent_again_much_later(tmp_path: Path, server: NatsServer, talks: list[Talk]) -> None:
     """The server knows an id for ten minutes only; an archive for ever."""
     make_streams(server)
@@ -203,6 +206,7 @@ def test_user_that_is_let_in_again(tmp_path: Path, talks: list[Talk]) -> None:
             until(lambda: same_arrivals(archive, record), "all of it")
 
 
+@pytest.mark.long
 def test_stream_that_is_full(tmp_path: Path, server: NatsServer, talks: list[Talk]) -> None:
     """The spool keeps what the server does not take, and it is sent when there is room."""
     make_streams(server, "--max-bytes", "400k")
@@ -216,6 +220,7 @@ def test_stream_that_is_full(tmp_path: Path, server: NatsServer, talks: list[Tal
             until(lambda: same_arrivals(archive, record), "all of it")
 
 
+@pytest.mark.long
 def test_recorder_that_comes_before_the_server(tmp_path: Path, server: NatsServer, talks: list[Talk]) -> None:
     server.kill()
     record, archive = tmp_path / "a", tmp_path / "x"

@@ -17,6 +17,7 @@ def talk(tmp_path: Path) -> Iterator[Talk]:
     found.end()
 
 
+@pytest.mark.long
 def test_tls_and_credentials(tmp_path: Path, talk: Talk) -> None:
     """A user of a vantage point may publish to its subjects alone; the certificate has to be vouched for."""
     operator, config = Operator(), tmp_path / "config"
@@ -47,6 +48,7 @@ def test_tls_and_credentials(tmp_path: Path, talk: Talk) -> None:
             until(lambda: same_arrivals(archive, record), "all of it")
 
 
+@pytest.mark.long
 def test_name_that_another_recorder_has(tmp_path: Path, talk: Talk) -> None:
     """The second is refused with one sentence, while its spool keeps all; a recorder that was killed has its name back
     at once, and one that ends leaves it to the other."""

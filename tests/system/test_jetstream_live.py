@@ -28,6 +28,7 @@ def talks(tmp_path: Path) -> Iterator[list[Talk]]:
         talk.end()
 
 
+@pytest.mark.long
 def test_feed_and_top_of_all(tmp_path: Path, talks: list[Talk]) -> None:
     """From a recorder's first batch on each arrival is said once."""
     with NatsServer(tmp_path) as server:

@@ -58,6 +58,7 @@ async def day(nodes: Nodes, tmp_path: Path) -> tuple[Path, Path, list[Node]]:
     return folder, truth, both
 
 
+@pytest.mark.long
 async def test_answers_are_what_the_generator_knows(day: tuple[Path, Path, list[Node]]) -> None:
     folder, truth, nodes = day
     assert arrivals_of(folder) == arrivals_of(truth), (

@@ -10,6 +10,7 @@ from tests.harness.observatories import kills
 KILLS = 10
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_kills_lose_no_whole_batch_and_double_none(tmp_path: Path) -> None:
     told = kills(tmp_path, KILLS, random.Random(15))

@@ -27,6 +27,7 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         assert stopped.returncode == 0, stopped.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_ten_commands_as_printed(tmp_path: Path, environment: dict[str, str]) -> None:
     code = snippets("sh")[f"{PAGE} 1"]

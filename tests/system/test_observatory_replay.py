@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 from pathlib import Path
 
+import pytest
+
 from gossipd.gossmap import Gossmap
 from lightningd_py.observatory.exchange.importing import Importing
 from lightningd_py.observatory.record.messages import message_row
@@ -15,6 +17,7 @@ from tests.harness.small_map import make_small_map
 T0 = 1_790_000_000_000_000_000
 
 
+@pytest.mark.long
 async def test_node_has_the_map_that_is_said_again(nodes: Nodes, tmp_path: Path) -> None:
     messages = list(make_small_map().messages())
     with Importing(tmp_path / "record", "east") as into:

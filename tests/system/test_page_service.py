@@ -30,6 +30,7 @@ def ask(url: str, **headers: str) -> Any:
         return json.loads(answer.read())
 
 
+@pytest.mark.long
 async def test_page_belongs_to_the_node(nodes: Nodes) -> None:
     node = nodes.start("--web-addr=127.0.0.1:0", "--alias=east")
     url = await address(node)

@@ -23,6 +23,7 @@ PEERS = 40
 GOSSIP = (ChannelAnnouncement, ChannelUpdate, NodeAnnouncement)
 
 
+@pytest.mark.long
 async def test_no_peer_notices_that_gossipd_is_another_one(
     nodes: Nodes, puppets: Puppeteer, small_map_store: Path
 ) -> None:
@@ -61,6 +62,7 @@ async def test_no_peer_notices_that_gossipd_is_another_one(
     await node.be_alone()
 
 
+@pytest.mark.long
 async def test_many_times_in_a_row(nodes: Nodes) -> None:
     """Nothing is left behind, and what the map learnt is there."""
     node = nodes.start()

@@ -88,6 +88,7 @@ async def test_those_who_wait_at_the_door_when_connectd_dies(nodes: Nodes) -> No
     await node.be_alone()
 
 
+@pytest.mark.long
 async def test_those_who_come_all_the_while(nodes: Nodes) -> None:
     node = nodes.start("--dev-no-reconnect")
     came = 0
@@ -109,6 +110,7 @@ async def test_those_who_come_all_the_while(nodes: Nodes) -> None:
     await node.be_alone()
 
 
+@pytest.mark.long
 async def test_twenty_in_a_row(nodes: Nodes) -> None:
     """Nothing is left behind."""
     node = nodes.start()
@@ -129,6 +131,7 @@ async def test_twenty_in_a_row(nodes: Nodes) -> None:
     await node.be_alone()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["old", "new"])
 async def test_killed_in_the_middle(nodes: Nodes, victim: str) -> None:
     """No peer is lost, whichever it is, and strangers are let in by the one that is left."""

@@ -154,6 +154,7 @@ async def gone(node: Node, daemon: str, pid: int) -> None:
     await until(ended, f"the old {daemon} does not end")
 
 
+@pytest.mark.long
 async def test_traffic_both_ways_while_it_is_restarted(node: Node, echo: Echo) -> None:
     """Each message arrives once and in order, on the same connections."""
     async with AsyncExitStack() as stack:
@@ -194,6 +195,7 @@ async def test_traffic_both_ways_while_it_is_restarted(node: Node, echo: Echo) -
         await until(as_before, "the master has fds left over")
 
 
+@pytest.mark.long
 async def test_all_and_master(node: Node, echo: Echo) -> None:
     """The sessions on CTL begin again then, and those on MSG go on."""
     async with await ScriptedPeer.connect(node.target) as peer:
@@ -275,6 +277,7 @@ async def test_services_that_come_just_then(node: Node, echo: Echo) -> None:
             await converses(node)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["old", "new"])
 async def test_killed_in_the_middle(nodes: Nodes, victim: str) -> None:
     """If the new one dies too early the old one goes on; else all is lost, and begins again."""

@@ -17,6 +17,7 @@ COUNTS = {"all": 3}
 """Of seconds each."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", MOVABLE)
 async def test_no_peer_notices(nodes: Nodes, what: str) -> None:
     """23 peers, some restarts: nothing is lost, doubled or in a wrong order, and nothing is left behind."""
@@ -31,6 +32,7 @@ async def test_no_peer_notices(nodes: Nodes, what: str) -> None:
         assert await crowd.has_told() == []
 
 
+@pytest.mark.long
 async def test_kills_in_the_midst_of_restarts(nodes: Nodes) -> None:
     """The old or the new one, at random moments: never two owners, nothing on the map is lost, the node serves on."""
     known, _ = known_and_news(61, 60)

@@ -30,6 +30,7 @@ def fds(node: Node) -> dict[str, int]:
     return {name: len(list(Path(f"/proc/{pid}/fd").iterdir())) for name, pid in node.pids().items()}
 
 
+@pytest.mark.long
 async def test_peers_programs_and_clients_go_on(nodes: Nodes, puppets: Puppeteer) -> None:
     """Five times: the same processes, with the same fds, and every connection."""
     node = nodes.start(Puppeteer.service("puppet", puppets.path), "--take=puppet=open_channel", name="l1")
@@ -154,6 +155,7 @@ async def test_a_daemon_that_dies_afterwards_is_restarted(nodes: Nodes, tmp_path
     await until(logged, "it is not in the file that was opened again")
 
 
+@pytest.mark.long
 async def test_all(nodes: Nodes) -> None:
     """By RPC and by SIGUSR2: each process that can be replaced is another one, and no connection has ended."""
     node = nodes.start()
@@ -178,6 +180,7 @@ async def test_all(nodes: Nodes) -> None:
     await pinger.end()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["connectd", "master", "all"])
 async def test_graceful_goes_on(nodes: Nodes, what: str) -> None:
     """A node that is about to stop dials no peer and takes none, whichever of its processes is another one by now."""
@@ -265,6 +268,7 @@ BEATS = 3
 """Seconds in which a daemon would be killed that is asked and not heard."""
 
 
+@pytest.mark.long
 async def test_heartbeats_go_on(nodes: Nodes, tmp_path: Path) -> None:
     """Each process that is there after a restart answers the master of now, for longer than it may be silent."""
     script = tmp_path / "short_heartbeats.py"

@@ -30,6 +30,7 @@ async def greets(node: Node) -> None:
         await peer.sync()
 
 
+@pytest.mark.long
 async def test_no_client_of_hsmd_notices(nodes: Nodes) -> None:
     """Peers shake hands and messages are signed all the while; the node's id stays."""
     node = nodes.start()

@@ -31,6 +31,7 @@ def node(nodes: Nodes) -> Node:
     return nodes.start("--bind-addr=ws:127.0.0.1:0")
 
 
+@pytest.mark.long
 async def test_peers_that_ping_all_the_while(node: Node) -> None:
     """Through each restart that touches websocketd, and those of what stands around it."""
     async with AsyncExitStack() as stack:
@@ -91,6 +92,7 @@ async def test_half_a_frame_and_half_a_request(node: Node) -> None:
     await node.be_alone()
 
 
+@pytest.mark.long
 async def test_ten_in_a_row(node: Node) -> None:
     """Nothing is left behind, in the new one or in the master."""
     processes.look_into(node.process.pid)
@@ -120,6 +122,7 @@ async def test_ten_in_a_row(node: Node) -> None:
     await node.be_alone()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["old", "new"])
 async def test_killed_in_the_middle(nodes: Nodes, victim: str) -> None:
     """If the new one dies too early the old one goes on; else the WebSockets end, and others come in."""

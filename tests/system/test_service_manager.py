@@ -118,6 +118,7 @@ async def test_a_reload_that_is_refused(nodes: Nodes, tmp_path: Path) -> None:
     await node.logged(r"UNUSUAL lightningd: the service manager at .* hears nothing of us: Connection refused")
 
 
+@pytest.mark.long
 async def test_signs_of_life(nodes: Nodes, tmp_path: Path) -> None:
     """As often as systemd asks for, and by the next program, too."""
     manager = Manager(str(tmp_path / "notify"))
@@ -133,6 +134,7 @@ async def test_signs_of_life(nodes: Nodes, tmp_path: Path) -> None:
     manager.close()
 
 
+@pytest.mark.long
 async def test_it_is_for_no_child(nodes: Nodes, tmp_path: Path) -> None:
     manager = Manager(str(tmp_path / "notify"))
     node = nodes.start(program=manager.program())

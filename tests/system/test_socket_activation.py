@@ -7,6 +7,8 @@ import socket
 import sys
 from pathlib import Path
 
+import pytest
+
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.crowd import OPTIONS
 from tests.harness.node import PROGRAMS, Node, Nodes
@@ -58,6 +60,7 @@ async def reload(node: Node, manager: Manager, pid: int) -> None:
     assert (said["READY"], said["MAINPID"], said["STATUS"]) == ("1", str(pid), "all was restarted")
 
 
+@pytest.mark.long
 async def test_reload_of_a_node_with_systemds_socket(nodes: Nodes, tmp_path: Path) -> None:
     """Both together, as the units of the wheel have it: strangers come to that socket all the while and are served,
     a peer stays, and the process that systemd knows is the same one after each reload.

@@ -59,6 +59,7 @@ async def a_client(node: Node, chance: random.Random) -> None:
             await node.rpc(method, **params)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 async def test_storm(nodes: Nodes) -> None:
     node = nodes.start(

@@ -107,6 +107,7 @@ def started_before(node: Node, moment: float) -> Iterator[str]:
                 yield name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("old", ["copy", "commit"])
 async def test_no_peer_notices(nodes: Nodes, tmp_path: Path, old_wheels: Wheels, wheel: Path, old: str) -> None:
     """Pinging peers and one of a program's: 0 lost, and the same pid of the master's, which says the new version."""
@@ -152,6 +153,7 @@ BROKEN_VERSIONS = [
 ]
 
 
+@pytest.mark.long
 async def test_versions_that_cannot_go_on(nodes: Nodes, tmp_path: Path, old_wheels: Wheels, wheel: Path) -> None:
     """One sentence, and the old one goes on. If a daemon of it does not start, the new master goes on with the old one.
     When a better version is installed that is taken.

@@ -261,6 +261,7 @@ async def test_gossip_of_a_peer_that_leaves_while_it_waits_is_owed(gossipds: Gos
     serving.cancel()
 
 
+@pytest.mark.long
 async def test_what_finds_no_room_is_owed_and_asked_for(gossipds: GossipdProcesses) -> None:
     """Reading stops for a moment only: another peer's pings get through all the while, gossip without room is owed,
     and in the end nothing is missing."""
