@@ -107,11 +107,13 @@ class _Peers:
         self._looked_at.register(0, selectors.EVENT_READ)
         print("ready", flush=True)
         while True:
-            for key, _ in self._looked_at.select():
-                if isinstance(key.data, _Connection):
-                    key.data.hear()
-                elif not self._obey(sys.stdin.readline().split()):
-                    return
+            ready = [key.data for key, _ in self._looked_at.select()]
+            for peer in ready:
+                if peer is not None:
+                    peer.hear()
+            # Last: a command reads what peers are said, and who is ready before it may not be any more behind it.
+            if None in ready and not self._obey(sys.stdin.readline().split()):
+                return
 
     def _obey(self, words: list[str]) -> bool:
         if not words:

@@ -84,8 +84,9 @@ class Proxy:
         await asyncio.gather(*self._serving)
 
     def end_for_good(self) -> None:
-        """After this nats-py makes no other connection by itself."""
+        """After this nats-py makes no other connection by itself. A server closes then."""
         self.connections[-1].write(b"-ERR 'User Authentication Expired'\r\n")
+        self.connections[-1].close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections.append(writer)

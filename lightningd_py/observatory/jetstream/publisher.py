@@ -157,10 +157,10 @@ class Publisher:
 
     async def _leave(self, client: Client) -> None:
         self._save()
-        with contextlib.suppress(*FAILURES, asyncio.TimeoutError):
-            async with asyncio.timeout(1.0):
-                await self._lease.leave(client)
-                await client.close()
+        for end in (self._lease.leave(client), client.close()):
+            with contextlib.suppress(*FAILURES):
+                async with asyncio.timeout(1.0):
+                    await end
 
     async def _keep_lease(self, client: Client) -> None:
         """Renew it until it is to end; another recorder that has it is waited for."""
@@ -194,8 +194,9 @@ class Publisher:
         return None
 
     async def _until_right(self, client: Client) -> None:
-        """The streams may be made later, and another recorder of this name may end."""
-        while not self._stopping.is_set():
+        """The streams may be made later, and another recorder of this name may end. Returns also when a server has
+        closed the connection for good."""
+        while not self._stopping.is_set() and not client.is_closed:
             try:
                 await check_streams(client, self._sending.network, leases=True)
             except ObservatoryError as error:

@@ -1,8 +1,8 @@
 """The sockets of a process that talks to peers: listening, dialling, reading and writing on its asyncio loop.
 
 Cut as Bitcoin Core's SockMan (bitcoin/bitcoin, pull request 30988): the methods are called, the events are overridden,
-and nothing here knows what the bytes mean. Instead of Core's thread that polls, the fds are registered at the loop;
-there is no task and no thread. Two methods are ours: `adopt` takes in a connection that another process has given
+and nothing here knows what the bytes mean. Instead of Core's thread that polls, the loop looks at one epoll for all of
+them; there is no task and no thread. Two methods are ours: `adopt` takes in a connection that another process has given
 away, `release` gives one away, and between them no byte is lost or sent twice.
 
 Events are called synchronously, at most one `recv` a connection and turn. An event may close or release any
@@ -18,6 +18,7 @@ from wire.net.sockman import stamps
 from wire.net.sockman.events import RECV_SIZE, ConnectResult, SocketAddress, SockManOptions
 from wire.net.sockman.farewell import Farewell, Farewells, said
 from wire.net.sockman.listening import Listening
+from wire.net.sockman.polling import READ, WRITE, Polling
 from wire.net.sockman.sockets import SEND, SEND_MORE, address_of, dial, resolve, set_up
 from wire.start.late_dataclass import dataclass
 
@@ -32,9 +33,8 @@ class _Connection:
     id: int
     fd: int
     unsent: bytearray
+    watched: int = 0  # READ, WRITE, both, or 0
     alive: bool = True
-    receiving: bool = False  # a reader is registered
-    writing: bool = False  # a writer is registered
     wanted: bool = False  # want_to_send was called
     skip_recv: bool = False  # event_ready_to_send has cancelled the next recv
     at_eof: bool = False
@@ -48,6 +48,7 @@ class SockMan(Listening):
     def __init__(self) -> None:
         super().__init__()
         self._connections: dict[int, _Connection] = {}
+        self._polling = Polling(self._readable, self._writable)
         self._farewells = Farewells()
         self._last_id = 0
         self._all_closed: asyncio.Future[None] | None = None
@@ -72,6 +73,7 @@ class SockMan(Listening):
         if self._connections:
             self._all_closed = self._all_closed or self._loop.create_future()
             await asyncio.shield(self._all_closed)
+        self._polling.close()
         await said(self._farewells)
 
     def close_sockets(self) -> None:
@@ -79,6 +81,7 @@ class SockMan(Listening):
         self._close_listeners()
         for id in list(self._connections):
             self.close_connection(id)
+        self._polling.close()
         for farewell in list(self._farewells):
             farewell.end()
 
@@ -179,8 +182,8 @@ class SockMan(Listening):
         """Out of the loop first: a registration that outlives its fd spins, or hits the next owner of the number."""
         connection = self._connections.pop(id)
         connection.alive = False
-        self._stop_receiving(connection)
-        self._stop_writing(connection)
+        if connection.watched:
+            self._polling.watch(connection, 0)
         if not self._connections and self._all_closed is not None:
             self._all_closed.set_result(None)
             self._all_closed = None
@@ -245,7 +248,7 @@ class SockMan(Listening):
         if connection.wanted and connection.alive and not connection.unsent and connection.broken is None:
             connection.wanted = False
             connection.skip_recv = self.event_ready_to_send(connection.id)
-        if connection.writing and not connection.unsent and not connection.wanted:
+        if not connection.unsent and not connection.wanted:
             self._stop_writing(connection)
         self._completed(connection)
 
@@ -321,24 +324,20 @@ class SockMan(Listening):
     # the loop
 
     def _start_receiving(self, connection: _Connection) -> None:
-        if not connection.receiving:
-            connection.receiving = True
-            self._loop.add_reader(connection.fd, self._readable, connection)
+        if not connection.watched & READ:
+            self._polling.watch(connection, connection.watched | READ)
 
     def _stop_receiving(self, connection: _Connection) -> None:
-        if connection.receiving:
-            connection.receiving = False
-            self._loop.remove_reader(connection.fd)
+        if connection.watched & READ:
+            self._polling.watch(connection, connection.watched & ~READ)
 
     def _start_writing(self, connection: _Connection) -> None:
-        if not connection.writing:
-            connection.writing = True
-            self._loop.add_writer(connection.fd, self._writable, connection)
+        if not connection.watched & WRITE:
+            self._polling.watch(connection, connection.watched | WRITE)
 
     def _stop_writing(self, connection: _Connection) -> None:
-        if connection.writing:
-            connection.writing = False
-            self._loop.remove_writer(connection.fd)
+        if connection.watched & WRITE:
+            self._polling.watch(connection, connection.watched & ~WRITE)
 
     def _completed(self, connection: _Connection) -> None:
         if connection.alive:

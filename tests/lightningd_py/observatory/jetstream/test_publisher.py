@@ -64,8 +64,10 @@ def spooled(folder: Path, epoch: int = 1) -> None:
 
 
 @contextmanager
-def publishing(folder: Path, server: NatsServer, say: Callable[[str], None]) -> Iterator[Publisher]:
-    found = Publisher(folder, "east", Sending(Access(server.url), "regtest"), say)
+def publishing(
+    folder: Path, server: NatsServer, say: Callable[[str], None], url: str | None = None
+) -> Iterator[Publisher]:
+    found = Publisher(folder, "east", Sending(Access(url or server.url), "regtest"), say)
     found.start()
     try:
         yield found
@@ -98,6 +100,32 @@ async def test_server_that_takes_and_never_acknowledges(
     assert sending.progress().batches == ROWS and sending.progress().waiting_bytes == 0
     assert await taken(client) == ROWS
     assert len(said.all) == 2
+
+
+async def test_connection_that_the_server_ends_before_there_are_streams(
+    tmp_path: Path, server: NatsServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is made."""
+    monkeypatch.setattr(publisher, "PAUSE", 0.05)
+    spooled(tmp_path / "record")
+    said = Said()
+    proxy = Proxy(server)
+    async with proxy as url:
+        with publishing(tmp_path / "record", server, said, url) as sending:
+            await asyncio.to_thread(said.heard, "no stream takes")
+            proxy.end_for_good()
+
+            async def again() -> bool:
+                return len(proxy.connections) == 2
+
+            await until(again, lambda: str(said.all))
+            await make_streams(client, Wanted("regtest", max_bytes=32 << 20))
+
+            async def sent() -> bool:
+                return sending.progress().batches == ROWS
+
+            await until(sent, lambda: str(said.all))
+    assert await taken(client) == ROWS
 
 
 async def test_stream_that_would_lose_batches(tmp_path: Path, server: NatsServer, client: Client) -> None:
