@@ -36,12 +36,13 @@ class Polling(Generic[W]):
     def __init__(self, readable: Callable[[W], None], writable: Callable[[W], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._readable, self._writable = readable, writable
-        self._epoll: select.epoll | None = None
         self._by_fd: dict[int, W] = {}
+        self._epoll = select.epoll()
+        self._loop.add_reader(self._epoll.fileno(), self._look)
 
     def watch(self, what: W, events: int) -> None:
         """From now on for these, READ and WRITE, or for none: before its fd is closed or given away. Raises OSError."""
-        epoll = self._epoll or self._opened()
+        epoll = self._epoll
         if not what.watched:
             epoll.register(what.fd, events)
             self._by_fd[what.fd] = what
@@ -53,22 +54,12 @@ class Polling(Generic[W]):
         what.watched = events
 
     def close(self) -> None:
-        """Nothing is watched any more; `watch` begins anew."""
-        if self._epoll is not None:
+        """Nothing is watched any more, nor can be."""
+        if not self._epoll.closed:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
-            self._epoll = None
-        for what in self._by_fd.values():
-            what.watched = 0
-        self._by_fd.clear()
-
-    def _opened(self) -> select.epoll:
-        self._epoll = select.epoll()
-        self._loop.add_reader(self._epoll.fileno(), self._look)
-        return self._epoll
 
     def _look(self) -> None:
-        assert self._epoll is not None
         found = self._by_fd.get
         for fd, events in self._epoll.poll(0, MOST_EVENTS):
             what = found(fd)

@@ -73,7 +73,6 @@ class SockMan(Listening):
         if self._connections:
             self._all_closed = self._all_closed or self._loop.create_future()
             await asyncio.shield(self._all_closed)
-        self._polling.close()
         await said(self._farewells)
 
     def close_sockets(self) -> None:
