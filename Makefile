@@ -35,7 +35,7 @@ test: $(INSTALLED) ## units, real processes, and the peers that others wrote: al
 	@$(COMPILE)
 	@$(PYTEST) $(WORKERS) $(SHORT) $(ARGS)
 
-test-long: $(INSTALLED) ## the longest tests, more than three seconds of a processor each: rows of restarts, kills, floods
+test-long: $(INSTALLED) ## the longest tests, more than two seconds of a processor each: rows of restarts, kills, floods
 	@$(COMPILE)
 	@$(PYTEST) $(WORKERS) -m long $(ARGS)
 

@@ -7,6 +7,7 @@ any, else to all, for a service that has lost everything does not know its chann
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import field
 from functools import partial
@@ -85,7 +86,7 @@ class OurBackups:
         if blob is None or not Features(peer.info.features).offers(FEATURE):
             return False
         now, digest = self._loop.time(), sha256(blob).digest()
-        told, at = self._told.get(node_id, (b"", now - MINUTE))
+        told, at = self._told.get(node_id, (b"", -math.inf))
         if told == digest or node_id in self._later:
             return False
         if now - at < MINUTE:

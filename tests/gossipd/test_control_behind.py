@@ -5,6 +5,8 @@ import fcntl
 import sys
 import termios
 
+import pytest
+
 from tests.gossipd.gossipd_process import FakePeer, GossipdProcess, peer_info
 from tests.harness.waiting import until
 from wire.control.control_wire import HandlePeer, PeerDisconnected, PeerMessage, PeerTaken, SetMessageRoutes
@@ -34,6 +36,7 @@ def unread(peer: FakePeer) -> int:
     return int.from_bytes(fcntl.ioctl(peer.sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
+@pytest.mark.long
 async def test_large_copies(gossipd: GossipdProcess) -> None:
     """A thousand messages may wait, and a thousand of these would be 60 MB."""
     gossipd.master.send(SetMessageRoutes([(CUSTOM, "copy")]))
@@ -58,6 +61,7 @@ async def test_large_copies(gossipd: GossipdProcess) -> None:
         assert isinstance(gossipd.said.get_nowait(), PeerMessage)
 
 
+@pytest.mark.long
 async def test_warnings_without_end(gossipd: GossipdProcess) -> None:
     """Each goes up to the master and into the log: what is read at a time is 64 kB, and then no more in that second."""
     peer, begun = await gossipd.connect(), asyncio.get_running_loop().time()

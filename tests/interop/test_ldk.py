@@ -168,6 +168,7 @@ async def test_ldk_counts_the_map_that_we_serve(ldk: Ldk, start_node: StartNode,
     assert await ldk.scids() == await scids_of(node)
 
 
+@pytest.mark.long
 @pytest.mark.bolt("B1-37", "B7-57", "B7-68", "B7-86")
 async def test_we_list_the_map_that_ldk_serves(ldk: Ldk, node: Node, messages: list[str]) -> None:
     """LDK goes on only after each of our pongs, so that they come is proved too."""

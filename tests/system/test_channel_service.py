@@ -85,6 +85,7 @@ async def test_the_example_says_why_it_ends(node: Node, refuser: "subprocess.Pop
     assert refuser.stderr is not None and refuser.stderr.read() == b"the node ends\n"
 
 
+@pytest.mark.long
 async def test_the_example_goes_on_after_a_restart(node: Node, refuser: "subprocess.Popen[bytes]") -> None:
     """Of connectiond, and of all: it says hello again on each bus, and is asked about the next channel."""
     await until(lambda: takes_openings(node), "the example takes openings")

@@ -49,6 +49,7 @@ async def asked_as_it_dies(node: Node, daemon: str, method: str, **params: objec
     return str(answer["error"]["message"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("daemon", ["connectd", "gossipd"])
 async def test_a_daemon_that_hangs_is_replaced(nodes: Nodes, daemon: str) -> None:
     """Stopped, it is silent, and nothing else tells of that. The limit is 10 s with --dev-fast-gossip."""
@@ -68,6 +69,7 @@ async def test_a_daemon_that_hangs_is_replaced(nodes: Nodes, daemon: str) -> Non
 # gossipd
 
 
+@pytest.mark.long
 async def test_gossipd_dies_and_its_peers_come_back(nodes: Nodes) -> None:
     """The one that we have dialled is dialled again; one without an address comes back by itself."""
     l1, l2 = nodes.begin(), nodes.begin()

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.waiting import until
 
 ROUNDS = 20
 
 
+@pytest.mark.long
 async def test_dials_that_cross(nodes: Nodes) -> None:
     l1, l2 = nodes.begin(), nodes.begin()
     l1.ready(), l2.ready()

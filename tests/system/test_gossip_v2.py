@@ -48,6 +48,7 @@ async def listed(node: Node, **narrow: object) -> list[dict[str, Any]]:
     return list((await node.rpc("listgossipv2", **narrow))["gossip_v2"])
 
 
+@pytest.mark.long
 @pytest.mark.bolt("G2-19")
 async def test_what_becomes_of_gossip_v2(nodes: Nodes, tmp_path: Path) -> None:
     """One node's story: all of a map, in listing, feed and record, not at another peer; bad signatures; restarts."""

@@ -180,6 +180,7 @@ def test_users_with_keys(tmp_path: Path, talks: list[Talk]) -> None:
             recorder.heard("Authorization Violation; the spool keeps what is recorded")
 
 
+@pytest.mark.long
 def test_user_that_is_let_in_again(tmp_path: Path, talks: list[Talk]) -> None:
     """A server that refuses us is tried on; the spool keeps what comes meanwhile."""
     seed = nkeys.encode_seed(bytes([1]) * 32, nkeys.PREFIX_BYTE_USER)

@@ -22,6 +22,7 @@ async def connected(node: Node, node_id: str = PEER_ID) -> bool:
     return bool((await node.peers()).get(node_id, {}).get("connected"))
 
 
+@pytest.mark.long
 async def test_a_kept_peer_is_dialled_again(nodes: Nodes) -> None:
     node = nodes.start(name="l1")
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:

@@ -146,6 +146,7 @@ async def test_sudden_death_loses_nothing_that_was_answered_for(nodes: Nodes, sm
     assert [line for line in again.lines if "UNUSUAL" in line] == []
 
 
+@pytest.mark.long
 async def test_addresses_outlive_a_restart(nodes: Nodes) -> None:
     l1, l2 = nodes.begin(name="l1"), nodes.begin(name="l2")
     l1.ready()
@@ -188,6 +189,7 @@ async def test_signal_while_it_starts(nodes: Nodes) -> None:
     assert node.broken() == []
 
 
+@pytest.mark.long
 async def test_both_ends_of_a_connection_end_at_once(nodes: Nodes) -> None:
     """What is said of a connection while its node ends troubles nobody."""
     l1, *others = started = [nodes.begin() for _ in range(3)]

@@ -109,6 +109,7 @@ async def _listed(node: Node) -> int | None:
         return None
 
 
+@pytest.mark.long
 async def test_the_store_is_cut_and_replaced_while_it_is_listed(node: Node) -> None:
     """listingd goes on under its pid, tells what is there or that it cannot, and has the map again."""
     assert await _listed(node) == CHANNELS

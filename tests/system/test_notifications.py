@@ -69,6 +69,7 @@ async def test_connections_and_custom_messages(nodes: Nodes) -> None:
     await client.close()
 
 
+@pytest.mark.long
 async def test_what_is_new_on_the_map(nodes: Nodes, small_map_store: Path) -> None:
     """Also of another gossipd than the one that was there when it was asked for."""
     shutil.copy(small_map_store, nodes.directory("l1") / NETWORK / "gossip_store")
@@ -110,6 +111,7 @@ async def test_the_log_of_all_processes(nodes: Nodes) -> None:
     await client.close()
 
 
+@pytest.mark.long
 async def test_steps_of_a_restart_and_notifications_after_it(nodes: Nodes) -> None:
     """The client that has asked hears how it goes, over the restart of the master itself."""
     node = nodes.start()

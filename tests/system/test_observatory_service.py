@@ -5,6 +5,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.node import Node, Nodes
 from tests.harness.observatories import arrivals_of, until
@@ -24,6 +26,7 @@ async def said(node: Node, folder: Path, messages: list[bytes], total: int) -> N
     await asyncio.to_thread(until, lambda: arrivals_of(folder).total() == total, f"{total} arrivals")
 
 
+@pytest.mark.long
 async def test_recorder_belongs_to_the_node(nodes: Nodes) -> None:
     messages = list(make_small_map().messages())
     node = nodes.start("--record=history", "--alias=east", "--metrics-addr=127.0.0.1:0")

@@ -57,6 +57,7 @@ async def test_alias_and_colour_that_setconfig_changes_are_told_to_peers(node: N
     assert await heard_by_a_stranger(node) == said
 
 
+@pytest.mark.long
 @pytest.mark.bolt("B7-97")
 async def test_our_announcement(nodes: Nodes, node: Node) -> None:
     first = await heard_by_a_stranger(node)

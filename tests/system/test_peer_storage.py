@@ -86,6 +86,7 @@ async def refused(node: Node) -> dict[str, int]:
     return dict((await node.rpc("listpeerstorage"))["refused"])
 
 
+@pytest.mark.long
 @pytest.mark.bolt("B1-41", "B1-152")
 async def test_gossipd_has_the_connection(nodes: Nodes) -> None:
     """The newest of many is what counts; restarts, a kill and another start change nothing."""

@@ -48,6 +48,7 @@ async def speaks_first(service: BusService, listener: ScriptedListener) -> None:
         assert await service.hear_peer(taken["conn_id"]) == REESTABLISH
 
 
+@pytest.mark.long
 async def test_a_service_away_and_back_over_a_restart(nodes: Nodes) -> None:
     node = nodes.start(name="l1")
     async with await ScriptedPeer.listen(privkey=PRIVKEY) as listener:

@@ -20,7 +20,7 @@ from tests.harness.restarted import failed, restart
 from tests.harness.small_disk import small_disk
 from tests.harness.waiting import until
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 PEERS = 5
 SMALL_DISK = 1 << 20
 
@@ -66,7 +66,6 @@ async def test_stop_and_restart_at_once(nodes: Nodes, what: str) -> None:
     assert await asyncio.to_thread(node.wait, 60) == 0
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("dead", "what"), [("connectd", "gossipd"), ("gossipd", "connectd"), ("gossipd", "master")])
 async def test_while_another_daemon_is_being_restarted(nodes: Nodes, dead: str, what: str) -> None:
     """Done, or refused in one sentence; then the node is whole."""
@@ -81,7 +80,6 @@ async def test_while_another_daemon_is_being_restarted(nodes: Nodes, dead: str, 
     await serves(node)
 
 
-@pytest.mark.long
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small file system")
 @pytest.mark.parametrize("what", ["gossipd", "connectd", "master", "all"])
 async def test_while_the_disk_is_full(tmp_path: Path, what: str) -> None:

@@ -118,6 +118,7 @@ async def test_a_service_of_the_buses_says_hello_again(nodes: Nodes) -> None:
     await node.logged("service channels has left")
 
 
+@pytest.mark.long
 async def test_a_program_that_hears_copies_misses_none(nodes: Nodes, tmp_path: Path) -> None:
     node = nodes.start(ear(tmp_path), "--copy=ear=32769")
     async with await ScriptedPeer.connect(node.target) as peer:
@@ -131,6 +132,7 @@ async def test_a_program_that_hears_copies_misses_none(nodes: Nodes, tmp_path: P
         await node.logged("heard 80010009")
 
 
+@pytest.mark.long
 async def test_a_daemon_that_dies_afterwards_is_restarted(nodes: Nodes, tmp_path: Path) -> None:
     """Its death is heard of; the log's files are opened again; and `stop` ends it all."""
     log = tmp_path / "node.log"

@@ -14,6 +14,8 @@ from tests.harness.node import Node, Nodes, RpcError
 from tests.harness.restarts import another
 from tests.harness.waiting import until
 
+pytestmark = pytest.mark.long
+
 
 async def as_before(node: Node, fds: int, names: set[str]) -> None:
     """Wait until what was replaced has ended, and the master has so many fds."""
@@ -30,7 +32,6 @@ async def greets(node: Node) -> None:
         await peer.sync()
 
 
-@pytest.mark.long
 async def test_no_client_of_hsmd_notices(nodes: Nodes) -> None:
     """Peers shake hands and messages are signed all the while; the node's id stays."""
     node = nodes.start()

@@ -12,6 +12,7 @@ SYSTEM: dict[str, dict[str, str]] = {
         "wire.net.gossip_fd": "the owner's and gossipd's ends are on the loop",
         "wire.control.process": "the end of a child is awaited",
         "wire.net.sockman.listening": "listeners are on the loop",
+        "wire.net.sockman.polling": "the loop looks at its epoll",
         "wire.net.sockman.sockets": "dialling waits on the loop",
         "wire.net.sockman.sockman": "peers' sockets are on the loop",
         "wire.net.upkeep": "its one timer",

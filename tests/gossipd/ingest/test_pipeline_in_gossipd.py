@@ -203,6 +203,7 @@ def go_on(workers: list[int]) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.long
 async def test_slow_signatures_hold_the_peers_back(gossipds: GossipdProcesses) -> None:
     """What a peer says waits in its socket when the pipeline is full, and nothing is lost."""
     gossipd = gossipds.new()
