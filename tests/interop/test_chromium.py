@@ -99,6 +99,7 @@ async def shown(tmp_path: Path, day: Day) -> AsyncIterator[Shown]:
             await server.close()
 
 
+@pytest.mark.long
 async def test_page(shown: Shown, day: Day) -> None:
     """One browser for all of it: its start is what takes long."""
     tab = shown.tab

@@ -39,6 +39,7 @@ def test_every_snippet_is_run() -> None:
     assert set(SNIPPETS) == {SERVICE, FEED}
 
 
+@pytest.mark.long
 async def test_service(here: Path, nodes: Nodes) -> None:
     node = nodes.start()
 

@@ -88,6 +88,7 @@ async def test_pings_and_unknown_odd_messages(peer: PylnPeer) -> None:
     assert (await peer.node.rpc("ping", id=peer.node_id, len=100, pongbytes=200))["totlen"] == 204
 
 
+@pytest.mark.long
 @pytest.mark.bolt("B8-52", "B8-50")
 async def test_many_messages_each_way_across_key_rotations(peer: PylnPeer) -> None:
     """Pings with their pongs, and custom messages of ours among them: each way 2,000 and 4,000 messages."""

@@ -85,6 +85,7 @@ def graph_of(history: History) -> dict[str, list[list[Any]]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("version", [1, 2])
 async def test_ldk_has_our_graph_after_each_snapshot(
     ldk: Ldk, tmp_path: Path, made: tuple[SyntheticMap, list[SignedChannel], list[bytes]], version: int

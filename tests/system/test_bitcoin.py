@@ -129,6 +129,7 @@ async def wait_for_next(node: Node, bitcoin: Bitcoin) -> int:
     return bitcoin.height
 
 
+@pytest.mark.long
 @pytest.mark.bolt("B7-66")
 async def test_spent_and_spliced(bitcoin: Bitcoin, nodes: Nodes) -> None:
     closed, spliced, stays = bitcoin.fund([Channel(number) for number in range(3)])
@@ -163,6 +164,7 @@ async def position(bitcoin: Bitcoin, channel: Channel) -> int:
     return int(bitcoin.height << 40 | found["transaction"] << 16 | found["output"])
 
 
+@pytest.mark.long
 async def test_reorganised(bitcoin: Bitcoin, nodes: Nodes) -> None:
     one, two = bitcoin.fund([Channel(1), Channel(2)])
     bitcoin.mine(6)

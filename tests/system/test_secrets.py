@@ -95,6 +95,7 @@ async def test_signmessage_and_checkmessage(nodes: Nodes) -> None:
         await node.rpc("signmessage", message="x" * 65_536)
 
 
+@pytest.mark.long
 async def test_a_passphrase_from_standard_input(nodes: Nodes, tmp_path: Path) -> None:
     typed = tmp_path / "typed"
     typed.write_text("open sesame\n")

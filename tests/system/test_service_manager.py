@@ -79,6 +79,7 @@ async def connected(node: Node) -> AsyncIterator[ScriptedPeer]:
         await peer.sync()
 
 
+@pytest.mark.long
 async def test_from_the_start_to_the_end(nodes: Nodes, manager: Manager) -> None:
     """READY when it listens, RELOADING and READY around a reload, STOPPING; the same process all the while."""
     port = free_port()

@@ -178,6 +178,7 @@ def test_every_snippet_is_run() -> None:
     assert shown | {path.name for path in EXAMPLES.glob("*.py")} == set(RUNS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RUNS)
 async def test_snippet(environment: Path, tmp_path: Path, nodes: Nodes, small_map: SyntheticMap, name: str) -> None:
     directory = tmp_path / "mine"

@@ -96,11 +96,15 @@ def main() -> None:
     if options.walk:
         asyncio.run(_walk(options.walk, options.quick))
         return
-    readings = []
+    readings, failed = [], []
     for name in options.names or WALKS:
         for cores in CORES:
-            if cores <= len(os.sched_getaffinity(0)):
+            if cores > len(os.sched_getaffinity(0)):
+                continue
+            try:
                 readings += [(cores, reading) for reading in _on_cores(name, cores, options.quick)]
+            except subprocess.CalledProcessError:  # its own words are on standard error
+                failed.append(f"{name} on {cores} core(s)")
     curves = curves_of(readings)
     about = {
         "date": time.strftime("%Y-%m-%d"),
@@ -110,10 +114,13 @@ def main() -> None:
     }
     print(", ".join(str(about[key]) for key in ("date", "machine")), f"Python {about['python']}\n", sep=", ")
     print(*table(curves), sep="\n")
-    json_file = options.json or (Path(tempfile.gettempdir()) / JSON.name if options.quick or options.names else JSON)
+    is_whole = not (options.quick or options.names or failed)
+    json_file = options.json or (JSON if is_whole else Path(tempfile.gettempdir()) / JSON.name)
     json_file.parent.mkdir(parents=True, exist_ok=True)
     json_file.write_text(to_json(about, curves))
     draw(json_file)
+    if failed:
+        sys.exit(f"not measured: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
