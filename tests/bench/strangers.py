@@ -80,8 +80,11 @@ def _held() -> Iterator[Row]:
         announced = Pending(bytes(430), scid, keys, 0.0)
         pending.add(scid, announced)
         for source in range(10):
-            pending.hold(scid, announced, update[:-2] + source.to_bytes(2, "big"), source)
-    kept = sum(len(each.message) + sum(len(held) for held, _ in each.held) for each in pending.table.values.values())
+            pending.hold(scid, announced, (0, 0, update[:-2] + source.to_bytes(2, "big"), source))
+    kept = sum(
+        len(each.message) + sum(len(message) for _, _, message, _ in each.held)
+        for each in pending.table.values.values()
+    )
     yield Row("updates held, unproven: counted", pending.table.size / kept * 100, "% of what is kept", 0.3, BEFORE)
 
 
