@@ -41,16 +41,6 @@ PROCESSES = {"gossipds", "new_connectd", "new_bus", "unwrapper", "nodes", "conne
 """Fixtures that start our daemons: a test that has one of them has real time and real sockets, and is no unit test."""
 
 
-def pytest_configure() -> None:
-    """What is collected stays: there is no garbage in it, and to look for it takes a tenth of the time."""
-    gc.disable()
-
-
-def pytest_collection_finish() -> None:
-    """Tests make garbage. No freeze: hypothesis 6.100 calls a test flaky with it."""
-    gc.enable()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes begin first: a worker has a file at a time, and none is to be left alone with one."""
     for item in items:
