@@ -89,6 +89,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Set up after the fixtures of wider scope, torn down after those of the test itself."""
     fds, children = open_fds(), running()
     yield
+    gc.unfreeze()  # a daemon that was run in this process has frozen it: the oldest hypothesis looks for referrers
     if request.node.stash.get(PASSED, False) and left_behind(fds, children):
         gc.collect()
         zmq_garbage.stop()  # what the first large message to a bus has started, once for the process
