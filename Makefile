@@ -31,7 +31,7 @@ run: $(INSTALLED) ## one regtest node in the foreground; more options with ARGS=
 
 # Of what ARGS names all is run.
 SHORT = $(if $(findstring tests/,$(ARGS)),,-m 'not long')
-test: $(INSTALLED) ## units, real processes, and the peers that others wrote: all but the longest tests; under 8 minutes
+test: $(INSTALLED) ## units, real processes, and the peers that others wrote: all but the longest tests; some 8 minutes
 	@$(COMPILE)
 	@$(PYTEST) $(WORKERS) $(SHORT) $(ARGS)
 

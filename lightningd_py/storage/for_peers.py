@@ -218,6 +218,7 @@ class StorageForPeers:
         looked_at = list(node_ids)
         self._look(looked_at)
         self.ours.nodes_changed(looked_at)
+        self._set_routes()
 
     def _look(self, node_ids: Iterable[bytes]) -> None:
         now, here = self._clock(), self._connected
@@ -241,8 +242,9 @@ class StorageForPeers:
     def _set_routes(self) -> None:
         wanted = {PeerStorage.number} if self.writing is not None else set()
         wanted |= {PeerStorageRetrieval.number} if self.ours.asked else set()
-        if not wanted <= self._registrations.own_copies:
-            self._registrations.own_copies |= wanted
+        copies = self._registrations.own_copies - {PeerStorage.number, PeerStorageRetrieval.number} | wanted
+        if copies != self._registrations.own_copies:
+            self._registrations.own_copies = copies
             self.routes_changed()
 
     # for operators

@@ -11,9 +11,9 @@ from wire.start.late_dataclass import dataclass
 T = TypeVar("T")
 
 NO_RESOURCES = (errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
-"""Of the kernel, for a message: it is sent again later."""
+"""Errors of `sendmsg` after which a message is sent again later."""
 NO_READER = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
-"""The other end is gone."""
+"""Errors of `sendmsg` that say that the other end is gone."""
 
 
 class DirectFuture(asyncio.Future[T]):

@@ -152,7 +152,7 @@ class ControlChannel:
             message.close_fds()
             raise ChannelClosed(f"the channel to {self.who} is closed")
         asked = Asked(message, DirectFuture(loop=self._loop))
-        self._ask(asked)
+        self._enqueue(asked)
         return self._answer(asked, reply_type)
 
     async def _answer(self, asked: Asked, reply_type: type[R]) -> R:
@@ -197,13 +197,13 @@ class ControlChannel:
         held, self._held_back = self._held_back or [], None
         for each in held:
             if isinstance(each, Asked):
-                to._ask(each)
+                to._enqueue(each)
             else:
                 to.send(each)
 
     # requests
 
-    def _ask(self, asked: Asked) -> None:
+    def _enqueue(self, asked: Asked) -> None:
         if self._held_back is not None:
             self._held_back.append(asked)
             return

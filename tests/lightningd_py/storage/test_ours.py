@@ -135,6 +135,16 @@ async def test_what_comes_back(bench: StorageBench) -> None:
     assert [*bench.storage.ours.asked] == ["s"]
 
 
+async def test_copies_end_with_the_last_service_that_wants_them(bench: StorageBench) -> None:
+    bench.registrations.service("t")
+    bench.storage.store_with_peers("t", None)
+    assert dict(bench.registrations.routes())[9] == "copy"
+    others = bench.registrations.own_copies - {9}
+    bench.registrations.leave("t", "it is done")
+    bench.storage.nodes_changed([])
+    assert (bench.registrations.own_copies, bench.routes_changed) == (others, 2)
+
+
 async def test_another_program_of_this_process(bench: StorageBench, tmp_path: Path) -> None:
     bench.has_channel(NODE)
     bench.connects(NODE)

@@ -30,8 +30,8 @@ W = TypeVar("W", bound=Watched)
 
 
 class Polling(Generic[W]):
-    """On the running loop. `readable` and `writable` may have any socket watched otherwise, and close any that is not
-    watched: nothing is called for it after that."""
+    """On the running loop. `readable` and `writable` are called with a socket that is ready. They may end, or change,
+    how any is watched: in the same turn, too, nothing is called that a socket is no longer watched for."""
 
     def __init__(self, readable: Callable[[W], None], writable: Callable[[W], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -41,7 +41,8 @@ class Polling(Generic[W]):
         self._loop.add_reader(self._epoll.fileno(), self._look)
 
     def watch(self, what: W, events: int) -> None:
-        """From now on for these, READ and WRITE, or for none: before its fd is closed or given away. Raises OSError."""
+        """Look for these events from now on, READ and WRITE, or for none: that comes before its fd is closed or given
+        away. Raises OSError."""
         epoll = self._epoll
         if not what.watched:
             epoll.register(what.fd, events)
@@ -54,7 +55,7 @@ class Polling(Generic[W]):
         what.watched = events
 
     def close(self) -> None:
-        """Nothing is watched any more, nor can be."""
+        """Give the epoll back; nothing can be watched after that."""
         if not self._epoll.closed:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
