@@ -40,8 +40,9 @@ test-long: $(INSTALLED) ## the longest tests, more than two seconds of a process
 	@$(PYTEST) $(WORKERS) -m long $(ARGS)
 
 QUICK := -m 'not processes' tests/wire tests/connectd tests/gossipd tests/lightningd_py tests/bolts
-test-quick: $(INSTALLED) ## the unit tests alone: none that starts a daemon, no peers of others
-	@$(PYTEST) $(WORKERS) $(QUICK) $(ARGS)
+EXAMPLES := --hypothesis-profile=quick
+test-quick: $(INSTALLED) ## the unit tests alone, with few examples of each input: none that starts a daemon, no peers of others
+	@$(PYTEST) $(WORKERS) $(EXAMPLES) $(QUICK) $(ARGS)
 
 OLDEST := .venv-oldest
 test-oldest: $(INSTALLED) ## those of test-quick with the oldest version of each library that pyproject.toml allows
@@ -54,7 +55,7 @@ SOME := -m 'not processes' tests/wire tests/bolts
 test-versions: $(INSTALLED) ## some of test-quick's tests with the oldest libraries, and with the newest Python that is here
 	@$(MAKE) --no-print-directory test-oldest QUICK="$(SOME)"
 	@newest="$$($(VENV)/bin/python tests/tools/newest.py)"; \
-	if [ -n "$$newest" ]; then $(MAKE) --no-print-directory test-python PYTHON="$$newest" QUICK="$(SOME)"; \
+	if [ -n "$$newest" ]; then $(MAKE) --no-print-directory test-python PYTHON="$$newest" QUICK="$(SOME)" EXAMPLES=; \
 	else echo "no Python that is newer than $$($(VENV)/bin/python -V) is here"; fi
 
 test-python: ## those of test-quick with another interpreter: make test-python PYTHON=python3.12

@@ -20,6 +20,7 @@ from tests.harness.node import Nodes
 from tests.harness.small_map import make_small_map, write_small_map
 
 settings.register_profile("derandomized", deadline=None, derandomize=True, database=None)
+settings.register_profile("quick", deadline=None, derandomize=True, database=None, max_examples=20)
 settings.register_profile("random", deadline=None, max_examples=500, database=None)
 settings.load_profile("derandomized")  # `make torture` says --hypothesis-profile=random
 
@@ -33,11 +34,13 @@ os.environ.setdefault("TESTS_BEGAN", str(int(time.time())))  # before there are 
 
 PASSED = pytest.StashKey[bool]()
 
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 LONGEST_FIRST = ("tests/interop/test_lnprototest", "tests/interop", "tests/system")
 
 
-PROCESSES = {"gossipds", "new_connectd", "new_bus", "unwrapper", "nodes", "connectionds", "shared_nodes"}
+DAEMONS = {"gossipds", "new_connectd", "new_bus", "unwrapper", "hsmd", "supervisor"}
+PROCESSES = {*DAEMONS, "nodes", "connectionds", "shared_nodes"}
 """Fixtures that start our daemons: a test that has one of them has real time and real sockets, and is no unit test."""
 
 
@@ -78,6 +81,11 @@ def running() -> set[int]:
     return set(processes.children(os.getpid()))
 
 
+def signal_handlers() -> dict[str, object]:
+    """What this process does at the signals that end a command or a daemon of ours."""
+    return {number.name: signal.getsignal(number) for number in HANDLED}
+
+
 def left_behind(fds: dict[int, str], children: set[int]) -> list[str]:
     """What is there now and was not there before."""
     new_fds = [f"fd {fd}: {what}" for fd, what in open_fds().items() if fds.get(fd) != what]
@@ -87,12 +95,15 @@ def left_behind(fds: dict[int, str], children: set[int]) -> list[str]:
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Set up after the fixtures of wider scope, torn down after those of the test itself."""
-    fds, children = open_fds(), running()
+    fds, children, handlers = open_fds(), running(), signal_handlers()
     yield
+    assert signal_handlers() == handlers, "the test has left a handler of a signal, which a later one's children have"
     gc.unfreeze()  # a daemon that was run in this process has frozen it: the oldest hypothesis looks for referrers
     if request.node.stash.get(PASSED, False) and left_behind(fds, children):
-        gc.collect()
         zmq_garbage.stop()  # what the first large message to a bus has started, once for the process
+        for generation in range(3):  # all of it takes a third of a second
+            if left_behind(fds, children):
+                gc.collect(generation)
         assert left_behind(fds, children) == []
 
 

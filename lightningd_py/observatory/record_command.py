@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import platform
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -72,35 +71,34 @@ def _run(options: argparse.Namespace) -> int:
     where = options.feed or str(console.home("--feed") / ".lightning-py/bitcoin/feed")
     if options.nats:
         access(options)  # whatever is wrong is said at once
-    ended: list[int] = []
-    for number in console.END_SIGNALS:
-        signal.signal(number, lambda number, _: ended.append(number))
-    opener = _opener(where, options.feed_key, (*TOPICS, SENT) if options.sent else TOPICS)
-    found = _first(opener, options.vantage, ended)
-    if found is None:
-        return 0
-    first, vantage = found
-    convert_every = None if options.nats else options.convert_every
-    settings = Settings(
-        options.folder, vantage, _store(options.store, where), convert_every, options.quota, options.keep
-    )
+    ended: list[bool] = []
     with contextlib.ExitStack() as stack:
+        stack.enter_context(console.on_end(lambda: ended.append(True)))
+        opener = _opener(where, options.feed_key, (*TOPICS, SENT) if options.sent else TOPICS)
+        found = _first(opener, options.vantage, ended)
+        if found is None:
+            return 0
+        first, vantage = found
         stack.callback(Lock(options.folder, vantage).close)
         publisher = None if options.nats is None else _publisher(options, vantage)
         watch = _Watch(publisher, quiet=options.quiet)
         if options.metrics_addr is not None:
             stack.enter_context(_metrics(options, vantage, watch))
-        recorder = Recorder(settings, opener, _say, watch=watch)
+        recorder = Recorder(_settings(options, vantage, where), opener, _say, watch=watch)
         if publisher is not None:
             publisher.start()
             stack.callback(publisher.stop)
-        for number in console.END_SIGNALS:
-            signal.signal(number, lambda *_: recorder.stop())
+        stack.enter_context(console.on_end(recorder.stop))
         if ended:
             recorder.stop()
         _say(f"{vantage} is recorded into {options.folder}")
         recorder.run(first)
     return 0
+
+
+def _settings(options: argparse.Namespace, vantage: str, where: str) -> Settings:
+    convert_every = None if options.nats else options.convert_every
+    return Settings(options.folder, vantage, _store(options.store, where), convert_every, options.quota, options.keep)
 
 
 def _publisher(options: argparse.Namespace, vantage: str) -> "Publisher":
@@ -124,7 +122,7 @@ def _opener(where: str, key: Path | None, topics: Sequence[str]) -> Callable[[],
 
 
 def _first(
-    opener: Callable[[], Feed], vantage: str | None, ended: list[int]
+    opener: Callable[[], Feed], vantage: str | None, ended: list[bool]
 ) -> tuple[tuple[Feed, tuple[str, Values]] | None, str] | None:
     """The vantage point's name: if none is given, the feed is asked for its first message. None if a signal came."""
     if vantage is not None:

@@ -12,6 +12,7 @@ import hashlib
 import lzma
 import multiprocessing
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -292,7 +293,9 @@ def _spread(function: Callable[[J], R], jobs: Iterable[J], processes: int) -> It
     if processes == 1:
         yield from map(function, jobs)
         return
-    pool = multiprocessing.get_context("fork").Pool(processes)
+    # A pool ends its processes by SIGTERM; a caller that handles it would have its handler in them, too.
+    default = (signal.SIGTERM, signal.SIG_DFL)
+    pool = multiprocessing.get_context("fork").Pool(processes, initializer=signal.signal, initargs=default)
     try:
         yield from pool.imap(function, jobs, chunksize=64)
     finally:

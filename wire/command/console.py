@@ -62,6 +62,17 @@ def leave_signals_to_master() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, MASTERS_SIGNALS)
 
 
+@contextlib.contextmanager
+def on_end(told: Callable[[], None]) -> Iterator[None]:
+    """In here END_SIGNALS call `told`, at any place between two instructions; after it they do what they did."""
+    before = {number: signal.signal(number, lambda *_: told()) for number in END_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def hear_interrupts() -> None:
     """From here on Ctrl-C is a KeyboardInterrupt, as it is in Python if nothing is said."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

@@ -1,6 +1,7 @@
 """The made-up map: deterministic, validly signed, in an order that a peer accepts."""
 
 import lzma
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from lightningd_py.tools.synthetic_map import (
     TWO_WEEKS,
     Policy,
     SyntheticMap,
+    _spread,
     generate,
     main,
     random_edges,
     read_topology,
 )
 from wire.address import is_routable, read_descriptors
+from wire.command import console
 from wire.features import Features
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 from wire.secp256k1 import double_sha256, verify
@@ -96,6 +99,11 @@ def test_same_seed_same_map() -> None:
 
 def test_several_processes_make_the_same_map() -> None:
     assert list(SyntheticMap(random_edges(7, 30, 12), 7, NOW).messages(processes=2)) == MESSAGES
+
+
+def test_processes_end_at_sigterm_where_their_caller_handles_it() -> None:
+    with console.on_end(lambda: None):
+        assert set(_spread(signal.getsignal, [signal.SIGTERM] * 200, 2)) == {signal.SIG_DFL}
 
 
 @given(nodes=st.integers(2, 40), more=st.integers(0, 40), seed=st.integers(0, 9))
