@@ -214,7 +214,8 @@ class Mover:
             raise MoveRefused(f"gossipd goes on as it was: {refused}") from refused
         except ChannelClosed as error:
             try:
-                await asyncio.wait_for(asyncio.shield(serving), LAST_WORD)
+                async with asyncio.timeout(LAST_WORD):
+                    await asyncio.shield(serving)
             except (StartError, TimeoutError):
                 raise MoveRefused("gossipd has died: its connections are lost, and dialled again") from error
             return len(self._replacements.setup.ownership.peers)

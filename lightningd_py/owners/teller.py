@@ -44,7 +44,8 @@ class Teller:
         info = peer.info
         request = SendMessage(info.node_id, info.conn_id, message)
         patience = self._timing.pong_timeout * patience_for(info.address)
-        await asyncio.wait_for(self._ownership.channel_of(peer).request(request, SendMessageReply), patience)
+        async with asyncio.timeout(patience):
+            await self._ownership.channel_of(peer).request(request, SendMessageReply)
 
     def close(self) -> None:
         """Wait for no answer any more."""

@@ -78,7 +78,8 @@ async def _probe(
     bar = asyncio.create_task(_show(survey, began, show)) if show is not None else None
     try:
         with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(everything, seconds)
+            async with asyncio.timeout(seconds):
+                await everything
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         if bar is not None:

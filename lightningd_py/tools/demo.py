@@ -84,7 +84,8 @@ class DemoNode:
     async def _cli(self, *words: str) -> str:
         command = [sys.executable, "-P", "-m", "lightningd_py.cli", *self.place, *words]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        out, _ = await asyncio.wait_for(process.communicate(), STEP_TIME)
+        async with asyncio.timeout(STEP_TIME):
+            out, _ = await process.communicate()
         if process.returncode:
             raise NotSeen(f"lightning-cli-py {' '.join(words)} failed: {out.decode()}")
         return out.decode()
@@ -94,7 +95,8 @@ class DemoNode:
         if self.process.returncode is None:
             self.process.terminate()
             try:
-                await asyncio.wait_for(self.process.wait(), STEP_TIME)
+                async with asyncio.timeout(STEP_TIME):
+                    await self.process.wait()
             except TimeoutError:
                 self.process.kill()
                 await self.process.wait()

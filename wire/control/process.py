@@ -106,7 +106,8 @@ class Process:
     async def wait(self, patience: float) -> bool:
         """Wait until it has ended, and kill it after so many seconds. True if it ended by itself, with status 0."""
         try:
-            await asyncio.wait_for(asyncio.shield(self._ended), patience)
+            async with asyncio.timeout(patience):
+                await asyncio.shield(self._ended)
         except TimeoutError:
             self.kill()
             await self._ended

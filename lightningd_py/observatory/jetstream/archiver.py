@@ -21,7 +21,16 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.client import JetStreamContext
 
 from lightningd_py.observatory.jetstream.bodies import Unreadable, batch_in, row_in
-from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, pause, reason, stream_info
+from lightningd_py.observatory.jetstream.connecting import (
+    FAILURES,
+    PAUSE,
+    Access,
+    connect,
+    end,
+    pause,
+    reason,
+    stream_info,
+)
 from lightningd_py.observatory.jetstream.left_out import LeftOut
 from lightningd_py.observatory.jetstream.names import ARCHIVE, STREAM_OF, BatchId, subject
 from lightningd_py.observatory.jetstream.points import Points
@@ -250,9 +259,7 @@ class Archiver:
                 self._turn(time.monotonic())
         finally:
             await asyncio.wait(reading, timeout=0.0 if client.is_closed else 2 * WAIT)
-            for task in reading:
-                task.cancel()
-            await asyncio.gather(*reading, return_exceptions=True)
+            await end(*reading)
 
     def _turn(self, now: float) -> None:
         """All that is due."""

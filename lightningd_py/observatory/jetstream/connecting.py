@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nats.errors
 import nats.js.errors
@@ -23,6 +23,8 @@ FIRST_PATIENCE = 5
 """Seconds for one attempt to connect, in which a server may be tried several times."""
 FIRST_PAUSE, PAUSE = 0.2, 2.0
 """Seconds between two tries within one attempt; between two attempts."""
+AGAIN = 1.0
+"""Seconds in which a task that is cancelled has closed what it had."""
 
 
 # asyncio says so, on standard error, of each TLS connection of nats-py that a server closes
@@ -34,6 +36,17 @@ async def pause(stopping: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()
+
+
+async def end(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancel them until each has ended, by whatever. Once may not do: nats-py waits by asyncio.wait_for, and that of
+    Python 3.11 forgets that it is cancelled if what it waits for comes at the same moment.
+    """
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=AGAIN)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Access(NamedTuple):
@@ -109,8 +122,7 @@ async def connect(
     """
     listener = _Listener(say, is_back, is_word_final="," not in access.url)
     try:
-        async with asyncio.timeout(FIRST_PATIENCE):  # nats-py itself would try for ever, and say nothing
-            client = await _connected(access, name, listener)
+        client = await _in_time(asyncio.ensure_future(_connected(access, name, listener)))
     except (TimeoutError, _Refused):
         raise ObservatoryError(f"{access.url}: {listener.trouble or 'no NATS server answers there'}") from None
     except (*FAILURES, ValueError) as error:
@@ -118,6 +130,21 @@ async def connect(
     client.options["reconnect_time_wait"] = PAUSE
     listener.client = client
     return client
+
+
+async def _in_time(connecting: "asyncio.Task[Client]") -> Client:
+    """nats-py itself would try for ever, and say nothing. Raises TimeoutError."""
+    try:
+        await asyncio.wait([connecting], timeout=FIRST_PATIENCE)
+    except asyncio.CancelledError:
+        await end(connecting)
+        if not connecting.cancelled() and connecting.exception() is None:
+            await _close(connecting.result())
+        raise
+    await end(connecting)
+    if connecting.cancelled():
+        raise TimeoutError
+    return connecting.result()
 
 
 async def _connected(access: Access, name: str, listener: _Listener) -> Client:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pyarrow as pa
 from nats.aio.client import Client
 
-from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, pause, reason
+from lightningd_py.observatory.jetstream.connecting import FAILURES, PAUSE, Access, connect, end, pause, reason
 from lightningd_py.observatory.jetstream.lease import RENEW, Lease, Taken, identity
 from lightningd_py.observatory.jetstream.names import (
     HEARD_HEADER,
@@ -150,17 +150,15 @@ class Publisher:
                         task.result()
             await asyncio.wait(working, timeout=0.0 if client.is_closed else HURRY)
         finally:
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+            await end(*working)
             await self._leave(client)
 
     async def _leave(self, client: Client) -> None:
         self._save()
-        for end in (self._lease.leave(client), client.close()):
+        for last in (self._lease.leave(client), client.close()):
             with contextlib.suppress(*FAILURES):
                 async with asyncio.timeout(1.0):
-                    await end
+                    await last
 
     async def _keep_lease(self, client: Client) -> None:
         """Renew it until it is to end; another recorder that has it is waited for."""

@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection
 
-from lightningd_py.observatory.jetstream.connecting import Access
+from lightningd_py.observatory.jetstream.connecting import Access, end
 from lightningd_py.observatory.live.batches import Batch, Live
 from lightningd_py.observatory.live.messages import Texts, messages_of
 from wire.bus.feed import FeedMessage
@@ -92,5 +92,4 @@ async def follow(
             feed.turn()
         await running
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end(running)

@@ -5,7 +5,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Collection
 
-from lightningd_py.observatory.jetstream.connecting import PAUSE, Access
+from lightningd_py.observatory.jetstream.connecting import PAUSE, Access, end
 from lightningd_py.observatory.live.batches import Batch, Live, Take
 from lightningd_py.observatory.live.points import POINT_TABLES, PointFigures
 from lightningd_py.observatory.tables.errors import ObservatoryError
@@ -62,8 +62,7 @@ class PointFollower:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._follow()), group.create_task(self._turns())]
                 await self._stopping.wait()
-                for task in tasks:
-                    task.cancel()
+                await end(*tasks)
         except ExceptionGroup as found:
             self._say(f"nothing is heard any more, by a mistake of ours ({found.exceptions[0]!r})")
             self._turn()

@@ -38,7 +38,8 @@ async def list_peers(
 
 async def _stats(owner: ControlChannel) -> list[PeerStats]:
     try:
-        return (await asyncio.wait_for(owner.request(ListPeers(), ListPeersReply), OWNER_TIME)).peers
+        async with asyncio.timeout(OWNER_TIME):
+            return (await owner.request(ListPeers(), ListPeersReply)).peers
     except (ChannelClosed, TimeoutError):
         return []
 

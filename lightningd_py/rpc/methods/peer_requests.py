@@ -112,7 +112,8 @@ class PeerRequests:
         """What is waited for, for as long as a peer may take to answer a ping."""
         patience = self._timing.pong_timeout * patience_for(info.address)
         try:
-            return await asyncio.wait_for(waiting, patience)
+            async with asyncio.timeout(patience):
+                return await waiting
         except TimeoutError:
             raise RpcError(INTERNAL_ERROR, f"{who} has not answered for {patience:g} seconds") from None
 

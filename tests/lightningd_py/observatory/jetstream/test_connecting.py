@@ -1,6 +1,7 @@
 """Connections to a server that says little: what a user is told is the server's own word, if it has one."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 from pathlib import Path
@@ -9,7 +10,7 @@ import nats.errors
 import pytest
 
 from lightningd_py.observatory.jetstream import connecting
-from lightningd_py.observatory.jetstream.connecting import Access, connect
+from lightningd_py.observatory.jetstream.connecting import Access, connect, end
 from lightningd_py.observatory.tables.errors import ObservatoryError
 
 INFO = b'INFO {"server_id":"scripted","version":"2.9.10","max_payload":1048576,"auth_required":true}\r\n'
@@ -123,3 +124,43 @@ async def test_file_that_is_no_certificate_is_told_of(tmp_path: Path) -> None:
     (tmp_path / "ca").write_text("rubbish")
     with pytest.raises(ObservatoryError, match=r"/ca: TLS fails: NO_CERT"):
         await connect(Access("tls://127.0.0.1:1", ca=tmp_path / "ca"), "test", lambda sentence: None)
+
+
+@pytest.mark.timeout(20)
+async def test_task_that_forgets_that_it_is_cancelled_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with asyncio.wait_for of Python 3.11, if it ends at the same moment."""
+    monkeypatch.setattr(connecting, "AGAIN", 0.01)
+    come = asyncio.get_running_loop().create_future()
+
+    async def forgetful() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await come
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(forgetful())
+    await asyncio.sleep(0)
+    await end(task)
+    assert task.cancelled()
+
+
+async def test_connection_that_comes_as_it_is_no_longer_wanted_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[object] = []
+    begun = asyncio.Event()
+
+    class Late:
+        async def connect(self, **_: object) -> None:
+            begun.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            self.is_connected = True
+
+        async def close(self) -> None:
+            closed.append(self)
+
+    monkeypatch.setattr(connecting, "Client", Late)
+    task = asyncio.create_task(connect(Access("nats://127.0.0.1:1"), "late", lambda sentence: None))
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert len(closed) == 1
