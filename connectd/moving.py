@@ -34,7 +34,7 @@ from wire.control.control_wire import (
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
 from wire.crypto_state import PeerState
-from wire.net.moving import FAILURES, PATIENCE, MoveFailed, close_channel, reason_of, soon, successor_at
+from wire.net.moving import FAILURES, MOVE_TIME, MoveFailed, close_channel, reason_of, soon, successor_at
 from wire.net.states import StateError, dump, load
 from wire.start.late_dataclass import dataclass
 
@@ -82,8 +82,8 @@ class Move:
         parts.hand_over.hold()
         self._update_doors()
         try:
-            async with asyncio.timeout(PATIENCE):
-                await soon(lambda: parts.hand_over.idle, 2 * PATIENCE)
+            async with asyncio.timeout(MOVE_TIME):
+                await soon(lambda: parts.hand_over.idle, 2 * MOVE_TIME)
                 nodes = await self._move_place()
         except FAILURES as error:
             reason = reason_of(error)

@@ -38,7 +38,7 @@ from wire.control.control_wire import (
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
 from wire.crypto_state import PeerState
-from wire.net.moving import FAILURES, PATIENCE, Held, MoveFailed, close_channel, give, reason_of, soon, successor_at
+from wire.net.moving import FAILURES, MOVE_TIME, Held, MoveFailed, close_channel, give, reason_of, soon, successor_at
 from wire.net.states import StateError, dump, load
 from wire.start.late_dataclass import dataclass
 
@@ -103,7 +103,7 @@ class Move:
         gossipd = self._gossipd
         hold(gossipd)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(MOVE_TIME):
                 await self._drain()
                 gossipd.keeper.pause()
                 gossipd.gossip_v2.close()

@@ -87,7 +87,7 @@ class Ban:
     expires: float | None
 
 
-PATIENCE = 30.0
+LOCKED_TIME = 30.0
 """Seconds that another process may hold the file, or its disk be full."""
 
 
@@ -98,7 +98,7 @@ class Database:
     `patience` seconds, or damaged. So long does what is waited for to be on the disk wait at most, too.
     """
 
-    def __init__(self, path: Path, patience: float = PATIENCE) -> None:
+    def __init__(self, path: Path, patience: float = LOCKED_TIME) -> None:
         name = f"database {path}"
         self._memory = sqlite3.connect(":memory:", isolation_level=None)
         try:

@@ -29,7 +29,7 @@ from wire.control.control_wire import (
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
 from wire.control.timing import Timing
-from wire.net.moving import FAILURES, PATIENCE, Held, MoveFailed, close_channel, give, reason_of, soon, successor_at
+from wire.net.moving import FAILURES, MOVE_TIME, Held, MoveFailed, close_channel, give, reason_of, soon, successor_at
 from wire.net.states import StateError, dump, load
 
 ANSWERS = 5.0
@@ -99,7 +99,7 @@ class Move:
         sessions.end_unanswered(f"it has not said hello again for {ANSWERS:g} seconds")
         rest, held = connections.take_apart()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(MOVE_TIME):
                 await give(self._successor, held, message_of, MovePeerReply)
                 listener = connections.bus.copy_of_listener()
                 reply = await self._successor.request(MoveBus(dump(rest, VERSION), listener), MoveBusReply)
@@ -123,7 +123,7 @@ class Move:
 
     async def close(self, also: Callable[[], bool]) -> None:
         """When all has been said to the next one, and `also`; and the last words to peers."""
-        await soon(lambda: not self._successor.queued and also(), PATIENCE)
+        await soon(lambda: not self._successor.queued and also(), MOVE_TIME)
         close_channel(self._successor)
         await self._connections.bridged.join()
 

@@ -21,7 +21,7 @@ from wire.control.control_wire import (
 )
 from wire.control.daemon import inherited_socket
 from wire.control.status import Status
-from wire.net.moving import FAILURES, PATIENCE, Held, MoveFailed, close_channel, give, reason_of, soon, successor_at
+from wire.net.moving import FAILURES, MOVE_TIME, Held, MoveFailed, close_channel, give, reason_of, soon, successor_at
 from wire.net.states import StateError, dump, load
 
 VERSION = 1
@@ -43,13 +43,13 @@ class Move:
 
     async def run(self, all_told: Callable[[], bool]) -> int:
         """How many WebSockets have moved. `all_told`: nothing waits for a connectd. Raises MoveFailed: we go on."""
-        await soon(all_told, PATIENCE)
+        await soon(all_told, MOVE_TIME)
         if not all_told():
             return self._give_up("a connectd does not take what it is told")
         link_fds, held = self._take_apart()
         links = Held(None, tuple(link_fds))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(MOVE_TIME):
                 await give(self._successor, held, message_of, MoveBridgeReply)
                 copies = [fd for fd in links.copies() if fd is not None]
                 reply = await self._successor.request(MoveLinks(copies), MoveLinksReply)
@@ -72,7 +72,7 @@ class Move:
 
     async def close(self, also: Callable[[], bool]) -> None:
         """When all has been said to the next one, and `also`."""
-        await soon(lambda: not self._successor.queued and also(), PATIENCE)
+        await soon(lambda: not self._successor.queued and also(), MOVE_TIME)
         close_channel(self._successor)
 
 

@@ -31,7 +31,7 @@ _OVERHEAD = 40
 """Bytes of a message in a batch besides its own: its key, and two lengths."""
 WORKER_WINDOW = 4
 """Batches that one worker has at a time: enough that it never idles, few enough that new ones are soon looked at."""
-PATIENCE = 30.0
+CHECK_TIME = 30.0
 """Seconds in which a worker must answer a batch; that takes 20 ms."""
 LIVES = 2
 """Workers that may die of one batch."""
@@ -75,7 +75,7 @@ class SignatureChecks:
         workers: Workers,
         loop: asyncio.AbstractEventLoop,
         on_room: Callable[[], None],
-        patience: float = PATIENCE,
+        patience: float = CHECK_TIME,
     ) -> None:
         """`on_room` is called after each batch of verdicts."""
         self._source = workers

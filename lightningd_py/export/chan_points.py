@@ -8,7 +8,7 @@ from urllib.parse import quote
 from lightningd_py.database import FILE_NAME
 from wire.scid import output_of
 
-PATIENCE = 5.0
+LOCKED_TIME = 5.0
 """Seconds that a node may be writing at the file."""
 
 
@@ -26,7 +26,7 @@ def chan_points_beside(store: Path) -> dict[int, str]:
         return {}
     where = f"file:{quote(str(path.absolute()))}?mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=PATIENCE)) as database:
+        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=LOCKED_TIME)) as database:
             rows = database.execute("SELECT scid, txid FROM funding").fetchall()
     except sqlite3.Error as error:
         raise NoChanPoints(f"chan_point is left empty, for {path} cannot be read: {error}") from error

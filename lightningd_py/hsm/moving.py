@@ -12,7 +12,7 @@ from wire.control.control_message import ControlError, Fd
 from wire.control.control_socket import receive_message, send_message
 from wire.control.control_wire import MoveClient, MoveClients, MoveClientsReply, MoveDone
 
-PATIENCE = 5.0
+STEP_TIME = 5.0
 """Seconds that the next one has for each step."""
 
 ALL_SENT = 1
@@ -28,7 +28,7 @@ class MoveFailed(Exception):
 
 def move(successor: socket.socket, clients: Sequence[Client]) -> None:
     """Give copies of all sockets to the next hsmd, and say that they are its own. Raises MoveFailed."""
-    successor.settimeout(PATIENCE)
+    successor.settimeout(STEP_TIME)
     try:
         for name, sock in clients:
             _send_copy(successor, name, sock)
@@ -36,7 +36,7 @@ def move(successor: socket.socket, clients: Sequence[Client]) -> None:
         _hear_reply(successor)
         send_message(successor, MoveDone())
     except TimeoutError as error:
-        raise MoveFailed(f"the next hsmd has not answered for {PATIENCE:g} s") from error
+        raise MoveFailed(f"the next hsmd has not answered for {STEP_TIME:g} s") from error
     except (OSError, ControlError) as error:
         raise MoveFailed(f"the next hsmd: {error}") from error
 

@@ -21,7 +21,7 @@ from wire.net.sockman.sockman import SocketAddress
 MAX_CLIENTS = 8
 MAX_REQUEST = 8_192
 """Bytes of a request line and its headers; Prometheus says 300."""
-PATIENCE = 10.0
+REQUEST_TIME = 10.0
 """Seconds."""
 SEND_BUFFER = 65_536
 """Bytes that the kernel holds for a client that does not read."""
@@ -81,7 +81,7 @@ class HttpServer:
         self,
         answer: Callable[[Request], Awaitable[Answer]],
         refused: Callable[[str], None],
-        patience: float = PATIENCE,
+        patience: float = REQUEST_TIME,
         *,
         patience_to_take: float | None = None,
         pages: "re.Pattern[str]",

@@ -1,6 +1,6 @@
 """listingd: writes listings of the map to the sockets that the master lends it, side by side.
 
-Each client has one piece that it has not taken yet, and a place in the map; one that takes nothing for PATIENCE is
+Each client has one piece that it has not taken yet, and a place in the map; one that takes nothing for TAKE_TIME is
 given up, and the master ends its connection. Of what a client says nothing is read here.
 """
 
@@ -30,7 +30,7 @@ from wire.control.status import Status, lines_lost
 from wire.metrics import declared
 from wire.metrics.metric import Samples
 
-PATIENCE = 30.0
+TAKE_TIME = 30.0
 """Seconds in which a client has to take a piece, about 100 kB."""
 
 status = Status("listingd")
@@ -52,11 +52,11 @@ class _Output:
         """Done when all is taken. Raises GivenUp."""
         self.begun = True
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TAKE_TIME):
                 await self._write(memoryview(data))
         except TimeoutError:
-            status.unusual(f"a client of a listing takes nothing for {PATIENCE:g} s: it is given up")
-            raise GivenUp(f"the client takes nothing for {PATIENCE:g} s") from None
+            status.unusual(f"a client of a listing takes nothing for {TAKE_TIME:g} s: it is given up")
+            raise GivenUp(f"the client takes nothing for {TAKE_TIME:g} s") from None
         except OSError as error:
             raise GivenUp(f"the client has gone: {error.strerror}") from error
 

@@ -30,7 +30,7 @@ QUEUE = 25_000
 """Batches of up to 4 kB that wait in this process, or messages if the node makes no batches."""
 SAID_EVERY = 60.0
 BEHIND_NS = 10_000_000_000
-PATIENCE = 0.5
+LOOK_AGAIN = 0.5
 """Seconds between two tries, before the feed was there for the first time."""
 
 
@@ -132,7 +132,7 @@ def _first(
         try:
             feed = opener()
             while not ended:
-                message = feed.values(PATIENCE)
+                message = feed.values(LOOK_AGAIN)
                 if message is not None:
                     return (feed, message), vantage_in(message[1]) or platform.node() or "here"
             feed.close()
@@ -140,7 +140,7 @@ def _first(
             if str(error) != said:
                 said = str(error)
                 _say(f"{said}; it is tried again until it is there")
-            time.sleep(PATIENCE)
+            time.sleep(LOOK_AGAIN)
     return None
 
 

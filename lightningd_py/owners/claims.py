@@ -3,7 +3,7 @@
 A connection has one owner, a daemon or a program, and what is said of it has its conn_id and its node_id. What does not
 fit has no effect but a line in the log: its fds are closed. On the direct path connectd and gossipd both say that a
 connection has changed hands, each on its own socket, and neither is believed alone: what gossipd says of a connection
-of which connectd has not told yet is held for PATIENCE seconds.
+of which connectd has not told yet is held for HELD_TIME seconds.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from wire.start.late_dataclass import dataclass
 
 CONNECTD, GOSSIPD, CONNECTIOND, PROGRAM = "connectd", "gossipd", "connectiond", "a program"
 
-PATIENCE = 10.0
+HELD_TIME = 10.0
 MOST_HELD = 2_000
 """Messages of gossipd's that wait for connectd's."""
 MOST_HELD_BYTES = 16 << 20
@@ -270,7 +270,7 @@ class Claims:
             known = conn_id in self._reported or conn_id in self._gone or self._peers.get(conn_id) is not None
             if known or not isinstance(message, control_wire.PeerTaken):
                 return False
-            timer = asyncio.get_running_loop().call_later(PATIENCE, self._give_up, conn_id)
+            timer = asyncio.get_running_loop().call_later(HELD_TIME, self._give_up, conn_id)
             held = self._held[conn_id] = _Held(timer)
         size = len(message.encode()[0])
         held.messages.append(message)

@@ -19,7 +19,7 @@ from wire.control.status import Status
 MODULE = "lightningd_py.observatory"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before one that has ended is started again; twice as long each time."""
-PATIENCE = 20.0
+END_TIME = 20.0
 """Seconds that it has to write what it has."""
 
 status = Status("lightningd")
@@ -85,4 +85,4 @@ class Companion:
             self._timer.cancel()
         if self._process is not None:
             os.kill(self._process.pid, signal.SIGTERM)
-            await self._process.wait(PATIENCE)
+            await self._process.wait(END_TIME)

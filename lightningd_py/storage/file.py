@@ -18,7 +18,7 @@ FILE_NAME = "peer_storage.sqlite3"
 LOSS = "the backups that peers have here"
 HELD = 1.0
 """Seconds for which another process may hold it at the start."""
-PATIENCE = 2.0
+WRITE_TIME = 2.0
 """Seconds after which a write that does not succeed is given up: what it was about waits for the next one."""
 MIGRATIONS = (
     """
@@ -45,7 +45,7 @@ class BlobFile:
         self._name = f"database {path}"
         self.kept: dict[bytes, Kept] = {}
         file = open_file(path, self._name, MIGRATIONS, LOSS, HELD, self._load)
-        self._writer = DatabaseWriter(file, self._name, bytes, PATIENCE, LOSS)
+        self._writer = DatabaseWriter(file, self._name, bytes, WRITE_TIME, LOSS)
         self._said = False
 
     def _load(self, file: sqlite3.Connection, name: str) -> None:

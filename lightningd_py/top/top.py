@@ -23,7 +23,7 @@ from lightningd_py.top.screen import MOST_LOG, Around, draw
 from lightningd_py.unix_socket import pid_of
 from wire.command.console import reason
 
-PATIENCE = 10.0
+ANSWER_TIME = 10.0
 """Seconds that the node has for a part of an answer."""
 BAN_TIME = 86_400
 
@@ -103,7 +103,7 @@ class Top:
 
     def _result(self, method: str, *params: str) -> dict[str, Any] | None:
         """None for an error: gossipd may be starting again."""
-        result = call(self._path, request(method, list(params)), PATIENCE).get("result")
+        result = call(self._path, request(method, list(params)), ANSWER_TIME).get("result")
         return result if isinstance(result, dict) else None
 
     def lines(self, width: int, height: int) -> list[Any]:
@@ -152,7 +152,7 @@ class Top:
         whom = {"who" if method == "ban" else "id": peer.node_id}
 
         def do() -> str:
-            reply = call(self._path, request(method, whom | more), PATIENCE)
+            reply = call(self._path, request(method, whom | more), ANSWER_TIME)
             self.ask()
             return f" {reply['error'].get('message')}" if "error" in reply else f" {words}: done"
 

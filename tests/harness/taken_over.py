@@ -34,7 +34,7 @@ def run_node(directory: str, names: str) -> None:
     from lightningd_py.daemons import supervisor
     from lightningd_py.owners import claims
 
-    claims.PATIENCE = PATIENCE
+    claims.HELD_TIME = PATIENCE
     os.environ["PYTHONPATH"] = str(REPOSITORY)
     taken = {supervisor.COMMANDS[name] for name in names.split(",")}
     command = supervisor.command

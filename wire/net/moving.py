@@ -15,7 +15,7 @@ from wire.control.control_message import ControlError, ControlMessage, Fd, Reply
 from wire.control.daemon import inherited_socket
 from wire.start.late_dataclass import dataclass
 
-PATIENCE = 10.0
+MOVE_TIME = 10.0
 """Seconds for all that the next one has to take before it serves; if it takes longer it has failed."""
 COPIES = 64
 """States whose fds are here twice at a time."""
@@ -97,7 +97,7 @@ def close_channel(channel: ControlChannel) -> None:
 def reason_of(failure: Exception) -> str:
     """Why the next one does not take all, for people."""
     if isinstance(failure, TimeoutError):
-        return f"it has not taken all within {PATIENCE:g} s"
+        return f"it has not taken all within {MOVE_TIME:g} s"
     return str(failure) or type(failure).__name__
 
 

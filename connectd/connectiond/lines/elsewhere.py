@@ -22,7 +22,7 @@ from wire.control.status import Status
 from wire.start.python import command
 
 CONTROL_FD = 3
-PATIENCE = 8.0
+END_TIME = 8.0
 """Seconds that a connection has to end, its last words included."""
 
 status = Status("connectiond")
@@ -148,7 +148,7 @@ class DistantLine:
             self.reason = reason
             if not self._channel.closed:
                 self._channel.send(Disconnect(self._info.node_id, self._info.conn_id, last_words, reason))
-            self._loop.call_later(PATIENCE, self._carrier.kill)
+            self._loop.call_later(END_TIME, self._carrier.kill)
 
     def close(self) -> None:
         """Nothing of it matters any more: its other end ends with ours."""
@@ -158,7 +158,7 @@ class DistantLine:
 
     async def wait(self) -> None:
         """Until nothing of it is left, after `end`."""
-        await self._carrier.wait(PATIENCE)
+        await self._carrier.wait(END_TIME)
 
     # from the other end
 

@@ -15,7 +15,7 @@ from lightningd_py.tools.scripted_peer import PeerClosed, ScriptedPeer
 from wire import secp256k1
 from wire.noise import HandshakeError
 
-PATIENCE, FOR_EVER = 60.0, 1e6
+SYNC_TIME, FOR_EVER = 60.0, 1e6
 MOST_AT_ONCE = 200
 """Messages in one write."""
 
@@ -91,7 +91,7 @@ async def _say(peer: ScriptedPeer, says: list[Due], began: float, note: Callable
         listening.cancel()
         with contextlib.suppress(asyncio.CancelledError, PeerClosed):
             await listening
-    await peer.sync(timeout=PATIENCE)
+    await peer.sync(timeout=SYNC_TIME)
 
 
 async def _listen(peer: ScriptedPeer) -> None:

@@ -18,7 +18,7 @@ from wire.command.console import reason
 PAGES = re.compile(r"(?:/v([12]))?(?:/snapshot)?/([0-9]{1,20})(?:\.bin)?")
 HINT = "snapshots are at /snapshot/<timestamp> and /v2/snapshot/<timestamp>, 0 for the whole map"
 MOST_CLIENTS = 32
-PATIENCE, PATIENCE_TO_TAKE = 10.0, 120.0
+REQUEST_TIME, TAKE_TIME = 10.0, 120.0
 """Seconds for a client's request, and for it to take the answer: 4 MB at 40 kB/s."""
 AGAIN = 60.0
 """Seconds after which what has failed is tried again."""
@@ -36,8 +36,8 @@ class Service:
         self._server = HttpServer(
             self._answer,
             lambda reason: None,
-            PATIENCE,
-            patience_to_take=PATIENCE_TO_TAKE,
+            REQUEST_TIME,
+            patience_to_take=TAKE_TIME,
             pages=PAGES,
             hint=HINT,
             most=MOST_CLIENTS,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from gossipd.ingest.signatures import BATCH_MESSAGES, DEADLY, PATIENCE, SignatureChecks
+from gossipd.ingest.signatures import BATCH_MESSAGES, CHECK_TIME, DEADLY, SignatureChecks
 from gossipd.ingest.workers import GOOD, LARGEST_BATCH, Workers, check
 from tests.gossipd.messages import KEYS, announcement, big_map, high_s, node_announcement, spoilt, update
 from tests.harness import processes
@@ -52,7 +52,7 @@ def test_features_shift_what_follows() -> None:
 class Stage:
     """SignatureChecks with workers, and its verdicts."""
 
-    def __init__(self, workers: int, patience: float = PATIENCE) -> None:
+    def __init__(self, workers: int, patience: float = CHECK_TIME) -> None:
         self.workers = Workers(workers)
         self.got: dict[int, int] = {}
         self.rooms = 0

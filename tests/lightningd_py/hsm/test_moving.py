@@ -85,7 +85,7 @@ def test_old_one_goes_on_if_the_next_one_fails(hsmd: Hsmd, fails: Callable[[sock
 
 
 def test_next_one_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moving, "PATIENCE", 0.05)
+    monkeypatch.setattr(moving, "STEP_TIME", 0.05)
     successor, ours = pair()
     with successor, ours, pytest.raises(moving.MoveFailed, match="has not answered for"):
         moving.move(ours, [])

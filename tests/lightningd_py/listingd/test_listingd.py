@@ -128,11 +128,11 @@ async def test_clients_that_do_not_read_hold_up_no_other(
 async def test_a_client_that_takes_nothing_is_given_up(
     inside: ListingdInside, clients: list[Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    monkeypatch.setattr(module, "TAKE_TIME", 0.01)
     with pytest.raises(NoListing, match=r"takes nothing for 0\.01 s") as failed:
         await clients[0].listing(inside)
     assert failed.value.begun
-    monkeypatch.setattr(module, "PATIENCE", 30.0)
+    monkeypatch.setattr(module, "TAKE_TIME", 30.0)
     written = clients[1].listing(inside)
     await clients[1].answer()
     await written

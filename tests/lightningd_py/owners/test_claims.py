@@ -161,7 +161,7 @@ async def test_no_program_is_told_of_a_connection_by_gossipd_alone(
     around: OwnershipAmongFakes, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An invented node's, with a message for a service: all is held, then dropped, and gossipd is to end it."""
-    monkeypatch.setattr(claims, "PATIENCE", 0.01)
+    monkeypatch.setattr(claims, "HELD_TIME", 0.01)
     given_up = asyncio.Event()
     around.gossipd.on_said = given_up.set
     before = open_fds()
