@@ -96,26 +96,21 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
         lambda message: connect_control.received(message),  # neither is heard before the first wait, further down
         lambda message: gossip_control.received(message, channels["gossipd"]),
     )
-    hsmd, connectd, gossipd = (channels[name] for name in ("hsmd", "connectd", "gossipd"))
     signing = SigningSockets(supervisor, options.may_sign)
-    timing, limits, said = options.timing, options.limits, partial(_said, before.news)
-    ownership = Ownership(registrations, connectd, gossipd, timing, said, signing.make, before.peers, limits)
-    teller = Teller(ownership, timing)
+    listeners = Listeners(registrations, options.timing)
+    ownership = _make_ownership(before, channels, signing, listeners)
+    teller = Teller(ownership, options.timing)
     ends.callback(teller.close)
     storage = StorageForPeers(options.peer_storage, options.peer_storage_quota, options.network_dir, ownership, teller)
     ends.callback(storage.close)
-    before.news.follow(ownership)
-    listeners = Listeners(registrations, options.timing)
-    ownership.on_copy, ownership.on_lost = listeners.copy, before.restarts.lost
     chain = make_chain(options, database)
     ends.push_async_callback(chain.close)
     ends.push_async_callback(lambda: asyncio.gather(listeners.close(), ownership.programs.close()))
     passphrase = PassphraseInput() if left is None else PassphraseInput(left.passphrase_begins)
-    node_id = await _who_we_are(before, supervisor, hsmd, passphrase)
+    node_id = await _who_we_are(before, supervisor, channels["hsmd"], passphrase)
     registrations.begin(node_id, RegistrationStore(database))
     own = OwnNode(options, registrations, database, node_id)
-    connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal)
-    connect_control.on_dialled = before.news.dialled
+    connect_control = ConnectControl(ownership, database, before.opening, before.restarts.refusal, before.news.dialled)
     gossip_control = GossipControl(ownership, chain, own, before.news.topics)
     setup = Setup(options, database, supervisor, ownership, own, listening, chain.checks_outputs)
     core = Core(
@@ -134,9 +129,26 @@ async def start_core(before: Beginnings, ends: AsyncExitStack) -> Core:
         gossip_control=gossip_control,
         setup=setup,
     )
-    has_map = await _open(core) if left is None else _resume(core, registrations, left)
-    storage.begin(None if left is None else left.storage)
-    return replace(core, has_map=has_map)
+    return replace(core, has_map=await _open(core) if left is None else _resume(core, registrations, left))
+
+
+def _make_ownership(
+    before: Beginnings, channels: dict[str, ControlChannel], signing: SigningSockets, listeners: Listeners
+) -> Ownership:
+    """The table of owners. What it tells is heard by those who ask for copies, and by the news."""
+    ownership = Ownership(
+        before.registrations,
+        channels["connectd"],
+        channels["gossipd"],
+        before.options.timing,
+        partial(_said, before.news),
+        signing.make,
+        before.peers,
+        before.options.limits,
+    )
+    ownership.on_copy, ownership.on_lost = listeners.copy, before.restarts.lost
+    before.news.follow(ownership)
+    return ownership
 
 
 async def _who_we_are(
@@ -153,7 +165,9 @@ async def _who_we_are(
 async def _open(core: Core) -> bool:
     """Have connectd listen and gossipd open its store: whether there is a map. Raises StartError."""
     await core.setup.connectd(core.channels["connectd"])
-    return bool((await core.setup.gossipd(core.channels["gossipd"])).nodes)
+    opened = await core.setup.gossipd(core.channels["gossipd"])
+    core.storage.begin(None)
+    return bool(opened.nodes)
 
 
 def _resume(core: Core, registrations: Registrations, left: NodeLeft) -> bool:
@@ -163,6 +177,7 @@ def _resume(core: Core, registrations: Registrations, left: NodeLeft) -> bool:
     core.own.listens(left.bindings, left.announced)
     core.gossip_control.resume(left.txouts)
     core.gossip_control.news.resume(frozenset(left.topics))
+    core.storage.begin(left.storage)
     return left.has_map
 
 

@@ -43,8 +43,8 @@ from lightningd_py.parts import (
     start_companions,
 )
 from lightningd_py.peers.access_control import AccessControl
-from lightningd_py.peers.bootstrap import Candidate, read_peers
-from lightningd_py.peers.finding import Around, find_peers
+from lightningd_py.peers.bootstrap import Candidate
+from lightningd_py.peers.finding import Around, fallback_peers, find_peers
 from lightningd_py.peers.staying_connected import StayingConnected
 from lightningd_py.peers.wanted_nodes import WantedNodes
 from lightningd_py.registrations.changed import Changed
@@ -53,7 +53,6 @@ from lightningd_py.rpc.jsonrpc import RpcServer
 from lightningd_py.rpc.methods.commands import Commands
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.service_manager import ServiceManager
-from wire.address import DEFAULT_PORTS
 from wire.command.console import END_SIGNALS, MASTERS_SIGNALS
 from wire.control.access import is_node_id
 from wire.control.control_channel import ChannelClosed
@@ -159,8 +158,7 @@ class Node:
         is not heard before all of us is there to hear it: nothing is waited for then.
         """
         options, left = self._options, self._left
-        port = DEFAULT_PORTS[options.network]
-        fallback = read_peers(options.fallback_peers, port) if options.fallback_peers and options.seeker_peers else []
+        fallback = fallback_peers(options)
         loading = asyncio.ensure_future(asyncio.to_thread(importlib.import_module, BUSES))
         if left is not None:
             await loading
@@ -182,9 +180,8 @@ class Node:
         if left is None and options.msg not in ("", f"ipc://{options.network_dir / 'msg'}"):
             await parts.connectiond.must_bind()
         companions = start_companions(core, options, ends)
-        metrics = None
-        if options.metrics_addr is not None:
-            metrics = serve_metrics(core, parts, options, self._restarts, rpc, mover, companions, ends)
+        serves = options.metrics_addr is not None
+        metrics = serve_metrics(core, parts, options, self._restarts, rpc, mover, companions, ends) if serves else None
         await self._opening.begin(lambda: self._open(core, parts.staying, fallback))
         self._restarts.begin(self._restartable(core, parts), parts.staying.dial_again)
         running = Running(
@@ -227,24 +224,10 @@ class Node:
     def _make_parts(self, core: Core) -> Parts:
         """From here on connectd has the rules, and each daemon is told what services register."""
         options, ownership = self._options, core.ownership
-        access = AccessControl(
-            core.database,
-            ownership,
-            options.allow,
-            options.deny,
-            lambda message: tell(ownership.connectd, message),
-            self._registrations.rules,
-        )
-        access.refuse_all(self._refuses_all)
+        access, connectiond = self._make_access(core), self._make_connectiond(core)
         staying, wanted = self._keep_peers(core)
-        init = ConnectiondInit(options.msg, str(options.network_dir / "curve"), options.timing, options.limits)
-        start = core.supervisor.start_connectiond
-        connectiond = ConnectiondControl(start, init if options.msg else None, ownership)
         if self._left is not None:
             staying.resume(self._left.kept)
-        if self._left is not None and "connectiond" in core.channels:
-            core.supervisor.hears["connectiond"] = connectiond.received
-            connectiond.resume(core.channels["connectiond"], self._left.msg_endpoint)
 
         def nodes_changed(node_ids: Iterable[bytes]) -> None:
             staying.services_changed(node_ids)
@@ -282,6 +265,28 @@ class Node:
             fail=self.fail,
         )
         return Parts(access, staying, connectiond, news, requests, listingd, onions, replacements)
+
+    def _make_access(self, core: Core) -> AccessControl:
+        options, ownership = self._options, core.ownership
+        access = AccessControl(
+            core.database,
+            ownership,
+            options.allow,
+            options.deny,
+            lambda message: tell(ownership.connectd, message),
+            self._registrations.rules,
+        )
+        access.refuse_all(self._refuses_all)
+        return access
+
+    def _make_connectiond(self, core: Core) -> ConnectiondControl:
+        options, start = self._options, core.supervisor.start_connectiond
+        init = ConnectiondInit(options.msg, str(options.network_dir / "curve"), options.timing, options.limits)
+        connectiond = ConnectiondControl(start, init if options.msg else None, core.ownership)
+        if self._left is not None and "connectiond" in core.channels:
+            core.supervisor.hears["connectiond"] = connectiond.received
+            connectiond.resume(core.channels["connectiond"], self._left.msg_endpoint)
+        return connectiond
 
     async def _serve_rpc(self, core: Core, parts: Parts, mover: Mover, ends: AsyncExitStack) -> RpcServer:
         commands = Commands(

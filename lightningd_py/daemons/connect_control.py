@@ -25,15 +25,21 @@ class ConnectControl:
     """connectd, as the master sees it: the one that is there now."""
 
     def __init__(
-        self, ownership: Ownership, database: Database, opening: Opening, refusal: Callable[[str], str]
+        self,
+        ownership: Ownership,
+        database: Database,
+        opening: Opening,
+        refusal: Callable[[str], str],
+        on_dialled: Callable[..., None] = lambda node_id, seconds, reason="", *, attempted=True: None,
     ) -> None:
-        """`refusal` says why connectd is not there."""
+        """`refusal` says why connectd is not there; `on_dialled` is called when an attempt to connect has ended, see
+        `news.dialled`.
+        """
         self._ownership = ownership
         self._database = database
         self._opening = opening
         self._refusal = refusal
-        self.on_dialled: Callable[..., None] = lambda node_id, seconds, reason="", *, attempted=True: None
-        """Called when an attempt to connect has ended, see `news.dialled`."""
+        self._on_dialled = on_dialled
 
     def received(self, message: ControlMessage) -> None:
         """A message that is no reply."""
@@ -64,10 +70,10 @@ class ConnectControl:
             peer = await self._reach(node_id, hints)
         except RequestFailed as failed:
             attempted = isinstance(failed.refusal, ReachPeerReplyfail) and bool(failed.refusal.errors)
-            self.on_dialled(node_id, time.monotonic() - began, str(failed), attempted=attempted)
+            self._on_dialled(node_id, time.monotonic() - began, str(failed), attempted=attempted)
             raise
         if is_new and not peer.incoming:
-            self.on_dialled(node_id, time.monotonic() - began)
+            self._on_dialled(node_id, time.monotonic() - began)
         if not peer.incoming:  # where it came from is not where it can be reached
             self._database.remember_address(node_id, peer.address, time.time())
         return peer

@@ -3,8 +3,9 @@
 from lightningd_py.config.options import Options
 from lightningd_py.database import Database
 from lightningd_py.owners.peers import Peers
-from lightningd_py.peers.bootstrap import AskSeeds, Bootstrap, Candidate, Reach
+from lightningd_py.peers.bootstrap import AskSeeds, Bootstrap, Candidate, Reach, read_peers
 from lightningd_py.peers.staying_connected import RandomNodes, Seeking, StayingConnected, every
+from wire.address import DEFAULT_PORTS
 from wire.start.late_dataclass import dataclass
 
 
@@ -19,6 +20,13 @@ class Around:
     ask_seeds: AskSeeds
     random_nodes: RandomNodes
     has_map: bool
+
+
+def fallback_peers(options: Options) -> list[Candidate]:
+    """Those of the operator's file. Raises UsageError."""
+    if not options.fallback_peers or not options.seeker_peers:
+        return []
+    return read_peers(options.fallback_peers, DEFAULT_PORTS[options.network])
 
 
 def find_peers(options: Options, around: Around, staying: StayingConnected, fallback: list[Candidate]) -> None:
