@@ -32,7 +32,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from typing import TypeVar, overload
+from typing import Self, TypeVar, overload
 
 from wire import secp256k1
 from wire.address import DEFAULT_PORTS, WireAddr, parse_address, parse_peer
@@ -92,7 +92,7 @@ class ScriptedPeer:
         features: Features | None = None,
         networks: Iterable[str | bytes] = ("regtest",),
         timeout: float = PATIENCE,
-    ) -> "ScriptedPeer":
+    ) -> Self:
         """Dial `id@host:port` (or `id@/unix/path`), shake hands and exchange INIT.
 
         `networks` are names or chain hashes. Raises OSError, PeerClosed, HandshakeError, TimeoutError.
@@ -108,7 +108,7 @@ class ScriptedPeer:
         return peer
 
     @classmethod
-    async def dial(cls, target: str, *, privkey: bytes | None = None) -> "ScriptedPeer":
+    async def dial(cls, target: str, *, privkey: bytes | None = None) -> Self:
         """Connect the socket and say nothing."""
         their_id, address = parse_peer(target)
         if address is None:
@@ -127,7 +127,7 @@ class ScriptedPeer:
         return listener
 
     @classmethod
-    async def adopt(cls, fd: int, state: PeerState, *, their_id: bytes, privkey: bytes | None = None) -> "ScriptedPeer":
+    async def adopt(cls, fd: int, state: PeerState, *, their_id: bytes, privkey: bytes | None = None) -> Self:
         """Go on with a live connection that a daemon has handed over: its fd, which is ours then, and its state."""
         reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=fd))
         peer = cls(reader, writer, privkey=privkey, their_id=their_id)
@@ -279,7 +279,7 @@ class ScriptedPeer:
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
 
-    async def __aenter__(self) -> "ScriptedPeer":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -341,7 +341,7 @@ class ScriptedListener:
         while not self._arrived.empty():
             await self._arrived.get_nowait().close()
 
-    async def __aenter__(self) -> "ScriptedListener":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -95,7 +95,7 @@ class Member:
 
     async def hear(self, kind: type[BoltMessage] | int | None = None) -> Any:
         """The next message."""
-        return await self.peer.hear(kind, PATIENCE)  # type: ignore[arg-type]
+        return await self.peer.hear(kind, PATIENCE)
 
     async def hear_raw(self) -> bytes:
         """The next message as it has come; what is in `peer.heard` is not looked at. Pings are answered."""

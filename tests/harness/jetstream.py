@@ -110,7 +110,7 @@ class Archiving(Recording):
     """`lightning-observatory archive`; usable as `with`, whose end it must end well."""
 
     def __init__(self, folder: Path, server: NatsServer, *options: str) -> None:
-        words = [PROGRAM, "archive", str(folder), "--nats", server.url, "--network", "regtest", *options]
+        words = [str(PROGRAM), "archive", str(folder), "--nats", server.url, "--network", "regtest", *options]
         self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
 
 

@@ -110,7 +110,7 @@ class Node(Logged):
     async def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """lightning-cli-py with these arguments."""
         where = (f"--network={NETWORK}", f"--lightning-dir={self.lightning_dir}")
-        command = [PROGRAMS / "lightning-cli-py", *where, *arguments]
+        command = [str(PROGRAMS / "lightning-cli-py"), *where, *arguments]
         return await asyncio.to_thread(
             subprocess.run, command, capture_output=True, text=True, timeout=PATIENCE, check=False
         )

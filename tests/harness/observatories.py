@@ -39,8 +39,10 @@ def refused(*words: str | Path) -> str:
 class Recording:
     """A recorder; usable as `with`, whose end it must end well."""
 
+    process: subprocess.Popen[str]
+
     def __init__(self, folder: Path, feed: Path, *options: str) -> None:
-        words = [PROGRAM, "record", folder, "--feed", feed, *options]
+        words = [str(PROGRAM), "record", str(folder), "--feed", str(feed), *options]
         self.process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self) -> Self:

@@ -104,7 +104,7 @@ async def _at_rest(node: Node, before: Measure) -> Measure:
 
 
 def _left_behind(before: Measure, now: Measure) -> dict[str, tuple[object, object]]:
-    more = {
+    more: dict[str, tuple[object, object]] = {
         f"fds of {name}": (before.fds.get(name, 0), fds)
         for name, fds in now.fds.items()
         if fds > before.fds.get(name, 0) + ROOM

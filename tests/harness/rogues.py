@@ -101,7 +101,7 @@ spoilt("negative_traffic", traffic=Traffic(-1, -1, -1, -1))
 spoilt("gossip_left_over_without_a_type", gossip=[b"\x01"])
 spoilt("gossip_left_over_of_10_mb", gossip=[b"\x01\x05" + bytes(60_000)] * 160)
 spoilt("gossip_left_over_rubbish", gossip=[b"\x00\x00\xff", b"\x01\x07rubbish", b"\x01\x05"])
-spoilt("queries", gossip_state=GossipState((0, 0), b"", -1, True, True, [b"\x01\x05rubbish", b"\x01"]))
+spoilt("queries", gossip_state=GossipState((0, 0), b"", -1, None, True, [b"\x01\x05rubbish", b"\x01"]))
 spoilt("another_node_s", node_id=OTHER_NODE)
 spoilt("another_connection", conn_id=1 << 40)
 

@@ -33,18 +33,18 @@ def run_node(directory: str, names: str) -> None:
     from lightningd_py.__main__ import main
     from lightningd_py.daemons import supervisor
     from lightningd_py.owners import claims
+    from wire.start.python import command
 
     claims.HELD_TIME = PATIENCE
     os.environ["PYTHONPATH"] = str(REPOSITORY)
     taken = {supervisor.COMMANDS[name] for name in names.split(",")}
-    command = supervisor.command
 
     def with_strings(module: str, *arguments: str) -> list[str]:
         if module in taken:
             return command("tests.harness.taken_over", directory, module, *arguments)
         return command(module, *arguments)
 
-    supervisor.command = with_strings
+    supervisor.command = with_strings  # type: ignore[attr-defined]  # replaced on purpose
     sys.exit(main())
 
 

@@ -51,7 +51,7 @@ async def main(target: str, web: str, truth: str, names: str) -> None:
     attackers = {name: Attacker(target, web, read_truth(Path(truth))) for name in filter(None, names.split(","))}
     print(flush=True)
     await reader.readline()
-    attacks = [asyncio.create_task(ATTACKS[name](at)) for name, at in attackers.items()]  # type: ignore[arg-type]
+    attacks = [asyncio.create_task(ATTACKS[name](at)) for name, at in attackers.items()]
     end = asyncio.create_task(reader.readline())
     await asyncio.wait([*attacks, end], return_when=asyncio.FIRST_COMPLETED)
     for attack in attacks:

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.harness.siege.stranger import LOST, Stranger
 from wire.features import Features
@@ -67,4 +68,4 @@ class Attacker:
             await asyncio.sleep(PAUSE)
 
 
-Attack = Callable[[Attacker], Awaitable[None]]
+Attack = Callable[[Attacker], Coroutine[Any, Any, None]]

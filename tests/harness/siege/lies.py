@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from tests.harness.siege.attacker import Attacker
 from tests.harness.siege.stranger import Stranger
@@ -26,6 +27,7 @@ from wire.types import NETWORKS
 
 CHAIN = NETWORKS["regtest"]
 SIGNATURES = ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
+UNSIGNED = (bytes(64), bytes(64), bytes(64), bytes(64))
 ANNOUNCEMENTS = 4_000
 
 
@@ -38,9 +40,10 @@ def secrets_of(number: int) -> list[bytes]:
 def self_signed(scid: int, number: int) -> bytes:
     """An announcement of this channel by keys of one's own: each signature of it is right."""
     secrets = secrets_of(number)
-    message = ChannelAnnouncement(*[bytes(64)] * 4, b"", CHAIN, scid, *map(public_key, secrets))
+    message = ChannelAnnouncement(*UNSIGNED, b"", CHAIN, scid, *map(public_key, secrets))
     digest = double_sha256(message.encode()[258:])
-    return replace(message, **{n: sign(s, digest) for n, s in zip(SIGNATURES, secrets, strict=True)}).encode()
+    signed: dict[str, Any] = {n: sign(s, digest) for n, s in zip(SIGNATURES, secrets, strict=True)}
+    return replace(message, **signed).encode()
 
 
 def signed_update(scid: int, secret: bytes, direction: int = 0) -> bytes:

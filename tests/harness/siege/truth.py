@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
@@ -74,7 +74,7 @@ async def lacks(node: Node, messages: Iterable[bytes]) -> list[str]:
     return [line for raw in messages if (line := _lack(decode(raw), updates, nodes))]
 
 
-def _lack(message: BoltMessage, updates: dict, nodes: dict) -> str | None:
+def _lack(message: BoltMessage, updates: dict[Any, Any], nodes: dict[str, Any]) -> str | None:
     match message:
         case ChannelAnnouncement():
             scid = scid_to_text(message.short_channel_id)
