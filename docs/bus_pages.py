@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import functools
 import inspect
 import itertools
 import types
@@ -88,10 +89,15 @@ def bus_messages() -> str:
     parts = [HEAD, "## On every bus\n\n", *_by_sender("every bus", lambda cls: cls.buses >= BUSES.keys())]
     for bus, (title, address, more) in BUSES.items():
         parts.append(f"## {title}\n\nThe node's address here is `{address.decode()}`.{more}\n\n")
-        parts += _by_sender(bus.upper(), lambda cls, bus=bus: bus in cls.buses and not cls.buses >= BUSES.keys())
+        parts += _by_sender(bus.upper(), functools.partial(_is_of_some_buses, bus))
     parts.append("## Maps inside of messages\n\n")
     parts += [_section(cls) for cls in _inside()]
     return "".join(parts).rstrip() + "\n"
+
+
+def _is_of_some_buses(bus: str, cls: type[BusMessage]) -> bool:
+    """Whether it is said on this bus, and not on every one."""
+    return bus in cls.buses and not cls.buses >= BUSES.keys()
 
 
 def _by_sender(where: str, chosen: Callable[[type[BusMessage]], bool]) -> Iterator[str]:

@@ -282,15 +282,18 @@ reaches the master but as bytes beside a type and a channel_id. The picture with
 
 """
 
+Step = tuple[peers.State | None, peers.Event, peers.State]
+"""The state before it, None at the beginning; the event; the state after it."""
+
 
 def handover() -> str:
     """The state table of connections: a diagram, the states, and each (state, message)."""
-    steps = [*((None, event, state) for event, state in peers.BEGIN.items())]
+    steps: list[Step] = [(None, event, state) for event, state in peers.BEGIN.items()]
     steps += [(state, event, following) for (state, event), following in peers.NEXT.items()]
     return NOTE + HANDOVER_NOTE + _diagram(steps) + _states() + _step_table() + HANDOVER_END
 
 
-def _diagram(steps: list[tuple[peers.State | None, peers.Event, peers.State]]) -> str:
+def _diagram(steps: list[Step]) -> str:
     lines = ["```mermaid", "stateDiagram-v2"]
     arrows: dict[tuple[str, str], list[str]] = {}
     for state, event, following in steps:

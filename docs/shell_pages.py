@@ -137,9 +137,9 @@ def fish(commands: Sequence[Command]) -> str:
     for names, metavar, text in _options():
         flags = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in names)
         lines.append(f"complete -c lightning-cli-py {flags}{' -r -F' if metavar else ''} -d '{_quoted(text)}'")
-    names = " ".join(_summaries(commands))
+    known = " ".join(_summaries(commands))
     for name, text in _summaries(commands).items():
-        first = f"-n 'not __fish_seen_subcommand_from {names}'"
+        first = f"-n 'not __fish_seen_subcommand_from {known}'"
         lines.append(f"complete -c lightning-cli-py {first} -a {name} -d '{_quoted(text)}'")
     for name, words in _choices(commands).items():
         lines.append(f"complete -c lightning-cli-py -n '__fish_seen_subcommand_from {name}' -a '{' '.join(words)}'")

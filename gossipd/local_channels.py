@@ -38,8 +38,9 @@ class Around(Protocol):
     """What local channels need of the daemon."""
 
     chain_hash: bytes
-    now: Callable[[], float]
-    """Unix seconds."""
+
+    def now(self) -> float:
+        """Unix seconds."""
 
     @property
     def signatures(self) -> Signatures:

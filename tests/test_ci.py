@@ -21,7 +21,7 @@ def test_skipped_interop_test(tmp_path: Path, ci: str, outcome: str, where: str,
         "module": "import pytest\npytest.skip('no npm', allow_module_level=True)\n",
     }
     (tmp_path / "test_it.py").write_text(source[where])
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         "-m",
         "pytest",

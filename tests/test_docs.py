@@ -1,11 +1,14 @@
 """The generated pages are current, and the `bolt` markers name requirements that exist."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
 from docs import bus_pages, generate
+from wire.bus.bus_message import BusMessage
+from wire.control.control_message import ControlMessage
 
 PAGES = sorted([*generate.ROOT.glob("*.md"), *generate.DOCS.glob("*.md")])
 
@@ -35,7 +38,7 @@ def test_requirements_are_listed_once_with_known_words() -> None:
 
 
 def test_every_control_message_has_a_docstring() -> None:
-    registry = generate.ControlMessage.registry.values()
+    registry = ControlMessage.registry.values()
     assert [cls.name() for cls in registry if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}(")] == []
 
 
@@ -49,7 +52,7 @@ class TestMany:
     def test_two(self): ...
 def helper(): ...
 """
-    found = list(generate._marks_in(generate.ast.parse(source).body, "p", [], ""))
+    found = list(generate._marks_in(ast.parse(source).body, "p", [], ""))
     assert [(id_, test) for id_, _, test in found] == [
         ("B1-1", "test_one"),
         ("B1-2", "test_one"),
@@ -60,7 +63,7 @@ def helper(): ...
 
 
 def test_every_bus_message_and_field_is_explained() -> None:
-    registry = bus_pages.BusMessage.registry.values()
+    registry = BusMessage.registry.values()
     assert [cls.name() for cls in registry if not cls.__doc__ or cls.__doc__.startswith(f"{cls.__name__}(")] == []
     assert {name for cls in registry for name, *_, meaning in bus_pages.fields(cls) if not meaning} == set()
     page = generate.PAGES["bus-messages.md"]()

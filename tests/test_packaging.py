@@ -57,7 +57,7 @@ def test_script_answers_from_a_hostile_directory(environment: Path, hostile: Pat
 def test_node_starts_from_a_hostile_directory(environment: Path, hostile: Path) -> None:
     """Its daemons are found by name, and not in the working directory."""
     where = ("--network=regtest", f"--lightning-dir={hostile / 'node'}")
-    command = [environment / "bin/lightningd-py", *where, "--offline"]
+    command: list[str | Path] = [environment / "bin/lightningd-py", *where, "--offline"]
     node = subprocess.Popen(command, cwd=hostile, stdout=subprocess.PIPE, text=True)
     assert node.stdout is not None
     try:
@@ -98,7 +98,7 @@ def test_service_of_the_readme_finds_wire(environment: Path, tmp_path: Path) -> 
     (tmp_path / "wire.py").write_text(HOSTILE)
     where = ("--network=regtest", f"--lightning-dir={tmp_path / 'node'}")
     service = ("--service", "mine=python3 mine.py", "--copy", "mine=onion_message")
-    command = [environment / "bin/lightningd-py", *where, "--offline", *service]
+    command: list[str | Path] = [environment / "bin/lightningd-py", *where, "--offline", *service]
     path = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     node = subprocess.Popen(command, cwd=tmp_path, env=path, stdout=subprocess.PIPE, text=True)
     assert node.stdout is not None

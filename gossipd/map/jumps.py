@@ -1,6 +1,5 @@
 """Jumps of the wall clock, seen by the monotonic one: a sleep, or a clock that was wrong, or is set right."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 APART = 60.0
@@ -10,10 +9,11 @@ APART = 60.0
 class Clocks(Protocol):
     """Both clocks of a daemon."""
 
-    now: Callable[[], float]
-    """Unix seconds, for comparisons with what messages say."""
-    clock: Callable[[], float]
-    """Monotonic seconds, for intervals."""
+    def now(self) -> float:
+        """Unix seconds, for comparisons with what messages say."""
+
+    def clock(self) -> float:
+        """Monotonic seconds, for intervals."""
 
 
 class Jumps:

@@ -24,11 +24,12 @@ from tests.gossipd.messages import (
     KEYS,
     NOW,
     announcement,
+    signed,
     update,
 )
 from tests.gossipd.writer import MapAround
 from wire.peer_wire import ChannelAnnouncement
-from wire.secp256k1 import double_sha256, public_key, sign
+from wire.secp256k1 import public_key
 
 PRUNE = 1_209_600.0
 CONTEST = 60.0
@@ -239,11 +240,7 @@ def forged(channel: int = 0, number: int = 0) -> bytes:
     message = ChannelAnnouncement.decode(announcement(channel))
     keys = [public_key(secret) for secret in secrets]
     message = replace(message, node_id_1=keys[0], node_id_2=keys[1], bitcoin_key_1=keys[2], bitcoin_key_2=keys[3])
-    digest = double_sha256(message.encode()[258:])
-    names = ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
-    return replace(
-        message, **{name: sign(secret, digest) for name, secret in zip(names, secrets, strict=True)}
-    ).encode()
+    return signed(message, secrets)
 
 
 def say(bench: Bench, source: int, *messages: bytes) -> list[Verdict]:

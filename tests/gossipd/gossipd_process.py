@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
+import itertools
 import socket
 import subprocess
 import sys
@@ -42,9 +42,10 @@ from wire.message import BoltMessage
 from wire.peer_wire import GossipTimestampFilter, Ping, Pong, decode
 from wire.types import NETWORKS
 
-C, M = TypeVar("C", bound=ControlMessage), TypeVar("M", bound=BoltMessage)
+C = TypeVar("C", bound=ControlMessage)
+M = TypeVar("M", bound=BoltMessage)
 
-PATIENCE = 60.0
+PATIENCE = 60
 """Seconds that a test waits for what must come."""
 CHAIN = NETWORKS["regtest"]
 HEIGHT = 100_000
@@ -169,7 +170,7 @@ class GossipdProcess(ObservedProcess):
         """Sockets to be closed at the end of the test, whatever happens."""
         self.node_key = NODE_KEY
         self.base_fds = 0
-        self._last_conn_id = 0
+        self.conn_ids = itertools.count(1)
         ours, theirs = zip(*(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(3)), strict=True)
         self._begin(theirs)
         for sock in ours:
@@ -227,8 +228,7 @@ class GossipdProcess(ObservedProcess):
 
     def new_id(self) -> int:
         """A conn_id that was not there before."""
-        self._last_conn_id += 1
-        return self._last_conn_id
+        return next(self.conn_ids)
 
     def connection(
         self, conn_id: int = 0, *, rn: int = 0, sn: int = 0, tcp: bool = False
@@ -350,8 +350,7 @@ class GossipdProcess(ObservedProcess):
 
     def clean_up(self) -> None:
         """Leave nothing behind, whatever has happened."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
         self.let_go()
 
@@ -377,7 +376,7 @@ class GossipdProcesses:
         """A gossipd that was told nothing. All of one test use the same store, one after the other."""
         gossipd = GossipdProcess(self._directory)
         if self._gossipds:  # its successor: what is open towards the old one is its business
-            gossipd.held, gossipd.new_id = self._gossipds[-1].held, self._gossipds[-1].new_id
+            gossipd.held, gossipd.conn_ids = self._gossipds[-1].held, self._gossipds[-1].conn_ids
         self._gossipds.append(gossipd)
         return gossipd
 

@@ -3,6 +3,7 @@
 import functools
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from lightningd_py.tools.synthetic_map import generate
@@ -45,14 +46,20 @@ def announcement(
     extension: bytes = b"",
 ) -> bytes:
     """A channel_announcement of the nodes KEYS[one] and KEYS[two]."""
-    keys = [KEYS[one], KEYS[two], *BITCOIN_KEYS]
-    message = ChannelAnnouncement(
-        *[SIGNATURE] * 4, features, chain_hash, scid(channel), *(public for _, public in keys), extension=extension
-    )
+    secrets, (node_1, node_2, bitcoin_1, bitcoin_2) = zip(KEYS[one], KEYS[two], *BITCOIN_KEYS, strict=True)
+    blank = (SIGNATURE, SIGNATURE, SIGNATURE, SIGNATURE)
+    keys = (node_1, node_2, bitcoin_1, bitcoin_2)
+    message = ChannelAnnouncement(*blank, features, chain_hash, scid(channel), *keys, extension=extension)
+    return signed(message, secrets)
+
+
+def signed(message: ChannelAnnouncement, secrets: Iterable[Secret]) -> bytes:
+    """The message with the signatures of these four keys, in its order."""
     digest = double_sha256(message.encode()[258:])
-    names = ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
-    signatures = {name: sign(secret, digest) for name, (secret, _) in zip(names, keys, strict=True)}
-    return replace(message, **signatures).encode()
+    one, two, three, four = (sign(secret, digest) for secret in secrets)
+    return replace(
+        message, node_signature_1=one, node_signature_2=two, bitcoin_signature_1=three, bitcoin_signature_2=four
+    ).encode()
 
 
 def update(

@@ -28,8 +28,8 @@ async def serve(peer: FakePeer, messages: list[bytes]) -> None:
             case QueryChannelRange():
                 scids = encode_short_ids(sorted(of_channel))
                 await peer.say(ReplyChannelRange(CHAIN, 0, 0xFFFFFFFF, 1, scids))
-            case Ping(num_pong_bytes=wanted):
-                await peer.say(Pong(bytes(wanted)))
+            case Ping(num_pong_bytes=size):
+                await peer.say(Pong(bytes(size)))
             case QueryShortChannelIds(encoded_short_ids=encoded):
                 wanted = [raw for scid in decode_short_ids(encoded) for raw in of_channel[scid]]
                 await peer.say(*wanted, *nodes, ReplyShortChannelIdsEnd(CHAIN, 1))

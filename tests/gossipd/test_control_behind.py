@@ -90,7 +90,8 @@ async def test_strangers_that_come_and_go(gossipd: GossipdProcess) -> None:
     await until(stopped, "the link is read on")
     assert gossipd.link.queued > 0
     gossipd.master.pause_reading(paused=False)
-    came, went = set(), set()
+    came: set[int] = set()
+    went: set[int] = set()
     while len(went) < count:
         async with asyncio.timeout(60):
             match await gossipd.said.get():

@@ -39,7 +39,7 @@ async def test_a_sync_is_said_alike_singly_and_in_batches(gossipds: GossipdProce
         await gossipd.settled_at("accepted", len(good))
         for each in (singly, collector):
             await is_on_disk(each, gossipd.store)
-            await each.until(lambda each=each: len(each.arrivals) == len(good))
+            await each.until_arrivals(len(good))
         assert (singly.feed.lost, collector.feed.lost) == (0, 0)
         assert sorted(map(str, collector.arrivals)) == sorted(map(str, singly.arrivals))
         assert [each.seq for each in collector.arrivals if each.type == 258] == list(range(1, 801))

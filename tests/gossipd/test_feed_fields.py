@@ -170,7 +170,8 @@ def test_every_message_names_the_vantage_point_and_the_run(listener: Listener) -
 
 
 def test_a_message_of_an_older_node_lacks_only_what_came_later() -> None:
-    arrival = {"node_id": None, "conn_id": None, "incoming": None, "outcome": "new", "reason": "", "raw": update()}
+    arrival: dict[str, Any] = {"node_id": None, "conn_id": None, "incoming": None, "outcome": "new", "reason": ""}
+    arrival["raw"] = update()
     assert decode(GOSSIP_TOPICS[2].encode(), encode(1, 2, arrival)) == Gossip(
         topic=GOSSIP_TOPICS[2], seq=1, time_ns=2, **arrival
     )

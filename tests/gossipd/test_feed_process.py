@@ -188,7 +188,7 @@ async def test_who_follows_a_sync_has_the_map_and_every_arrival(publisher: Gossi
         await publisher.settled_at("accepted", len(good))
         await liar.say(*wrong)
         await liar.sync()
-        await collector.until(lambda: len(collector.arrivals) == len(good) + 30 + len(wrong))
+        await collector.until_arrivals(len(good) + 30 + len(wrong))
         await is_on_disk(collector, publisher.store)
         said = Counter((message.raw, message.conn_id) for message in collector.arrivals)
         assert said == Counter(
@@ -233,7 +233,7 @@ async def test_gossip_of_an_ignored_peer_is_said_too(publisher: GossipdProcess, 
         await peer.say(*[announcement()[: 100 + number] for number in range(int(IGNORE_AT) + 1)])
         await peer.say(node_announcement(3))
         await peer.sync()
-        await collector.until(lambda: len(collector.arrivals) == IGNORE_AT + 2)
+        await collector.until_arrivals(int(IGNORE_AT) + 2)
         last = collector.arrivals[-1]
         assert (last.outcome, last.reason) == ("rejected", "its sender is ignored for a while")
 
@@ -337,7 +337,7 @@ async def say_slowly(peer: FakePeer, messages: list[bytes], collector: Collector
         piece = messages[begin : begin + QUEUE // 6]
         enough = len(collector.arrivals) + len(piece)
         await peer.say(*piece)
-        await collector.until(lambda enough=enough: len(collector.arrivals) == enough)
+        await collector.until_arrivals(enough)
 
 
 async def test_large_messages_do_not_fill_the_memory(publisher: GossipdProcess, path: Path) -> None:

@@ -56,6 +56,11 @@ def of(collector: Collector, conn_id: int) -> list[Gossip]:
     return [message for message in collector.arrivals if message.conn_id == conn_id]
 
 
+async def until_heard_from(collector: Collector, conn_id: int, count: int) -> None:
+    """Wait until so many messages of this connection have come."""
+    await collector.until(lambda: len(of(collector, conn_id)) == count)
+
+
 @pytest.mark.long
 async def test_stamp_to_send_within_a_millisecond_while_a_first_sync_runs(
     publisher: GossipdProcess, tmp_path: Path
@@ -72,12 +77,11 @@ async def test_stamp_to_send_within_a_millisecond_while_a_first_sync_runs(
         for number in range(WORDS):
             teller = tellers[number % 2]
             sent.append((*says(teller, announcement(10_000 + number)), teller.conn_id))
-            heard = number // 2 + 1
-            await collector.until(lambda conn_id=teller.conn_id, heard=heard: len(of(collector, conn_id)) == heard)
+            await until_heard_from(collector, teller.conn_id, number // 2 + 1)
         midst = len(of(collector, streamer.conn_id))
         await sync
         await publisher.settled_at("accepted", len(good) + WORDS)
-        await collector.until(lambda: len(collector.arrivals) == len(good) + WORDS)
+        await collector.until_arrivals(len(good) + WORDS)
         assert midst, "nothing was taken in between"
         told = sorted((m for m in collector.arrivals if m.conn_id != streamer.conn_id), key=lambda m: m.time_ns)
         assert [message.conn_id for message in told] == [conn_id for *_, conn_id in sent], (
@@ -128,7 +132,7 @@ async def test_a_connection_that_comes_while_somebody_listens_is_stamped_too(
             await listening(publisher)
             new = await publisher.connect(tcp=True)
             times = [says(peer, update(7, round_)) for peer in (old, new)]
-            await collector.until(lambda collector=collector: len(collector.arrivals) == 2)
+            await collector.until_arrivals(2)
             said = {message.conn_id: message.time_ns for message in collector.arrivals}
             for peer, (before, after) in zip((old, new), times, strict=True):
                 assert before <= said[peer.conn_id] <= after + SLACK

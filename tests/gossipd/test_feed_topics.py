@@ -67,7 +67,7 @@ async def test_who_takes_everything_does_not_take_what_goes_out(publisher: Gossi
         await asker.say(EVERYTHING)
         await teller.say(announcement(), update())
         await asker.gossip(2)
-        await collector.until(lambda: len(collector.arrivals) == 2)
+        await collector.until_arrivals(2)
         assert not [message for message in collector.messages if isinstance(message, Sent)]
 
 
@@ -123,7 +123,7 @@ async def test_gossip_v2_is_passed_raw_and_counted(
         owner = await publisher.connect_elsewhere(41)
         owner.send(b"\0\0")
         owner.send(raw)
-        await collector.until(lambda: len(collector.arrivals) == 2)
+        await collector.until_arrivals(2)
         for message, conn_id in zip(collector.arrivals, (peer.conn_id, 41), strict=True):
             assert (message.topic, message.raw, message.conn_id) == (topic, raw, conn_id)
             assert (message.outcome, message.reason) == ("rejected", "gossip v2 is not judged yet")

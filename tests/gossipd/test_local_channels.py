@@ -41,6 +41,12 @@ class Local:
         assert callable(verdict)
         verdict(check(message, key))
 
+    def found_good(self, message: bytes, conn_id: int) -> None:
+        raise AssertionError("such an update is not for the map")
+
+    def found_too_often(self, conn_id: int) -> None:
+        raise AssertionError("such an update has no bucket")
+
     def found_bad(self, conn_id: int, fault: PeerFault) -> None:
         self.faults.append((conn_id, str(fault), fault.consequence))
 

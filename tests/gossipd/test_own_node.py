@@ -114,7 +114,7 @@ def test_what_changes_is_said(us: Us, change: dict[str, Any], later: int) -> Non
     assert first is not None
     assert second is not None
     assert second.timestamp == max(NOW + 1, NOW + later)
-    same = {"signature": b"", "timestamp": 0}
+    same: dict[str, Any] = {"signature": b"", "timestamp": 0}
     assert replace(second, **same) != replace(first, **same)
     assert us.said(PAUSE) is None
     us.store.close()

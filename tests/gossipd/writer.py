@@ -41,6 +41,15 @@ def scid(channel: int) -> int:
     return make_scid(100 + channel, 1, 0)
 
 
+def channel_announcement(short_channel_id: int, node_id_1: bytes, node_id_2: bytes) -> bytes:
+    """With blank signatures."""
+    blank, key = bytes(64), b"\3" * 33
+    message = ChannelAnnouncement(
+        blank, blank, blank, blank, b"", CHAIN, short_channel_id, node_id_1, node_id_2, key, key
+    )
+    return message.encode()
+
+
 class Writer:
     """A store, its index and what forgets. Channels and nodes are small numbers; nothing is flushed by itself."""
 
@@ -50,10 +59,10 @@ class Writer:
 
     def channel(self, channel: int, one: int, two: int, timestamp: int = 0) -> int:
         """A channel_announcement with its amount; its offset."""
-        keys = (*sorted((node_id(one), node_id(two))), b"\3" * 33, b"\3" * 33)
-        raw = ChannelAnnouncement(*[bytes(64)] * 4, b"", CHAIN, scid(channel), *keys).encode()
+        first, second = sorted((node_id(one), node_id(two)))
+        raw = channel_announcement(scid(channel), first, second)
         offset = self.store.append(raw, timestamp)
-        row = self.index.add_channel(scid(channel), keys[0], keys[1], offset)
+        row = self.index.add_channel(scid(channel), first, second, offset)
         self.store.append(amount_message(1000 + channel), 0)
         self.index.amount_sat[row] = 1000 + channel
         self.forgetting.channel_written(row)

@@ -52,6 +52,10 @@ class Collector:
         """Wait until this is so; it is looked at with each message."""
         assert await asyncio.to_thread(self._wait, condition), f"{len(self.messages)} messages have come"
 
+    async def until_arrivals(self, count: int) -> None:
+        """Wait until exactly so many messages of gossip have come."""
+        await self.until(lambda: len(self.arrivals) == count)
+
     def _wait(self, condition: Callable[[], object]) -> object:
         with self._grown:
             return self._grown.wait_for(condition, PATIENCE)

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 from gossipd.ask.seeker import ALL_BLOCKS, Seeker
 from gossipd.ask.states import State
@@ -100,7 +101,7 @@ class SeekerAlone:
         assert isinstance(sent, GossipTimestampFilter) and to == conn_id and sent.chain_hash == CHAIN
         return sent.first_timestamp, sent.timestamp_range
 
-    def reply(self, conn_id: int, scids: list[int], complete: int = 1, **tlvs: list[tuple[int, int]]) -> None:
+    def reply(self, conn_id: int, scids: list[int], complete: int = 1, **tlvs: Any) -> None:
         self.seeker.reply_range(
             conn_id, ReplyChannelRange(CHAIN, 0, ALL_BLOCKS, complete, encode_short_ids(scids), **tlvs)
         )

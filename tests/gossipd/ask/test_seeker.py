@@ -1,5 +1,7 @@
 """The seeker, driven by hand: peers, answers and time come from the test (seeker_alone.py)."""
 
+from typing import Any
+
 import pytest
 
 from gossipd.ask.seeker import ALL_BLOCKS, BATCH, MAX_REPLIES, OVERFLOW_PAUSE, PROBES_A_DAY
@@ -195,8 +197,9 @@ def test_a_peer_that_never_ends_its_reply_is_not_listened_to_for_ever(alone: See
 @pytest.mark.parametrize("tlv", ["timestamps_tlv", "checksums_tlv"])
 def test_reply_with_another_number_of_timestamps_is_malformed(alone: SeekerAlone, tlv: str) -> None:
     probing(alone)
+    tlvs: dict[str, Any] = {tlv: [(1, 1)]}
     with pytest.raises(WireError):
-        alone.reply(1, [1, 2], **{tlv: [(1, 1)]})
+        alone.reply(1, [1, 2], **tlvs)
 
 
 def test_answers_that_nobody_asked_for_change_nothing(alone: SeekerAlone) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gossipd.ask import seeker, wanted
-from gossipd.ask.seeker import State
+from gossipd.ask.states import State
 from gossipd.ingest import nodes as waiting
 from gossipd.ingest import pending, txout
 from gossipd.verdict import Verdict

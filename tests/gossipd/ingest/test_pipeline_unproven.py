@@ -1,6 +1,7 @@
 """Nothing is judged by what is not proven, and no stranger takes the place of another peer's gossip."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.gossipd.messages import (
     spoilt,
     update,
 )
+from wire.control.shares import Shares
 from wire.encoded import ALL
 
 HONEST, STRANGER, THIRD = 1, 2, 3
@@ -100,7 +102,8 @@ def test_the_first_update_of_a_channel_is_its_own_senders_merit(bench: Bench) ->
 @pytest.mark.parametrize("bound", ["pending", "nodes"])
 def test_a_stranger_that_fills_a_place_loses_its_own(bench: Bench, bound: str) -> None:
     bench.outputs.at_once = False
-    table = bench.ingest.pending.table if bound == "pending" else bench.ingest.nodes.waiting.table
+    pending, nodes = bench.ingest.pending.table, bench.ingest.nodes.waiting.table
+    table: Shares[Any, Any] = pending if bound == "pending" else nodes
     make: Callable[[int], bytes] = (
         announcement if bound == "pending" else (lambda number: node_announcement(number % 8, NOW - number))
     )

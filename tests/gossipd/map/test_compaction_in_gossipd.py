@@ -53,8 +53,8 @@ async def test_when_the_options_say_that_it_is_worth_it(gossipds: GossipdProcess
     await gossipd.start_with(limits, later=later, timing=Timing(gossip_flush=1.0))
     await with_dead_records(gossipd)
     teller = await gossipd.connect()
-    for later in range(2, 9):
-        await teller.say(update(timestamp=NOW + later, direction=0))
+    for seconds in range(2, 9):
+        await teller.say(update(timestamp=NOW + seconds, direction=0))
         await teller.sync()
         await gossipd.settled()
     await gossipd.logs("is compacted: ")

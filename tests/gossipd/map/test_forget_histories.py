@@ -3,6 +3,7 @@
 By hand, many of them: `python -m tests.gossipd.map.test_forget_histories 5000`.
 """
 
+import contextlib
 import gc
 import os
 import random
@@ -21,7 +22,7 @@ from gossipd.map.loading import load, save
 from gossipd.map.writer import MapWriter
 from gossipd.serve.stream import Stream
 from tests.gossipd.faults import Crash, failing_pwrite
-from tests.gossipd.writer import CHAIN, node_id, scid
+from tests.gossipd.writer import CHAIN, channel_announcement, node_id, scid
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement, decode
 
 WEIGHTS = {
@@ -83,9 +84,8 @@ class History:
         number, row = self._row()
         if row is None:
             one, two = sorted(self._chance.sample(range(NODES), 2))
-            keys = (node_id(one), node_id(two), b"\3" * 33, b"\3" * 33)
-            raw = ChannelAnnouncement(*[bytes(64)] * 4, b"", CHAIN, scid(number), *keys).encode()
-            self._writer.write_channel(raw, scid(number), keys[:2], 0, 1_000)
+            raw = channel_announcement(scid(number), node_id(one), node_id(two))
+            self._writer.write_channel(raw, scid(number), (node_id(one), node_id(two)), 0, 1_000)
 
     def channel(self) -> None:
         """A channel with its first update."""
@@ -170,15 +170,11 @@ class History:
     def kill(self) -> None:
         """The process ends in the midst of a write in a few steps' time, and is started again."""
         at = self._chance.randrange(12)
-        real, os.pwrite = os.pwrite, failing_pwrite(at, self._chance.random(), Crash())
-        try:
+        with contextlib.suppress(Crash), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "pwrite", failing_pwrite(at, self._chance.random(), Crash()))
             for _ in range(5):
                 self.step(choose(self._chance, leave_out=("kill", "stop")))
             self.store.flush()
-        except Crash:
-            pass
-        finally:
-            os.pwrite = real
         self._vanish()
         self.reopen()
 

@@ -242,7 +242,7 @@ async def test_what_services_have_counts() -> None:
     wanted = replace(peer_info(3), node_id=bytes([2]) * 33)
     elsewhere = [wanted, replace(peer_info(4), incoming=False), peer_info(5)]
     some = Upkeep(here, end, {}, Lines(elsewhere).peers(), Limits(inbound=3), lambda: 0.5)
-    some.wanted = frozenset([wanted.node_id])
+    some.wanted = {wanted.node_id}
     some.came(2)
     assert gone == []
     here.infos.append(peer_info(6))

@@ -1,13 +1,13 @@
 """One peer without a socket: what follows from what it says, and what it is told in which order."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
 from gossipd.feed import SILENT, Feed
-from gossipd.peers.peer import ANSWERS_MARK, Peer
+from gossipd.peers.peer import Peer
 from gossipd.peers.standing import Judgement, Standing
 from gossipd.peers.waiting import WAITING_MARK
 from gossipd.serve.budget import PASSED_OVER
@@ -21,6 +21,7 @@ from wire.bus.feed import decode as decode_feed
 from wire.control.control_wire import GossipState
 from wire.encoded import ALL, decode_short_ids, encode_short_ids
 from wire.metrics.tally import Tally
+from wire.net.duties import ANSWERS_MARK
 from wire.net.owned_peers import PULL
 from wire.peer_wire import (
     GossipTimestampFilter,
@@ -80,7 +81,7 @@ class Daemon:
 
 
 @pytest.fixture
-def daemon(bench: Bench) -> Iterator[Daemon]:
+def daemon(bench: Bench) -> Daemon:
     """With a channel in its map."""
     bench.take(*CHANNEL)
     bench.store.flush()
@@ -137,8 +138,12 @@ def test_through_the_gossip_fd_only_gossip(peer: Peer, daemon: Daemon) -> None:
 
 def test_pongs_go_to_those_who_asked(peer: Peer) -> None:
     answers: list[tuple[str, int | None]] = []
+
+    def answered(name: str) -> Callable[[int | None], None]:
+        return lambda total: answers.append((name, total))
+
     for name, size in (("a", 5), ("b", 0), ("c", 5)):
-        peer.ping(size, 2, lambda total, name=name: answers.append((name, total)))
+        peer.ping(size, 2, answered(name))
     assert [message[:6].hex() for message in peer.pull_outbox()][:2] == ["001200050002", "001200000002"]
     for size in (7, 0, 5, 5, 0):
         peer.hear(Pong(bytes(size)).encode())
@@ -374,7 +379,7 @@ def test_what_is_stored_of_a_peers_is_not_told_to_it(bench: Bench, peer: Peer) -
     all_of(peer)
     bench.take(announcement(1), update(1))
     around = SimpleNamespace(standing_of={1: peer}.get)
-    Judgement(around, lambda: None, lambda: 0.0).found_good(announcement(1), 1)  # type: ignore[arg-type]
+    Judgement(around, lambda: None, lambda: 0.0).found_good(announcement(1), 1)
     bench.store.flush()
     peer.flush()
     assert all_of(peer) == [update(1)]

@@ -1,6 +1,7 @@
 """Budgets: what streams may take, and what is free."""
 
 from gossipd.serve.budget import QUANTUM, Bucket, Budget
+from tests.gossipd.gossipd_process import peer_info
 from wire.metrics.tally import Tally
 
 MESSAGE = bytes(1_000)
@@ -12,6 +13,7 @@ class Puller:
     work = 0
 
     def __init__(self) -> None:
+        self.info = peer_info(1)
         self.pongs = [b"pong"]
 
     @property
