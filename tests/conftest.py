@@ -158,7 +158,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def unused_ports() -> Iterator[list[int]]:
-    """Two ports on which sockets are bound and nobody listens: connections are refused."""
+    """Two ports on which sockets are bound that do not listen: connections are refused."""
     with socket.socket() as one, socket.socket() as other:
         for sock in (one, other):
             sock.bind(("127.0.0.1", 0))

@@ -159,7 +159,7 @@ def test_each_topic_counts_from_one(listener: Listener) -> None:
     ]
 
 
-def test_whoever_comes_back_sees_a_gap(listener: Listener) -> None:
+def test_a_subscriber_that_comes_back_sees_a_gap(listener: Listener) -> None:
     feed = listener.feed
     feed.subscribed(b"peer.", wanted=True)
     gone = {"node_id": KEYS[0][1], "conn_id": 1, "reason": "why not"}
@@ -341,7 +341,7 @@ def test_a_pruned_channel_goes_and_its_nodes_stay_with_another_one(listener: Lis
     assert removed.why == "pruned"
 
 
-def test_a_channel_that_is_unspent_is_written_anew(listener: Listener, intake: Bench) -> None:
+def test_a_channel_that_is_unspent_is_written_again(listener: Listener, intake: Bench) -> None:
     intake.take(announcement(), update())
     intake.forgetting.spend([scid(0)], 500)
     listener.heard.clear()

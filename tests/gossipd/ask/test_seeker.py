@@ -281,7 +281,7 @@ def test_counts_of_peers_that_left_are_forgotten(alone: SeekerAlone) -> None:
     assert 99 not in alone.novel
 
 
-def test_resync_begins_anew(alone: SeekerAlone) -> None:
+def test_resync_begins_again(alone: SeekerAlone) -> None:
     asking(alone, 9)
     alone.sent.clear()
     alone.seeker.resync()

@@ -348,7 +348,7 @@ def test_answers_go_on_elsewhere(peer: Peer, daemon: Daemon, bench: Bench) -> No
 
 
 @pytest.mark.bolt("B7-97")
-def test_greeting_that_is_broken_off_begins_anew(peer: Peer, daemon: Daemon) -> None:
+def test_greeting_that_is_broken_off_begins_again(peer: Peer, daemon: Daemon) -> None:
     peer.greet(iter(CHANNEL))
     assert peer.pull(1) == CHANNEL[:1]
     assert not gone_on(peer, daemon).greeted
