@@ -58,7 +58,8 @@ class Around:
     """A node with the services `shop` of the buses and the program `ear`, which copies 513."""
 
     def __init__(self, mode: str, *, program: bool = False, patience: float = 60.0) -> None:
-        self.gossipd, self.started = Daemon(), []
+        self.gossipd = Daemon()
+        self.started: list[Oniond] = []
         self.answer: Callable[[Request], Reply] = lambda asked: OniondInitReply()
         """Of each oniond that is started from now on."""
         self.gossipd.answer = lambda asked: SendMessageReply()
@@ -81,8 +82,8 @@ class Around:
         self.offered += 1
 
     def start_oniond(self, on_message: Callable[[ControlMessage], None]) -> ControlChannel:
-        channel: Any = Oniond(self.answer)
-        self.started.append(channel)
+        self.started.append(Oniond(self.answer))
+        channel: Any = self.started[-1]
         return channel  # type: ignore[no-any-return]
 
     @property

@@ -164,7 +164,7 @@ class OwnershipAmongFakes:
                 program.peer_end.close()
 
     @property
-    def service(self) -> Registered:
+    def only_service(self) -> Registered:
         """The one program."""
         found = self.ownership.registrations.named("s")
         assert found is not None
@@ -244,5 +244,5 @@ def fd() -> Fd:
 
 
 def given_back(conn_id: int = 1, **fields: Any) -> PeerGivenBack:
-    values = {"node_id": NODE, "state": STATE, "send": [], "gossip_state": None, "peer_fd": fd(), "gossip_fd": fd()}
-    return PeerGivenBack(conn_id=conn_id, **(values | fields))
+    values: dict[str, Any] = {"node_id": NODE, "conn_id": conn_id, "state": STATE, "send": [], "gossip_state": None}
+    return PeerGivenBack(**(values | {"peer_fd": fd(), "gossip_fd": fd()} | fields))

@@ -23,6 +23,13 @@ class Client:
     def say(self, data: bytes) -> None:
         self.writer.write(data)
 
+    @property
+    def transport(self) -> asyncio.Transport:
+        """To pause and resume its reading."""
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        return transport
+
     async def reply(self) -> Any:
         return json.loads(await self.reader.readuntil(b"\n\n"))
 

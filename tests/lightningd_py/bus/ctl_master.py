@@ -18,6 +18,7 @@ from lightningd_py.database import Database
 from lightningd_py.onions.onion_control import CannotSend
 from lightningd_py.owners.claims import GOSSIPD
 from lightningd_py.owners.ownership import Ownership
+from lightningd_py.owners.teller import Teller
 from lightningd_py.rpc.methods.peer_requests import PeerRequests
 from lightningd_py.storage.for_peers import StorageForPeers
 from tests.harness.bus_client import Bus
@@ -76,7 +77,7 @@ class CtlMaster:
         self.database = Database(directory / "database")
         self.signers: list[ControlChannel] = []
         self.renamed: asyncio.Queue[str] = asyncio.Queue()
-        self.connectiond_says: Callable[[], object] = lambda: None
+        self.connectiond_says: Callable[[], None] = lambda: None
         """Deals with what connectiond has said and the master has not read."""
         opening = Opening((), self.registrations)
         control = ConnectControl(self.ownership, self.database, opening, lambda name: f"{name} is away")
@@ -88,7 +89,7 @@ class CtlMaster:
             own=own,
             ownership=self.ownership,
             requests=PeerRequests(self.ownership, self.database, control.reach, Timing()),
-            storage=StorageForPeers("none", 0, directory, self.ownership, Timing()),
+            storage=StorageForPeers("none", 0, directory, self.ownership, Teller(self.ownership, Timing())),
             msg_endpoint=lambda: "ipc:///msg",
             signing_socket=self.signing_socket,
             onions=onions,

@@ -372,10 +372,14 @@ async def test_copies_of_channel_messages(bus: BusServices) -> None:
 async def test_came_moved_went(bus: BusServices) -> None:
     """Several may listen; between two owners the master is not worth a word, and neither is the same owner."""
     heard: list[tuple[str, ...]] = []
+
+    def listen(who: str) -> None:
+        bus.ownership.came.append(lambda peer: heard.append((who, "came")))
+        bus.ownership.moved.append(lambda peer: heard.append((who, peer.owner)))
+        bus.ownership.went.append(lambda peer, reason: heard.append((who, "went", reason)))
+
     for who in ("a", "b"):
-        bus.ownership.came.append(lambda peer, who=who: heard.append((who, "came")))
-        bus.ownership.moved.append(lambda peer, who=who: heard.append((who, peer.owner)))
-        bus.ownership.went.append(lambda peer, reason, who=who: heard.append((who, "went", reason)))
+        listen(who)
     await bus.service(take=[33])
     bus.taken()
     assert heard == [("a", "came"), ("b", "came")]

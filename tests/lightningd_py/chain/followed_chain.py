@@ -100,7 +100,8 @@ class Late:
 
 
 async def look_up(source: Bitcoind, *scids: int, script: bytes = SCRIPT) -> list[Output | NoOutput]:
-    futures = [asyncio.get_running_loop().create_future() for _ in scids]
+    loop = asyncio.get_running_loop()
+    futures: list[asyncio.Future[Output | NoOutput]] = [loop.create_future() for _ in scids]
     for scid, future in zip(scids, futures, strict=True):
         source.look_up(scid, script, future.set_result)
     async with asyncio.timeout(60):

@@ -191,10 +191,11 @@ async def test_bitcoind_is_kept_busy_on_a_first_sync(followed: FollowedChain) ->
     """5,000 channels in 500 blocks, 1,000 asked for at a time, a node that answers in 1 ms: it never waits for us."""
     blocks = [followed.fund(10)[0] for _ in range(500)]
     scids = [scid for block in blocks for scid in block]
-    followed.chain.transaction = {tx.txid[::-1].hex(): tx for b in followed.chain.blocks for tx in b.transactions}.get  # type: ignore[method-assign]
+    by_txid = {tx.txid[::-1].hex(): tx for b in followed.chain.blocks for tx in b.transactions}
+    followed.chain.transaction = lambda txid: by_txid.get(txid)  # type: ignore[method-assign]
     followed.chain.is_spent = lambda outpoint: False  # type: ignore[method-assign]
     by_hash = {block.hash[::-1].hex(): (height, block) for height, block in enumerate(followed.chain.blocks, 1)}
-    followed.chain.find = by_hash.__getitem__  # type: ignore[method-assign]
+    followed.chain.find = lambda block_hash: by_hash[block_hash]  # type: ignore[method-assign]
     async with followed.following(poll=10) as source:
         await followed.reached(505)
         followed.node.delay = 0.001

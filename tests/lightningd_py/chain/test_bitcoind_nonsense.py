@@ -55,7 +55,7 @@ async def test_no_answer_ends_anything(followed: FollowedChain, method: str) -> 
         await followed.reached(6)
         look_ups = []
         for number, answer in enumerate(ANSWERS):
-            followed.node.fault = lambda calls, answer=answer: replies(calls, method, answer, answered)  # type: ignore[misc]
+            followed.node.fault = lambda calls, answer=answer: replies(calls, method, answer, answered)
             followed.chain.grow(1)
             look_ups.append(asyncio.create_task(look_up(source, make_scid(6, 1, 100 + number))))
 

@@ -297,7 +297,8 @@ def test_keywords_are_recognised_by_the_first_word() -> None:
 
 @pytest.mark.parametrize("word", ["1.50", "true", "7", "[tag] hello", '{"a": 1}'])
 def test_a_word_is_the_same_with_its_name_and_without(word: str) -> None:
-    assert parameters([f"what={word}"], True) == {"what": parameters([word], False)[0]}
+    (alone,) = parameters([word], False)
+    assert parameters([f"what={word}"], True) == {"what": alone}
     assert parameters([f"{NODE_ID}@a:1"], None) == [f"{NODE_ID}@a:1"]
     assert parameters(["a=1"], False) == ["a=1"]
     assert parameters([], None) == []

@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_nothing_that_a_stranger_writes_reaches_the_terminal() -> None:
         assert text.isprintable()
 
 
-COMMON = {"seq": 4, "time_ns": 5}
+COMMON: dict[str, Any] = {"seq": 4, "time_ns": 5}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`lightning-cli-py export`, as a user calls it."""
 
+import importlib.util
 import json
 import resource
 import subprocess
@@ -10,7 +11,6 @@ import pytest
 
 from lightningd_py.cli import cli
 from lightningd_py.database import FILE_NAME
-from lightningd_py.export import formats
 from lightningd_py.export.formats import FORMATS, PARQUETS
 from tests.lightningd_py.export.odd_maps import write_empty_store, write_odd_store, write_one_node
 from wire.command import console
@@ -84,7 +84,7 @@ def test_bad_input_is_one_sentence(
 def test_parquet_says_how_to_get_what_it_needs(
     odd_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert cli.command(["export", "parquet", str(tmp_path / "x"), f"--store={odd_store}"]) == 3
     assert "pip install 'lightningd-py[observatory]' gets it" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,6 @@ from mnemonic import Mnemonic
 from nacl import bindings
 from nacl.pwhash import argon2id
 
-from lightningd_py.hsm import secret as hsm_secret
 from lightningd_py.hsm.secret import SecretError, derive_node_key, load_secret
 from wire.secp256k1 import public_key
 
@@ -112,7 +111,7 @@ def test_no_file_stays_behind_if_it_cannot_be_written(path: Path, monkeypatch: p
     def full(fd: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(hsm_secret.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SecretError, match="cannot be used: No space left on device"):
         load_secret(path)
     assert not path.exists()
@@ -166,7 +165,7 @@ def test_a_new_file_is_whole_or_not_there(path: Path, monkeypatch: pytest.Monkey
             seen.append(path.read_bytes() if path.exists() else None)
             return real(*args, **kwargs)
 
-        monkeypatch.setattr(hsm_secret.os, name, look)
+        monkeypatch.setattr(os, name, look)
 
     for name in ("open", "write", "fsync", "link", "close"):
         looking(name)
@@ -188,7 +187,7 @@ def test_a_file_that_has_come_meanwhile_is_not_replaced(path: Path, monkeypatch:
         if not path.exists():
             path.write_bytes(b"somebody else's")
 
-    monkeypatch.setattr(hsm_secret.os, "fsync", first)
+    monkeypatch.setattr(os, "fsync", first)
     with pytest.raises(SecretError, match="cannot be used: File exists"):
         load_secret(path)
     assert path.read_bytes() == b"somebody else's"

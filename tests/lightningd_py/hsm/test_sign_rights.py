@@ -18,6 +18,7 @@ from wire.peer_wire import ChannelAnnouncement, ChannelUpdate, NodeAnnouncement,
 from wire.secp256k1 import double_sha256, verify
 from wire.types import NETWORKS
 
+SIGNATURES = (SIGNATURE, SIGNATURE, SIGNATURE, SIGNATURE)
 SECRET, NODE_ID = KEYS[0]
 OTHER = KEYS[1][1]
 
@@ -137,7 +138,7 @@ def node_in_a_channel() -> bytes:
 
 
 def channel_in_an_update() -> bytes:
-    return signed_part(ChannelAnnouncement(*[SIGNATURE] * 4, b"", CHAIN, 1, NODE_ID, OTHER, b"\x02" * 33, b"\x02" * 33))
+    return signed_part(ChannelAnnouncement(*SIGNATURES, b"", CHAIN, 1, NODE_ID, OTHER, b"\x02" * 33, b"\x02" * 33))
 
 
 def update_in_a_channel() -> bytes:
@@ -146,7 +147,7 @@ def update_in_a_channel() -> bytes:
     size = int.from_bytes(update[:2], "big")
     features_ = update[2:].ljust(size, b"\0")
     return signed_part(
-        ChannelAnnouncement(*[SIGNATURE] * 4, features_, CHAIN, 1, NODE_ID, OTHER, b"\x02" * 33, b"\x02" * 33)
+        ChannelAnnouncement(*SIGNATURES, features_, CHAIN, 1, NODE_ID, OTHER, b"\x02" * 33, b"\x02" * 33)
     )
 
 
@@ -172,7 +173,7 @@ def test_nothing_may_follow(right: type[BoltMessage]) -> None:
         NodeAnnouncement: NodeAnnouncement(SIGNATURE, b"", 1, NODE_ID, bytes(3), bytes(32), b""),
         ChannelUpdate: ChannelUpdate(SIGNATURE, CHAIN, 1, 1, 1, 0, 40, 1, 1, 1, 1),
         ChannelAnnouncement: ChannelAnnouncement(
-            *[SIGNATURE] * 4, b"", CHAIN, 1, NODE_ID, OTHER, b"\x02" * 33, b"\x02" * 33
+            *SIGNATURES, b"", CHAIN, 1, NODE_ID, OTHER, b"\x02" * 33, b"\x02" * 33
         ),
     }[right]
     assert RIGHTS[right](good.encode())
@@ -183,7 +184,7 @@ def test_nothing_may_follow(right: type[BoltMessage]) -> None:
 @pytest.mark.parametrize("chain", [bytes(32), b"\xff" * 32])
 def test_an_unknown_chain(chain: bytes) -> None:
     update = ChannelUpdate(SIGNATURE, chain, 1, 1, 1, 0, 40, 1, 1, 1, 1)
-    channel = ChannelAnnouncement(*[SIGNATURE] * 4, b"", chain, 1, NODE_ID, OTHER, b"\x02" * 33, b"\x02" * 33)
+    channel = ChannelAnnouncement(*SIGNATURES, b"", chain, 1, NODE_ID, OTHER, b"\x02" * 33, b"\x02" * 33)
     for message in (update, channel):
         with pytest.raises(ValueError, match="of no chain that is known"):
             RIGHTS[type(message)](message.encode())

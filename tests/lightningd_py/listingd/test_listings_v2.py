@@ -81,7 +81,8 @@ def test_a_filter(path: Path) -> None:
 
 def test_the_example_has_each_field(path: Path) -> None:
     example = EXAMPLES[GOSSIP_V2]
-    fields, of_updates = set(), set()
+    fields: set[str] = set()
+    of_updates: set[str] = set()
     for entry in listed(path):
         fields |= entry.keys()
         for update in entry.get("updates", ()):

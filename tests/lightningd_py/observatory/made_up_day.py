@@ -2,7 +2,7 @@
 other at two vantage points."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gossipd.store.writer import GossipStore
 from lightningd_py.observatory.record.conversion import Conversion, closed_segments
@@ -37,7 +37,7 @@ def _map_changes(said: Said, day: Day) -> list[Frames]:
     opened, last = day.channels[-2:]
     changes: list[Frames] = []
 
-    def change(at: int, topic: str, **fields: object) -> None:
+    def change(at: int, topic: str, **fields: Any) -> None:
         changes.append(said.message(f"map.{topic}", T0 + at * SECOND + len(changes), **fields))
 
     def announced(at: int, number: int, channel: SignedChannel, directions: tuple[int, ...]) -> None:
@@ -66,14 +66,14 @@ def _spreading(said: Said, vantage: int, day: Day) -> list[Frames]:
     for number, channel in enumerate(day.channels):
         raw, began = channel.updates[0], T0 + (6000 + 10 * number) * SECOND
         for peer, node_id in enumerate(PEERS):
-            early = {"peer": node_id, "conn_id": peer, "phase": "sync"}
-            frames.append((began - 5900 * SECOND, said.arrival(raw, began - 5900 * SECOND, **early)))  # type: ignore[arg-type]
+            early: dict[str, Any] = {"peer": node_id, "conn_id": peer, "phase": "sync"}
+            frames.append((began - 5900 * SECOND, said.arrival(raw, began - 5900 * SECOND, **early)))
             if peer == 2 and number % 2:
                 continue
             at = began + (100 * peer + 50 * vantage) * MS
             for later in (0, 3 * SECOND):
-                fields = {"peer": node_id, "conn_id": peer, "phase": "live"}
-                frames.append((at + later, said.arrival(raw, at + later, **fields)))  # type: ignore[arg-type]
+                fields: dict[str, Any] = {"peer": node_id, "conn_id": peer, "phase": "live"}
+                frames.append((at + later, said.arrival(raw, at + later, **fields)))
     for raw in day.nodes:
         frames.append((T0 + 9000 * SECOND, said.arrival(raw, T0 + 9000 * SECOND, peer=PEERS[0])))
     return [frame for _, frame in sorted(frames, key=lambda each: each[0])]

@@ -90,8 +90,8 @@ def record(
     return said
 
 
-def rows(folder: Path, table: str, **when: int) -> list[dict[str, Any]]:
+def rows(folder: Path, table: str, since_ns: int | None = None, until_ns: int | None = None) -> list[dict[str, Any]]:
     """All that is recorded in a table."""
-    part = Record(folder).part(table, **when)
+    part = Record(folder).part(table, since_ns=since_ns, until_ns=until_ns)
     found = pa.concat_tables([*(pq.read_table(path, partitioning=None) for path in part.files), part.recent])
     return list(found.to_pylist())

@@ -8,6 +8,7 @@ import pytest
 
 from lightningd_py.observatory import __main__ as module
 from tests.tools import rooms
+from wire.command import console
 
 
 def test_without_the_extra_it_says_how_to_get_it(
@@ -19,7 +20,7 @@ def test_without_the_extra_it_says_how_to_get_it(
         return None if name == "duckdb" else found(name)
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
-    monkeypatch.setattr(module.console, "begin", lambda ends: None)
+    monkeypatch.setattr(console, "begin", lambda ends: None)
     assert module.main() == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1

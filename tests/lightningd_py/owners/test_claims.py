@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -257,7 +258,7 @@ async def test_connectd_does_not_speak_for_owners(
     ],
 )
 async def test_a_flawed_connection_ends(
-    around: OwnershipAmongFakes, caplog: pytest.LogCaptureFixture, fields: dict[str, object], flaw: str
+    around: OwnershipAmongFakes, caplog: pytest.LogCaptureFixture, fields: dict[str, Any], flaw: str
 ) -> None:
     """Its next owner would not survive it."""
     around.taken()

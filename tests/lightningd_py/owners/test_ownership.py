@@ -208,7 +208,7 @@ async def test_late_words_of_a_program(around: OwnershipAmongFakes) -> None:
 async def test_released_before_gossipd_has_said_that_it_has_it(around: OwnershipAmongFakes) -> None:
     peer = around.connected()
     assert peer.state is State.GIVEN
-    around.ownership.release(peer, around.service)
+    around.ownership.release(peer, around.only_service)
     around.taken()
     assert peer.state is State.RELEASING
     around.released()

@@ -38,16 +38,16 @@ OTHER = bytes([2]) + bytes([7]) * 32
 
 async def test_release(around: OwnershipAmongFakes) -> None:
     peer = around.taken()
-    around.ownership.release(peer, around.service)
+    around.ownership.release(peer, around.only_service)
     (asked,) = around.gossipd.take()
     assert isinstance(asked, ReleasePeer)
     assert peer.state is State.RELEASING
     with pytest.raises(ValueError, match="gossipd"):
-        around.ownership.release(peer, around.service)
+        around.ownership.release(peer, around.only_service)
     around.released()
     assert peer.owner == "s"
     with pytest.raises(ValueError, match="s"):
-        around.ownership.release(peer, around.service)
+        around.ownership.release(peer, around.only_service)
     taken = said(around.programs[0][0].channel)[1]
     assert isinstance(taken, TakePeer)
     assert taken.message is None
@@ -58,7 +58,7 @@ async def test_release(around: OwnershipAmongFakes) -> None:
 async def test_release_crosses_with_nongossip(around: OwnershipAmongFakes, message: bytes, taken_first: bool) -> None:
     """peer_nongossip decides, and the refusal that follows means nothing, wherever the connection is by then."""
     peer = around.taken()
-    around.ownership.release(peer, around.service)
+    around.ownership.release(peer, around.only_service)
     around.nongossip(message=message)
     expected = State.PROGRAM if message == OPEN_CHANNEL else State.GIVEN
     if taken_first and expected is State.GIVEN:
@@ -72,7 +72,7 @@ async def test_release_crosses_with_nongossip(around: OwnershipAmongFakes, messa
 
 async def test_release_crosses_with_the_end(around: OwnershipAmongFakes) -> None:
     peer = around.taken()
-    around.ownership.release(peer, around.service)
+    around.ownership.release(peer, around.only_service)
     around.disconnected()
     around.ended_once("gone")
     around.not_released()
@@ -82,7 +82,7 @@ async def test_release_crosses_with_the_end(around: OwnershipAmongFakes) -> None
 async def test_release_crosses_with_disconnect(around: OwnershipAmongFakes) -> None:
     """gossipd lets go of it before it hears that it is to end it: the master does that."""
     peer = around.taken()
-    around.ownership.release(peer, around.service)
+    around.ownership.release(peer, around.only_service)
     around.ownership.disconnect(peer, "no more")
     assert [type(order) for order in around.gossipd.take()] == [ReleasePeer, Disconnect]
     around.released()
@@ -171,8 +171,12 @@ async def test_program_that_exits_in_time_is_not_killed(around: OwnershipAmongFa
 
 async def test_fault_in_its_gossip(around: OwnershipAmongFakes) -> None:
     peer, _, _ = around.with_program()
-    around.ownership.disconnect = lambda peer, reason: order.append((peer, reason))  # type: ignore[method-assign,assignment]
     order: list[tuple[Peer, str]] = []
+
+    def disconnect(peer: Peer, reason: str, last_words: list[bytes] | None = None) -> None:
+        order.append((peer, reason))
+
+    around.ownership.disconnect = disconnect  # type: ignore[method-assign]
     around.ownership.heard(GOSSIPD, PeerFault(NODE, 1, "bad gossip"))
     around.ownership.heard(GOSSIPD, PeerFault(NODE, 5, "of a connection that has gone"))
     assert order == [(peer, "bad gossip")]
@@ -243,7 +247,7 @@ async def test_daemons_that_are_gone_are_told_nothing(around: OwnershipAmongFake
     peers = [around.taken(conn_id) for conn_id in range(1, 4)]
     around.gossipd.closed = around.connectd.closed = True
     around.ownership.disconnect(peers[0], "no more")
-    around.ownership.release(peers[1], around.service)
+    around.ownership.release(peers[1], around.only_service)
     around.ownership.peer_connected(PeerConnected(info(4), STATE, fd(), fd()))
     around.disconnected(3)
     assert (around.gossipd.said, around.connectd.said) == ([], [])
@@ -257,7 +261,7 @@ async def test_death_of_gossipd(around: OwnershipAmongFakes) -> None:
     around.with_program()
     around.taken(2)
     around.connected(3, OTHER)
-    around.ownership.release(around.taken(4), around.service)
+    around.ownership.release(around.taken(4), around.only_service)
     around.ownership.disconnect(around.taken(5), "no more")
     around.connectd.take()
     for _ in range(2):

@@ -34,7 +34,7 @@ def test_bound_of_a_service() -> None:
     strangers = [("one", f"network {number}") for number in range(6)]
     assert no_room(programs(*strangers[:5]), "one", "another", LIMITS) is None
     assert "6 programs of service one run for strangers" in str(no_room(programs(*strangers), "one", "other", LIMITS))
-    wanted = [("one", None)] * 2
+    wanted: list[tuple[str, str | None]] = [("one", None)] * 2
     assert no_room(programs(*strangers, *wanted[:1]), "one", None, LIMITS) is None
     assert "8 programs of service one run" in str(no_room(programs(*strangers, *wanted), "one", None, LIMITS))
     assert no_room(programs(*strangers, *wanted), "two", "another", LIMITS) is None
@@ -47,7 +47,7 @@ def test_share_of_a_network() -> None:
 
 
 def test_bound_of_all_services() -> None:
-    crowd = [(f"service {number % 4}", f"network {number}") for number in range(12)]
+    crowd: list[tuple[str, str | None]] = [(f"service {number % 4}", f"network {number}") for number in range(12)]
     assert "12 programs of all services run for strangers" in str(no_room(programs(*crowd), "one", "n", LIMITS))
     crowd += [(f"service {number}", None) for number in range(4)]
     assert "16 programs of all services run" in str(no_room(programs(*crowd), "one", None, LIMITS))

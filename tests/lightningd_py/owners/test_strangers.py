@@ -58,7 +58,14 @@ def test_who_is_no_stranger() -> None:
     assert strangers.network_of(of(1, "1.2.3.4:5")) == "1.2.0.0/16"
 
 
-def started(service: Service, info: PeerInfo, moving: MovingConnection, *_: object) -> bool:
+def started(
+    service: Service,
+    info: PeerInfo,
+    moving: MovingConnection,
+    message: bytes | None,
+    routes: list[tuple[int, str]],
+    source: str | None,
+) -> bool:
     """A program has it."""
     moving.close()
     return True

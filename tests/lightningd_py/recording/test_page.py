@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from lightningd_py.config.options import Options, UsageError, parse
-from lightningd_py.errors import StartError
+from lightningd_py.config.options import Options, parse
+from lightningd_py.errors import StartError, UsageError
 from lightningd_py.recording.page import Page
 
 

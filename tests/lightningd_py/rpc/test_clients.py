@@ -5,8 +5,9 @@ import errno
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -68,13 +69,13 @@ async def test_a_client_that_does_not_read_is_hung_up_on(
 ) -> None:
     monkeypatch.setattr(connection, "ANSWER_TIME", 0.05)
     client = await served.client()
-    client.writer.transport.pause_reading()
+    client.transport.pause_reading()
     client.say(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "echo", "params": ["x" * 3_000_000]}).encode())
     gone = asyncio.Event()
     monkeypatch.setattr(connection.Client, "close", lambda self: (gone.set(), close(self)))
     await gone.wait()
     assert "a client takes nothing of its answer for 0.05 s" in caplog.text
-    client.writer.transport.resume_reading()
+    client.transport.resume_reading()
     assert len(await client.reader.read()) < 3_000_000
     await works(served)
 
@@ -124,7 +125,7 @@ async def test_those_that_do_not_read_go_before_those_that_wait(
 ) -> None:
     (first,) = await all_in_hand(served, 1)
     silent, other = await served.client(), await served.client()
-    silent.writer.transport.pause_reading()
+    silent.transport.pause_reading()
     silent.say(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "echo", "params": ["x" * 3_000_000]}).encode())
     while not served.order:
         await other.call("help")
@@ -132,7 +133,7 @@ async def test_those_that_do_not_read_go_before_those_that_wait(
     (second,) = await all_in_hand(served, 1)
     monkeypatch.setattr(clients, "MAX_CLIENTS", 3)
     await works(served)
-    silent.writer.transport.resume_reading()
+    silent.transport.resume_reading()
     assert len(await silent.reader.read()) < 3_000_000
     served.gate.set()
     for client in (first, second):
@@ -174,12 +175,19 @@ async def test_no_fds_are_left(
 # listings
 
 
+class ServedListings(ServedCommands):
+    """With listingd, in this process."""
+
+    def __init__(self, path: Path, inside: ListingdInside) -> None:
+        super().__init__(path, inside.control)
+        self.inside = inside
+
+
 @pytest_asyncio.fixture
-async def listing(tmp_path: Path, small_map_store: Path) -> AsyncIterator[ServedCommands]:
+async def listing(tmp_path: Path, small_map_store: Path) -> AsyncIterator[ServedListings]:
     inside = ListingdInside(small_map_store)
     await inside.control.begin()
-    served = ServedCommands(tmp_path / "rpc", inside.control)
-    served.inside = inside
+    served = ServedListings(tmp_path / "rpc", inside)
     await served.server.start(served.path)
     yield served
     await served.close()
@@ -190,7 +198,7 @@ def request(number: int, method: str, *params: object, **more: object) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params} | more).encode()
 
 
-async def test_a_listing_is_as_it_was(listing: ServedCommands, small_map_store: Path) -> None:
+async def test_a_listing_is_as_it_was(listing: ServedListings, small_map_store: Path) -> None:
     """The same bytes, with the same spaces, as when the master made it."""
     client = await listing.client()
     client.say(request(1, "channels"))
@@ -199,7 +207,7 @@ async def test_a_listing_is_as_it_was(listing: ServedCommands, small_map_store: 
     assert raw == json.dumps(expected).encode() + b"\n\n"
 
 
-async def test_what_is_asked_behind_a_listing_is_answered_in_order(listing: ServedCommands) -> None:
+async def test_what_is_asked_behind_a_listing_is_answered_in_order(listing: ServedListings) -> None:
     client = await listing.client()
     asked = [request(n, "channels") + request(n + 1, "echo", n) for n in range(0, 20, 2)]
     client.say(b"".join(asked) + HALF)
@@ -223,24 +231,26 @@ async def test_what_is_asked_behind_a_listing_is_answered_in_order(listing: Serv
         ),
     ],
 )
-async def test_a_filtered_listing(listing: ServedCommands, small_map_store: Path, wanted: object, left: object) -> None:
+async def test_a_filtered_listing(
+    listing: ServedListings, small_map_store: Path, wanted: object, left: Callable[[Any], object]
+) -> None:
     client = await listing.client()
     reply = await client.call("channels", filter=wanted)
-    assert reply["result"] == left(former(small_map_store, "channels"))  # type: ignore[operator]
+    assert reply["result"] == left(former(small_map_store, "channels"))
 
 
 @pytest.mark.parametrize("wanted", [False, [], {"channels": {}}, {"channels": [{"source": {"x": True}}]}])
-async def test_a_filter_that_does_not_fit_a_listing(listing: ServedCommands, wanted: object) -> None:
+async def test_a_filter_that_does_not_fit_a_listing(listing: ServedListings, wanted: object) -> None:
     client = await listing.client()
     expected = {"code": -32602, "message": "filter: the filter does not fit the result"}
     assert (await client.call("channels", filter=wanted))["error"] == expected
     assert "result" in await client.call("channels")
 
 
-async def test_listingd_dies(listing: ServedCommands, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_listingd_dies(listing: ServedListings, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection that it was writing to ends; the next listing works."""
     silent = await listing.client()
-    silent.writer.transport.pause_reading()
+    silent.transport.pause_reading()
     silent.say(request(1, "channels") * 100)
     other = await listing.client()
     while not listing.inside.daemon._writing:
@@ -249,13 +259,13 @@ async def test_listingd_dies(listing: ServedCommands, monkeypatch: pytest.Monkey
         await other.call("help")
     await listing.inside.die()
     next_one = asyncio.create_task(other.call("channels"))
-    silent.writer.transport.resume_reading()
+    silent.transport.resume_reading()
     assert not (await silent.reader.read()).endswith(b"\n\n")
     await listing.inside.control.restart()
     assert "result" in await next_one
 
 
-async def test_an_error_of_the_store_is_an_answer(listing: ServedCommands, small_map_store: Path) -> None:
+async def test_an_error_of_the_store_is_an_answer(listing: ServedListings, small_map_store: Path) -> None:
     client = await listing.client()
     expected = {"code": -1, "message": "the gossip_store cannot be read: No such file or directory"}
     listing.inside.control._store = small_map_store.with_suffix(".away")
@@ -264,13 +274,13 @@ async def test_an_error_of_the_store_is_an_answer(listing: ServedCommands, small
     assert "result" in await client.call("channels")
 
 
-async def test_100_clients_that_do_not_read_their_listing_lock_no_other_out(listing: ServedCommands) -> None:
+async def test_100_clients_that_do_not_read_their_listing_lock_no_other_out(listing: ServedListings) -> None:
     silent = [await listing.client() for _ in range(clients.MAX_CLIENTS)]
     for client in silent:
-        client.writer.transport.pause_reading()
+        client.transport.pause_reading()
         client.say(request(1, "channels") * 100)
     other = await listing.client()
     assert (await other.call("echo", [1]))["result"]["what"] == 1
     assert "result" in await other.call("channels")
-    silent[0].writer.transport.resume_reading()
+    silent[0].transport.resume_reading()
     assert not (await silent[0].reader.read()).endswith(b"\n\n" * 2)

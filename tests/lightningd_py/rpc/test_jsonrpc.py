@@ -204,14 +204,14 @@ async def test_a_client_that_takes_no_replies_is_not_read_on(served: ServedComma
     """Each reply is of 1 MB: the next request is taken only when the one before has its reply taken."""
     client, other = await served.client(), await served.client()
     request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "echo", "params": ["x" * 1_000_000]}).encode()
-    client.writer.transport.pause_reading()
+    client.transport.pause_reading()
     client.say(request * 10)
     while not served.order:
         await other.call("help")
     for _ in range(50):
         await other.call("help")
     assert len(served.order) < 10
-    client.writer.transport.resume_reading()
+    client.transport.resume_reading()
     assert [len((await client.reply())["result"]["what"]) for _ in range(10)] == [1_000_000] * 10
 
 
@@ -331,12 +331,13 @@ async def test_check(served: ServedCommands) -> None:
         name = params[0] if isinstance(params, list) else params["command_to_check"]
         assert (await client.call("check", params))["result"] == {"command_to_check": name}
     assert served.order == []
-    for params, code in (
+    cases: tuple[tuple[object, int], ...] = (
         ({}, -32602),
         ("echo", -32602),
         (["echo"], -32602),
         (["echo", 1, "a", 3], -32602),
         ({"command_to_check": "echo", "what": 1, "other": 2}, -32602),
         (["nosuch"], -32601),
-    ):
-        assert (await client.call("check", params))["error"]["code"] == code
+    )
+    for refused, code in cases:
+        assert (await client.call("check", refused))["error"]["code"] == code

@@ -95,7 +95,7 @@ async def test_rubbish(served: ServedCommands, params: Any) -> None:
 async def test_a_client_that_does_not_read_loses_them_and_no_other_does(served: ServedCommands) -> None:
     """Its place is bounded; it is told how many it has lost, between whole messages, and its answer is whole, too."""
     deaf, other = await enabled(served, CONNECT), await enabled(served, CONNECT)
-    deaf.writer.transport.pause_reading()
+    deaf.transport.pause_reading()
     said = 20_000
     for number in range(said):
         served.topics.say(CONNECT, lambda number=number: {"n": number, "x": "x" * 100})  # type: ignore[misc]
@@ -109,7 +109,7 @@ async def test_a_client_that_does_not_read_loses_them_and_no_other_does(served: 
     assert sorted(box.lost_in_all for box in boxes)[0] == 0
     lost = max(box.lost_in_all for box in boxes)
     assert served.server.all_notifications_lost == lost > 0
-    deaf.writer.transport.resume_reading()
+    deaf.transport.resume_reading()
     deaf.say(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "echo", "params": [2]}).encode())
     came = 0
     while "id" not in (message := await deaf.reply()):
@@ -153,7 +153,7 @@ async def test_a_client_that_goes_is_forgotten(served: ServedCommands) -> None:
 async def test_the_next_program_goes_on_with_them(served: ServedCommands, tmp_path: Path) -> None:
     """With what the client wants, and what it has not taken: the middle of a message, too."""
     client = await enabled(served, CONNECT, "progress")
-    client.writer.transport.pause_reading()
+    client.transport.pause_reading()
     (ours,) = served.server.clients
     said = 0
     while not ours.hearing.outbox.lost_in_all:
@@ -166,7 +166,7 @@ async def test_the_next_program_goes_on_with_them(served: ServedCommands, tmp_pa
     following = ServedCommands(tmp_path / "rpc")
     following.server.resume(tmp_path / "rpc", left)
     assert following.topics.taken == {CONNECT}
-    client.writer.transport.resume_reading()
+    client.transport.resume_reading()
     for _ in range(said - 1):
         assert (await client.reply())["method"] == CONNECT
     following.topics.say(CONNECT, lambda: EVENT)

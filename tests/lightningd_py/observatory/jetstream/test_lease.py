@@ -10,7 +10,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from lightningd_py.observatory.jetstream import lease, streams
+from lightningd_py.observatory.jetstream import streams
 from lightningd_py.observatory.jetstream.lease import MARGIN, TTL, Lease, Taken, identity
 from lightningd_py.observatory.jetstream.streams import Wanted, make_streams
 from tests.harness.jetstream import NatsServer
@@ -93,7 +93,7 @@ async def test_holder_that_cannot_be_read(client: Client, said: bytes) -> None:
 @pytest.mark.parametrize(("days", "words"), [(0, ""), (1, "24.0 h ahead of"), (-1, "24.0 h behind")])
 async def test_clock_that_is_wrong(client: Client, monkeypatch: pytest.MonkeyPatch, days: int, words: str) -> None:
     found = lease_of("a")
-    monkeypatch.setattr(lease.time, "time_ns", lambda: int((time.time() + 86_400 * days) * 1e9))
+    monkeypatch.setattr(time, "time_ns", lambda: int((time.time() + 86_400 * days) * 1e9))
     await found.hold(client)
     await found.hold(client)
     assert found.clock_trouble() == (f"the clock here is {words} that of the NATS server" if words else "")

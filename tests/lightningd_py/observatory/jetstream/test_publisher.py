@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import RetentionPolicy, StreamConfig
 
-from lightningd_py.observatory.jetstream import lease, publisher
+from lightningd_py.observatory.jetstream import publisher
 from lightningd_py.observatory.jetstream.connecting import Access
 from lightningd_py.observatory.jetstream.publisher import Publisher, Sending
 from lightningd_py.observatory.jetstream.streams import Wanted, make_streams
@@ -192,15 +193,15 @@ async def test_clock_that_is_a_day_off(
     tmp_path: Path, server: NatsServer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sentence, and what is recorded is sent all the same."""
-    now_ns = lease.time.time_ns
+    now_ns = time.time_ns
     monkeypatch.setattr(publisher, "RENEW", 0.05)
-    monkeypatch.setattr(lease.time, "time_ns", lambda: now_ns() + 86_400_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns() + 86_400_000_000_000)
     await make_streams(client, Wanted("regtest", max_bytes=32 << 20))
     spooled(tmp_path / "record")
     said = Said()
     with publishing(tmp_path / "record", server, said):
         await asyncio.to_thread(said.heard, "the clock here is 24.0 h ahead of that of the NATS server")
-        monkeypatch.setattr(lease.time, "time_ns", now_ns)
+        monkeypatch.setattr(time, "time_ns", now_ns)
         await asyncio.to_thread(said.heard, "the clock here agrees with that of the NATS server")
     assert await taken(client) == ROWS
     assert len(said.all) == 2

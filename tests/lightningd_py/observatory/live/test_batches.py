@@ -30,7 +30,7 @@ def body(found: Batch) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, found.rows.schema) as writer:
         writer.write_batch(found.rows)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ def test_what_is_asked_for() -> None:
 
 def test_series_are_bounded() -> None:
     said: list[str] = []
-    many = {(f"v{number}",): 0.0 for number in range(2 * MOST_SERIES)}
+    many: dict[tuple[str, ...], float] = {(f"v{number}",): 0.0 for number in range(2 * MOST_SERIES)}
     with Serving(ANY, "archive", lambda: {declared.POINT_LAG: many}, said.append):
         assert got(said).count("vantage_lag_seconds{") == MOST_SERIES
 

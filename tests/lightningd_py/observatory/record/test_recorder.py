@@ -1,6 +1,7 @@
 """The recorder without a socket and by a clock that stands: what is said becomes rows, and what is missing, too."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,6 @@ import pytest
 
 from gossipd.store.writer import GossipStore
 from lightningd_py.observatory.record import recorder as module
-from lightningd_py.observatory.record import spool as spool_module
 from lightningd_py.observatory.record.conversion import Conversion, closed_segments
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.lightningd_py.observatory.recorded import HOUR, PEER, T0, FakeFeed, Said, heard, record, rows, update
@@ -160,11 +160,9 @@ class Full:
     """os.write on a disk with so many bytes left."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        import os
-
         self.left: int | None = None
         self._write = os.write
-        monkeypatch.setattr(spool_module.os, "write", self)
+        monkeypatch.setattr(os, "write", self)
 
     def __call__(self, fd: int, data: bytes) -> int:
         if self.left is None:

@@ -1,5 +1,6 @@
-"""A gossip_store that a test writes anew for each step: channels with any values, unsigned."""
+"""A gossip_store that a test writes again for each step: channels with any values, unsigned."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ def update(scid: int, direction: int, side: Side, timestamp: int = NOW) -> bytes
     return raw
 
 
-def write(path: Path, sides: dict[int, tuple[Side | None, Side | None]], *, nodes: bool = True) -> Path:
+def write(path: Path, sides: Mapping[int, tuple[Side | None, Side | None]], *, nodes: bool = True) -> Path:
     """Channels by their number in CHANNELS. The file takes the place of what is there, as after a compaction."""
     part = path.with_name("part")
     store = GossipStore.open(part)

@@ -1,5 +1,6 @@
 """Clients that come when they like have the map that we have: a model of LDK's graph is the judge."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ class Steps:
         self.gossmap: Gossmap | None = None
         self.at = T0
 
-    def step(self, sides: dict[int, tuple[MadeSide | None, MadeSide | None]], after: int = HOURS_3) -> History:
+    def step(self, sides: Mapping[int, tuple[MadeSide | None, MadeSide | None]], after: int = HOURS_3) -> History:
         write(self.store, sides)
         self.at += after
         with Gossmap(self.store) as gossmap:

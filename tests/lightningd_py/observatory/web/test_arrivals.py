@@ -9,7 +9,7 @@ SECOND = 1_000_000_000
 
 
 def gossip(time_s: int = 0, peer: int = 1, **fields: Any) -> Gossip:
-    known = {"outcome": "new", "reason": "", "type": 258, "raw": bytes(9)}
+    known: dict[str, Any] = {"outcome": "new", "reason": "", "type": 258, "raw": bytes(9)}
     node_id = b"\2" + peer.to_bytes(32, "big")
     return Gossip(
         topic="gossip.channel_update",
@@ -66,7 +66,7 @@ def test_a_clock_that_jumps_back_opens_no_new_second() -> None:
 def test_peers_come_and_go() -> None:
     arrivals = Arrivals()
     node_id = b"\2" + bytes(32)
-    head = {"seq": 1, "time_ns": 1, "node_id": node_id, "conn_id": 1}
+    head: dict[str, Any] = {"seq": 1, "time_ns": 1, "node_id": node_id, "conn_id": 1}
     address = "1.2.3.4:9735\u202e" + "x" * 500
     arrivals.hear(PeerConnected(topic="peer.connected", address=address, incoming=True, features=b"", **head))
     (peer,) = arrivals.news(None)["peers"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,16 +134,25 @@ async def test_live_is_a_line_of_json_at_a_time() -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"application/x-ndjson" in head
 
-        async def line() -> dict[str, object]:
+        async def line() -> dict[str, Any]:
             await reader.readline()
-            found: dict[str, object] = json.loads(await reader.readline())
+            found: dict[str, Any] = json.loads(await reader.readline())
             await reader.readline()
             return found
 
         assert (await line())["peers"] == []
-        peer = {"node_id": b"\2" + bytes(32), "conn_id": 1, "address": "<b>", "incoming": True, "features": b""}
-        page.sources.arrivals.hear(PeerConnected(topic="peer.connected", seq=1, time_ns=1, **peer))
-        assert [each["address"] for each in (await line())["peers"]] == ["<b>"]  # type: ignore[attr-defined]
+        shown = PeerConnected(
+            topic="peer.connected",
+            seq=1,
+            time_ns=1,
+            node_id=b"\2" + bytes(32),
+            conn_id=1,
+            address="<b>",
+            incoming=True,
+            features=b"",
+        )
+        page.sources.arrivals.hear(shown)
+        assert [each["address"] for each in (await line())["peers"]] == ["<b>"]
         writer.close()
 
 
