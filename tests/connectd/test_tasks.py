@@ -54,7 +54,7 @@ async def test_it_does_what_a_task_does(direct: bool, first: int) -> None:
 
 
 async def test_it_goes_on_in_the_call_that_brings_what_it_waits_for() -> None:
-    tasks, future, said = Tasks(), _future(), []
+    tasks, future, said = Tasks(), _future(), list[object]()
     tasks.drive(_conversation([future], said))
     assert len(tasks) == 1
     future.set_result(7)
@@ -62,8 +62,8 @@ async def test_it_goes_on_in_the_call_that_brings_what_it_waits_for() -> None:
 
 
 async def test_a_task_that_awaits_the_same_future_goes_on_in_the_next_turn() -> None:
-    future = _future()
-    task = asyncio.ensure_future(_conversation([future], said := []))
+    future, said = _future(), list[object]()
+    task = asyncio.ensure_future(_conversation([future], said))
     await asyncio.sleep(0)
     future.set_result(7)
     assert said == []
@@ -73,7 +73,7 @@ async def test_a_task_that_awaits_the_same_future_goes_on_in_the_next_turn() -> 
 
 async def test_over_its_deadline_it_is_told_where_it_waits_and_what_comes_later_is_for_nobody() -> None:
     tasks, deadlines = Tasks(), Deadlines(0.01)
-    late, next_one, said = _future(), _future(), []
+    late, next_one, said = _future(), _future(), list[object]()
     deadlines.begin(1, tasks.drive(_conversation([late, next_one], said)))
     await _is_late(late)
     assert said == [TimeoutError]

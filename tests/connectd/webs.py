@@ -6,8 +6,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
@@ -99,7 +100,9 @@ async def web_peer(
         await pumps
 
 
-def pump(client: ClientConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> list:
+def pump(
+    client: ClientConnection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> list[Coroutine[Any, Any, None]]:
     """Bytes of the socket as binary messages, and back."""
 
     async def up() -> None:

@@ -167,7 +167,7 @@ def files_beside_the_store(data: bytes) -> None:
         store.with_name(store.name + gone.ENDING).write_bytes(data)
         gone.Gone(store.with_name(store.name + gone.ENDING))
         side_index.path_of(store).write_bytes(data)
-        side_index.take(store, data[:20])
+        side_index.take(store, lambda: data[:20])
 
 
 def websocket(data: bytes) -> None:

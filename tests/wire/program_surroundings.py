@@ -51,8 +51,8 @@ class Around:
         send_message(self.control, SetMessageRoutes([(34, "take"), (40000, "copy")]))
         state = PeerState(OURS, unread, unsent, gossip=left_over or [])
         fds = Fd(peer.detach()), Fd(gossip.detach())
-        about = (timing or Timing(), hsm_fd, limits or Limits())
-        send_message(self.control, TakePeer("s", INFO, OPEN_CHANNEL, state, *fds, *about))
+        take = TakePeer("s", INFO, OPEN_CHANNEL, state, *fds, timing or Timing(), hsm_fd, limits or Limits())
+        send_message(self.control, take)
         self.program_end: int = control.detach()
 
     # The peer

@@ -59,7 +59,7 @@ def test_largest_message_is_the_largest_packet() -> None:
 def test_batch_is_the_same_as_single_messages() -> None:
     single, batching = pair()[0], pair()[0]
     batch = bytearray()
-    messages = [b"hello", bytearray(b"you"), memoryview(b"there")]
+    messages: list[bytes | bytearray | memoryview] = [b"hello", bytearray(b"you"), memoryview(b"there")]
     for message in messages:
         batching.encrypt_into(batch, message)
     assert batch == b"".join(single.encrypt(message) for message in messages)
@@ -200,7 +200,7 @@ def test_sleep_in_the_middle_of_a_message_and_between_sends() -> None:
     packet = sender.encrypt(b"first")
     sender.sleep()
     packets = packet + sender.encrypt(b"second")
-    got = []
+    got: list[bytes] = []
     for piece in pieces(packets, [7]):
         got += receiver.feed(piece)
         receiver.sleep()

@@ -228,8 +228,9 @@ def test_known_records_must_have_their_exact_form(message: bytes) -> None:
 
 @pytest.mark.bolt("B1-8", "B7-57")
 def test_what_follows_the_fields_of_an_announcement_is_kept() -> None:
-    points = [bytes([2]) * 33] * 4
-    message = ChannelAnnouncement(*[bytes(64)] * 4, b"", bytes(32), 1, *points)
+    signature, point = bytes(64), bytes([2]) * 33
+    signatures = (signature, signature, signature, signature)
+    message = ChannelAnnouncement(*signatures, b"", bytes(32), 1, point, point, point, point)
     raw = message.encode() + b"\0anything"
     assert decode(raw).extension == b"\0anything"
     assert decode(raw).encode() == raw

@@ -129,13 +129,13 @@ class Peer(FakePeer):
     def __init__(self, sock: socket.socket, frames_state: Any, info: PeerInfo, gossip: socket.socket) -> None:
         super().__init__(sock, frames_state, info.conn_id)
         self.info = info
-        self.gossip = gossip
-        self.gossip.setblocking(False)
+        self.gossip_sock = gossip
+        self.gossip_sock.setblocking(False)
 
     async def gossip_heard(self) -> bytes:
         """The next packet that gossipd gets."""
         async with asyncio.timeout(PATIENCE):
-            return await asyncio.get_running_loop().sock_recv(self.gossip, 65_536)
+            return await asyncio.get_running_loop().sock_recv(self.gossip_sock, 65_536)
 
 
 class ConnectiondProcess:

@@ -134,7 +134,7 @@ async def test_gossip_goes_both_ways_meanwhile(bus: ConnectiondProcess) -> None:
     assert await peer.gossip_heard() == update
     assert await peer.gossip_heard() == query
     await service.hears(peer, about(REESTABLISH, channel_id(1)))
-    peer.gossip.send(update)
+    peer.gossip_sock.send(update)
     assert await peer.next() == update
 
 
@@ -147,7 +147,7 @@ async def test_much_gossip_and_much_else_at_the_same_time(bus: ConnectiondProces
     gossip = [b"\x01\x02" + number.to_bytes(2, "big") + bytes(400) for number in range(100)]
     await service.tell(peer, *said)
     for packet in gossip:
-        peer.gossip.send(packet)
+        peer.gossip_sock.send(packet)
     heard = [await peer.next() for _ in range(len(said) + len(gossip))]
     assert [message for message in heard if message[:2] == ODD] == said
     assert [message for message in heard if message[:2] != ODD] == gossip
@@ -157,7 +157,7 @@ async def test_gossipd_ends_and_the_connection_lives_on(bus: ConnectiondProcess)
     service = await bus.service("channeld")
     peer = await bus.give("channeld")
     await service.takes(peer)
-    peer.gossip.close()
+    peer.gossip_sock.close()
     await peer.say(b"\x01\x02" + bytes(130), about(REESTABLISH, channel_id(1)))
     await service.hears(peer, about(REESTABLISH, channel_id(1)))
 

@@ -268,7 +268,10 @@ def test_part_begins_with_new_numbers(bus: FakeBus) -> None:
 
 
 def test_ticket_may_be_on_its_way(bus: FakeBus) -> None:
-    bus.master.catches_up = lambda: bus.registers("one", ticket=b"t" * 16) and None
+    def catches_up() -> None:
+        bus.registers("one", ticket=b"t" * 16)
+
+    bus.master.catches_up = catches_up
     assert bus.hub.admit(Hello("one", b"t" * 16)).service == "one"
     with pytest.raises(BusError, match="ticket"):
         bus.hub.admit(Hello("one", b"x" * 16))

@@ -11,7 +11,7 @@ from tests.connectd.connectiond.connectiond_process import about, channel_id
 from tests.connectd.connectiond.fake_bus import FakeBus, FakeLine
 from tests.gossipd.gossipd_process import PEER_ID
 from wire.bus import bus_wire
-from wire.bus.bus_message import BusError
+from wire.bus.bus_message import BusError, BusMessage
 from wire.bus.bus_wire import CREDIT, Message
 from wire.bus.sessions import Session
 
@@ -100,7 +100,7 @@ class Conversations(RuleBasedStateMachine):
             line.ended = ("by itself", [])
             self.bus.hub.ended(line, "by itself")
 
-    def _as_service(self, name: str, which: int, say: Callable[[int, Session], bus_wire.BusMessage]) -> None:
+    def _as_service(self, name: str, which: int, say: Callable[[int, Session], BusMessage]) -> None:
         line, session = self._line(which), self.bus.post.here.get(name)
         if line is not None and session is not None:
             try:
@@ -127,7 +127,7 @@ class Conversations(RuleBasedStateMachine):
     def service_speaks(self, name: str, which: int, channel: int) -> None:
         """Rightly numbered if it has a part; if not, it is refused."""
 
-        def say(conn_id: int, session: Session) -> bus_wire.BusMessage:
+        def say(conn_id: int, session: Session) -> BusMessage:
             taken = [
                 number
                 for number, (who, told) in enumerate(self.bus.post.history)

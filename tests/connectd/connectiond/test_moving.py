@@ -44,13 +44,13 @@ async def test_all_goes_on(bus: ConnectiondProcess, new: ConnectiondProcess) -> 
     await other.hears_nothing()
 
     moving = begins(bus, new)
-    for each in (service, other):
-        await answers(each)
+    for one in (service, other):
+        await answers(one)
     reply = await moving
     assert (reply.owned, reply.elsewhere, reply.lost) == (2, 0, 0)
     await ended_well(bus)
-    for each in (service, other):
-        await is_back(each)
+    for one in (service, other):
+        await is_back(one)
     assert await new.conn_ids() == [1, 2]
     await service.say(bus_wire.Credit(peer.conn_id, 100))
     await service.hears(peer, *said[3:], first=4)

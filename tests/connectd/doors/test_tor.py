@@ -5,6 +5,7 @@ import base64
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,7 +208,7 @@ NO_TOR = "this does not speak Tor's control protocol"
         ({"ADD_ONION": "250-ServiceID=short\n250 OK"}, "it has named no onion service"),
     ],
 )
-async def test_a_port_that_does_it_wrongly(tmp_path: Path, replies: dict[str, str], sentence: str) -> None:
+async def test_a_port_that_does_it_wrongly(tmp_path: Path, replies: dict[str, Any], sentence: str) -> None:
     async with FakeTor(**replies).running() as tor:
         assert await failure(tor, tmp_path) == sentence
 
@@ -221,7 +222,8 @@ async def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["PROTOCOLINFO", "AUTHENTICATE", "ADD_ONION"])
 async def test_a_port_that_falls_silent(tmp_path: Path, command: str) -> None:
-    async with FakeTor(**{command: None}).running() as tor:
+    silent: dict[str, Any] = {command: None}
+    async with FakeTor(**silent).running() as tor:
         assert await failure(tor, tmp_path, limit=0.1) == "no answer within 0.1 s"
 
 

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectd.reach import seeds
-from connectd.reach.seeds import ALIAS, MAX_RECORDS, Seeds, node_id_of
+from connectd.reach.seeds import ALIAS, MAX_RECORDS, Candidate, Seeds, node_id_of
 from tests.connectd.connectd_process import ConnectdProcess
 from tests.connectd.dns_server import DnsServer, label_of
 from wire.address import parse_address
@@ -33,6 +33,9 @@ LABELS = {
 """Those of BOLT 10's examples, and how their ids begin."""
 FIRST, SECOND, *_ = LABELS
 FIRST_ID, SECOND_ID = (node_id_of(label) for label in (FIRST, SECOND))
+
+Answer = tuple[list[Candidate], list[tuple[str, str]]]
+"""Nodes, and (seed, reason) for each seed that gave none."""
 
 
 def test_the_specs_host_names() -> None:
@@ -59,7 +62,7 @@ def srv(*labels: str, port: int = 9735, seed: str = SEED) -> list[str]:
     return [f"10 10 {port} {label}.{seed}." for label in labels]
 
 
-async def ask(server: DnsServer, *seeds: str, local: bool = False, time: float = 5.0) -> tuple[list, list]:
+async def ask(server: DnsServer, *seeds: str, local: bool = False, time: float = 5.0) -> Answer:
     asking = Seeds(parse_address(server.address, 53), routable_only=not local, time=time)
     return await asking.ask(seeds or [SEED])
 
@@ -84,7 +87,9 @@ def test_an_address_of_another_class_is_none(rdclass: int, data: bytes) -> None:
     name = dns.name.from_text(f"{FIRST}.{SEED}.")
     answer = dns.message.make_response(dns.message.make_query(f"{ALIAS}.{SEED}", "SRV"))
     answer.answer = [dns.rrset.from_text(f"{ALIAS}.{SEED}.", 60, "IN", "SRV", f"1 1 9735 {name}")]
-    wire = answer.to_wire() + name.to_wire() + struct.pack(">HHIH", 1, rdclass, 60, len(data)) + data
+    name_in_wire = name.to_wire()
+    assert name_in_wire is not None
+    wire = answer.to_wire() + name_in_wire + struct.pack(">HHIH", 1, rdclass, 60, len(data)) + data
     counted = wire[:10] + b"\0\1" + wire[12:]
     heard = dns.message.from_wire(counted)
     found = dns.resolver.Answer(heard.question[0].name, dns.rdatatype.SRV, dns.rdataclass.IN, heard)  # type: ignore[arg-type]

@@ -87,6 +87,7 @@ async def test_a_slow_reader_holds_up_nobody_and_fills_nothing(
     reader, writer = await silent(connectd)
     writer.write(REQUEST)
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    assert isinstance(writer.transport, asyncio.ReadTransport)
     writer.transport.pause_reading()
     async with web_peer(connectd) as peer:
         owner = await connectd.owner()

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -149,9 +148,9 @@ async def fill_with_fds() -> None:
     left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     refusals = set()
 
-    def watched(*arguments: Any) -> None:
+    def watched(sock: socket.socket, datagram: bytes, fds: list[int], flags: int) -> None:
         try:
-            control_socket.transmit(*arguments)
+            control_socket.transmit(sock, datagram, fds, flags)
         except OSError as error:
             refusals.add(errno.errorcode[error.errno or 0])
             raise

@@ -138,6 +138,7 @@ async def test_the_fd_of_a_reply_that_comes_with_the_cancellation_or_later_is_cl
     task = asyncio.create_task(connectd.channel.request(GossipGetAddrs(b""), GossipGetAddrsReply))
     await asyncio.sleep(0)
     asked = receive_message(ends[1], "connectd")
+    assert asked is not None
     reader, writer = new_pipe()
     reply = GossipGetAddrsReply([], request_id=as_request(asked).request_id)
     reply.close_fds = lambda: os.close(writer)  # type: ignore[method-assign]

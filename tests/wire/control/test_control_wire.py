@@ -40,7 +40,7 @@ PARTIES = {
 def values_of(hint: Any) -> st.SearchStrategy[Any]:
     """Values of a field that is declared so."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint)
         return st.builds(hint, **{f.name: values_of(hints[f.name]) for f in dataclasses.fields(hint)})
     if origin is list:
@@ -48,7 +48,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
     if origin is tuple:
         return st.tuples(*map(values_of, arguments))
     if arguments:
-        return st.one_of(values_of(argument) for argument in arguments)
+        return st.one_of([values_of(argument) for argument in arguments])
     return {
         Fd: st.integers(3, 60),
         int: st.integers(-(2**63), 2**64 - 1),

@@ -23,7 +23,7 @@ from wire.peer_wire import WarningMessage
 
 
 def peer(number: int, address: str) -> PeerInfo:
-    return PeerInfo(bytes([2]) + number.to_bytes(32, "big"), number, address, True, None, b"", None)
+    return PeerInfo(bytes([2]) + number.to_bytes(32, "big"), number, address, True, None, b"", [])
 
 
 def test_a_flood_of_warnings(caplog: pytest.LogCaptureFixture) -> None:

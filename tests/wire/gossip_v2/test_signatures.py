@@ -1,6 +1,7 @@
 """Gossip v2's signatures: of a node, of four keys, of three; each record that is signed, and each that is not."""
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 
@@ -39,10 +40,11 @@ def test_channel_announcement_of_each_kind(number: int) -> None:
     channel = GOSSIP.channel(number)
     assert holds(channel.announcement, key_of(number))
     message = ChannelAnnouncement2.decode(channel.announcement)
-    scripts = {
-        P2WSH: lambda: multisig_script(*message.bitcoin_keys or ()),
-        TAPROOT: lambda: taproot_script(*message.bitcoin_keys or (), None),
-        TWEAKED: lambda: taproot_script(*message.bitcoin_keys or (), message.merkle_root_hash),
+    keys = message.bitcoin_keys or (b"", b"")
+    scripts: dict[str, Callable[[], bytes | None]] = {
+        P2WSH: lambda: multisig_script(*keys),
+        TAPROOT: lambda: taproot_script(*keys, None),
+        TWEAKED: lambda: taproot_script(*keys, message.merkle_root_hash),
         KEYLESS: lambda: channel.script,
     }
     assert scripts[FUNDINGS[number % 4]]() == channel.script

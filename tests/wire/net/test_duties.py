@@ -4,11 +4,11 @@ import pytest
 
 from tests.gossipd.messages import announcement, scid, update
 from wire.encoded import ALL, UPDATE_1
-from wire.net.duties import Deed, Duties, Flaw, SlowReader, deed_of
+from wire.net.duties import Duties, Flaw, SlowReader, deed_of
 from wire.net.gossip_fd import GossipOwed
 from wire.net.gossip_queue import MAX_FILTERS, MAX_LEFT_OVER, MAX_QUESTIONS, GossipQueue
 from wire.peer_wire import ErrorMessage, GossipTimestampFilter, Ping, Pong, WarningMessage, decode
-from wire.routing import Routes
+from wire.routing import Deed, Routes
 
 ROUTES = Routes()
 

@@ -96,8 +96,12 @@ async def test_pause(end: End) -> None:
 
 async def test_pause_in_the_midst(end: End) -> None:
     """A packet whose handling pauses is the last one that is read."""
-    told = end._packet
-    end.fd._on_packet = lambda packet: (told(packet), end.fd.pause())
+
+    def told(packet: bytes) -> None:
+        end._packet(packet)
+        end.fd.pause()
+
+    end.fd._on_packet = told
     for number in range(3):
         end.owner.send(bytes([1, number]))
     await end.hears()
@@ -123,7 +127,12 @@ async def test_end_with_something_unread_at_the_other_side(end: End) -> None:
     end.owner.send(b"\x01\x00a")
     end.owner.close()
     left: list[bytes] = []
-    end.fd._on_end = lambda: (left.extend(end.fd.close()), end.told.set())
+
+    def ended() -> None:
+        left.extend(end.fd.close())
+        end.told.set()
+
+    end.fd._on_end = ended
     end.fd.resume()
     await end.hears()
     assert end.packets + left == [b"\x01\x00a"]

@@ -1,6 +1,6 @@
 """Fair turns: how long one lasts, and what each source and each connection gets of it. The clock is the test's."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from functools import partial
 
@@ -48,7 +48,7 @@ class Floods:
         self.turns = FairTurns(self.loop, self.loop.time)
         self.got: Counter[str] = Counter()
         """Pieces, by connection."""
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         """By source."""
 
     def begin(self, source: str, connection: str, cost: float) -> None:

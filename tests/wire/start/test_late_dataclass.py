@@ -64,16 +64,16 @@ def test_wrong_arguments_are_refused_by_the_first_call_and_by_the_next(
 @BOTH
 @pytest.mark.parametrize("slots", [False, True])
 def test_what_is_frozen_does_not_change_and_is_a_key(dataclass: Decorator, slots: bool) -> None:
-    @dataclass(frozen=True, slots=slots)
-    class Key:
+    class Declared:
         a: int
         b: bytes = b""
 
+    Key = dataclass(frozen=True, slots=slots)(Declared)
     key = Key(1)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        key.a = 2  # type: ignore[misc]
+        key.a = 2
     with pytest.raises(dataclasses.FrozenInstanceError):
-        del key.a  # type: ignore[misc]
+        del key.a
     assert {Key(1): "found"}[key] == "found" and hash(Key(1)) == hash(Key(1, b""))
 
 

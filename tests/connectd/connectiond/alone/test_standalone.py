@@ -10,6 +10,7 @@ import zmq
 import zmq.asyncio
 
 from connectd.connectiond.alone import standalone
+from connectd.connectiond.alone.options import UsageError
 from lightningd_py.tools.scripted_peer import ScriptedPeer
 from tests.harness.bus_client import BusService
 
@@ -23,11 +24,11 @@ async def test_a_program_embeds_it(tmp_path: Path) -> None:
     door = tmp_path / "door"
     arguments = ["--listen", str(door), "--network", "regtest", "--dir", str(tmp_path), "--threaded"]
     arguments += ["--msg", "inproc://msg", "--ctl", "inproc://ctl"]
-    running = asyncio.create_task(
-        asyncio.to_thread(
-            standalone.run, arguments, context, lambda stop: loop.call_soon_threadsafe(ready.set_result, stop)
-        )
-    )
+
+    def is_ready(stop: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(ready.set_result, stop)
+
+    running = asyncio.create_task(asyncio.to_thread(standalone.run, arguments, context, is_ready))
     stop = await ready
     async with BusService("inside", "inproc://ctl", context=zmq.asyncio.Context(context)) as service:
         welcome = await service.join()
@@ -51,5 +52,5 @@ def _workers() -> int:
 
 
 async def test_what_is_wrong_is_the_callers_to_tell() -> None:
-    with pytest.raises(standalone.UsageError):
+    with pytest.raises(UsageError):
         standalone.run(["--listen"])

@@ -28,12 +28,13 @@ async def test_an_echo_server_and_a_client(man: Recorder, tmp_path: Path, family
     server.start(SockManOptions())
     result = await man.connect_and_make_node_id(address, True, None)
     assert (result.error, result.proxy_failed) == ("", False)
-    assert result.id is not None
+    client = result.id
+    assert client is not None
     payload = random.Random(1).randbytes(3_000_000)
-    man.send_bytes(result.id, payload)
-    await man.until(lambda: len(man.data.get(result.id, b"")) == len(payload))
-    assert man.data[result.id] == payload
-    man.close_connection(result.id)
+    man.send_bytes(client, payload)
+    await man.until(lambda: len(man.data.get(client, b"")) == len(payload))
+    assert man.data[client] == payload
+    man.close_connection(client)
     await server.join()
     assert not (tmp_path / "socket").exists()
 
