@@ -79,7 +79,7 @@ def _receive_bare() -> float:
 def _pyln() -> tuple[float, float] | tuple[None, None]:
     """µs to send and to receive with pyln-proto, over a pipe in memory; (None, None) where it cannot be installed."""
     try:
-        command = [pyln_environment(), _PYLN_SCRIPT, str(COUNT // 4), str(SIZE)]
+        command: list[str | Path] = [pyln_environment(), _PYLN_SCRIPT, str(COUNT // 4), str(SIZE)]
     except pytest.skip.Exception:
         return None, None
     runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() for _ in range(ROUNDS)]

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +38,7 @@ class BenchMap:
         return cls._cached(f"{channels}-{nodes}", lambda: random_edges(1, channels, nodes))
 
     @classmethod
-    def _cached(cls, name: str, edges: Callable[[], Sequence[Edge]]) -> Self:
+    def _cached(cls, name: str, edges: Callable[[], list[Edge]]) -> Self:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lightningd-py"
         cache.mkdir(parents=True, exist_ok=True)
         now = int(time.time()) // FRESH * FRESH

@@ -53,8 +53,8 @@ def _log_of(directory: Path) -> str:
 async def node(directory: Path, *besides: str) -> AsyncIterator[Node]:
     """A node in this directory, which may hold a gossip_store already. `besides`: options."""
     with (directory / "log").open("wb") as log:
-        options = ("--network=regtest", f"--lightning-dir={directory}", "--bind-addr=127.0.0.1:0")
-        options += ("--max-inbound=1000000", "--max-read-rate=0", "--gossip-peer-rate=0", "--gossip-total-rate=0")
+        options = ["--network=regtest", f"--lightning-dir={directory}", "--bind-addr=127.0.0.1:0"]
+        options += ["--max-inbound=1000000", "--max-read-rate=0", "--gossip-peer-rate=0", "--gossip-total-rate=0"]
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "lightningd_py", *options, *besides), cwd=ROOT, stdout=log, stderr=log
         )

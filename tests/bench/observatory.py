@@ -36,11 +36,12 @@ class InBatches(Publisher):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._batches = Batches(
-            lambda *frames: self._socket.send_multipart(frames), Packing("here", time.time_ns()), time.time_ns
-        )
+        self._batches = Batches(self._send, Packing("here", time.time_ns()), time.time_ns)
         self._batches.later = lambda seconds, call: None
         self.flush = self._batches.flush
+
+    def _send(self, topic: bytes, body: bytes) -> None:
+        self._socket.send_multipart((topic, body))
 
     def _note(self, word: bytes) -> None:
         super()._note(word)
@@ -77,7 +78,7 @@ def _recorded(folder: Path) -> int:
     part = Record(folder).part("arrivals", ["time_ns"])
     import pyarrow.parquet as pq
 
-    return part.recent.num_rows + sum(pq.read_metadata(path).num_rows for path in part.files)
+    return int(part.recent.num_rows + sum(pq.read_metadata(path).num_rows for path in part.files))
 
 
 async def measure(bench: Bench) -> Iterator[Row]:

@@ -53,12 +53,16 @@ def _damage(directory: Path, chance: random.Random, *, running: bool) -> str:
     """Do one of them; its name."""
     store = directory / "gossip_store"
     side = [path for path in directory.glob("gossip_store?*") if path.is_file()]
-    ways = {"flips": _flip, "cuts": _cut, "rubbish at the end": _append, "zeros": _zero, "lost files": Path.unlink}
+    ways = {"flips": _flip, "cuts": _cut, "rubbish at the end": _append, "zeros": _zero, "lost files": _lose}
     name = chance.choice([name for name in ways if not running or name in ("cuts", "lost files")])
     victim = chance.choice([store, *side]) if name != "lost files" or running else store
     if victim.exists():
-        (ways[name](victim) if name == "lost files" else ways[name](victim, chance))  # type: ignore[call-arg]
+        ways[name](victim, chance)
     return f"{name} while it ran" if running else name
+
+
+def _lose(path: Path, chance: random.Random) -> None:
+    path.unlink()
 
 
 def _flip(path: Path, chance: random.Random) -> None:

@@ -23,7 +23,7 @@ def row_count(archive: Path) -> int:
     if not (archive / "spool").is_dir():
         return 0
     part = Record(archive).part("arrivals", ["vantage"])
-    return part.recent.num_rows + sum(pq.read_metadata(path).num_rows for path in part.files)
+    return int(part.recent.num_rows + sum(pq.read_metadata(path).num_rows for path in part.files))
 
 
 def losses(archive: Path) -> list[dict[str, Any]]:

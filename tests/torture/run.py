@@ -46,7 +46,7 @@ def _processor() -> str:
 
 
 def _commit() -> str:
-    command = ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"]
+    command: list[str | Path] = ["git", "-C", ROOT, "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "no commit"
 
 

@@ -232,7 +232,7 @@ def _replay(nodes: dict[str, Node], seconds: int, truth: Path) -> "subprocess.Po
     """Scripted peers that say a made-up day to the nodes."""
     to = [word for name, node in nodes.items() for word in ("--node", f"{name}={node.target}")]
     size = ("--peers", str(PEERS), "--channels", str(CHANNELS), "--events", str(EVENTS_A_SECOND * seconds))
-    words = [PROGRAM, "replay", "--synthetic", *to, *size, "--seconds", f"{seconds}s", "--truth", truth]
+    words = [str(PROGRAM), "replay", "--synthetic", *to, *size, "--seconds", f"{seconds}s", "--truth", str(truth)]
     return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

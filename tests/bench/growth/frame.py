@@ -70,8 +70,8 @@ def curves_of(readings: Iterable[tuple[int, Reading]]) -> list[Curve]:
         found.setdefault(key, Curve(reading.row, reading.by, reading.unit, reading.each, cores, []))
         at = (*key, reading.at)
         least[at] = min(reading.cost, least.get(at, math.inf))
-    for (row, cores, at), cost in least.items():
-        found[row, cores].points.append((at, cost))
+    for (row, cores, size), cost in least.items():
+        found[row, cores].points.append((size, cost))
     return [curve._replace(points=sorted(curve.points)) for curve in found.values()]
 
 
