@@ -1,5 +1,6 @@
 """Other people's software for these tests: installed once into the user's cache, pinned, and never skipped in CI."""
 
+import asyncio
 import fcntl
 import hashlib
 import json
@@ -7,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,12 @@ def _no_skips_in_ci(report: Any) -> Any:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Iterator[None]:
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
     return _no_skips_in_ci((yield))
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Iterator[None]:
+def pytest_make_collect_report() -> Generator[None, Any, Any]:
     return _no_skips_in_ci((yield))
 
 
@@ -126,6 +127,10 @@ class Program:
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer["ok"]
+
+    async def answer(self, command: str, **arguments: Any) -> Any:
+        """What `ask` returns, from a thread."""
+        return await asyncio.to_thread(self.ask, command, **arguments)
 
     def end(self) -> None:
         """Its standard input ends, and so it does; killed where it does not."""

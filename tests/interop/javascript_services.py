@@ -1,8 +1,6 @@
 """A service of the buses in JavaScript (zeromq and msgpack from npm), in a node process of its own."""
 
-import asyncio
 import contextlib
-import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +27,7 @@ class JavaScriptService:
 
     def __init__(self, program: Program) -> None:
         self.process = program.process
-        self._ask = functools.partial(asyncio.to_thread, program.ask)
+        self._ask = program.answer
 
     async def __call__(self, command: str, **arguments: Any) -> dict[str, Any]:
         return dict(await self._ask(command, **arguments))

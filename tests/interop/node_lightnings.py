@@ -1,6 +1,5 @@
 """node-lightning (@node-lightning from npm) in a node process: node_lightning/peer.mjs, from the test's side."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ class NodeLightning:
         self._program = Program("node", HERE / "peer.mjs", modules)
 
     async def __call__(self, command: str, **arguments: Any) -> dict[str, Any]:
-        return dict(await asyncio.to_thread(self._program.ask, command, **arguments))
+        return dict(await self._program.answer(command, **arguments))
 
     async def dial(self, node: Node, *, without: Sequence[int] = ()) -> dict[str, Any]:
         """INITs are exchanged; what was in ours, and its own node_id. `without`: features that it does not offer."""

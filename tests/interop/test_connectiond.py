@@ -4,7 +4,6 @@ LDK says open_channel, which has a long way: its socket, connectiond's process o
 bus, the client. The refusal goes back, LDK's channel has failed with the client's words, and the connection lives on.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,11 +92,7 @@ async def test_pyln_proto_dials_connectiond(
 ) -> None:
     """What it says comes to the client, what the client says comes to it, and its pings are answered meanwhile."""
     ours = connectionds.start("--listen", "127.0.0.1:0", *mode)
-    program = pyln("peer.py")
-
-    async def ask(command: str, **arguments: Any) -> Any:
-        return await asyncio.to_thread(program.ask, command, **arguments)
-
+    ask = pyln("peer.py").answer
     async with ours.service() as service:
         await service.join()
         await ask("connect", node_id=ours.node_id, host="127.0.0.1", port=ours.port)

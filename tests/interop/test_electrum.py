@@ -3,9 +3,7 @@
 It answers no queries and passes nothing on, so gossip goes one way. It asks for 500 channels at a time.
 """
 
-import asyncio
 import dataclasses
-import functools
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -43,7 +41,7 @@ def electrum(tmp_path: Path) -> Iterator[Electrum]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(HERE / "pyln"))
         program = Program(PYTHON, HERE / "electrum/peer.py", tmp_path / "electrum")
-    yield functools.partial(asyncio.to_thread, program.ask)
+    yield program.answer
     program.end()
 
 
@@ -77,7 +75,7 @@ def graph_of(known: SyntheticMap) -> dict[str, Any]:
 
 async def graph_heard(electrum: Electrum) -> dict[str, Any]:
     """What Electrum has made of it."""
-    graph = await electrum("graph")
+    graph: dict[str, Any] = await electrum("graph")
     policies = sorted([scid, timestamp, fee] for scid, _, timestamp, fee in graph["policies"])
     return graph | {"policies": policies}
 

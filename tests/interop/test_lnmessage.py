@@ -1,7 +1,5 @@
 """lnmessage (npm), which speaks to nodes from a browser, comes in by WebSocket: a node process of its own."""
 
-import asyncio
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +22,10 @@ class LnMessage:
     """The program lnmessage/peer.mjs; each call is one of its commands."""
 
     def __init__(self, program: Program) -> None:
-        self._ask = functools.partial(asyncio.to_thread, program.ask)
+        self._program = program
 
     async def __call__(self, command: str, **arguments: Any) -> dict[str, Any]:
-        return dict(await self._ask(command, **arguments))
+        return dict(await self._program.answer(command, **arguments))
 
     async def dial(self, node: Node) -> str:
         """Connected, INITs exchanged; its node_id."""

@@ -1,7 +1,5 @@
 """pyln-client against our JSON-RPC socket and our gossip_store, as its users have them with CLN."""
 
-import asyncio
-import functools
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +9,7 @@ import pytest
 
 from lightningd_py.tools.synthetic_map import SyntheticMap, random_edges
 from tests.harness.node import Node, Nodes
+from tests.interop.conftest import Program
 
 CHANNELS, NODES = 50, 20
 UNKNOWN_COMMAND, INVALID_PARAMS, WAIT_TIMEOUT = -32601, -32602, 2000
@@ -22,8 +21,8 @@ STRANGER = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 class Client:
     """The program pyln/client.py, speaking to one of our nodes."""
 
-    def __init__(self, program: Any) -> None:
-        self.ask = functools.partial(asyncio.to_thread, program.ask)
+    def __init__(self, program: Program) -> None:
+        self.ask = program.answer
 
     async def __call__(self, method: str, *args: object, **named: object) -> Any:
         """What LightningRpc's own method of this name returns."""

@@ -1,7 +1,6 @@
 """pyln-proto's LightningConnection, as client and as server, with our node on the other side."""
 
 import asyncio
-import functools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from tests.harness.node import NETWORK, Node, Nodes
 from tests.harness.small_map import CHANNELS, NODES
+from tests.interop.conftest import Program
 
 INIT, PING, PONG = 16, 18, 19
 CUSTOM = 0x8001
@@ -25,8 +25,8 @@ LONGEST = 65535
 class PylnPeer:
     """The program pyln/peer.py, connected with our node, both INITs exchanged."""
 
-    def __init__(self, program: Any, node: Node) -> None:
-        self.ask = functools.partial(asyncio.to_thread, program.ask)
+    def __init__(self, program: Program, node: Node) -> None:
+        self.ask = program.answer
         self.node = node
         self.node_id = ""
 

@@ -1,7 +1,6 @@
 """Other people's nodes, dialled through a real SOCKS5 proxy: Debian's microsocks."""
 
 import asyncio
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ def node(nodes: Nodes, proxy: str) -> Node:
 
 
 async def test_pyln(node: Node, pyln: Callable[..., Any]) -> None:
-    ask = functools.partial(asyncio.to_thread, pyln("peer.py").ask)
+    ask = pyln("peer.py").answer
     node_id, port = await ask("node_id"), await ask("listen")
     connecting = asyncio.create_task(node.rpc("connect", id=node_id, host="localhost", port=port))
     assert await ask("accept") == node.node_id

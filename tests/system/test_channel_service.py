@@ -38,7 +38,7 @@ async def takes_openings(node: Node) -> bool:
 
 
 async def nobody_is_here(node: Node) -> bool:
-    return (await node.rpc("listservices"))["services"] == []
+    return list((await node.rpc("listservices"))["services"]) == []
 
 
 async def is_gossipds(node: Node, peer: ScriptedPeer) -> bool:
@@ -62,7 +62,7 @@ async def test_the_example_answers_openings_and_gives_the_peer_back(
             assert await peer.hear(ErrorMessage.number) == ErrorMessage(TEMPORARY_ID, reason)
         await until(lambda: is_gossipds(node, peer), "the connection is given back")
         await peer.say(about_channel(38))
-        assert (await peer.hear(WarningMessage.number)).channel_id == TEMPORARY_ID
+        assert (await peer.hear(WarningMessage)).channel_id == TEMPORARY_ID
 
 
 async def test_without_the_example_the_nodes_own_answer_comes(node: Node, refuser: "subprocess.Popen[bytes]") -> None:
@@ -77,7 +77,7 @@ async def test_without_the_example_the_nodes_own_answer_comes(node: Node, refuse
 
 async def test_the_example_says_why_it_ends(node: Node, refuser: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     await until(lambda: takes_openings(node), "the example takes openings")
-    again = [sys.executable, "-P", EXAMPLE, node.directory]
+    again: list[str | Path] = [sys.executable, "-P", EXAMPLE, node.directory]
     second = await asyncio.to_thread(subprocess.run, again, cwd=tmp_path, capture_output=True, timeout=60, check=False)
     assert (second.returncode, second.stderr) == (1, b"service refuser is here already\n")
     assert node.stop() == 0

@@ -12,6 +12,7 @@ import pytest
 from tests.harness.logged import PATIENCE
 from tests.harness.node import PROGRAMS, Nodes
 
+Command = tuple[str, str, str]
 NODE = ("lightningd-py", "--regtest", "--offline")
 CLI = ("lightning-cli-py", "--regtest", "getinfo")
 ALONE = ("connectiond", "--listen", "127.0.0.1:0")
@@ -24,11 +25,11 @@ SOMEBODY = 54_321
 named = pytest.mark.parametrize("command", ALL, ids=lambda command: command[0])
 
 
-def where(command: tuple[str, ...], directory: Path | str) -> list[str]:
+def where(command: Command, directory: Path | str) -> list[str]:
     return [str(PROGRAMS / command[0]), f"--{'dir' if command is ALONE else 'lightning-dir'}={directory}", *command[1:]]
 
 
-def one_sentence(done: subprocess.CompletedProcess[str], command: tuple[str, ...], status: int) -> str:
+def one_sentence(done: subprocess.CompletedProcess[str], command: Command, status: int) -> str:
     assert done.returncode == status, done.stderr
     assert re.fullmatch(rf"{command[0]}: .+\n", done.stderr), done.stderr
     assert done.stdout == ""
@@ -58,13 +59,13 @@ del sys.argv[:2]
 """A command as an ordinary user, who may not be able to read the files that it is loaded from: it is loaded before."""
 
 
-def as_somebody(argv: list[str], command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+def as_somebody(argv: list[str], command: Command) -> subprocess.CompletedProcess[str]:
     code = AS_SOMEBODY + Path(argv[0]).read_text().partition("\n")[2]
     return run([sys.executable, "-c", code, MODULES[command], *argv])
 
 
 @named
-def test_directory_of_another_user(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_directory_of_another_user(tmp_path: Path, command: Command) -> None:
     """For an ordinary user one that is closed to all is as good as another's."""
     theirs = tmp_path / "theirs"
     theirs.mkdir(mode=0)
@@ -77,13 +78,13 @@ def test_directory_of_another_user(tmp_path: Path, command: tuple[str, ...]) -> 
 
 @named
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without an entry in /etc/passwd")
-def test_no_home(command: tuple[str, ...]) -> None:
+def test_no_home(command: Command) -> None:
     argv = [str(PROGRAMS / command[0]), *command[1:]]
     assert "HOME is not set" in one_sentence(as_somebody(argv, command), command, USAGE[command])
 
 
 @named
-def test_working_directory_that_is_gone(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_working_directory_that_is_gone(tmp_path: Path, command: Command) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     script = f"cd {gone}; rmdir {gone}; exec {' '.join(where(command, 'relative'))}"
@@ -103,7 +104,7 @@ def test_node_without_a_working_directory(tmp_path: Path) -> None:
 
 
 @named
-def test_component_that_is_too_long(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_component_that_is_too_long(tmp_path: Path, command: Command) -> None:
     assert "File name too long" in one_sentence(run(where(command, tmp_path / ("a" * 256))), command, FAILED[command])
 
 
@@ -116,7 +117,7 @@ def test_socket_name_that_is_too_long(tmp_path: Path) -> None:
 
 
 @named
-def test_command_line_that_is_not_utf_8(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_command_line_that_is_not_utf_8(tmp_path: Path, command: Command) -> None:
     argv = [os.fsencode(word) for word in where(command, tmp_path)]
     done = subprocess.run(
         [argv[0], argv[1] + b"/\xff", *argv[2:]], capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -126,7 +127,7 @@ def test_command_line_that_is_not_utf_8(tmp_path: Path, command: tuple[str, ...]
 
 @named
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_output_that_cannot_be_written(command: tuple[str, ...], option: str) -> None:
+def test_output_that_cannot_be_written(command: Command, option: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [PROGRAMS / command[0], option], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE
@@ -136,7 +137,7 @@ def test_output_that_cannot_be_written(command: tuple[str, ...], option: str) ->
 
 
 @named
-def test_reader_that_has_seen_enough(command: tuple[str, ...]) -> None:
+def test_reader_that_has_seen_enough(command: Command) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -149,7 +150,7 @@ def test_reader_that_has_seen_enough(command: tuple[str, ...]) -> None:
 
 
 @named
-def test_closed_standard_files(command: tuple[str, ...]) -> None:
+def test_closed_standard_files(command: Command) -> None:
     done = run(["/bin/sh", "-c", f"{PROGRAMS / command[0]} --help >&- <&-"])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert run(["/bin/sh", "-c", f"{PROGRAMS / command[0]} --nonsense >&- 2>&-"]).returncode == USAGE[command]
@@ -157,7 +158,7 @@ def test_closed_standard_files(command: tuple[str, ...]) -> None:
 
 def test_terminal_that_is_not_utf_8(nodes: Nodes) -> None:
     node = nodes.start("--alias=é…", name="l1")
-    command = [
+    command: list[str | Path] = [
         PROGRAMS / "lightning-cli-py",
         "--regtest",
         f"--lightning-dir={node.lightning_dir}",
@@ -187,7 +188,7 @@ def test_terminal_that_is_not_utf_8(nodes: Nodes) -> None:
         (ALONE, "lightningd_py.hsm.sign"),
     ],
 )
-def test_signal_while_it_starts(tmp_path: Path, command: tuple[str, ...], module: str, number: signal.Signals) -> None:
+def test_signal_while_it_starts(tmp_path: Path, command: Command, module: str, number: signal.Signals) -> None:
     """As from a terminal, to the whole group, when the command or one of its daemons has just loaded this module."""
     with subprocess.Popen(
         where(command, tmp_path),

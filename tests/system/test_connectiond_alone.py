@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -131,7 +132,7 @@ async def test_ctl_connects_lists_and_disconnects(
 
 
 async def test_what_ctl_refuses_is_one_sentence(listening: Connectiond, service: BusService) -> None:
-    for message, reason in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"kind": "connect", "node_id": bytes(33)}, "no node id"),
         ({"kind": "connect", "node_id": bytes.fromhex(listening.node_id)}, "our own"),
         ({"kind": "connect", "node_id": NOBODY, "address": "1:2:3:4"}, "neither an IP address nor a host name"),
@@ -141,7 +142,8 @@ async def test_what_ctl_refuses_is_one_sentence(listening: Connectiond, service:
         ({"kind": "register", "take": [18]}, "ping is answered here"),
         ({"kind": "register", "copy": [513]}, "the rest is the node's"),
         ({"kind": "release_peer", "node_id": NOBODY}, "is for a node"),
-    ):
+    ]
+    for message, reason in refused:
         with pytest.raises(BusRefused, match=reason):
             await service.ask(**message)
     assert (await service.ask("list_registrations"))["services"][0]["take"] == []

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ async def taken_over(gossipd: GossipdProcess, given: list[PeerGivenBack]) -> Non
         )
 
 
-async def succeeded(gossipds: GossipdProcesses, old: GossipdProcess, **init: object) -> GossipdProcess:
+async def succeeded(gossipds: GossipdProcesses, old: GossipdProcess, **init: Any) -> GossipdProcess:
     """The old process gives all back and ends, a new one takes over."""
     given = await all_given_back(old)
     await old.ends_without_its_peers()

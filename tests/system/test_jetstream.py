@@ -1,6 +1,7 @@
 """Recorders, a real NATS server and archives: what each vantage point has heard is in each archive once."""
 
 import asyncio
+import functools
 import random
 import time
 import urllib.request
@@ -35,6 +36,10 @@ def talks(tmp_path: Path) -> Iterator[list[Talk]]:
         talk.end()
 
 
+def has_said(talk: Talk, more_than: int) -> bool:
+    return talk.said.total() > more_than
+
+
 def test_streams_are_made_once(server: NatsServer) -> None:
     assert make_streams(server).splitlines() == [
         f"{name} is made" for name in ("LN_ARRIVALS", "LN_MESSAGES", "LN_PEERS", "LN_VANTAGES")
@@ -60,7 +65,7 @@ def test_two_vantage_points_in_two_archives(tmp_path: Path, server: NatsServer, 
         for talk in talks:
             talk.end()
         for archive in archives:
-            until(lambda archive=archive: same_arrivals(archive, *records), "all of it")
+            until(functools.partial(same_arrivals, archive, *records), "all of it")
         until(lambda: scraped(of_recorder)["lightning_recorder_waiting_bytes"] == {("east",): 0}, "nothing to wait")
         told = {**scraped(of_recorder), **scraped(of_archive)}
     assert told.keys() == {metric.name for metric in declared.values()}
@@ -132,7 +137,7 @@ async def test_batches_that_are_sent_again_much_later(tmp_path: Path, server: Na
             with recording(record, talks[0], server) as recorder:
                 recorder.heard("is recorded into")
                 have = talks[0].said.total()
-                await asyncio.to_thread(until, lambda have=have: talks[0].said.total() > have + 500, "some talk")
+                await asyncio.to_thread(until, functools.partial(has_said, talks[0], have + 500), "some talk")
             await asyncio.to_thread(until, lambda: same_arrivals(archive, record), "all of it")
             before = (await client.jetstream().stream_info("LN_ARRIVALS")).state.messages
             (record / "spool/east.published").unlink()

@@ -33,7 +33,7 @@ def test_feed_and_top_of_all(tmp_path: Path, talks: list[Talk]) -> None:
     """From a recorder's first batch on each arrival is said once."""
     with NatsServer(tmp_path) as server:
         make_streams(server)
-        words = [PROGRAM, "--network=regtest", "feed", "--json", "--nats", server.url, "gossip."]
+        words: list[str | Path] = [PROGRAM, "--network=regtest", "feed", "--json", "--nats", server.url, "gossip."]
         with feed(*words) as of_all, feed(*words, "--vantage", "west") as of_one:
             until(lambda: connections(server) >= 2, "both subscribers")
             with recording(tmp_path / "a", talks[0], server), recording(tmp_path / "b", talks[1], server):
@@ -75,7 +75,7 @@ def take(process: "subprocess.Popen[str]", count: int) -> list[dict[str, object]
 def top(server: NatsServer) -> str:
     """What its screen has shown until both have come, and q."""
     master, slave = pty.openpty()
-    words = [PROGRAM, "--network=regtest", "top", "--interval=0.2", "--nats", server.url]
+    words: list[str | Path] = [PROGRAM, "--network=regtest", "top", "--interval=0.2", "--nats", server.url]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "20"}
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, master)

@@ -95,8 +95,10 @@ async def test_peers_tell_us_our_address(nodes: Nodes) -> None:
     peers = [await told(node, listener) for listener in listeners]
     await node.logged(r"peers see us at 8\.8\.4\.4:1234")
     assert (await node.rpc("getinfo"))["address"] == [{"type": "ipv4", "address": "8.8.4.4", "port": 1234}]
-    for end in (*peers, *listeners):
-        await end.close()
+    for peer in peers:
+        await peer.close()
+    for listener in listeners:
+        await listener.close()
     await node.be_alone()
 
 

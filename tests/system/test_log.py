@@ -56,7 +56,7 @@ async def test_json_into_a_file_and_to_standard_output(nodes: Nodes) -> None:
     file = node.directory / "log"
     await until(has(file, "listens on"), "the node is ready")
     ready = next(json.loads(line) for line in file.read_text().splitlines() if "listens on" in line)
-    node_id, _, port = ready["log"].partition(" ")[0], *ready["log"].rpartition(":")[1:]
+    node_id, port = ready["log"].partition(" ")[0], ready["log"].rpartition(":")[2]
     async with await ScriptedPeer.connect(f"{node_id}@127.0.0.1:{port}") as peer:
         await peer.sync()
     await node.rpc("restart", what="gossipd")

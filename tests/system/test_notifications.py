@@ -100,7 +100,7 @@ async def test_the_log_of_all_processes(nodes: Nodes) -> None:
     client = await Client.to(node, "log", level="debug")
     async with await ScriptedPeer.connect(node.target) as peer:
         await peer.sync()
-    sources = set()
+    sources: set[str] = set()
     while not {"connectd", "gossipd"} <= sources:
         sources.add((await client.until("log"))["source"])
     log = await node.rpc("getlog", level="debug")

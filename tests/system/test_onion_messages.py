@@ -43,6 +43,11 @@ class Side:
         self.peer = await ScriptedPeer.connect(node.target, privkey=self.secret)
         return self.peer
 
+    def is_offered_onion_messages(self) -> bool:
+        """By the node's INIT."""
+        assert self.peer.their_init is not None
+        return self.peer.their_init.all_features().has(ODD)
+
     async def hears(self) -> Forward | Final:
         message = await self.peer.hear(OnionMessage)
         sealed = read_message(message.encode())
@@ -62,7 +67,7 @@ async def test_relayed_between_peers(nodes: Nodes) -> None:
     node = nodes.start("--onion-messages=all")
     a, b = Side(0x21), Side(0x22)
     async with await a.join(node), await b.join(node):
-        assert a.peer.their_init.all_features().has(ODD)
+        assert a.is_offered_onion_messages()
         our_id = bytes.fromhex(node.node_id)
         await a.peer.say(onion(path_to([our_id, b.node_id], b"id", new_secret())))
         assert await b.hears() == Final({PAYLOAD: b"hello"}, b"id")
@@ -159,7 +164,7 @@ async def test_a_program_hears_and_answers(nodes: Nodes) -> None:
     node = nodes.start(f"--service=clerk={program}", "--copy=clerk=513", "--onion-messages=all", name="node")
     a = Side(0x2D)
     async with await a.join(node):
-        assert a.peer.their_init.all_features().has(ODD)
+        assert a.is_offered_onion_messages()
         back = path_to([a.node_id], b"mine", new_secret()).encode()
         made = await node.rpc("blindedpath", service="clerk", context=b"order 8".hex())
         ours = read_path(bytes.fromhex(made["blindedpath"]))
@@ -179,14 +184,14 @@ async def test_channels_by_default(nodes: Nodes) -> None:
     a, b, stranger = Side(0x27), Side(0x28), Side(0x29)
     assert "oniond" not in node.pids()
     async with await a.join(node), await b.join(node), BusService("channels", node.directory) as service:
-        assert not a.peer.their_init.all_features().has(ODD)
+        assert not a.is_offered_onion_messages()
         our_id = bytes.fromhex(node.node_id)
         await service.join()
         channels = [{"channel_id": bytes([n]) * 32, "node_id": side.node_id} for n, side in ((1, a), (2, b))]
         await service.ask("register", channels=channels)
         await has_oniond(node)
         async with await stranger.join(node):
-            assert stranger.peer.their_init.all_features().has(ODD)
+            assert stranger.is_offered_onion_messages()
             await stranger.peer.say(onion(path_to([our_id, b.node_id], None, new_secret()), b"a stranger's"))
             await stranger.peer.sync()
             await a.peer.say(onion(path_to([our_id, stranger.node_id], None, new_secret()), b"to a stranger"))

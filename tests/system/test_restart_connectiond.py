@@ -58,7 +58,7 @@ class Echo(BusService):
             while not self.msg.heard:
                 await self.msg.receive()
             message = self.msg.heard.pop(0)
-            conn_id = message.get("conn_id")
+            conn_id: int = message.get("conn_id", 0)
             match message["type"]:
                 case "take_peer":
                     assert conn_id not in self._room, "told twice"

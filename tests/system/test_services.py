@@ -300,10 +300,8 @@ async def test_gossip_flows_while_a_program_has_the_peer(
 
     async def listed() -> bool:
         status = await node.rpc("gossipstatus")
-        return (
-            status["channels"] == len(small_map.edges)
-            and len((await node.rpc("listnodes"))["nodes"]) == status["nodes"]
-        )
+        nodes = (await node.rpc("listnodes"))["nodes"]
+        return bool(status["channels"] == len(small_map.edges) and len(nodes) == status["nodes"])
 
     await until(listed, "what went through the gossip fd is not on the map")
     everything = GossipTimestampFilter(chain_hash=CHAIN, first_timestamp=0, timestamp_range=0xFFFFFFFF)

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,8 +36,8 @@ def of_us(node: Node) -> bytes:
     """One whose signatures are all missing, and whose second node we are."""
     theirs = ChannelAnnouncement.decode(announcement(0))
     fields = {name: getattr(theirs, name) for name in ("features", "chain_hash", "short_channel_id", "node_id_1")}
-    keys = {"node_id_2": bytes.fromhex(node.node_id), "bitcoin_key_1": theirs.node_id_1}
-    none = dict.fromkeys(
+    keys: dict[str, Any] = {"node_id_2": bytes.fromhex(node.node_id), "bitcoin_key_1": theirs.node_id_1}
+    none: dict[str, Any] = dict.fromkeys(
         ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2"), bytes(64)
     )
     return ChannelAnnouncement(**none, **fields, **keys, bitcoin_key_2=theirs.node_id_2).encode()

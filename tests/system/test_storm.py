@@ -10,6 +10,7 @@ import random
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,16 +46,15 @@ async def a_client(node: Node, chance: random.Random) -> None:
     """Does things to peers that may be there."""
     for _ in range(STEPS * 3):
         node_id = public_key(chance.choice(KEYS)).hex()
-        method, params = chance.choice(
-            [
-                ("takepeer", {"service": "echo", "id": node_id}),
-                ("disconnect", {"id": node_id, "force": True}),
-                ("disconnect", {"id": node_id}),
-                ("connect", {"id": node_id}),
-                ("sendcustommsg", {"node_id": node_id, "msg": "8001"}),
-                ("listpeers", {}),
-            ]
-        )
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("takepeer", {"service": "echo", "id": node_id}),
+            ("disconnect", {"id": node_id, "force": True}),
+            ("disconnect", {"id": node_id}),
+            ("connect", {"id": node_id}),
+            ("sendcustommsg", {"node_id": node_id, "msg": "8001"}),
+            ("listpeers", {}),
+        ]
+        method, params = chance.choice(calls)
         with contextlib.suppress(RpcError):
             await node.rpc(method, **params)
 

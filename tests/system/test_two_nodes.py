@@ -111,7 +111,8 @@ async def test_both_dial_at_once(l1: Node, l2: Node) -> None:
         answers = await asyncio.gather(
             l2.rpc("connect", id=l1.target), l1.rpc("connect", id=l2.target), return_exceptions=True
         )
-        assert all(isinstance(answer, dict) or answer.code == DISCONNECTED_DURING for answer in answers), answers
+        failed = [answer for answer in answers if isinstance(answer, BaseException)]
+        assert all(isinstance(why, RpcError) and why.code == DISCONNECTED_DURING for why in failed), answers
         await until(lambda: both_answer(l1, l2), "the nodes have lost each other")
         await l1.rpc("disconnect", id=l2.node_id)
         await until(lambda: is_alone(l2), "l2 does not notice")
@@ -248,7 +249,7 @@ async def test_many_connections_of_a_node_at_once(l2: Node) -> None:
 
     async def answered() -> bool:
         try:
-            return (await l2.rpc("ping", id=node_id))["totlen"] > 0
+            return bool((await l2.rpc("ping", id=node_id))["totlen"] > 0)
         except RpcError:
             return False
 
