@@ -32,7 +32,7 @@ BUSES = ("msg", "ctl", "chnl", "api", "feed")
 """Each is an option, and the name of its socket in the network's directory if nothing is said."""
 _LIMITS = Limits()
 _BY_NAME = {option.name: option for option in OPTIONS}
-_ABOUT_FEATURES = {"network", "feature", "disable-feature", "peer-storage"}
+_ABOUT_FEATURES = {"network", "feature", "disable-feature", "onion-messages", "peer-storage"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -215,7 +215,13 @@ class Options:
         """What our init says: the defaults, what services do, changed as asked."""
         named = self.fixed_features
         kept = [feature_bit("option_provide_storage") + 1] if self.peer_storage != "none" else []
-        offered = [*default_init_features().bits(), *kept, *(bit for offered in self.offer for bit in offered.bits)]
+        relayed = [feature_bit("option_onion_messages") + 1] if self.onion_messages == "all" else []
+        offered = [
+            *default_init_features().bits(),
+            *kept,
+            *relayed,
+            *(bit for offered in self.offer for bit in offered.bits),
+        ]
         return Features.of([*(bit for bit in offered if bit & ~1 not in named), *self.feature])
 
     @property

@@ -314,6 +314,15 @@ def test_what_prints_and_exits_reads_no_file(
     assert found in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("chosen", "listed"), [("all", True), ("channels", False), ("none", False)])
+def test_listed_features_are_those_of_the_first_init(
+    home: Path, capsys: pytest.CaptureFixture[str], chosen: str, listed: bool
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--list-features-only", f"--onion-messages={chosen}"])
+    assert ("option_onion_messages/odd" in capsys.readouterr().out.split()) == listed
+
+
 def test_the_socket_is_found_whatever_else_a_file_says(home: Path) -> None:
     config(home / ".lightning-py" / "config", "network=regtest\nnonsense\n")
     config(home / ".lightning-py" / "regtest" / "config", "rpc-file=my-rpc\nservice=x\n")
