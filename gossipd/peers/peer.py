@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from gossipd.feed import NOT_JUDGED
 from gossipd.peers.around import Around
+from gossipd.peers.common import in_common
 from gossipd.peers.standing import Standing
 from gossipd.peers.waiting import Waiting
 from gossipd.serve.budget import PASSED_OVER
@@ -74,7 +75,7 @@ class Peer:
     )
 
     def __init__(self, info: PeerInfo, around: "Around[Peer]", standing: Standing) -> None:
-        self.info = info
+        self.info = in_common(info)
         self.group = network_group(info.address)
         """The network that it is in, of which one operator may have much."""
         self.standing = standing

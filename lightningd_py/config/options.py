@@ -213,16 +213,11 @@ class Options:
     @property
     def features(self) -> Features:
         """What our init says: the defaults, what services do, changed as asked."""
-        named = self.fixed_features
-        kept = [feature_bit("option_provide_storage") + 1] if self.peer_storage != "none" else []
-        relayed = [feature_bit("option_onion_messages") + 1] if self.onion_messages == "all" else []
-        offered = [
-            *default_init_features().bits(),
-            *kept,
-            *relayed,
-            *(bit for offered in self.offer for bit in offered.bits),
-        ]
-        return Features.of([*(bit for bit in offered if bit & ~1 not in named), *self.feature])
+        named, storage, onions = self.fixed_features, self.peer_storage != "none", self.onion_messages == "all"
+        ours = {"option_provide_storage": storage, "option_onion_messages": onions}
+        bits = [feature_bit(name) + 1 for name, is_offered in ours.items() if is_offered]
+        bits += [*default_init_features().bits(), *(bit for offer in self.offer for bit in offer.bits)]
+        return Features.of([*(bit for bit in bits if bit & ~1 not in named), *self.feature])
 
     @property
     def fixed_features(self) -> frozenset[int]:
