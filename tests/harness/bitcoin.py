@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
+from tests.gossipd.messages import signed
 from tests.interop.conftest import Program
 from wire.gossip_v2.keys import multisig_script
 from wire.peer_wire import ChannelAnnouncement, ChannelUpdate
@@ -21,7 +21,6 @@ BCOIN = ("bcoin@1.0.2",)
 PASSWORD = "open sesame"
 SEGWIT = 432
 """Height from which its regtest chain knows P2WSH: three periods of 144 blocks."""
-SIGNATURES = ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
 UNSIGNED = (bytes(64), bytes(64), bytes(64), bytes(64))
 CHAIN = NETWORKS["regtest"]
 
@@ -106,9 +105,7 @@ class Channel:
         """The channel_announcement; with other bitcoin keys if a test wants it."""
         secrets = [*self.node_secrets, *(bitcoin_secrets or self.bitcoin_secrets)]
         message = ChannelAnnouncement(*UNSIGNED, b"", CHAIN, self.scid, *map(public_key, secrets))
-        digest = double_sha256(message.encode()[258:])
-        signed: dict[str, Any] = {n: sign(s, digest) for n, s in zip(SIGNATURES, secrets, strict=True)}
-        return replace(message, **signed).encode()
+        return signed(message, secrets)
 
     def update(self, direction: int = 0) -> bytes:
         """A channel_update of today."""

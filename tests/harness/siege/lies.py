@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
+from tests.gossipd.messages import signed
 from tests.harness.siege.attacker import Attacker
 from tests.harness.siege.stranger import Stranger
 from wire.encoded import encode_short_ids
@@ -26,7 +26,6 @@ from wire.secp256k1 import double_sha256, public_key, sign
 from wire.types import NETWORKS
 
 CHAIN = NETWORKS["regtest"]
-SIGNATURES = ("node_signature_1", "node_signature_2", "bitcoin_signature_1", "bitcoin_signature_2")
 UNSIGNED = (bytes(64), bytes(64), bytes(64), bytes(64))
 ANNOUNCEMENTS = 4_000
 
@@ -41,9 +40,7 @@ def self_signed(scid: int, number: int) -> bytes:
     """An announcement of this channel by keys of one's own: each signature of it is right."""
     secrets = secrets_of(number)
     message = ChannelAnnouncement(*UNSIGNED, b"", CHAIN, scid, *map(public_key, secrets))
-    digest = double_sha256(message.encode()[258:])
-    signed: dict[str, Any] = {n: sign(s, digest) for n, s in zip(SIGNATURES, secrets, strict=True)}
-    return replace(message, **signed).encode()
+    return signed(message, secrets)
 
 
 def signed_update(scid: int, secret: bytes, direction: int = 0) -> bytes:
