@@ -16,7 +16,9 @@ FAR = 1 << 62
 
 async def run(torture: Torture) -> None:
     """Both."""
-    told = await asyncio.to_thread(kills, torture.directory / "kills", torture.count(KILLS), torture.chance)
+    folder = torture.directory / "kills"
+    folder.mkdir()
+    told = await asyncio.to_thread(kills, folder, torture.count(KILLS), torture.chance)
     figures = f"{told.kills} kills, {told.rows:,} rows of {told.said:,} messages, {told.hour_files} hour files"
     harm = [f"{told.lost} rows of whole batches lost, {told.doubled} doubled"] if told.lost or told.doubled else []
     torture.tell("recorder killed", figures, harm)
