@@ -103,7 +103,7 @@ class Node:
             loop.add_signal_handler(number, self.stop, 0)
         loop.add_signal_handler(signal.SIGHUP, self._log.reopen)
         loop.add_signal_handler(signal.SIGUSR2, self._restart_all)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)  # one that has come while nobody could hear it
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL_SIGNALS)  # one that has come while it could not be heard
         self._log.watch(lambda exit_status: self._restarts.died(WRITER, exit_status))
         try:
             async with AsyncExitStack() as ends:

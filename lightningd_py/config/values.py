@@ -226,7 +226,7 @@ def announce_address(value: str, default_port: int) -> tuple[WireAddr, ...]:
     if address.host in ("0.0.0.0", "::"):  # noqa: S104 - refused
         raise ValueError(f"'{value}' is every address: announce one")
     if address.port == 0:
-        raise ValueError(f"'{value}' has port 0, at which nobody can be reached")
+        raise ValueError(f"'{value}' has port 0, at which no node can be reached")
     if address.kind == "torv3" and (flaw := onion_flaw(address.host)):
         raise ValueError(f"'{value}' is no onion service: {flaw}")
     return (address,)

@@ -2,7 +2,7 @@
 
 A path_id says for whom its path was made, and what for, under a MAC that only this node can make. So one that others
 have invented is none (B4-124), and one that is ours is told to no other service than the one that has made the path
-(B4-123). Nobody but this node can read it: it stands in our own hop's encrypted_recipient_data.
+(B4-123). Only this node can read it: it stands in our own hop's encrypted_recipient_data.
 """
 
 import hmac

@@ -138,7 +138,7 @@ class Ownership:
         }
 
     def _end_unwanted(self, info: control_wire.PeerInfo) -> None:
-        """gossipd says that it has a connection which nobody has given to it."""
+        """gossipd says that it has a connection which was not given to it."""
         reason = "connectd has not told of it"
         tell(self.gossipd, control_wire.Disconnect(info.node_id, info.conn_id, [], reason))
         tell(self.connectd, control_wire.PeerDisconnected(info.node_id, info.conn_id, reason))

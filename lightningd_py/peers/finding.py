@@ -1,4 +1,4 @@
-"""How a running node finds peers that nobody has named: the first ones, and others while there are too few."""
+"""How a running node finds peers that no one has named: the first ones, and others while there are too few."""
 
 from lightningd_py.config.options import Options
 from lightningd_py.database import Database

@@ -1,4 +1,4 @@
-"""A map taken in with no feed, with a feed that nobody takes, and with one subscriber of all of it, both ways."""
+"""A map taken in with no feed, with a feed that no one takes, and with one subscriber of all of it, both ways."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,12 +66,12 @@ async def measure(bench: Bench) -> Iterator[Row]:
     unit = "µs CPU/message"
     return iter(
         [
-            Row("feed: nobody takes it", main["silent"], unit, main["none"], "no feed", "<= 1.02 x"),
+            Row("feed: no one takes it", main["silent"], unit, main["none"], "no feed", "<= 1.02 x"),
             Row(
-                "feed: one takes all, in batches", main["batches"], unit, main["silent"], "nobody takes it", "<= 1.4 x"
+                "feed: one takes all, in batches", main["batches"], unit, main["silent"], "no one takes it", "<= 1.4 x"
             ),
-            Row("feed: one takes all, singly", main["singly"], unit, main["silent"], "nobody takes it"),
-            Row("feed: wall, all in batches", wall["batches"], "s", wall["silent"], "nobody takes it"),
+            Row("feed: one takes all, singly", main["singly"], unit, main["silent"], "no one takes it"),
+            Row("feed: wall, all in batches", wall["batches"], "s", wall["silent"], "no one takes it"),
             Row("feed: lost by these", lost, "messages", None, "", "0"),
         ]
     )

@@ -228,7 +228,7 @@ class MakeBlindedPath(BusMessage, bus="ctl", sender="service"):
 
 class SendOnionMessage(BusMessage, bus="ctl", sender="service"):
     """Send an onion message to the last of these nodes, or by way of them along a blinded path of another's. The first
-    one is connected with us, each with the next one. Done when it is on its way: whether it arrives nobody says.
+    one is connected with us, each with the next one. Done when it is on its way: no one says whether it arrives.
     """
 
     fields: list[OnionField]

@@ -1,7 +1,7 @@
 """Strangers' texts, made fit to be shown.
 
 All text stays as it was written, but for what could command a terminal, break a line, turn the direction of writing, or
-is seen by nobody: that is replaced or escaped.
+is seen by no one: that is replaced or escaped.
 
 What that is stands here, and not in Python's tables of Unicode, which know no character that is younger than they are.
 """
@@ -13,7 +13,7 @@ UNSAFE = re.compile(
     "\x00-\x1f\x7f-\x9f"  # control characters
     "\u2028\u2029"  # ends of lines and paragraphs
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the direction of writing
-    "\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb"  # seen by nobody, and not part of a word or an emoji
+    "\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb"  # invisible, and not part of a word or an emoji
     "\ud800-\udfff"  # no characters: halves of some
     "]"
 )

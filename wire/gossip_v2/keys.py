@@ -1,6 +1,6 @@
 """Public keys of several signers, and what a funding output pays to. BIP 327, BIP 341, BOLT 3.
 
-Nothing here has a secret: whoever announces a channel has signed together before, and one BIP 340 signature is left.
+Nothing here has a secret: those who announce a channel have signed together before, and one BIP 340 signature is left.
 """
 
 from collections.abc import Iterable

@@ -28,7 +28,7 @@ def number_of(message: bytes) -> int:
 
 
 def read_records(message: bytes) -> dict[int, bytes]:
-    """All records by type, of even types that nobody knows, too. Raises WireError if they are no TLV stream."""
+    """All records by type, of unknown even types, too. Raises WireError if they are no TLV stream."""
     return read_tlvs(Cursor(message[TYPE_SIZE:]), _ANY)
 
 

@@ -21,7 +21,7 @@ HEADER_SIZE = 34
 """Version and public_key."""
 OVERHEAD = HEADER_SIZE + HMAC_SIZE
 SMALL, LARGE = 1300, 32_768
-"""Bytes of payloads that are usual: whoever sees others knows more of the message (B4-112)."""
+"""Bytes of payloads that are usual: one who sees others knows more of the message (B4-112)."""
 _NO_MORE = bytes(HMAC_SIZE)
 _NONCE = bytes(16)
 

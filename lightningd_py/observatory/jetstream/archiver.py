@@ -52,7 +52,7 @@ WAIT = 1.0
 """Seconds for the first of them. After IDLE times nothing, the consumer is asked whether it is still there."""
 IDLE = 5
 FORGOTTEN = 60.0
-"""Seconds after which the server forgets a consumer that nobody asks."""
+"""Seconds after which the server forgets a consumer that is not asked."""
 TURN, SYNC_EVERY, SEGMENT_TIME, GRACE = 0.5, 1.0, 60.0, 5.0
 UNREADABLE, EXPIRED = "unreadable", "expired"
 """In `losses.why`: a message that was left out; the stream no longer had what comes next."""

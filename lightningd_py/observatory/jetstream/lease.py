@@ -115,7 +115,7 @@ class Lease:
         return f"the clock here is {shown_duration(abs(self.ahead_ns))} {direction} that of the NATS server"
 
     def _may_take(self, holder: dict[str, Any]) -> bool:
-        """Ours, nobody's, or that of a run of this spool that has ended: only one can write to it. A run that was
+        """Ours, no one's, or that of a run of this spool that has ended: only one can write to it. A run that was
         replaced by one of a copy of its spool does not take it back."""
         is_spool = holder.get("spool") == self._own["spool"] and not self._was_held
         return not holder.get("run") or holder["run"] == self._own["run"] or is_spool

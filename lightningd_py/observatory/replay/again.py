@@ -61,7 +61,7 @@ def replay_into_feed(
     def ask(query: Query) -> int:
         with Publisher(path, vantage) as publisher:
             if not publisher.wait(WAIT):
-                raise ObservatoryError(f"nobody takes the feed on {path}")
+                raise ObservatoryError(f"there is no subscriber of the feed on {path}")
             count = 0
             began, first = time.monotonic(), 0
             for each in heard(query, *window, vantage):

@@ -23,7 +23,7 @@ def base_of(steps: tuple[int, ...], timestamp: int, clock: float) -> int:
     """The step that a client with this timestamp is known to have, WHOLE if none is.
 
     A timestamp that is no step of ours is another server's: what that one had not heard by then may have reached us
-    earlier, so one step more is taken back. A time that has not come yet is nobody's: all is said.
+    earlier, so one step more is taken back. A time that has not come yet is no client's: all is said.
     """
     at = bisect_right(steps, timestamp) - 1
     if at >= 0 and steps[at] != timestamp:

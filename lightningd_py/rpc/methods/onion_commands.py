@@ -48,7 +48,7 @@ class OnionCommands:
                     optional("blindedpath", hex_bytes, "where it goes from the last of these, or from this node"),
                     optional("reply_path", hex_bytes, "a blinded path to this node"),
                 ),
-                "Send an onion message to a node or along a blinded path. Whether it arrives nobody says.",
+                "Send an onion message to a node or along a blinded path. No one says whether it arrives.",
             ),
         ]
 

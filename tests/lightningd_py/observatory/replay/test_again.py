@@ -56,7 +56,7 @@ def _opened(path: Path) -> Feed:
 def test_feed_that_nobody_takes_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     day = make_day(tmp_path)
     monkeypatch.setattr("lightningd_py.observatory.replay.again.WAIT", 0.01)
-    with pytest.raises(ObservatoryError, match="nobody takes the feed on"):
+    with pytest.raises(ObservatoryError, match="there is no subscriber of the feed on"):
         replay_into_feed(Record(day.folder), WINDOW, tmp_path / "feed", 1.0)
     with pytest.raises(ObservatoryError, match="cannot be published on"):
         replay_into_feed(Record(day.folder), WINDOW, tmp_path / "no/such/folder", 1.0)
